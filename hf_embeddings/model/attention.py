@@ -1,0 +1,97 @@
+"""Self-attention through transformers' attention interface: one path for every kernel and every position type.
+
+Shapes: B batch, S sequence, D hidden, H heads, K head width.
+"""
+
+import torch
+from torch import nn
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention over the whole sequence, or over a window to both sides."""
+
+    is_causal = False
+
+    def __init__(self, config, layer_idx: int) -> None:
+        super().__init__()
+        self.config = config
+        self.layer_idx = layer_idx
+        self.head_dim = config.hidden_size // config.num_attention_heads
+        self.scaling = self.head_dim**-0.5
+        self.attention_dropout = config.attention_probs_dropout_prob
+        sliding = config.layer_types is not None and config.layer_types[layer_idx] == "sliding_attention"
+        self.sliding_window = config.sliding_window if sliding else None
+        self.query = nn.Linear(config.hidden_size, config.hidden_size, bias=config.attention_bias)
+        self.key = nn.Linear(config.hidden_size, config.hidden_size, bias=config.attention_bias)
+        self.value = nn.Linear(config.hidden_size, config.hidden_size, bias=config.attention_bias)
+        self.out = nn.Linear(config.hidden_size, config.hidden_size, bias=config.attention_bias)
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        rotation: tuple[torch.Tensor, torch.Tensor] | None = None,
+        position_bias: torch.Tensor | None = None,
+        **kwargs,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Map (B, S, D) to (B, S, D) and, where the kernel computes them, attention weights (B, H, S, S)."""
+        heads = (*hidden_states.shape[:-1], -1, self.head_dim)
+        query = self.query(hidden_states).view(heads).transpose(1, 2)  # (B, H, S, K)
+        key = self.key(hidden_states).view(heads).transpose(1, 2)
+        value = self.value(hidden_states).view(heads).transpose(1, 2)
+        if rotation is not None:
+            query, key = rotate(query, rotation), rotate(key, rotation)
+        if position_bias is not None:
+            kwargs["position_bias"] = position_bias
+        attend = ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, eager_attention)
+        context, weights = attend(
+            self,
+            query,
+            key,
+            value,
+            attention_mask,
+            dropout=self.attention_dropout if self.training else 0.0,
+            scaling=self.scaling,
+            sliding_window=self.sliding_window,
+            **kwargs,
+        )
+        return self.out(context.reshape(*hidden_states.shape[:-1], -1)), weights
+
+
+def eager_attention(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    *,
+    scaling: float,
+    dropout: float = 0.0,
+    **kwargs,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Attend in plain tensor operations; the reference that every kernel is tested against."""
+    scores = query @ key.transpose(-1, -2) * scaling  # (B, H, S, S)
+    if attention_mask is not None:
+        scores = scores + attention_mask
+    weights = nn.functional.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype)
+    weights = nn.functional.dropout(weights, p=dropout, training=module.training)
+    return (weights @ value).transpose(1, 2).contiguous(), weights
+
+
+def rotate(states: torch.Tensor, rotation: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+    """Turn each pair (i, i + K/2) of (B, H, S, K) by its angle, in fp32 whatever the dtype of the states."""
+    cos, sin = (part[:, None] for part in rotation)  # (1|B, 1, S, K)
+    exact = states.float() if states.dtype in (torch.bfloat16, torch.float16) else states
+    first, second = exact.chunk(2, dim=-1)
+    turned = exact * cos.to(exact.dtype) + torch.cat((-second, first), dim=-1) * sin.to(exact.dtype)
+    return turned.to(states.dtype)
+
+
+def merge_bias(attention_mask: torch.Tensor | None, bias: torch.Tensor) -> torch.Tensor:
+    """Write mask and position bias as one additive mask, once per forward pass instead of once per layer."""
+    if attention_mask is None:
+        return bias
+    if attention_mask.dtype == torch.bool:
+        return torch.where(attention_mask, bias, torch.finfo(bias.dtype).min)
+    return attention_mask + bias

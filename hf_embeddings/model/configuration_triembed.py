@@ -1,0 +1,268 @@
+"""Configuration of TriEmbed: every architectural choice of the encoder, checked when it is made.
+
+Field names are Hugging Face's own where Hugging Face has one. A contradiction or an unknown key is refused here, in
+words, before a single weight is allocated.
+"""
+
+import difflib
+import math
+from typing import Literal
+
+from huggingface_hub.dataclasses import strict
+from transformers import PreTrainedConfig
+from transformers.activations import ACT2FN
+from transformers.utils import logging
+
+logger = logging.get_logger(__name__)
+
+# The words of `position_embedding_type`; positions.py holds one class for each, and a test holds the two equal.
+POSITION_NAMES = ("learned", "sinusoidal", "none", "rope", "alibi", "relative_bias")
+
+# The code that travels with a checkpoint, for environments in which this package is not installed.
+AUTO_MAP = {
+    "AutoConfig": "configuration_triembed.TriEmbedConfig",
+    "AutoModel": "modeling_triembed.TriEmbedModel",
+    "AutoModelForPreTraining": "modeling_triembed.TriEmbedForPreTraining",
+    "AutoModelForMaskedLM": "modeling_triembed.TriEmbedForMaskedLM",
+    "AutoModelForNextSentencePrediction": "modeling_triembed.TriEmbedForNextSentencePrediction",
+    "AutoModelForSequenceClassification": "modeling_triembed.TriEmbedForSequenceClassification",
+    "AutoModelForTokenClassification": "modeling_triembed.TriEmbedForTokenClassification",
+    "AutoModelForQuestionAnswering": "modeling_triembed.TriEmbedForQuestionAnswering",
+    "AutoModelForMultipleChoice": "modeling_triembed.TriEmbedForMultipleChoice",
+}
+
+# Keys that transformers itself puts into a config.json or passes to a config, beyond the fields of PreTrainedConfig.
+LIBRARY_KEYS = frozenset(
+    "model_type auto_map name_or_path num_labels torch_dtype attn_implementation experts_implementation "
+    "output_attentions quantization_config tie_last_hidden_states per_layer_config is_decoder".split()
+)
+ROPE_KEYS = ("rope_parameters", "rope_scaling", "rope_theta")
+LARGEST_TABLE_BYTES = 1 << 40
+
+
+@strict
+class TriEmbedConfig(PreTrainedConfig):
+    """Architecture of a TriEmbed encoder.
+
+    Args:
+        vocab_size: rows of the token table.
+        hidden_size: width D of the hidden states; a multiple of `num_attention_heads`.
+        num_hidden_layers: number of encoder layers.
+        num_attention_heads: heads H of each attention; the head width is K = D / H.
+        intermediate_size: width of the feed-forward layer.
+        hidden_act: activation of the feed-forward layer and of the prediction head, a name of transformers' `ACT2FN`.
+        hidden_dropout_prob: dropout on the embedding sum and on every sub-layer output.
+        attention_probs_dropout_prob: dropout on attention weights; above 0 the fused CPU kernel cannot be used.
+        classifier_dropout: dropout before a task head; None means `hidden_dropout_prob`.
+        max_position_embeddings: longest sequence in tokens; the number of rows where a position table exists.
+        type_vocab_size: rows of the segment table; 0 leaves segments out.
+        position_embedding_type: how order enters the model. One of `POSITION_NAMES`, or several joined by `+`.
+        relative_attention_num_buckets: `relative_bias`: buckets of signed distance (T5).
+        relative_attention_max_distance: `relative_bias`: distance in tokens from which all share the last bucket (T5).
+        embedding_scale: multiply token embeddings by sqrt(hidden_size), as the original Transformer does.
+        norm_position: "post" normalises after each residual sum (BERT), "pre" before each sub-layer (ModernBERT).
+        feed_forward_type: "plain" is down(act(up(x))), "gated" is down(act(gate(x)) * up(x)) (GLU variants).
+        attention_bias: biases in the attention projections.
+        mlp_bias: biases in the feed-forward projections.
+        norm_bias: biases in the layer norms.
+        layer_types: per layer "full_attention" or "sliding_attention"; None means all full.
+        sliding_window: tokens to either side that a sliding layer sees.
+        layer_norm_eps: epsilon of the layer norms.
+        initializer_range: standard deviation of the initial weights.
+        pad_token_id: id of the padding token, whose embedding starts at zero and is not trained.
+        bos_token_id: not used by the model; kept for tokenizers that declare it.
+        eos_token_id: not used by the model; kept for tokenizers that declare it.
+        tie_word_embeddings: the prediction head shares the token table.
+        rope_parameters: (`rope` only) as in transformers: `rope_type` "default", `rope_theta` (10,000).
+
+    Raises:
+        ValueError: a value out of range, an unknown key, or two fields that contradict each other.
+    """
+
+    model_type = "triembed"
+    default_theta = 10_000.0
+    base_model_tp_plan = {
+        "layers.*.attention.query": "colwise",
+        "layers.*.attention.key": "colwise",
+        "layers.*.attention.value": "colwise",
+        "layers.*.attention.out": "rowwise",
+        "layers.*.feed_forward.gate": "colwise",
+        "layers.*.feed_forward.up": "colwise",
+        "layers.*.feed_forward.down": "rowwise",
+    }
+
+    vocab_size: int = 30522
+    hidden_size: int = 768
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    intermediate_size: int = 3072
+    hidden_act: str = "gelu"
+    hidden_dropout_prob: float | int = 0.1
+    attention_probs_dropout_prob: float | int = 0.1
+    classifier_dropout: float | int | None = None
+    max_position_embeddings: int = 512
+    type_vocab_size: int = 2
+    position_embedding_type: str = "learned"
+    relative_attention_num_buckets: int = 32
+    relative_attention_max_distance: int = 128
+    embedding_scale: bool = False
+    norm_position: Literal["post", "pre"] = "post"
+    feed_forward_type: Literal["plain", "gated"] = "plain"
+    attention_bias: bool = True
+    mlp_bias: bool = True
+    norm_bias: bool = True
+    layer_types: list[str] | None = None
+    sliding_window: int | None = None
+    layer_norm_eps: float | int = 1e-12
+    initializer_range: float | int = 0.02
+    pad_token_id: int | None = 0
+    bos_token_id: int | None = None
+    eos_token_id: int | list[int] | None = None
+    tie_word_embeddings: bool = True
+
+    def __post_init__(self, **kwargs) -> None:
+        _refuse_unknown_keys(kwargs, known=self.__dataclass_fields__)
+        model_type = kwargs.pop("model_type", self.model_type)
+        if model_type != self.model_type:
+            raise ValueError(
+                f"model_type: got {model_type!r}, expected {self.model_type!r}; a checkpoint of another family must be "
+                "converted first"
+            )
+        self._check_positions(kwargs)
+        self._check_ranges()
+        kwargs["auto_map"] = dict(AUTO_MAP)
+        super().__post_init__(**kwargs)
+
+    @property
+    def position_parts(self) -> tuple[str, ...]:
+        """The position types that `position_embedding_type` joins by `+`."""
+        return tuple(self.position_embedding_type.split("+"))
+
+    def _check_positions(self, kwargs: dict[str, object]) -> None:
+        parts = self.position_parts
+        for part in parts:
+            if part not in POSITION_NAMES:
+                raise ValueError(
+                    f"position_embedding_type: got {self.position_embedding_type!r}, expected one of "
+                    f"{', '.join(POSITION_NAMES)}, or several joined by '+'{_nearest(part, POSITION_NAMES)}"
+                )
+        if len(set(parts)) < len(parts) or ("none" in parts and len(parts) > 1):
+            raise ValueError(
+                f"position_embedding_type: got {self.position_embedding_type!r}; each part may stand once, and 'none' "
+                "only alone"
+            )
+        # Set only where it means something: transformers treats any model with this attribute as a RoPE model.
+        if "rope" in parts:
+            self.rope_parameters = kwargs.pop("rope_parameters", None)
+        else:
+            for key in ROPE_KEYS:
+                if kwargs.pop(key, None) is not None:
+                    raise ValueError(
+                        f"{key}: given, but position_embedding_type is {self.position_embedding_type!r}; remove {key} "
+                        "or use position_embedding_type 'rope'"
+                    )
+
+    def _check_ranges(self) -> None:
+        for name, least in LEAST.items():
+            value = getattr(self, name)
+            if value is not None and not value >= least:
+                raise ValueError(f"{name}: got {value}, expected at least {least}")
+        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < 1:
+                raise ValueError(f"{name}: got {value}, expected a probability, 0 <= {name} < 1")
+        if not (self.layer_norm_eps > 0 and math.isfinite(self.layer_norm_eps)):
+            raise ValueError(f"layer_norm_eps: got {self.layer_norm_eps}, expected a small number above 0, such as 1e-12")
+        if not (self.initializer_range > 0 and math.isfinite(self.initializer_range)):
+            raise ValueError(f"initializer_range: got {self.initializer_range}, expected a number above 0, such as 0.02")
+        self._check_sizes()
+        self._check_choices()
+
+    def _check_sizes(self) -> None:
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(
+                f"num_attention_heads: {self.num_attention_heads} does not divide hidden_size {self.hidden_size}; "
+                "choose a divisor"
+            )
+        if "rope" in self.position_parts and (self.hidden_size // self.num_attention_heads) % 2:
+            raise ValueError(
+                f"num_attention_heads: rope turns pairs of dimensions, but hidden_size {self.hidden_size} / "
+                f"num_attention_heads {self.num_attention_heads} is odd; choose an even head width"
+            )
+        if "sinusoidal" in self.position_parts and self.hidden_size % 2:
+            raise ValueError(f"hidden_size: sinusoidal positions need an even hidden_size, got {self.hidden_size}")
+        if "relative_bias" in self.position_parts and (
+            self.relative_attention_num_buckets % 2
+            or self.relative_attention_max_distance <= self.relative_attention_num_buckets // 4
+        ):
+            raise ValueError(
+                f"relative_attention_num_buckets: got {self.relative_attention_num_buckets} with "
+                f"relative_attention_max_distance {self.relative_attention_max_distance}, expected an even number of "
+                "buckets, and a distance above a quarter of it"
+            )
+        if self.pad_token_id is not None and not 0 <= self.pad_token_id < self.vocab_size:
+            raise ValueError(
+                f"pad_token_id: got {self.pad_token_id}, expected an id below vocab_size {self.vocab_size}, or null"
+            )
+        for name, rows in (("vocab_size", self.vocab_size), ("max_position_embeddings", self.max_position_embeddings)):
+            if (size := rows * self.hidden_size * 4) > LARGEST_TABLE_BYTES:
+                raise ValueError(
+                    f"{name}: {rows} rows of hidden_size {self.hidden_size} would take {size:,} bytes in fp32, expected "
+                    f"a table of at most {LARGEST_TABLE_BYTES:,}"
+                )
+
+    def _check_choices(self) -> None:
+        if self.hidden_act not in ACT2FN:
+            raise ValueError(
+                f"hidden_act: got {self.hidden_act!r}, expected one of {', '.join(sorted(ACT2FN))}"
+                f"{_nearest(self.hidden_act, ACT2FN)}"
+            )
+        types = self.layer_types
+        if types is None:
+            return
+        if len(types) != self.num_hidden_layers:
+            raise ValueError(
+                f"layer_types: got {len(types)} entries for num_hidden_layers {self.num_hidden_layers}; give one each"
+            )
+        if unknown := sorted(set(types) - {"full_attention", "sliding_attention"}):
+            raise ValueError(f"layer_types: got {unknown[0]!r}, expected 'full_attention' or 'sliding_attention'")
+        if "sliding_attention" in types and self.sliding_window is None:
+            raise ValueError("sliding_window: missing, but layer_types has 'sliding_attention'; give a number of tokens")
+
+
+LEAST = {
+    "vocab_size": 1,
+    "hidden_size": 1,
+    "num_hidden_layers": 0,
+    "num_attention_heads": 1,
+    "intermediate_size": 1,
+    "max_position_embeddings": 1,
+    "type_vocab_size": 0,
+    "relative_attention_num_buckets": 4,
+    "relative_attention_max_distance": 1,
+    "sliding_window": 1,
+}
+
+
+def _nearest(word: str, words: object) -> str:
+    close = difflib.get_close_matches(word, list(words), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _refuse_unknown_keys(kwargs: dict[str, object], known: object) -> None:
+    """Raise on keys nobody reads; drop private ones, which a downloaded config must not set."""
+    for key in list(kwargs):
+        if key in LIBRARY_KEYS or key in ROPE_KEYS:
+            continue
+        if key.startswith("_"):
+            value = kwargs.pop(key)
+            if key not in ("_name_or_path", "_commit_hash"):
+                logger.warning(f"TriEmbedConfig: the private key {key!r} ({value!r}) is ignored")
+            continue
+        raise ValueError(
+            f"{key}: not a field of TriEmbedConfig (got {kwargs[key]!r}); remove it"
+            f"{_nearest(key, [*known, *ROPE_KEYS])}"
+        )
+
+
+TriEmbedConfig.register_for_auto_class()

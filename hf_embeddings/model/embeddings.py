@@ -1,0 +1,80 @@
+"""The input of the encoder: token + position + segment, then norm and dropout.
+
+Shapes: B batch, S sequence, D hidden.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from .positions import Positions, PositionSignal
+
+
+class EmbeddingParts(NamedTuple):
+    """The three summands of the input; None where the architecture leaves one out."""
+
+    token: torch.Tensor  # (B, S, D)
+    position: torch.Tensor | None  # (1|B, S, D)
+    segment: torch.Tensor | None  # (B, S, D)
+
+
+class Embeddings(nn.Module):
+    """Sum token, position and segment embeddings, and compute the position signal of the attention layers."""
+
+    def __init__(self, config) -> None:
+        super().__init__()
+        self.token = nn.Embedding(config.vocab_size, config.hidden_size, padding_idx=config.pad_token_id)
+        self.position = Positions(config)
+        self.segment = nn.Embedding(config.type_vocab_size, config.hidden_size) if config.type_vocab_size else None
+        self.scale = math.sqrt(config.hidden_size) if config.embedding_scale else 1.0
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps, bias=config.norm_bias)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(
+        self,
+        input_ids: torch.Tensor | None = None,
+        token_type_ids: torch.Tensor | None = None,
+        *,
+        position_ids: torch.Tensor,
+        inputs_embeds: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, PositionSignal]:
+        """Return the hidden states (B, S, D) that enter the first layer, and the position signal."""
+        signal = self.position(position_ids)
+        token, position, segment = self.parts(
+            input_ids, token_type_ids, signal=signal, inputs_embeds=inputs_embeds
+        )
+        # Summed in BERT's order, token + segment + position, so that fp32 results agree to the last bit.
+        hidden = token if segment is None else token + segment
+        hidden = hidden if position is None else hidden + position
+        return self.dropout(self.norm(hidden)), signal
+
+    def parts(
+        self,
+        input_ids: torch.Tensor | None = None,
+        token_type_ids: torch.Tensor | None = None,
+        *,
+        signal: PositionSignal,
+        inputs_embeds: torch.Tensor | None = None,
+    ) -> EmbeddingParts:
+        """Return the three summands apart, before norm and dropout.
+
+        `inputs_embeds` (B, S, D) stands for rows of the token table, so `embedding_scale` applies to it too.
+        """
+        token = self.token(input_ids) if inputs_embeds is None else inputs_embeds
+        token = token * self.scale
+        position = None if signal.summand is None else signal.summand.to(token.dtype)
+        return EmbeddingParts(token, position, self._segment(token, token_type_ids))
+
+    def _segment(self, token: torch.Tensor, token_type_ids: torch.Tensor | None) -> torch.Tensor | None:
+        if self.segment is None:
+            if token_type_ids is not None:
+                raise ValueError(
+                    "token_type_ids: given, but type_vocab_size is 0; leave them out, or set the tokenizer's "
+                    "model_input_names to ['input_ids', 'attention_mask']"
+                )
+            return None
+        if token_type_ids is None:
+            token_type_ids = torch.zeros(token.shape[:2], dtype=torch.long, device=token.device)
+        return self.segment(token_type_ids)

@@ -1,0 +1,91 @@
+"""Encoder layers: attention and feed-forward, each with a residual path, normalised after it or before it.
+
+Shapes: B batch, S sequence, D hidden, F intermediate.
+"""
+
+import torch
+from torch import nn
+from transformers.activations import ACT2FN
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from .attention import Attention
+
+
+class PlainFeedForward(nn.Module):
+    """down(act(up(x))), as in the original Transformer."""
+
+    def __init__(self, config) -> None:
+        super().__init__()
+        self.up = nn.Linear(config.hidden_size, config.intermediate_size, bias=config.mlp_bias)
+        self.activation = ACT2FN[config.hidden_act]
+        self.down = nn.Linear(config.intermediate_size, config.hidden_size, bias=config.mlp_bias)
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        """Map (B, S, D) to (B, S, D)."""
+        return self.down(self.activation(self.up(hidden_states)))
+
+
+class GatedFeedForward(nn.Module):
+    """down(act(gate(x)) * up(x)), a gated linear unit (https://arxiv.org/abs/2002.05202)."""
+
+    def __init__(self, config) -> None:
+        super().__init__()
+        self.gate = nn.Linear(config.hidden_size, config.intermediate_size, bias=config.mlp_bias)
+        self.up = nn.Linear(config.hidden_size, config.intermediate_size, bias=config.mlp_bias)
+        self.activation = ACT2FN[config.hidden_act]
+        self.down = nn.Linear(config.intermediate_size, config.hidden_size, bias=config.mlp_bias)
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        """Map (B, S, D) to (B, S, D)."""
+        return self.down(self.activation(self.gate(hidden_states)) * self.up(hidden_states))
+
+
+class Layer(GradientCheckpointingLayer):
+    """Parts shared by both norm positions; a subclass says in which order they run."""
+
+    def __init__(self, config, layer_idx: int) -> None:
+        super().__init__()
+        self.attention = Attention(config, layer_idx)
+        self.attention_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps, bias=config.norm_bias)
+        self.feed_forward = FEED_FORWARD_TYPES[config.feed_forward_type](config)
+        self.feed_forward_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps, bias=config.norm_bias)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+
+class PostNormLayer(Layer):
+    """norm(x + f(x)): BERT."""
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        rotation: tuple[torch.Tensor, torch.Tensor] | None = None,
+        position_bias: torch.Tensor | None = None,
+        **kwargs,
+    ) -> torch.Tensor:
+        """Map (B, S, D) to (B, S, D)."""
+        attended, _ = self.attention(hidden_states, attention_mask, rotation, position_bias, **kwargs)
+        hidden_states = self.attention_norm(self.dropout(attended) + hidden_states)
+        return self.feed_forward_norm(self.dropout(self.feed_forward(hidden_states)) + hidden_states)
+
+
+class PreNormLayer(Layer):
+    """x + f(norm(x)): ModernBERT; the model adds a final norm."""
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        rotation: tuple[torch.Tensor, torch.Tensor] | None = None,
+        position_bias: torch.Tensor | None = None,
+        **kwargs,
+    ) -> torch.Tensor:
+        """Map (B, S, D) to (B, S, D)."""
+        normed = self.attention_norm(hidden_states)
+        attended, _ = self.attention(normed, attention_mask, rotation, position_bias, **kwargs)
+        hidden_states = hidden_states + self.dropout(attended)
+        return hidden_states + self.dropout(self.feed_forward(self.feed_forward_norm(hidden_states)))
+
+
+FEED_FORWARD_TYPES = {"plain": PlainFeedForward, "gated": GatedFeedForward}
+NORM_POSITIONS = {"post": PostNormLayer, "pre": PreNormLayer}

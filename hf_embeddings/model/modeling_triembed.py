@@ -1,0 +1,508 @@
+"""TriEmbed: a bidirectional encoder over token + position + segment, and its task models.
+
+Shapes: B batch, S sequence, D hidden, H heads, V vocabulary, M masked tokens, N choices.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+from transformers.masking_utils import create_bidirectional_mask, create_bidirectional_sliding_window_mask
+from transformers.modeling_outputs import (
+    BaseModelOutputWithPooling,
+    MaskedLMOutput,
+    MultipleChoiceModelOutput,
+    NextSentencePredictorOutput,
+    QuestionAnsweringModelOutput,
+    SequenceClassifierOutput,
+    TokenClassifierOutput,
+)
+from transformers.utils import ModelOutput, can_return_tuple, logging
+from transformers.utils.generic import merge_with_config_defaults
+from transformers.utils.output_capturing import capture_outputs
+
+from .attention import Attention, merge_bias
+from .configuration_triembed import AUTO_MAP, TriEmbedConfig
+from .embeddings import EmbeddingParts, Embeddings
+from .heads import SEQUENCE_LOSSES, Pooler, PredictionHead, classification_loss
+from .layers import NORM_POSITIONS, Layer
+from .positions import PositionSignal
+
+logger = logging.get_logger(__name__)
+
+# Weights that belong to a task: they may be new when a checkpoint is loaded for another task. All others may not.
+TASK_MODULES = ("pooler", "predictions", "seq_relationship", "classifier", "qa_outputs")
+
+
+class TriEmbedPreTrainedModel(PreTrainedModel):
+    """What transformers needs to know of every TriEmbed model."""
+
+    config_class = TriEmbedConfig
+    base_model_prefix = "triembed"
+    supports_gradient_checkpointing = True
+    _no_split_modules = ["Embeddings", "PostNormLayer", "PreNormLayer"]
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+    _can_compile_fullgraph = True
+    _can_record_outputs = {"hidden_states": Layer, "attentions": Attention}
+    # A pretraining checkpoint is loaded for other tasks every day: its heads need no mention in the loading report.
+    _keys_to_ignore_on_load_unexpected = [r"(^|\.)(pooler|predictions|seq_relationship)\."]
+
+    def _flash_attn_can_dispatch(self, flash_attn_version: int, is_init_check: bool = False) -> bool:
+        biased = [part for part in self.config.position_parts if part in ("alibi", "relative_bias")]
+        if biased:
+            raise ValueError(
+                f"attn_implementation: flash attention cannot add the score bias of position_embedding_type "
+                f"{self.config.position_embedding_type!r}; use 'sdpa', 'eager' or 'flex_attention'"
+            )
+        return super()._flash_attn_can_dispatch(flash_attn_version, is_init_check)
+
+    @classmethod
+    def from_pretrained(cls, *args, output_loading_info: bool = False, **kwargs):
+        """Load as `PreTrainedModel.from_pretrained` does, and refuse a checkpoint that lacks encoder weights.
+
+        Raises:
+            ValueError: encoder weights are missing from the checkpoint, or it holds weights that no TriEmbed model has.
+        """
+        model, info = super().from_pretrained(*args, output_loading_info=True, **kwargs)
+        source = args[0] if args else kwargs.get("pretrained_model_name_or_path")
+        for problem, cure in (
+            ("missing", "they would be random; check that config.json belongs to these weights"),
+            ("unexpected", "convert the checkpoint, or check that config.json belongs to these weights"),
+        ):
+            keys = sorted(key for key in info[f"{problem}_keys"] if not _belongs_to_task(key))
+            if keys:
+                shown = ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
+                raise ValueError(f"{source}: {problem} weights for {cls.__name__}: {shown}; {cure}")
+        if getattr(model, "pooler", None) is not None and any(k.startswith("pooler") for k in info["missing_keys"]):
+            logger.warning(f"{source} has no pooler: pooler_output will be None (nothing random is used in its place)")
+            model.pooler = None
+        return (model, info) if output_loading_info else model
+
+
+class TriEmbedModel(TriEmbedPreTrainedModel):
+    """The encoder: hidden states for each token and, unless left out, a pooled state of the first token."""
+
+    def __init__(self, config: TriEmbedConfig, add_pooling_layer: bool = True) -> None:
+        super().__init__(config)
+        self.embeddings = Embeddings(config)
+        layer = NORM_POSITIONS[config.norm_position]
+        self.layers = nn.ModuleList(layer(config, index) for index in range(config.num_hidden_layers))
+        # Post-norm layers end in a norm of their own.
+        self.final_norm = (
+            nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps, bias=config.norm_bias)
+            if config.norm_position == "pre"
+            else nn.Identity()
+        )
+        self.pooler = Pooler(config) if add_pooling_layer else None
+        self.gradient_checkpointing = False
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        """Return the token table."""
+        return self.embeddings.token
+
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
+        """Replace the token table."""
+        self.embeddings.token = value
+
+    @merge_with_config_defaults
+    @capture_outputs
+    def forward(
+        self,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.Tensor | None = None,
+        position_ids: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        **kwargs,
+    ) -> BaseModelOutputWithPooling:
+        """Encode a batch.
+
+        Args:
+            input_ids: (B, S) token ids; or give `inputs_embeds`.
+            attention_mask: (B, S), 1 for tokens and 0 for padding on either side; or a 4D mask as transformers takes it.
+            token_type_ids: (B, S) segment ids below `type_vocab_size`; zeros if left out.
+            position_ids: (1|B, S); if left out, positions count from the first token that is not padding.
+            inputs_embeds: (B, S, D) in place of rows of the token table.
+            kwargs: passed on to the attention function; `output_hidden_states`, `output_attentions`, `return_dict`.
+        """
+        batch, length, device = _shape(input_ids, inputs_embeds)
+        if position_ids is None:
+            position_ids = self._default_positions(length, attention_mask, device)
+        hidden_states, signal = self.embeddings(
+            input_ids, token_type_ids, position_ids=position_ids, inputs_embeds=inputs_embeds
+        )
+        masks, position_bias = self._masks(hidden_states, attention_mask, signal)
+        for layer in self.layers:
+            hidden_states = layer(
+                hidden_states, masks[layer.attention.sliding_window], signal.rotation, position_bias, **kwargs
+            )
+        hidden_states = self.final_norm(hidden_states)
+        pooled = None if self.pooler is None else self.pooler(hidden_states)
+        return BaseModelOutputWithPooling(last_hidden_state=hidden_states, pooler_output=pooled)
+
+    def embedding_parts(
+        self,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.Tensor | None = None,
+        position_ids: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+    ) -> EmbeddingParts:
+        """Return token, position and segment embeddings apart, as `forward` adds them up before norm and dropout."""
+        _, length, device = _shape(input_ids, inputs_embeds)
+        if position_ids is None:
+            position_ids = self._default_positions(length, attention_mask, device)
+        signal = self.embeddings.position(position_ids)
+        return self.embeddings.parts(input_ids, token_type_ids, signal=signal, inputs_embeds=inputs_embeds)
+
+    def _default_positions(
+        self, length: int, attention_mask: torch.Tensor | None, device: torch.device
+    ) -> torch.Tensor:
+        """Number the tokens of each row from the first that is not padding, so that left padding changes nothing."""
+        if "learned" in self.config.position_parts and length > self.config.max_position_embeddings:
+            raise ValueError(
+                f"input of {length} tokens: learned positions end at max_position_embeddings "
+                f"{self.config.max_position_embeddings}; truncate the input"
+            )
+        positions = torch.arange(length, device=device)[None]
+        # Types that see differences only keep one row for the whole batch: their bias is then not copied B times.
+        if not self.embeddings.position.absolute or attention_mask is None or attention_mask.dim() != 2:
+            return positions
+        padding = (attention_mask.to(device) != 0).long().argmax(dim=-1, keepdim=True)  # (B, 1)
+        return (positions - padding).clamp(min=0)
+
+    def _masks(
+        self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None, signal: PositionSignal
+    ) -> tuple[dict[int | None, torch.Tensor | None], torch.Tensor | None]:
+        """Return a mask for each window that a layer uses, and the bias where the kernel takes it separately."""
+        arguments = {"config": self.config, "inputs_embeds": hidden_states, "attention_mask": attention_mask}
+        windows = {layer.attention.sliding_window for layer in self.layers}
+        masks = {
+            window: create_bidirectional_mask(**arguments)
+            if window is None
+            else create_bidirectional_sliding_window_mask(**arguments)
+            for window in windows
+        }
+        if signal.bias is None:
+            return masks, None
+        bias = signal.bias.to(hidden_states.dtype)
+        if self.config._attn_implementation == "flex_attention":
+            # flex indexes [b, h, q, k] and so needs the batch dimension written out.
+            return masks, bias.expand(hidden_states.shape[0], -1, -1, -1)
+        return {window: merge_bias(mask, bias) for window, mask in masks.items()}, None
+
+
+@dataclass
+class TriEmbedForPreTrainingOutput(ModelOutput):
+    """Outputs of `TriEmbedForPreTraining`, in the order of transformers' `BertForPreTrainingOutput`."""
+
+    loss: torch.Tensor | None = None  # () sum of both losses, where both labels are given
+    prediction_logits: torch.Tensor | None = None  # (B, S, V) or (M, V)
+    seq_relationship_logits: torch.Tensor | None = None  # (B, 2): 0 "follows", 1 "is from elsewhere"
+    hidden_states: tuple[torch.Tensor, ...] | None = None
+    attentions: tuple[torch.Tensor, ...] | None = None
+
+
+class _TiedHeadModel(TriEmbedPreTrainedModel):
+    """A model whose prediction head shares the token table."""
+
+    _tied_weights_keys = {"predictions.decoder.weight": "triembed.embeddings.token.weight"}
+
+    def get_output_embeddings(self) -> nn.Linear:
+        """Return the layer that scores the vocabulary."""
+        return self.predictions.decoder
+
+    def set_output_embeddings(self, value: nn.Linear) -> None:
+        """Replace the layer that scores the vocabulary."""
+        self.predictions.decoder = value
+
+
+class TriEmbedForPreTraining(_TiedHeadModel):
+    """Masked language modeling and next sentence prediction together, as BERT is pretrained."""
+
+    # Two losses with two label counts: no single count that Trainer could pass would be right for both.
+    accepts_loss_kwargs = False
+
+    def __init__(self, config: TriEmbedConfig) -> None:
+        super().__init__(config)
+        self.triembed = TriEmbedModel(config)
+        self.predictions = PredictionHead(config)
+        self.seq_relationship = nn.Linear(config.hidden_size, 2)
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.Tensor | None = None,
+        position_ids: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        next_sentence_label: torch.Tensor | None = None,
+        masked_lm_positions: torch.Tensor | None = None,
+        **kwargs,
+    ) -> TriEmbedForPreTrainingOutput:
+        """Score tokens and sentence pairs.
+
+        Args:
+            input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds: as in `TriEmbedModel`.
+            labels: (B, S) token ids, -100 where nothing is predicted; (M,) with `masked_lm_positions`.
+            next_sentence_label: (B,), 0 where the second segment follows the first, 1 where it does not, -100 to skip.
+            masked_lm_positions: (M,) indices into the flattened B * S tokens: only these are scored, which saves most
+                of the head's work.
+            kwargs: passed on to `TriEmbedModel`.
+        """
+        outputs = self.triembed(
+            input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, **kwargs
+        )
+        prediction_logits = self.predictions(outputs.last_hidden_state, masked_lm_positions)
+        seq_relationship_logits = self.seq_relationship(outputs.pooler_output)
+        loss = None
+        if labels is not None:
+            loss = classification_loss(prediction_logits, labels)
+        if next_sentence_label is not None:
+            next_sentence_loss = classification_loss(seq_relationship_logits, next_sentence_label)
+            loss = next_sentence_loss if loss is None else loss + next_sentence_loss
+        return TriEmbedForPreTrainingOutput(
+            loss, prediction_logits, seq_relationship_logits, outputs.hidden_states, outputs.attentions
+        )
+
+
+class TriEmbedForMaskedLM(_TiedHeadModel):
+    """Masked language modeling."""
+
+    def __init__(self, config: TriEmbedConfig) -> None:
+        super().__init__(config)
+        self.triembed = TriEmbedModel(config, add_pooling_layer=False)
+        self.predictions = PredictionHead(config)
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.Tensor | None = None,
+        position_ids: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        masked_lm_positions: torch.Tensor | None = None,
+        num_items_in_batch: torch.Tensor | int | None = None,
+        **kwargs,
+    ) -> MaskedLMOutput:
+        """Score tokens; the arguments are those of `TriEmbedForPreTraining`."""
+        outputs = self.triembed(
+            input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, **kwargs
+        )
+        logits = self.predictions(outputs.last_hidden_state, masked_lm_positions)
+        loss = None if labels is None else classification_loss(logits, labels, num_items_in_batch)
+        return MaskedLMOutput(loss, logits, outputs.hidden_states, outputs.attentions)
+
+
+class _ClassifierModel(TriEmbedPreTrainedModel):
+    """An encoder with dropout and one linear layer; a subclass says on what, and with which loss."""
+
+    pooled = True
+
+    def __init__(self, config: TriEmbedConfig) -> None:
+        super().__init__(config)
+        self.triembed = TriEmbedModel(config, add_pooling_layer=self.pooled)
+        rate = config.hidden_dropout_prob if config.classifier_dropout is None else config.classifier_dropout
+        self.dropout = nn.Dropout(rate)
+        self.add_head(config)
+        self.post_init()
+
+    def add_head(self, config: TriEmbedConfig) -> None:
+        """Create the linear layer."""
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+
+
+class TriEmbedForNextSentencePrediction(_ClassifierModel):
+    """Tell whether the second segment follows the first."""
+
+    def add_head(self, config: TriEmbedConfig) -> None:
+        """Create the linear layer under the name it has in `TriEmbedForPreTraining`."""
+        self.seq_relationship = nn.Linear(config.hidden_size, 2)
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.Tensor | None = None,
+        position_ids: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        num_items_in_batch: torch.Tensor | int | None = None,
+        **kwargs,
+    ) -> NextSentencePredictorOutput:
+        """Score pairs: logits (B, 2); `labels` (B,), 0 where the second segment follows, 1 where it does not."""
+        outputs = self.triembed(
+            input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, **kwargs
+        )
+        logits = self.seq_relationship(outputs.pooler_output)
+        loss = None if labels is None else classification_loss(logits, labels, num_items_in_batch)
+        return NextSentencePredictorOutput(loss, logits, outputs.hidden_states, outputs.attentions)
+
+
+class TriEmbedForSequenceClassification(_ClassifierModel):
+    """Classify a text or a pair of texts, or predict numbers for it."""
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.Tensor | None = None,
+        position_ids: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        num_items_in_batch: torch.Tensor | int | None = None,
+        **kwargs,
+    ) -> SequenceClassifierOutput:
+        """Score texts: logits (B, num_labels).
+
+        `config.problem_type` chooses the loss; where it is None the labels decide, as in transformers: one label is a
+        regression, integer labels are classes, float labels are several classes at once.
+        """
+        outputs = self.triembed(
+            input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, **kwargs
+        )
+        logits = self.classifier(self.dropout(outputs.pooler_output))
+        loss = None
+        if labels is not None:
+            if self.config.problem_type is None:
+                self.config.problem_type = _problem_type(self.config.num_labels, labels)
+            loss = SEQUENCE_LOSSES[self.config.problem_type](logits, labels, num_items_in_batch)
+        return SequenceClassifierOutput(loss, logits, outputs.hidden_states, outputs.attentions)
+
+
+class TriEmbedForTokenClassification(_ClassifierModel):
+    """Classify each token."""
+
+    pooled = False
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.Tensor | None = None,
+        position_ids: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        num_items_in_batch: torch.Tensor | int | None = None,
+        **kwargs,
+    ) -> TokenClassifierOutput:
+        """Score tokens: logits (B, S, num_labels); `labels` (B, S), -100 to skip."""
+        outputs = self.triembed(
+            input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, **kwargs
+        )
+        logits = self.classifier(self.dropout(outputs.last_hidden_state))
+        loss = None if labels is None else classification_loss(logits, labels, num_items_in_batch)
+        return TokenClassifierOutput(loss, logits, outputs.hidden_states, outputs.attentions)
+
+
+class TriEmbedForQuestionAnswering(_ClassifierModel):
+    """Find where the answer starts and ends."""
+
+    pooled = False
+
+    def add_head(self, config: TriEmbedConfig) -> None:
+        """Create the linear layer under transformers' name for it."""
+        self.qa_outputs = nn.Linear(config.hidden_size, 2)
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.Tensor | None = None,
+        position_ids: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        start_positions: torch.Tensor | None = None,
+        end_positions: torch.Tensor | None = None,
+        num_items_in_batch: torch.Tensor | int | None = None,
+        **kwargs,
+    ) -> QuestionAnsweringModelOutput:
+        """Score spans: start and end logits (B, S); positions (B,), at or beyond S where the answer was cut off."""
+        outputs = self.triembed(
+            input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, **kwargs
+        )
+        start_logits, end_logits = self.qa_outputs(self.dropout(outputs.last_hidden_state)).unbind(dim=-1)
+        loss = None
+        if start_positions is not None and end_positions is not None:
+            length = start_logits.shape[1]
+            losses = [
+                classification_loss(logits, labels.masked_fill(labels >= length, -100), num_items_in_batch)
+                for logits, labels in ((start_logits, start_positions), (end_logits, end_positions))
+            ]
+            loss = (losses[0] + losses[1]) / 2
+        return QuestionAnsweringModelOutput(
+            loss, start_logits, end_logits, outputs.hidden_states, outputs.attentions
+        )
+
+
+class TriEmbedForMultipleChoice(_ClassifierModel):
+    """Choose one of several continuations."""
+
+    def add_head(self, config: TriEmbedConfig) -> None:
+        """Create the linear layer: one score for each choice."""
+        self.classifier = nn.Linear(config.hidden_size, 1)
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.Tensor | None = None,
+        position_ids: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        num_items_in_batch: torch.Tensor | int | None = None,
+        **kwargs,
+    ) -> MultipleChoiceModelOutput:
+        """Score choices: all inputs have shape (B, N, S), logits (B, N); `labels` (B,) below N."""
+        given = input_ids if input_ids is not None else inputs_embeds
+        flat = [
+            None if tensor is None else tensor.flatten(0, 1)
+            for tensor in (input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
+        ]
+        outputs = self.triembed(*flat, **kwargs)
+        logits = self.classifier(self.dropout(outputs.pooler_output)).view(-1, given.shape[1])
+        loss = None if labels is None else classification_loss(logits, labels, num_items_in_batch)
+        return MultipleChoiceModelOutput(loss, logits, outputs.hidden_states, outputs.attentions)
+
+
+def _shape(
+    input_ids: torch.Tensor | None, inputs_embeds: torch.Tensor | None
+) -> tuple[int, int, torch.device]:
+    if (input_ids is None) == (inputs_embeds is None):
+        given = "both" if input_ids is not None else "neither"
+        raise ValueError(f"input_ids and inputs_embeds: got {given}, expected exactly one of them")
+    tensor = input_ids if input_ids is not None else inputs_embeds
+    if tensor.shape[1] == 0:
+        raise ValueError("input_ids: got a sequence of 0 tokens, expected at least 1")
+    return tensor.shape[0], tensor.shape[1], tensor.device
+
+
+def _belongs_to_task(key: str) -> bool:
+    return any(part in TASK_MODULES for part in key.split("."))
+
+
+def _problem_type(num_labels: int, labels: torch.Tensor) -> str:
+    if num_labels == 1:
+        return "regression"
+    return "multi_label_classification" if labels.is_floating_point() else "single_label_classification"
+
+
+# Every class registers itself, so that whichever of them is saved, its code is saved with it.
+for _auto_class, _path in AUTO_MAP.items():
+    if _auto_class != "AutoConfig":
+        globals()[_path.split(".")[1]].register_for_auto_class(_auto_class)

@@ -1,0 +1,1 @@
+"""Pretraining: corpus -> documents -> pairs -> masking -> objective -> loop -> a directory ready for the Hub."""

@@ -1,0 +1,132 @@
+"""Docstrings of installed packages, parsed out of their source files without importing the packages.
+
+This file is also the program of the worker processes, so it imports the standard library only: a fresh interpreter per
+group of files starts in 30 ms, where a fork would inherit torch's threads and a spawn would import torch again.
+"""
+
+import ast
+import gc
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from inspect import cleandoc
+
+GROUP_BYTES = 8 << 20  # source bytes per worker process: large beside its start, small beside what one core does
+DOCUMENTATION_CHARACTERS = 80  # shorter strings in add_docstr(...) calls are names and types, not documentation
+
+
+def package_files(name: str) -> list[str]:
+    """Return the sorted .py files of an installed package or of a dotted part of one; none if it is not installed."""
+    top, *parts = name.split(".")
+    try:
+        spec = importlib.util.find_spec(top)  # of the top only: finding numpy.linalg imports numpy
+    except (ImportError, ValueError):  # ValueError: an empty name, or a module without a spec, such as __main__
+        return []
+    if spec is None or not all(part.isidentifier() for part in parts):
+        return []
+    if not parts and spec.submodule_search_locations is None:
+        return [spec.origin] if spec.has_location and spec.origin and spec.origin.endswith(".py") else []
+    roots = [os.path.join(root, *parts) for root in spec.submodule_search_locations or ()]
+    modules = [f"{root}.py" for root in roots if parts and os.path.isfile(f"{root}.py")]
+    return sorted(modules + [path for root in roots for path in _walk(root)])
+
+
+def read_docstrings(files: Sequence[str]) -> Iterator[tuple[str, list[str] | None]]:
+    """Yield each file with its cleaned docstrings, in the order given; None stands for a file that does not parse."""
+    groups: list[list[str]] = []
+    size = GROUP_BYTES
+    for path in files:
+        if size >= GROUP_BYTES:
+            groups.append([])
+            size = 0
+        groups[-1].append(path)
+        size += os.stat(path).st_size
+    pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
+    try:
+        for group, found in zip(groups, pool.map(_extract_elsewhere, groups), strict=True):
+            yield from zip(group, found, strict=True)
+    finally:
+        pool.shutdown(cancel_futures=True)  # a reader that wanted fewer documents waits for the running groups only
+
+
+def extract(source: bytes) -> list[str]:
+    """Return the cleaned docstrings of the module, classes and functions of a source file, in their order.
+
+    Strings handed to calls and decorators with "doc" in their name count too: it is there that torch and numpy document
+    their C functions (`add_docstr`, `add_newdoc`) and transformers its models (`auto_docstring`).
+    """
+    found: list[str] = []
+    pending: list[ast.AST] = [ast.parse(source)]
+    while pending:  # a stack of statements; expressions, nine tenths of the tree, are never entered
+        node = pending.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            for decorator in node.decorator_list:
+                found.extend(_documentation(decorator))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module):
+            found.append(ast.get_docstring(node, clean=False) or "")
+        elif isinstance(node, ast.Expr):
+            found.extend(_documentation(node.value))
+        blocks = (getattr(node, name, ()) for name in ("body", "handlers", "cases", "orelse", "finalbody"))
+        pending.extend(reversed([statement for block in blocks for statement in block]))
+    return [text for text in map(cleandoc, found) if text and not text.isspace()]
+
+
+def _walk(root: str) -> Iterator[str]:
+    for folder, _, names in os.walk(root):  # does not follow links to folders, so it ends
+        for path in (os.path.join(folder, name) for name in names if name.endswith(".py")):
+            if os.path.isfile(path):  # a dangling link or a pipe is no module
+                yield path
+
+
+def _documentation(node: ast.expr) -> Iterator[str]:
+    if isinstance(node, ast.Call):
+        function = node.func
+        name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+        if "doc" in name:
+            for argument in [*node.args, *(keyword.value for keyword in node.keywords)]:
+                for text in _strings(argument):
+                    if "\n" in text and len(text) >= DOCUMENTATION_CHARACTERS:
+                        yield text
+
+
+def _strings(node: ast.expr) -> Iterator[str]:
+    match node:
+        case ast.Constant(value=str(text)):
+            yield text
+        case ast.BinOp(left=left, op=ast.Add(), right=right):
+            yield "".join([*_strings(left), *_strings(right)])
+        case ast.Call(func=ast.Attribute(value=inner)):  # """...""".format(**common_arguments)
+            yield from _strings(inner)
+        case ast.Tuple(elts=parts) | ast.List(elts=parts):  # add_newdoc(place, name, (attribute, """..."""))
+            for part in parts:
+                yield from _strings(part)
+
+
+def _extract_elsewhere(group: list[str]) -> list[list[str] | None]:
+    command = [sys.executable, "-I", "-S", "-W", "ignore", os.path.abspath(__file__)]
+    result = subprocess.run(command, input=json.dumps(group), stdout=subprocess.PIPE, text=True, check=True)
+    found: list[list[str] | None] = json.loads(result.stdout)
+    return found
+
+
+def _extract_group(group: list[str]) -> list[list[str] | None]:
+    found: list[list[str] | None] = []
+    for path in group:
+        with open(path, "rb") as file:
+            source = file.read()
+        try:
+            found.append(extract(source))
+        except (SyntaxError, ValueError, RecursionError, MemoryError):  # such as syntax of a newer Python
+            found.append(None)
+    return found
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C is the parent's to report
+    gc.disable()  # trees have no cycles; collecting costs a quarter of the time
+    json.dump(_extract_group(json.load(sys.stdin)), sys.stdout)

@@ -1,0 +1,155 @@
+"""The options of a pretraining run: each key of a `configs/pretraining/*.yaml` file is a field here, with its unit."""
+
+import json
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Literal, TypeVar
+
+Value = TypeVar("Value")
+BOUNDS = {  # the words of `bounded`: what has to hold, and how an error says it
+    "min": (operator.ge, "at least"),
+    "max": (operator.le, "at most"),
+    "above": (operator.gt, "above"),
+    "below": (operator.lt, "below"),
+}
+
+
+def bounded(
+    default: Value,
+    *,
+    min: float | None = None,
+    max: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+) -> Value:
+    """Declare a field with bounds that the loader checks: `min <= value <= max`, `above < value < below`."""
+    bounds = {"min": min, "max": max, "above": above, "below": below}
+    return field(default=default, metadata={name: bound for name, bound in bounds.items() if bound is not None})
+
+
+def model_fields() -> Mapping[str, object]:
+    """Return the architecture's own fields and their types: the keys that the `model` section takes besides `base`."""
+    from hf_embeddings.model.configuration_triembed import TriEmbedConfig  # late: importing transformers takes seconds
+
+    own = TriEmbedConfig.__annotations__  # what PreTrainedConfig adds (label maps, dtype, ...) is not architecture
+    types = {declared.name: declared.type for declared in fields(TriEmbedConfig) if declared.name in own}
+    return types | {"rope_parameters": dict[str, object] | None}  # read by the config, though it is not a field of it
+
+
+def remaining(types: Callable[[], Mapping[str, object]]) -> dict[str, object]:
+    """Declare the field that collects every further key of a section; `types` is called when such a key appears."""
+    return field(default_factory=dict, metadata={"remaining": types})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """The architecture: a config file, and the fields of it that this run changes."""
+
+    base: str  # path of a config JSON, such as configs/model/tiny.json
+    overrides: dict[str, object] = remaining(lambda: model_fields())  # any field of TriEmbedConfig, beside `base`
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusOptions:
+    """Where the documents come from, and which part of them is held out."""
+
+    source: str  # `pydoc:PKG,PKG` (docstrings), the path or glob of .txt or .jsonl files, or `hub:USER/NAME`
+    text_field: str = "text"  # the key or column that holds the text (.jsonl, hub)
+    hub_split: str = "train"  # split of a hub dataset
+    hub_config: str | None = None  # configuration of a hub dataset; None is its default one
+    evaluation_fraction: float = bounded(0.05, above=0, below=1)  # share of documents held out for evaluation
+    on_invalid_text: Literal["error", "skip", "replace"] = "error"  # what to do with bytes that are not UTF-8
+    max_documents: int | None = bounded(None, min=2)  # documents; None reads all
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerOptions:
+    """An existing tokenizer, or the one to train on the corpus."""
+
+    path: str | None = None  # directory of an existing tokenizer; None trains one with the fields below
+    vocab_size: int = bounded(8192, min=64)  # tokens, special ones included
+    lowercase: bool = True  # fold case before tokenizing
+    min_frequency: int = bounded(2, min=1)  # occurrences that a pair of pieces needs in order to be merged
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExampleOptions:
+    """How documents become training examples (BERT, https://arxiv.org/abs/1810.04805, section 3.1)."""
+
+    max_length: int = bounded(128, min=8)  # tokens of one example, special ones included
+    masking_probability: float = bounded(0.15, above=0, below=1)  # share of tokens that `mlm` predicts
+    mask_token_fraction: float = bounded(0.8, min=0, max=1)  # share of those shown as [MASK]
+    random_token_fraction: float = bounded(0.1, min=0, max=1)  # share of those shown as a random token; the rest stay
+    objectives: list[Literal["mlm", "nsp"]] = field(default_factory=lambda: ["mlm", "nsp"])  # losses, summed
+
+    def __post_init__(self) -> None:
+        mask, random = self.mask_token_fraction, self.random_token_fraction
+        if mask + random > 1 + 1e-9:  # 0.9 + 0.1 may round to a little above 1
+            raise ValueError(
+                f"random_token_fraction: got {random} beside mask_token_fraction {mask}, expected a sum of at most 1; "
+                "lower one of them"
+            )
+        if len(set(self.objectives)) < len(self.objectives) or "mlm" not in self.objectives:
+            raise ValueError(
+                f"objectives: got {self.objectives}, expected 'mlm', alone or with others, each once; write [mlm, nsp]"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions:
+    """Length, batch, optimizer and hardware of the training loop."""
+
+    max_steps: int = bounded(1000, min=1)  # optimizer steps
+    # Hours of training time. The learning rate schedule follows whichever of steps and hours is further along.
+    max_hours: float | None = bounded(None, above=0)
+    tokens_per_step: int = bounded(2048, min=8)  # tokens, padding included, per optimizer step over all devices
+    gradient_accumulation_steps: int = bounded(1, min=1)  # forward-backward passes per optimizer step
+    learning_rate: float = bounded(1e-3, above=0)  # peak, reached at the end of the warmup
+    warmup_fraction: float = bounded(0.05, min=0, max=1)  # share of training over which the learning rate rises
+    weight_decay: float = bounded(0.01, min=0)  # per step, times the learning rate (AdamW)
+    adam_beta1: float = bounded(0.9, min=0, below=1)  # decay of the gradient's mean, per step
+    adam_beta2: float = bounded(0.98, min=0, below=1)  # decay of the gradient's square, per step
+    adam_epsilon: float = bounded(1e-6, above=0)  # added to the root of the gradient's square
+    max_grad_norm: float = bounded(1.0, above=0)  # L2 norm over all parameters, to which gradients are clipped
+    mixed_precision: Literal["no", "bf16", "fp16"] = "no"  # number format of the forward pass; "no" is fp32
+    attention: Literal["eager", "sdpa", "flex_attention"] = "sdpa"  # attention kernel
+    gradient_checkpointing: bool = False  # recompute activations in the backward pass: less memory, more time
+    logging_steps: int = bounded(10, min=1)  # optimizer steps between log lines
+    evaluation_steps: int | None = bounded(None, min=1)  # optimizer steps between evaluations; None: only at the end
+    evaluation_examples: int = bounded(2000, min=1)  # examples per evaluation, at most
+    tensorboard: bool = True  # write the curves as TensorBoard events to the output directory
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardOptions:
+    """What the model card says beyond what the run knows by itself."""
+
+    name: str | None = None  # title of the model; None takes the name of the output directory
+    language: list[str] = field(default_factory=lambda: ["en"])  # ISO 639-1 codes of the corpus
+    license: str = "apache-2.0"  # the Hub's identifier of the license of the weights
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainingOptions:
+    """Everything one pretraining run depends on; the top level of the YAML file."""
+
+    output_dir: str  # directory that receives checkpoints, logs and the final model
+    seed: int = bounded(0, min=0, max=2**63 - 1)  # of everything random in the run; torch takes 63 bits
+    model: ModelOptions
+    corpus: CorpusOptions
+    tokenizer: TokenizerOptions = field(default_factory=TokenizerOptions)
+    examples: ExampleOptions = field(default_factory=ExampleOptions)
+    training: TrainingOptions = field(default_factory=TrainingOptions)
+    card: CardOptions = field(default_factory=CardOptions)
+
+
+def to_dict(options: object) -> dict[str, object]:
+    """Return options as the nested mapping of plain data that an options file holds."""
+    result: dict[str, object] = {}
+    for declared in fields(options):  # type: ignore[arg-type]
+        value = getattr(options, declared.name)
+        # Through JSON: a copy in which tuples are lists and nothing is shared, as YAML would write that as an alias.
+        value = to_dict(value) if is_dataclass(value) else json.loads(json.dumps(value))
+        result |= value if "remaining" in declared.metadata else {declared.name: value}
+    return result
