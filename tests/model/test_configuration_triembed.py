@@ -1,0 +1,48 @@
+"""Laws of the config: contradictions and unknown keys are refused in one line, and it survives a round trip."""
+
+from pathlib import Path
+
+import pytest
+
+from hf_embeddings import TriEmbedConfig
+
+CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "model").glob("*.json"))
+
+BAD = [
+    ({"hidden_size": 30, "num_attention_heads": 4}, "does not divide hidden_size 30"),
+    ({"num_hidden_layers": -1}, "num_hidden_layers: got -1, expected at least 0"),
+    ({"layer_norm_eps": 0}, "layer_norm_eps"),
+    ({"layer_norm_eps": float("nan")}, "layer_norm_eps"),
+    ({"num_hiden_layers": 2}, "did you mean 'num_hidden_layers'"),
+    ({"position_embedding_type": "relative"}, "expected one of learned, sinusoidal"),
+    ({"position_embedding_type": "none+rope"}, "'none' only alone"),
+    ({"position_embedding_type": "rope", "hidden_size": 12, "num_attention_heads": 4}, "odd"),
+    ({"max_position_embeddings": 0}, "max_position_embeddings: got 0"),
+    ({"vocab_size": 10**12}, "bytes"),
+    ({"pad_token_id": 30522}, "below vocab_size"),
+    ({"hidden_act": "gelo"}, "did you mean 'gelu'"),
+    ({"hidden_dropout_prob": 1.5}, "hidden_dropout_prob"),
+    ({"initializer_range": -1.0}, "initializer_range"),
+    ({"layer_types": ["full_attention"]}, "layer_types: got 1 entries"),
+    ({"layer_types": ["sliding_attention"] * 12}, "sliding_window: missing"),
+    ({"rope_theta": 10000.0}, "rope_theta: given, but position_embedding_type"),
+    ({"model_type": "bert"}, "must be converted"),
+]
+
+
+@pytest.mark.parametrize("arguments, message", BAD)
+def test_refused_in_one_line(arguments: dict, message: str) -> None:
+    with pytest.raises(ValueError) as error:
+        TriEmbedConfig(**arguments)
+    assert message in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_shipped_configs_load_and_survive_a_round_trip(path: Path, tmp_path) -> None:
+    config = TriEmbedConfig.from_json_file(path)
+    config.save_pretrained(tmp_path)
+    assert TriEmbedConfig.from_pretrained(tmp_path).to_diff_dict() == config.to_diff_dict()
+
+
+def test_configs_are_there() -> None:
+    assert {path.stem for path in CONFIGS} == {"tiny", "mini", "small", "base", "base-modern"}
