@@ -99,7 +99,7 @@ def training_batches(
 def _row(
     chunks: Chunks, sample: int, vocabulary: Vocabulary, options: ExampleOptions, *, seed: int, epoch: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]:
-    pair = make_pair(chunks, sample, seed=seed, epoch=epoch)
+    pair = make_pair(chunks, sample, seed=seed, epoch=epoch, false_seconds="nsp" in options.objectives)
     first, second = pair.first.astype(np.int64), pair.second.astype(np.int64)
     ids = np.concatenate(([vocabulary.cls], first, [vocabulary.sep], second, [vocabulary.sep]))
     segments = (np.arange(len(ids)) >= len(first) + 2).astype(np.int64)

@@ -72,8 +72,8 @@ def cut_chunks(corpus: TokenizedCorpus, *, max_tokens: int) -> Chunks:
     return Chunks(corpus, np.array(starts), np.array(ends), np.array(documents), skipped)
 
 
-def make_pair(chunks: Chunks, sample: int, *, seed: int, epoch: int) -> Pair:
-    """Split a chunk and decide whether its second half stays.
+def make_pair(chunks: Chunks, sample: int, *, seed: int, epoch: int, false_seconds: bool = True) -> Pair:
+    """Split a chunk and decide whether its second half stays; it always does without `false_seconds`.
 
     Raises:
         ValueError: there is no other document to take a false second half from.
@@ -81,7 +81,7 @@ def make_pair(chunks: Chunks, sample: int, *, seed: int, epoch: int) -> Pair:
     random = generator(seed, "split", epoch, sample)
     first, second = _split(chunks, sample, random)
     coin = int(generator(seed, "label", epoch, sample // 2).integers(2))
-    label = coin ^ (sample & 1)
+    label = coin ^ (sample & 1) if false_seconds else 0
     if label:
         true_second = second
         budget = len(first) + len(second)
@@ -94,8 +94,7 @@ def make_pair(chunks: Chunks, sample: int, *, seed: int, epoch: int) -> Pair:
                 break
         else:
             raise ValueError("the corpus has no second document to draw false continuations from; give more documents")
-        longest = max(budget, SHORTEST_CHUNK)
-        second = second[: max(longest - len(first), 1)]
+        second = second[: budget - len(first)]  # the batch was planned for this length
     return Pair(first, second, label)
 
 

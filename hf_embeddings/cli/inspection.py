@@ -1,0 +1,71 @@
+"""What a model is, computed from its config alone: no weight is allocated."""
+
+import json
+from pathlib import Path
+
+import torch
+
+from hf_embeddings.model.configuration_triembed import TriEmbedConfig
+from hf_embeddings.model.modeling_triembed import TriEmbedModel
+
+
+def describe(source: Path) -> dict[str, object]:
+    """Return position type, tables, parameters and memory of a checkpoint directory or config file.
+
+    Raises:
+        ValueError: the path holds no config of a TriEmbed model.
+    """
+    path = source / "config.json" if source.is_dir() else source
+    if not path.is_file():
+        raise ValueError(f"{source}: not a checkpoint directory or config file; give one that exists")
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not JSON ({error}); repair or download the file again") from None
+    if not isinstance(fields, dict):
+        raise ValueError(f"{path}: holds a {type(fields).__name__}, expected a JSON object")
+    try:
+        config = TriEmbedConfig(**fields)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    with torch.device("meta"):
+        model = TriEmbedModel(config)
+    total = sum(p.numel() for p in model.parameters())
+    tables = {
+        name.removeprefix("embeddings.").removesuffix(".weight"): list(p.shape)
+        for name, p in model.named_parameters()
+        if name.startswith("embeddings.") and not name.startswith("embeddings.norm")
+    }
+    embedding = sum(p.numel() for p in model.embeddings.parameters())
+    return {
+        "source": str(source),
+        "position_embedding_type": config.position_embedding_type,
+        "num_hidden_layers": config.num_hidden_layers,
+        "hidden_size": config.hidden_size,
+        "num_attention_heads": config.num_attention_heads,
+        "max_position_embeddings": config.max_position_embeddings,
+        "tables": tables,
+        "embedding_parameters": embedding,
+        "parameters": total,
+        "embedding_share": embedding / total,
+        "bytes_fp32": 4 * total,
+        "bytes_bf16": 2 * total,
+    }
+
+
+def render(description: dict[str, object]) -> str:
+    """Write a description as lines for a terminal."""
+    lines = [
+        f"{description['source']}",
+        f"  position type      {description['position_embedding_type']}",
+        f"  layers x width     {description['num_hidden_layers']} x {description['hidden_size']}, "
+        f"{description['num_attention_heads']} heads",
+    ]
+    for name, (rows, width) in description["tables"].items():
+        lines.append(f"  table {name:<22} {rows:,} x {width} = {rows * width:,} parameters")
+    lines += [
+        f"  parameters         {description['parameters']:,}, of which embeddings {description['embedding_share']:.1%}",
+        f"  memory             {description['bytes_fp32'] / 1e6:,.1f} MB in fp32, "
+        f"{description['bytes_bf16'] / 1e6:,.1f} MB in bf16",
+    ]
+    return "\n".join(lines)
