@@ -1,0 +1,164 @@
+"""The whole run on a small corpus of real docstrings, then what a user does with the directory it leaves."""
+
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate import Accelerator
+from transformers import AutoModelForMaskedLM, AutoTokenizer, pipeline
+
+from hf_embeddings import TriEmbedConfig, TriEmbedForPreTraining
+from hf_embeddings.pretraining.batches import make_batch
+from hf_embeddings.pretraining.evaluation import wilson_interval
+from hf_embeddings.pretraining.loop import run_step
+from hf_embeddings.pretraining.optimization import build_optimizer, learning_rate
+from hf_embeddings.pretraining.options import TrainingOptions
+from hf_embeddings.pretraining.options_file import load_options
+from hf_embeddings.pretraining.pairs import cut_chunks
+from tests.pretraining.test_pairs import Vocabulary, corpus, np
+
+ROOT = Path(__file__).parents[2]
+SMALL = (
+    "corpus.source=pydoc:accelerate tokenizer.vocab_size=600 training.max_steps=30 training.max_hours=null "
+    "training.mixed_precision=no training.evaluation_examples=100 model.hidden_size=64 model.num_attention_heads=2 "
+    "model.intermediate_size=128"
+).split()
+
+
+def command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
+    line = [sys.executable, "-m", "hf_embeddings.cli.main", *arguments]
+    return subprocess.run(line, capture_output=True, text=True, cwd=cwd, env=environment)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> tuple[Path, dict]:
+    folder = tmp_path_factory.mktemp("run")
+    done = command(
+        "pretrain", str(ROOT / "configs/pretraining/demo.yaml"), *SMALL, "output_dir=out",
+        f"model.base={ROOT / 'configs/model/mini.json'}", "--json", cwd=folder,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder / "out", json.loads(done.stdout)
+
+
+def test_the_directory_is_whole(run) -> None:
+    folder, figures = run
+    files = {path.name for path in folder.iterdir()}
+    assert files >= {
+        "README.md", "config.json", "model.safetensors", "tokenizer.json", "modeling_triembed.py", "pretraining.yaml",
+        "pretraining.json", "tensorboard",
+    }  # fmt: skip
+    assert [path.name for path in folder.parent.iterdir()] == ["out"]
+    assert figures["training_steps"] == 30 and figures["nsp_accuracy_low"] < figures["nsp_accuracy"]
+    assert load_options(folder / "pretraining.yaml").training.max_steps == 30
+    assert f"{figures['unigram_loss']:.3f} nats" in (folder / "README.md").read_text()
+
+
+def test_training_lowers_the_loss(run) -> None:
+    _, figures = run
+    assert figures["mlm_loss"] < math.log(640)
+
+
+def test_pipelines_work(run) -> None:
+    folder, _ = run
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    answers = pipeline("fill-mask", model=str(folder), tokenizer=tokenizer)("Returns a [MASK] model.")
+    assert len(answers) == 5 and answers[0]["score"] >= answers[1]["score"]
+    features = pipeline("feature-extraction", model=str(folder), tokenizer=tokenizer)("a model")
+    assert len(features[0][0]) == 64
+    assert AutoModelForMaskedLM.from_pretrained(folder).config.vocab_size % 64 == 0
+
+
+def test_same_seed_same_weights(run, tmp_path) -> None:
+    folder, _ = run
+    done = command("pretrain", str(folder / "pretraining.yaml"), "output_dir=again", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (tmp_path / "again/model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["training.max_step=3"], "max_steps"),
+        (["training.learning_rate=fast"], "learning_rate"),
+        (["corpus.source=nowhere.txt"], "nowhere.txt"),
+        (["model.hidden_size=65"], "num_attention_heads"),
+        (["model.position_embedding_type=absolute"], "learned, sinusoidal"),
+        (["model.base=nothing.json"], "nothing.json"),
+        (["tokenizer.path=nowhere"], "nowhere"),
+        (["training.tokens_per_step=64"], "tokens_per_step"),
+        (["examples.max_length=512"], "max_position_embeddings"),
+    ],
+)
+def test_mistakes_are_one_line(arguments: list[str], message: str, tmp_path) -> None:
+    base = f"model.base={ROOT / 'configs/model/mini.json'}"
+    done = command(
+        "pretrain", str(ROOT / "configs/pretraining/demo.yaml"), "output_dir=out", base, *SMALL, *arguments, cwd=tmp_path
+    )
+    last = done.stderr.strip().splitlines()[-1]
+    assert done.returncode == 2 and message in last and last.startswith("error: "), done.stderr
+    assert "Traceback" not in done.stderr and not list(tmp_path.iterdir())
+
+
+def test_inspect_says_what_the_deck_says_of_bert_base(tmp_path) -> None:
+    done = command("inspect", str(ROOT / "configs/model/base.json"), "--json", cwd=tmp_path)
+    described = json.loads(done.stdout)
+    assert described["tables"]["token"] == [30522, 768] and 0.2 < described["embedding_share"] < 0.3
+    assert described["parameters"] == 109_482_240  # transformers' BertModel of the same size
+    missing = command("inspect", "nowhere", cwd=tmp_path)
+    assert missing.returncode == 2 and "nowhere" in missing.stderr and missing.stderr.count("\n") == 1
+
+
+def test_accumulation_changes_nothing() -> None:
+    """1 x 8 samples = 4 x 2 samples, though the micro-batches hold different numbers of labels."""
+    chunks = cut_chunks(corpus(), max_tokens=61)
+    vocabulary = Vocabulary(0, 2, 3, 4, np.arange(5, 100))
+    options = load_options(ROOT / "configs/pretraining/demo.yaml", ["training.learning_rate=0.01"])
+    weights = []
+    for sizes in ([8], [1, 4, 2, 1]):
+        torch.manual_seed(0)
+        config = TriEmbedConfig(
+            vocab_size=100, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
+            hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+        )  # fmt: skip
+        model = TriEmbedForPreTraining(config).double()
+        samples = np.split(np.arange(8), np.cumsum(sizes)[:-1])
+        batches = iter([make_batch(chunks, s, vocabulary, options.examples, seed=0, epoch=0) for s in samples])
+        step = load_options(
+            ROOT / "configs/pretraining/demo.yaml", [f"training.gradient_accumulation_steps={len(sizes)}"]
+        )
+        losses, _ = run_step(model, build_optimizer(model, step.training), batches, step, Accelerator(cpu=True))
+        weights.append((losses, model.triembed.layers[0].feed_forward.up.weight.grad, model.state_dict()))
+    assert weights[0][0] == pytest.approx(weights[1][0], abs=1e-5)
+    for name, tensor in weights[0][2].items():
+        torch.testing.assert_close(weights[1][2][name], tensor, atol=1e-6, rtol=1e-5, msg=name)
+
+
+def test_learning_rate_rises_and_falls() -> None:
+    options = TrainingOptions(learning_rate=1.0, warmup_fraction=0.1)
+    assert [learning_rate(p, options) for p in (0, 0.05, 0.1, 0.55, 1)] == pytest.approx([0, 0.5, 1, 0.5, 0])
+
+
+def test_wilson_interval_against_published_values() -> None:
+    assert wilson_interval(15, 20) == pytest.approx((0.5313, 0.8881), abs=1e-4)
+
+
+def test_readme_commands_name_files_that_exist() -> None:
+    text = (ROOT / "README.md").read_text()
+    for path in re.findall(r"configs/[\w/.-]+\.(?:json|yaml)", text):
+        assert (ROOT / path).exists(), path
+
+
+def test_readme_python_runs(run) -> None:
+    folder, _ = run
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    assert len(blocks) >= 2
+    for block in blocks:
+        exec(compile(block.replace("runs/demo", str(folder)), "README.md", "exec"), {})  # noqa: S102
