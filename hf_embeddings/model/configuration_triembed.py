@@ -172,9 +172,13 @@ class TriEmbedConfig(PreTrainedConfig):
             if value is not None and not 0 <= value < 1:
                 raise ValueError(f"{name}: got {value}, expected a probability, 0 <= {name} < 1")
         if not (self.layer_norm_eps > 0 and math.isfinite(self.layer_norm_eps)):
-            raise ValueError(f"layer_norm_eps: got {self.layer_norm_eps}, expected a small number above 0, such as 1e-12")
+            raise ValueError(
+                f"layer_norm_eps: got {self.layer_norm_eps}, expected a small number above 0, such as 1e-12"
+            )
         if not (self.initializer_range > 0 and math.isfinite(self.initializer_range)):
-            raise ValueError(f"initializer_range: got {self.initializer_range}, expected a number above 0, such as 0.02")
+            raise ValueError(
+                f"initializer_range: got {self.initializer_range}, expected a number above 0, such as 0.02"
+            )
         self._check_sizes()
         self._check_choices()
 
@@ -227,7 +231,9 @@ class TriEmbedConfig(PreTrainedConfig):
         if unknown := sorted(set(types) - {"full_attention", "sliding_attention"}):
             raise ValueError(f"layer_types: got {unknown[0]!r}, expected 'full_attention' or 'sliding_attention'")
         if "sliding_attention" in types and self.sliding_window is None:
-            raise ValueError("sliding_window: missing, but layer_types has 'sliding_attention'; give a number of tokens")
+            raise ValueError(
+                "sliding_window: missing, but layer_types has 'sliding_attention'; give a number of tokens"
+            )
 
 
 LEAST = {

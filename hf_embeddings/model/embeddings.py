@@ -42,9 +42,7 @@ class Embeddings(nn.Module):
     ) -> tuple[torch.Tensor, PositionSignal]:
         """Return the hidden states (B, S, D) that enter the first layer, and the position signal."""
         signal = self.position(position_ids)
-        token, position, segment = self.parts(
-            input_ids, token_type_ids, signal=signal, inputs_embeds=inputs_embeds
-        )
+        token, position, segment = self.parts(input_ids, token_type_ids, signal=signal, inputs_embeds=inputs_embeds)
         # Summed in BERT's order, token + segment + position, so that fp32 results agree to the last bit.
         hidden = token if segment is None else token + segment
         hidden = hidden if position is None else hidden + position

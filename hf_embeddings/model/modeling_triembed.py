@@ -258,9 +258,7 @@ class TriEmbedForPreTraining(_TiedHeadModel):
                 of the head's work.
             kwargs: passed on to `TriEmbedModel`.
         """
-        outputs = self.triembed(
-            input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, **kwargs
-        )
+        outputs = self.triembed(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, **kwargs)
         prediction_logits = self.predictions(outputs.last_hidden_state, masked_lm_positions)
         seq_relationship_logits = self.seq_relationship(outputs.pooler_output)
         loss = None
@@ -297,9 +295,7 @@ class TriEmbedForMaskedLM(_TiedHeadModel):
         **kwargs,
     ) -> MaskedLMOutput:
         """Score tokens; the arguments are those of `TriEmbedForPreTraining`."""
-        outputs = self.triembed(
-            input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, **kwargs
-        )
+        outputs = self.triembed(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, **kwargs)
         logits = self.predictions(outputs.last_hidden_state, masked_lm_positions)
         loss = None if labels is None else classification_loss(logits, labels, num_items_in_batch)
         return MaskedLMOutput(loss, logits, outputs.hidden_states, outputs.attentions)
@@ -343,9 +339,7 @@ class TriEmbedForNextSentencePrediction(_ClassifierModel):
         **kwargs,
     ) -> NextSentencePredictorOutput:
         """Score pairs: logits (B, 2); `labels` (B,), 0 where the second segment follows, 1 where it does not."""
-        outputs = self.triembed(
-            input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, **kwargs
-        )
+        outputs = self.triembed(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, **kwargs)
         logits = self.seq_relationship(outputs.pooler_output)
         loss = None if labels is None else classification_loss(logits, labels, num_items_in_batch)
         return NextSentencePredictorOutput(loss, logits, outputs.hidden_states, outputs.attentions)
@@ -371,9 +365,7 @@ class TriEmbedForSequenceClassification(_ClassifierModel):
         `config.problem_type` chooses the loss; where it is None the labels decide, as in transformers: one label is a
         regression, integer labels are classes, float labels are several classes at once.
         """
-        outputs = self.triembed(
-            input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, **kwargs
-        )
+        outputs = self.triembed(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, **kwargs)
         logits = self.classifier(self.dropout(outputs.pooler_output))
         loss = None
         if labels is not None:
@@ -401,9 +393,7 @@ class TriEmbedForTokenClassification(_ClassifierModel):
         **kwargs,
     ) -> TokenClassifierOutput:
         """Score tokens: logits (B, S, num_labels); `labels` (B, S), -100 to skip."""
-        outputs = self.triembed(
-            input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, **kwargs
-        )
+        outputs = self.triembed(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, **kwargs)
         logits = self.classifier(self.dropout(outputs.last_hidden_state))
         loss = None if labels is None else classification_loss(logits, labels, num_items_in_batch)
         return TokenClassifierOutput(loss, logits, outputs.hidden_states, outputs.attentions)
@@ -432,9 +422,7 @@ class TriEmbedForQuestionAnswering(_ClassifierModel):
         **kwargs,
     ) -> QuestionAnsweringModelOutput:
         """Score spans: start and end logits (B, S); positions (B,), at or beyond S where the answer was cut off."""
-        outputs = self.triembed(
-            input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, **kwargs
-        )
+        outputs = self.triembed(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, **kwargs)
         start_logits, end_logits = self.qa_outputs(self.dropout(outputs.last_hidden_state)).unbind(dim=-1)
         loss = None
         if start_positions is not None and end_positions is not None:
@@ -444,9 +432,7 @@ class TriEmbedForQuestionAnswering(_ClassifierModel):
                 for logits, labels in ((start_logits, start_positions), (end_logits, end_positions))
             ]
             loss = (losses[0] + losses[1]) / 2
-        return QuestionAnsweringModelOutput(
-            loss, start_logits, end_logits, outputs.hidden_states, outputs.attentions
-        )
+        return QuestionAnsweringModelOutput(loss, start_logits, end_logits, outputs.hidden_states, outputs.attentions)
 
 
 class TriEmbedForMultipleChoice(_ClassifierModel):
@@ -480,9 +466,7 @@ class TriEmbedForMultipleChoice(_ClassifierModel):
         return MultipleChoiceModelOutput(loss, logits, outputs.hidden_states, outputs.attentions)
 
 
-def _shape(
-    input_ids: torch.Tensor | None, inputs_embeds: torch.Tensor | None
-) -> tuple[int, int, torch.device]:
+def _shape(input_ids: torch.Tensor | None, inputs_embeds: torch.Tensor | None) -> tuple[int, int, torch.device]:
     if (input_ids is None) == (inputs_embeds is None):
         given = "both" if input_ids is not None else "neither"
         raise ValueError(f"input_ids and inputs_embeds: got {given}, expected exactly one of them")

@@ -102,7 +102,8 @@ def run_step(
             batch = {name: tensor.to(accelerator.device) for name, tensor in batch.items()}
             outputs = model(**inputs_of(batch, model))
             losses = [
-                OBJECTIVES[name](outputs, batch).loss / max(count, 1) for name, count in zip(objectives, labels, strict=True)
+                OBJECTIVES[name](outputs, batch).loss / max(count, 1)
+                for name, count in zip(objectives, labels, strict=True)
             ]
             # DDP averages gradients over processes; the counts are already global, so that is undone here.
             accelerator.backward(sum(losses) * accelerator.num_processes)
@@ -149,7 +150,9 @@ def _bar(accelerator: Accelerator) -> Progress:
 
 
 def _log(bar, task, step: int, means: dict, speed: float, progress: float, accelerator: Accelerator) -> None:
-    accelerator.log({f"training/{name}_loss": value for name, value in means.items()} | {"tokens_per_second": speed}, step)
+    accelerator.log(
+        {f"training/{name}_loss": value for name, value in means.items()} | {"tokens_per_second": speed}, step
+    )
     note = "  ".join(f"{name} {value:.3f}" for name, value in means.items())
     bar.update(task, note=f"step {step}  {note}  {speed:,.0f} tokens/s")
     if accelerator.is_main_process and bar.disable and step % 100 == 0:

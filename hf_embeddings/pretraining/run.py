@@ -81,7 +81,10 @@ def _run(options: PretrainingOptions, base_config: Path, staging: Path) -> dict[
     set_seed(options.seed)
     say = _speaker(accelerator, started)
     corpus = load_corpus(**asdict(options.corpus))
-    say("corpus: " + ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in corpus.statistics.items() if value))
+    say(
+        "corpus: "
+        + ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in corpus.statistics.items() if value)
+    )
     tokenizer, training, held_out = _tokenize(options, corpus, say)
     vocabulary = Vocabulary.of(tokenizer)
     batches = evaluation_batches(held_out, vocabulary, options)
@@ -112,11 +115,15 @@ def _run(options: PretrainingOptions, base_config: Path, staging: Path) -> dict[
         from hf_embeddings.pretraining.export import export
 
         export(model, tokenizer, options, figures, corpus.statistics, staging, dump(options))
-    say(f"held-out mlm loss {figures['mlm_loss']:.3f} nats beside {baseline:.3f} for token frequencies alone; "
-        f"accuracy {figures['mlm_accuracy']:.1%}")
+    say(
+        f"held-out mlm loss {figures['mlm_loss']:.3f} nats beside {baseline:.3f} for token frequencies alone; "
+        f"accuracy {figures['mlm_accuracy']:.1%}"
+    )
     if "nsp_loss" in figures:
-        say(f"held-out nsp accuracy {figures['nsp_accuracy']:.1%} "
-            f"(95 % interval {figures['nsp_accuracy_low']:.1%} to {figures['nsp_accuracy_high']:.1%}; chance 50 %)")
+        say(
+            f"held-out nsp accuracy {figures['nsp_accuracy']:.1%} "
+            f"(95 % interval {figures['nsp_accuracy_low']:.1%} to {figures['nsp_accuracy_high']:.1%}; chance 50 %)"
+        )
     return figures | {"main_process": accelerator.is_main_process, "output_dir": options.output_dir}
 
 

@@ -97,7 +97,8 @@ from transformers import AutoModelForPreTraining, AutoModel, AutoModelForMaskedL
 folder = sys.argv[1]
 model = AutoModelForPreTraining.from_pretrained(folder, trust_remote_code=True).eval()
 assert type(model).__module__.startswith("transformers_modules"), type(model).__module__
-AutoModel.from_pretrained(folder, trust_remote_code=True), AutoModelForMaskedLM.from_pretrained(folder, trust_remote_code=True)
+AutoModel.from_pretrained(folder, trust_remote_code=True)
+AutoModelForMaskedLM.from_pretrained(folder, trust_remote_code=True)
 ids, mask, expected = torch.load(folder + "/expected.pt")
 with torch.no_grad():
     logits = model(ids, attention_mask=mask).prediction_logits

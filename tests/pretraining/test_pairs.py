@@ -19,7 +19,13 @@ def corpus(documents: int = 60) -> TokenizedCorpus:
             tokens += [5 + document] * int(random.integers(2, 30))
             sentences.append(len(tokens))
         starts.append(len(sentences) - 1)
-    return TokenizedCorpus(np.array(tokens, dtype=np.uint16), np.array(sentences), np.array(starts), 0, 0)
+    return TokenizedCorpus(
+        tokens=np.array(tokens, dtype=np.uint16),
+        sentence_starts=np.array(sentences),
+        document_starts=np.array(starts),
+        empty_sentences=0,
+        empty_documents=0,
+    )
 
 
 @pytest.fixture(scope="module")

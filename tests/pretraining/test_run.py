@@ -100,7 +100,13 @@ def test_same_seed_same_weights(run, tmp_path) -> None:
 def test_mistakes_are_one_line(arguments: list[str], message: str, tmp_path) -> None:
     base = f"model.base={ROOT / 'configs/model/mini.json'}"
     done = command(
-        "pretrain", str(ROOT / "configs/pretraining/demo.yaml"), "output_dir=out", base, *SMALL, *arguments, cwd=tmp_path
+        "pretrain",
+        str(ROOT / "configs/pretraining/demo.yaml"),
+        "output_dir=out",
+        base,
+        *SMALL,
+        *arguments,
+        cwd=tmp_path,
     )
     last = done.stderr.strip().splitlines()[-1]
     assert done.returncode == 2 and message in last and last.startswith("error: "), done.stderr
