@@ -211,7 +211,7 @@ class TriEmbedConfig(PreTrainedConfig):
         for name, rows in (("vocab_size", self.vocab_size), ("max_position_embeddings", self.max_position_embeddings)):
             if (size := rows * self.hidden_size * 4) > LARGEST_TABLE_BYTES:
                 raise ValueError(
-                    f"{name}: {rows} rows of hidden_size {self.hidden_size} would take {size:,} bytes in fp32, expected "
+                    f"{name}: {rows} rows of width {self.hidden_size} would take {size:,} bytes in fp32; expected "
                     f"a table of at most {LARGEST_TABLE_BYTES:,}"
                 )
 

@@ -124,7 +124,7 @@ class TriEmbedModel(TriEmbedPreTrainedModel):
 
         Args:
             input_ids: (B, S) token ids; or give `inputs_embeds`.
-            attention_mask: (B, S), 1 for tokens and 0 for padding on either side; or a 4D mask as transformers takes it.
+            attention_mask: (B, S), 1 for tokens, 0 for padding on either side; or a 4D mask as in transformers.
             token_type_ids: (B, S) segment ids below `type_vocab_size`; zeros if left out.
             position_ids: (1|B, S); if left out, positions count from the first token that is not padding.
             inputs_embeds: (B, S, D) in place of rows of the token table.

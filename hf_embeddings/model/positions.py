@@ -82,7 +82,7 @@ class RotaryPosition(nn.Module):
 
 
 class AlibiPosition(nn.Module):
-    """Lower scores in proportion to distance, -m_h |i - j| (https://arxiv.org/abs/2108.12409, symmetric for encoders)."""
+    """Lower scores by distance, -m_h |i - j| (https://arxiv.org/abs/2108.12409, symmetric for encoders)."""
 
     absolute = False
 

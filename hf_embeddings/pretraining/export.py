@@ -39,7 +39,8 @@ A model that knows only how often each token occurs has an MLM loss of {unigram_
 ```python
 from transformers import AutoTokenizer, pipeline
 
-fill = pipeline("fill-mask", model="PATH_OR_ID", tokenizer=AutoTokenizer.from_pretrained("PATH_OR_ID"), trust_remote_code=True)
+tokenizer = AutoTokenizer.from_pretrained("PATH_OR_ID")
+fill = pipeline("fill-mask", model="PATH_OR_ID", tokenizer=tokenizer, trust_remote_code=True)
 fill("Returns a new [MASK] with the same data.")
 ```
 

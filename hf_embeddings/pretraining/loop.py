@@ -72,7 +72,7 @@ def iter_micro_batches(
     if share < options.examples.max_length:
         raise ValueError(
             f"training.tokens_per_step: {training.tokens_per_step} over {accelerator.num_processes} processes and "
-            f"{training.gradient_accumulation_steps} accumulation steps leaves {share} tokens for a micro-batch, expected "
+            f"{training.gradient_accumulation_steps} accumulation steps leaves {share} tokens a micro-batch, expected "
             f"at least examples.max_length {options.examples.max_length}; raise it"
         )
     stream = training_batches(chunks, vocabulary, options.examples, tokens_per_batch=share, seed=options.seed)
