@@ -1,12 +1,12 @@
 """What a model is, computed from its config alone: no weight is allocated."""
 
-import json
 from pathlib import Path
 
 import torch
 
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.model.modeling_triembed import TriEmbedModel
+from hf_embeddings.pretraining.architecture import read_architecture
 
 
 def describe(source: Path) -> dict[str, object]:
@@ -16,14 +16,7 @@ def describe(source: Path) -> dict[str, object]:
         ValueError: the path holds no config of a TriEmbed model.
     """
     path = source / "config.json" if source.is_dir() else source
-    if not path.is_file():
-        raise ValueError(f"{source}: not a checkpoint directory or config file; give one that exists")
-    try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not JSON ({error}); repair or download the file again") from None
-    if not isinstance(fields, dict):
-        raise ValueError(f"{path}: holds a {type(fields).__name__}, expected a JSON object")
+    fields = read_architecture(path)
     try:
         config = TriEmbedConfig(**fields)
     except ValueError as error:

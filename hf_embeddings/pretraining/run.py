@@ -1,13 +1,12 @@
 """One pretraining run, from an options file to a directory that is ready for the Hub."""
 
-import json
 import math
 import os
 import shutil
 import sys
 import tempfile
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -16,9 +15,11 @@ from accelerate.utils import set_seed
 
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.model.modeling_triembed import TriEmbedForPreTraining
+from hf_embeddings.pretraining.architecture import read_architecture
 from hf_embeddings.pretraining.batches import SPECIAL_TOKENS_PER_PAIR, Vocabulary
 from hf_embeddings.pretraining.corpus import load_corpus
 from hf_embeddings.pretraining.evaluation import evaluate, evaluation_batches, unigram_loss
+from hf_embeddings.pretraining.export import export
 from hf_embeddings.pretraining.loop import train
 from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.options_file import dump
@@ -52,15 +53,7 @@ def pretrain(options: PretrainingOptions, *, base_config: Path, overwrite: bool 
 
 def build_config(options: PretrainingOptions, base_config: Path, *, vocab_size: int) -> TriEmbedConfig:
     """Return the architecture: the base file, the overrides of the run, and the size of the vocabulary."""
-    if not base_config.is_file():
-        raise ValueError(f"model.base: {base_config} is not a file; give a JSON file such as configs/model/mini.json")
-    try:
-        fields = json.loads(base_config.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"model.base: {base_config} is not JSON ({error}); repair the file") from None
-    if not isinstance(fields, dict):
-        raise ValueError(f"model.base: {base_config} holds a {type(fields).__name__}, expected an object with fields")
-    config = TriEmbedConfig(**fields | options.model.overrides | {"vocab_size": vocab_size})
+    config = TriEmbedConfig(**read_architecture(base_config) | options.model.overrides | {"vocab_size": vocab_size})
     if options.examples.max_length > config.max_position_embeddings and "learned" in config.position_parts:
         raise ValueError(
             f"examples.max_length: {options.examples.max_length} is above max_position_embeddings "
@@ -112,8 +105,6 @@ def _run(options: PretrainingOptions, base_config: Path, staging: Path) -> dict[
     figures = {"unigram_loss": baseline} | figures | {f"training_{name}": value for name, value in run.items()}
     figures["parameters"] = model.num_parameters()
     if accelerator.is_main_process:
-        from hf_embeddings.pretraining.export import export
-
         export(model, tokenizer, options, figures, corpus.statistics, staging, dump(options))
     say(
         f"held-out mlm loss {figures['mlm_loss']:.3f} nats beside {baseline:.3f} for token frequencies alone; "
@@ -132,12 +123,11 @@ def _tokenize(options: PretrainingOptions, corpus, say):
     if settings.path is not None:
         tokenizer = load_tokenizer(settings.path)
     else:
-        trained = replace(settings)
         tokenizer = train_tokenizer(
             corpus.training,
-            vocab_size=trained.vocab_size,
-            lowercase=trained.lowercase,
-            min_frequency=trained.min_frequency,
+            vocab_size=settings.vocab_size,
+            lowercase=settings.lowercase,
+            min_frequency=settings.min_frequency,
             max_length=max_length,
         )
     say(f"tokenizer: {len(tokenizer):,} pieces")

@@ -1,0 +1,21 @@
+"""Read an architecture: the fields of a config file, before they are checked as a config."""
+
+import json
+from pathlib import Path
+
+
+def read_architecture(path: Path) -> dict[str, object]:
+    """Return the fields of a config file.
+
+    Raises:
+        ValueError: the path is not a file, or holds no JSON object.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path}: not a config file; give one that exists, such as configs/model/mini.json")
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not JSON ({error}); repair or download the file again") from None
+    if not isinstance(fields, dict):
+        raise ValueError(f"{path}: holds a {type(fields).__name__}, expected a JSON object with the fields of a config")
+    return fields
