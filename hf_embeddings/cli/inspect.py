@@ -1,12 +1,21 @@
-"""What a model is, computed from its config alone: no weight is allocated."""
+"""`hf-embeddings inspect`: what a model is, computed from its config alone; no weight is allocated."""
 
+import json
 from pathlib import Path
+from typing import Annotated
 
-import torch
+import typer
 
-from hf_embeddings.model.configuration_triembed import TriEmbedConfig
-from hf_embeddings.model.modeling_triembed import TriEmbedModel
-from hf_embeddings.pretraining.architecture import read_architecture
+from hf_embeddings.cli.output import AsJson
+from hf_embeddings.cli.shipped_configs import find_config
+
+
+def inspect(
+    source: Annotated[str, typer.Argument(help="Checkpoint directory or config JSON")], as_json: AsJson = False
+) -> None:
+    """Show what a model is: positions, tables, parameters and memory."""
+    description = describe(find_config(source))
+    print(json.dumps(description, indent=2) if as_json else render(description))
 
 
 def describe(source: Path) -> dict[str, object]:
@@ -15,6 +24,12 @@ def describe(source: Path) -> dict[str, object]:
     Raises:
         ValueError: the path holds no config of a TriEmbed model.
     """
+    import torch
+
+    from hf_embeddings.model.configuration_triembed import TriEmbedConfig
+    from hf_embeddings.model.modeling_triembed import TriEmbedModel
+    from hf_embeddings.pretraining.architecture import read_architecture
+
     path = source / "config.json" if source.is_dir() else source
     fields = read_architecture(path)
     try:
