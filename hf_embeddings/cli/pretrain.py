@@ -20,8 +20,9 @@ def pretrain(
 
     options = load_options(find_config(options_file), overrides or [])
     from hf_embeddings.pretraining.run import pretrain as run
+    from hf_embeddings.publishing.card import write_card
 
-    figures = run(options, base_config=find_config(options.model.base), overwrite=overwrite)
+    figures = run(options, base_config=find_config(options.model.base), overwrite=overwrite, finish=write_card)
     if as_json:
         print(json.dumps(figures))
     else:

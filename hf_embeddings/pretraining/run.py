@@ -6,6 +6,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -27,8 +28,21 @@ from hf_embeddings.pretraining.pairs import cut_chunks
 from hf_embeddings.pretraining.tokenizer import encode_sentences, load_tokenizer, train_tokenizer
 
 
-def pretrain(options: PretrainingOptions, *, base_config: Path, overwrite: bool = False) -> dict[str, object]:
+def pretrain(
+    options: PretrainingOptions,
+    *,
+    base_config: Path,
+    overwrite: bool = False,
+    finish: Callable[[Path], object] | None = None,
+) -> dict[str, object]:
     """Run everything and return the figures, which are also written to `pretraining.json` in the output directory.
+
+    Args:
+        options: everything the run depends on.
+        base_config: the architecture file that `options.model` changes.
+        overwrite: replace an output directory that is not empty.
+        finish: called with the complete directory before it appears under its name; `hf-embeddings pretrain` writes the
+            model card there.
 
     Raises:
         ValueError: the options contradict each other or the corpus; nothing has been written then.
@@ -42,6 +56,8 @@ def pretrain(options: PretrainingOptions, *, base_config: Path, overwrite: bool 
     try:
         figures = _run(options, base_config, staging)
         if figures["main_process"]:
+            if finish:
+                finish(staging)
             if output.exists():
                 shutil.rmtree(output)
             staging.chmod(0o755)

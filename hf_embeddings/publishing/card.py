@@ -1,0 +1,51 @@
+"""The model card of a checkpoint: MODEL_CARD.md with its parts filled in, or an existing card brought up to date."""
+
+from functools import partial
+from importlib import resources
+from pathlib import Path
+
+from huggingface_hub import ModelCard
+
+from hf_embeddings.publishing.checkpoint import Checkpoint
+from hf_embeddings.publishing.curve import draw
+from hf_embeddings.publishing.metadata import metadata
+from hf_embeddings.publishing.regions import fill, merge_metadata
+from hf_embeddings.publishing.sections import CURVE_FILE, SECTIONS
+
+
+def write_card(folder: Path, model_id: str | None = None) -> list[str]:
+    """Write or update `README.md` of a checkpoint directory, and the loss curve where the run recorded one.
+
+    Args:
+        folder: a directory that `from_pretrained` loads.
+        model_id: its id on the Hub, once it is known: title of the card, and what the snippets load.
+
+    Returns:
+        The parts and metadata keys that people have edited; they stay as they are.
+
+    Raises:
+        ValueError: the directory holds no TriEmbed checkpoint.
+    """
+    checkpoint = Checkpoint(folder)
+    path = folder / "README.md"
+    if path.exists():
+        card = ModelCard(path.read_text(encoding="utf-8"), ignore_metadata_errors=True)
+        present = card.data.to_dict()
+    else:
+        card, present = ModelCard(template()), {}
+    if curves := checkpoint.curves():
+        unigram = checkpoint.pretraining.get("unigram_loss")
+        baseline = ("token frequencies alone", float(unigram)) if unigram else None
+        (folder / CURVE_FILE).write_text(draw(curves, baseline=baseline), encoding="utf-8")
+    writers = {name: partial(write, checkpoint, model_id) for name, write in SECTIONS.items()}
+    text, kept_parts = fill(card.text, writers)
+    text, merged, kept_keys = merge_metadata(text, present, metadata(checkpoint, model_id))
+    card.text = text
+    card.data = card.card_data_class(**merged, ignore_metadata_errors=True)
+    path.write_text(str(card), encoding="utf-8")
+    return kept_parts + kept_keys
+
+
+def template() -> str:
+    """Return MODEL_CARD.md: the card of the project, and the frame of every checkpoint's."""
+    return resources.files("hf_embeddings.publishing").joinpath("MODEL_CARD.md").read_text(encoding="utf-8")

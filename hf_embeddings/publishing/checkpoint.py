@@ -1,0 +1,103 @@
+"""What a checkpoint directory says of itself: config, weights, tokenizer, and the records of the runs that made it."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import yaml
+from safetensors import safe_open
+
+from hf_embeddings.model.configuration_triembed import TriEmbedConfig
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A directory that `from_pretrained` loads; every property is read from a file in it, or empty without the file."""
+
+    folder: Path
+
+    def __post_init__(self) -> None:
+        if not (self.folder / "config.json").is_file():
+            raise ValueError(f"{self.folder}: no config.json in it; expected the directory of a TriEmbed checkpoint")
+
+    @cached_property
+    def config(self) -> TriEmbedConfig:
+        """The architecture."""
+        try:
+            return TriEmbedConfig.from_pretrained(self.folder)
+        except ValueError as error:
+            raise ValueError(f"{self.folder / 'config.json'}: {error}") from None
+
+    @cached_property
+    def architecture(self) -> str:
+        """Name of the class that was saved."""
+        return (self.config.architectures or ["TriEmbedModel"])[0]
+
+    @cached_property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of each weight as stored, shared ones once; read from the headers of the files."""
+        shapes = {}
+        for path in sorted(self.folder.glob("*.safetensors")):
+            with safe_open(path, framework="pt") as weights:
+                shapes |= {name: tuple(weights.get_slice(name).get_shape()) for name in weights.keys()}  # noqa: SIM118
+        return shapes
+
+    @cached_property
+    def pretraining(self) -> dict[str, object]:
+        """The figures of the pretraining run."""
+        return self._json("pretraining.json")
+
+    @cached_property
+    def options(self) -> dict[str, dict[str, object]]:
+        """The options of the pretraining run."""
+        path = self.folder / "pretraining.yaml"
+        return yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+    @cached_property
+    def fine_tuning(self) -> dict[str, object]:
+        """The metrics that `Trainer.save_metrics` left."""
+        return self._json("all_results.json")
+
+    @cached_property
+    def mask_token(self) -> str:
+        """The token that stands for what is to be predicted."""
+        token = self._json("tokenizer_config.json").get("mask_token") or "[MASK]"
+        return token["content"] if isinstance(token, dict) else token
+
+    @cached_property
+    def name(self) -> str:
+        """Title of the model."""
+        return self._card.get("name") or Path(self.options.get("output_dir") or self.folder.resolve()).name
+
+    @cached_property
+    def language(self) -> list[str]:
+        """ISO 639 codes of the training text, as far as known."""
+        return self._card.get("language") or []
+
+    @cached_property
+    def license(self) -> str | None:
+        """The Hub's identifier of the license of the weights."""
+        return self._card.get("license")
+
+    @property
+    def _card(self) -> dict[str, object]:
+        return self.options.get("card") or {}
+
+    def curves(self) -> dict[str, list[tuple[int, float]]]:
+        """Return (step, value) of each training loss, from the TensorBoard events of the run."""
+        folder = self.folder / "tensorboard"
+        if not folder.is_dir():
+            return {}
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+        events = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
+        return {
+            tag.removeprefix("training/").removesuffix("_loss"): [(e.step, e.value) for e in events.Scalars(tag)]
+            for tag in sorted(events.Tags()["scalars"])
+            if tag.startswith("training/") and tag.endswith("_loss")
+        }
+
+    def _json(self, name: str) -> dict[str, object]:
+        path = self.folder / name
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}

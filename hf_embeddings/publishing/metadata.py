@@ -1,0 +1,61 @@
+"""The front matter of a model card: what the Hub filters, displays and ranks by."""
+
+from huggingface_hub import EvalResult, ModelCardData
+
+from hf_embeddings.publishing.checkpoint import Checkpoint
+from hf_embeddings.publishing.sections import corpus_name, title
+from hf_embeddings.publishing.tasks import TASKS
+
+METRICS = {  # figure of a pretraining run -> task of the Hub, metric, and the metric's name in words
+    "mlm_loss": ("fill-mask", "loss", "Masked language modeling loss in nats"),
+    "mlm_accuracy": ("fill-mask", "accuracy", "Masked language modeling accuracy"),
+    "nsp_accuracy": ("text-classification", "accuracy", "Next sentence prediction accuracy"),
+}
+
+
+def metadata(checkpoint: Checkpoint, model_id: str | None) -> dict[str, object]:
+    """Return the front matter as plain data, without what is not known."""
+    hub_corpus = corpus_name(checkpoint).removeprefix("hub:")
+    objectives = (checkpoint.options.get("examples") or {}).get("objectives") or []
+    task = TASKS[checkpoint.architecture].pipeline_tag
+    card = ModelCardData(
+        language=checkpoint.language or None,
+        license=checkpoint.license,
+        library_name="transformers",
+        pipeline_tag=task,
+        tags=["triembed", task, "feature-extraction", *checkpoint.config.position_parts, *objectives],
+        datasets=[hub_corpus] if hub_corpus != corpus_name(checkpoint) else None,
+        eval_results=_eval_results(checkpoint) or None,
+        model_name=title(checkpoint, model_id),
+        ignore_metadata_errors=True,
+    ).to_dict()
+    card.pop("model_name", None)  # without results there is no model-index to name
+    return card
+
+
+def _eval_results(checkpoint: Checkpoint) -> list[EvalResult]:
+    figures, name = checkpoint.pretraining, corpus_name(checkpoint)
+    results = [
+        EvalResult(
+            task_type=task,
+            dataset_type=name.removeprefix("hub:"),
+            dataset_name=f"documents held out from {name}",
+            metric_type=metric,
+            metric_name=words,
+            metric_value=round(figures[figure], 4),
+        )
+        for figure, (task, metric, words) in METRICS.items()
+        if figure in figures
+    ]
+    results += [
+        EvalResult(
+            task_type=TASKS[checkpoint.architecture].pipeline_tag,
+            dataset_type="evaluation-set",
+            dataset_name="evaluation set of the fine-tuning run",
+            metric_type=name.removeprefix("eval_"),
+            metric_value=round(value, 4),
+        )
+        for name, value in checkpoint.fine_tuning.items()
+        if name in ("eval_accuracy", "eval_f1", "eval_exact_match", "eval_pearson", "eval_loss")
+    ]
+    return results

@@ -1,0 +1,93 @@
+"""What each saved class is for: its task on the Hub, and a snippet that uses it."""
+
+from typing import NamedTuple
+
+
+class Task(NamedTuple):
+    """A task of the Hub and the Python that does it; MODEL, TEXT and MASKED are filled in by the card."""
+
+    pipeline_tag: str
+    snippet: str
+
+
+FILL_MASK = """
+from transformers import AutoTokenizer, pipeline
+
+tokenizer = AutoTokenizer.from_pretrained("MODEL")
+fill = pipeline("fill-mask", model="MODEL", tokenizer=tokenizer, trust_remote_code=True)
+print([answer["token_str"] for answer in fill("MASKED")])
+"""
+EMBED = """
+import torch
+from transformers import AutoModel, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("MODEL")
+model = AutoModel.from_pretrained("MODEL", trust_remote_code=True)
+with torch.no_grad():
+    hidden = model(**tokenizer("TEXT", return_tensors="pt")).last_hidden_state
+print(hidden.mean(dim=1).shape)
+"""
+PIPELINE = """
+from transformers import AutoTokenizer, pipeline
+
+tokenizer = AutoTokenizer.from_pretrained("MODEL")
+classify = pipeline("TASK", model="MODEL", tokenizer=tokenizer, trust_remote_code=True)
+print(classify("TEXT"))
+"""
+QUESTION_ANSWERING = """
+from transformers import AutoModelForQuestionAnswering, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("MODEL")
+model = AutoModelForQuestionAnswering.from_pretrained("MODEL", trust_remote_code=True)
+inputs = tokenizer("What is asked?", "TEXT", return_tensors="pt")
+outputs = model(**inputs)
+start, end = outputs.start_logits.argmax(), outputs.end_logits.argmax()
+print(tokenizer.decode(inputs["input_ids"][0, start : end + 1]))
+"""
+MULTIPLE_CHOICE = """
+from transformers import AutoModelForMultipleChoice, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("MODEL")
+model = AutoModelForMultipleChoice.from_pretrained("MODEL", trust_remote_code=True)
+choices = tokenizer(["TEXT", "TEXT"], ["It is so.", "It is not so."], padding=True, return_tensors="pt")
+print(model(**{name: tensor[None] for name, tensor in choices.items()}).logits.argmax().item())
+"""
+NEXT_SENTENCE = """
+from transformers import AutoModelForNextSentencePrediction, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("MODEL")
+model = AutoModelForNextSentencePrediction.from_pretrained("MODEL", trust_remote_code=True)
+logits = model(**tokenizer("TEXT", "TEXT", return_tensors="pt")).logits
+print("follows" if logits.argmax() == 0 else "does not follow")
+"""
+
+TASKS = {
+    "TriEmbedForPreTraining": Task("fill-mask", FILL_MASK),
+    "TriEmbedForMaskedLM": Task("fill-mask", FILL_MASK),
+    "TriEmbedModel": Task("feature-extraction", EMBED),
+    "TriEmbedForSequenceClassification": Task("text-classification", PIPELINE),
+    "TriEmbedForTokenClassification": Task("token-classification", PIPELINE),
+    "TriEmbedForQuestionAnswering": Task("question-answering", QUESTION_ANSWERING),
+    "TriEmbedForMultipleChoice": Task("multiple-choice", MULTIPLE_CHOICE),
+    "TriEmbedForNextSentencePrediction": Task("text-classification", NEXT_SENTENCE),
+}
+EXAMPLES = {  # by language: a text, and the same with one word left out at {}
+    "en": ("The answer is on the next page.", "The answer is on the next {}."),
+    "zh": ("今天的天气很好。", "今天的天气很{}。"),
+    "de": ("Die Antwort steht auf der nächsten Seite.", "Die Antwort steht auf der nächsten {}."),
+    "fr": ("La réponse est à la page suivante.", "La réponse est à la {} suivante."),
+    "es": ("La respuesta está en la página siguiente.", "La respuesta está en la {} siguiente."),
+    "ja": ("今日はいい天気です。", "今日はいい{}です。"),
+}
+
+
+def snippet(architecture: str, *, model: str, language: str, mask_token: str) -> str:
+    """Return the Python that uses a checkpoint of the given class, for an id or directory `model`."""
+    task = TASKS[architecture]
+    text, masked = EXAMPLES.get(language, EXAMPLES["en"])
+    code = task.snippet.strip()
+    for name, value in (
+        ("MODEL", model), ("MASKED", masked.format(mask_token)), ("TEXT", text), ("TASK", task.pipeline_tag),
+    ):  # fmt: skip
+        code = code.replace(name, value)
+    return code
