@@ -5,10 +5,12 @@ import sys
 import typer
 
 from hf_embeddings.cli.inspect import inspect
+from hf_embeddings.cli.positions import positions
 from hf_embeddings.cli.pretrain import pretrain
 
 VERBS = {
     "inspect": inspect,
+    "positions": positions,
     "pretrain": pretrain,
 }
 

@@ -1,0 +1,132 @@
+"""`hf-embeddings positions`: the properties of position types, measured."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hf_embeddings.cli.extras import require
+from hf_embeddings.cli.output import AsJson
+from hf_embeddings.cli.shipped_configs import find_config
+
+COLUMNS = (
+    "uniqueness", "smoothness", "relative_linearity", "locality", "symmetry", "translation_invariance", "monotonicity",
+)  # fmt: skip
+LONGEST = 512
+
+
+def positions(
+    types: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[TYPE|DIR ...]", help="Position types, or checkpoint directories; default: all types"),
+    ] = None,
+    config: Annotated[str, typer.Option(help="Sizes for types given by name")] = "configs/model/base.json",
+    length: Annotated[int | None, typer.Option(help="Positions to measure; default: as trained, 512 at most")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Folder for one picture per type")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure position types: uniqueness, smoothness, relative linearity, extrapolation, locality and symmetry."""
+    from hf_embeddings.model.positions import POSITION_TYPES
+
+    if plot is not None:
+        require("viz", "matplotlib")
+    measured = {}
+    for name in types or list(POSITION_TYPES):
+        report, probe = measure(name, config=find_config(config), length=length)
+        measured[name] = report
+        if plot is not None:
+            report["picture"] = str(draw(name, report, probe, plot))
+    print(json.dumps(measured, indent=2) if as_json else render(measured))
+
+
+def measure(name: str, *, config: Path, length: int | None) -> tuple[dict[str, object], object]:
+    """Return the laws of a type or checkpoint, inside and beyond the trained length, and the probe they come from."""
+    from hf_embeddings.analysis.position_laws import SHIFTS, linear_map_fit, score_laws, vector_laws
+
+    probe_at, trained = _prober(name, config)
+    length = min(trained, LONGEST) if length is None else length
+    if not 8 <= length <= trained:
+        raise ValueError(f"--length: got {length} for {name}, expected 8 to {trained} positions, the trained length")
+    probe = probe_at(0, length)
+
+    def laws(probe) -> dict[str, object]:
+        return asdict(score_laws(probe.scores) if probe.vectors is None else vector_laws(probe.vectors, probe.scores))
+
+    report = {"measured_on": probe.measured_on, "from": 0, "to": length} | laws(probe)
+    try:
+        beyond = probe_at(trained, trained + length)
+    except (ValueError, IndexError) as error:
+        reason = str(error) if isinstance(error, ValueError) else f"no vector for position {trained}"
+        return report | {"extrapolation": None, "extrapolation_ends": reason}, probe
+    report["extrapolation"] = {"from": trained, "to": trained + length} | laws(beyond)
+    if probe.vectors is not None:
+        carried = [
+            fit for k in SHIFTS if k <= length // 4
+            if (fit := linear_map_fit(beyond.vectors, k, fit_on=probe.vectors)) is not None
+        ]  # fmt: skip
+        report["extrapolation"]["relative_linearity_carried_over"] = sum(carried) / len(carried) if carried else None
+    return report, probe
+
+
+def draw(name: str, report: dict[str, object], probe: object, folder: Path) -> Path:
+    """Write the picture of one type and return its path."""
+    from hf_embeddings.visualization.position_plots import position_figure
+
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{Path(name).name}.png"
+    figure = position_figure(Path(name).name, probe.vectors, probe.scores, report["relative_linearity_by_shift"])
+    figure.savefig(path)
+    return path
+
+
+def render(measured: dict[str, dict[str, object]]) -> str:
+    """Write the measurements as a table: for each type the trained length, then as many positions beyond it."""
+    width = max(len(Path(name).name) for name in measured) + 2
+    lines = [" " * (width + 12) + "".join(f"{title.replace('_', ' '):>{len(title) + 2}}" for title in COLUMNS)]
+    for name, report in measured.items():
+        lines.append(f"{Path(name).name:<{width}}{_range(report):<12}" + _cells(report))
+        beyond, note = report["extrapolation"], f"measured on {report['measured_on']}"
+        if beyond is None:
+            lines.append(f"{'':<{width}}beyond: none ({report['extrapolation_ends']})")
+        else:
+            lines.append(f"{'':<{width}}{_range(beyond):<12}" + _cells(beyond))
+            if beyond.get("relative_linearity_carried_over") is not None:
+                note += (
+                    f"; M(k) learned on {_range(report)} explains {beyond['relative_linearity_carried_over']:.4f} of"
+                )
+                note += f" {_range(beyond)}"
+        lines.append(f"{'':<{width}}{note}")
+    return "\n".join(lines)
+
+
+def _range(laws: dict[str, object]) -> str:
+    return f"{laws['from']}-{laws['to'] - 1}"
+
+
+def _cells(laws: dict[str, object]) -> str:
+    return "".join(f"{'-' if laws[name] is None else format(laws[name], '.4f'):>{len(name) + 2}}" for name in COLUMNS)
+
+
+def _prober(name: str, config: Path):
+    """Return a function from a range of positions to a probe, and the trained length."""
+    import torch
+
+    from hf_embeddings.cli.position_probe import probe_checkpoint, probe_type
+    from hf_embeddings.model.configuration_triembed import TriEmbedConfig
+    from hf_embeddings.model.modeling_triembed import TriEmbedModel
+    from hf_embeddings.pretraining.architecture import read_architecture
+
+    if (Path(name) / "config.json").is_file():
+        model = TriEmbedModel.from_pretrained(name, attn_implementation="eager", dtype="float32")
+        return (lambda *span: probe_checkpoint(model, torch.arange(*span))), model.config.max_position_embeddings
+    if Path(name).exists() or "/" in name:
+        raise ValueError(f"{name}: got neither a position type nor a directory with a config.json; check the path")
+    fields = read_architecture(config)
+    if "rope" not in name.split("+"):
+        fields = {key: value for key, value in fields.items() if not key.startswith("rope_")}
+    fields |= {"position_embedding_type": name, "num_hidden_layers": 1, "vocab_size": 8, "attention_bias": True}
+    fields |= {"layer_types": None, "sliding_window": None, "pad_token_id": 0}
+    made = TriEmbedConfig(**fields)
+    return (lambda *span: probe_type(made, torch.arange(*span))), made.max_position_embeddings

@@ -1,0 +1,1 @@
+"""What embeddings look like: arrays in, figures and self-contained pages out."""

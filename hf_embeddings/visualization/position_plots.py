@@ -1,0 +1,87 @@
+"""Pictures of position types: the vectors, the scores of all pairs, and both laws of distance.
+
+Shapes: N positions, D width, H heads.
+"""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+SHOWN_HEADS = 4
+
+
+def position_figure(
+    name: str, vectors: np.ndarray | None, scores: np.ndarray, linearity: dict[int, float | None] | None = None
+) -> Figure:
+    """Draw one position type.
+
+    Args:
+        name: title.
+        vectors: (N, D), or None where the type has no vectors: then the score maps of the first heads are shown.
+        scores: (H, N, N) what position alone adds to the attention scores.
+        linearity: shift k -> R2 of the linear map M(k), as `analysis.position_laws` computes it.
+    """
+    figure = Figure(figsize=(13, 3.9), layout="constrained", dpi=110)
+    figure.suptitle(f"position type {name}, {scores.shape[-1]} positions")
+    maps = figure.subplots(1, 4)
+    if vectors is not None:
+        _heat(maps[0], vectors, "vectors", x="dimension", y="position")
+        _heat(maps[1], _cosines(vectors), "cosine of positions", x="position", y="position", limits=(-1, 1))
+    else:
+        _heat(maps[0], scores[0], "score, head 0", x="key position", y="query position")
+        _heat(maps[1], scores.mean(axis=0), "score, mean of heads", x="key position", y="query position")
+    _distance(maps[2], scores)
+    _linearity(maps[3], linearity or {})
+    return figure
+
+
+def bias_figure(name: str, scores: np.ndarray) -> Figure:
+    """Draw the score map (H, N, N) of every head, on one colour scale."""
+    columns = min(SHOWN_HEADS, len(scores))
+    rows = -(-len(scores) // columns)
+    figure = Figure(figsize=(3.1 * columns, 3.0 * rows), layout="constrained", dpi=110)
+    figure.suptitle(f"what position type {name} adds to the attention scores")
+    limits = (scores.min(), scores.max())
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for head, axis in enumerate(axes):
+        if head < len(scores):
+            _heat(axis, scores[head], f"head {head}", x="key position", y="query position", limits=limits)
+        else:
+            axis.set_axis_off()
+    return figure
+
+
+def _heat(axis, values: np.ndarray, title: str, *, x: str, y: str, limits: tuple[float, float] | None = None) -> None:
+    low, high = limits or (values.min(), values.max())
+    colours = "RdBu_r" if low < 0 < high else "viridis"
+    if colours == "RdBu_r":
+        low, high = -max(-low, high), max(-low, high)
+    image = axis.imshow(values, aspect="auto", cmap=colours, vmin=low, vmax=high, interpolation="nearest")
+    axis.set(title=title, xlabel=x, ylabel=y)
+    axis.figure.colorbar(image, ax=axis, shrink=0.8)
+
+
+def _distance(axis, scores: np.ndarray) -> None:
+    """Draw the mean score at each signed distance; the band is its standard deviation, 0 for a relative type."""
+    length = scores.shape[-1]
+    offsets = np.arange(-(length // 2), length // 2 + 1)
+    alike = np.ptp(scores, axis=0).max() < 1e-9 * np.abs(scores).max()
+    for head in range(1 if alike else min(SHOWN_HEADS, len(scores))):
+        diagonals = [scores[head].diagonal(offset) for offset in offsets]
+        mean = np.array([line.mean() for line in diagonals])
+        spread = np.array([line.std() for line in diagonals])
+        axis.plot(offsets, mean, label="all heads" if alike else f"head {head}", linewidth=1)
+        axis.fill_between(offsets, mean - spread, mean + spread, alpha=0.2)
+    axis.set(title="score by distance", xlabel="key - query")
+    axis.legend(fontsize=7)
+
+
+def _linearity(axis, linearity: dict[int, float | None]) -> None:
+    known = {k: value for k, value in linearity.items() if value is not None}
+    axis.bar([str(k) for k in known], [max(value, -0.05) for value in known.values()])
+    axis.set(title="linear map M(k), p to p+k", xlabel="k", ylabel="share explained", ylim=(-0.05, 1.05))
+    axis.axhline(0, color="black", linewidth=0.5)
+
+
+def _cosines(vectors: np.ndarray) -> np.ndarray:
+    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-300)
+    return unit @ unit.T
