@@ -4,11 +4,13 @@ import sys
 
 import typer
 
+from hf_embeddings.cli.convert import convert
 from hf_embeddings.cli.inspect import inspect
 from hf_embeddings.cli.positions import positions
 from hf_embeddings.cli.pretrain import pretrain
 
 VERBS = {
+    "convert": convert,
     "inspect": inspect,
     "positions": positions,
     "pretrain": pretrain,

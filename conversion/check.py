@@ -1,0 +1,130 @@
+"""Run source and target on the same tokens, and compare every number they put out."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import transformers
+from transformers import AutoTokenizer, PreTrainedModel
+from transformers.utils import logging
+
+from hf_embeddings.conversion.rules import ConversionError
+
+TOLERANCE = 1e-5  # of the largest output, or absolute where all outputs are below 1
+LENGTH = 48
+TEXTS = (
+    ("The token, the position and the segment are added up.", "Which of the three knows the order of the words?"),
+    ("猫追狗，狗追猫：词相同，顺序不同。", "位置编码告诉模型先后。"),
+    ("Die Katze jagt den Hund; der Hund jagt die Katze.", "Δύο προτάσεις, οι ίδιες λέξεις, другая мысль."),
+)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The largest difference between two models, and the largest output it is to be seen beside."""
+
+    largest: float
+    output: str  # the output in which it occurs
+    scale: float  # the largest absolute value of the source's outputs
+    tokens: str  # "text" or "spread": where the token ids came from
+
+    @property
+    def tolerance(self) -> float:
+        """The largest difference that counts as equal."""
+        return TOLERANCE * max(1.0, self.scale)
+
+
+def sample(
+    folder: Path, config: transformers.PreTrainedConfig, *, choices: bool
+) -> tuple[dict[str, torch.Tensor], str]:
+    """Return a padded batch of real tokens, or of ids spread over the vocabulary where no tokenizer loads.
+
+    Shapes are (B, S), or (1, B, S) with `choices`.
+    """
+    longest = min(LENGTH, config.max_position_embeddings)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        pairs = [list(texts) for texts in zip(*TEXTS, strict=True)]
+        batch = dict(tokenizer(*pairs, padding=True, truncation=True, max_length=longest, return_tensors="pt"))
+        if int(batch["input_ids"].max()) >= config.vocab_size or int(batch["attention_mask"].sum()) < 6:
+            raise ValueError
+        origin = "text"
+    except Exception:  # a tokenizer that does not load is no fault of the weights
+        ids = (torch.arange(3 * longest) * 7919 + 11) % config.vocab_size
+        mask = torch.ones(3, longest, dtype=torch.long)
+        mask[1, longest // 2 :] = 0
+        batch = {"input_ids": ids.view(3, longest), "attention_mask": mask}
+        origin = "spread"
+    batch["input_ids"] = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, config.pad_token_id or 0)
+    batch.pop("token_type_ids", None)
+    if (getattr(config, "type_vocab_size", 0) or 0) > 1:
+        batch["token_type_ids"] = (torch.arange(batch["input_ids"].shape[1]) % 2).expand_as(batch["input_ids"]).clone()
+    return {name: tensor[None] if choices else tensor for name, tensor in batch.items()}, origin
+
+
+def outputs_of(
+    model_class: type[PreTrainedModel], folder: Path, batch: dict[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """Load a model in fp32, run it, and return its outputs by name; the model is gone afterwards.
+
+    Raises:
+        ConversionError: transformers finds weights missing or left over.
+    """
+    with _quiet():
+        model, info = model_class.from_pretrained(
+            folder, dtype=torch.float32, attn_implementation="eager", output_loading_info=True, local_files_only=True
+        )
+    pooled = not any("pooler" in key for key in info["missing_keys"])
+    lost = [key for key in info["missing_keys"] if "pooler" not in key] + sorted(info["mismatched_keys"])
+    if lost:
+        raise ConversionError(f"{folder}: {model_class.__name__} finds no usable {lost[0]} ({len(lost)} in all)")
+    with torch.no_grad():
+        made = model.eval()(**batch, output_hidden_states=True, return_dict=True)
+    result = {}
+    for name, value in made.items():
+        for index, tensor in enumerate(value if isinstance(value, tuple) else [value]):
+            if torch.is_tensor(tensor) and (name != "pooler_output" or pooled):
+                result[f"{name}[{index}]" if isinstance(value, tuple) else name] = tensor.detach().clone()
+    return result
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers' loading reports and progress bars off the terminal: what matters in them is checked."""
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def compare(
+    theirs: dict[str, torch.Tensor], ours: dict[str, torch.Tensor], mask: torch.Tensor, tokens: str
+) -> Difference:
+    """Return the largest difference over all outputs that both have, padding left out.
+
+    Raises:
+        ConversionError: an output has another shape, or the two have too little in common.
+    """
+    worst, where, scale = 0.0, "", 0.0
+    shared = [name for name in theirs if name in ours]
+    if not any(name.startswith("hidden_states") for name in shared) or len(shared) < 2:
+        raise ConversionError(f"check: the models share only the outputs {shared}; expected logits and hidden states")
+    keep = mask.flatten(0, -2).bool()
+    for name in shared:
+        first, second = theirs[name], ours[name]
+        if first.shape != second.shape:
+            raise ConversionError(f"check: {name} has shape {tuple(first.shape)} and {tuple(second.shape)}")
+        if first.shape[:2] == keep.shape:
+            first, second = first[keep], second[keep]
+        scale = max(scale, first.abs().max().item())
+        difference = (first - second).abs().max().item()
+        if difference >= worst or difference != difference:
+            worst, where = difference, name
+    return Difference(worst, where, scale, tokens)

@@ -1,0 +1,86 @@
+"""Turn a family's config into TriEmbed's and back, by the rules of the family's table.
+
+A key of the family that no rule names is an error, and so is a choice of the TriEmbed model that no rule can express.
+"""
+
+import difflib
+
+from transformers import PreTrainedConfig
+
+from hf_embeddings.conversion.rules import LABEL_KEYS, LIBRARY_KEYS, Config, ConfigRule, ConversionError, Family, Head
+from hf_embeddings.model.configuration_triembed import TriEmbedConfig
+
+
+def rules_of(family: Family, head: Head) -> tuple[ConfigRule, ...]:
+    """Return the family's rules, with those of the head in place of the ones that set the same fields."""
+    own = {target for rule in head.config for target in rule.targets}
+    return (*(rule for rule in family.config if not own.intersection(rule.targets)), *head.config)
+
+
+def to_triembed(config: Config, family: Family, head: Head, *, ignore: tuple[str, ...] = ()) -> TriEmbedConfig:
+    """Return the config of the TriEmbed model that equals `head` of the family.
+
+    Args:
+        config: the family's config.json.
+        family: its table.
+        head: its task model.
+        ignore: keys known to change nothing, which no rule names.
+
+    Raises:
+        ConversionError: a key that no rule names, or a value that TriEmbed cannot hold.
+    """
+    rules = rules_of(family, head)
+    known = {key for rule in (*family.config, *rules) for key in rule.sources}
+    for key in config:
+        if key not in known and key not in LIBRARY_KEYS and key not in LABEL_KEYS and key not in ignore:
+            close = difflib.get_close_matches(key, known, n=1)
+            raise ConversionError(
+                f"config: no rule for {key!r} ({config[key]!r}) of {family.model_type}"
+                + (f"; did you mean {close[0]!r}?" if close else "")
+                + "; if it changes no output, give --ignore-key "
+                + key
+            )
+    fields: Config = {}
+    for rule in rules:
+        fields |= rule.forward(config)
+    fields |= {key: config[key] for key in LABEL_KEYS if key in config}
+    if "num_labels" in config and "id2label" not in config:
+        fields["num_labels"] = config["num_labels"]
+    try:
+        return TriEmbedConfig(**fields)
+    except ValueError as error:
+        raise ConversionError(f"config: {error}") from None
+
+
+def from_triembed(config: TriEmbedConfig, family: Family, head: Head) -> Config:
+    """Return the family's config for a TriEmbed model.
+
+    Raises:
+        ConversionError: the model makes a choice that the family cannot hold.
+    """
+    rules = rules_of(family, head)
+    given = fields_of(config)
+    result: Config = {"model_type": family.model_type}
+    for rule in rules:
+        result |= rule.backward(given)
+    named = {target for rule in rules for target in rule.targets}
+    for name, value in given.items():
+        if name not in named and value != (default := DEFAULTS.get(name)):
+            raise ConversionError(
+                f"{family.model_type} cannot hold {name} {value!r}; it can hold {default!r} only, which is its own way"
+            )
+    labels = config.to_diff_dict()
+    return result | {key: labels[key] for key in LABEL_KEYS if labels.get(key) is not None}
+
+
+def fields_of(config: TriEmbedConfig) -> Config:
+    """Return the fields that TriEmbedConfig adds to those of every config; `rope_parameters` where the model has it."""
+    names = [name for name in TriEmbedConfig.__dataclass_fields__ if name in DEFAULTS]
+    return {name: getattr(config, name) for name in [*names, "rope_parameters"] if hasattr(config, name)}
+
+
+DEFAULTS: Config = {
+    name: described.default
+    for name, described in TriEmbedConfig.__dataclass_fields__.items()
+    if name not in PreTrainedConfig.__dataclass_fields__
+}

@@ -1,0 +1,76 @@
+"""BERT (https://arxiv.org/abs/1810.04805), as transformers stores it."""
+
+from hf_embeddings.conversion.rules import Family, Head, Key, Only, Weight
+
+LAYER = (
+    Weight("encoder.layer.{}.attention.self.query", "layers.{}.attention.query"),
+    Weight("encoder.layer.{}.attention.self.key", "layers.{}.attention.key"),
+    Weight("encoder.layer.{}.attention.self.value", "layers.{}.attention.value"),
+    Weight("encoder.layer.{}.attention.output.dense", "layers.{}.attention.out"),
+    Weight("encoder.layer.{}.attention.output.LayerNorm", "layers.{}.attention_norm"),
+    Weight("encoder.layer.{}.intermediate.dense", "layers.{}.feed_forward.up"),
+    Weight("encoder.layer.{}.output.dense", "layers.{}.feed_forward.down"),
+    Weight("encoder.layer.{}.output.LayerNorm", "layers.{}.feed_forward_norm"),
+)
+PREDICTIONS = (
+    Weight("cls.predictions.transform.dense", "predictions.dense"),
+    Weight("cls.predictions.transform.LayerNorm", "predictions.norm"),
+    Weight("cls.predictions.decoder.weight", "predictions.decoder.weight"),
+    Weight("cls.predictions.bias", "predictions.decoder.bias"),
+)
+SAME = {
+    "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
+    "cls.predictions.decoder.bias": "cls.predictions.bias",
+}
+PAIRS = (Weight("cls.seq_relationship", "seq_relationship"),)
+CLASSIFIER = (Weight("classifier", "classifier"),)
+
+BERT = Family(
+    model_type="bert",
+    prefix="bert",
+    tokenizer_class="BertTokenizer",
+    config=(
+        Key("vocab_size", 30522),
+        Key("hidden_size", 768),
+        Key("num_hidden_layers", 12),
+        Key("num_attention_heads", 12),
+        Key("intermediate_size", 3072),
+        Key("hidden_act", "gelu"),
+        Key("hidden_dropout_prob", 0.1),
+        Key("attention_probs_dropout_prob", 0.1),
+        Key("max_position_embeddings", 512),
+        Key("type_vocab_size", 2),
+        Key("initializer_range", 0.02),
+        Key("layer_norm_eps", 1e-12),
+        Key("pad_token_id", 0),
+        Key("bos_token_id", None),
+        Key("eos_token_id", None),
+        Key("classifier_dropout", None),
+        Key("tie_word_embeddings", True),
+        Only("is_decoder", (False,)),
+        Only("add_cross_attention", (False,)),
+        Only("pruned_heads", ({},)),
+        Only("position_embedding_type", ("absolute",)),
+    ),
+    encoder=(
+        Weight("embeddings.word_embeddings", "embeddings.token"),
+        Weight("embeddings.position_embeddings", "embeddings.position.learned.table"),
+        Weight("embeddings.token_type_embeddings", "embeddings.segment"),
+        Weight("embeddings.LayerNorm", "embeddings.norm"),
+        *LAYER,
+        Weight("pooler.dense", "pooler.dense"),
+    ),
+    heads={
+        "BertModel": Head("TriEmbedModel"),
+        "BertForPreTraining": Head("TriEmbedForPreTraining", PREDICTIONS + PAIRS, SAME),
+        "BertForMaskedLM": Head("TriEmbedForMaskedLM", PREDICTIONS, SAME),
+        "BertForNextSentencePrediction": Head("TriEmbedForNextSentencePrediction", PAIRS),
+        "BertForSequenceClassification": Head("TriEmbedForSequenceClassification", CLASSIFIER),
+        "BertForTokenClassification": Head("TriEmbedForTokenClassification", CLASSIFIER),
+        "BertForQuestionAnswering": Head("TriEmbedForQuestionAnswering", (Weight("qa_outputs", "qa_outputs"),)),
+        "BertForMultipleChoice": Head("TriEmbedForMultipleChoice", CLASSIFIER),
+    },
+    renamed={"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"},
+    unread=("embeddings.position_ids", "embeddings.token_type_ids"),
+    optional=("pooler",),
+)

@@ -1,0 +1,140 @@
+"""From a family's table and one config to a plan: which tensors of one side become which of the other.
+
+The names and shapes of TriEmbed's side are those of a model built on the meta device, so a plan names every parameter
+the model has, and read backwards it is the way back.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+
+from hf_embeddings.conversion.rules import ConversionError, Family, Head, Operation, Weight
+from hf_embeddings.model import modeling_triembed
+from hf_embeddings.model.configuration_triembed import TriEmbedConfig
+
+BASE = "triembed."
+
+
+@dataclass(frozen=True)
+class Step:
+    """Some tensors of the family (`sources`) and the TriEmbed tensors (`targets`) that hold the same values."""
+
+    sources: tuple[str, ...]
+    targets: tuple[str, ...]
+    operation: Operation
+
+    def forward(self, tensors: list[torch.Tensor], config: Mapping[str, object]) -> list[torch.Tensor]:
+        """Turn the family's tensors into TriEmbed's."""
+        return self.operation.forward(tensors, config, len(self.targets))
+
+    def backward(self, tensors: list[torch.Tensor], config: Mapping[str, object]) -> list[torch.Tensor]:
+        """Turn TriEmbed's tensors into the family's."""
+        return self.operation.backward(tensors, config, len(self.sources))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The steps of one conversion, either way."""
+
+    family: Family
+    architecture: str  # the family's class
+    head: Head
+    config: TriEmbedConfig
+    steps: tuple[Step, ...]
+    shapes: Mapping[str, torch.Size]  # of TriEmbed's tensors
+    # A name that nothing reads once the head is untied -> the name that is read; both are written on the way back.
+    unread: Mapping[str, str]
+    rules: frozenset[Weight]  # those that were used
+
+    @cached_property
+    def sources(self) -> frozenset[str]:
+        """Every tensor of the family's side, with the prefix."""
+        return frozenset(name for step in self.steps for name in step.sources)
+
+    @cached_property
+    def same(self) -> dict[str, str]:
+        """Second names that a family's checkpoint may have, and the first names they repeat."""
+        names = self.head.same.items()
+        return {second: first for second, first in names if second not in self.sources and first not in self.unread}
+
+    def is_optional(self, name: str) -> bool:
+        """Tell whether a bare encoder may lack this tensor, under either side's name."""
+        bare = name.removeprefix(self.family.prefix + ".").removeprefix(BASE)
+        return self.head.target == "TriEmbedModel" and bare.startswith(tuple(f"{m}." for m in self.family.optional))
+
+
+def make_plan(family: Family, architecture: str, config: TriEmbedConfig) -> Plan:
+    """Return the steps between `architecture` of the family and the TriEmbed model with this config.
+
+    Raises:
+        ConversionError: the table has no rule for a parameter of the model.
+    """
+    head = family.heads[architecture]
+    with torch.device("meta"):
+        model = getattr(modeling_triembed, head.target)(config)
+    tied = set(model.all_tied_weights_keys)
+    shapes = {name: tensor.shape for name, tensor in model.state_dict().items() if name not in tied}
+    task = head.target != "TriEmbedModel"
+    steps: dict[tuple[str, ...], Step] = {}
+    used = set()
+    for name in shapes:
+        rule, source, targets = _find(name, family, head, task)
+        used.add(rule)
+        steps[targets] = Step((source,), targets, rule.operation)
+    unmade = [name for targets in steps for name in targets if name not in shapes]
+    if unmade:
+        raise ConversionError(
+            f"{family.model_type}: the model has no {unmade[0]}, which a rule of the table would fill"
+        )
+    made, unread = tuple(steps.values()), {}
+    if not config.tie_word_embeddings:
+        made, unread = _untie(made, head)
+    return Plan(family, architecture, head, config, made, shapes, unread, frozenset(used))
+
+
+def _untie(steps: tuple[Step, ...], head: Head) -> tuple[tuple[Step, ...], dict[str, str]]:
+    """Let steps read the second name of a weight: transformers ties a head's bias only together with its table."""
+    sources = {name for step in steps for name in step.sources}
+    second = {first: second for second, first in head.same.items() if first in sources and second not in sources}
+    renamed = (replace(step, sources=tuple(second.get(name, name) for name in step.sources)) for step in steps)
+    return tuple(renamed), second
+
+
+def _find(name: str, family: Family, head: Head, task: bool) -> tuple[Weight, str, tuple[str, ...]]:
+    """Return the rule for a parameter of TriEmbed, the family's name with the prefix, and all names the rule fills."""
+    bare = name.removeprefix(BASE) if task else name
+    in_encoder = not task or name.startswith(BASE)
+    for rule in head.weights:
+        if found := _match(rule, name):
+            return rule, *found
+    for rule in family.encoder if in_encoder else ():
+        if found := _match(rule, bare):
+            source, targets = found
+            return rule, f"{family.prefix}.{source}", tuple(BASE + t for t in targets) if task else targets
+    raise ConversionError(f"{family.model_type} cannot hold {name}: no rule of its table names this parameter")
+
+
+def _match(rule: Weight, name: str) -> tuple[str, tuple[str, ...]] | None:
+    for target in rule.targets:
+        pattern = re.escape(target).replace(r"\{\}", r"(\d+)") + r"((?:\..+)?)"
+        if match := re.fullmatch(pattern, name):
+            *numbers, leaf = match.groups()
+            fill = [text.replace("{}", *numbers) if numbers else text for text in (rule.source, *rule.targets)]
+            return fill[0] + leaf, tuple(text + leaf for text in fill[1:])
+    return None
+
+
+def canonical_names(names: Iterable[str], family: Family) -> dict[str, str]:
+    """Map each name of a checkpoint to today's name with the prefix; a checkpoint of the bare encoder has none."""
+    names = list(names)
+    prefixed = any(name.startswith(f"{family.prefix}.") for name in names)
+    result = {}
+    for name in names:
+        today = name
+        for old, new in family.renamed.items():
+            today = today.removesuffix(old) + new if today.endswith(old) else today
+        result[name] = today if prefixed else f"{family.prefix}.{today}"
+    return result

@@ -1,0 +1,219 @@
+"""The words in which a family's table is written: what a config key and a weight of one side are on the other.
+
+Every rule knows both ways. A table is read forwards (the family's checkpoint becomes TriEmbed) and backwards (TriEmbed
+becomes the family's checkpoint); nothing is written twice.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+Config = dict[str, object]
+REQUIRED = object()  # the default of a key that a config must have
+
+
+class ConversionError(ValueError):
+    """A checkpoint cannot be converted: what was found, what was expected, and the cure."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """A config key with the same meaning on both sides; `target` only where TriEmbed has another word for it."""
+
+    source: str
+    default: object = REQUIRED
+    target: str = ""
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Keys of the family's config."""
+        return (self.source,)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Fields of TriEmbedConfig."""
+        return (self.target or self.source,)
+
+    def forward(self, config: Config) -> Config:
+        """Return TriEmbed's fields for the family's config."""
+        value = config.get(self.source, self.default)
+        if value is REQUIRED:
+            raise ConversionError(f"config: {self.source!r} is missing; expected a value")
+        return {self.targets[0]: value}
+
+    def backward(self, config: Config) -> Config:
+        """Return the family's keys for TriEmbed's fields."""
+        return {self.source: config[self.targets[0]]}
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """A choice that the family makes in its code and TriEmbed in its config."""
+
+    target: str
+    value: object
+    sources = ()
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Fields of TriEmbedConfig."""
+        return (self.target,)
+
+    def forward(self, config: Config) -> Config:
+        """Return the fixed choice."""
+        return {self.target: self.value}
+
+    def backward(self, config: Config) -> Config:
+        """Return nothing, once the model is known to have made the same choice."""
+        if config[self.target] != self.value:
+            raise ConversionError(
+                f"{self.target}: {config[self.target]!r}, and this family can hold {self.value!r} only"
+            )
+        return {}
+
+
+@dataclass(frozen=True)
+class Only:
+    """A key of the family for which TriEmbed can hold these values only; the first of them is the default."""
+
+    source: str
+    values: tuple[object, ...]
+    targets = ()
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Keys of the family's config."""
+        return (self.source,)
+
+    def forward(self, config: Config) -> Config:
+        """Return nothing, once the value is known to be one of those."""
+        value = config.get(self.source, self.values[0])
+        if value not in self.values:
+            choices = " or ".join(repr(choice) for choice in self.values)
+            raise ConversionError(f"config: {self.source} is {value!r}, and TriEmbed can hold {choices} only")
+        return {}
+
+    def backward(self, config: Config) -> Config:
+        """Return nothing: the family's default says it."""
+        return {}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Keys whose meaning is spread differently over both configs: two functions, each the inverse of the other."""
+
+    sources: tuple[str, ...]
+    targets: tuple[str, ...]
+    forward: Callable[[Config], Config]
+    backward: Callable[[Config], Config]
+
+
+@dataclass(frozen=True)
+class Unread:
+    """Keys that no forward pass of the family reads: they are left out, and not written on the way back."""
+
+    sources: tuple[str, ...]
+    targets = ()
+
+    def forward(self, config: Config) -> Config:
+        """Return nothing."""
+        return {}
+
+    def backward(self, config: Config) -> Config:
+        """Return nothing."""
+        return {}
+
+
+ConfigRule = Key | Fixed | Only | Choice | Unread
+Tensors = Sequence[torch.Tensor]
+
+
+def copy(tensors: Tensors, config: Mapping[str, object], count: int) -> list[torch.Tensor]:
+    """Leave a tensor as it is."""
+    return list(tensors)
+
+
+def split(tensors: Tensors, config: Mapping[str, object], count: int) -> list[torch.Tensor]:
+    """Cut one tensor into `count` equal parts along its rows."""
+    return list(tensors[0].chunk(count, dim=0))
+
+
+def join(tensors: Tensors, config: Mapping[str, object], count: int) -> list[torch.Tensor]:
+    """Put tensors on top of each other."""
+    return [torch.cat(list(tensors), dim=0)]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What happens to the values on the way; `config` is that of the TriEmbed model, `count` the number of results."""
+
+    forward: Callable[[Tensors, Mapping[str, object], int], list[torch.Tensor]]
+    backward: Callable[[Tensors, Mapping[str, object], int], list[torch.Tensor]]
+
+
+COPY = Operation(copy, copy)
+SPLIT = Operation(split, join)  # one fused tensor of the family is several of TriEmbed's
+
+
+@dataclass(frozen=True)
+class Weight:
+    """Modules or parameters that are the same on both sides, up to `operation`; `{}` stands for the layer number.
+
+    A rule speaks of everything below its names: `("dense", "out")` covers `dense.weight` and `dense.bias`.
+    """
+
+    source: str
+    target: str | tuple[str, ...]
+    operation: Operation = COPY
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Names on TriEmbed's side."""
+        return (self.target,) if isinstance(self.target, str) else self.target
+
+
+@dataclass(frozen=True)
+class Head:
+    """A task model of the family, the TriEmbed class that equals it, and the weights beyond the encoder's."""
+
+    target: str
+    weights: tuple[Weight, ...] = ()
+    # A second name under which some checkpoints store a weight again: it must be equal to the first.
+    same: Mapping[str, str] = field(default_factory=dict)
+    config: tuple[ConfigRule, ...] = ()
+
+
+@dataclass(frozen=True)
+class Family:
+    """One kind of checkpoint: how its config and its weights are called, and what they are called here."""
+
+    model_type: str
+    prefix: str  # under which task models hold the encoder
+    config: tuple[ConfigRule, ...]
+    encoder: tuple[Weight, ...]  # names without the prefix
+    heads: Mapping[str, Head]
+    tokenizer_class: str
+    renamed: Mapping[str, str] = field(default_factory=dict)  # endings of older releases -> today's
+    unread: tuple[str, ...] = ()  # patterns of tensors that no forward pass reads
+    optional: tuple[str, ...] = ()  # modules that a bare encoder may lack
+
+
+# What transformers writes into any config.json and no encoder's forward pass reads.
+LIBRARY_KEYS = frozenset(
+    """
+    _attn_implementation _attn_implementation_autoset _name_or_path architectures attn_implementation auto_map
+    bad_words_ids begin_suppress_tokens bos_token_ids chunk_size_feed_forward cls_token_id
+    cross_attention_hidden_size decoder_start_token_id directionality diversity_penalty do_sample dtype
+    early_stopping encoder_no_repeat_ngram_size eos_token_ids exponential_decay_length_penalty finetuning_task
+    forced_bos_token_id forced_eos_token_id gradient_checkpointing is_encoder_decoder language length_penalty
+    mask_token_id max_length min_length model_type no_repeat_ngram_size num_beam_groups num_beams num_labels
+    num_return_sequences output_attentions output_hidden_states output_past output_scores pooler_fc_size
+    pooler_num_attention_heads pooler_num_fc_layers pooler_size_per_head pooler_type prefix
+    remove_invalid_values repetition_penalty return_dict return_dict_in_generate sep_token_id suppress_tokens
+    task_specific_params temperature tf_legacy_loss tie_encoder_decoder tie_weights_ tokenizer_class top_k top_p
+    torch_dtype torchscript transformers_version typical_p unk_token_id use_bfloat16 use_cache
+    """.split()
+)
+# What means the same for every family, and travels as it is.
+LABEL_KEYS = ("id2label", "label2id", "problem_type")

@@ -1,0 +1,132 @@
+"""Carry the tensors of one checkpoint over to the other, by a plan, forwards or backwards.
+
+Everything that headers can tell is checked before a single value is read: names, shapes and types.
+"""
+
+import fnmatch
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+
+from hf_embeddings.conversion.checkpoints import Checkpoint
+from hf_embeddings.conversion.configs import fields_of
+from hf_embeddings.conversion.plan import Plan, Step
+from hf_embeddings.conversion.rules import ConversionError
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """A plan, a checkpoint to read, and the direction."""
+
+    plan: Plan
+    checkpoint: Checkpoint
+    names: Mapping[str, str]  # name in the plan -> name in the checkpoint
+    forwards: bool  # from the family to TriEmbed
+
+    def inputs(self, step: Step) -> tuple[str, ...]:
+        """Names that a step reads."""
+        return step.sources if self.forwards else step.targets
+
+    def outputs(self, step: Step) -> tuple[str, ...]:
+        """Names that a step makes."""
+        return step.targets if self.forwards else step.sources
+
+    def run(self, step: Step, tensors: list[torch.Tensor]) -> list[torch.Tensor]:
+        """Apply a step to values, or to tensors without values."""
+        config = fields_of(self.plan.config)
+        return step.forward(tensors, config) if self.forwards else step.backward(tensors, config)
+
+    def missing(self) -> list[str]:
+        """Names that the plan reads and the checkpoint lacks."""
+        wanted = (name for step in self.plan.steps for name in self.inputs(step))
+        return [name for name in wanted if name not in self.names and not self.plan.is_optional(name)]
+
+    def extra(self) -> list[str]:
+        """Names that the checkpoint holds and nothing of the plan reads."""
+        read = {name for step in self.plan.steps for name in self.inputs(step)} | set(self.plan.same)
+        read |= set(self.plan.unread) if self.forwards else set()
+        unread = [f"{self.plan.family.prefix}.{pattern}" for pattern in self.plan.family.unread]
+        return [n for n in self.names if n not in read and not any(fnmatch.fnmatch(n, pattern) for pattern in unread)]
+
+    def steps(self) -> Iterator[Step]:
+        """The steps whose tensors the checkpoint holds: all but those of an optional module."""
+        return (step for step in self.plan.steps if all(name in self.names for name in self.inputs(step)))
+
+    def described(self) -> dict[str, torch.Tensor]:
+        """Return what would be written, as tensors without values.
+
+        Raises:
+            ConversionError: a tensor has another shape than the config says, or is not of a floating point type.
+        """
+        result = {}
+        for step in self.steps():
+            empty = [self._empty(name) for name in self.inputs(step)]
+            made = self.run(step, empty)
+            for name, tensor in zip(step.targets, made if self.forwards else empty, strict=True):
+                if tensor.shape != self.plan.shapes[name]:
+                    raise self._misshaped(step, name, empty, tensor)
+            result |= dict(zip(self.outputs(step), made, strict=True))
+        return result
+
+    def values(self, step: Step) -> dict[str, torch.Tensor]:
+        """Read, check and convert the tensors of one step.
+
+        Raises:
+            ConversionError: a value is not finite.
+        """
+        tensors = [self.read(name) for name in self.inputs(step)]
+        made = {name: t.contiguous() for name, t in zip(self.outputs(step), self.run(step, tensors), strict=True)}
+        twice = {first: made[second].clone() for first, second in self.plan.unread.items() if second in made}
+        return made | twice if not self.forwards else made
+
+    def read(self, name: str) -> torch.Tensor:
+        """Read one tensor by its name in the plan."""
+        tensor = self.checkpoint.read(self.names[name])
+        if not torch.isfinite(tensor).all():
+            count = int((~torch.isfinite(tensor)).sum())
+            raise ConversionError(f"{self.names[name]}: {count} of {tensor.numel()} values are NaN or infinite")
+        return tensor
+
+    def check_same(self) -> None:
+        """Raise where a checkpoint stores a tied weight twice and the copies differ."""
+        for second, first in self.plan.same.items() if self.forwards else ():
+            if second in self.names and first in self.names and self.names[second] != self.names[first]:
+                if not torch.equal(self.read(second), self.read(first)):
+                    raise ConversionError(
+                        f"{self.names[second]} differs from {self.names[first]}, to which the config ties it; set "
+                        "tie_word_embeddings to false if the two are meant to differ"
+                    )
+
+    def _empty(self, name: str) -> torch.Tensor:
+        described = self.checkpoint.tensors[self.names[name]]
+        if described.dtype is None:
+            raise ConversionError(
+                f"{self.names[name]}: stored as {described.stored}, expected a floating point type; quantised weights "
+                "must be restored first"
+            )
+        return torch.empty(described.shape, dtype=described.dtype, device="meta")
+
+    def _misshaped(self, step: Step, name: str, given: list[torch.Tensor], made: torch.Tensor) -> ConversionError:
+        expected = self.plan.shapes[name]
+        fields = {
+            field
+            for size, found in zip(expected, (*made.shape, *[None] * len(expected)), strict=False)
+            if size != found
+            for field, value in fields_of(self.plan.config).items()
+            if value == size and not isinstance(value, bool)
+        }
+        source = self.names[self.inputs(step)[0]]
+        return ConversionError(
+            f"{source}: has shape {tuple(given[0].shape)}, which makes {tuple(made.shape)} for {name}, and the config "
+            f"says {tuple(expected)}" + (f" (see {', '.join(sorted(fields))})" if fields else "")
+        )
+
+
+def resolve_same(names: dict[str, str], plan: Plan) -> dict[str, str]:
+    """Let a second name stand in where a checkpoint stores a tied weight under that name only."""
+    resolved = dict(names)
+    for second, first in plan.same.items():
+        if first not in resolved and second in resolved:
+            resolved[first] = resolved[second]
+    return resolved

@@ -1,0 +1,47 @@
+"""`hf-embeddings convert`: a checkpoint of another family becomes TriEmbed, or TriEmbed becomes one of theirs."""
+
+import json
+import sys
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from hf_embeddings.cli.output import AsJson
+
+
+def convert(
+    source: Annotated[str, typer.Argument(help="Checkpoint directory or Hub id")],
+    target: Annotated[str, typer.Argument(help="Directory to write")],
+    to: Annotated[str | None, typer.Option(help="From TriEmbed to this model type, such as bert.")] = None,
+    check: Annotated[bool, typer.Option(help="Compare the outputs of both models before anything is kept.")] = True,
+    allow_pickle: Annotated[bool, typer.Option(help="Read pytorch_model.bin, with the weights_only reader.")] = False,
+    overwrite: Annotated[bool, typer.Option(help="Replace the target directory if it is not empty.")] = False,
+    ignore_key: Annotated[list[str] | None, typer.Option(help="Config key that changes no output.")] = None,
+    max_shard_gb: Annotated[float, typer.Option(help="Largest weight file in GB, held in memory at once.")] = 5.0,
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the Hub repository.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Convert a checkpoint to TriEmbed, or with --to a TriEmbed checkpoint to a stock family."""
+    from hf_embeddings.conversion.convert import convert as run
+
+    report = run(
+        source,
+        target,
+        to=to,
+        check=check,
+        allow_pickle=allow_pickle,
+        overwrite=overwrite,
+        ignore_keys=tuple(ignore_key or ()),
+        shard_bytes=int(max_shard_gb * 1e9),
+        revision=revision,
+        notify=lambda line: print(line, file=sys.stderr),
+    )
+    if as_json:
+        print(json.dumps(asdict(report)))
+        return
+    print(f"{report.target}: {report.target_class}, {report.tensors} tensors, {report.bytes / 1e6:,.1f} MB")
+    if report.largest_difference is None:
+        print("not compared with the source")
+    else:
+        print(f"largest difference from the source {report.largest_difference:.2g} ({report.checked_on} tokens, fp32)")

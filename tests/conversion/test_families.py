@@ -1,0 +1,53 @@
+"""Every family and every head, there and back."""
+
+import pytest
+import transformers
+from transformers import CONFIG_MAPPING
+
+from hf_embeddings.conversion import FAMILIES
+from hf_embeddings.conversion.configs import rules_of
+from hf_embeddings.conversion.rules import REQUIRED, Key
+from tests.conversion.laws import assert_converts, used_rules
+
+HEADS = [(family.model_type, head) for family in FAMILIES.values() for head in family.heads]
+CHANGES = {"BertForSequenceClassification": {"num_labels": 5}, "BertForTokenClassification": {"num_labels": 7}}
+
+
+@pytest.mark.parametrize("family, head", HEADS)
+def test_there_and_back(family: str, head: str, tmp_path) -> None:
+    assert_converts(head, tmp_path, **CHANGES.get(head, {}))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_untied_heads(family: str, tmp_path) -> None:
+    head = next(name for name in FAMILIES[family].heads if name.endswith("ForMaskedLM"))
+    ours = assert_converts(head, tmp_path, tie_word_embeddings=False)
+    assert ours.predictions.decoder.weight is not ours.triembed.embeddings.token.weight
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_defaults_are_those_of_transformers(family: str) -> None:
+    config = CONFIG_MAPPING[family]()
+    for head in FAMILIES[family].heads.values():
+        for rule in rules_of(FAMILIES[family], head):
+            if isinstance(rule, Key) and rule.default is not REQUIRED:
+                assert getattr(config, rule.source) == rule.default, rule.source
+
+
+def test_every_rule_was_used() -> None:
+    if not used_rules:
+        pytest.skip("needs the conversions above in the same process")
+    for family in FAMILIES.values():
+        rules = {*family.encoder, *(rule for head in family.heads.values() for rule in head.weights)}
+        unused = [rule for rule in rules if (family.model_type, rule) not in used_rules]
+        assert not unused, unused
+
+
+def test_every_encoder_head_of_transformers_is_named() -> None:
+    left_out = {"BertLMHeadModel"}
+    for family in FAMILIES.values():
+        prefix = type(CONFIG_MAPPING[family.model_type]()).__name__.removesuffix("Config")
+        classes = {
+            n for n in dir(transformers) if n.startswith((f"{prefix}For", f"{prefix}LM")) or n == f"{prefix}Model"
+        }
+        assert classes - left_out == set(family.heads)
