@@ -21,7 +21,8 @@ from hf_embeddings.model.modeling_triembed import (
     TriEmbedModel,
     TriEmbedPreTrainedModel,
 )
-from hf_embeddings.model.positions import POSITION_TYPES, PositionSignal
+from hf_embeddings.model.position_signal import PositionSignal, PositionType
+from hf_embeddings.model.positions import POSITION_TYPES, Positions, register_position_type
 
 __version__ = "0.1.0"
 
@@ -29,6 +30,8 @@ __all__ = [
     "POSITION_TYPES",
     "EmbeddingParts",
     "PositionSignal",
+    "PositionType",
+    "Positions",
     "TriEmbedConfig",
     "TriEmbedForMaskedLM",
     "TriEmbedForMultipleChoice",
@@ -40,6 +43,7 @@ __all__ = [
     "TriEmbedForTokenClassification",
     "TriEmbedModel",
     "TriEmbedPreTrainedModel",
+    "register_position_type",
 ]
 
 

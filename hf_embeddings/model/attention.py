@@ -7,6 +7,11 @@ import torch
 from torch import nn
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from .position_signal import PositionSignal
+from .positions import LayerPositions
+
+NO_SIGNAL = PositionSignal()
+
 
 class Attention(nn.Module):
     """Multi-head self-attention over the whole sequence, or over a window to both sides."""
@@ -18,7 +23,9 @@ class Attention(nn.Module):
         self.config = config
         self.layer_idx = layer_idx
         self.head_dim = config.hidden_size // config.num_attention_heads
-        self.scaling = self.head_dim**-0.5
+        # DeBERTa and TUPE scale query times key and the products that they add to it by one common root.
+        terms = 1 + sum(part.score_terms(config) for part in config.position_classes.values())
+        self.scaling = (self.head_dim * terms) ** -0.5
         self.attention_dropout = config.attention_probs_dropout_prob
         sliding = config.layer_types is not None and config.layer_types[layer_idx] == "sliding_attention"
         self.sliding_window = config.sliding_window if sliding else None
@@ -26,24 +33,31 @@ class Attention(nn.Module):
         self.key = nn.Linear(config.hidden_size, config.hidden_size, bias=config.attention_bias)
         self.value = nn.Linear(config.hidden_size, config.hidden_size, bias=config.attention_bias)
         self.out = nn.Linear(config.hidden_size, config.hidden_size, bias=config.attention_bias)
+        self.position = LayerPositions(config)
 
     def forward(
         self,
         hidden_states: torch.Tensor,
         attention_mask: torch.Tensor | None = None,
-        rotation: tuple[torch.Tensor, torch.Tensor] | None = None,
-        position_bias: torch.Tensor | None = None,
+        signal: PositionSignal = NO_SIGNAL,
         **kwargs,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Map (B, S, D) to (B, S, D) and, where the kernel computes them, attention weights (B, H, S, S)."""
+        """Map (B, S, D) to (B, S, D) and, where the kernel computes them, attention weights (B, H, S, S).
+
+        `signal.bias` holds what the mask does not hold already (see `add_bias`).
+        """
         heads = (*hidden_states.shape[:-1], -1, self.head_dim)
         query = self.query(hidden_states).view(heads).transpose(1, 2)  # (B, H, S, K)
         key = self.key(hidden_states).view(heads).transpose(1, 2)
         value = self.value(hidden_states).view(heads).transpose(1, 2)
+        if signal.content is not None:
+            scores = self.position(query, key, signal.content, self) * self.scaling
+            signal, attention_mask = add_bias(self.config, signal, attention_mask, scores)
+        rotation = signal.rotation if self.sliding_window is None else signal.local_rotation
         if rotation is not None:
             query, key = rotate(query, rotation), rotate(key, rotation)
-        if position_bias is not None:
-            kwargs["position_bias"] = position_bias
+        if signal.bias is not None:
+            kwargs["position_bias"] = signal.bias
         attend = ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, eager_attention)
         context, weights = attend(
             self,
@@ -80,18 +94,31 @@ def eager_attention(
 
 
 def rotate(states: torch.Tensor, rotation: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
-    """Turn each pair (i, i + K/2) of (B, H, S, K) by its angle, in fp32 whatever the dtype of the states."""
-    cos, sin = (part[:, None] for part in rotation)  # (1|B, 1, S, K)
-    exact = states.float() if states.dtype in (torch.bfloat16, torch.float16) else states
+    """Turn each pair (i, i + R/2) of (B, H, S, K) by its angle, in fp32 at least; dimensions from R on pass through."""
+    cos, sin = (part[:, None] for part in rotation)  # (1|B, 1, S, R)
+    width = cos.shape[-1]
+    exact = states[..., :width].to(torch.promote_types(states.dtype, torch.float32))
     first, second = exact.chunk(2, dim=-1)
     turned = exact * cos.to(exact.dtype) + torch.cat((-second, first), dim=-1) * sin.to(exact.dtype)
-    return turned.to(states.dtype)
+    turned = turned.to(states.dtype)
+    return turned if width == states.shape[-1] else torch.cat((turned, states[..., width:]), dim=-1)
+
+
+def add_bias(
+    config, signal: PositionSignal, attention_mask: torch.Tensor | None, bias: torch.Tensor
+) -> tuple[PositionSignal, torch.Tensor | None]:
+    """Add (1|B, H, S, S) to the scores, by the mask or by `signal.bias`, whichever the kernel reads."""
+    if config._attn_implementation == "flex_attention":
+        return signal._replace(bias=bias if signal.bias is None else signal.bias + bias), attention_mask
+    return signal, merge_bias(attention_mask, bias)
 
 
 def merge_bias(attention_mask: torch.Tensor | None, bias: torch.Tensor) -> torch.Tensor:
-    """Write mask and position bias as one additive mask, once per forward pass instead of once per layer."""
+    """Write mask and position bias as one additive mask."""
     if attention_mask is None:
         return bias
+    least = torch.finfo(bias.dtype).min
     if attention_mask.dtype == torch.bool:
-        return torch.where(attention_mask, bias, torch.finfo(bias.dtype).min)
-    return attention_mask + bias
+        return torch.where(attention_mask, bias, least)
+    # A sum below the smallest number would be -inf, and a row of nothing but -inf would be NaN.
+    return (attention_mask + bias).clamp(min=least)

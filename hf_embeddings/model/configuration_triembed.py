@@ -4,6 +4,7 @@ Field names are Hugging Face's own where Hugging Face has one. A contradiction o
 words, before a single weight is allocated.
 """
 
+import copy
 import difflib
 import math
 from typing import Literal
@@ -13,10 +14,9 @@ from transformers import PreTrainedConfig
 from transformers.activations import ACT2FN
 from transformers.utils import logging
 
-logger = logging.get_logger(__name__)
+from .positions import LEFT_OUT, POSITION_TYPES, PositionType
 
-# The words of `position_embedding_type`; positions.py holds one class for each, and a test holds the two equal.
-POSITION_NAMES = ("learned", "sinusoidal", "none", "rope", "alibi", "relative_bias")
+logger = logging.get_logger(__name__)
 
 # The code that travels with a checkpoint, for environments in which this package is not installed.
 AUTO_MAP = {
@@ -36,7 +36,7 @@ LIBRARY_KEYS = frozenset(
     "model_type auto_map name_or_path num_labels torch_dtype attn_implementation experts_implementation "
     "output_attentions quantization_config tie_last_hidden_states per_layer_config is_decoder".split()
 )
-ROPE_KEYS = ("rope_parameters", "rope_scaling", "rope_theta")
+ROPE_KEYS = ("rope_parameters", "rope_scaling", "rope_theta", "partial_rotary_factor")
 LARGEST_TABLE_BYTES = 1 << 40
 
 
@@ -56,7 +56,9 @@ class TriEmbedConfig(PreTrainedConfig):
         classifier_dropout: dropout before a task head; None means `hidden_dropout_prob`.
         max_position_embeddings: longest sequence in tokens; the number of rows where a position table exists.
         type_vocab_size: rows of the segment table; 0 leaves segments out.
-        position_embedding_type: how order enters the model. One of `POSITION_NAMES`, or several joined by `+`.
+        position_embedding_type: how order enters the model. One of `POSITION_TYPES`, or several joined by `+`.
+        position_parameters: options of position types by type name, as `{"disentangled": {"position_buckets": 64}}`;
+            each type documents its own.
         relative_attention_num_buckets: `relative_bias`: buckets of signed distance (T5).
         relative_attention_max_distance: `relative_bias`: distance in tokens from which all share the last bucket (T5).
         embedding_scale: multiply token embeddings by sqrt(hidden_size), as the original Transformer does.
@@ -73,7 +75,9 @@ class TriEmbedConfig(PreTrainedConfig):
         bos_token_id: not used by the model; kept for tokenizers that declare it.
         eos_token_id: not used by the model; kept for tokenizers that declare it.
         tie_word_embeddings: the prediction head shares the token table.
-        rope_parameters: (`rope` only) as in transformers: `rope_type` "default", `rope_theta` (10,000).
+        rope_parameters: (`rope` only) as in transformers: `rope_type` ("default"), `rope_theta` (10,000),
+            `partial_rotary_factor`, and what scaled kinds need; or one such dict for each of "full_attention" and
+            "sliding_attention" (null: layers of this type do not turn).
 
     Raises:
         ValueError: a value out of range, an unknown key, or two fields that contradict each other.
@@ -103,6 +107,7 @@ class TriEmbedConfig(PreTrainedConfig):
     max_position_embeddings: int = 512
     type_vocab_size: int = 2
     position_embedding_type: str = "learned"
+    position_parameters: dict | None = None
     relative_attention_num_buckets: int = 32
     relative_attention_max_distance: int = 128
     embedding_scale: bool = False
@@ -128,39 +133,62 @@ class TriEmbedConfig(PreTrainedConfig):
                 f"model_type: got {model_type!r}, expected {self.model_type!r}; a checkpoint of another family must be "
                 "converted first"
             )
-        self._check_positions(kwargs)
+        self._check_positions()
         self._check_ranges()
+        self._take_rope_parameters(kwargs)
         kwargs["auto_map"] = dict(AUTO_MAP)
         super().__post_init__(**kwargs)
+        for part in self.position_classes.values():
+            part.check(self)
 
     @property
     def position_parts(self) -> tuple[str, ...]:
         """The position types that `position_embedding_type` joins by `+`."""
         return tuple(self.position_embedding_type.split("+"))
 
-    def _check_positions(self, kwargs: dict[str, object]) -> None:
+    @property
+    def position_classes(self) -> dict[str, type[PositionType]]:
+        """The classes behind `position_parts`, by name."""
+        return {part: POSITION_TYPES[part] for part in self.position_parts}
+
+    def _check_positions(self) -> None:
         parts = self.position_parts
         for part in parts:
-            if part not in POSITION_NAMES:
-                raise ValueError(
-                    f"position_embedding_type: got {self.position_embedding_type!r}, expected one of "
-                    f"{', '.join(POSITION_NAMES)}, or several joined by '+'{_nearest(part, POSITION_NAMES)}"
+            if part not in POSITION_TYPES:
+                reason = LEFT_OUT.get(part) or (
+                    f"expected one of {', '.join(POSITION_TYPES)}, or several joined by '+'"
+                    f"{_nearest(part, POSITION_TYPES)}; a type of your own must be registered first with "
+                    "`register_position_type`"
                 )
+                raise ValueError(f"position_embedding_type: got {self.position_embedding_type!r}; {reason}")
         if len(set(parts)) < len(parts) or ("none" in parts and len(parts) > 1):
             raise ValueError(
                 f"position_embedding_type: got {self.position_embedding_type!r}; each part may stand once, and 'none' "
                 "only alone"
             )
+        for name, options in (self.position_parameters or {}).items():
+            if name not in parts:
+                raise ValueError(
+                    f"position_parameters: given for {name!r}, but position_embedding_type is "
+                    f"{self.position_embedding_type!r}; remove them"
+                )
+            known = POSITION_TYPES[name].option_defaults
+            for option in options:
+                if option not in known:
+                    expected = f"expected one of {', '.join(known)}" if known else "this type has no options"
+                    raise ValueError(f"position_parameters: {name}.{option}: {expected}{_nearest(option, known)}")
+
+    def _take_rope_parameters(self, kwargs: dict[str, object]) -> None:
         # Set only where it means something: transformers treats any model with this attribute as a RoPE model.
-        if "rope" in parts:
-            self.rope_parameters = kwargs.pop("rope_parameters", None)
-        else:
-            for key in ROPE_KEYS:
-                if kwargs.pop(key, None) is not None:
-                    raise ValueError(
-                        f"{key}: given, but position_embedding_type is {self.position_embedding_type!r}; remove {key} "
-                        "or use position_embedding_type 'rope'"
-                    )
+        if any(part.rotary for part in self.position_classes.values()):
+            self.rope_parameters = copy.deepcopy(kwargs.pop("rope_parameters", None))
+            return
+        for key in ROPE_KEYS:
+            if kwargs.pop(key, None) is not None:
+                raise ValueError(
+                    f"{key}: given, but position_embedding_type is {self.position_embedding_type!r}; remove {key} "
+                    "or use position_embedding_type 'rope'"
+                )
 
     def _check_ranges(self) -> None:
         for name, least in LEAST.items():
@@ -187,22 +215,6 @@ class TriEmbedConfig(PreTrainedConfig):
             raise ValueError(
                 f"num_attention_heads: {self.num_attention_heads} does not divide hidden_size {self.hidden_size}; "
                 "choose a divisor"
-            )
-        if "rope" in self.position_parts and (self.hidden_size // self.num_attention_heads) % 2:
-            raise ValueError(
-                f"num_attention_heads: rope turns pairs of dimensions, but hidden_size {self.hidden_size} / "
-                f"num_attention_heads {self.num_attention_heads} is odd; choose an even head width"
-            )
-        if "sinusoidal" in self.position_parts and self.hidden_size % 2:
-            raise ValueError(f"hidden_size: sinusoidal positions need an even hidden_size, got {self.hidden_size}")
-        if "relative_bias" in self.position_parts and (
-            self.relative_attention_num_buckets % 2
-            or self.relative_attention_max_distance <= self.relative_attention_num_buckets // 4
-        ):
-            raise ValueError(
-                f"relative_attention_num_buckets: got {self.relative_attention_num_buckets} with "
-                f"relative_attention_max_distance {self.relative_attention_max_distance}, expected an even number of "
-                "buckets, and a distance above a quarter of it"
             )
         if self.pad_token_id is not None and not 0 <= self.pad_token_id < self.vocab_size:
             raise ValueError(

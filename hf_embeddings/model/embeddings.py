@@ -9,7 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from .positions import Positions, PositionSignal
+from .position_signal import PositionSignal
+from .positions import Positions
 
 
 class EmbeddingParts(NamedTuple):
@@ -40,8 +41,8 @@ class Embeddings(nn.Module):
         position_ids: torch.Tensor,
         inputs_embeds: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, PositionSignal]:
-        """Return the hidden states (B, S, D) that enter the first layer, and the position signal."""
-        signal = self.position(position_ids)
+        """Return the hidden states (B, S, D) that enter the first layer, and the position signal of each token."""
+        signal = self.position.per_token(position_ids, self.dtype)
         token, position, segment = self.parts(input_ids, token_type_ids, signal=signal, inputs_embeds=inputs_embeds)
         # Summed in BERT's order, token + segment + position, so that fp32 results agree to the last bit.
         hidden = token if segment is None else token + segment
@@ -64,6 +65,11 @@ class Embeddings(nn.Module):
         token = token * self.scale
         position = None if signal.summand is None else signal.summand.to(token.dtype)
         return EmbeddingParts(token, position, self._segment(token, token_type_ids))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Return the dtype in which positions are computed: that of the token table, and fp32 at least."""
+        return torch.promote_types(self.token.weight.dtype, torch.float32)
 
     def _segment(self, token: torch.Tensor, token_type_ids: torch.Tensor | None) -> torch.Tensor | None:
         if self.segment is None:

@@ -8,7 +8,8 @@ from torch import nn
 from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from .attention import Attention
+from .attention import NO_SIGNAL, Attention
+from .position_signal import PositionSignal
 
 
 class PlainFeedForward(nn.Module):
@@ -59,12 +60,11 @@ class PostNormLayer(Layer):
         self,
         hidden_states: torch.Tensor,
         attention_mask: torch.Tensor | None = None,
-        rotation: tuple[torch.Tensor, torch.Tensor] | None = None,
-        position_bias: torch.Tensor | None = None,
+        signal: PositionSignal = NO_SIGNAL,
         **kwargs,
     ) -> torch.Tensor:
         """Map (B, S, D) to (B, S, D)."""
-        attended, _ = self.attention(hidden_states, attention_mask, rotation, position_bias, **kwargs)
+        attended, _ = self.attention(hidden_states, attention_mask, signal, **kwargs)
         hidden_states = self.attention_norm(self.dropout(attended) + hidden_states)
         return self.feed_forward_norm(self.dropout(self.feed_forward(hidden_states)) + hidden_states)
 
@@ -76,13 +76,12 @@ class PreNormLayer(Layer):
         self,
         hidden_states: torch.Tensor,
         attention_mask: torch.Tensor | None = None,
-        rotation: tuple[torch.Tensor, torch.Tensor] | None = None,
-        position_bias: torch.Tensor | None = None,
+        signal: PositionSignal = NO_SIGNAL,
         **kwargs,
     ) -> torch.Tensor:
         """Map (B, S, D) to (B, S, D)."""
         normed = self.attention_norm(hidden_states)
-        attended, _ = self.attention(normed, attention_mask, rotation, position_bias, **kwargs)
+        attended, _ = self.attention(normed, attention_mask, signal, **kwargs)
         hidden_states = hidden_states + self.dropout(attended)
         return hidden_states + self.dropout(self.feed_forward(self.feed_forward_norm(hidden_states)))
 

@@ -22,12 +22,20 @@ from transformers.utils import ModelOutput, can_return_tuple, logging
 from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
-from .attention import Attention, merge_bias
+from .attention import Attention, add_bias
 from .configuration_triembed import AUTO_MAP, TriEmbedConfig
 from .embeddings import EmbeddingParts, Embeddings
 from .heads import SEQUENCE_LOSSES, Pooler, PredictionHead, classification_loss
 from .layers import NORM_POSITIONS, Layer
-from .positions import PositionSignal
+from .position_signal import PositionSignal
+
+# Only to be seen: older transformers copy just the siblings that this file itself imports next to a checkpoint.
+from .documents import document_ids  # noqa: F401, I001
+from .position_biases import AlibiPosition  # noqa: F401
+from .position_contents import RelativeKeyPosition  # noqa: F401
+from .position_rotations import RotaryPosition  # noqa: F401
+from .position_tables import LearnedPosition  # noqa: F401
+from .positions import Positions  # noqa: F401
 
 logger = logging.get_logger(__name__)
 
@@ -52,11 +60,11 @@ class TriEmbedPreTrainedModel(PreTrainedModel):
     _keys_to_ignore_on_load_unexpected = [r"(^|\.)(pooler|predictions|seq_relationship)\."]
 
     def _flash_attn_can_dispatch(self, flash_attn_version: int, is_init_check: bool = False) -> bool:
-        biased = [part for part in self.config.position_parts if part in ("alibi", "relative_bias")]
+        biased = [name for name, part in self.config.position_classes.items() if part.pairwise]
         if biased:
             raise ValueError(
                 f"attn_implementation: flash attention cannot add the score bias of position_embedding_type "
-                f"{self.config.position_embedding_type!r}; use 'sdpa', 'eager' or 'flex_attention'"
+                f"{'+'.join(biased)!r}; use 'sdpa', 'eager' or 'flex_attention'"
             )
         return super()._flash_attn_can_dispatch(flash_attn_version, is_init_check)
 
@@ -130,17 +138,20 @@ class TriEmbedModel(TriEmbedPreTrainedModel):
             inputs_embeds: (B, S, D) in place of rows of the token table.
             kwargs: passed on to the attention function; `output_hidden_states`, `output_attentions`, `return_dict`.
         """
-        batch, length, device = _shape(input_ids, inputs_embeds)
+        _, length, device = _shape(input_ids, inputs_embeds)
+        token_positions = pair_positions = position_ids
         if position_ids is None:
-            position_ids = self._default_positions(length, attention_mask, device)
-        hidden_states, signal = self.embeddings(
-            input_ids, token_type_ids, position_ids=position_ids, inputs_embeds=inputs_embeds
-        )
-        masks, position_bias = self._masks(hidden_states, attention_mask, signal)
-        for layer in self.layers:
-            hidden_states = layer(
-                hidden_states, masks[layer.attention.sliding_window], signal.rotation, position_bias, **kwargs
+            token_positions, pair_positions = (
+                self._default_positions(length, attention_mask, device, pairwise=pairwise) for pairwise in (False, True)
             )
+        hidden_states, signal = self.embeddings(
+            input_ids, token_type_ids, position_ids=token_positions, inputs_embeds=inputs_embeds
+        )
+        pairs = self.embeddings.position.per_pair(pair_positions, self.embeddings.dtype)
+        signal = signal._replace(content=pairs.content)
+        masks, signal = self._masks(hidden_states, attention_mask, signal, pairs.bias)
+        for layer in self.layers:
+            hidden_states = layer(hidden_states, masks[layer.attention.sliding_window], signal, **kwargs)
         hidden_states = self.final_norm(hidden_states)
         pooled = None if self.pooler is None else self.pooler(hidden_states)
         return BaseModelOutputWithPooling(last_hidden_state=hidden_states, pooler_output=pooled)
@@ -156,30 +167,38 @@ class TriEmbedModel(TriEmbedPreTrainedModel):
         """Return token, position and segment embeddings apart, as `forward` adds them up before norm and dropout."""
         _, length, device = _shape(input_ids, inputs_embeds)
         if position_ids is None:
-            position_ids = self._default_positions(length, attention_mask, device)
-        signal = self.embeddings.position(position_ids)
+            position_ids = self._default_positions(length, attention_mask, device, pairwise=False)
+        signal = self.embeddings.position.per_token(position_ids, self.embeddings.dtype)
         return self.embeddings.parts(input_ids, token_type_ids, signal=signal, inputs_embeds=inputs_embeds)
 
     def _default_positions(
-        self, length: int, attention_mask: torch.Tensor | None, device: torch.device
+        self, length: int, attention_mask: torch.Tensor | None, device: torch.device, *, pairwise: bool
     ) -> torch.Tensor:
         """Number the tokens of each row from the first that is not padding, so that left padding changes nothing."""
-        if "learned" in self.config.position_parts and length > self.config.max_position_embeddings:
+        position = self.embeddings.position
+        if position.length_limit is not None and length > position.length_limit:
             raise ValueError(
-                f"input of {length} tokens: learned positions end at max_position_embeddings "
-                f"{self.config.max_position_embeddings}; truncate the input"
+                f"input of {length} tokens: {self.config.position_embedding_type} positions end at "
+                f"max_position_embeddings {position.length_limit}; truncate the input"
             )
         positions = torch.arange(length, device=device)[None]
         # Types that see differences only keep one row for the whole batch: their bias is then not copied B times.
-        if not self.embeddings.position.absolute or attention_mask is None or attention_mask.dim() != 2:
+        if not position.absolute(pairwise=pairwise) or attention_mask is None or attention_mask.dim() != 2:
             return positions
-        padding = (attention_mask.to(device) != 0).long().argmax(dim=-1, keepdim=True)  # (B, 1)
-        return (positions - padding).clamp(min=0)
+        real = (attention_mask.to(device) != 0).long()
+        first = real.argmax(dim=-1, keepdim=True)  # (B, 1)
+        last = length - 1 - real.flip(-1).argmax(dim=-1, keepdim=True)
+        positions = (positions - first).clamp(min=0)
+        return torch.minimum(positions, last - first) if position.length_dependent else positions
 
     def _masks(
-        self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None, signal: PositionSignal
-    ) -> tuple[dict[int | None, torch.Tensor | None], torch.Tensor | None]:
-        """Return a mask for each window that a layer uses, and the bias where the kernel takes it separately."""
+        self,
+        hidden_states: torch.Tensor,
+        attention_mask: torch.Tensor | None,
+        signal: PositionSignal,
+        bias: torch.Tensor | None,
+    ) -> tuple[dict[int | None, torch.Tensor | None], PositionSignal]:
+        """Return a mask for each window that a layer uses, with the bias added to it where the kernel allows."""
         arguments = {"config": self.config, "inputs_embeds": hidden_states, "attention_mask": attention_mask}
         windows = {layer.attention.sliding_window for layer in self.layers}
         masks = {
@@ -188,13 +207,13 @@ class TriEmbedModel(TriEmbedPreTrainedModel):
             else create_bidirectional_sliding_window_mask(**arguments)
             for window in windows
         }
-        if signal.bias is None:
-            return masks, None
-        bias = signal.bias.to(hidden_states.dtype)
-        if self.config._attn_implementation == "flex_attention":
-            # flex indexes [b, h, q, k] and so needs the batch dimension written out.
-            return masks, bias.expand(hidden_states.shape[0], -1, -1, -1)
-        return {window: merge_bias(mask, bias) for window, mask in masks.items()}, None
+        if bias is not None:
+            # Once here instead of once in each layer. flex needs the batch dimension written out.
+            bias = bias.to(hidden_states.dtype).expand(hidden_states.shape[0], -1, -1, -1)
+            added = {window: add_bias(self.config, signal, mask, bias) for window, mask in masks.items()}
+            masks = {window: mask for window, (_, mask) in added.items()}
+            signal = next(iter(added.values()))[0] if added else signal
+        return masks, signal
 
 
 @dataclass

@@ -6,9 +6,9 @@ import pytest
 import torch
 from transformers.models.t5.modeling_t5 import T5Attention
 
-from hf_embeddings import TriEmbedConfig
+from hf_embeddings import POSITION_TYPES, PositionSignal, TriEmbedConfig
 from hf_embeddings.model.attention import rotate
-from hf_embeddings.model.positions import POSITION_TYPES, alibi_slopes
+from hf_embeddings.model.position_biases import alibi_slopes
 
 
 def make(name: str, **changes):
@@ -55,6 +55,16 @@ def test_alibi() -> None:
                 assert bias[h, i, j].item() == pytest.approx(-slope * abs(i - j))
 
 
+def test_asymmetric_alibi() -> None:
+    bias = make("alibi_asymmetric")(torch.arange(6)[None]).bias[0]
+    slopes = alibi_slopes(4)
+    for h in range(4):
+        for i in range(6):
+            for j in range(6):
+                slope = slopes[h] if j < i else slopes[3 - h]
+                assert bias[h, i, j].item() == pytest.approx(-slope * abs(i - j), rel=1e-5)
+
+
 def test_relative_bias_uses_the_buckets_of_t5() -> None:
     offsets = torch.arange(-250, 251)
     ours = make("relative_bias").buckets(offsets)
@@ -69,4 +79,4 @@ def test_relative_bias_uses_the_buckets_of_t5() -> None:
 
 
 def test_none_contributes_nothing() -> None:
-    assert make("none")(torch.arange(3)[None]) == (None, None, None)
+    assert make("none")(torch.arange(3)[None]) == PositionSignal()

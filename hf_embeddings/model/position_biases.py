@@ -1,0 +1,97 @@
+"""Position types that add a bias to the attention scores, the same in all layers.
+
+Shapes: B batch, S sequence, H heads.
+"""
+
+import math
+
+import torch
+from torch import nn
+
+from .position_signal import PositionSignal, PositionType, offsets
+
+
+class AlibiPosition(PositionType):
+    """Lower scores by distance, -m_h |i - j| (https://arxiv.org/abs/2108.12409, symmetric for encoders)."""
+
+    pairwise = True
+
+    def __init__(self, config) -> None:
+        super().__init__(config)
+        self.slopes = alibi_slopes(config.num_attention_heads)
+
+    def forward(self, position_ids: torch.Tensor, dtype: torch.dtype = torch.float32) -> PositionSignal:
+        """Map (1|B, S) ids to a bias that is 0 on the diagonal."""
+        slopes = torch.tensor(self.slopes, dtype=dtype, device=position_ids.device)
+        distance = offsets(position_ids).abs().to(dtype)  # (1|B, S, S)
+        return PositionSignal(bias=-slopes[:, None, None] * distance[:, None])
+
+
+class AsymmetricAlibiPosition(PositionType):
+    """Lower scores by distance with trained slopes, one for keys to the left and one for keys to the right.
+
+    The asymmetric ALiBi that its authors propose for encoders (https://github.com/ofirpress/attention_with_linear_biases,
+    issue 5). Slopes stay positive (they are exponentials) and start at the paper's values, to the right in reverse
+    order of heads, so that left and right differ from the first step.
+    """
+
+    pairwise = True
+
+    def __init__(self, config) -> None:
+        super().__init__(config)
+        slopes = torch.tensor(alibi_slopes(config.num_attention_heads))
+        self.log_slopes = nn.Parameter(torch.stack((slopes, slopes.flip(0))).log())  # (2, H): left, right
+
+    def forward(self, position_ids: torch.Tensor, dtype: torch.dtype = torch.float32) -> PositionSignal:
+        """Map (1|B, S) ids to a bias that is 0 on the diagonal."""
+        left, right = self.log_slopes.to(dtype).exp()[:, :, None, None]  # (H, 1, 1) each
+        distance = offsets(position_ids)[:, None].to(dtype)  # (1|B, 1, S, S)
+        return PositionSignal(bias=left * distance.clamp(max=0) - right * distance.clamp(min=0))
+
+
+class RelativeBiasPosition(PositionType):
+    """Add a trained bias per head and bucket of signed distance (T5, https://arxiv.org/abs/1910.10683, section 2.1)."""
+
+    pairwise = True
+    beyond = "defined: all distances from `relative_attention_max_distance` on share the last bucket"
+
+    def __init__(self, config) -> None:
+        super().__init__(config)
+        self.num_buckets = config.relative_attention_num_buckets
+        self.max_distance = config.relative_attention_max_distance
+        self.table = nn.Embedding(self.num_buckets, config.num_attention_heads)
+
+    @classmethod
+    def check(cls, config) -> None:
+        """Refuse an odd number of buckets, or a distance that the exact buckets already cover."""
+        if (
+            config.relative_attention_num_buckets % 2
+            or config.relative_attention_max_distance <= config.relative_attention_num_buckets // 4
+        ):
+            raise ValueError(
+                f"relative_attention_num_buckets: got {config.relative_attention_num_buckets} with "
+                f"relative_attention_max_distance {config.relative_attention_max_distance}, expected an even number of "
+                "buckets, and a distance above a quarter of it"
+            )
+
+    def forward(self, position_ids: torch.Tensor, dtype: torch.dtype = torch.float32) -> PositionSignal:
+        """Map (1|B, S) ids to a bias shared by all layers."""
+        return PositionSignal(bias=self.table(self.buckets(offsets(position_ids))).permute(0, 3, 1, 2))
+
+    def buckets(self, offsets: torch.Tensor) -> torch.Tensor:
+        """Number signed offsets (key - query): exact below a quarter of the buckets, then logarithmic, then clipped."""
+        half = self.num_buckets // 2
+        exact = half // 2
+        distance = offsets.abs()
+        growth = torch.log(distance.clamp(min=1).float() / exact) / math.log(self.max_distance / exact)
+        coarse = (exact + (growth * (half - exact)).long()).clamp(max=half - 1)
+        return (offsets > 0).long() * half + torch.where(distance < exact, distance, coarse)
+
+
+def alibi_slopes(num_heads: int) -> list[float]:
+    """Slopes of the ALiBi paper: 2^(-8h/H) for H a power of two, else those of the next lower power and every other
+    one of the next higher."""
+    power = 2 ** math.floor(math.log2(num_heads))
+    slopes = [2.0 ** (-8.0 * head / power) for head in range(1, power + 1)]
+    finer = [2.0 ** (-4.0 * head / power) for head in range(1, 2 * power + 1, 2)]
+    return slopes + finer[: num_heads - power]

@@ -1,0 +1,181 @@
+"""Position types whose scores depend on what stands at a position: relative keys, and disentangled attention.
+
+Each has a part in every attention layer (`layer_part`), which is called with query and key as projected, before any
+rotation, and returns scores that the attention adds to query times key before scaling.
+
+Shapes: B batch, S sequence, D hidden, H heads, K head width, R rows of a relative table.
+"""
+
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from .position_signal import PositionSignal, PositionType, offsets
+
+
+class RelativeKeyScores(nn.Module):
+    """The part of `relative_key` in one layer: a trained vector for each distance."""
+
+    def __init__(self, config) -> None:
+        super().__init__()
+        head_dim = config.hidden_size // config.num_attention_heads
+        self.table = nn.Embedding(2 * config.max_position_embeddings - 1, head_dim)
+
+    def forward(self, query: torch.Tensor, key: torch.Tensor, rows: torch.Tensor, attention: nn.Module) -> torch.Tensor:
+        """Map (B, H, S, K) query and key to scores (B, H, S, S); rows (1|B, S, S) number the distances."""
+        return _pick(query @ self.table.weight.T, rows)
+
+
+class RelativeKeyQueryScores(RelativeKeyScores):
+    """The part of `relative_key_query` in one layer: the key meets the vector of the distance too."""
+
+    def forward(self, query: torch.Tensor, key: torch.Tensor, rows: torch.Tensor, attention: nn.Module) -> torch.Tensor:
+        """Map (B, H, S, K) query and key to scores (B, H, S, S); rows (1|B, S, S) number the distances."""
+        of_key = _pick(key @ self.table.weight.T, rows.transpose(-1, -2)).transpose(-1, -2)
+        return super().forward(query, key, rows, attention) + of_key
+
+
+class RelativeKeyPosition(PositionType):
+    """Add q_i . a_(i-j), with a table of vectors in each layer (Shaw et al., https://arxiv.org/abs/1803.02155).
+
+    Row i - j + max_position_embeddings - 1 belongs to query position i and key position j, as in the BERT of
+    transformers up to version 4 (`position_embedding_type="relative_key"`).
+    """
+
+    pairwise = True
+    layer_part = RelativeKeyScores
+    beyond = "defined: distances of max_position_embeddings and more share the outermost vectors, as Shaw et al. clip"
+
+    def __init__(self, config) -> None:
+        super().__init__(config)
+        self.furthest = config.max_position_embeddings - 1
+
+    def forward(self, position_ids: torch.Tensor, dtype: torch.dtype = torch.float32) -> PositionSignal:
+        """Map (1|B, S) ids to row numbers (1|B, S, S) of the tables in the layers."""
+        return PositionSignal(content=(-offsets(position_ids)).clamp(-self.furthest, self.furthest) + self.furthest)
+
+
+class RelativeKeyQueryPosition(RelativeKeyPosition):
+    """Add q_i . a_(i-j) + k_j . a_(i-j) (method 4 of Huang et al., https://arxiv.org/abs/2009.13658)."""
+
+    layer_part = RelativeKeyQueryScores
+
+
+class DisentangledScores(nn.Module):
+    """The part of `disentangled` in one layer: projections of the shared table, unless those of the content serve."""
+
+    def __init__(self, config) -> None:
+        super().__init__()
+        options = DisentangledPosition.read_options(config)
+        self.terms, self.head_dim = options["pos_att_type"], config.hidden_size // config.num_attention_heads
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.key = self.query = None
+        if not options["share_att_key"]:
+            if "c2p" in self.terms:
+                self.key = nn.Linear(config.hidden_size, config.hidden_size, bias=config.attention_bias)
+            if "p2c" in self.terms:
+                self.query = nn.Linear(config.hidden_size, config.hidden_size, bias=config.attention_bias)
+
+    def forward(
+        self,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        content: tuple[torch.Tensor, torch.Tensor],
+        attention: nn.Module,
+    ) -> torch.Tensor:
+        """Map (B, H, S, K) query and key to scores (B, H, S, S); content: row numbers (1|B, S, S), table (R, D)."""
+        rows, table = content
+        table = self.dropout(table)
+        scores = torch.zeros((), dtype=query.dtype, device=query.device)
+        if "c2p" in self.terms:
+            positions = self._heads((self.key or attention.key)(table))  # (H, K, R)
+            scores = scores + _pick(query @ positions, rows)
+        if "p2c" in self.terms:
+            positions = self._heads((self.query or attention.query)(table))
+            scores = scores + _pick(key @ positions, rows.transpose(-1, -2)).transpose(-1, -2)
+        return scores
+
+    def _heads(self, projected: torch.Tensor) -> torch.Tensor:
+        return projected.view(projected.shape[0], -1, self.head_dim).permute(1, 2, 0)
+
+
+class DisentangledPosition(PositionType):
+    """Add content-to-position and position-to-content scores (DeBERTa, https://arxiv.org/abs/2006.03654).
+
+    Distances are counted exactly up to half of `position_buckets`, then in logarithmic steps up to
+    `max_relative_positions`, as in DeBERTa-v2 and v3; 0 buckets count all of them exactly, as in the first DeBERTa.
+    Scores share the scale 1 / sqrt(K * terms). The options have the names of transformers' `DebertaV2Config`.
+    """
+
+    pairwise = True
+    layer_part = DisentangledScores
+    option_defaults: ClassVar[dict[str, object]] = {
+        "position_buckets": None,  # on each side; None: half of max_relative_positions; 0: one row for every distance
+        "max_relative_positions": 0,  # 0: max_position_embeddings
+        "pos_att_type": ["c2p", "p2c"],
+        "share_att_key": True,  # the layer's own query and key projections serve the positions too
+        "norm_rel_ebd": "layer_norm",  # or "none"
+    }
+    beyond = "defined: all distances from max_relative_positions on share the outermost row"
+
+    def __init__(self, config) -> None:
+        super().__init__(config)
+        self.furthest, self.buckets = _distances(config, self.options)
+        self.span = self.buckets or self.furthest
+        self.table = nn.Embedding(2 * self.span, config.hidden_size)
+        normed = self.options["norm_rel_ebd"] == "layer_norm"
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps) if normed else nn.Identity()
+
+    @classmethod
+    def check(cls, config) -> None:
+        """Refuse options that DeBERTa does not have."""
+        options = cls.read_options(config)
+        terms, norm = options["pos_att_type"], options["norm_rel_ebd"]
+        if not terms or not set(terms) <= {"c2p", "p2c"} or len(set(terms)) < len(terms):
+            raise ValueError(
+                f"position_parameters: disentangled.pos_att_type: got {terms}, expected 'c2p', 'p2c' or both"
+            )
+        if norm not in ("layer_norm", "none"):
+            raise ValueError(
+                f"position_parameters: disentangled.norm_rel_ebd: got {norm!r}, expected 'layer_norm' or 'none'"
+            )
+        furthest, buckets = _distances(config, options)
+        if buckets and not 2 <= buckets <= 2 * furthest - 4:
+            raise ValueError(
+                f"position_parameters: disentangled.position_buckets: got {buckets} with {furthest} relative "
+                "positions, expected 0, or at least 2 and fewer than twice that number"
+            )
+
+    @classmethod
+    def score_terms(cls, config) -> int:
+        """Count c2p and p2c."""
+        return len(cls.read_options(config)["pos_att_type"])
+
+    def forward(self, position_ids: torch.Tensor, dtype: torch.dtype = torch.float32) -> PositionSignal:
+        """Map (1|B, S) ids to row numbers (1|B, S, S) and the normalised table (R, D)."""
+        rows = (self.bucket(-offsets(position_ids)) + self.span).clamp(0, 2 * self.span - 1)
+        return PositionSignal(content=(rows, self.norm(self.table.weight)))
+
+    def bucket(self, distance: torch.Tensor) -> torch.Tensor:
+        """Number signed distances (query - key): exact up to half of the buckets, then logarithmic."""
+        if not self.buckets:
+            return distance
+        middle = self.buckets // 2
+        size = distance.abs().clamp(min=middle).float() / middle
+        # The logarithm of the largest size is taken in fp32 as well, so that borders fall where DeBERTa has them.
+        step = torch.log(torch.tensor((self.furthest - 1) / middle, device=distance.device))
+        coarse = torch.ceil(torch.log(size) / step * (middle - 1)).long() + middle
+        return torch.where(distance.abs() <= middle, distance, coarse * distance.sign())
+
+
+def _distances(config, options: dict) -> tuple[int, int]:
+    """Return the largest distance that has a row of its own, and the number of buckets on each side."""
+    furthest = options["max_relative_positions"] or config.max_position_embeddings
+    buckets = options["position_buckets"]
+    return furthest, furthest // 2 if buckets is None else buckets
+
+
+def _pick(scores: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """Pick from scores (B, H, S, R) the row that stands at each of (1|B, S, S) places: (B, H, S, S)."""
+    return scores.gather(-1, rows[:, None].expand(*scores.shape[:2], -1, -1))

@@ -1,0 +1,136 @@
+"""Position types that turn query and key: RoPE with all of transformers' scalings.
+
+Shapes: B batch, S sequence, K head width, R rotated dimensions (R <= K).
+"""
+
+import torch
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+
+from .documents import document_ends
+from .position_signal import PositionSignal, PositionType, frequency_angles, geometric_frequencies
+
+LENGTH_DEPENDENT = ("dynamic", "longrope")
+
+
+class RotaryPosition(PositionType):
+    """Turn pairs of query and key dimensions by angles p * theta^(-2i/R) (RoFormer, https://arxiv.org/abs/2104.09864).
+
+    `rope_parameters` are transformers': rope_type default, linear, dynamic (NTK), yarn, longrope, llama3 or
+    proportional, `partial_rotary_factor`, and one dict for each of "full_attention" and "sliding_attention" where local
+    layers turn at other speeds than global ones (null: they do not turn). Where frequencies depend on the length
+    (dynamic, longrope), it is the length of the own document, so neighbours in a batch or a packed row change nothing.
+    """
+
+    rotary = True
+    beyond = (
+        "defined for every position; `rope_parameters` with rope_type linear, dynamic, yarn, longrope or llama3 extend"
+    )
+
+    def __init__(self, config) -> None:
+        super().__init__(config)
+        self.config = config
+
+    @classmethod
+    def check(cls, config) -> None:
+        """Refuse unknown kinds, missing parameters and widths that do not come in pairs."""
+        head_dim = config.hidden_size // config.num_attention_heads
+        for layer_type, parameters in _by_layer_type(config).items():
+            if parameters is None:
+                continue
+            kind = parameters["rope_type"]
+            if kind not in REQUIRED:
+                raise ValueError(f"rope_parameters: got rope_type {kind!r}, expected one of {', '.join(REQUIRED)}")
+            if missing := [name for name in REQUIRED[kind] if parameters.get(name) is None]:
+                raise ValueError(f"rope_parameters: rope_type {kind!r} needs {', '.join(missing)} ({layer_type})")
+            width = _rotated_width(head_dim, parameters)
+            if width % 2 or width == 0:
+                raise ValueError(
+                    f"num_attention_heads: rope turns pairs of dimensions, but head width {head_dim} (hidden_size / "
+                    f"num_attention_heads) times partial_rotary_factor {parameters.get('partial_rotary_factor', 1.0)} "
+                    f"is {width}, which is {'odd' if width else 'nothing'}; choose an even width"
+                )
+            for name in ("short_factor", "long_factor"):
+                if kind == "longrope" and len(parameters[name]) != width // 2:
+                    raise ValueError(
+                        f"rope_parameters: {name} has {len(parameters[name])} entries, expected one for each of the "
+                        f"{width // 2} pairs of rotated dimensions"
+                    )
+
+    @property
+    def length_dependent(self) -> bool:
+        """Whether frequencies depend on the length of the document."""
+        return any(p and p["rope_type"] in LENGTH_DEPENDENT for p in _by_layer_type(self.config).values())
+
+    @property
+    def absolute(self) -> bool:
+        """Whether positions must count from the start of the document: its length is read off them."""
+        return self.length_dependent
+
+    def forward(self, position_ids: torch.Tensor, dtype: torch.dtype = torch.float32) -> PositionSignal:
+        """Map (1|B, S) ids to cos and sin; dimension i is paired with dimension i + R/2, as in transformers."""
+        kinds = _by_layer_type(self.config)
+        turned = {name: self._rotation(position_ids, name, dtype) for name in kinds}
+        whole = turned.get("full_attention")
+        return PositionSignal(rotation=whole, local_rotation=turned.get("sliding_attention", whole))
+
+    def _rotation(
+        self, position_ids: torch.Tensor, layer_type: str, dtype: torch.dtype
+    ) -> tuple[torch.Tensor, torch.Tensor] | None:
+        parameters = _by_layer_type(self.config)[layer_type]
+        if parameters is None:
+            return None
+        frequencies, factor = self.frequencies(position_ids, parameters, layer_type, dtype)
+        angles = frequency_angles(position_ids, frequencies)  # (1|B, S, R/2)
+        angles = torch.cat((angles, angles), dim=-1)  # (1|B, S, R)
+        return angles.cos() * factor, angles.sin() * factor
+
+    def frequencies(
+        self, position_ids: torch.Tensor, parameters: dict, layer_type: str, dtype: torch.dtype
+    ) -> tuple[torch.Tensor, float]:
+        """Return (R/2,) or, where they depend on lengths, (1|B, S, R/2) frequencies, and a factor for cos and sin."""
+        kind, device = parameters["rope_type"], position_ids.device
+        if kind == "default":
+            width = _rotated_width(self.config.hidden_size // self.config.num_attention_heads, parameters)
+            return geometric_frequencies(width, parameters["rope_theta"], dtype, device), 1.0
+        nested = layer_type if layer_type in self.config.rope_parameters else None
+        compute = ROPE_INIT_FUNCTIONS[kind]
+        if kind not in LENGTH_DEPENDENT:
+            values, factor = compute(self.config, device, layer_type=nested)
+        elif kind == "dynamic":
+            length = (document_ends(position_ids) + 1)[..., None]  # (1|B, S, 1)
+            values, factor = compute(self.config, device, seq_len=length, layer_type=nested)
+        else:
+            trained = parameters["original_max_position_embeddings"]
+            short, factor = compute(self.config, device, layer_type=nested)
+            long, _ = compute(self.config, device, seq_len=trained + 1, layer_type=nested)
+            values = torch.where((document_ends(position_ids) >= trained)[..., None], long, short)
+        return values.to(dtype), factor
+
+
+# What each kind of RoPE in transformers' `rope_parameters` cannot do without.
+REQUIRED = {
+    "default": (),
+    "linear": ("factor",),
+    "dynamic": ("factor",),
+    "yarn": ("factor",),
+    "longrope": ("short_factor", "long_factor"),
+    "llama3": ("factor", "low_freq_factor", "high_freq_factor"),
+    "proportional": (),
+}
+
+
+def _by_layer_type(config) -> dict[str, dict | None]:
+    """Return RoPE parameters by layer type; one entry, "full_attention", where all layers share them."""
+    nested = config.nested_rope_parameter_keys(config.rope_parameters)
+    if not nested:
+        return {"full_attention": config.rope_parameters}
+    if missing := sorted(set(config.layer_types) - set(nested)):
+        raise ValueError(f"rope_parameters: {missing[0]!r} is missing; give its parameters, or null for no rotation")
+    return {name: config.rope_parameters[name] for name in nested}
+
+
+def _rotated_width(head_dim: int, parameters: dict) -> int:
+    # "proportional" keeps the full width and gives the dimensions that do not turn the frequency 0.
+    if parameters["rope_type"] == "proportional":
+        return head_dim
+    return int(head_dim * parameters.get("partial_rotary_factor", 1.0))

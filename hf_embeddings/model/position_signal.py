@@ -1,0 +1,80 @@
+"""What a position type is: the signal that it returns, and the class that every type derives from.
+
+Shapes: B batch, S sequence, D hidden, H heads, K head width, R rotated dimensions.
+"""
+
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import nn
+
+
+class PositionSignal(NamedTuple):
+    """What a position type contributes; a field that is None contributes nothing."""
+
+    summand: torch.Tensor | None = None  # (1|B, S, D) added to token + segment
+    rotation: tuple[torch.Tensor, torch.Tensor] | None = None  # (1|B, S, R) cos and sin, for layers of full attention
+    bias: torch.Tensor | None = None  # (1|B, H, S, S) added to the attention scores
+    local_rotation: tuple[torch.Tensor, torch.Tensor] | None = None  # as rotation, for layers of sliding attention
+    content: object | None = None  # what the type's `layer_part` reads; in a joint signal a dict by type name
+
+
+class PositionType(nn.Module):
+    """A position type: one class, one entry in `POSITION_TYPES` (or one call of `register_position_type`).
+
+    A subclass implements `forward(position_ids, dtype) -> PositionSignal` and states below how it differs. Nothing may
+    be a buffer: tables are trained, or computed in `dtype` (fp32, or fp64 for an fp64 model) from a few numbers at each
+    forward pass, so a reload, a cast to bf16 or a move to another device cannot damage them.
+    """
+
+    absolute: bool = False  # it needs to know where a document starts; others see differences of positions only
+    pairwise: bool = False  # it returns something of size S x S; fused kernels without a bias argument are refused
+    length_dependent: bool = False  # it looks at where a document ends
+    rotary: bool = False  # it reads `rope_parameters`
+    layer_part: type[nn.Module] | None = None  # made once in each attention: scores that depend on query and key
+    option_defaults: ClassVar[dict[str, object]] = {}  # options, with defaults, that `position_parameters` may set
+    beyond: str = "defined for every position"  # what happens past `max_position_embeddings`
+
+    def __init__(self, config) -> None:
+        super().__init__()
+        self.options = self.read_options(config)
+
+    @classmethod
+    def read_options(cls, config) -> dict[str, object]:
+        """Return the options of this type: those that the config gives, defaults for the rest."""
+        names = [name for name, part in config.position_classes.items() if part is cls]
+        return cls.option_defaults | ((config.position_parameters or {}).get(names[0], {}) if names else {})
+
+    @classmethod
+    def check(cls, config) -> None:
+        """Raise ValueError where the config contradicts this type."""
+
+    @classmethod
+    def score_terms(cls, config) -> int:
+        """Count the products that the score adds to query times key and that share its scale 1 / sqrt(K * terms)."""
+        return 0
+
+    @property
+    def length_limit(self) -> int | None:
+        """Return the number of positions that the type can tell, None for no limit."""
+        return None
+
+    def forward(self, position_ids: torch.Tensor, dtype: torch.dtype = torch.float32) -> PositionSignal:
+        """Map (1|B, S) position ids to the signal."""
+        raise NotImplementedError(f"{type(self).__name__}.forward: a position type must return a PositionSignal")
+
+
+def frequency_angles(position_ids: torch.Tensor, frequencies: torch.Tensor) -> torch.Tensor:
+    """Multiply (1|B, S) positions by (F,) or (1|B, S, F) frequencies in their dtype; bf16 would err by whole turns."""
+    return position_ids[..., None].to(frequencies.dtype) * frequencies
+
+
+def geometric_frequencies(width: int, theta: float, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """Return theta^(-2i/width) for i below width/2, the frequencies of sinusoids and of RoPE."""
+    exponent = torch.arange(0, width, 2, device=device).to(dtype) / width
+    return 1.0 / theta**exponent
+
+
+def offsets(position_ids: torch.Tensor) -> torch.Tensor:
+    """Key position minus query position, (1|B, S, S)."""
+    return position_ids[:, None, :] - position_ids[:, :, None]
