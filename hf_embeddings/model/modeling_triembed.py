@@ -22,18 +22,17 @@ from transformers.utils import ModelOutput, can_return_tuple, logging
 from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
+# Some are imported only to be seen: older transformers copy just what this file itself imports next to a checkpoint.
 from .attention import Attention, add_bias
 from .configuration_triembed import AUTO_MAP, TriEmbedConfig
+from .documents import document_ids  # noqa: F401
 from .embeddings import EmbeddingParts, Embeddings
 from .heads import SEQUENCE_LOSSES, Pooler, PredictionHead, classification_loss
 from .layers import NORM_POSITIONS, Layer
-from .position_signal import PositionSignal
-
-# Only to be seen: older transformers copy just the siblings that this file itself imports next to a checkpoint.
-from .documents import document_ids  # noqa: F401, I001
 from .position_biases import AlibiPosition  # noqa: F401
 from .position_contents import RelativeKeyPosition  # noqa: F401
 from .position_rotations import RotaryPosition  # noqa: F401
+from .position_signal import PositionSignal
 from .position_tables import LearnedPosition  # noqa: F401
 from .positions import Positions  # noqa: F401
 

@@ -114,7 +114,7 @@ class DisentangledPosition(PositionType):
         "position_buckets": None,  # on each side; None: half of max_relative_positions; 0: one row for every distance
         "max_relative_positions": 0,  # 0: max_position_embeddings
         "pos_att_type": ["c2p", "p2c"],
-        "share_att_key": True,  # the layer's own query and key projections serve the positions too
+        "share_att_key": False,  # True (v3): the layer's own query and key projections serve the positions too
         "norm_rel_ebd": "layer_norm",  # or "none"
     }
     beyond = "defined: all distances from max_relative_positions on share the outermost row"

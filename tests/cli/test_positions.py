@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from hf_embeddings import POSITION_TYPES, TriEmbedConfig, TriEmbedModel
 from hf_embeddings.cli.main import app
 from hf_embeddings.cli.position_probe import probe_checkpoint, probe_type
-from hf_embeddings.model.positions import alibi_slopes
+from hf_embeddings.model.position_biases import alibi_slopes
 from hf_embeddings.visualization.position_plots import bias_figure, position_figure
 
 SIZES = dict(hidden_size=32, num_attention_heads=4, intermediate_size=32, max_position_embeddings=40)
