@@ -50,7 +50,7 @@ class TriEmbedConfig(PreTrainedConfig):
         num_hidden_layers: number of encoder layers.
         num_attention_heads: heads H of each attention; the head width is K = D / H.
         intermediate_size: width of the feed-forward layer.
-        hidden_act: activation of the feed-forward layer and of the prediction head, a name of transformers' `ACT2FN`.
+        hidden_act: activation of the feed-forward layer, a name of transformers' `ACT2FN`.
         hidden_dropout_prob: dropout on the embedding sum and on every sub-layer output.
         attention_probs_dropout_prob: dropout on attention weights; above 0 the fused CPU kernel cannot be used.
         classifier_dropout: dropout before a task head; None means `hidden_dropout_prob`.
@@ -61,12 +61,26 @@ class TriEmbedConfig(PreTrainedConfig):
             each type documents its own.
         relative_attention_num_buckets: `relative_bias`: buckets of signed distance (T5).
         relative_attention_max_distance: `relative_bias`: distance in tokens from which all share the last bucket (T5).
-        embedding_scale: multiply token embeddings by sqrt(hidden_size), as the original Transformer does.
+        embedding_size: width of the three tables, from which a linear map leads to `hidden_size` (ELECTRA, RoFormer);
+            None means `hidden_size`, without a map.
+        embedding_scale: multiply token embeddings by the root of their width, as the original Transformer does.
+        embedding_norm: normalise the embedding sum.
         norm_position: "post" normalises after each residual sum (BERT), "pre" before each sub-layer (ModernBERT).
+        norm_type: "layer" or "rms" norms; RMS norms have no biases.
+        skip_first_norm: with `norm_position` "pre", the first attention reads the embedding sum as it is (ModernBERT).
         feed_forward_type: "plain" is down(act(up(x))), "gated" is down(act(gate(x)) * up(x)) (GLU variants).
         attention_bias: biases in the attention projections.
         mlp_bias: biases in the feed-forward projections.
+        mlp_down_bias: bias of the last of them; None means `mlp_bias` (GTE and jina's BERT have this one only).
         norm_bias: biases in the layer norms.
+        head_bias: biases in the linear map of the pooler and of the prediction head (ModernBERT has none).
+        decoder_bias: a bias for each vocabulary entry in the prediction head.
+        prediction_act: activation of the prediction head; None means `hidden_act`.
+        classifier_pooling: the state that the pooler starts from: that of the first token ("cls") or the "mean".
+        pooler_act: activation of the pooler.
+        pooler_norm: a norm after it (ModernBERT).
+        token_transform: heads that score tokens have a transform before their last linear map, of the pooler's shape
+            (ModernBERT).
         layer_types: per layer "full_attention" or "sliding_attention"; None means all full.
         sliding_window: tokens to either side that a sliding layer sees.
         layer_norm_eps: epsilon of the layer norms.
@@ -110,12 +124,24 @@ class TriEmbedConfig(PreTrainedConfig):
     position_parameters: dict | None = None
     relative_attention_num_buckets: int = 32
     relative_attention_max_distance: int = 128
+    embedding_size: int | None = None
     embedding_scale: bool = False
+    embedding_norm: bool = True
     norm_position: Literal["post", "pre"] = "post"
+    norm_type: Literal["layer", "rms"] = "layer"
+    skip_first_norm: bool = False
     feed_forward_type: Literal["plain", "gated"] = "plain"
     attention_bias: bool = True
     mlp_bias: bool = True
+    mlp_down_bias: bool | None = None
     norm_bias: bool = True
+    head_bias: bool = True
+    decoder_bias: bool = True
+    prediction_act: str | None = None
+    classifier_pooling: Literal["cls", "mean"] = "cls"
+    pooler_act: str = "tanh"
+    pooler_norm: bool = False
+    token_transform: bool = False
     layer_types: list[str] | None = None
     sliding_window: int | None = None
     layer_norm_eps: float | int = 1e-12
@@ -228,10 +254,20 @@ class TriEmbedConfig(PreTrainedConfig):
                 )
 
     def _check_choices(self) -> None:
-        if self.hidden_act not in ACT2FN:
+        for name in ("hidden_act", "prediction_act", "pooler_act"):
+            value = getattr(self, name)
+            if value is not None and value not in ACT2FN:
+                raise ValueError(
+                    f"{name}: got {value!r}, expected one of {', '.join(sorted(ACT2FN))}{_nearest(value, ACT2FN)}"
+                )
+        if self.norm_type == "rms" and self.norm_bias:
             raise ValueError(
-                f"hidden_act: got {self.hidden_act!r}, expected one of {', '.join(sorted(ACT2FN))}"
-                f"{_nearest(self.hidden_act, ACT2FN)}"
+                "norm_bias: true, but norm_type is 'rms', whose norms have no biases; set norm_bias to false"
+            )
+        if self.skip_first_norm and self.norm_position != "pre":
+            raise ValueError(
+                f"skip_first_norm: true, but norm_position is {self.norm_position!r}, where no norm comes first; "
+                "use 'pre'"
             )
         types = self.layer_types
         if types is None:
@@ -251,6 +287,7 @@ class TriEmbedConfig(PreTrainedConfig):
 LEAST = {
     "vocab_size": 1,
     "hidden_size": 1,
+    "embedding_size": 1,
     "num_hidden_layers": 0,
     "num_attention_heads": 1,
     "intermediate_size": 1,

@@ -1,6 +1,6 @@
 """The input of the encoder: token + position + segment, then norm and dropout.
 
-Shapes: B batch, S sequence, D hidden.
+Shapes: B batch, S sequence, D hidden, E embedding (D unless `embedding_size` says otherwise).
 """
 
 import math
@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from .norms import make_norm
 from .position_signal import PositionSignal
 from .positions import Positions
 
@@ -16,9 +17,9 @@ from .positions import Positions
 class EmbeddingParts(NamedTuple):
     """The three summands of the input; None where the architecture leaves one out."""
 
-    token: torch.Tensor  # (B, S, D)
-    position: torch.Tensor | None  # (1|B, S, D)
-    segment: torch.Tensor | None  # (B, S, D)
+    token: torch.Tensor  # (B, S, E)
+    position: torch.Tensor | None  # (1|B, S, E)
+    segment: torch.Tensor | None  # (B, S, E)
 
 
 class Embeddings(nn.Module):
@@ -26,12 +27,14 @@ class Embeddings(nn.Module):
 
     def __init__(self, config) -> None:
         super().__init__()
-        self.token = nn.Embedding(config.vocab_size, config.hidden_size, padding_idx=config.pad_token_id)
+        width = config.embedding_size or config.hidden_size
+        self.token = nn.Embedding(config.vocab_size, width, padding_idx=config.pad_token_id)
         self.position = Positions(config)
-        self.segment = nn.Embedding(config.type_vocab_size, config.hidden_size) if config.type_vocab_size else None
-        self.scale = math.sqrt(config.hidden_size) if config.embedding_scale else 1.0
-        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps, bias=config.norm_bias)
+        self.segment = nn.Embedding(config.type_vocab_size, width) if config.type_vocab_size else None
+        self.scale = math.sqrt(width) if config.embedding_scale else 1.0
+        self.norm = make_norm(config, width) if config.embedding_norm else nn.Identity()
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.projection = nn.Linear(width, config.hidden_size) if width != config.hidden_size else nn.Identity()
 
     def forward(
         self,
@@ -47,7 +50,7 @@ class Embeddings(nn.Module):
         # Summed in BERT's order, token + segment + position, so that fp32 results agree to the last bit.
         hidden = token if segment is None else token + segment
         hidden = hidden if position is None else hidden + position
-        return self.dropout(self.norm(hidden)), signal
+        return self.projection(self.dropout(self.norm(hidden))), signal
 
     def parts(
         self,
@@ -59,7 +62,7 @@ class Embeddings(nn.Module):
     ) -> EmbeddingParts:
         """Return the three summands apart, before norm and dropout.
 
-        `inputs_embeds` (B, S, D) stands for rows of the token table, so `embedding_scale` applies to it too.
+        `inputs_embeds` (B, S, E) stands for rows of the token table, so `embedding_scale` applies to it too.
         """
         token = self.token(input_ids) if inputs_embeds is None else inputs_embeds
         token = token * self.scale

@@ -7,34 +7,67 @@ import torch
 from torch import nn
 from transformers.activations import ACT2FN
 
+from .norms import make_norm
 
-class Pooler(nn.Module):
-    """tanh of a linear map of the first token (BERT)."""
 
-    def __init__(self, config) -> None:
+class Transform(nn.Module):
+    """norm(act(dense(x))): what stands between the encoder and a last linear layer."""
+
+    def __init__(self, config, width: int, *, activation: str, normed: bool) -> None:
         super().__init__()
-        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.dense = nn.Linear(config.hidden_size, width, bias=config.head_bias)
+        self.activation = ACT2FN[activation]
+        self.norm = make_norm(config, width) if normed else nn.Identity()
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
-        """Map (B, S, D) to (B, D)."""
-        return torch.tanh(self.dense(hidden_states[:, 0]))
+        """Map (..., D) to (..., width)."""
+        return self.norm(self.activation(self.dense(hidden_states)))
 
 
-class PredictionHead(nn.Module):
-    """Score every vocabulary entry: norm(act(dense(x))), then the token table with a bias."""
+class Pooler(Transform):
+    """Make one state of a sequence: BERT's is tanh of a linear map of the first token."""
 
     def __init__(self, config) -> None:
-        super().__init__()
-        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
-        self.activation = ACT2FN[config.hidden_act]
-        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps, bias=config.norm_bias)
-        self.decoder = nn.Linear(config.hidden_size, config.vocab_size)
+        super().__init__(config, config.hidden_size, activation=config.pooler_act, normed=config.pooler_norm)
+        self.select = POOLINGS[config.classifier_pooling]
+
+    def forward(self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None = None) -> torch.Tensor:
+        """Map (B, S, D) to (B, D); `attention_mask` (B, S) tells padding, on either side."""
+        return super().forward(self.select(hidden_states, attention_mask))
+
+
+class PredictionHead(Transform):
+    """Score every vocabulary entry: a transform, then the token table with a bias."""
+
+    def __init__(self, config) -> None:
+        width = config.embedding_size or config.hidden_size
+        super().__init__(config, width, activation=config.prediction_act or config.hidden_act, normed=True)
+        self.decoder = nn.Linear(width, config.vocab_size, bias=config.decoder_bias)
 
     def forward(self, hidden_states: torch.Tensor, masked_lm_positions: torch.Tensor | None = None) -> torch.Tensor:
         """Map (B, S, D) to logits (B, S, V), or (M, V) for the M given indices into the flattened B * S tokens."""
         if masked_lm_positions is not None:
             hidden_states = hidden_states.flatten(0, 1).index_select(0, masked_lm_positions)
-        return self.decoder(self.norm(self.activation(self.dense(hidden_states))))
+        return self.decoder(super().forward(hidden_states))
+
+
+def first_token(hidden_states: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
+    """Return the state (B, D) of the first token that is not padding."""
+    if attention_mask is None or attention_mask.dim() != 2:
+        return hidden_states[:, 0]
+    first = (attention_mask.to(hidden_states.device) != 0).long().argmax(dim=-1)  # (B,)
+    return hidden_states[torch.arange(hidden_states.shape[0], device=hidden_states.device), first]
+
+
+def mean_token(hidden_states: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
+    """Return the mean (B, D) of the tokens that are not padding."""
+    if attention_mask is None or attention_mask.dim() != 2:
+        return hidden_states.mean(dim=1)
+    kept = (attention_mask.to(hidden_states.device) != 0)[..., None].to(hidden_states.dtype)  # (B, S, 1)
+    return (hidden_states * kept).sum(dim=1) / kept.sum(dim=1).clamp(min=1)
+
+
+POOLINGS = {"cls": first_token, "mean": mean_token}
 
 
 def classification_loss(

@@ -9,7 +9,12 @@ from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .attention import NO_SIGNAL, Attention
+from .norms import make_norm
 from .position_signal import PositionSignal
+
+
+def _down_bias(config) -> bool:
+    return config.mlp_bias if config.mlp_down_bias is None else config.mlp_down_bias
 
 
 class PlainFeedForward(nn.Module):
@@ -19,7 +24,7 @@ class PlainFeedForward(nn.Module):
         super().__init__()
         self.up = nn.Linear(config.hidden_size, config.intermediate_size, bias=config.mlp_bias)
         self.activation = ACT2FN[config.hidden_act]
-        self.down = nn.Linear(config.intermediate_size, config.hidden_size, bias=config.mlp_bias)
+        self.down = nn.Linear(config.intermediate_size, config.hidden_size, bias=_down_bias(config))
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
         """Map (B, S, D) to (B, S, D)."""
@@ -34,7 +39,7 @@ class GatedFeedForward(nn.Module):
         self.gate = nn.Linear(config.hidden_size, config.intermediate_size, bias=config.mlp_bias)
         self.up = nn.Linear(config.hidden_size, config.intermediate_size, bias=config.mlp_bias)
         self.activation = ACT2FN[config.hidden_act]
-        self.down = nn.Linear(config.intermediate_size, config.hidden_size, bias=config.mlp_bias)
+        self.down = nn.Linear(config.intermediate_size, config.hidden_size, bias=_down_bias(config))
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
         """Map (B, S, D) to (B, S, D)."""
@@ -47,9 +52,9 @@ class Layer(GradientCheckpointingLayer):
     def __init__(self, config, layer_idx: int) -> None:
         super().__init__()
         self.attention = Attention(config, layer_idx)
-        self.attention_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps, bias=config.norm_bias)
+        self.attention_norm = make_norm(config, config.hidden_size)
         self.feed_forward = FEED_FORWARD_TYPES[config.feed_forward_type](config)
-        self.feed_forward_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps, bias=config.norm_bias)
+        self.feed_forward_norm = make_norm(config, config.hidden_size)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
 
@@ -71,6 +76,11 @@ class PostNormLayer(Layer):
 
 class PreNormLayer(Layer):
     """x + f(norm(x)): ModernBERT; the model adds a final norm."""
+
+    def __init__(self, config, layer_idx: int) -> None:
+        super().__init__(config, layer_idx)
+        if config.skip_first_norm and layer_idx == 0:
+            self.attention_norm = nn.Identity()
 
     def forward(
         self,

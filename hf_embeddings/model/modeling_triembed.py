@@ -1,6 +1,6 @@
 """TriEmbed: a bidirectional encoder over token + position + segment, and its task models.
 
-Shapes: B batch, S sequence, D hidden, H heads, V vocabulary, M masked tokens, N choices.
+Shapes: B batch, S sequence, D hidden, E embedding, H heads, V vocabulary, M masked tokens, N choices.
 """
 
 from dataclasses import dataclass
@@ -27,8 +27,9 @@ from .attention import Attention, add_bias
 from .configuration_triembed import AUTO_MAP, TriEmbedConfig
 from .documents import document_ids  # noqa: F401
 from .embeddings import EmbeddingParts, Embeddings
-from .heads import SEQUENCE_LOSSES, Pooler, PredictionHead, classification_loss
+from .heads import SEQUENCE_LOSSES, Pooler, PredictionHead, Transform, classification_loss
 from .layers import NORM_POSITIONS, Layer
+from .norms import make_norm
 from .position_biases import AlibiPosition  # noqa: F401
 from .position_contents import RelativeKeyPosition  # noqa: F401
 from .position_rotations import RotaryPosition  # noqa: F401
@@ -39,7 +40,7 @@ from .positions import Positions  # noqa: F401
 logger = logging.get_logger(__name__)
 
 # Weights that belong to a task: they may be new when a checkpoint is loaded for another task. All others may not.
-TASK_MODULES = ("pooler", "predictions", "seq_relationship", "classifier", "qa_outputs")
+TASK_MODULES = ("pooler", "predictions", "seq_relationship", "transform", "classifier", "qa_outputs")
 
 
 class TriEmbedPreTrainedModel(PreTrainedModel):
@@ -99,11 +100,7 @@ class TriEmbedModel(TriEmbedPreTrainedModel):
         layer = NORM_POSITIONS[config.norm_position]
         self.layers = nn.ModuleList(layer(config, index) for index in range(config.num_hidden_layers))
         # Post-norm layers end in a norm of their own.
-        self.final_norm = (
-            nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps, bias=config.norm_bias)
-            if config.norm_position == "pre"
-            else nn.Identity()
-        )
+        self.final_norm = make_norm(config, config.hidden_size) if config.norm_position == "pre" else nn.Identity()
         self.pooler = Pooler(config) if add_pooling_layer else None
         self.gradient_checkpointing = False
         self.post_init()
@@ -134,7 +131,7 @@ class TriEmbedModel(TriEmbedPreTrainedModel):
             attention_mask: (B, S), 1 for tokens, 0 for padding on either side; or a 4D mask as in transformers.
             token_type_ids: (B, S) segment ids below `type_vocab_size`; zeros if left out.
             position_ids: (1|B, S); if left out, positions count from the first token that is not padding.
-            inputs_embeds: (B, S, D) in place of rows of the token table.
+            inputs_embeds: (B, S, E) in place of rows of the token table.
             kwargs: passed on to the attention function; `output_hidden_states`, `output_attentions`, `return_dict`.
         """
         _, length, device = _shape(input_ids, inputs_embeds)
@@ -152,7 +149,7 @@ class TriEmbedModel(TriEmbedPreTrainedModel):
         for layer in self.layers:
             hidden_states = layer(hidden_states, masks[layer.attention.sliding_window], signal, **kwargs)
         hidden_states = self.final_norm(hidden_states)
-        pooled = None if self.pooler is None else self.pooler(hidden_states)
+        pooled = None if self.pooler is None else self.pooler(hidden_states, attention_mask)
         return BaseModelOutputWithPooling(last_hidden_state=hidden_states, pooler_output=pooled)
 
     def embedding_parts(
@@ -327,6 +324,11 @@ class _ClassifierModel(TriEmbedPreTrainedModel):
     def __init__(self, config: TriEmbedConfig) -> None:
         super().__init__(config)
         self.triembed = TriEmbedModel(config, add_pooling_layer=self.pooled)
+        self.transform = (
+            Transform(config, config.hidden_size, activation=config.pooler_act, normed=config.pooler_norm)
+            if config.token_transform and not self.pooled
+            else nn.Identity()
+        )
         rate = config.hidden_dropout_prob if config.classifier_dropout is None else config.classifier_dropout
         self.dropout = nn.Dropout(rate)
         self.add_head(config)
@@ -412,7 +414,7 @@ class TriEmbedForTokenClassification(_ClassifierModel):
     ) -> TokenClassifierOutput:
         """Score tokens: logits (B, S, num_labels); `labels` (B, S), -100 to skip."""
         outputs = self.triembed(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, **kwargs)
-        logits = self.classifier(self.dropout(outputs.last_hidden_state))
+        logits = self.classifier(self.dropout(self.transform(outputs.last_hidden_state)))
         loss = None if labels is None else classification_loss(logits, labels, num_items_in_batch)
         return TokenClassifierOutput(loss, logits, outputs.hidden_states, outputs.attentions)
 
@@ -441,7 +443,8 @@ class TriEmbedForQuestionAnswering(_ClassifierModel):
     ) -> QuestionAnsweringModelOutput:
         """Score spans: start and end logits (B, S); positions (B,), at or beyond S where the answer was cut off."""
         outputs = self.triembed(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, **kwargs)
-        start_logits, end_logits = self.qa_outputs(self.dropout(outputs.last_hidden_state)).unbind(dim=-1)
+        hidden_states = self.dropout(self.transform(outputs.last_hidden_state))
+        start_logits, end_logits = self.qa_outputs(hidden_states).unbind(dim=-1)
         loss = None
         if start_positions is not None and end_positions is not None:
             length = start_logits.shape[1]

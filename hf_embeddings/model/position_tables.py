@@ -1,5 +1,7 @@
 """Position types that add a vector to token + segment, and the one that adds nothing."""
 
+from typing import ClassVar
+
 import torch
 from torch import nn
 
@@ -10,20 +12,33 @@ class LearnedPosition(PositionType):
     """Look a trained vector up for each position (BERT, https://arxiv.org/abs/1810.04805)."""
 
     absolute = True
+    # Rows before that of the first position: 2 in RoBERTa and MPNet, which number from the padding id on.
+    option_defaults: ClassVar[dict[str, object]] = {"offset": 0}
     beyond = "refused: the table has no rows; `resize_position_embeddings` makes some"
 
     def __init__(self, config) -> None:
         super().__init__(config)
-        self.table = nn.Embedding(config.max_position_embeddings, config.hidden_size)
+        self.offset = self.options["offset"]
+        rows = config.max_position_embeddings + self.offset
+        self.table = nn.Embedding(rows, config.embedding_size or config.hidden_size)
+
+    @classmethod
+    def check(cls, config) -> None:
+        """Refuse an offset that is no number of rows."""
+        offset = cls.read_options(config)["offset"]
+        if not isinstance(offset, int) or offset < 0:
+            raise ValueError(
+                f"position_parameters: learned.offset: got {offset!r}, expected a number of rows, 0 or more"
+            )
 
     @property
     def length_limit(self) -> int:
-        """Return the rows of the table."""
-        return self.table.num_embeddings
+        """Return the rows of the table that belong to positions."""
+        return self.table.num_embeddings - self.offset
 
     def forward(self, position_ids: torch.Tensor, dtype: torch.dtype = torch.float32) -> PositionSignal:
-        """Map (1|B, S) ids below the number of rows to a summand."""
-        return PositionSignal(summand=self.table(position_ids))
+        """Map (1|B, S) ids, which count from 0, to a summand."""
+        return PositionSignal(summand=self.table(position_ids + self.offset))
 
 
 class SinusoidalPosition(PositionType):
@@ -33,17 +48,20 @@ class SinusoidalPosition(PositionType):
 
     def __init__(self, config) -> None:
         super().__init__(config)
-        self.hidden_size = config.hidden_size
+        self.width = config.embedding_size or config.hidden_size
 
     @classmethod
     def check(cls, config) -> None:
         """Refuse an odd width: sines and cosines come in pairs."""
-        if config.hidden_size % 2:
-            raise ValueError(f"hidden_size: sinusoidal positions need an even hidden_size, got {config.hidden_size}")
+        for name in ("embedding_size", "hidden_size"):
+            if width := getattr(config, name):
+                if width % 2:
+                    raise ValueError(f"{name}: sinusoidal positions need an even {name}, got {width}")
+                return
 
     def forward(self, position_ids: torch.Tensor, dtype: torch.dtype = torch.float32) -> PositionSignal:
         """Map (1|B, S) ids to a summand."""
-        frequencies = geometric_frequencies(self.hidden_size, 10_000.0, dtype, position_ids.device)
+        frequencies = geometric_frequencies(self.width, 10_000.0, dtype, position_ids.device)
         angles = frequency_angles(position_ids, frequencies)  # (1|B, S, D/2)
         return PositionSignal(summand=torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(-2))
 

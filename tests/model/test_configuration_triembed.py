@@ -27,6 +27,11 @@ BAD = [
     ({"layer_types": ["sliding_attention"] * 12}, "sliding_window: missing"),
     ({"rope_theta": 10000.0}, "rope_theta: given, but position_embedding_type"),
     ({"model_type": "bert"}, "must be converted"),
+    ({"norm_type": "rms"}, "whose norms have no biases"),
+    ({"skip_first_norm": True}, "where no norm comes first"),
+    ({"pooler_act": "tahn"}, "did you mean 'tanh'"),
+    ({"embedding_size": 7, "position_embedding_type": "sinusoidal"}, "embedding_size"),
+    ({"position_parameters": {"learned": {"offset": -1}}}, "learned.offset: got -1"),
 ]
 
 
