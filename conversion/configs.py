@@ -43,8 +43,8 @@ def to_triembed(config: Config, family: Family, head: Head, *, ignore: tuple[str
     fields: Config = {}
     for rule in rules:
         fields |= rule.forward(config)
-    fields |= {key: config[key] for key in LABEL_KEYS if key in config}
-    if "num_labels" in config and "id2label" not in config:
+    fields |= {key: config[key] for key in LABEL_KEYS if key in config and key not in fields}
+    if "num_labels" in config and "id2label" not in fields:
         fields["num_labels"] = config["num_labels"]
     try:
         return TriEmbedConfig(**fields)
@@ -59,18 +59,20 @@ def from_triembed(config: TriEmbedConfig, family: Family, head: Head) -> Config:
         ConversionError: the model makes a choice that the family cannot hold.
     """
     rules = rules_of(family, head)
-    given = fields_of(config)
+    labels = {key: getattr(config, key, None) for key in LABEL_KEYS}
+    given = fields_of(config) | labels
     result: Config = {"model_type": family.model_type}
     for rule in rules:
         result |= rule.backward(given)
     named = {target for rule in rules for target in rule.targets}
     for name, value in given.items():
-        if name not in named and value != (default := DEFAULTS.get(name)):
+        if name not in named and name not in labels and value != (default := DEFAULTS.get(name)):
             raise ConversionError(
                 f"{family.model_type} cannot hold {name} {value!r}; it can hold {default!r} only, which is its own way"
             )
-    labels = config.to_diff_dict()
-    return result | {key: labels[key] for key in LABEL_KEYS if labels.get(key) is not None}
+    # Labels that are merely numbered are left to the default of whoever reads the config.
+    told = config.to_diff_dict()
+    return result | {key: told[key] for key in labels if key not in named and told.get(key) is not None}
 
 
 def fields_of(config: TriEmbedConfig) -> Config:

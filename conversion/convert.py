@@ -18,7 +18,7 @@ from hf_embeddings.conversion.checkpoints import Checkpoint, open_checkpoint, re
 from hf_embeddings.conversion.companions import copy_companions
 from hf_embeddings.conversion.configs import from_triembed, to_triembed
 from hf_embeddings.conversion.families import FAMILIES
-from hf_embeddings.conversion.plan import canonical_names, make_plan
+from hf_embeddings.conversion.plan import Step, canonical_names, make_plan
 from hf_embeddings.conversion.rules import Config, ConversionError, Family
 from hf_embeddings.conversion.staging import staged, write_weights
 from hf_embeddings.conversion.transfer import Transfer, resolve_same
@@ -85,15 +85,15 @@ def convert(
     transfer = _to_family(config, checkpoint, to) if to else _to_triembed(config, checkpoint, ignore_keys)
     described = transfer.described()
     transfer.check_same()
-    sizes = [(step, sum(described[name].nbytes for name in transfer.outputs(step))) for step in transfer.steps()]
+    transfer.check_computed()
+    sizes: list[tuple[Step | None, int]] = [
+        (step, sum(described[name].nbytes for name in transfer.outputs(step))) for step in transfer.steps()
+    ]
+    if computed := transfer.computed():
+        sizes.append((None, sum(tensor.nbytes for tensor in computed.values())))
     with staged(Path(target), overwrite=overwrite) as stage:
         notify(f"writing {len(described)} tensors")
-        write_weights(
-            stage,
-            sizes,
-            lambda steps: {_written(n, transfer): t for step in steps for n, t in transfer.values(step).items()},
-            shard_bytes=shard_bytes,
-        )
+        write_weights(stage, sizes, lambda steps: _values(transfer, steps), shard_bytes=shard_bytes)
         dtype = str(next(iter(described.values())).dtype).removeprefix("torch.")
         _write_config(stage, transfer, dtype)
         copied = copy_companions(folder, stage, tokenizer_class=transfer.plan.family.tokenizer_class)
@@ -194,13 +194,18 @@ def _to_family(config: Config, checkpoint: Checkpoint, to: str) -> Transfer:
             f"{family.model_type} cannot hold a {declared}; it has "
             f"{', '.join(sorted({head.target for head in family.heads.values()}))}"
         )
-    from_triembed(ours, family, family.heads[fitting[0]])
-    plan = make_plan(family, fitting[0], ours)
-    names = {name: name for name in checkpoint.tensors}
-    transfer = Transfer(plan, checkpoint, names, forwards=False)
-    if transfer.missing() or transfer.extra():
-        raise _misfit(transfer, declared)
-    return transfer
+    problem = None
+    for architecture in fitting:
+        try:
+            from_triembed(ours, family, family.heads[architecture])
+            names = {name: name for name in checkpoint.tensors}
+            transfer = Transfer(make_plan(family, architecture, ours), checkpoint, names, forwards=False)
+            if transfer.missing() or transfer.extra():
+                raise _misfit(transfer, declared)
+            return transfer
+        except ConversionError as error:
+            problem = problem or error
+    raise problem
 
 
 def _misfit(transfer: Transfer, declared: str | None) -> ConversionError:
@@ -214,6 +219,12 @@ def _misfit(transfer: Transfer, declared: str | None) -> ConversionError:
             shown = ", ".join(sorted(names)[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
             problems.append(f"{word} {shown}")
     return ConversionError(f"weights of {told}: the checkpoint {'; and it '.join(problems)}")
+
+
+def _values(transfer: Transfer, steps: list[Step | None]) -> dict[str, torch.Tensor]:
+    """Return the tensors to write for some steps; None stands for those that no step makes."""
+    values = [transfer.computed() if step is None else transfer.values(step) for step in steps]
+    return {_written(name, transfer): tensor for made in values for name, tensor in made.items()}
 
 
 def _written(name: str, transfer: Transfer) -> str:

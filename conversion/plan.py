@@ -5,7 +5,7 @@ the model has, and read backwards it is the way back.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -60,6 +60,11 @@ class Plan:
         names = self.head.same.items()
         return {second: first for second, first in names if second not in self.sources and first not in self.unread}
 
+    @cached_property
+    def computed(self) -> dict[str, Callable[[Mapping[str, object]], torch.Tensor]]:
+        """Tensors of the family that its config determines."""
+        return {f"{self.family.prefix}.{computed.source}": computed.make for computed in self.family.computed}
+
     def is_optional(self, name: str) -> bool:
         """Tell whether a bare encoder may lack this tensor, under either side's name."""
         bare = name.removeprefix(self.family.prefix + ".").removeprefix(BASE)
@@ -73,8 +78,9 @@ def make_plan(family: Family, architecture: str, config: TriEmbedConfig) -> Plan
         ConversionError: the table has no rule for a parameter of the model.
     """
     head = family.heads[architecture]
+    pooler = {} if head.target != "TriEmbedModel" else {"add_pooling_layer": bool(family.optional)}
     with torch.device("meta"):
-        model = getattr(modeling_triembed, head.target)(config)
+        model = getattr(modeling_triembed, head.target)(config, **pooler)
     tied = set(model.all_tied_weights_keys)
     shapes = {name: tensor.shape for name, tensor in model.state_dict().items() if name not in tied}
     task = head.target != "TriEmbedModel"

@@ -174,6 +174,14 @@ class Weight:
 
 
 @dataclass(frozen=True)
+class Computed:
+    """A tensor that a family stores and its config determines: checked on the way in, made on the way out."""
+
+    source: str
+    make: Callable[[Mapping[str, object]], torch.Tensor]  # of the config of the TriEmbed model
+
+
+@dataclass(frozen=True)
 class Head:
     """A task model of the family, the TriEmbed class that equals it, and the weights beyond the encoder's."""
 
@@ -197,6 +205,7 @@ class Family:
     renamed: Mapping[str, str] = field(default_factory=dict)  # endings of older releases -> today's
     unread: tuple[str, ...] = ()  # patterns of tensors that no forward pass reads
     optional: tuple[str, ...] = ()  # modules that a bare encoder may lack
+    computed: tuple[Computed, ...] = ()  # names without the prefix
 
 
 # What transformers writes into any config.json and no encoder's forward pass reads.

@@ -45,7 +45,7 @@ class Transfer:
     def extra(self) -> list[str]:
         """Names that the checkpoint holds and nothing of the plan reads."""
         read = {name for step in self.plan.steps for name in self.inputs(step)} | set(self.plan.same)
-        read |= set(self.plan.unread) if self.forwards else set()
+        read |= {*self.plan.unread, *self.plan.computed} if self.forwards else set()
         unread = [f"{self.plan.family.prefix}.{pattern}" for pattern in self.plan.family.unread]
         return [n for n in self.names if n not in read and not any(fnmatch.fnmatch(n, pattern) for pattern in unread)]
 
@@ -87,6 +87,23 @@ class Transfer:
             count = int((~torch.isfinite(tensor)).sum())
             raise ConversionError(f"{self.names[name]}: {count} of {tensor.numel()} values are NaN or infinite")
         return tensor
+
+    def computed(self) -> dict[str, torch.Tensor]:
+        """Return the tensors that the family stores and the config determines."""
+        config = fields_of(self.plan.config)
+        return {} if self.forwards else {name: make(config) for name, make in self.plan.computed.items()}
+
+    def check_computed(self) -> None:
+        """Raise where the checkpoint holds other numbers than the config determines."""
+        config = fields_of(self.plan.config)
+        for name, make in self.plan.computed.items() if self.forwards else ():
+            if name in self.names:
+                stored, expected = self.read(name).float(), make(config)
+                if stored.shape != expected.shape or (stored - expected).abs().max() > 1e-5:
+                    raise ConversionError(
+                        f"{self.names[name]}: differs from what the config determines; it was trained or changed, and "
+                        "TriEmbed computes it"
+                    )
 
     def check_same(self) -> None:
         """Raise where a checkpoint stores a tied weight twice and the copies differ."""

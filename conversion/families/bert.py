@@ -2,6 +2,12 @@
 
 from hf_embeddings.conversion.rules import Family, Head, Key, Only, Weight
 
+EMBEDDINGS = (
+    Weight("embeddings.word_embeddings", "embeddings.token"),
+    Weight("embeddings.position_embeddings", "embeddings.position.learned.table"),
+    Weight("embeddings.token_type_embeddings", "embeddings.segment"),
+    Weight("embeddings.LayerNorm", "embeddings.norm"),
+)
 LAYER = (
     Weight("encoder.layer.{}.attention.self.query", "layers.{}.attention.query"),
     Weight("encoder.layer.{}.attention.self.key", "layers.{}.attention.key"),
@@ -24,6 +30,7 @@ SAME = {
 }
 PAIRS = (Weight("cls.seq_relationship", "seq_relationship"),)
 CLASSIFIER = (Weight("classifier", "classifier"),)
+QUESTION = (Weight("qa_outputs", "qa_outputs"),)
 
 BERT = Family(
     model_type="bert",
@@ -53,10 +60,7 @@ BERT = Family(
         Only("position_embedding_type", ("absolute",)),
     ),
     encoder=(
-        Weight("embeddings.word_embeddings", "embeddings.token"),
-        Weight("embeddings.position_embeddings", "embeddings.position.learned.table"),
-        Weight("embeddings.token_type_embeddings", "embeddings.segment"),
-        Weight("embeddings.LayerNorm", "embeddings.norm"),
+        *EMBEDDINGS,
         *LAYER,
         Weight("pooler.dense", "pooler.dense"),
     ),
@@ -67,7 +71,7 @@ BERT = Family(
         "BertForNextSentencePrediction": Head("TriEmbedForNextSentencePrediction", PAIRS),
         "BertForSequenceClassification": Head("TriEmbedForSequenceClassification", CLASSIFIER),
         "BertForTokenClassification": Head("TriEmbedForTokenClassification", CLASSIFIER),
-        "BertForQuestionAnswering": Head("TriEmbedForQuestionAnswering", (Weight("qa_outputs", "qa_outputs"),)),
+        "BertForQuestionAnswering": Head("TriEmbedForQuestionAnswering", QUESTION),
         "BertForMultipleChoice": Head("TriEmbedForMultipleChoice", CLASSIFIER),
     },
     renamed={"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"},
