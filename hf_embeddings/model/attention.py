@@ -7,6 +7,8 @@ import torch
 from torch import nn
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from .attention_plan import add_bias
+from .packing import Packing, packed_attention
 from .position_signal import PositionSignal
 from .positions import LayerPositions
 
@@ -40,22 +42,32 @@ class Attention(nn.Module):
         hidden_states: torch.Tensor,
         attention_mask: torch.Tensor | None = None,
         signal: PositionSignal = NO_SIGNAL,
+        packing: Packing | None = None,
         **kwargs,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Map (B, S, D) to (B, S, D) and, where the kernel computes them, attention weights (B, H, S, S).
 
-        `signal.bias` holds what the mask does not hold already (see `add_bias`).
+        `signal.bias` holds what the mask does not hold already (see `add_bias`). With a `packing`, the B * S tokens are
+        documents that do not see each other.
         """
         heads = (*hidden_states.shape[:-1], -1, self.head_dim)
-        query = self.query(hidden_states).view(heads).transpose(1, 2)  # (B, H, S, K)
-        key = self.key(hidden_states).view(heads).transpose(1, 2)
-        value = self.value(hidden_states).view(heads).transpose(1, 2)
-        if signal.content is not None:
-            scores = self.position(query, key, signal.content, self) * self.scaling
-            signal, attention_mask = add_bias(self.config, signal, attention_mask, scores)
+        query = self.query(hidden_states).view(heads)  # (B, S, H, K)
+        key = self.key(hidden_states).view(heads)
+        value = self.value(hidden_states).view(heads)
+        unturned = (query, key) if len(self.position) else None
         rotation = signal.rotation if self.sliding_window is None else signal.local_rotation
         if rotation is not None:
             query, key = rotate(query, rotation), rotate(key, rotation)
+        dropout = self.attention_dropout if self.training else 0.0
+        if packing is not None:
+            flat = [states.flatten(0, 1) for states in (query, key, value)]
+            plain = None if unturned is None else tuple(states.flatten(0, 1) for states in unturned)
+            context = packed_attention(self, *flat, packing, unturned=plain, dropout=dropout)
+            return self.out(context.reshape(hidden_states.shape)), None
+        query, key, value = (states.transpose(1, 2) for states in (query, key, value))  # (B, H, S, K)
+        if unturned is not None:
+            scores = self.content_scores(*(states.transpose(1, 2) for states in unturned), signal.content)
+            signal, attention_mask = add_bias(self.config, signal, attention_mask, scores)
         if signal.bias is not None:
             kwargs["position_bias"] = signal.bias
         attend = ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, eager_attention)
@@ -65,12 +77,16 @@ class Attention(nn.Module):
             key,
             value,
             attention_mask,
-            dropout=self.attention_dropout if self.training else 0.0,
+            dropout=dropout,
             scaling=self.scaling,
             sliding_window=self.sliding_window,
             **kwargs,
         )
         return self.out(context.reshape(*hidden_states.shape[:-1], -1)), weights
+
+    def content_scores(self, query: torch.Tensor, key: torch.Tensor, content: dict[str, object]) -> torch.Tensor:
+        """Return what position types add to the scaled scores of (B, H, S, K) query and key: (B, H, S, S)."""
+        return self.position(query, key, content, self) * self.scaling
 
 
 def eager_attention(
@@ -94,31 +110,11 @@ def eager_attention(
 
 
 def rotate(states: torch.Tensor, rotation: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
-    """Turn each pair (i, i + R/2) of (B, H, S, K) by its angle, in fp32 at least; dimensions from R on pass through."""
-    cos, sin = (part[:, None] for part in rotation)  # (1|B, 1, S, R)
+    """Turn each pair (i, i + R/2) of (B, S, H, K) by its angle, in fp32 at least; dimensions from R on pass through."""
+    cos, sin = (part[:, :, None] for part in rotation)  # (1|B, S, 1, R)
     width = cos.shape[-1]
     exact = states[..., :width].to(torch.promote_types(states.dtype, torch.float32))
     first, second = exact.chunk(2, dim=-1)
     turned = exact * cos.to(exact.dtype) + torch.cat((-second, first), dim=-1) * sin.to(exact.dtype)
     turned = turned.to(states.dtype)
     return turned if width == states.shape[-1] else torch.cat((turned, states[..., width:]), dim=-1)
-
-
-def add_bias(
-    config, signal: PositionSignal, attention_mask: torch.Tensor | None, bias: torch.Tensor
-) -> tuple[PositionSignal, torch.Tensor | None]:
-    """Add (1|B, H, S, S) to the scores, by the mask or by `signal.bias`, whichever the kernel reads."""
-    if config._attn_implementation == "flex_attention":
-        return signal._replace(bias=bias if signal.bias is None else signal.bias + bias), attention_mask
-    return signal, merge_bias(attention_mask, bias)
-
-
-def merge_bias(attention_mask: torch.Tensor | None, bias: torch.Tensor) -> torch.Tensor:
-    """Write mask and position bias as one additive mask."""
-    if attention_mask is None:
-        return bias
-    least = torch.finfo(bias.dtype).min
-    if attention_mask.dtype == torch.bool:
-        return torch.where(attention_mask, bias, least)
-    # A sum below the smallest number would be -inf, and a row of nothing but -inf would be NaN.
-    return (attention_mask + bias).clamp(min=least)

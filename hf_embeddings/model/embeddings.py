@@ -69,6 +69,10 @@ class Embeddings(nn.Module):
         position = None if signal.summand is None else signal.summand.to(token.dtype)
         return EmbeddingParts(token, position, self._segment(token, token_type_ids))
 
+    def pair_signal(self, position_ids: torch.Tensor) -> PositionSignal:
+        """Return bias and content of the position types that say something of each pair of (1|B, S) positions."""
+        return self.position.per_pair(position_ids, self.dtype)
+
     @property
     def dtype(self) -> torch.dtype:
         """Return the dtype in which positions are computed: that of the token table, and fp32 at least."""

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from transformers.activations import ACT2FN
 
+from .documents import Documents
 from .norms import make_norm
 
 
@@ -31,9 +32,14 @@ class Pooler(Transform):
         super().__init__(config, config.hidden_size, activation=config.pooler_act, normed=config.pooler_norm)
         self.select = POOLINGS[config.classifier_pooling]
 
-    def forward(self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None = None) -> torch.Tensor:
-        """Map (B, S, D) to (B, D); `attention_mask` (B, S) tells padding, on either side."""
-        return super().forward(self.select(hidden_states, attention_mask))
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        documents: Documents | None = None,
+    ) -> torch.Tensor:
+        """Map (B, S, D) to (B, D), or to (N, D) for N packed `documents`; `attention_mask` (B, S) tells padding."""
+        return super().forward(self.select(hidden_states, attention_mask, documents))
 
 
 class PredictionHead(Transform):
@@ -51,16 +57,27 @@ class PredictionHead(Transform):
         return self.decoder(super().forward(hidden_states))
 
 
-def first_token(hidden_states: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
-    """Return the state (B, D) of the first token that is not padding."""
+def first_token(
+    hidden_states: torch.Tensor, attention_mask: torch.Tensor | None, documents: Documents | None = None
+) -> torch.Tensor:
+    """Return the state (B, D) of the first token that is not padding, or of the first of each document (N, D)."""
+    if documents is not None:
+        return hidden_states.flatten(0, 1)[documents.starts()]
     if attention_mask is None or attention_mask.dim() != 2:
         return hidden_states[:, 0]
     first = (attention_mask.to(hidden_states.device) != 0).long().argmax(dim=-1)  # (B,)
     return hidden_states[torch.arange(hidden_states.shape[0], device=hidden_states.device), first]
 
 
-def mean_token(hidden_states: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
-    """Return the mean (B, D) of the tokens that are not padding."""
+def mean_token(
+    hidden_states: torch.Tensor, attention_mask: torch.Tensor | None, documents: Documents | None = None
+) -> torch.Tensor:
+    """Return the mean (B, D) of the tokens that are not padding, or of those of each document (N, D)."""
+    if documents is not None:
+        lengths = torch.tensor(documents.lengths, device=hidden_states.device)
+        total = hidden_states.new_zeros(len(lengths), hidden_states.shape[-1])
+        total = total.index_add(0, documents.ids.flatten(), hidden_states.flatten(0, 1))
+        return total / lengths[:, None]
     if attention_mask is None or attention_mask.dim() != 2:
         return hidden_states.mean(dim=1)
     kept = (attention_mask.to(hidden_states.device) != 0)[..., None].to(hidden_states.dtype)  # (B, S, 1)

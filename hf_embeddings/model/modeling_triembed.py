@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 from transformers import PreTrainedModel
-from transformers.masking_utils import create_bidirectional_mask, create_bidirectional_sliding_window_mask
 from transformers.modeling_outputs import (
     BaseModelOutputWithPooling,
     MaskedLMOutput,
@@ -23,17 +22,20 @@ from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
 # Some are imported only to be seen: older transformers copy just what this file itself imports next to a checkpoint.
-from .attention import Attention, add_bias
+from .attention import Attention
+from .attention_plan import plan_attention
 from .configuration_triembed import AUTO_MAP, TriEmbedConfig
-from .documents import document_ids  # noqa: F401
+from .documents import find_documents, take_boundaries
 from .embeddings import EmbeddingParts, Embeddings
 from .heads import SEQUENCE_LOSSES, Pooler, PredictionHead, Transform, classification_loss
 from .layers import NORM_POSITIONS, Layer
 from .norms import make_norm
+from .packing import pack  # noqa: F401
+from .placing import place
 from .position_biases import AlibiPosition  # noqa: F401
 from .position_contents import RelativeKeyPosition  # noqa: F401
 from .position_rotations import RotaryPosition  # noqa: F401
-from .position_signal import PositionSignal
+from .position_signal import PositionSignal  # noqa: F401
 from .position_tables import LearnedPosition  # noqa: F401
 from .positions import Positions  # noqa: F401
 
@@ -126,30 +128,48 @@ class TriEmbedModel(TriEmbedPreTrainedModel):
     ) -> BaseModelOutputWithPooling:
         """Encode a batch.
 
+        Documents may be packed into one row, as transformers' `DataCollatorWithFlattening` does: wherever
+        `position_ids` do not rise, or at the boundaries `cu_seq_lens_q`, another document starts, and none sees
+        another. With `cu_seq_lens_q` the pooled output has one row for each document.
+
         Args:
             input_ids: (B, S) token ids; or give `inputs_embeds`.
             attention_mask: (B, S), 1 for tokens, 0 for padding on either side; or a 4D mask as in transformers.
             token_type_ids: (B, S) segment ids below `type_vocab_size`; zeros if left out.
-            position_ids: (1|B, S); if left out, positions count from the first token that is not padding.
+            position_ids: (1|B, S); if left out, positions count from the first token that is not padding, or from the
+                start of each document.
             inputs_embeds: (B, S, E) in place of rows of the token table.
-            kwargs: passed on to the attention function; `output_hidden_states`, `output_attentions`, `return_dict`.
+            kwargs: `cu_seq_lens_q` (N + 1,), the boundaries of N documents in the B * S tokens, from 0 to B * S (and
+                `cu_seq_lens_k`, `max_length_q`, `max_length_k`, which follow from it);
+                `output_hidden_states`, `output_attentions`, `return_dict`; others go to the attention function.
         """
-        _, length, device = _shape(input_ids, inputs_embeds)
-        token_positions = pair_positions = position_ids
-        if position_ids is None:
-            token_positions, pair_positions = (
-                self._default_positions(length, attention_mask, device, pairwise=pairwise) for pairwise in (False, True)
-            )
+        shape, device = _shape(input_ids, inputs_embeds)
+        position = self.embeddings.position
+        boundaries, kwargs = take_boundaries(kwargs)
+        documents = find_documents(shape, position_ids, attention_mask, boundaries)
+        token_positions, pair_positions = place(position, shape, position_ids, attention_mask, documents, device)
         hidden_states, signal = self.embeddings(
             input_ids, token_type_ids, position_ids=token_positions, inputs_embeds=inputs_embeds
         )
-        pairs = self.embeddings.position.per_pair(pair_positions, self.embeddings.dtype)
-        signal = signal._replace(content=pairs.content)
-        masks, signal = self._masks(hidden_states, attention_mask, signal, pairs.bias)
+        windows = {layer.attention.sliding_window for layer in self.layers}
+        masks, signal, packed = plan_attention(
+            self.config,
+            hidden_states,
+            attention_mask,
+            signal=signal,
+            per_pair=self.embeddings.pair_signal if position.pairwise else None,
+            absolute=position.absolute(pairwise=True),
+            position_ids=pair_positions,
+            documents=documents,
+            windows=windows,
+        )
         for layer in self.layers:
-            hidden_states = layer(hidden_states, masks[layer.attention.sliding_window], signal, **kwargs)
+            window = layer.attention.sliding_window
+            hidden_states = layer(hidden_states, masks[window], signal, **packed, **kwargs)
         hidden_states = self.final_norm(hidden_states)
-        pooled = None if self.pooler is None else self.pooler(hidden_states, attention_mask)
+        pooled = None
+        if self.pooler is not None:
+            pooled = self.pooler(hidden_states, attention_mask, None if boundaries is None else documents)
         return BaseModelOutputWithPooling(last_hidden_state=hidden_states, pooler_output=pooled)
 
     def embedding_parts(
@@ -161,55 +181,10 @@ class TriEmbedModel(TriEmbedPreTrainedModel):
         inputs_embeds: torch.Tensor | None = None,
     ) -> EmbeddingParts:
         """Return token, position and segment embeddings apart, as `forward` adds them up before norm and dropout."""
-        _, length, device = _shape(input_ids, inputs_embeds)
-        if position_ids is None:
-            position_ids = self._default_positions(length, attention_mask, device, pairwise=False)
+        shape, device = _shape(input_ids, inputs_embeds)
+        position_ids, _ = place(self.embeddings.position, shape, position_ids, attention_mask, None, device)
         signal = self.embeddings.position.per_token(position_ids, self.embeddings.dtype)
         return self.embeddings.parts(input_ids, token_type_ids, signal=signal, inputs_embeds=inputs_embeds)
-
-    def _default_positions(
-        self, length: int, attention_mask: torch.Tensor | None, device: torch.device, *, pairwise: bool
-    ) -> torch.Tensor:
-        """Number the tokens of each row from the first that is not padding, so that left padding changes nothing."""
-        position = self.embeddings.position
-        if position.length_limit is not None and length > position.length_limit:
-            raise ValueError(
-                f"input of {length} tokens: {self.config.position_embedding_type} positions end at "
-                f"max_position_embeddings {position.length_limit}; truncate the input"
-            )
-        positions = torch.arange(length, device=device)[None]
-        # Types that see differences only keep one row for the whole batch: their bias is then not copied B times.
-        if not position.absolute(pairwise=pairwise) or attention_mask is None or attention_mask.dim() != 2:
-            return positions
-        real = (attention_mask.to(device) != 0).long()
-        first = real.argmax(dim=-1, keepdim=True)  # (B, 1)
-        last = length - 1 - real.flip(-1).argmax(dim=-1, keepdim=True)
-        positions = (positions - first).clamp(min=0)
-        return torch.minimum(positions, last - first) if position.length_dependent else positions
-
-    def _masks(
-        self,
-        hidden_states: torch.Tensor,
-        attention_mask: torch.Tensor | None,
-        signal: PositionSignal,
-        bias: torch.Tensor | None,
-    ) -> tuple[dict[int | None, torch.Tensor | None], PositionSignal]:
-        """Return a mask for each window that a layer uses, with the bias added to it where the kernel allows."""
-        arguments = {"config": self.config, "inputs_embeds": hidden_states, "attention_mask": attention_mask}
-        windows = {layer.attention.sliding_window for layer in self.layers}
-        masks = {
-            window: create_bidirectional_mask(**arguments)
-            if window is None
-            else create_bidirectional_sliding_window_mask(**arguments)
-            for window in windows
-        }
-        if bias is not None:
-            # Once here instead of once in each layer. flex needs the batch dimension written out.
-            bias = bias.to(hidden_states.dtype).expand(hidden_states.shape[0], -1, -1, -1)
-            added = {window: add_bias(self.config, signal, mask, bias) for window, mask in masks.items()}
-            masks = {window: mask for window, (_, mask) in added.items()}
-            signal = next(iter(added.values()))[0] if added else signal
-        return masks, signal
 
 
 @dataclass
@@ -487,14 +462,14 @@ class TriEmbedForMultipleChoice(_ClassifierModel):
         return MultipleChoiceModelOutput(loss, logits, outputs.hidden_states, outputs.attentions)
 
 
-def _shape(input_ids: torch.Tensor | None, inputs_embeds: torch.Tensor | None) -> tuple[int, int, torch.device]:
+def _shape(input_ids: torch.Tensor | None, inputs_embeds: torch.Tensor | None) -> tuple[tuple[int, int], torch.device]:
     if (input_ids is None) == (inputs_embeds is None):
         given = "both" if input_ids is not None else "neither"
         raise ValueError(f"input_ids and inputs_embeds: got {given}, expected exactly one of them")
     tensor = input_ids if input_ids is not None else inputs_embeds
     if tensor.shape[1] == 0:
         raise ValueError("input_ids: got a sequence of 0 tokens, expected at least 1")
-    return tensor.shape[0], tensor.shape[1], tensor.device
+    return (tensor.shape[0], tensor.shape[1]), tensor.device
 
 
 def _belongs_to_task(key: str) -> bool:

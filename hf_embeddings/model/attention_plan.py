@@ -1,0 +1,94 @@
+"""What all layers of a forward pass share: who sees whom, the bias of position types, and how documents are packed.
+
+Shapes: B batch, S sequence, H heads.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from transformers.masking_utils import (
+    create_bidirectional_mask,
+    create_bidirectional_sliding_window_mask,
+    packed_sequence_mask_function,
+)
+
+from .documents import Documents
+from .packing import merge_bias, pack
+from .position_signal import PositionSignal
+
+
+class AttentionPlan(NamedTuple):
+    """What all layers of one forward pass share."""
+
+    masks: dict[int | None, torch.Tensor | None]  # by window: tokens to either side that a layer sees, None for all
+    signal: PositionSignal  # rotation, content, and the bias that the kernel takes beside the mask
+    packed: dict[str, object]  # arguments of the layers where documents are packed
+
+
+def plan_attention(
+    config,
+    hidden_states: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    *,
+    signal: PositionSignal,
+    per_pair: Callable[[torch.Tensor], PositionSignal] | None,
+    absolute: bool,
+    position_ids: torch.Tensor,
+    documents: Documents | None,
+    windows: set[int | None],
+) -> AttentionPlan:
+    """Write masks and bias down once, instead of once in each layer.
+
+    Args:
+        config: names the kernel.
+        hidden_states: (B, S, D), for shape, dtype and device.
+        attention_mask: (B, S), or 4D as in transformers.
+        signal: what position types say of each token.
+        per_pair: maps (1|B, S) positions to what position types say of each pair; None where none does.
+        absolute: `per_pair` looks at more than differences of positions.
+        position_ids: (1|B, S).
+        documents: packed in the rows; none sees another.
+        windows: of all layers.
+    """
+    kernel, everything = config._attn_implementation, dict.fromkeys(windows)
+    if documents is not None and documents.lengths is not None and attention_mask is None:
+        if kernel == "sdpa":
+            arguments = {"per_pair": per_pair, "absolute": absolute, "windows": windows, "dtype": hidden_states.dtype}
+            return AttentionPlan(everything, signal, {"packing": pack(documents, position_ids, **arguments)})
+        if "flash" in kernel:
+            return AttentionPlan(everything, signal, documents.flash_arguments())
+    if documents is not None and "flash" in kernel:
+        raise ValueError(
+            f"position_ids: they restart within a row that an attention_mask pads, which {kernel} cannot keep apart; "
+            "leave the padding out, or use 'sdpa'"
+        )
+    arguments = {"config": config, "inputs_embeds": hidden_states, "attention_mask": attention_mask}
+    if documents is not None:
+        arguments["and_mask_function"] = packed_sequence_mask_function(documents.ids)
+    masks = {
+        window: create_bidirectional_mask(**arguments)
+        if window is None
+        else create_bidirectional_sliding_window_mask(**arguments)
+        for window in windows
+    }
+    if per_pair is None:
+        return AttentionPlan(masks, signal, {})
+    pairs = per_pair(position_ids)
+    signal = signal._replace(content=pairs.content)
+    if pairs.bias is not None:
+        # flex needs the batch dimension written out.
+        bias = pairs.bias.to(hidden_states.dtype).expand(hidden_states.shape[0], -1, -1, -1)
+        added = {window: add_bias(config, signal, mask, bias) for window, mask in masks.items()}
+        masks = {window: mask for window, (_, mask) in added.items()}
+        signal = signal._replace(bias=next((kept.bias for kept, _ in added.values()), None))
+    return AttentionPlan(masks, signal, {})
+
+
+def add_bias(
+    config, signal: PositionSignal, attention_mask: torch.Tensor | None, bias: torch.Tensor
+) -> tuple[PositionSignal, torch.Tensor | None]:
+    """Add (1|B, H, S, S) to the scores, by the mask or by `signal.bias`, whichever the kernel reads."""
+    if config._attn_implementation == "flex_attention":
+        return signal._replace(bias=bias if signal.bias is None else signal.bias + bias), attention_mask
+    return signal, merge_bias(attention_mask, bias)

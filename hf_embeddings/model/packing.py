@@ -1,0 +1,250 @@
+"""Attention over documents packed without padding: no document sees another, and no mask spans the whole row.
+
+Without a bias and on CUDA it is one call of torch's variable-length attention. Elsewhere documents of near length are
+gathered into small padded batches, so that PyTorch's fused kernels serve them; a bias is then computed for each batch
+from the positions in it.
+
+Shapes: T tokens of all documents, H heads, K head width, n documents of a group, L its longest length.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from .documents import Documents
+from .position_signal import PositionSignal
+
+LARGEST_WASTE = 0.12  # share of padding in a group; measured as the best trade against more and smaller calls
+
+
+class Group(NamedTuple):
+    """Documents of near length, as a padded batch."""
+
+    shape: tuple[int, int]  # n, L
+    masks: dict[int | None, torch.Tensor | None]  # by window: what a layer adds to the scores, or may see; None: all
+    content: dict[str, object] | None  # as in the joint position signal
+
+
+class Packing(NamedTuple):
+    """Where each token goes in the groups, and back."""
+
+    groups: list[Group]
+    take: torch.Tensor  # (slots,) the token in each slot; padding repeats a token
+    back: torch.Tensor  # (T,) the slot of each token
+    padding: torch.Tensor  # the slots that are padding
+    boundaries: torch.Tensor  # (N + 1,) int32, for variable-length kernels
+    longest: int
+    biased: bool  # position types add to the scores
+
+
+def pack(
+    documents: Documents,
+    position_ids: torch.Tensor,
+    *,
+    per_pair: Callable[[torch.Tensor], PositionSignal] | None,
+    absolute: bool,
+    windows: set[int | None],
+    dtype: torch.dtype,
+) -> Packing:
+    """Plan the attention of all layers over packed documents.
+
+    Args:
+        documents: of the B * S tokens.
+        position_ids: (1|B, S).
+        per_pair: maps positions (1|n, L) to bias and content; None where no position type has any.
+        absolute: `per_pair` looks at more than differences of positions.
+        windows: tokens to either side that layers see, None for all.
+        dtype: of the bias.
+    """
+    device = documents.ids.device
+    positions = position_ids.expand_as(documents.ids).flatten()
+    starts, lengths = documents.starts(), torch.tensor(documents.lengths, device=device)
+    order = sorted(range(len(documents.lengths)), key=documents.lengths.__getitem__, reverse=True)
+    regular = per_pair is not None and _count_alike(documents, positions, starts, absolute=absolute)
+    groups, takes, reals = [], [], []
+    for members in _near_lengths(order, documents.lengths):
+        chosen = torch.tensor(members, device=device)
+        longest = documents.lengths[members[0]]
+        step = torch.arange(longest, device=device)
+        real = step < lengths[chosen, None]  # (n, L)
+        take = starts[chosen, None] + torch.where(real, step, 0)
+        signal = PositionSignal()
+        if per_pair is not None:
+            # Where all documents count alike, the longest stands for all of them.
+            signal = per_pair(positions[take[:1]] if regular else positions[take])
+        whole = documents.lengths[members[-1]] == longest
+        masks = {window: _mask(None if whole else real, window, longest, signal.bias, dtype) for window in windows}
+        groups.append(Group((len(members), longest), masks, signal.content))
+        takes.append(take.flatten())
+        reals.append(real.flatten())
+    take, real = torch.cat(takes), torch.cat(reals)
+    slots = real.nonzero().flatten()
+    back = torch.empty_like(slots).scatter(0, take[slots], slots)
+    boundaries = documents.boundaries().to(torch.int32)
+    padding = (~real).nonzero().flatten()
+    return Packing(groups, take, back, padding, boundaries, max(documents.lengths), per_pair is not None)
+
+
+def packed_attention(
+    attention: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    packing: Packing,
+    *,
+    unturned: tuple[torch.Tensor, torch.Tensor] | None = None,
+    dropout: float = 0.0,
+) -> torch.Tensor:
+    """Attend within each document.
+
+    Args:
+        attention: the layer's module: its scale, window, and the scores of its position types.
+        query, key, value: (T, H, K).
+        packing: the plan of `pack`.
+        unturned: query and key (T, H, K) before rotation, where position types read them.
+        dropout: rate on the attention weights.
+
+    Returns:
+        (T, H, K)
+    """
+    window = attention.sliding_window
+    if _variable_length_serves(query, packing, dropout):
+        return _variable_length(query, key, value, packing, scaling=attention.scaling, window=window)
+    tensors = [query, key, value, *(unturned or ())]
+    shapes = [group.shape for group in packing.groups]
+    slots = [_spread(tensor, packing).split([n * length for n, length in shapes]) for tensor in tensors]
+    contexts = []
+    for group, *parts in zip(packing.groups, *slots, strict=True):
+        parts = [part.view(*group.shape, *part.shape[1:]).transpose(1, 2) for part in parts]  # (n, H, L, K)
+        mask = group.masks[window]
+        if unturned is not None:
+            mask = merge_bias(mask, attention.content_scores(parts[3], parts[4], group.content))
+        context = fused_attention(*parts[:3], mask, dropout=dropout, scaling=attention.scaling)
+        contexts.append(context.transpose(1, 2).flatten(0, 1))  # (n * L, H, K)
+    return _Collect.apply(torch.cat(contexts), packing.back, packing.take, packing.padding)
+
+
+def fused_attention(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    mask: torch.Tensor | None,
+    *,
+    dropout: float,
+    scaling: float,
+) -> torch.Tensor:
+    """Call PyTorch's fused attention on (B, H, S, K); on CPU the training core runs in fp32.
+
+    The backward pass of the CPU kernel is slower in bf16 than in fp32 for short sequences.
+    """
+    dtype = value.dtype
+    exact = dtype == torch.bfloat16 and value.device.type == "cpu" and torch.is_grad_enabled()
+    if exact:
+        query, key, value = query.float(), key.float(), value.float()
+    if mask is not None and mask.dtype != torch.bool:
+        mask = mask.to(query.dtype)
+    with torch.autocast(value.device.type, enabled=False):
+        context = nn.functional.scaled_dot_product_attention(
+            query, key, value, attn_mask=mask, dropout_p=dropout, scale=scaling
+        )
+    return context.to(dtype)
+
+
+def _near_lengths(order: list[int], lengths: list[int]) -> list[list[int]]:
+    """Cut documents, longest first, into groups that hold at most `LARGEST_WASTE` padding."""
+    groups, total = [], 0
+    for document in order:
+        length = lengths[document]
+        if groups and total + length >= (1 - LARGEST_WASTE) * lengths[groups[-1][0]] * (len(groups[-1]) + 1):
+            groups[-1].append(document)
+            total += length
+        else:
+            groups.append([document])
+            total = length
+    return groups
+
+
+def _count_alike(documents: Documents, positions: torch.Tensor, starts: torch.Tensor, *, absolute: bool) -> bool:
+    """Tell whether all documents count up by one and, for absolute types, from the same number."""
+    first = positions[0] if absolute else positions[starts][documents.ids.flatten()]
+    return bool((positions == documents.positions().flatten() + first).all())
+
+
+def _mask(
+    real: torch.Tensor | None, window: int | None, length: int, bias: torch.Tensor | None, dtype: torch.dtype
+) -> torch.Tensor | None:
+    """Join padding (n, L), window and bias (1|n, H, L, L) into one mask for (n, H, L, L) scores."""
+    seen = None if real is None else real[:, None, None]
+    if window is not None and window < length - 1:
+        index = torch.arange(length, device=None if real is None else real.device)
+        near = (index[:, None] - index).abs() <= window
+        seen = near[None, None] if seen is None else seen & near
+    if bias is None:
+        return seen
+    bias = bias.to(dtype)
+    return merge_bias(seen, bias)
+
+
+def merge_bias(attention_mask: torch.Tensor | None, bias: torch.Tensor) -> torch.Tensor:
+    """Write mask and position bias as one additive mask."""
+    if attention_mask is None:
+        return bias
+    least = torch.finfo(bias.dtype).min
+    if attention_mask.dtype == torch.bool:
+        return torch.where(attention_mask, bias, least)
+    # A sum below the smallest number would be -inf, and a row of nothing but -inf would be NaN.
+    return (attention_mask + bias).clamp(min=least)
+
+
+class _Spread(torch.autograd.Function):
+    """Copy (T, W) tokens into slots; the gradient of a token is that of its one slot, so nothing is summed."""
+
+    @staticmethod
+    def forward(ctx, tokens, take, back):
+        ctx.back = back
+        return tokens.index_select(0, take)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient.index_select(0, ctx.back), None, None
+
+
+class _Collect(torch.autograd.Function):
+    """Copy slots back into (T, W) tokens; padding gets no gradient."""
+
+    @staticmethod
+    def forward(ctx, slots, back, take, padding):
+        ctx.take, ctx.padding = take, padding
+        return slots.index_select(0, back)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient.index_select(0, ctx.take).index_fill_(0, ctx.padding, 0.0), None, None, None
+
+
+def _spread(tokens: torch.Tensor, packing: Packing) -> torch.Tensor:
+    return _Spread.apply(tokens, packing.take, packing.back)
+
+
+def _variable_length_serves(query: torch.Tensor, packing: Packing, dropout: float) -> bool:
+    if not query.is_cuda or query.dtype not in (torch.bfloat16, torch.float16) or dropout > 0.0:
+        return False
+    return not packing.biased
+
+
+def _variable_length(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    packing: Packing,
+    *,
+    scaling: float,
+    window: int | None,
+) -> torch.Tensor:
+    from torch.nn.attention.varlen import varlen_attn
+
+    bounds, longest = packing.boundaries, packing.longest
+    sides = (-1, -1) if window is None else (window, window)
+    return varlen_attn(query, key, value, bounds, bounds, longest, longest, scale=scaling, window_size=sides)
