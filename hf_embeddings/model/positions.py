@@ -30,6 +30,11 @@ class Positions(nn.ModuleDict):
         """Whether a part looks at where a document ends."""
         return any(part.length_dependent for part in self.values())
 
+    @property
+    def pairwise(self) -> bool:
+        """Whether a part says something of each pair of tokens."""
+        return any(part.pairwise for part in self.values())
+
     def absolute(self, *, pairwise: bool) -> bool:
         """Tell whether a part of that kind needs to know where a document starts; others see differences only."""
         return any(part.absolute for part in self.values() if part.pairwise == pairwise)

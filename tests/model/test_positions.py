@@ -34,7 +34,7 @@ def test_learned() -> None:
 def test_rope_is_a_rotation_of_pairs_and_sees_differences_only() -> None:
     rotation = make("rope")(torch.arange(40)[None]).rotation
     vector = torch.randn(8)
-    turned = rotate(vector.expand(1, 1, 40, 8), rotation)[0, 0]
+    turned = rotate(vector.expand(1, 40, 1, 8), rotation)[0, :, 0]
     for p in range(40):
         for i in range(4):
             angle = p * 10000 ** (-2 * i / 8)
