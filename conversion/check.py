@@ -1,6 +1,6 @@
 """Run source and target on the same tokens, and compare every number they put out."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,10 +66,8 @@ def sample(
     return {name: tensor[None] if choices else tensor for name, tensor in batch.items()}, origin
 
 
-def outputs_of(
-    model_class: type[PreTrainedModel], folder: Path, batch: dict[str, torch.Tensor]
-) -> dict[str, torch.Tensor]:
-    """Load a model in fp32, run it, and return its outputs by name; the model is gone afterwards.
+def load(model_class: type[PreTrainedModel], folder: Path) -> PreTrainedModel:
+    """Load a model in fp32 with plain attention.
 
     Raises:
         ConversionError: transformers finds weights missing or left over.
@@ -78,16 +76,24 @@ def outputs_of(
         model, info = model_class.from_pretrained(
             folder, dtype=torch.float32, attn_implementation="eager", output_loading_info=True, local_files_only=True
         )
-    pooled = not any("pooler" in key for key in info["missing_keys"])
-    lost = [key for key in info["missing_keys"] if "pooler" not in key] + sorted(info["mismatched_keys"])
-    if lost:
+    missing = [key for key in info["missing_keys"] if "pooler" not in key]
+    if lost := [*missing, *sorted(info["mismatched_keys"])]:
         raise ConversionError(f"{folder}: {model_class.__name__} finds no usable {lost[0]} ({len(lost)} in all)")
+    if len(missing) < len(info["missing_keys"]) and getattr(model, "pooler", None) is not None:
+        model.pooler = None  # it would be random
+    return model
+
+
+def outputs_of(
+    loader: Callable[[Path], torch.nn.Module], folder: Path, batch: dict[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """Load a model, run it, and return its outputs by name; the model is gone afterwards."""
     with torch.no_grad():
-        made = model.eval()(**batch, output_hidden_states=True, return_dict=True)
+        made = loader(folder).eval()(**batch, output_hidden_states=True, return_dict=True)
     result = {}
     for name, value in made.items():
         for index, tensor in enumerate(value if isinstance(value, tuple) else [value]):
-            if torch.is_tensor(tensor) and (name != "pooler_output" or pooled):
+            if torch.is_tensor(tensor):
                 result[f"{name}[{index}]" if isinstance(value, tuple) else name] = tensor.detach().clone()
     return result
 

@@ -35,7 +35,7 @@ def to_triembed(config: Config, family: Family, head: Head, *, ignore: tuple[str
         if key not in known and key not in LIBRARY_KEYS and key not in LABEL_KEYS and key not in ignore:
             close = difflib.get_close_matches(key, known, n=1)
             raise ConversionError(
-                f"config: no rule for {key!r} ({config[key]!r}) of {family.model_type}"
+                f"config: no rule for {key!r} ({config[key]!r}) of {family.name}"
                 + (f"; did you mean {close[0]!r}?" if close else "")
                 + "; if it changes no output, give --ignore-key "
                 + key
@@ -61,14 +61,14 @@ def from_triembed(config: TriEmbedConfig, family: Family, head: Head) -> Config:
     rules = rules_of(family, head)
     labels = {key: getattr(config, key, None) for key in LABEL_KEYS}
     given = fields_of(config) | labels
-    result: Config = {"model_type": family.model_type}
+    result: Config = {"model_type": family.model_type} | family.written
     for rule in rules:
         result |= rule.backward(given)
     named = {target for rule in rules for target in rule.targets}
     for name, value in given.items():
         if name not in named and name not in labels and value != (default := DEFAULTS.get(name)):
             raise ConversionError(
-                f"{family.model_type} cannot hold {name} {value!r}; it can hold {default!r} only, which is its own way"
+                f"{family.name} cannot hold {name} {value!r}; it can hold {default!r} only, which is its own way"
             )
     # Labels that are merely numbered are left to the default of whoever reads the config.
     told = config.to_diff_dict()

@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -13,13 +14,13 @@ from transformers import PreTrainedConfig
 from transformers.dynamic_module_utils import custom_object_save
 
 from hf_embeddings.conversion.card import write_card
-from hf_embeddings.conversion.check import Difference, compare, outputs_of, sample
+from hf_embeddings.conversion.check import Difference, compare, load, outputs_of, sample
 from hf_embeddings.conversion.checkpoints import Checkpoint, open_checkpoint, read_json
 from hf_embeddings.conversion.companions import copy_companions
 from hf_embeddings.conversion.configs import from_triembed, to_triembed
-from hf_embeddings.conversion.families import FAMILIES
+from hf_embeddings.conversion.families import FAMILIES, find_family
 from hf_embeddings.conversion.plan import Step, canonical_names, make_plan
-from hf_embeddings.conversion.rules import Config, ConversionError, Family
+from hf_embeddings.conversion.rules import Config, ConversionError
 from hf_embeddings.conversion.staging import staged, write_weights
 from hf_embeddings.conversion.transfer import Transfer, resolve_same
 from hf_embeddings.model import modeling_triembed
@@ -139,18 +140,10 @@ def locate(source: str | Path, *, revision: str | None = None) -> Path:
         raise ConversionError(f"{source}: no such directory, and not to be had from the Hub ({reason})") from None
 
 
-def _family(model_type: object) -> Family:
-    if model_type not in FAMILIES:
-        raise ConversionError(
-            f"model_type {model_type!r}: no table for this family; expected one of {', '.join(sorted(FAMILIES))}"
-        )
-    return FAMILIES[model_type]
-
-
 def _to_triembed(config: Config, checkpoint: Checkpoint, ignore: tuple[str, ...]) -> Transfer:
     if config.get("model_type") == TRIEMBED:
         raise ConversionError("the source is TriEmbed already; name the family to convert it to with --to")
-    family = _family(config.get("model_type"))
+    family = find_family(config)
     names = {today: stored for stored, today in canonical_names(checkpoint.tensors, family).items()}
     declared = next(iter(config.get("architectures") or []), None)
     if declared is not None and declared not in family.heads:
@@ -182,7 +175,9 @@ def _to_family(config: Config, checkpoint: Checkpoint, to: str) -> Transfer:
             f"--to {to}: the source has model_type {config.get('model_type')!r}, expected {TRIEMBED!r}; convert it to "
             "TriEmbed first"
         )
-    family = _family(to)
+    if to not in FAMILIES:
+        raise ConversionError(f"--to {to}: no such family; expected one of {', '.join(sorted(FAMILIES))}")
+    family = FAMILIES[to]
     try:
         ours = TriEmbedConfig(**{key: value for key, value in config.items() if key not in ("transformers_version",)})
     except ValueError as error:
@@ -191,7 +186,7 @@ def _to_family(config: Config, checkpoint: Checkpoint, to: str) -> Transfer:
     fitting = [name for name, head in family.heads.items() if head.target == declared]
     if not fitting:
         raise ConversionError(
-            f"{family.model_type} cannot hold a {declared}; it has "
+            f"{family.name} cannot hold a {declared}; it has "
             f"{', '.join(sorted({head.target for head in family.heads.values()}))}"
         )
     problem = None
@@ -255,13 +250,17 @@ def _write_config(stage: Path, transfer: Transfer, dtype: str) -> None:
 
 def _check(folder: Path, stage: Path, transfer: Transfer) -> Difference:
     plan = transfer.plan
-    stock = getattr(transformers, plan.architecture)
-    ours = getattr(modeling_triembed, plan.head.target)
+    stock = (
+        partial(plan.family.reference, plan.architecture)
+        if plan.family.reference
+        else partial(load, getattr(transformers, plan.architecture))
+    )
+    ours = partial(load, getattr(modeling_triembed, plan.head.target))
     config: PreTrainedConfig = plan.config
     batch, origin = sample(folder, config, choices=plan.head.target.endswith("MultipleChoice"))
-    models = (stock, ours) if transfer.forwards else (ours, stock)
-    theirs = outputs_of(models[0], folder, batch)
-    difference = compare(theirs, outputs_of(models[1], stage, batch), batch["attention_mask"], origin)
+    loaders = (stock, ours) if transfer.forwards else (ours, stock)
+    theirs = outputs_of(loaders[0], folder, batch)
+    difference = compare(theirs, outputs_of(loaders[1], stage, batch), batch["attention_mask"], origin)
     if not difference.largest <= difference.tolerance:
         raise ConversionError(
             f"check: {difference.output} differs by {difference.largest:.3g} between source and target, expected at "

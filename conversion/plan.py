@@ -92,9 +92,7 @@ def make_plan(family: Family, architecture: str, config: TriEmbedConfig) -> Plan
         steps[targets] = Step((source,), targets, rule.operation)
     unmade = [name for targets in steps for name in targets if name not in shapes]
     if unmade:
-        raise ConversionError(
-            f"{family.model_type}: the model has no {unmade[0]}, which a rule of the table would fill"
-        )
+        raise ConversionError(f"{family.name}: the model has no {unmade[0]}, which a rule of the table would fill")
     made, unread = tuple(steps.values()), {}
     if not config.tie_word_embeddings:
         made, unread = _untie(made, head)
@@ -120,7 +118,7 @@ def _find(name: str, family: Family, head: Head, task: bool) -> tuple[Weight, st
         if found := _match(rule, bare):
             source, targets = found
             return rule, f"{family.prefix}.{source}", tuple(BASE + t for t in targets) if task else targets
-    raise ConversionError(f"{family.model_type} cannot hold {name}: no rule of its table names this parameter")
+    raise ConversionError(f"{family.name} cannot hold {name}: no rule of its table names this parameter")
 
 
 def _match(rule: Weight, name: str) -> tuple[str, tuple[str, ...]] | None:

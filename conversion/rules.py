@@ -6,6 +6,7 @@ becomes the family's checkpoint); nothing is written twice.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 
@@ -206,6 +207,14 @@ class Family:
     unread: tuple[str, ...] = ()  # patterns of tensors that no forward pass reads
     optional: tuple[str, ...] = ()  # modules that a bare encoder may lack
     computed: tuple[Computed, ...] = ()  # names without the prefix
+    # For layouts that share their model type with another family:
+    name: str = ""  # by which it is asked for; the model type if empty
+    marks: Mapping[str, tuple[object, ...]] = field(default_factory=dict)  # config keys and values that tell it apart
+    written: Config = field(default_factory=dict)  # keys to write beyond those of the rules
+    reference: Callable[[str, Path], torch.nn.Module] | None = None  # stands in where transformers has no such model
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.name or self.model_type)
 
 
 # What transformers writes into any config.json and no encoder's forward pass reads.

@@ -1,6 +1,9 @@
 """BERT (https://arxiv.org/abs/1810.04805), as transformers stores it."""
 
-from hf_embeddings.conversion.rules import Family, Head, Key, Only, Weight
+from dataclasses import replace
+
+from hf_embeddings.conversion.references import relative_key_bert
+from hf_embeddings.conversion.rules import Family, Fixed, Head, Key, Only, Unread, Weight
 
 EMBEDDINGS = (
     Weight("embeddings.word_embeddings", "embeddings.token"),
@@ -32,6 +35,8 @@ PAIRS = (Weight("cls.seq_relationship", "seq_relationship"),)
 CLASSIFIER = (Weight("classifier", "classifier"),)
 QUESTION = (Weight("qa_outputs", "qa_outputs"),)
 
+POSITIONS = (Only("position_embedding_type", ("absolute",)),)
+
 BERT = Family(
     model_type="bert",
     prefix="bert",
@@ -57,7 +62,7 @@ BERT = Family(
         Only("is_decoder", (False,)),
         Only("add_cross_attention", (False,)),
         Only("pruned_heads", ({},)),
-        Only("position_embedding_type", ("absolute",)),
+        *POSITIONS,
     ),
     encoder=(
         *EMBEDDINGS,
@@ -77,4 +82,29 @@ BERT = Family(
     renamed={"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"},
     unread=("embeddings.position_ids", "embeddings.token_type_ids"),
     optional=("pooler",),
+)
+
+# transformers 5 has dropped these: its BERT would run such a checkpoint with random learned positions instead.
+RELATIVE_KEY, RELATIVE_KEY_QUERY = (
+    replace(
+        BERT,
+        name=f"bert_{kind}",
+        marks={"position_embedding_type": (kind,)},
+        written={"position_embedding_type": kind},
+        config=(
+            *(rule for rule in BERT.config if rule not in POSITIONS),
+            Fixed("position_embedding_type", kind),
+            Unread(("position_embedding_type",)),
+        ),
+        encoder=(
+            *(rule for rule in BERT.encoder if "position" not in rule.source),
+            Weight(
+                "encoder.layer.{}.attention.self.distance_embedding", f"layers.{{}}.attention.position.{kind}.table"
+            ),
+        ),
+        # transformers 4 stored a table of absolute positions here too, and never looked at it.
+        unread=(*BERT.unread, "embeddings.position_embeddings.weight"),
+        reference=relative_key_bert,
+    )
+    for kind in ("relative_key", "relative_key_query")
 )

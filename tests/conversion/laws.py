@@ -16,7 +16,6 @@ SIZES = dict(
     vocab_size=99, hidden_size=32, num_hidden_layers=3, num_attention_heads=4, intermediate_size=64,
     max_position_embeddings=40, pad_token_id=0,
 )  # fmt: skip
-used_rules: set = set()
 
 
 def tiny(architecture: str, **changes: object) -> PreTrainedModel:
@@ -87,7 +86,6 @@ def assert_converts(architecture: str, folder: Path, **changes: object) -> hf_em
 def _assert_same_gradients(source, ours, theirs_out, ours_out, folder: Path) -> None:
     family, architecture = FAMILIES[source.config.model_type], type(source).__name__
     plan = make_plan(family, architecture, ours.config)
-    used_rules.update((family.model_type, rule) for rule in plan.rules)
     score(theirs_out).backward()
     score({name: ours_out[name] for name in theirs_out}).backward()
     theirs = gradients_as_stored(source, folder)
