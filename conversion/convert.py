@@ -19,8 +19,9 @@ from hf_embeddings.conversion.checkpoints import Checkpoint, open_checkpoint, re
 from hf_embeddings.conversion.companions import copy_companions
 from hf_embeddings.conversion.configs import from_triembed, to_triembed
 from hf_embeddings.conversion.families import FAMILIES, find_family
+from hf_embeddings.conversion.families.google_bert import find_prefix, open_google, write_tokenizer_settings
 from hf_embeddings.conversion.plan import Step, canonical_names, make_plan
-from hf_embeddings.conversion.rules import Config, ConversionError
+from hf_embeddings.conversion.rules import Config, ConversionError, Family
 from hf_embeddings.conversion.staging import staged, write_weights
 from hf_embeddings.conversion.transfer import Transfer, resolve_same
 from hf_embeddings.model import modeling_triembed
@@ -79,11 +80,16 @@ def convert(
             models differ.
     """
     started = time.perf_counter()
-    folder = locate(source, revision=revision)
-    notify(f"reading {folder}")
-    config = read_json(folder / "config.json")
-    checkpoint = open_checkpoint(folder, allow_pickle=allow_pickle)
-    transfer = _to_family(config, checkpoint, to) if to else _to_triembed(config, checkpoint, ignore_keys)
+    notify(f"reading {source}")
+    prefix = find_prefix(Path(source))
+    if prefix is not None:
+        folder = prefix.parent
+        config, checkpoint, family = open_google(prefix)
+    else:
+        folder = locate(source, revision=revision)
+        config = read_json(folder / "config.json")
+        checkpoint, family = open_checkpoint(folder, allow_pickle=allow_pickle), None
+    transfer = _to_family(config, checkpoint, to) if to else _to_triembed(config, checkpoint, ignore_keys, family)
     described = transfer.described()
     transfer.check_same()
     transfer.check_computed()
@@ -97,6 +103,8 @@ def convert(
         write_weights(stage, sizes, lambda steps: _values(transfer, steps), shard_bytes=shard_bytes)
         dtype = str(next(iter(described.values())).dtype).removeprefix("torch.")
         _write_config(stage, transfer, dtype)
+        if prefix is not None and (folder / "vocab.txt").is_file():
+            write_tokenizer_settings(folder / "vocab.txt", stage)
         copied = copy_companions(folder, stage, tokenizer_class=transfer.plan.family.tokenizer_class)
         if check:
             notify("comparing both models on the same tokens")
@@ -140,10 +148,10 @@ def locate(source: str | Path, *, revision: str | None = None) -> Path:
         raise ConversionError(f"{source}: no such directory, and not to be had from the Hub ({reason})") from None
 
 
-def _to_triembed(config: Config, checkpoint: Checkpoint, ignore: tuple[str, ...]) -> Transfer:
+def _to_triembed(config: Config, checkpoint: Checkpoint, ignore: tuple[str, ...], family: Family | None) -> Transfer:
     if config.get("model_type") == TRIEMBED:
         raise ConversionError("the source is TriEmbed already; name the family to convert it to with --to")
-    family = find_family(config)
+    family = family or find_family(config)
     names = {today: stored for stored, today in canonical_names(checkpoint.tensors, family).items()}
     declared = next(iter(config.get("architectures") or []), None)
     if declared is not None and declared not in family.heads:
@@ -160,13 +168,14 @@ def _to_triembed(config: Config, checkpoint: Checkpoint, ignore: tuple[str, ...]
     first = attempt(declared) if declared else None
     if first and not first.missing() and not first.extra():
         return first
-    fitting = [t for t in map(attempt, family.heads) if not t.missing() and not t.extra()]
+    attempts = [attempt(architecture) for architecture in family.heads]
+    fitting = [t for t in attempts if not t.missing() and not t.extra()]
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
         fits = ", ".join(t.plan.architecture for t in fitting)
         raise ConversionError(f"architectures: missing in config.json, and the weights fit {fits}; name one of them")
-    raise _misfit(first or attempt(next(iter(family.heads))), declared)
+    raise _misfit(first or min(attempts, key=lambda t: len(t.missing()) + len(t.extra())), declared)
 
 
 def _to_family(config: Config, checkpoint: Checkpoint, to: str) -> Transfer:
@@ -257,7 +266,7 @@ def _check(folder: Path, stage: Path, transfer: Transfer) -> Difference:
     )
     ours = partial(load, getattr(modeling_triembed, plan.head.target))
     config: PreTrainedConfig = plan.config
-    batch, origin = sample(folder, config, choices=plan.head.target.endswith("MultipleChoice"))
+    batch, origin = sample(stage, config, choices=plan.head.target.endswith("MultipleChoice"))
     loaders = (stock, ours) if transfer.forwards else (ours, stock)
     theirs = outputs_of(loaders[0], folder, batch)
     difference = compare(theirs, outputs_of(loaders[1], stage, batch), batch["attention_mask"], origin)

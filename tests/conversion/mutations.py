@@ -1,0 +1,28 @@
+"""Damage bytes in many ways, reproducibly."""
+
+import random
+from collections.abc import Iterator
+
+
+def mutations(data: bytes, count: int, seed: int = 0) -> Iterator[bytes]:
+    """Yield `count` damaged copies: bits flipped, bytes set, parts cut out, doubled, swapped, or the end lost."""
+    draw = random.Random(seed)
+    for _ in range(count):
+        damaged = bytearray(data)
+        for _ in range(draw.choice((1, 1, 1, 2, 4))):
+            place, length = draw.randrange(len(damaged)), draw.choice((1, 1, 2, 4, 8, 64))
+            kind = draw.randrange(6)
+            if kind == 0:
+                damaged[place] ^= 1 << draw.randrange(8)
+            elif kind == 1:
+                damaged[place] = draw.choice((0, 1, 127, 128, 255))
+            elif kind == 2:
+                damaged[place : place + length] = draw.randbytes(length)
+            elif kind == 3 and len(damaged) > length + 1:
+                del damaged[place : place + length]
+            elif kind == 4:
+                damaged[place:place] = damaged[place : place + length]
+            elif kind == 5 and draw.random() < 0.2:
+                del damaged[max(1, place) :]
+            damaged = damaged or bytearray(b"\0")
+        yield bytes(damaged)

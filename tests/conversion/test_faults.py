@@ -1,0 +1,89 @@
+"""Parsers under damage: whatever the bytes, only our error class, and quickly. `make faults` runs 100,000 of each."""
+
+import json
+import os
+import struct
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save
+
+from hf_embeddings.conversion import ConversionError
+from hf_embeddings.conversion import tensorflow as reader
+from hf_embeddings.conversion.checkpoints import Safetensors, read_json
+from hf_embeddings.conversion.configs import to_triembed
+from hf_embeddings.conversion.families import find_family
+from tests.conversion.bundles import table
+from tests.conversion.laws import tiny
+from tests.conversion.mutations import mutations
+from tests.conversion.test_tensorflow import write
+
+COUNTS = [1500, pytest.param(100_000, marks=pytest.mark.faults)]
+SLOWEST = 1.0  # seconds for one input
+
+
+def assert_only_ours(data: bytes, count: int, read, *, least: float = 0.01) -> None:
+    """Read `count` mutations: each is read or refused, neither is rare, and none is slow."""
+    read(data)
+    outcomes, slowest = {"read": 0, "refused": 0}, 0.0
+    for mutated in mutations(data, count):
+        started = time.process_time()
+        try:
+            read(mutated)
+            outcomes["read"] += 1
+        except ConversionError as error:
+            assert "\n" not in str(error)
+            outcomes["refused"] += 1
+        slowest = max(slowest, time.process_time() - started)
+    assert min(outcomes.values()) > count * least, outcomes
+    assert slowest < SLOWEST
+
+
+@pytest.mark.parametrize("count", COUNTS)
+def test_tensorflow_indexes(count: int, tmp_path: Path, monkeypatch) -> None:
+    write(tmp_path / "source")
+    data = bytearray((tmp_path / "source/bert_model.ckpt.index").read_bytes())
+    # Without checksums, which would let few mutations past the first test.
+    monkeypatch.setattr(reader, "_mask", lambda checksum: 0)
+    monkeypatch.setattr(reader, "_slow_checksum", lambda block: 0)
+    place = reader._varint(data, reader._varint(data, len(data) - 48)[1])[1]
+    offset, size = reader._handle(data, place)
+    handles = [reader._handle(value, 0) for _, value in reader._records(bytes(data[offset : offset + size]))]
+    for start, length in [(offset, size), *handles]:
+        data[start + length + 1 : start + length + 5] = bytes(4)
+    assert_only_ours(bytes(data), count, reader.read_index)
+    assert table([(b"", b"")])
+
+
+@pytest.mark.parametrize("count", COUNTS)
+def test_safetensors_headers(count: int, tmp_path: Path) -> None:
+    whole = save({"weight": torch.arange(6.0).reshape(2, 3), "bias": torch.zeros(3, dtype=torch.bfloat16)})
+    length = 8 + struct.unpack("<Q", whole[:8])[0]
+    path = tmp_path / "model.safetensors"
+
+    def read(header: bytes) -> None:
+        path.write_bytes(header + whole[length:])
+        checkpoint = Safetensors([path])
+        for name, described in checkpoint.tensors.items():
+            tensor = checkpoint.read(name) if described.dtype is not None else None
+            assert tensor is None or tuple(tensor.shape) == described.shape
+
+    assert_only_ours(whole[:length], count, read)
+
+
+@pytest.mark.parametrize("count", COUNTS)
+def test_configs(count: int, tmp_path: Path) -> None:
+    tiny("BertForPreTraining").config.save_pretrained(tmp_path)
+    path = tmp_path / "config.json"
+    text = path.read_bytes()
+
+    def read(data: bytes) -> None:
+        path.write_bytes(data)
+        config = read_json(path)
+        family = find_family(config)
+        to_triembed(config, family, family.heads[next(iter(family.heads))])
+
+    assert_only_ours(text, count, read)
+    assert os.path.exists(path) and json.loads(text)
