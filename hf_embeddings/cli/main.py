@@ -8,12 +8,14 @@ from hf_embeddings.cli.convert import convert
 from hf_embeddings.cli.inspect import inspect
 from hf_embeddings.cli.positions import positions
 from hf_embeddings.cli.pretrain import pretrain
+from hf_embeddings.cli.publish import publish
 
 VERBS = {
     "convert": convert,
     "inspect": inspect,
     "positions": positions,
     "pretrain": pretrain,
+    "publish": publish,
 }
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)

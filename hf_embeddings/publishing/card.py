@@ -9,7 +9,7 @@ from huggingface_hub import ModelCard
 from hf_embeddings.publishing.checkpoint import Checkpoint
 from hf_embeddings.publishing.curve import draw
 from hf_embeddings.publishing.metadata import metadata
-from hf_embeddings.publishing.regions import fill, merge_metadata
+from hf_embeddings.publishing.regions import fill, merge_metadata, seal
 from hf_embeddings.publishing.sections import CURVE_FILE, SECTIONS
 
 
@@ -28,22 +28,28 @@ def write_card(folder: Path, model_id: str | None = None) -> list[str]:
     """
     checkpoint = Checkpoint(folder)
     path = folder / "README.md"
-    if path.exists():
-        card = ModelCard(path.read_text(encoding="utf-8"), ignore_metadata_errors=True)
-        present = card.data.to_dict()
-    else:
-        card, present = ModelCard(template()), {}
     if curves := checkpoint.curves():
         unigram = checkpoint.pretraining.get("unigram_loss")
         baseline = ("token frequencies alone", float(unigram)) if unigram else None
         (folder / CURVE_FILE).write_text(draw(curves, baseline=baseline), encoding="utf-8")
+    text, kept = make_card(checkpoint, path.read_text(encoding="utf-8") if path.exists() else None, model_id)
+    path.write_text(text, encoding="utf-8")
+    return kept
+
+
+def make_card(checkpoint: Checkpoint, existing: str | None, model_id: str | None = None) -> tuple[str, list[str]]:
+    """Return the text of the card, made from the template or from an existing card, and what people have edited."""
+    if existing is None:
+        card, present = ModelCard(template()), {}
+    else:
+        card = ModelCard(existing, ignore_metadata_errors=True)
+        present = card.data.to_dict()
     writers = {name: partial(write, checkpoint, model_id) for name, write in SECTIONS.items()}
     text, kept_parts = fill(card.text, writers)
     text, merged, kept_keys = merge_metadata(text, present, metadata(checkpoint, model_id))
     card.text = text
     card.data = card.card_data_class(**merged, ignore_metadata_errors=True)
-    path.write_text(str(card), encoding="utf-8")
-    return kept_parts + kept_keys
+    return seal(str(card)), kept_parts + kept_keys
 
 
 def template() -> str:

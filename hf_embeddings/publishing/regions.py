@@ -2,8 +2,8 @@
 
 A part stands between `<!-- begin NAME DIGEST -->` and `<!-- end NAME -->`. The digest is that of the text as it was
 written: where it no longer fits, somebody has edited the part, and it is theirs from then on. Metadata works the same
-way, key by key, with the digests in one comment at the end of the card. What stands outside of the parts is never
-touched.
+way, key by key, with the digests in one comment at the end of the card, where the digest of the whole card stands too.
+What stands outside of the parts is never touched.
 """
 
 import hashlib
@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping
 REGION = re.compile(
     r"<!-- begin (?P<name>[a-z]+)(?: (?P<digest>[0-9a-f]{12}))? -->\n(?P<body>.*?)\n?<!-- end (?P=name) -->", re.DOTALL
 )
-METADATA = re.compile(r"\n*<!-- metadata(?P<digests>(?: [\w-]+=[0-9a-f]{12})*) -->\n*")
+METADATA = re.compile(r"\n*<!-- card (?P<seal>[0-9a-f]{12})(?P<digests>(?: [\w-]+=[0-9a-f]{12})*) -->\n*")
+UNSEALED = "0" * 12
 
 
 def fill(text: str, writers: Mapping[str, Callable[[], str]]) -> tuple[str, list[str]]:
@@ -53,8 +54,23 @@ def merge_metadata(
     for key in sorted(set(written) - set(fresh)):  # written by an earlier run, and no longer true
         if digest(metadata.get(key)) == written[key]:
             del metadata[key], digests[key]
-    comment = "<!-- metadata" + "".join(f" {key}={value}" for key, value in sorted(digests.items())) + " -->"
+    comment = f"<!-- card {UNSEALED}" + "".join(f" {key}={value}" for key, value in sorted(digests.items())) + " -->"
     return METADATA.sub("\n", text).rstrip() + f"\n\n{comment}\n", metadata, kept
+
+
+def seal(card: str) -> str:
+    """Return the whole card with its digest in the comment at its end."""
+    return _with_seal(card, digest(_with_seal(card, UNSEALED)))
+
+
+def is_edited(card: str) -> bool:
+    """Tell whether a card is anything but what `seal` returned."""
+    found = METADATA.search(card)
+    return found is None or found["seal"] != digest(_with_seal(card, UNSEALED))
+
+
+def _with_seal(card: str, value: str) -> str:
+    return re.sub(r"<!-- card [0-9a-f]{12}", f"<!-- card {value}", card)
 
 
 def digest(value: object) -> str:

@@ -1,0 +1,25 @@
+"""Reading the data of an example: local files by their ending, anything else as a data set of the Hub."""
+
+from pathlib import Path
+
+from datasets import DatasetDict, load_dataset
+
+LOADERS = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet", ".txt": "text"}
+
+
+def read_data(train: str, test: str | None) -> DatasetDict:
+    """Return the splits `train` and `test`; a tenth of the training rows is set apart where there is no test data.
+
+    Args:
+        train: a .csv, .json, .jsonl, .parquet or .txt file, or the id of a data set on the Hub.
+        test: a file of the same kind; None takes the Hub's `test` or `validation` split, or a tenth of `train`.
+    """
+    if loader := LOADERS.get(Path(train).suffix):
+        files = {"train": train} | ({"test": test} if test else {})
+        splits = load_dataset(loader, data_files=files)
+    else:
+        splits = load_dataset(train)
+    test_name = next((name for name in ("test", "validation") if name in splits), None)
+    if test_name is None:
+        return splits["train"].train_test_split(test_size=0.1, seed=0)
+    return DatasetDict(train=splits["train"], test=splits[test_name])

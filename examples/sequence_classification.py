@@ -1,0 +1,82 @@
+"""Fine-tune a classifier of texts or pairs of texts, or a regression, with transformers' Trainer.
+
+    python examples/sequence_classification.py --model runs/demo --train reviews/en/train.csv \
+        --test reviews/en/test.csv --output_dir runs/classifier --num_train_epochs 2
+
+The labels decide the problem: words or integers are classes, lists are several labels at once, floats a regression.
+`--model` is anything that AutoModel loads, TriEmbed or not. Every option of TrainingArguments is taken too.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from data import read_data
+from datasets import List
+from sklearn.metrics import f1_score
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, HfArgumentParser, Trainer, TrainingArguments
+
+import hf_embeddings  # noqa: F401  (registers TriEmbed with the Auto classes)
+
+
+@dataclass
+class Arguments:
+    """What is fine-tuned on what."""
+
+    model: str  # directory or Hub id
+    train: str  # file, or id of a data set on the Hub
+    test: str | None = None  # file
+    text: str = "text"  # column
+    pair: str | None = None  # column of a second text
+    label: str = "label"  # column
+    max_length: int = 128  # tokens; longer texts are cut
+
+
+def metrics(prediction) -> dict[str, float]:
+    """Accuracy and macro F1 for classes, micro F1 for several labels at once, Pearson's r for a regression."""
+    logits, labels = prediction.predictions, prediction.label_ids
+    if logits.shape[-1] == 1:
+        return {"pearson": float(np.corrcoef(logits[:, 0], labels)[0, 1])}
+    if labels.ndim == 2:
+        return {"f1": f1_score(labels, logits > 0, average="micro")}
+    answers = logits.argmax(-1)
+    return {"accuracy": float((answers == labels).mean()), "f1": f1_score(labels, answers, average="macro")}
+
+
+def main() -> None:
+    """Read, fine-tune, evaluate, save."""
+    arguments, training = HfArgumentParser((Arguments, TrainingArguments)).parse_args_into_dataclasses()
+    torch.manual_seed(training.seed)  # before the model: its new head is random
+    data = read_data(arguments.train, arguments.test)
+    kind = data["train"].features[arguments.label]
+    if isinstance(kind, List):
+        names = sorted({name for labels in data["train"][arguments.label] for name in labels})
+        problem, encode = "multi_label_classification", lambda labels: [float(name in labels) for name in names]
+    elif str(kind.dtype).startswith("float"):
+        names, problem, encode = ["score"], "regression", float
+    else:
+        names = sorted(set(data["train"][arguments.label]))
+        problem, encode = "single_label_classification", names.index
+    tokenizer = AutoTokenizer.from_pretrained(arguments.model)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        arguments.model, num_labels=len(names), id2label=dict(enumerate(map(str, names))), problem_type=problem
+    )
+    columns = [name for name in (arguments.text, arguments.pair) if name]
+
+    def prepare(row: dict) -> dict:
+        inputs = tokenizer(*[row[name] for name in columns], truncation=True, max_length=arguments.max_length)
+        return inputs | {"labels": encode(row[arguments.label])}
+
+    data = data.map(prepare, remove_columns=data["train"].column_names)
+    trainer = Trainer(
+        model, training, train_dataset=data["train"], eval_dataset=data["test"], processing_class=tokenizer,
+        compute_metrics=metrics,
+    )  # fmt: skip
+    trainer.train(resume_from_checkpoint=training.resume_from_checkpoint)
+    trainer.save_model()
+    trainer.save_metrics("eval", figures := trainer.evaluate())
+    trainer.log_metrics("eval", figures)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""`hf-embeddings publish`: a checkpoint directory to the Hub, with code and card, after a scan of its files."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from hf_embeddings.cli.output import AsJson
+
+
+def publish(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Checkpoint directory")],
+    repo_id: Annotated[str, typer.Argument(metavar="USER/NAME", help="Repository on the Hub")],
+    private: Annotated[bool, typer.Option(help="Create the repository as a private one.")] = False,
+    revision: Annotated[str, typer.Option(help="Branch; made from main where it is missing.")] = "main",
+    exclude: Annotated[list[str] | None, typer.Option(help="Pattern of files to leave out; may be repeated.")] = None,
+    card: Annotated[
+        Literal["newest", "local", "hub"], typer.Option(help="Which card to go on from, where both were edited.")
+    ] = "newest",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Scan and list, without writing or pushing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Push a checkpoint to the Hub, with its code and model card, as one commit."""
+    from hf_embeddings.publishing.push import publish as push
+
+    if repo_id.count("/") != 1 or not all(repo_id.split("/")):
+        raise ValueError(f"{repo_id}: expected USER/NAME, such as me/my-encoder")
+    done = push(
+        folder, repo_id, private=private, revision=revision, exclude=exclude or (), card=card, dry_run=dry_run
+    )  # fmt: skip
+    if as_json:
+        print(json.dumps(asdict(done)))
+        return
+    for path, size in done.files.items():
+        print(f"  {size:>13,}  {path}")
+    if done.kept:
+        print(f"kept as edited in the card: {', '.join(done.kept)}")
+    total = f"{len(done.files)} files, {sum(done.files.values()):,} bytes"
+    print(f"{total}: would go to {repo_id} ({revision})" if dry_run else f"{total}: {done.url}")

@@ -1,0 +1,21 @@
+"""The code that makes a checkpoint load where this package is not installed."""
+
+import json
+from pathlib import Path
+
+import hf_embeddings.model
+from hf_embeddings.model.configuration_triembed import AUTO_MAP
+
+ROOM = Path(hf_embeddings.model.__file__).parent
+
+
+def write_code(folder: Path) -> None:
+    """Copy the model's code next to its weights, and name every class of it in config.json."""
+    for source in sorted(ROOM.glob("*.py")):
+        if source.name != "__init__.py":
+            (folder / source.name).write_bytes(source.read_bytes())
+    path = folder / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    if config.get("auto_map") != AUTO_MAP:
+        config["auto_map"] = AUTO_MAP
+        path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
