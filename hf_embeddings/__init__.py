@@ -21,6 +21,7 @@ from hf_embeddings.model.modeling_triembed import (
     TriEmbedModel,
     TriEmbedPreTrainedModel,
 )
+from hf_embeddings.model.multi_task import MultiTaskOutput, TriEmbedForMultiTask
 from hf_embeddings.model.position_signal import PositionSignal, PositionType
 from hf_embeddings.model.positions import POSITION_TYPES, Positions, register_position_type
 
@@ -29,11 +30,13 @@ __version__ = "0.1.0"
 __all__ = [
     "POSITION_TYPES",
     "EmbeddingParts",
+    "MultiTaskOutput",
     "PositionSignal",
     "PositionType",
     "Positions",
     "TriEmbedConfig",
     "TriEmbedForMaskedLM",
+    "TriEmbedForMultiTask",
     "TriEmbedForMultipleChoice",
     "TriEmbedForNextSentencePrediction",
     "TriEmbedForPreTraining",

@@ -7,6 +7,7 @@ words, before a single weight is allocated.
 import copy
 import difflib
 import math
+from collections.abc import Callable
 from typing import Literal
 
 from huggingface_hub.dataclasses import strict
@@ -36,6 +37,11 @@ LIBRARY_KEYS = frozenset(
     "model_type auto_map name_or_path num_labels torch_dtype attn_implementation experts_implementation "
     "output_attentions quantization_config tie_last_hidden_states per_layer_config is_decoder".split()
 )
+# Version of the checkpoint format. Raise it when a field is renamed or changes its meaning, and add to UPGRADES the
+# function that turns the mapping of the version before into the new one. Renamed weights belong to
+# `TriEmbedPreTrainedModel.from_pretrained`, as a `key_mapping` for old versions.
+FORMAT_VERSION = 1
+UPGRADES: dict[int, Callable[[dict[str, object]], dict[str, object]]] = {}
 ROPE_KEYS = ("rope_parameters", "rope_scaling", "rope_theta", "partial_rotary_factor")
 LARGEST_TABLE_BYTES = 1 << 40
 
@@ -92,6 +98,9 @@ class TriEmbedConfig(PreTrainedConfig):
         rope_parameters: (`rope` only) as in transformers: `rope_type` ("default"), `rope_theta` (10,000),
             `partial_rotary_factor`, and what scaled kinds need; or one such dict for each of "full_attention" and
             "sliding_attention" (null: layers of this type do not turn).
+        tasks: the heads of `TriEmbedForMultiTask` by name, each with `problem_type` and `num_labels`, and where needed
+            `level` ("sequence" or "token") and `labels` (their names).
+        format_version: version of the checkpoint format; older ones are upgraded when they are read.
 
     Raises:
         ValueError: a value out of range, an unknown key, or two fields that contradict each other.
@@ -150,6 +159,13 @@ class TriEmbedConfig(PreTrainedConfig):
     bos_token_id: int | None = None
     eos_token_id: int | list[int] | None = None
     tie_word_embeddings: bool = True
+    tasks: dict[str, dict[str, object]] | None = None
+    format_version: int = FORMAT_VERSION
+
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, object], **kwargs):
+        """Read the mapping of a config.json, of this format version or an earlier one."""
+        return super().from_dict(upgrade(config_dict), **kwargs)
 
     def __post_init__(self, **kwargs) -> None:
         _refuse_unknown_keys(kwargs, known=self.__dataclass_fields__)
@@ -254,6 +270,13 @@ class TriEmbedConfig(PreTrainedConfig):
                 )
 
     def _check_choices(self) -> None:
+        if self.format_version != FORMAT_VERSION:
+            raise ValueError(
+                f"format_version: got {self.format_version}, expected {FORMAT_VERSION}; this checkpoint was made by "
+                "another hf-embeddings: install the newest, or load its own code with trust_remote_code=True"
+            )
+        for name, task in (self.tasks or {}).items():
+            self._check_task(name, task)
         for name in ("hidden_act", "prediction_act", "pooler_act"):
             value = getattr(self, name)
             if value is not None and value not in ACT2FN:
@@ -283,6 +306,20 @@ class TriEmbedConfig(PreTrainedConfig):
                 "sliding_window: missing, but layer_types has 'sliding_attention'; give a number of tokens"
             )
 
+    def _check_task(self, name: str, task: dict[str, object]) -> None:
+        expected = {
+            "problem_type": ("single_label_classification", "multi_label_classification", "regression"),
+            "level": ("sequence", "token"),
+        }
+        for key, words in expected.items():
+            if task.get(key, "sequence") not in words:
+                raise ValueError(f"tasks: {name}.{key}: got {task.get(key)!r}, expected one of {', '.join(words)}")
+        labels = task.get("num_labels")
+        if not isinstance(labels, int) or labels < 1:
+            raise ValueError(f"tasks: {name}.num_labels: got {labels!r}, expected a number of labels, at least 1")
+        if unknown := sorted(set(task) - {*expected, "num_labels", "labels"}):
+            raise ValueError(f"tasks: {name}.{unknown[0]}: not known; expected problem_type, num_labels, level, labels")
+
 
 LEAST = {
     "vocab_size": 1,
@@ -297,6 +334,16 @@ LEAST = {
     "relative_attention_max_distance": 1,
     "sliding_window": 1,
 }
+
+
+def upgrade(config_dict: dict[str, object]) -> dict[str, object]:
+    """Return the mapping of a config in the present format, step by step from the version that wrote it."""
+    config_dict = dict(config_dict)
+    version = config_dict.get("format_version", FORMAT_VERSION)
+    while isinstance(version, int) and version < FORMAT_VERSION and version in UPGRADES:
+        config_dict = UPGRADES[version](config_dict) | {"format_version": version + 1}
+        version += 1
+    return config_dict
 
 
 def _nearest(word: str, words: object) -> str:

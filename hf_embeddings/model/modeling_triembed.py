@@ -42,7 +42,7 @@ from .positions import Positions  # noqa: F401
 logger = logging.get_logger(__name__)
 
 # Weights that belong to a task: they may be new when a checkpoint is loaded for another task. All others may not.
-TASK_MODULES = ("pooler", "predictions", "seq_relationship", "transform", "classifier", "qa_outputs")
+TASK_MODULES = ("pooler", "predictions", "seq_relationship", "transform", "classifier", "qa_outputs", "heads")
 
 
 class TriEmbedPreTrainedModel(PreTrainedModel):

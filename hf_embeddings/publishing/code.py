@@ -16,6 +16,7 @@ def write_code(folder: Path) -> None:
             (folder / source.name).write_bytes(source.read_bytes())
     path = folder / "config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
-    if config.get("auto_map") != AUTO_MAP:
-        config["auto_map"] = AUTO_MAP
+    whole = (config.get("auto_map") or {}) | AUTO_MAP
+    if config.get("auto_map") != whole:
+        config["auto_map"] = whole
         path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")

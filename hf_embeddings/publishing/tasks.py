@@ -60,6 +60,15 @@ model = AutoModelForNextSentencePrediction.from_pretrained("MODEL", trust_remote
 logits = model(**tokenizer("TEXT", "TEXT", return_tensors="pt")).logits
 print("follows" if logits.argmax() == 0 else "does not follow")
 """
+MULTI_TASK = """
+from transformers import AutoTokenizer
+from transformers.dynamic_module_utils import get_class_from_dynamic_module
+
+tokenizer = AutoTokenizer.from_pretrained("MODEL")
+model = get_class_from_dynamic_module("multi_task.TriEmbedForMultiTask", "MODEL").from_pretrained("MODEL")
+logits = model(**tokenizer("TEXT", return_tensors="pt")).logits
+print({name: scores.shape for name, scores in logits.items()})
+"""
 
 TASKS = {
     "TriEmbedForPreTraining": Task("fill-mask", FILL_MASK),
@@ -68,6 +77,7 @@ TASKS = {
     "TriEmbedForSequenceClassification": Task("text-classification", PIPELINE),
     "TriEmbedForTokenClassification": Task("token-classification", PIPELINE),
     "TriEmbedForQuestionAnswering": Task("question-answering", QUESTION_ANSWERING),
+    "TriEmbedForMultiTask": Task("text-classification", MULTI_TASK),
     "TriEmbedForMultipleChoice": Task("multiple-choice", MULTIPLE_CHOICE),
     "TriEmbedForNextSentencePrediction": Task("text-classification", NEXT_SENTENCE),
 }

@@ -1,5 +1,6 @@
 """Laws of the config: contradictions and unknown keys are refused in one line, and it survives a round trip."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -51,3 +52,23 @@ def test_shipped_configs_load_and_survive_a_round_trip(path: Path, tmp_path) -> 
 
 def test_configs_are_there() -> None:
     assert {path.stem for path in CONFIGS} == {"tiny", "mini", "small", "base", "base-modern"}
+
+
+def test_a_newer_format_is_refused_in_words() -> None:
+    with pytest.raises(ValueError, match="format_version: got 2, expected 1; .* install the newest"):
+        TriEmbedConfig.from_dict({"model_type": "triembed", "format_version": 2})
+
+
+def test_an_older_format_is_upgraded_step_by_step(tmp_path, monkeypatch) -> None:
+    TriEmbedConfig(hidden_size=24).save_pretrained(tmp_path)
+    path = tmp_path / "config.json"
+    old = json.loads(path.read_text())
+    assert old["format_version"] == 1
+    old |= {"format_version": -1, "width": old.pop("hidden_size")}
+    path.write_text(json.dumps(old))
+    steps = {
+        -1: lambda fields: {("size" if name == "width" else name): value for name, value in fields.items()},
+        0: lambda fields: {("hidden_size" if name == "size" else name): value for name, value in fields.items()},
+    }
+    monkeypatch.setattr("hf_embeddings.model.configuration_triembed.UPGRADES", steps)
+    assert TriEmbedConfig.from_pretrained(tmp_path).hidden_size == 24

@@ -20,6 +20,7 @@ from hf_embeddings.publishing.tasks import EXAMPLES, TASKS
 
 ROOT = Path(__file__).parents[2]
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "answer", "is", "on", "next", "page", ".", "today"]
+TASKS_OF_A_MULTI_TASK_MODEL = {"polarity": {"problem_type": "single_label_classification", "num_labels": 2}}
 FIGURES = {
     "unigram_loss": 5.5, "mlm_loss": 3.25, "mlm_accuracy": 0.4, "mlm_accuracy_low": 0.35, "mlm_accuracy_high": 0.45,
     "mlm_labels": 500, "nsp_loss": 0.6, "nsp_accuracy": 0.7, "nsp_accuracy_low": 0.65, "nsp_accuracy_high": 0.75,
@@ -36,6 +37,7 @@ def checkpoint(
     config = TriEmbedConfig(
         vocab_size=16, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
         max_position_embeddings=32, position_embedding_type=position,
+        tasks=TASKS_OF_A_MULTI_TASK_MODEL if architecture == "TriEmbedForMultiTask" else None,
     )  # fmt: skip
     getattr(hf_embeddings, architecture)(config).save_pretrained(folder)
     BertTokenizer(vocab={word: index for index, word in enumerate(WORDS)}).save_pretrained(folder)

@@ -1,0 +1,87 @@
+"""Several tasks on one encoder: embeddings and layers are shared, each task has a head of its own, in one checkpoint.
+
+Shapes: B batch, S sequence, D hidden, L labels of a task.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from transformers.utils import ModelOutput, can_return_tuple
+
+from .configuration_triembed import TriEmbedConfig
+from .heads import SEQUENCE_LOSSES, classification_loss
+from .modeling_triembed import TriEmbedModel, TriEmbedPreTrainedModel
+
+
+@dataclass
+class MultiTaskOutput(ModelOutput):
+    """What `TriEmbedForMultiTask` returns."""
+
+    loss: torch.Tensor | None = None  # () sum over the tasks that have labels
+    logits: dict[str, torch.Tensor] | None = None  # by task: (B, L), or (B, S, L) for a task on tokens
+    hidden_states: tuple[torch.Tensor, ...] | None = None
+    attentions: tuple[torch.Tensor, ...] | None = None
+
+
+class TriEmbedForMultiTask(TriEmbedPreTrainedModel):
+    """One encoder with a linear head for each entry of `config.tasks`."""
+
+    accepts_loss_kwargs = False  # the tasks have different numbers of labels: no single count is right for all
+
+    def __init__(self, config: TriEmbedConfig) -> None:
+        super().__init__(config)
+        if not config.tasks:
+            raise ValueError(
+                "tasks: missing in the config; name the heads, as in "
+                "tasks={'sentiment': {'problem_type': 'single_label_classification', 'num_labels': 2}}"
+            )
+        self.triembed = TriEmbedModel(config)
+        self.dropout = nn.Dropout(
+            config.hidden_dropout_prob if config.classifier_dropout is None else config.classifier_dropout
+        )
+        self.heads = nn.ModuleDict(
+            {name: nn.Linear(config.hidden_size, task["num_labels"]) for name, task in config.tasks.items()}
+        )
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.Tensor | None = None,
+        position_ids: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        labels: dict[str, torch.Tensor] | None = None,
+        **kwargs,
+    ) -> MultiTaskOutput:
+        """Score every task; the encoder runs once for all of them.
+
+        Args:
+            input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, kwargs: as in `TriEmbedModel`.
+            labels: by task; (B,) or (B, S) for classes, (B, L) for several labels at once, (B,) numbers for a
+                regression. A row without a label for a task has -100 there (NaN where labels are floats), so a batch
+                may mix the data of all tasks.
+        """
+        outputs = self.triembed(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, **kwargs)
+        states = {"sequence": outputs.pooler_output, "token": outputs.last_hidden_state}
+        tasks = self.config.tasks
+        logits = {n: head(self.dropout(states[tasks[n].get("level", "sequence")])) for n, head in self.heads.items()}
+        loss = None
+        if labels is not None:
+            losses = [_loss(tasks[name]["problem_type"], logits[name], given) for name, given in labels.items()]
+            loss = torch.stack(losses).sum()
+        return MultiTaskOutput(loss, logits, outputs.hidden_states, outputs.attentions)
+
+
+def _loss(problem_type: str, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    if problem_type == "single_label_classification":
+        return classification_loss(logits, labels)
+    labels = labels.float().reshape(logits.shape)
+    known = ~labels.isnan().any(dim=-1)
+    return SEQUENCE_LOSSES[problem_type](logits[known], labels[known])
+
+
+# transformers has no Auto class for this; the name only makes save_pretrained copy this file next to the weights.
+TriEmbedForMultiTask._auto_class = "AutoModelForMultiTask"
