@@ -58,12 +58,14 @@ class Attention(nn.Module):
         rotation = signal.rotation if self.sliding_window is None else signal.local_rotation
         if rotation is not None:
             query, key = rotate(query, rotation), rotate(key, rotation)
+        if signal.fold is not None:
+            query, key, value = fold(query, key, value, signal.fold, scaling=self.scaling)
         dropout = self.attention_dropout if self.training else 0.0
         if packing is not None:
             flat = [states.flatten(0, 1) for states in (query, key, value)]
             plain = None if unturned is None else tuple(states.flatten(0, 1) for states in unturned)
             context = packed_attention(self, *flat, packing, unturned=plain, dropout=dropout)
-            return self.out(context.reshape(hidden_states.shape)), None
+            return self._project(context, hidden_states), None
         query, key, value = (states.transpose(1, 2) for states in (query, key, value))  # (B, H, S, K)
         if unturned is not None:
             scores = self.content_scores(*(states.transpose(1, 2) for states in unturned), signal.content)
@@ -82,7 +84,11 @@ class Attention(nn.Module):
             sliding_window=self.sliding_window,
             **kwargs,
         )
-        return self.out(context.reshape(*hidden_states.shape[:-1], -1)), weights
+        return self._project(context, hidden_states), weights
+
+    def _project(self, context: torch.Tensor, hidden_states: torch.Tensor) -> torch.Tensor:
+        """Map (..., H, K) to (B, S, D); a fold has widened K."""
+        return self.out(context[..., : self.head_dim].reshape(*hidden_states.shape[:-1], -1))
 
     def content_scores(self, query: torch.Tensor, key: torch.Tensor, content: dict[str, object]) -> torch.Tensor:
         """Return what position types add to the scaled scores of (B, H, S, K) query and key: (B, H, S, S)."""
@@ -108,6 +114,29 @@ def eager_attention(
     weights = nn.functional.softmax(scores, dim=-1, dtype=exact).to(query.dtype)
     weights = nn.functional.dropout(weights, p=dropout, training=module.training)
     return (weights @ value).transpose(1, 2).contiguous(), weights
+
+
+def fold(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    extra: tuple[torch.Tensor, torch.Tensor],
+    *,
+    scaling: float,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Append (1|B, S, H, E) to (B, S, H, K) query and key, so that their product is added to the scaled scores.
+
+    Values are padded to the same width, and the width to a multiple of 8, as fused kernels want it.
+    """
+    width = query.shape[-1] + extra[0].shape[-1]
+    padding = -width % 8
+    query, key = (
+        torch.cat(
+            (states, nn.functional.pad(part, (0, padding)).to(states.dtype).expand(*states.shape[:-1], -1)), dim=-1
+        )
+        for states, part in ((query, extra[0] / scaling), (key, extra[1]))
+    )
+    return query, key, nn.functional.pad(value, (0, width + padding - value.shape[-1]))
 
 
 def rotate(states: torch.Tensor, rotation: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:

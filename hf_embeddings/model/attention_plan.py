@@ -3,7 +3,6 @@
 Shapes: B batch, S sequence, H heads.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -15,7 +14,8 @@ from transformers.masking_utils import (
 
 from .documents import Documents
 from .packing import merge_bias, pack
-from .position_signal import PositionSignal
+from .position_signal import PositionSignal, position_dtype
+from .positions import PositionParts
 
 
 class AttentionPlan(NamedTuple):
@@ -32,8 +32,7 @@ def plan_attention(
     attention_mask: torch.Tensor | None,
     *,
     signal: PositionSignal,
-    per_pair: Callable[[torch.Tensor], PositionSignal] | None,
-    absolute: bool,
+    pairs: PositionParts,
     position_ids: torch.Tensor,
     documents: Documents | None,
     windows: set[int | None],
@@ -45,17 +44,16 @@ def plan_attention(
         hidden_states: (B, S, D), for shape, dtype and device.
         attention_mask: (B, S), or 4D as in transformers.
         signal: what position types say of each token.
-        per_pair: maps (1|B, S) positions to what position types say of each pair; None where none does.
-        absolute: `per_pair` looks at more than differences of positions.
-        position_ids: (1|B, S).
+        pairs: the position types that say something of each pair.
+        position_ids: (1|B, S) for them.
         documents: packed in the rows; none sees another.
         windows: of all layers.
     """
     kernel, everything = config._attn_implementation, dict.fromkeys(windows)
     if documents is not None and documents.lengths is not None and attention_mask is None:
         if kernel == "sdpa":
-            arguments = {"per_pair": per_pair, "absolute": absolute, "windows": windows, "dtype": hidden_states.dtype}
-            return AttentionPlan(everything, signal, {"packing": pack(documents, position_ids, **arguments)})
+            packing = pack(documents, position_ids, pairs=pairs, windows=windows, dtype=hidden_states.dtype)
+            return AttentionPlan(everything, signal, {"packing": packing})
         if "flash" in kernel:
             return AttentionPlan(everything, signal, documents.flash_arguments())
     if documents is not None and "flash" in kernel:
@@ -72,17 +70,24 @@ def plan_attention(
         else create_bidirectional_sliding_window_mask(**arguments)
         for window in windows
     }
-    if per_pair is None:
-        return AttentionPlan(masks, signal, {})
-    pairs = per_pair(position_ids)
-    signal = signal._replace(content=pairs.content)
-    if pairs.bias is not None:
+    of_pairs = pairs(position_ids, position_dtype(hidden_states.dtype))
+    signal = signal._replace(content=of_pairs.content)
+    if of_pairs.bias is not None:
         # flex needs the batch dimension written out.
-        bias = pairs.bias.to(hidden_states.dtype).expand(hidden_states.shape[0], -1, -1, -1)
+        bias = of_pairs.bias.to(hidden_states.dtype).expand(hidden_states.shape[0], -1, -1, -1)
         added = {window: add_bias(config, signal, mask, bias) for window, mask in masks.items()}
         masks = {window: mask for window, (_, mask) in added.items()}
         signal = signal._replace(bias=next((kept.bias for kept, _ in added.values()), None))
     return AttentionPlan(masks, signal, {})
+
+
+def folds_biases(kernel: str, device: torch.device) -> bool:
+    """Tell whether a kernel is better served by extra dimensions of query and key than by a bias.
+
+    Flash kernels take no bias at all. On CPU a bias that needs no gradient costs the fused kernel nothing, and the extra
+    dimensions would have to be computed.
+    """
+    return "flash" in kernel or (kernel == "sdpa" and device.type != "cpu")
 
 
 def add_bias(

@@ -208,6 +208,13 @@ class TriEmbedConfig(PreTrainedConfig):
                 f"position_embedding_type: got {self.position_embedding_type!r}; each part may stand once, and 'none' "
                 "only alone"
             )
+        kinds: dict[str, str] = {}
+        for name, part in self.position_classes.items():
+            if part.exclusive is not None and (other := kinds.setdefault(part.exclusive, name)) != name:
+                raise ValueError(
+                    f"position_embedding_type: got {self.position_embedding_type!r}, but {other!r} and {name!r} are both "
+                    f"a {part.exclusive}; keep one"
+                )
         for name, options in (self.position_parameters or {}).items():
             if name not in parts:
                 raise ValueError(

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from .norms import make_norm
-from .position_signal import PositionSignal
+from .position_signal import PositionSignal, position_dtype
 from .positions import Positions
 
 
@@ -23,7 +23,7 @@ class EmbeddingParts(NamedTuple):
 
 
 class Embeddings(nn.Module):
-    """Sum token, position and segment embeddings, and compute the position signal of the attention layers."""
+    """Sum token, position and segment embeddings; hold the position types of the whole model."""
 
     def __init__(self, config) -> None:
         super().__init__()
@@ -41,16 +41,15 @@ class Embeddings(nn.Module):
         input_ids: torch.Tensor | None = None,
         token_type_ids: torch.Tensor | None = None,
         *,
-        position_ids: torch.Tensor,
+        signal: PositionSignal,
         inputs_embeds: torch.Tensor | None = None,
-    ) -> tuple[torch.Tensor, PositionSignal]:
-        """Return the hidden states (B, S, D) that enter the first layer, and the position signal of each token."""
-        signal = self.position.per_token(position_ids, self.dtype)
+    ) -> torch.Tensor:
+        """Return the hidden states (B, S, D) that enter the first layer."""
         token, position, segment = self.parts(input_ids, token_type_ids, signal=signal, inputs_embeds=inputs_embeds)
         # Summed in BERT's order, token + segment + position, so that fp32 results agree to the last bit.
         hidden = token if segment is None else token + segment
         hidden = hidden if position is None else hidden + position
-        return self.projection(self.dropout(self.norm(hidden))), signal
+        return self.projection(self.dropout(self.norm(hidden)))
 
     def parts(
         self,
@@ -69,14 +68,10 @@ class Embeddings(nn.Module):
         position = None if signal.summand is None else signal.summand.to(token.dtype)
         return EmbeddingParts(token, position, self._segment(token, token_type_ids))
 
-    def pair_signal(self, position_ids: torch.Tensor) -> PositionSignal:
-        """Return bias and content of the position types that say something of each pair of (1|B, S) positions."""
-        return self.position.per_pair(position_ids, self.dtype)
-
     @property
     def dtype(self) -> torch.dtype:
         """Return the dtype in which positions are computed: that of the token table, and fp32 at least."""
-        return torch.promote_types(self.token.weight.dtype, torch.float32)
+        return position_dtype(self.token.weight.dtype)
 
     def _segment(self, token: torch.Tensor, token_type_ids: torch.Tensor | None) -> torch.Tensor | None:
         if self.segment is None:

@@ -23,7 +23,7 @@ from transformers.utils.output_capturing import capture_outputs
 
 # Some are imported only to be seen: older transformers copy just what this file itself imports next to a checkpoint.
 from .attention import Attention
-from .attention_plan import plan_attention
+from .attention_plan import folds_biases, plan_attention
 from .configuration_triembed import AUTO_MAP, TriEmbedConfig
 from .documents import find_documents, take_boundaries
 from .embeddings import EmbeddingParts, Embeddings
@@ -34,6 +34,7 @@ from .packing import pack  # noqa: F401
 from .placing import place
 from .position_biases import AlibiPosition  # noqa: F401
 from .position_contents import RelativeKeyPosition  # noqa: F401
+from .position_folds import UntiedPosition  # noqa: F401
 from .position_rotations import RotaryPosition  # noqa: F401
 from .position_signal import PositionSignal  # noqa: F401
 from .position_tables import LearnedPosition  # noqa: F401
@@ -51,12 +52,14 @@ class TriEmbedPreTrainedModel(PreTrainedModel):
     config_class = TriEmbedConfig
     base_model_prefix = "triembed"
     supports_gradient_checkpointing = True
-    _no_split_modules = ["Embeddings", "PostNormLayer", "PreNormLayer"]
+    _no_split_modules = ["PostNormLayer", "PreNormLayer"]
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_flex_attn = True
     _supports_attention_backend = True
     _can_compile_fullgraph = True
+    # A trained frequency in bf16 would be wrong by whole turns a few hundred positions on.
+    _keep_in_fp32_modules_strict = ["log_frequencies"]
     _can_record_outputs = {"hidden_states": Layer, "attentions": Attention}
     # A pretraining checkpoint is loaded for other tasks every day: its heads need no mention in the loading report.
     _keys_to_ignore_on_load_unexpected = [r"(^|\.)(pooler|predictions|seq_relationship)\."]
@@ -144,24 +147,30 @@ class TriEmbedModel(TriEmbedPreTrainedModel):
                 `output_hidden_states`, `output_attentions`, `return_dict`; others go to the attention function.
         """
         shape, device = _shape(input_ids, inputs_embeds)
-        position = self.embeddings.position
         boundaries, kwargs = take_boundaries(kwargs)
         documents = find_documents(shape, position_ids, attention_mask, boundaries)
-        token_positions, pair_positions = place(position, shape, position_ids, attention_mask, documents, device)
-        hidden_states, signal = self.embeddings(
-            input_ids, token_type_ids, position_ids=token_positions, inputs_embeds=inputs_embeds
+        position = self.embeddings.position
+        parts = position.split(folding=folds_biases(self.config._attn_implementation, device))
+        token_positions, pair_positions = place(
+            position,
+            parts,
+            shape=shape,
+            position_ids=position_ids,
+            attention_mask=attention_mask,
+            device=device,
+            documents=documents,
         )
-        windows = {layer.attention.sliding_window for layer in self.layers}
+        signal = parts[0](token_positions, self.embeddings.dtype)
+        hidden_states = self.embeddings(input_ids, token_type_ids, signal=signal, inputs_embeds=inputs_embeds)
         masks, signal, packed = plan_attention(
             self.config,
             hidden_states,
             attention_mask,
             signal=signal,
-            per_pair=self.embeddings.pair_signal if position.pairwise else None,
-            absolute=position.absolute(pairwise=True),
+            pairs=parts[1],
             position_ids=pair_positions,
             documents=documents,
-            windows=windows,
+            windows={layer.attention.sliding_window for layer in self.layers},
         )
         for layer in self.layers:
             window = layer.attention.sliding_window
@@ -182,8 +191,12 @@ class TriEmbedModel(TriEmbedPreTrainedModel):
     ) -> EmbeddingParts:
         """Return token, position and segment embeddings apart, as `forward` adds them up before norm and dropout."""
         shape, device = _shape(input_ids, inputs_embeds)
-        position_ids, _ = place(self.embeddings.position, shape, position_ids, attention_mask, None, device)
-        signal = self.embeddings.position.per_token(position_ids, self.embeddings.dtype)
+        position = self.embeddings.position
+        tokens, _ = position.split(folding=True)
+        [place_ids] = place(
+            position, (tokens,), shape=shape, position_ids=position_ids, attention_mask=attention_mask, device=device
+        )
+        signal = tokens(place_ids, self.embeddings.dtype)
         return self.embeddings.parts(input_ids, token_type_ids, signal=signal, inputs_embeds=inputs_embeds)
 
 

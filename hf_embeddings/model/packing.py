@@ -7,14 +7,14 @@ from the positions in it.
 Shapes: T tokens of all documents, H heads, K head width, n documents of a group, L its longest length.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import nn
 
 from .documents import Documents
-from .position_signal import PositionSignal
+from .position_signal import position_dtype
+from .positions import PositionParts
 
 LARGEST_WASTE = 0.12  # share of padding in a group; measured as the best trade against more and smaller calls
 
@@ -43,8 +43,7 @@ def pack(
     documents: Documents,
     position_ids: torch.Tensor,
     *,
-    per_pair: Callable[[torch.Tensor], PositionSignal] | None,
-    absolute: bool,
+    pairs: PositionParts,
     windows: set[int | None],
     dtype: torch.dtype,
 ) -> Packing:
@@ -53,8 +52,7 @@ def pack(
     Args:
         documents: of the B * S tokens.
         position_ids: (1|B, S).
-        per_pair: maps positions (1|n, L) to bias and content; None where no position type has any.
-        absolute: `per_pair` looks at more than differences of positions.
+        pairs: the position types that say something of each pair of tokens.
         windows: tokens to either side that layers see, None for all.
         dtype: of the bias.
     """
@@ -62,7 +60,7 @@ def pack(
     positions = position_ids.expand_as(documents.ids).flatten()
     starts, lengths = documents.starts(), torch.tensor(documents.lengths, device=device)
     order = sorted(range(len(documents.lengths)), key=documents.lengths.__getitem__, reverse=True)
-    regular = per_pair is not None and _count_alike(documents, positions, starts, absolute=absolute)
+    regular = bool(pairs) and _count_alike(documents, positions, starts, absolute=pairs.absolute)
     groups, takes, reals = [], [], []
     for members in _near_lengths(order, documents.lengths):
         chosen = torch.tensor(members, device=device)
@@ -70,10 +68,8 @@ def pack(
         step = torch.arange(longest, device=device)
         real = step < lengths[chosen, None]  # (n, L)
         take = starts[chosen, None] + torch.where(real, step, 0)
-        signal = PositionSignal()
-        if per_pair is not None:
-            # Where all documents count alike, the longest stands for all of them.
-            signal = per_pair(positions[take[:1]] if regular else positions[take])
+        # Where all documents count alike, the longest stands for all of them.
+        signal = pairs(positions[take[:1]] if regular else positions[take], position_dtype(dtype))
         whole = documents.lengths[members[-1]] == longest
         masks = {window: _mask(None if whole else real, window, longest, signal.bias, dtype) for window in windows}
         groups.append(Group((len(members), longest), masks, signal.content))
@@ -84,7 +80,7 @@ def pack(
     back = torch.empty_like(slots).scatter(0, take[slots], slots)
     boundaries = documents.boundaries().to(torch.int32)
     padding = (~real).nonzero().flatten()
-    return Packing(groups, take, back, padding, boundaries, max(documents.lengths), per_pair is not None)
+    return Packing(groups, take, back, padding, boundaries, max(documents.lengths), bool(pairs))
 
 
 def packed_attention(

@@ -6,47 +6,45 @@ Shapes: B batch, S sequence.
 import torch
 
 from .documents import Documents
-from .positions import Positions
+from .positions import PositionParts, Positions
 
 
 def place(
     position: Positions,
+    parts: tuple[PositionParts, ...],
+    *,
     shape: tuple[int, int],
     position_ids: torch.Tensor | None,
     attention_mask: torch.Tensor | None,
-    documents: Documents | None,
     device: torch.device,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return (1|B, S) positions for the types that say something of each token, and for those of each pair.
+    documents: Documents | None = None,
+) -> list[torch.Tensor]:
+    """Return (1|B, S) positions for each of the parts.
 
     Raises:
         ValueError: a position past the end of a trained table.
     """
     if position_ids is None and documents is not None:
         position_ids = documents.positions()
-    if position_ids is None:
-        per_token, per_pair = (
-            _count(position, shape[1], attention_mask, device, pairwise=pairwise) for pairwise in (False, True)
-        )
+    if position_ids is not None:
+        placed = [position_ids] * len(parts)
     else:
-        per_token = per_pair = position_ids
-    _check_length(position, per_token, per_pair)
-    return per_token, per_pair
+        plain = torch.arange(shape[1], device=device)[None]
+        # Parts that see differences only keep one row for the whole batch: their bias is then not copied B times.
+        placed = [_from_first(plain, attention_mask, position) if part.absolute else plain for part in parts]
+    _check_length(position, *placed)
+    return placed
 
 
-def _count(
-    position: Positions, length: int, attention_mask: torch.Tensor | None, device: torch.device, *, pairwise: bool
-) -> torch.Tensor:
-    """Number the tokens of each row from the first that is not padding, so that left padding changes nothing."""
-    positions = torch.arange(length, device=device)[None]
-    # Types that see differences only keep one row for the whole batch: their bias is then not copied B times.
-    if not position.absolute(pairwise=pairwise) or attention_mask is None or attention_mask.dim() != 2:
+def _from_first(positions: torch.Tensor, attention_mask: torch.Tensor | None, position: Positions) -> torch.Tensor:
+    """Count (1, S) positions of each row from the first token that is not padding, so left padding changes nothing."""
+    if attention_mask is None or attention_mask.dim() != 2:
         return positions
-    real = (attention_mask.to(device) != 0).long()
+    real = (attention_mask.to(positions.device) != 0).long()
     first = real.argmax(dim=-1, keepdim=True)  # (B, 1)
-    last = length - 1 - real.flip(-1).argmax(dim=-1, keepdim=True)
-    positions = (positions - first).clamp(min=0)
-    return torch.minimum(positions, last - first) if position.length_dependent else positions
+    last = positions.shape[1] - 1 - real.flip(-1).argmax(dim=-1, keepdim=True)
+    counted = (positions - first).clamp(min=0)
+    return torch.minimum(counted, last - first) if position.length_dependent else counted
 
 
 def _check_length(position: Positions, *position_ids: torch.Tensor) -> None:

@@ -4,17 +4,19 @@ Shapes: B batch, S sequence, H heads.
 """
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import nn
 
-from .position_signal import PositionSignal, PositionType, offsets
+from .position_signal import PositionSignal, PositionType, check_count, offsets
 
 
 class AlibiPosition(PositionType):
     """Lower scores by distance, -m_h |i - j| (https://arxiv.org/abs/2108.12409, symmetric for encoders)."""
 
     pairwise = True
+    exclusive = "ALiBi slope"
 
     def __init__(self, config) -> None:
         super().__init__(config)
@@ -36,6 +38,7 @@ class AsymmetricAlibiPosition(PositionType):
     """
 
     pairwise = True
+    exclusive = "ALiBi slope"
 
     def __init__(self, config) -> None:
         super().__init__(config)
@@ -47,6 +50,64 @@ class AsymmetricAlibiPosition(PositionType):
         left, right = self.log_slopes.to(dtype).exp()[:, :, None, None]  # (H, 1, 1) each
         distance = offsets(position_ids)[:, None].to(dtype)  # (1|B, 1, S, S)
         return PositionSignal(bias=left * distance.clamp(max=0) - right * distance.clamp(min=0))
+
+
+class KerplePosition(PositionType):
+    """Lower scores by the logarithm of distance, -r_h log(1 + s_h |i - j|) (KERPLE, https://arxiv.org/abs/2205.09921).
+
+    r and s are trained and stay positive (they are exponentials); r starts evenly spread over (0, 2), s at 1.
+    """
+
+    pairwise = True
+
+    def __init__(self, config) -> None:
+        super().__init__(config)
+        heads = config.num_attention_heads
+        self.log_strength = nn.Parameter((torch.arange(1, heads + 1) * 2 / (heads + 1)).log())
+        self.log_speed = nn.Parameter(torch.zeros(heads))
+
+    def forward(self, position_ids: torch.Tensor, dtype: torch.dtype = torch.float32) -> PositionSignal:
+        """Map (1|B, S) ids to a bias that is 0 on the diagonal."""
+        strength, speed = (log.to(dtype).exp()[:, None, None] for log in (self.log_strength, self.log_speed))
+        distance = offsets(position_ids).abs()[:, None].to(dtype)  # (1|B, 1, S, S)
+        return PositionSignal(bias=-strength * torch.log1p(speed * distance))
+
+
+class FirePosition(PositionType):
+    """Add f(psi(i - j) / psi(max(L, i, j))), f a small MLP, psi(x) = sign(x) log(1 + c |x|) (FIRE,
+    https://arxiv.org/abs/2310.04418).
+
+    FIRE divides by the query position i, the largest distance that a causal query can see. A bidirectional query also sees
+    keys after it, so the normaliser here is the later of the two positions: symmetric in i and j, and equal to the
+    paper's for j <= i. The sign tells the MLP left from right. c and L are trained; L starts at `max_position_embeddings`.
+    """
+
+    absolute = True
+    pairwise = True
+    option_defaults: ClassVar[dict[str, object]] = {"width": 32}
+    beyond = "defined for every position: distances are seen relative to the later position"
+
+    def __init__(self, config) -> None:
+        super().__init__(config)
+        self.log_rate = nn.Parameter(torch.tensor([0.1]).log())
+        self.log_threshold = nn.Parameter(torch.tensor([float(config.max_position_embeddings)]).log())
+        self.up = nn.Linear(1, self.options["width"])
+        self.down = nn.Linear(self.options["width"], config.num_attention_heads)
+
+    @classmethod
+    def check(cls, config) -> None:
+        """Refuse a width that is none."""
+        check_count(cls, config, "fire", "width")
+
+    def forward(self, position_ids: torch.Tensor, dtype: torch.dtype = torch.float32) -> PositionSignal:
+        """Map (1|B, S) ids to a bias."""
+        rate, threshold = self.log_rate.to(dtype).exp(), self.log_threshold.to(dtype).exp()
+        distance = -offsets(position_ids).to(dtype)
+        later = torch.maximum(position_ids[:, None, :], position_ids[:, :, None]).to(dtype)
+        relative = distance.sign() * torch.log1p(rate * distance.abs()) / torch.log1p(rate * later.maximum(threshold))
+        hidden = relative[..., None] * self.up.weight.to(dtype)[:, 0] + self.up.bias.to(dtype)  # (1|B, S, S, W)
+        bias = nn.functional.linear(hidden.relu(), self.down.weight.to(dtype), self.down.bias.to(dtype))
+        return PositionSignal(bias=bias.permute(0, 3, 1, 2))
 
 
 class RelativeBiasPosition(PositionType):

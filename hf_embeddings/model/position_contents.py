@@ -44,6 +44,7 @@ class RelativeKeyPosition(PositionType):
     """
 
     pairwise = True
+    exclusive = "relative key"
     layer_part = RelativeKeyScores
     beyond = "defined: distances of max_position_embeddings and more share the outermost vectors, as Shaw et al. clip"
 

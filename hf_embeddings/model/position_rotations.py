@@ -3,6 +3,8 @@
 Shapes: B batch, S sequence, K head width, R rotated dimensions (R <= K).
 """
 
+import math
+
 import torch
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
@@ -22,6 +24,7 @@ class RotaryPosition(PositionType):
     """
 
     rotary = True
+    exclusive = "rotation"
     beyond = (
         "defined for every position; `rope_parameters` with rope_type linear, dynamic, yarn, longrope or llama3 extend"
     )
@@ -105,6 +108,23 @@ class RotaryPosition(PositionType):
             long, _ = compute(self.config, device, seq_len=trained + 1, layer_type=nested)
             values = torch.where((document_ends(position_ids) >= trained)[..., None], long, short)
         return values.to(dtype), factor
+
+
+class HighFrequencyPosition(RotaryPosition):
+    """Turn by RoPE's high frequencies only (HoPE, https://arxiv.org/abs/2410.21216).
+
+    Pairs of dimensions that would not come full circle within `max_position_embeddings` do not turn at all: they carry
+    content without position.
+    """
+
+    beyond = "defined for every position: the frequencies that would be new there do not turn"
+
+    def frequencies(
+        self, position_ids: torch.Tensor, parameters: dict, layer_type: str, dtype: torch.dtype
+    ) -> tuple[torch.Tensor, float]:
+        """Return the frequencies of RoPE, 0 for those that are too low."""
+        values, factor = super().frequencies(position_ids, parameters, layer_type, dtype)
+        return values.masked_fill(values * self.config.max_position_embeddings < 2 * math.pi, 0.0), factor
 
 
 # What each kind of RoPE in transformers' `rope_parameters` cannot do without.

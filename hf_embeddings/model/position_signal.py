@@ -16,6 +16,7 @@ class PositionSignal(NamedTuple):
     rotation: tuple[torch.Tensor, torch.Tensor] | None = None  # (1|B, S, R) cos and sin, for layers of full attention
     bias: torch.Tensor | None = None  # (1|B, H, S, S) added to the attention scores
     local_rotation: tuple[torch.Tensor, torch.Tensor] | None = None  # as rotation, for layers of sliding attention
+    fold: tuple[torch.Tensor, torch.Tensor] | None = None  # (1|B, S, H, E) each; query times key is a score bias
     content: object | None = None  # what the type's `layer_part` reads; in a joint signal a dict by type name
 
 
@@ -29,6 +30,8 @@ class PositionType(nn.Module):
 
     absolute: bool = False  # it needs to know where a document starts; others see differences of positions only
     pairwise: bool = False  # it returns something of size S x S; fused kernels without a bias argument are refused
+    folds: bool = False  # its bias is a product, `PositionSignal.fold`, that kernels without a bias argument can take
+    exclusive: str | None = None  # of the types that name the same thing here, a model can use one
     length_dependent: bool = False  # it looks at where a document ends
     rotary: bool = False  # it reads `rope_parameters`
     layer_part: type[nn.Module] | None = None  # made once in each attention: scores that depend on query and key
@@ -64,6 +67,13 @@ class PositionType(nn.Module):
         raise NotImplementedError(f"{type(self).__name__}.forward: a position type must return a PositionSignal")
 
 
+def check_count(position_type: type[PositionType], config, name: str, option: str) -> None:
+    """Raise ValueError where the option of a type is no whole number above 0."""
+    count = position_type.read_options(config)[option]
+    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+        raise ValueError(f"position_parameters: {name}.{option}: got {count!r}, expected a whole number, 1 or more")
+
+
 def frequency_angles(position_ids: torch.Tensor, frequencies: torch.Tensor) -> torch.Tensor:
     """Multiply (1|B, S) positions by (F,) or (1|B, S, F) frequencies in their dtype; bf16 would err by whole turns."""
     return position_ids[..., None].to(frequencies.dtype) * frequencies
@@ -73,6 +83,20 @@ def geometric_frequencies(width: int, theta: float, dtype: torch.dtype, device: 
     """Return theta^(-2i/width) for i below width/2, the frequencies of sinusoids and of RoPE."""
     exponent = torch.arange(0, width, 2, device=device).to(dtype) / width
     return 1.0 / theta**exponent
+
+
+def position_dtype(dtype: torch.dtype) -> torch.dtype:
+    """Return the dtype in which positions of a model of `dtype` are computed: fp32 at least."""
+    return torch.promote_types(dtype, torch.float32)
+
+
+def unfold(signal: PositionSignal) -> PositionSignal:
+    """Multiply the fold of a signal out into a bias (1|B, H, S, S)."""
+    if signal.fold is None:
+        return signal
+    query, key = signal.fold
+    product = query.transpose(1, 2) @ key.permute(0, 2, 3, 1)
+    return signal._replace(fold=None, bias=product if signal.bias is None else signal.bias + product)
 
 
 def offsets(position_ids: torch.Tensor) -> torch.Tensor:

@@ -5,7 +5,7 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from .position_signal import PositionSignal, PositionType, frequency_angles, geometric_frequencies
+from .position_signal import PositionSignal, PositionType, check_count, frequency_angles, geometric_frequencies
 
 
 class LearnedPosition(PositionType):
@@ -42,13 +42,19 @@ class LearnedPosition(PositionType):
 
 
 class SinusoidalPosition(PositionType):
-    """Add sin(p / 10000^(2i/D)) in even and cos in odd dimensions (https://arxiv.org/abs/1706.03762, section 3.5)."""
+    """Add sin(p / 10000^(2i/D)) in even and cos in odd dimensions (https://arxiv.org/abs/1706.03762, section 3.5).
+
+    With the option `learned_scale`, one trained number scales them all. It starts at 1 / sqrt(D), so that positions do not
+    drown the much smaller token vectors of a new model (https://arxiv.org/abs/2212.14034).
+    """
 
     absolute = True
+    option_defaults: ClassVar[dict[str, object]] = {"learned_scale": False}
 
     def __init__(self, config) -> None:
         super().__init__(config)
         self.width = config.embedding_size or config.hidden_size
+        self.scale = nn.Parameter(torch.tensor([self.width**-0.5])) if self.options["learned_scale"] else None
 
     @classmethod
     def check(cls, config) -> None:
@@ -63,7 +69,38 @@ class SinusoidalPosition(PositionType):
         """Map (1|B, S) ids to a summand."""
         frequencies = geometric_frequencies(self.width, 10_000.0, dtype, position_ids.device)
         angles = frequency_angles(position_ids, frequencies)  # (1|B, S, D/2)
-        return PositionSignal(summand=torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(-2))
+        table = torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(-2)
+        return PositionSignal(summand=table if self.scale is None else table * self.scale.to(dtype))
+
+
+class FourierPosition(PositionType):
+    """Add MLP([sin(w p), cos(w p)]) with trained frequencies w (https://arxiv.org/abs/2106.02795).
+
+    Frequencies are trained as logarithms of factors on the sinusoidal ones, so they start there and stay positive.
+    """
+
+    absolute = True
+    option_defaults: ClassVar[dict[str, object]] = {"num_frequencies": 64}
+
+    def __init__(self, config) -> None:
+        super().__init__(config)
+        count, width = self.options["num_frequencies"], config.embedding_size or config.hidden_size
+        self.log_frequencies = nn.Parameter(torch.zeros(count))
+        self.up = nn.Linear(2 * count, width)
+        self.down = nn.Linear(width, width)
+
+    @classmethod
+    def check(cls, config) -> None:
+        """Refuse a number of frequencies that is none."""
+        check_count(cls, config, "fourier", "num_frequencies")
+
+    def forward(self, position_ids: torch.Tensor, dtype: torch.dtype = torch.float32) -> PositionSignal:
+        """Map (1|B, S) ids to a summand."""
+        count = self.options["num_frequencies"]
+        frequencies = geometric_frequencies(2 * count, 10_000.0, dtype, position_ids.device)
+        angles = frequency_angles(position_ids, frequencies * self.log_frequencies.to(dtype).exp())  # (1|B, S, F)
+        waves = torch.cat((angles.sin(), angles.cos()), dim=-1).to(self.up.weight.dtype)
+        return PositionSignal(summand=self.down(nn.functional.gelu(self.up(waves))))
 
 
 class NoPosition(PositionType):

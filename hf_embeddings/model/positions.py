@@ -6,15 +6,22 @@ Shapes: B batch, S sequence, D hidden, H heads, K head width.
 import torch
 from torch import nn
 
-from .position_biases import AlibiPosition, AsymmetricAlibiPosition, RelativeBiasPosition
+from .position_biases import (
+    AlibiPosition,
+    AsymmetricAlibiPosition,
+    FirePosition,
+    KerplePosition,
+    RelativeBiasPosition,
+)
 from .position_contents import DisentangledPosition, RelativeKeyPosition, RelativeKeyQueryPosition
-from .position_rotations import RotaryPosition
-from .position_signal import PositionSignal, PositionType
-from .position_tables import LearnedPosition, NoPosition, SinusoidalPosition
+from .position_folds import CosineBiasPosition, UntiedPosition
+from .position_rotations import HighFrequencyPosition, RotaryPosition
+from .position_signal import PositionSignal, PositionType, unfold
+from .position_tables import FourierPosition, LearnedPosition, NoPosition, SinusoidalPosition
 
 
 class Positions(nn.ModuleDict):
-    """The parts that `position_embedding_type` names, applied as one: summands and biases add up."""
+    """The parts that `position_embedding_type` names."""
 
     def __init__(self, config) -> None:
         super().__init__({name: part(config) for name, part in config.position_classes.items()})
@@ -30,26 +37,49 @@ class Positions(nn.ModuleDict):
         """Whether a part looks at where a document ends."""
         return any(part.length_dependent for part in self.values())
 
-    @property
-    def pairwise(self) -> bool:
-        """Whether a part says something of each pair of tokens."""
-        return any(part.pairwise for part in self.values())
-
-    def absolute(self, *, pairwise: bool) -> bool:
-        """Tell whether a part of that kind needs to know where a document starts; others see differences only."""
-        return any(part.absolute for part in self.values() if part.pairwise == pairwise)
-
     def forward(self, position_ids: torch.Tensor, dtype: torch.dtype = torch.float32) -> PositionSignal:
-        """Map (1|B, S) ids to the joint signal of all parts; `content` is a dict by type name."""
-        return _join(dict(self.items()), position_ids, dtype)
+        """Map (1|B, S) ids to the joint signal of all parts, folds as a bias; `content` is a dict by type name."""
+        return unfold(PositionParts(dict(self.items()))(position_ids, dtype))
 
-    def per_token(self, position_ids: torch.Tensor, dtype: torch.dtype = torch.float32) -> PositionSignal:
-        """Return the signal of the parts that say something of each token: summand and rotation."""
-        return _join({name: part for name, part in self.items() if not part.pairwise}, position_ids, dtype)
+    def split(self, *, folding: bool) -> tuple["PositionParts", "PositionParts"]:
+        """Return the parts that say something of each token (summand, rotation, fold), and of each pair (bias, content).
 
-    def per_pair(self, position_ids: torch.Tensor, dtype: torch.dtype = torch.float32) -> PositionSignal:
-        """Return the signal of the parts that say something of each pair of tokens: bias and content."""
-        return _join({name: part for name, part in self.items() if part.pairwise}, position_ids, dtype)
+        Without `folding`, parts that fold belong to the second, as a bias.
+        """
+        pairs = {name: part for name, part in self.items() if part.pairwise or (part.folds and not folding)}
+        return PositionParts({n: part for n, part in self.items() if n not in pairs}), PositionParts(
+            pairs, unfolds=True
+        )
+
+
+class PositionParts:
+    """Some parts of the positions of a model, applied as one: summands and biases add up."""
+
+    def __init__(self, parts: dict[str, PositionType], *, unfolds: bool = False) -> None:
+        self.parts = parts
+        self.unfolds = unfolds
+
+    def __bool__(self) -> bool:
+        """Tell whether there is any part."""
+        return bool(self.parts)
+
+    @property
+    def absolute(self) -> bool:
+        """Whether a part needs to know where a document starts; others see differences of positions only."""
+        return any(part.absolute for part in self.parts.values())
+
+    def __call__(self, position_ids: torch.Tensor, dtype: torch.dtype) -> PositionSignal:
+        """Map (1|B, S) ids to the joint signal."""
+        signals = {name: part(position_ids, dtype) for name, part in self.parts.items()}
+        joint = PositionSignal(
+            summand=_total([signal.summand for signal in signals.values()]),
+            rotation=_only([signal.rotation for signal in signals.values()]),
+            bias=_total([signal.bias for signal in signals.values()]),
+            local_rotation=_only([signal.local_rotation for signal in signals.values()]),
+            fold=_side_by_side([signal.fold for signal in signals.values()]),
+            content={name: signal.content for name, signal in signals.items() if signal.content is not None} or None,
+        )
+        return unfold(joint) if self.unfolds else joint
 
 
 class LayerPositions(nn.ModuleDict):
@@ -66,15 +96,15 @@ class LayerPositions(nn.ModuleDict):
         return _total([part(query, key, content[name], attention) for name, part in self.items()])
 
 
-def _join(parts: dict[str, PositionType], position_ids: torch.Tensor, dtype: torch.dtype) -> PositionSignal:
-    signals = {name: part(position_ids, dtype) for name, part in parts.items()}
-    return PositionSignal(
-        summand=_total([signal.summand for signal in signals.values()]),
-        rotation=_only([signal.rotation for signal in signals.values()]),
-        bias=_total([signal.bias for signal in signals.values()]),
-        local_rotation=_only([signal.local_rotation for signal in signals.values()]),
-        content={name: signal.content for name, signal in signals.items() if signal.content is not None} or None,
-    )
+def _side_by_side(
+    folds: list[tuple[torch.Tensor, torch.Tensor] | None],
+) -> tuple[torch.Tensor, torch.Tensor] | None:
+    present = [fold for fold in folds if fold is not None]
+    if len(present) < 2:
+        return present[0] if present else None
+    rows = max(query.shape[0] for query, _ in present)
+    query, key = (torch.cat([fold[i].expand(rows, -1, -1, -1) for fold in present], dim=-1) for i in range(2))
+    return query, key
 
 
 def _only(values: list[object]) -> object | None:
@@ -108,14 +138,20 @@ def register_position_type(name: str, position_type: type[PositionType]) -> None
 POSITION_TYPES: dict[str, type[PositionType]] = {
     "learned": LearnedPosition,
     "sinusoidal": SinusoidalPosition,
+    "fourier": FourierPosition,
     "none": NoPosition,
     "rope": RotaryPosition,
+    "hope": HighFrequencyPosition,
     "alibi": AlibiPosition,
     "alibi_asymmetric": AsymmetricAlibiPosition,
+    "kerple": KerplePosition,
+    "fire": FirePosition,
     "relative_bias": RelativeBiasPosition,
     "relative_key": RelativeKeyPosition,
     "relative_key_query": RelativeKeyQueryPosition,
     "disentangled": DisentangledPosition,
+    "tupe": UntiedPosition,
+    "cosine_bias": CosineBiasPosition,
 }
 
 # Considered and left out, with the reason, for those who ask by name.

@@ -7,6 +7,7 @@ from transformers import DataCollatorWithFlattening
 from hf_embeddings import POSITION_TYPES, TriEmbedConfig, TriEmbedForPreTraining, TriEmbedModel
 from hf_embeddings.model.documents import documents_at
 from hf_embeddings.model.packing import LARGEST_WASTE, pack
+from hf_embeddings.model.positions import PositionParts
 
 TYPES = [*POSITION_TYPES, "learned+relative_bias", "rope+alibi", "learned+relative_key+alibi"]
 LENGTHS = [5, 1, 9, 12, 11, 3, 12]
@@ -175,7 +176,7 @@ def test_groups_hold_little_padding_and_every_token_once() -> None:
     torch.manual_seed(0)
     lengths = torch.randint(3, 129, (200,))
     docs = documents_at(torch.nn.functional.pad(lengths.cumsum(0), (1, 0)), (1, int(lengths.sum())))
-    packing = pack(docs, docs.positions(), per_pair=None, absolute=False, windows={None}, dtype=torch.float32)
+    packing = pack(docs, docs.positions(), pairs=PositionParts({}), windows={None}, dtype=torch.float32)
     for group in packing.groups:
         assert group.shape[0] * group.shape[1] >= 1
     slots = sum(n * length for n, length in (group.shape for group in packing.groups))
