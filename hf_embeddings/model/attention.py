@@ -130,13 +130,12 @@ def fold(
     """
     width = query.shape[-1] + extra[0].shape[-1]
     padding = -width % 8
-    query, key = (
-        torch.cat(
-            (states, nn.functional.pad(part, (0, padding)).to(states.dtype).expand(*states.shape[:-1], -1)), dim=-1
-        )
-        for states, part in ((query, extra[0] / scaling), (key, extra[1]))
+    of_query, of_key = (
+        nn.functional.pad(part.to(query.dtype), (0, padding)).expand(*query.shape[:-1], -1)
+        for part in (extra[0] / scaling, extra[1])
     )
-    return query, key, nn.functional.pad(value, (0, width + padding - value.shape[-1]))
+    value = nn.functional.pad(value, (0, width + padding - value.shape[-1]))
+    return torch.cat((query, of_query), dim=-1), torch.cat((key, of_key), dim=-1), value
 
 
 def rotate(states: torch.Tensor, rotation: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:

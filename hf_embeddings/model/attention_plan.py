@@ -84,8 +84,8 @@ def plan_attention(
 def folds_biases(kernel: str, device: torch.device) -> bool:
     """Tell whether a kernel is better served by extra dimensions of query and key than by a bias.
 
-    Flash kernels take no bias at all. On CPU a bias that needs no gradient costs the fused kernel nothing, and the extra
-    dimensions would have to be computed.
+    Flash kernels take no bias at all. On CPU a bias that needs no gradient costs the fused kernel nothing, and the
+    extra dimensions would have to be computed.
     """
     return "flash" in kernel or (kernel == "sdpa" and device.type != "cpu")
 

@@ -77,9 +77,10 @@ class FirePosition(PositionType):
     """Add f(psi(i - j) / psi(max(L, i, j))), f a small MLP, psi(x) = sign(x) log(1 + c |x|) (FIRE,
     https://arxiv.org/abs/2310.04418).
 
-    FIRE divides by the query position i, the largest distance that a causal query can see. A bidirectional query also sees
-    keys after it, so the normaliser here is the later of the two positions: symmetric in i and j, and equal to the
-    paper's for j <= i. The sign tells the MLP left from right. c and L are trained; L starts at `max_position_embeddings`.
+    FIRE divides by the query position i, the largest distance that a causal query can see. A bidirectional query also
+    sees keys after it, so the normaliser here is the later of the two positions: symmetric in i and j, and equal to the
+    paper's for j <= i. The sign tells the MLP left from right. c and L are trained; L starts at
+    `max_position_embeddings`.
     """
 
     absolute = True

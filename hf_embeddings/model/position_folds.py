@@ -1,7 +1,7 @@
 """Position types whose score bias is a product of something of the query position and something of the key position.
 
-Such a bias folds exactly into extra dimensions of query and key (https://arxiv.org/abs/2505.12044), so that kernels without
-a bias argument (flash and variable-length attention) serve it.
+Such a bias folds exactly into extra dimensions of query and key (https://arxiv.org/abs/2505.12044), so that kernels
+without a bias argument (flash and variable-length attention) serve it.
 
 Shapes: B batch, S sequence, D hidden, H heads, K head width, M terms of a series.
 """
@@ -15,10 +15,11 @@ from .position_signal import PositionSignal, PositionType, check_count, geometri
 
 
 class UntiedPosition(PositionType):
-    """Add (p_i U)(p_j V) / sqrt(2K), positions apart from words, and reset [CLS] (TUPE, https://arxiv.org/abs/2006.15595).
+    """Add (p_i U)(p_j V) / sqrt(2K), positions apart from words (TUPE, https://arxiv.org/abs/2006.15595).
 
-    p is a trained, normalised table; U and V are shared by all layers, and the words' product is divided by the same root.
-    Position 0 is the [CLS] token: what it gives to others, and others to it, are two trained numbers per head.
+    p is a trained, normalised table; U and V are shared by all layers, and the words' product is divided by the same
+    root. Position 0 is the [CLS] token, which is reset: its scores for others, and theirs for it, are two trained
+    numbers per head.
     """
 
     absolute = True
@@ -63,8 +64,8 @@ class UntiedPosition(PositionType):
 class CosineBiasPosition(PositionType):
     """Add a trained series sum_m a_m cos(w_m (i - j) + f_m) for each head.
 
-    Amplitudes, frequencies and phases are trained; a phase other than 0 tells left from right. By the addition theorem each
-    term is two products. Sandwich (https://arxiv.org/abs/2212.10356) is such a series with fixed numbers.
+    Amplitudes, frequencies and phases are trained; a phase other than 0 tells left from right. By the addition theorem
+    each term is two products. Sandwich (https://arxiv.org/abs/2212.10356) is such a series with fixed numbers.
     """
 
     folds = True

@@ -44,8 +44,8 @@ class LearnedPosition(PositionType):
 class SinusoidalPosition(PositionType):
     """Add sin(p / 10000^(2i/D)) in even and cos in odd dimensions (https://arxiv.org/abs/1706.03762, section 3.5).
 
-    With the option `learned_scale`, one trained number scales them all. It starts at 1 / sqrt(D), so that positions do not
-    drown the much smaller token vectors of a new model (https://arxiv.org/abs/2212.14034).
+    With the option `learned_scale`, one trained number scales them all. It starts at 1 / sqrt(D), so that positions do
+    not drown the much smaller token vectors of a new model (https://arxiv.org/abs/2212.14034).
     """
 
     absolute = True

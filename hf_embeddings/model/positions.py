@@ -42,14 +42,13 @@ class Positions(nn.ModuleDict):
         return unfold(PositionParts(dict(self.items()))(position_ids, dtype))
 
     def split(self, *, folding: bool) -> tuple["PositionParts", "PositionParts"]:
-        """Return the parts that say something of each token (summand, rotation, fold), and of each pair (bias, content).
+        """Return the parts that say something of each token (summand, rotation, fold), and of each pair of tokens.
 
-        Without `folding`, parts that fold belong to the second, as a bias.
+        The second give bias and content; without `folding` they include those that fold, with their bias.
         """
         pairs = {name: part for name, part in self.items() if part.pairwise or (part.folds and not folding)}
-        return PositionParts({n: part for n, part in self.items() if n not in pairs}), PositionParts(
-            pairs, unfolds=True
-        )
+        tokens = {name: part for name, part in self.items() if name not in pairs}
+        return PositionParts(tokens), PositionParts(pairs, unfolds=True)
 
 
 class PositionParts:

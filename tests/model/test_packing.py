@@ -9,7 +9,7 @@ from hf_embeddings.model.documents import documents_at
 from hf_embeddings.model.packing import LARGEST_WASTE, pack
 from hf_embeddings.model.positions import PositionParts
 
-TYPES = [*POSITION_TYPES, "learned+relative_bias", "rope+alibi", "learned+relative_key+alibi"]
+TYPES = [*POSITION_TYPES, "learned+relative_bias", "rope+alibi", "learned+relative_key+alibi", "tupe+cosine_bias"]
 LENGTHS = [5, 1, 9, 12, 11, 3, 12]
 LAYERS = {"layer_types": ["full_attention", "sliding_attention"], "sliding_window": 4}
 
