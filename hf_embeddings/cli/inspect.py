@@ -42,7 +42,7 @@ def describe(source: Path) -> dict[str, object]:
     tables = {
         name.removeprefix("embeddings.").removesuffix(".weight"): list(p.shape)
         for name, p in model.named_parameters()
-        if name.startswith("embeddings.") and not name.startswith("embeddings.norm")
+        if name.startswith("embeddings.") and not name.startswith("embeddings.norm") and p.dim() == 2
     }
     embedding = sum(p.numel() for p in model.embeddings.parameters())
     return {
@@ -52,6 +52,7 @@ def describe(source: Path) -> dict[str, object]:
         "hidden_size": config.hidden_size,
         "num_attention_heads": config.num_attention_heads,
         "max_position_embeddings": config.max_position_embeddings,
+        "beyond": {name: part.beyond for name, part in model.embeddings.position.items()},
         "tables": tables,
         "embedding_parameters": embedding,
         "parameters": total,
@@ -69,6 +70,8 @@ def render(description: dict[str, object]) -> str:
         f"  layers x width     {description['num_hidden_layers']} x {description['hidden_size']}, "
         f"{description['num_attention_heads']} heads",
     ]
+    for name, beyond in description["beyond"].items():
+        lines.append(f"  beyond {description['max_position_embeddings']:<11,} {name}: {beyond}")
     for name, (rows, width) in description["tables"].items():
         lines.append(f"  table {name:<22} {rows:,} x {width} = {rows * width:,} parameters")
     lines += [

@@ -39,6 +39,7 @@ from .position_rotations import RotaryPosition  # noqa: F401
 from .position_signal import PositionSignal  # noqa: F401
 from .position_tables import LearnedPosition  # noqa: F401
 from .positions import Positions  # noqa: F401
+from .resizing import check_resize
 
 logger = logging.get_logger(__name__)
 
@@ -72,6 +73,40 @@ class TriEmbedPreTrainedModel(PreTrainedModel):
                 f"{'+'.join(biased)!r}; use 'sdpa', 'eager' or 'flex_attention'"
             )
         return super()._flash_attn_can_dispatch(flash_attn_version, is_init_check)
+
+    def get_position_embeddings(self) -> nn.Embedding | None:
+        """Return the first table of positions, None where positions have no table."""
+        return next(
+            (part.table for part in self.base_model.embeddings.position.values() if hasattr(part, "table")), None
+        )
+
+    def resize_position_embeddings(self, new_num_position_embeddings: int, how: str = "interpolate") -> None:
+        """Give all position tables rows for another number of positions.
+
+        Args:
+            new_num_position_embeddings: positions that the model can tell afterwards.
+            how: "interpolate" stretches or shrinks the tables, "extend" keeps their rows and repeats them after their
+                end, "truncate" keeps the first rows (of relative keys: the inner ones).
+
+        Raises:
+            ValueError: no position type of the model has a table, or `how` does not lead to this number.
+        """
+        base, length = self.base_model, new_num_position_embeddings
+        parts = base.embeddings.position
+        if not any(part.has_table for part in parts.values()):
+            raise ValueError(
+                f"resize_position_embeddings: position_embedding_type {self.config.position_embedding_type!r} has no "
+                "table; " + "; ".join(part.beyond for part in parts.values())
+            )
+        check_resize(self.config.max_position_embeddings, length, how)
+        pinned = {name: part.pinned_options() for name, part in parts.items()}
+        scores = [score for layer in base.layers for score in layer.attention.position.values()]
+        for part in [*parts.values(), *(score for score in scores if hasattr(score, "resize"))]:
+            part.resize(length, how)
+        given = self.config.position_parameters or {}
+        options = {name: given.get(name, {}) | pinned[name] for name in parts if name in given or pinned[name]}
+        self.config.position_parameters = options or None
+        self.config.max_position_embeddings = length
 
     @classmethod
     def from_pretrained(cls, *args, output_loading_info: bool = False, **kwargs):

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from .position_signal import PositionSignal, PositionType, offsets
+from .resizing import resized
 
 
 class RelativeKeyScores(nn.Module):
@@ -21,6 +22,10 @@ class RelativeKeyScores(nn.Module):
         super().__init__()
         head_dim = config.hidden_size // config.num_attention_heads
         self.table = nn.Embedding(2 * config.max_position_embeddings - 1, head_dim)
+
+    def resize(self, length: int, how: str) -> None:
+        """Give the table rows for the distances between `length` positions."""
+        self.table = resized(self.table, 2 * length - 1, how=how, centred=True)
 
     def forward(self, query: torch.Tensor, key: torch.Tensor, rows: torch.Tensor, attention: nn.Module) -> torch.Tensor:
         """Map (B, H, S, K) query and key to scores (B, H, S, S); rows (1|B, S, S) number the distances."""
@@ -43,6 +48,7 @@ class RelativeKeyPosition(PositionType):
     transformers up to version 4 (`position_embedding_type="relative_key"`).
     """
 
+    has_table = True
     pairwise = True
     exclusive = "relative key"
     layer_part = RelativeKeyScores
@@ -51,6 +57,10 @@ class RelativeKeyPosition(PositionType):
     def __init__(self, config) -> None:
         super().__init__(config)
         self.furthest = config.max_position_embeddings - 1
+
+    def resize(self, length: int, how: str) -> None:
+        """Count distances between `length` positions."""
+        self.furthest = length - 1
 
     def forward(self, position_ids: torch.Tensor, dtype: torch.dtype = torch.float32) -> PositionSignal:
         """Map (1|B, S) ids to row numbers (1|B, S, S) of the tables in the layers."""
@@ -157,6 +167,10 @@ class DisentangledPosition(PositionType):
         """Map (1|B, S) ids to row numbers (1|B, S, S) and the normalised table (R, D)."""
         rows = (self.bucket(-offsets(position_ids)) + self.span).clamp(0, 2 * self.span - 1)
         return PositionSignal(content=(rows, self.norm(self.table.weight)))
+
+    def pinned_options(self) -> dict[str, object]:
+        """Return the numbers that `max_position_embeddings` decided."""
+        return {"max_relative_positions": self.furthest, "position_buckets": self.buckets}
 
     def bucket(self, distance: torch.Tensor) -> torch.Tensor:
         """Number signed distances (query - key): exact up to half of the buckets, then logarithmic."""

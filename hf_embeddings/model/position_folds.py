@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from .position_signal import PositionSignal, PositionType, check_count, geometric_frequencies
+from .resizing import resized
 
 
 class UntiedPosition(PositionType):
@@ -24,6 +25,7 @@ class UntiedPosition(PositionType):
 
     absolute = True
     folds = True
+    has_table = True
     beyond = "refused: the table has no rows; `resize_position_embeddings` makes some"
 
     def __init__(self, config) -> None:
@@ -40,6 +42,10 @@ class UntiedPosition(PositionType):
     def score_terms(cls, config) -> int:
         """Count the product of positions."""
         return 1
+
+    def resize(self, length: int, how: str) -> None:
+        """Give the table `length` rows."""
+        self.table = resized(self.table, length, how=how)
 
     @property
     def length_limit(self) -> int:

@@ -4,6 +4,7 @@ Shapes: B batch, S sequence, K head width, R rotated dimensions (R <= K).
 """
 
 import math
+from typing import ClassVar
 
 import torch
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
@@ -76,6 +77,15 @@ class RotaryPosition(PositionType):
         whole = turned.get("full_attention")
         return PositionSignal(rotation=whole, local_rotation=turned.get("sliding_attention", whole))
 
+    def pinned_options(self) -> dict[str, object]:
+        """Refuse dynamic scaling, which starts from `max_position_embeddings` as the trained length."""
+        if any(p and p["rope_type"] == "dynamic" for p in _by_layer_type(self.config).values()):
+            raise ValueError(
+                "rope_parameters: rope_type 'dynamic' takes max_position_embeddings for the trained length; choose "
+                "another rope_type before resize_position_embeddings"
+            )
+        return {}
+
     def _rotation(
         self, position_ids: torch.Tensor, layer_type: str, dtype: torch.dtype
     ) -> tuple[torch.Tensor, torch.Tensor] | None:
@@ -113,10 +123,11 @@ class RotaryPosition(PositionType):
 class HighFrequencyPosition(RotaryPosition):
     """Turn by RoPE's high frequencies only (HoPE, https://arxiv.org/abs/2410.21216).
 
-    Pairs of dimensions that would not come full circle within `max_position_embeddings` do not turn at all: they carry
-    content without position.
+    Pairs of dimensions that would not come full circle within the trained length do not turn at all: they carry content
+    without position.
     """
 
+    option_defaults: ClassVar[dict[str, object]] = {"trained_length": None}  # None: max_position_embeddings
     beyond = "defined for every position: the frequencies that would be new there do not turn"
 
     def frequencies(
@@ -124,7 +135,16 @@ class HighFrequencyPosition(RotaryPosition):
     ) -> tuple[torch.Tensor, float]:
         """Return the frequencies of RoPE, 0 for those that are too low."""
         values, factor = super().frequencies(position_ids, parameters, layer_type, dtype)
-        return values.masked_fill(values * self.config.max_position_embeddings < 2 * math.pi, 0.0), factor
+        return values.masked_fill(values * self.trained_length < 2 * math.pi, 0.0), factor
+
+    @property
+    def trained_length(self) -> int:
+        """Return the number of positions that frequencies must come round in."""
+        return self.options["trained_length"] or self.config.max_position_embeddings
+
+    def pinned_options(self) -> dict[str, object]:
+        """Return the trained length."""
+        return super().pinned_options() | {"trained_length": self.trained_length}
 
 
 # What each kind of RoPE in transformers' `rope_parameters` cannot do without.

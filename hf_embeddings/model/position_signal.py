@@ -29,6 +29,7 @@ class PositionType(nn.Module):
     """
 
     absolute: bool = False  # it needs to know where a document starts; others see differences of positions only
+    has_table: bool = False  # `max_position_embeddings` is the size of a trained table
     pairwise: bool = False  # it returns something of size S x S; fused kernels without a bias argument are refused
     folds: bool = False  # its bias is a product, `PositionSignal.fold`, that kernels without a bias argument can take
     exclusive: str | None = None  # of the types that name the same thing here, a model can use one
@@ -56,6 +57,13 @@ class PositionType(nn.Module):
     def score_terms(cls, config) -> int:
         """Count the products that the score adds to query times key and that share its scale 1 / sqrt(K * terms)."""
         return 0
+
+    def resize(self, length: int, how: str) -> None:
+        """Give the tables, if any, rows for `length` positions (see `resizing.resized`)."""
+
+    def pinned_options(self) -> dict[str, object]:
+        """Return options that keep the type as it is when `max_position_embeddings` changes."""
+        return {}
 
     @property
     def length_limit(self) -> int | None:

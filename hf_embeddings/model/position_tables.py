@@ -6,12 +6,14 @@ import torch
 from torch import nn
 
 from .position_signal import PositionSignal, PositionType, check_count, frequency_angles, geometric_frequencies
+from .resizing import resized
 
 
 class LearnedPosition(PositionType):
     """Look a trained vector up for each position (BERT, https://arxiv.org/abs/1810.04805)."""
 
     absolute = True
+    has_table = True
     # Rows before that of the first position: 2 in RoBERTa and MPNet, which number from the padding id on.
     option_defaults: ClassVar[dict[str, object]] = {"offset": 0}
     beyond = "refused: the table has no rows; `resize_position_embeddings` makes some"
@@ -30,6 +32,10 @@ class LearnedPosition(PositionType):
             raise ValueError(
                 f"position_parameters: learned.offset: got {offset!r}, expected a number of rows, 0 or more"
             )
+
+    def resize(self, length: int, how: str) -> None:
+        """Give the table rows for `length` positions; rows before the first stay."""
+        self.table = resized(self.table, length + self.offset, how=how, fixed=self.offset)
 
     @property
     def length_limit(self) -> int:
