@@ -213,7 +213,7 @@ class TriEmbedConfig(PreTrainedConfig):
             if part.exclusive is not None and (other := kinds.setdefault(part.exclusive, name)) != name:
                 raise ValueError(
                     f"position_embedding_type: got {self.position_embedding_type!r}, but {other!r} and {name!r} are "
-                    f"both a {part.exclusive}; keep one"
+                    f"of the kind {part.exclusive!r}; keep one"
                 )
         for name, options in (self.position_parameters or {}).items():
             if name not in parts:
