@@ -1,16 +1,23 @@
-"""Batches: chunks grouped by length, split, masked and padded; each a pure function of (seed, epoch, batch number)."""
+"""Batches: many pairs in one flat row without padding between them; a pure function of the schedule and a number.
+
+Every batch has the same number of tokens and nearly the same number of masked ones, so that kernels, which are compiled
+for each shape, are compiled once. Shapes: T tokens, N documents (pairs, and padding at the end), M masked tokens.
+"""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
-from hf_embeddings.pretraining.masking import mask_tokens
+from hf_embeddings.pretraining.masking import choose_masked, hide
 from hf_embeddings.pretraining.options import ExampleOptions
-from hf_embeddings.pretraining.pairs import Chunks, generator, make_pair
+from hf_embeddings.pretraining.packing import SPECIAL_TOKENS_PER_PAIR, Schedule
+from hf_embeddings.pretraining.pairs import Pairs
 
-SPECIAL_TOKENS_PER_PAIR = 3  # [CLS] A [SEP] B [SEP]
+IGNORED = -100  # the label of what is not predicted
+MASKED_ROUNDED_TO = 32  # masked tokens: fewer different shapes for little more work
+NO_SAMPLE = -1
 
 
 @dataclass(frozen=True)
@@ -31,88 +38,100 @@ class Vocabulary:
         return cls(*ids, ordinary)
 
 
-def plan_epoch(chunks: Chunks, *, tokens_per_batch: int, seed: int, epoch: int) -> list[np.ndarray]:
-    """Group the samples of an epoch into batches of at most `tokens_per_batch` tokens, padding included.
+@dataclass(frozen=True)
+class Row:
+    """Pairs, each as [CLS] A [SEP] B [SEP], one after the other, and padding at the end."""
 
-    Samples are shuffled, sorted by length within pools of many batches, cut into batches, and the batches shuffled: the
-    padding is a few per cent, and each batch still mixes documents.
-    """
-    random = generator(seed, "order", epoch, 0)
-    order = random.permutation(len(chunks))
-    lengths = (chunks.ends - chunks.starts + SPECIAL_TOKENS_PER_PAIR)[order]
-    batches = []
-    pool = 4096
-    for begin in range(0, len(order), pool):
-        members = order[begin : begin + pool]
-        by_length = np.argsort(lengths[begin : begin + pool], kind="stable")[::-1]
-        position = 0
-        while position < len(members):
-            longest = int(lengths[begin + by_length[position]])
-            size = max(1, tokens_per_batch // longest)
-            batches.append(members[by_length[position : position + size]])
-            position += size
-    return [batches[index] for index in random.permutation(len(batches))]
+    ids: np.ndarray  # (T,)
+    segments: np.ndarray  # (T,) 0 up to the first [SEP] of a pair, then 1
+    positions: np.ndarray  # (T,) from 0 in each document
+    samples: np.ndarray  # (T,) the sample that a token belongs to; NO_SAMPLE in the padding
+    maskable: np.ndarray  # (T,) False for special tokens and padding
+    bounds: np.ndarray  # (N + 1,) where each document begins, and the end
+
+
+def iter_batches(
+    schedule: Schedule, vocabulary: Vocabulary, options: ExampleOptions, *, start: int = 0, stride: int = 1
+) -> Iterator[dict[str, torch.Tensor]]:
+    """Yield the batches `start`, `start + stride`, ... of a schedule without end."""
+    for epoch, pairs in schedule.batches(start, stride):
+        yield make_batch(schedule, epoch, pairs, vocabulary, options)
 
 
 def make_batch(
-    chunks: Chunks, samples: np.ndarray, vocabulary: Vocabulary, options: ExampleOptions, *, seed: int, epoch: int
+    schedule: Schedule, epoch: int, pairs: Pairs, vocabulary: Vocabulary, options: ExampleOptions
 ) -> dict[str, torch.Tensor]:
     """Build the tensors of one batch.
 
     Returns:
-        input_ids, attention_mask, token_type_ids (B, S); masked_lm_positions and labels (M,); next_sentence_label (B,).
+        input_ids, token_type_ids and position_ids (1, T); cu_seq_lens (N + 1,), where each document begins, and the end;
+        masked_lm_positions and labels (M,), next_sentence_label (N,), with IGNORED where nothing is predicted.
     """
-    rows = [_row(chunks, int(sample), vocabulary, options, seed=seed, epoch=epoch) for sample in samples]
-    width = max(len(row[0]) for row in rows)
-    ids = np.full((len(rows), width), vocabulary.pad, dtype=np.int64)
-    mask = np.zeros((len(rows), width), dtype=np.int64)
-    segments = np.zeros((len(rows), width), dtype=np.int64)
-    positions, labels = [], []
-    for index, (row_ids, row_segments, chosen, originals, _) in enumerate(rows):
-        ids[index, : len(row_ids)] = row_ids
-        mask[index, : len(row_ids)] = 1
-        segments[index, : len(row_ids)] = row_segments
-        positions.append(chosen + index * width)
-        labels.append(originals)
-    batch = {
-        "input_ids": ids,
-        "attention_mask": mask,
-        "token_type_ids": segments,
-        "masked_lm_positions": np.concatenate(positions),
-        "labels": np.concatenate(labels),
-        "next_sentence_label": np.array([row[4] for row in rows]),
-    }
-    return {name: torch.from_numpy(array) for name, array in batch.items()}
-
-
-def training_batches(
-    chunks: Chunks, vocabulary: Vocabulary, options: ExampleOptions, *, tokens_per_batch: int, seed: int
-) -> Iterator[dict[str, torch.Tensor]]:
-    """Yield batches without end, epoch after epoch."""
-    epoch = 0
-    while True:
-        for samples in plan_epoch(chunks, tokens_per_batch=tokens_per_batch, seed=seed, epoch=epoch):
-            yield make_batch(chunks, samples, vocabulary, options, seed=seed, epoch=epoch)
-        epoch += 1
-
-
-def _row(
-    chunks: Chunks, sample: int, vocabulary: Vocabulary, options: ExampleOptions, *, seed: int, epoch: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]:
-    pair = make_pair(chunks, sample, seed=seed, epoch=epoch, false_seconds="nsp" in options.objectives)
-    first, second = pair.first.astype(np.int64), pair.second.astype(np.int64)
-    ids = np.concatenate(([vocabulary.cls], first, [vocabulary.sep], second, [vocabulary.sep]))
-    segments = (np.arange(len(ids)) >= len(first) + 2).astype(np.int64)
-    maskable = np.ones(len(ids), dtype=bool)
-    maskable[[0, len(first) + 1, len(ids) - 1]] = False
-    changed, chosen = mask_tokens(
-        ids,
-        maskable,
-        generator(seed, "mask", epoch, sample),
-        probability=options.masking_probability,
+    pairs = _fitted(pairs, schedule.tokens_per_batch)
+    row = flat_row(schedule.chunks.corpus.tokens, pairs, vocabulary, size=schedule.tokens_per_batch)
+    key = {"seed": schedule.seed, "epoch": epoch}
+    chosen = choose_masked(row.samples, row.maskable, probability=options.masking_probability, **key)
+    hidden = hide(
+        row.ids,
+        row.samples,
+        chosen,
         mask_token_id=vocabulary.mask,
         ordinary_ids=vocabulary.ordinary,
         mask_token_fraction=options.mask_token_fraction,
         random_token_fraction=options.random_token_fraction,
+        **key,
     )
-    return changed, segments, chosen, ids[chosen], pair.label
+    spare = -len(chosen) % MASKED_ROUNDED_TO
+    batch = {
+        "input_ids": hidden[None],
+        "token_type_ids": row.segments[None],
+        "position_ids": row.positions[None],
+        "cu_seq_lens": row.bounds.astype(np.int32),
+        "masked_lm_positions": np.pad(chosen, (0, spare)),
+        "labels": np.pad(row.ids[chosen], (0, spare), constant_values=IGNORED),
+        "next_sentence_label": np.pad(
+            pairs.labels, (0, len(row.bounds) - 1 - len(pairs)), constant_values=IGNORED
+        ),
+    }
+    return {name: torch.from_numpy(array) for name, array in batch.items()}
+
+
+def flat_row(tokens: np.ndarray, pairs: Pairs, vocabulary: Vocabulary, *, size: int) -> Row:
+    """Lay out pairs in a row of `size` tokens."""
+    first = pairs.first_ends - pairs.first_starts
+    lengths = pairs.lengths + SPECIAL_TOKENS_PER_PAIR
+    total, longest = int(lengths.sum()), int(lengths.max())
+    # Padding is cut into documents too, no longer than the others: a position table need not be longer for it.
+    bounds = np.concatenate(([0], np.cumsum(lengths), np.arange(total + longest, size, longest)))
+    bounds = bounds if bounds[-1] == size else np.append(bounds, size)
+    owner = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
+    positions = np.arange(size) - bounds[owner]
+    owner, within = owner[:total], positions[:total]
+    segments = within >= first[owner] + 2
+    sources = np.where(
+        segments, pairs.second_starts[owner] + within - first[owner] - 2, pairs.first_starts[owner] + within - 1
+    )
+    starts, middles, ends = bounds[: len(pairs)], bounds[: len(pairs)] + first + 1, bounds[1 : len(pairs) + 1] - 1
+    ids = np.full(size, vocabulary.pad, dtype=np.int64)
+    ids[:total] = tokens[np.minimum(sources, len(tokens) - 1)]  # beyond the end stands a special token's place only
+    ids[starts] = vocabulary.cls
+    ids[middles] = ids[ends] = vocabulary.sep
+    maskable = np.arange(size) < total
+    for special in (starts, middles, ends):
+        maskable[special] = False
+    samples = np.full(size, NO_SAMPLE, dtype=np.int64)
+    samples[:total] = pairs.samples[owner]
+    return Row(ids, np.pad(segments.astype(np.int64), (0, size - total)), positions, samples, maskable, bounds)
+
+
+def _fitted(pairs: Pairs, size: int) -> Pairs:
+    """Cut the longest seconds where pairs are longer than a batch, which a schedule's margin makes a rare thing."""
+    excess = int(pairs.lengths.sum()) + SPECIAL_TOKENS_PER_PAIR * len(pairs) - size
+    if excess <= 0:
+        return pairs
+    seconds = pairs.second_ends - pairs.second_starts
+    while excess > 0:
+        longest = int(seconds.argmax())
+        seconds[longest] -= 1
+        excess -= 1
+    return replace(pairs, second_ends=pairs.second_starts + seconds)

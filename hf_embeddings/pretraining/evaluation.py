@@ -5,21 +5,29 @@ import math
 import numpy as np
 import torch
 
-from hf_embeddings.pretraining.batches import Vocabulary, make_batch, plan_epoch
-from hf_embeddings.pretraining.objectives import OBJECTIVES
+from hf_embeddings.pretraining.batches import IGNORED, Vocabulary, make_batch
+from hf_embeddings.pretraining.objectives import correct_count, label_count, summed_loss
 from hf_embeddings.pretraining.options import PretrainingOptions
+from hf_embeddings.pretraining.packing import SPECIAL_TOKENS_PER_PAIR, Schedule
 from hf_embeddings.pretraining.pairs import Chunks
 
 
 def evaluation_batches(chunks: Chunks, vocabulary: Vocabulary, options: PretrainingOptions) -> list[dict]:
-    """Return the same batches at every call: at most `evaluation_examples` held-out examples."""
-    seed, batches, examples = options.seed + 1, [], 0
-    for samples in plan_epoch(chunks, tokens_per_batch=4096, seed=seed, epoch=0):
-        samples = samples[: options.training.evaluation_examples - examples]
-        if not len(samples):
+    """Return the same batches at every call: at least `evaluation_examples` held-out examples where there are so many."""
+    longest = chunks.max_tokens + SPECIAL_TOKENS_PER_PAIR
+    schedule = Schedule.plan(
+        chunks,
+        tokens_per_batch=max(4096, longest),
+        seed=options.seed + 1,
+        false_seconds="nsp" in options.examples.objectives,
+    )
+    batches, examples = [], 0
+    for number in range(schedule.batches_per_epoch):
+        epoch, pairs = schedule.batch(number)
+        batches.append(make_batch(schedule, epoch, pairs, vocabulary, options.examples))
+        examples += len(pairs)
+        if examples >= options.training.evaluation_examples:
             break
-        examples += len(samples)
-        batches.append(make_batch(chunks, samples, vocabulary, options.examples, seed=seed, epoch=0))
     return batches
 
 
@@ -32,7 +40,8 @@ def evaluate(model, batches: list[dict], objectives: list[str], device: torch.de
         batch = {name: tensor.to(device) for name, tensor in batch.items()}
         outputs = model(**inputs_of(batch, model))
         for name in objectives:
-            totals[name] += [value.item() for value in OBJECTIVES[name](outputs, batch)]
+            loss = summed_loss(name, outputs, batch).item()
+            totals[name] += [loss, label_count(name, batch), correct_count(name, outputs, batch)]
     model.train()
     figures = {}
     for name, (loss, count, correct) in totals.items():
@@ -47,18 +56,30 @@ def evaluate(model, batches: list[dict], objectives: list[str], device: torch.de
     return figures
 
 
-def inputs_of(batch: dict[str, torch.Tensor], model) -> dict[str, torch.Tensor]:
+def inputs_of(batch: dict[str, torch.Tensor], model) -> dict[str, torch.Tensor | int]:
     """Return what the model reads of a batch: labels stay outside, where counts over all devices are known."""
-    names = ["input_ids", "attention_mask", "masked_lm_positions"]
     config = getattr(model, "module", model).config
-    return {name: batch[name] for name in (names + ["token_type_ids"] if config.type_vocab_size > 1 else names)}
+    names = ["input_ids", "position_ids", "masked_lm_positions"] + ["token_type_ids"] * (config.type_vocab_size > 1)
+    bounds = batch["cu_seq_lens"]
+    longest = int(batch["position_ids"].max()) + 1
+    return {name: batch[name] for name in names} | {
+        "cu_seq_lens_q": bounds,
+        "cu_seq_lens_k": bounds,
+        "max_length_q": longest,
+        "max_length_k": longest,
+    }
+
+
+def real_tokens(batch: dict[str, torch.Tensor]) -> int:
+    """Number of tokens that are not padding."""
+    return int(batch["cu_seq_lens"][(batch["next_sentence_label"] != IGNORED).sum()])
 
 
 def unigram_loss(training: np.ndarray, batches: list[dict], vocab_size: int) -> float:
     """Return the loss in nats, on the evaluation labels, of the token frequencies of the training set (add-one)."""
     counts = np.bincount(training, minlength=vocab_size).astype(np.float64) + 1
     surprise = -np.log(counts / counts.sum())
-    return float(np.mean(np.concatenate([surprise[batch["labels"].numpy()] for batch in batches])))
+    return float(np.mean(np.concatenate([surprise[batch["labels"][batch["labels"] != IGNORED].numpy()] for batch in batches])))
 
 
 def wilson_interval(correct: int, count: int, z: float = 1.959964) -> tuple[float, float]:

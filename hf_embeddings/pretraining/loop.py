@@ -10,11 +10,12 @@ import torch
 from accelerate import Accelerator
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from hf_embeddings.pretraining.batches import Vocabulary, training_batches
-from hf_embeddings.pretraining.evaluation import evaluate, inputs_of
-from hf_embeddings.pretraining.objectives import OBJECTIVES, label_count
+from hf_embeddings.pretraining.batches import Vocabulary, iter_batches
+from hf_embeddings.pretraining.evaluation import evaluate, inputs_of, real_tokens
+from hf_embeddings.pretraining.objectives import label_count, summed_loss
 from hf_embeddings.pretraining.optimization import build_optimizer, learning_rate
 from hf_embeddings.pretraining.options import PretrainingOptions
+from hf_embeddings.pretraining.packing import Schedule
 from hf_embeddings.pretraining.pairs import Chunks
 
 
@@ -68,15 +69,14 @@ def iter_micro_batches(
 ) -> Iterator[dict[str, torch.Tensor]]:
     """Yield this process's share of the endless stream of micro-batches."""
     training = options.training
-    share = training.tokens_per_step // (training.gradient_accumulation_steps * accelerator.num_processes)
-    if share < options.examples.max_length:
-        raise ValueError(
-            f"training.tokens_per_step: {training.tokens_per_step} over {accelerator.num_processes} processes and "
-            f"{training.gradient_accumulation_steps} accumulation steps leaves {share} tokens a micro-batch, expected "
-            f"at least examples.max_length {options.examples.max_length}; raise it"
-        )
-    stream = training_batches(chunks, vocabulary, options.examples, tokens_per_batch=share, seed=options.seed)
-    return itertools.islice(stream, accelerator.process_index, None, accelerator.num_processes)
+    schedule = Schedule.plan(
+        chunks,
+        tokens_per_batch=training.tokens_per_step // (training.gradient_accumulation_steps * accelerator.num_processes),
+        seed=options.seed,
+        false_seconds="nsp" in options.examples.objectives,
+    )
+    start, stride = accelerator.process_index, accelerator.num_processes
+    return iter_batches(schedule, vocabulary, options.examples, start=start, stride=stride)
 
 
 def run_step(
@@ -91,7 +91,7 @@ def run_step(
     micro = list(itertools.islice(batches, options.training.gradient_accumulation_steps))
     counts = torch.tensor(
         [sum(label_count(name, batch) for batch in micro) for name in objectives]
-        + [sum(int(batch["attention_mask"].sum()) for batch in micro)],
+        + [sum(real_tokens(batch) for batch in micro)],
         device=accelerator.device,
     )
     *labels, tokens = accelerator.reduce(counts, reduction="sum").tolist()
@@ -102,7 +102,7 @@ def run_step(
             batch = {name: tensor.to(accelerator.device) for name, tensor in batch.items()}
             outputs = model(**inputs_of(batch, model))
             losses = [
-                OBJECTIVES[name](outputs, batch).loss / max(count, 1)
+                summed_loss(name, outputs, batch) / max(count, 1)
                 for name, count in zip(objectives, labels, strict=True)
             ]
             # DDP averages gradients over processes; the counts are already global, so that is undone here.

@@ -1,40 +1,42 @@
-"""Objectives: each a sum of losses, its number of labels, and how many of them were answered right."""
+"""Objectives: which scores answer which labels, and sums over the labels.
+
+A mean is taken once, over all micro-batches and processes, never as a mean of means.
+"""
 
 from typing import NamedTuple
 
 import torch
 from torch import nn
 
-
-class Score(NamedTuple):
-    """Sums over labels; a mean is taken once, over all micro-batches and processes, never as a mean of means."""
-
-    loss: torch.Tensor  # () nats, summed
-    count: torch.Tensor  # () labels
-    correct: torch.Tensor  # () labels whose highest score was right
+from hf_embeddings.pretraining.batches import IGNORED
 
 
-def score(logits: torch.Tensor, labels: torch.Tensor) -> Score:
-    """Sum the cross-entropy in fp32 of logits (M, V) for labels (M,)."""
-    loss = nn.functional.cross_entropy(logits.float(), labels, reduction="sum")
-    correct = (logits.argmax(dim=-1) == labels).sum()
-    return Score(loss, torch.tensor(len(labels), device=logits.device), correct)
+class Objective(NamedTuple):
+    """A classification: its scores among the model's outputs, and its labels in the batch."""
+
+    logits: str  # (N, classes)
+    labels: str  # (N,), IGNORED where nothing is predicted
 
 
-def mlm(outputs, batch: dict[str, torch.Tensor]) -> Score:
-    """Score the hidden tokens."""
-    return score(outputs.prediction_logits, batch["labels"])
+OBJECTIVES = {
+    "mlm": Objective("prediction_logits", "labels"),
+    "nsp": Objective("seq_relationship_logits", "next_sentence_label"),
+}
 
 
-def nsp(outputs, batch: dict[str, torch.Tensor]) -> Score:
-    """Score whether the second segment follows the first."""
-    return score(outputs.seq_relationship_logits, batch["next_sentence_label"])
+def summed_loss(name: str, outputs, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Sum the cross-entropy, in nats and computed in fp32, over the labels of an objective."""
+    objective = OBJECTIVES[name]
+    logits, labels = outputs[objective.logits].float(), batch[objective.labels]
+    return nn.functional.cross_entropy(logits, labels, ignore_index=IGNORED, reduction="sum")
 
 
 def label_count(name: str, batch: dict[str, torch.Tensor]) -> int:
     """Number of labels that an objective has in a batch, known before the forward pass."""
-    return len(batch[LABELS[name]])
+    return int((batch[OBJECTIVES[name].labels] != IGNORED).sum())
 
 
-LABELS = {"mlm": "labels", "nsp": "next_sentence_label"}
-OBJECTIVES = {"mlm": mlm, "nsp": nsp}
+def correct_count(name: str, outputs, batch: dict[str, torch.Tensor]) -> int:
+    """Number of labels that have the highest score."""
+    objective = OBJECTIVES[name]
+    return int((outputs[objective.logits].argmax(dim=-1) == batch[objective.labels]).sum())

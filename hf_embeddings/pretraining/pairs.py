@@ -1,18 +1,20 @@
-"""Sentence pairs for next sentence prediction: pure functions of (seed, epoch, sample).
+"""Sentence pairs for next sentence prediction: pure functions of (seed, epoch, samples planned together).
 
 A sample is a chunk: consecutive sentences of one document that fit into one input. Each epoch splits it anew into A and
-B. In every two neighbouring samples one keeps its B (label 0) and the other takes the B of a chunk of another document
-(label 1), so that half of the labels are 1, and true and false seconds are drawn in the same way: neither length nor
-kind of text gives the label away.
+B. Half of the samples keep their B (label 0); the others exchange theirs for the B, of the same length, of a sample of
+another document (label 1). True and false seconds so have the same lengths and the same ends of sentences, and nothing
+but their meaning gives the label away.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from hf_embeddings.pretraining.randomness import random_bits
 from hf_embeddings.pretraining.tokenizer import TokenizedCorpus
 
 SHORTEST_CHUNK = 4  # tokens; less cannot be split into two segments with something to predict
+DONORS_TRIED = 64  # of the nearest length, before one of any length is taken
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Chunks:
     starts: np.ndarray  # (N,) first token
     ends: np.ndarray  # (N,) token after the last
     documents: np.ndarray  # (N,) document number
+    max_tokens: int  # the longest that a chunk, and so a pair, may be
     skipped: int  # documents or remainders too short to be split
 
     def __len__(self) -> int:
@@ -30,18 +33,26 @@ class Chunks:
 
 
 @dataclass(frozen=True)
-class Pair:
-    """Two segments of token ids without special tokens; `label` is 0 where the second follows the first, else 1."""
+class Pairs:
+    """Two spans of the token stream for each sample; `labels` are 0 where the second follows the first, else 1."""
 
-    first: np.ndarray
-    second: np.ndarray
-    label: int
+    samples: np.ndarray  # (P,) the chunk that the first segment is from
+    first_starts: np.ndarray  # (P,)
+    first_ends: np.ndarray
+    second_starts: np.ndarray
+    second_ends: np.ndarray
+    labels: np.ndarray
 
+    def __len__(self) -> int:
+        return len(self.samples)
 
-def generator(seed: int, purpose: str, epoch: int, sample: int) -> np.random.Generator:
-    """Return the random stream of one sample, which depends on nothing but the arguments."""
-    key = int.from_bytes(purpose.encode()[:8], "little")
-    return np.random.Generator(np.random.Philox(key=[seed ^ key, (epoch << 40) | sample]))
+    def __getitem__(self, chosen: np.ndarray) -> "Pairs":
+        return Pairs(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of both segments, special tokens not counted, (P,)."""
+        return self.first_ends - self.first_starts + self.second_ends - self.second_starts
 
 
 def cut_chunks(corpus: TokenizedCorpus, *, max_tokens: int) -> Chunks:
@@ -69,39 +80,73 @@ def cut_chunks(corpus: TokenizedCorpus, *, max_tokens: int) -> Chunks:
             starts.append(begin)
             ends.append(end)
             documents.append(document)
-    return Chunks(corpus, np.array(starts), np.array(ends), np.array(documents), skipped)
+    return Chunks(corpus, np.array(starts), np.array(ends), np.array(documents), max_tokens, skipped)
 
 
-def make_pair(chunks: Chunks, sample: int, *, seed: int, epoch: int, false_seconds: bool = True) -> Pair:
-    """Split a chunk and decide whether its second half stays; it always does without `false_seconds`.
+def make_pairs(chunks: Chunks, samples: np.ndarray, *, seed: int, epoch: int, false_seconds: bool = True) -> Pairs:
+    """Split chunks, and exchange half of the seconds; none without `false_seconds`.
 
     Raises:
-        ValueError: there is no other document to take a false second half from.
+        ValueError: there is no other document to take a false second from.
     """
-    random = generator(seed, "split", epoch, sample)
-    first, second = _split(chunks, sample, random)
-    coin = int(generator(seed, "label", epoch, sample // 2).integers(2))
-    label = coin ^ (sample & 1) if false_seconds else 0
-    if label:
-        true_second = second
-        budget = len(first) + len(second)
-        for _ in range(100):
-            other = int(random.integers(len(chunks)))
-            if chunks.documents[other] == chunks.documents[sample]:
-                continue
-            second = _split(chunks, other, random)[1]
-            if not np.array_equal(second, true_second):  # documents repeat phrases: a label must not be wrong
-                break
-        else:
+    starts, ends = chunks.starts[samples], chunks.ends[samples]
+    places = _split(chunks, samples, random_bits(seed, "split", epoch, samples))
+    labels = np.zeros(len(samples), dtype=np.int64)
+    donors = np.arange(len(samples))
+    if false_seconds:
+        # One coin for two neighbours, who take opposite sides: the labels are balanced, not only in the mean.
+        labels = ((random_bits(seed, "label", epoch, samples // 2) & np.uint64(1)).astype(np.int64) + samples) % 2
+        donors = _find_donors(chunks, samples, places, labels, random_bits(seed, "donor", epoch, samples))
+    second_starts, second_ends = places[donors], ends[donors]
+    longest = chunks.max_tokens - (places - starts)
+    return Pairs(samples, starts, places, second_starts, np.minimum(second_ends, second_starts + longest), labels)
+
+
+def _split(chunks: Chunks, samples: np.ndarray, bits: np.ndarray) -> np.ndarray:
+    """Return a sentence end inside each chunk, or any place where it is one sentence."""
+    starts, ends, marks = chunks.starts[samples], chunks.ends[samples], chunks.corpus.sentence_starts
+    low, high = np.searchsorted(marks, starts + 1), np.searchsorted(marks, ends)
+    within = starts + 1 + (bits % (ends - starts - 1).astype(np.uint64)).astype(np.int64)
+    choice = low + (bits % np.maximum(high - low, 1).astype(np.uint64)).astype(np.int64)
+    return np.where(high > low, marks[np.minimum(choice, len(marks) - 1)], within)
+
+
+def _find_donors(
+    chunks: Chunks, samples: np.ndarray, places: np.ndarray, labels: np.ndarray, bits: np.ndarray
+) -> np.ndarray:
+    """Return whose second each sample gets: its own where the label is 0, else that of a sample of another document.
+
+    False samples stand in the order of the length of their seconds, and each takes that of the one before.
+    """
+    lengths = chunks.ends[samples] - places
+    donors = np.arange(len(samples))
+    order = np.flatnonzero(labels)
+    order = order[np.lexsort((bits[order], lengths[order]))]
+    waiting = np.arange(len(order))
+    for step in range(1, min(len(order), DONORS_TRIED)):
+        candidates = order[np.abs(waiting - step) % len(order)]
+        wrong = _is_wrong(chunks, samples, places, order[waiting], candidates)
+        donors[order[waiting[~wrong]]] = candidates[~wrong]
+        waiting = waiting[wrong]
+    for sample in order[waiting]:
+        others = np.flatnonzero(chunks.documents[samples] != chunks.documents[samples[sample]])
+        others = np.roll(others, -int(bits[sample] % np.uint64(max(len(others), 1))))
+        right = ~_is_wrong(chunks, samples, places, np.full(len(others), sample), others)
+        if not right.any():
             raise ValueError("the corpus has no second document to draw false continuations from; give more documents")
-        second = second[: budget - len(first)]  # the batch was planned for this length
-    return Pair(first, second, label)
+        donors[sample] = others[right.argmax()]
+    return donors
 
 
-def _split(chunks: Chunks, sample: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Split a chunk at a sentence end, or anywhere where it is one sentence."""
-    start, end = int(chunks.starts[sample]), int(chunks.ends[sample])
-    marks = chunks.corpus.sentence_starts
-    low, high = np.searchsorted(marks, (start + 1, end))
-    place = int(marks[random.integers(low, high)]) if high > low else int(random.integers(start + 1, end))
-    return chunks.corpus.tokens[start:place], chunks.corpus.tokens[place:end]
+def _is_wrong(
+    chunks: Chunks, samples: np.ndarray, places: np.ndarray, takers: np.ndarray, donors: np.ndarray
+) -> np.ndarray:
+    """Tell where a donor's second would be no false one: of the same document, or the same text."""
+    tokens, ends = chunks.corpus.tokens, chunks.ends[samples]
+    wrong = chunks.documents[samples[takers]] == chunks.documents[samples[donors]]
+    alike = (ends - places)[takers] == (ends - places)[donors]
+    alike &= (tokens[places[takers]] == tokens[places[donors]]) & (tokens[ends[takers] - 1] == tokens[ends[donors] - 1])
+    for index in np.flatnonzero(alike & ~wrong):  # documents repeat phrases
+        own, other = (tokens[places[who] : ends[who]] for who in (takers[index], donors[index]))
+        wrong[index] = np.array_equal(own, other)
+    return wrong

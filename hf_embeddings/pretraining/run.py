@@ -17,13 +17,14 @@ from accelerate.utils import set_seed
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.model.modeling_triembed import TriEmbedForPreTraining
 from hf_embeddings.pretraining.architecture import read_architecture
-from hf_embeddings.pretraining.batches import SPECIAL_TOKENS_PER_PAIR, Vocabulary
+from hf_embeddings.pretraining.batches import Vocabulary
 from hf_embeddings.pretraining.corpus import load_corpus
 from hf_embeddings.pretraining.evaluation import evaluate, evaluation_batches, unigram_loss
 from hf_embeddings.pretraining.export import export
 from hf_embeddings.pretraining.loop import train
 from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.options_file import dump
+from hf_embeddings.pretraining.packing import SPECIAL_TOKENS_PER_PAIR
 from hf_embeddings.pretraining.pairs import cut_chunks
 from hf_embeddings.pretraining.tokenizer import encode_sentences, load_tokenizer, train_tokenizer
 
