@@ -1,36 +1,21 @@
-"""Laws of pairs, masking and batches: labels that cannot be wrong, exact shares, and no hidden state."""
+"""Laws of pairs: labels that cannot be wrong, that nothing but meaning gives away, and no hidden state."""
 
 import numpy as np
 import pytest
 
-from hf_embeddings.pretraining.batches import Vocabulary, make_batch, plan_epoch
-from hf_embeddings.pretraining.masking import mask_tokens
-from hf_embeddings.pretraining.options import ExampleOptions
-from hf_embeddings.pretraining.pairs import Chunks, cut_chunks, generator, make_pair
+from hf_embeddings.pretraining.pairs import Chunks, Pairs, cut_chunks, make_pairs
 from hf_embeddings.pretraining.tokenizer import TokenizedCorpus
-
-
-def corpus(documents: int = 60) -> TokenizedCorpus:
-    """Document d consists of tokens 5 + d, so that every segment tells where it is from."""
-    random = np.random.default_rng(0)
-    tokens, sentences, starts = [], [0], [0]
-    for document in range(documents):
-        for _ in range(random.integers(1, 9)):
-            tokens += [5 + document] * int(random.integers(2, 30))
-            sentences.append(len(tokens))
-        starts.append(len(sentences) - 1)
-    return TokenizedCorpus(
-        tokens=np.array(tokens, dtype=np.uint16),
-        sentence_starts=np.array(sentences),
-        document_starts=np.array(starts),
-        empty_sentences=0,
-        empty_documents=0,
-    )
+from tests.pretraining.numbered_corpus import numbered_corpus
 
 
 @pytest.fixture(scope="module")
 def chunks() -> Chunks:
-    return cut_chunks(corpus(), max_tokens=61)
+    return cut_chunks(numbered_corpus(400), max_tokens=61)
+
+
+@pytest.fixture(scope="module")
+def pairs(chunks: Chunks) -> Pairs:
+    return make_pairs(chunks, np.arange(len(chunks) // 2 * 2), seed=3, epoch=1)
 
 
 def test_chunks_cover_every_document_once(chunks: Chunks) -> None:
@@ -42,57 +27,77 @@ def test_chunks_cover_every_document_once(chunks: Chunks) -> None:
     assert covered.max() == 1 and (covered == 0).sum() <= 3 * chunks.skipped
 
 
-def test_labels_are_half_and_half_and_never_wrong(chunks: Chunks) -> None:
-    labels = []
-    for sample in range(len(chunks) // 2 * 2):
-        pair = make_pair(chunks, sample, seed=3, epoch=1)
-        labels.append(pair.label)
-        assert len(pair.first) and len(pair.second) and len(pair.first) + len(pair.second) <= 61
-        assert (pair.first[0] == pair.second[0]) == (pair.label == 0)
-    assert sum(labels) * 2 == len(labels)
+def test_labels_are_half_and_half_and_never_wrong(chunks: Chunks, pairs: Pairs) -> None:
+    assert pairs.labels.sum() * 2 == len(pairs)
+    tokens = chunks.corpus.tokens
+    assert (pairs.first_ends > pairs.first_starts).all() and (pairs.second_ends > pairs.second_starts).all()
+    assert (pairs.lengths <= 61).all()
+    assert ((tokens[pairs.first_starts] == tokens[pairs.second_starts]) == (pairs.labels == 0)).all()
+    true = pairs[pairs.labels == 0]
+    assert (true.first_ends == true.second_starts).all() and (true.second_ends == chunks.ends[true.samples]).all()
+
+
+def test_lengths_and_ends_do_not_give_the_label_away(chunks: Chunks, pairs: Pairs) -> None:
+    """A false second is as long as the true one was, and ends where a chunk ends."""
+    false = pairs[pairs.labels == 1]
+    own = chunks.ends[false.samples] - false.first_ends
+    given = false.second_ends - false.second_starts
+    assert np.abs(given - own).mean() < 0.5 and np.abs(given - own).max() <= 12
+    assert np.isin(false.second_ends, chunks.ends).mean() > 0.98
+    values, counts = np.unique(false.second_starts, return_counts=True)
+    assert (counts > 1).sum() <= 0.1 * len(values)  # nearly every text stands once
+
+
+def test_every_sentence_end_is_chosen_sometimes_and_only_they(chunks: Chunks) -> None:
+    ends = set(chunks.corpus.sentence_starts)
+    chosen: dict[int, set] = {}
+    for epoch in range(40):
+        pairs = make_pairs(chunks, np.arange(20), seed=0, epoch=epoch, false_seconds=False)
+        for sample, place in zip(pairs.samples, pairs.first_ends, strict=True):
+            chosen.setdefault(sample, set()).add(place)
+    for sample, places in chosen.items():
+        inside = {place for place in range(chunks.starts[sample] + 1, chunks.ends[sample]) if place in ends}
+        assert places == inside if inside else len(places) > 1
+
+
+def test_a_pair_does_not_depend_on_when_it_is_made(chunks: Chunks, pairs: Pairs) -> None:
+    again = make_pairs(chunks, np.arange(len(pairs)), seed=3, epoch=1)
+    assert all(np.array_equal(getattr(again, name), getattr(pairs, name)) for name in pairs.__dataclass_fields__)
+    other = make_pairs(chunks, np.arange(len(pairs)), seed=3, epoch=2)
+    assert not np.array_equal(other.labels, pairs.labels) and not np.array_equal(other.first_ends, pairs.first_ends)
 
 
 def test_without_nsp_every_second_follows(chunks: Chunks) -> None:
-    assert not any(make_pair(chunks, s, seed=3, epoch=1, false_seconds=False).label for s in range(len(chunks)))
+    assert not make_pairs(chunks, np.arange(len(chunks)), seed=3, epoch=1, false_seconds=False).labels.any()
+
+
+@pytest.mark.parametrize("documents", [2, 3])
+def test_few_documents_are_enough(documents: int) -> None:
+    few = cut_chunks(numbered_corpus(documents), max_tokens=61)
+    pairs = make_pairs(few, np.arange(len(few)), seed=0, epoch=0)
+    tokens = few.corpus.tokens
+    assert ((tokens[pairs.first_starts] == tokens[pairs.second_starts]) == (pairs.labels == 0)).all()
 
 
 def test_one_document_alone_is_an_error() -> None:
-    lone = cut_chunks(corpus(1), max_tokens=61)
+    lone = cut_chunks(numbered_corpus(1), max_tokens=8)
     with pytest.raises(ValueError, match="no second document"):
-        for sample in range(2):
-            make_pair(lone, sample, seed=0, epoch=0)
+        make_pairs(lone, np.arange(len(lone)), seed=0, epoch=0)
 
 
-def test_masking_shares_and_special_tokens() -> None:
-    ordinary = np.arange(5, 5000)
-    fates, share = [], []
-    for sample in range(3000):
-        ids = np.full(50, 4999)
-        ids[[0, 25, 49]] = 2
-        maskable = ids != 2
-        changed, chosen = mask_tokens(
-            ids, maskable, generator(0, "mask", 0, sample), probability=0.15, mask_token_id=4, ordinary_ids=ordinary
-        )
-        assert maskable[chosen].all() and (changed[~maskable] == 2).all() and len(set(chosen)) == len(chosen)
-        untouched = np.setdiff1d(np.arange(50), chosen)
-        assert (changed[untouched] == ids[untouched]).all() and not np.isin(changed[chosen], [0, 1, 2, 3]).any()
-        share.append(len(chosen) / 47)
-        fates += np.where(changed[chosen] == 4, "mask", np.where(changed[chosen] == 4999, "kept", "random")).tolist()
-    assert np.mean(share) == pytest.approx(0.15, abs=0.002)
-    for fate, expected in (("mask", 0.8), ("random", 0.1), ("kept", 0.1)):
-        assert fates.count(fate) / len(fates) == pytest.approx(expected, abs=0.01)
-
-
-def test_batches_are_pure_functions_and_cover_an_epoch(chunks: Chunks) -> None:
-    vocabulary = Vocabulary(0, 2, 3, 4, np.arange(5, 100))
-    plan = plan_epoch(chunks, tokens_per_batch=256, seed=0, epoch=2)
-    assert sorted(np.concatenate(plan)) == list(range(len(chunks)))
-    options = ExampleOptions(max_length=64)
-    for samples in plan:
-        batch, again = (make_batch(chunks, samples, vocabulary, options, seed=0, epoch=2) for _ in range(2))
-        assert all((batch[name] == again[name]).all() for name in batch)
-        assert batch["input_ids"].numel() <= 256
-        assert (batch["input_ids"][batch["attention_mask"] == 0] == 0).all()
-        assert (batch["token_type_ids"] <= batch["attention_mask"]).all()
-        rows = batch["masked_lm_positions"] // batch["input_ids"].shape[1]
-        assert set(rows.tolist()) == set(range(len(samples)))
+def test_the_same_text_elsewhere_is_no_false_second() -> None:
+    """Many documents are one phrase that all share: what follows elsewhere too must not be called false."""
+    tokens = np.array([token for document in range(50) for token in (100 + document, 9, 8, 7)], dtype=np.uint16)
+    tokens = np.concatenate((tokens, [30, 31, 32, 33, 40, 41, 42, 43])).astype(np.uint16)
+    count = len(tokens) // 4
+    starts = np.sort(np.concatenate((np.arange(0, len(tokens) + 1, 4), np.arange(1, len(tokens), 4))))
+    corpus = TokenizedCorpus(
+        tokens=tokens, sentence_starts=starts, document_starts=np.arange(0, 2 * count + 1, 2),
+        empty_sentences=0, empty_documents=0,
+    )  # fmt: skip
+    chunks = cut_chunks(corpus, max_tokens=10)
+    pairs = make_pairs(chunks, np.arange(len(chunks)), seed=0, epoch=0)
+    for pair in range(len(pairs)):
+        second = tokens[pairs.second_starts[pair] : pairs.second_ends[pair]]
+        own = tokens[pairs.first_ends[pair] : chunks.ends[pairs.samples[pair]]]
+        assert np.array_equal(second, own) == (pairs.labels[pair] == 0)
