@@ -83,6 +83,8 @@ def _run(options: PretrainingOptions, base_config: Path, staging: Path) -> dict[
     started = time.monotonic()
     if not torch.cuda.is_available():
         os.environ.setdefault("ACCELERATE_USE_CPU", "true")
+        if options.training.mixed_precision == "fp16":
+            raise ValueError("training.mixed_precision: got 'fp16', which needs a GPU; use 'bf16' or 'no' on a CPU")
     accelerator = Accelerator(
         mixed_precision=options.training.mixed_precision,
         log_with="tensorboard" if options.training.tensorboard else None,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 
 import numpy as np
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Encoding, Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import AutoTokenizer, BertTokenizer, PreTrainedTokenizerBase
 
 from hf_embeddings.pretraining.sentences import split_sentences
@@ -113,7 +113,7 @@ def encode_sentences(
     empty_sentences = empty_documents = done = 0
     for chunk in _chunks(documents, _CHUNK_DOCUMENTS):
         sentences = [split_sentences(document) for document in chunk]
-        encodings = backend.encode_batch_fast(list(chain.from_iterable(sentences)), add_special_tokens=False)
+        encodings = _encode(backend, list(chain.from_iterable(sentences)))
         ids = [encoding.ids for encoding in encodings]
         lengths = np.fromiter(map(len, ids), np.int64, len(ids))
         owner = np.repeat(np.arange(len(chunk)), [len(document) for document in sentences])  # the document of each
@@ -133,6 +133,18 @@ def encode_sentences(
         empty_sentences=empty_sentences,
         empty_documents=empty_documents,
     )
+
+
+def _encode(backend: Tokenizer, texts: list[str]) -> list[Encoding]:
+    try:
+        return backend.encode_batch_fast(texts, add_special_tokens=False)
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # what Rust raises has no class that could be imported
+            raise
+        raise TokenizerError(
+            f"tokenizer.path: cannot encode the corpus ({error}), expected patterns that need few steps; take another "
+            "tokenizer, or simplify the Split patterns of its tokenizer.json"
+        ) from None
 
 
 def _alphabet(

@@ -6,8 +6,10 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
@@ -20,8 +22,9 @@ from hf_embeddings.pretraining.loop import run_step
 from hf_embeddings.pretraining.optimization import build_optimizer, learning_rate
 from hf_embeddings.pretraining.options import TrainingOptions
 from hf_embeddings.pretraining.options_file import load_options
-from hf_embeddings.pretraining.pairs import cut_chunks
-from tests.pretraining.test_pairs import Vocabulary, corpus, np
+from hf_embeddings.pretraining.packing import Schedule
+from hf_embeddings.pretraining.pairs import cut_chunks, make_pairs
+from tests.pretraining.numbered_corpus import VOCABULARY, numbered_corpus
 
 ROOT = Path(__file__).parents[2]
 SMALL = (
@@ -94,6 +97,7 @@ def test_same_seed_same_weights(run, tmp_path) -> None:
         (["model.base=nothing.json"], "nothing.json"),
         (["tokenizer.path=nowhere"], "nowhere"),
         (["training.tokens_per_step=64"], "tokens_per_step"),
+        (["training.mixed_precision=fp16"], "'fp16', which needs a GPU"),
         (["examples.max_length=512"], "max_position_embeddings"),
     ],
 )
@@ -123,10 +127,8 @@ def test_inspect_says_what_the_deck_says_of_bert_base(tmp_path) -> None:
 
 
 def test_accumulation_changes_nothing() -> None:
-    """1 x 8 samples = 4 x 2 samples, though the micro-batches hold different numbers of labels."""
-    chunks = cut_chunks(corpus(), max_tokens=61)
-    vocabulary = Vocabulary(0, 2, 3, 4, np.arange(5, 100))
-    options = load_options(ROOT / "configs/pretraining/demo.yaml", ["training.learning_rate=0.01"])
+    """1 x 8 pairs = 4 x 2 pairs, though the micro-batches hold different numbers of labels."""
+    chunks = cut_chunks(numbered_corpus(), max_tokens=61)
     weights = []
     for sizes in ([8], [1, 4, 2, 1]):
         torch.manual_seed(0)
@@ -135,16 +137,20 @@ def test_accumulation_changes_nothing() -> None:
             hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
         )  # fmt: skip
         model = TriEmbedForPreTraining(config).double()
-        samples = np.split(np.arange(8), np.cumsum(sizes)[:-1])
-        batches = iter([make_batch(chunks, s, vocabulary, options.examples, seed=0, epoch=0) for s in samples])
-        step = load_options(
-            ROOT / "configs/pretraining/demo.yaml", [f"training.gradient_accumulation_steps={len(sizes)}"]
+        options = load_options(
+            ROOT / "configs/pretraining/demo.yaml",
+            [f"training.gradient_accumulation_steps={len(sizes)}", "training.learning_rate=0.01"],
         )
-        losses, _ = run_step(model, build_optimizer(model, step.training), batches, step, Accelerator(cpu=True))
-        weights.append((losses, model.triembed.layers[0].feed_forward.up.weight.grad, model.state_dict()))
+        vocabulary = replace(VOCABULARY, ordinary=np.arange(5, 100))
+        schedule = Schedule.plan(chunks, tokens_per_batch=640, seed=0)
+        pairs = make_pairs(chunks, np.arange(8), seed=0, epoch=0)
+        parts = [pairs[part] for part in np.split(np.arange(8), np.cumsum(sizes)[:-1])]
+        batches = iter([make_batch(schedule, 0, part, vocabulary, options.examples) for part in parts])
+        losses, _ = run_step(model, build_optimizer(model, options.training), batches, options, Accelerator(cpu=True))
+        weights.append((losses, model.state_dict()))
     assert weights[0][0] == pytest.approx(weights[1][0], abs=1e-5)
-    for name, tensor in weights[0][2].items():
-        torch.testing.assert_close(weights[1][2][name], tensor, atol=1e-6, rtol=1e-5, msg=name)
+    for name, tensor in weights[0][1].items():
+        torch.testing.assert_close(weights[1][1][name], tensor, atol=1e-6, rtol=1e-5, msg=name)
 
 
 def test_learning_rate_rises_and_falls() -> None:

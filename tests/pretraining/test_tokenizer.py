@@ -250,3 +250,10 @@ def test_no_documents_are_an_empty_corpus(tokenizer: PreTrainedTokenizerBase) ->
     corpus = encode_sentences(tokenizer, [])
     assert [len(corpus.tokens), *corpus.sentence_starts, *corpus.document_starts] == [0, 0, 0]
     assert corpus.tokens.dtype == np.uint16
+
+
+def test_a_pattern_that_takes_forever_is_an_error(saved: Path) -> None:
+    split = {"type": "Split", "pattern": {"Regex": "(a+)+$"}, "behavior": "Isolated", "invert": False}
+    change(saved, lambda content: content.update(pre_tokenizer=split))
+    with pytest.raises(TokenizerError, match="cannot encode the corpus .*expected patterns that need few steps"):
+        encode_sentences(load_tokenizer(str(saved)), ["a" * 40 + "b"])
