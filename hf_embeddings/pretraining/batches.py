@@ -4,13 +4,14 @@ Every batch has the same number of tokens and nearly the same number of masked o
 for each shape, are compiled once. Shapes: T tokens, N documents (pairs, and padding at the end), M masked tokens.
 """
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
-from hf_embeddings.pretraining.masking import choose_masked, hide
+from hf_embeddings.pretraining.masking import choose_masked, hide, unit_starts
 from hf_embeddings.pretraining.options import ExampleOptions
 from hf_embeddings.pretraining.packing import SPECIAL_TOKENS_PER_PAIR, Schedule
 from hf_embeddings.pretraining.pairs import Pairs
@@ -28,14 +29,16 @@ class Vocabulary:
     cls: int
     sep: int
     mask: int
-    ordinary: np.ndarray
+    ordinary: np.ndarray  # ids of everything that is not special
+    continuing: np.ndarray  # (V,) whether a piece continues the word before it
 
     @classmethod
     def of(cls, tokenizer) -> "Vocabulary":
         """Read the ids from a tokenizer."""
         ordinary = np.setdiff1d(np.arange(len(tokenizer)), tokenizer.all_special_ids)
         ids = (tokenizer.pad_token_id, tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.mask_token_id)
-        return cls(*ids, ordinary)
+        pieces = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+        return cls(*ids, ordinary, np.array([piece.startswith("##") for piece in pieces]))
 
 
 @dataclass(frozen=True)
@@ -51,26 +54,46 @@ class Row:
 
 
 def iter_batches(
-    schedule: Schedule, vocabulary: Vocabulary, options: ExampleOptions, *, start: int = 0, stride: int = 1
+    schedule: Schedule,
+    vocabulary: Vocabulary,
+    options: ExampleOptions,
+    *,
+    start: int = 0,
+    stride: int = 1,
+    last: int | None = None,
 ) -> Iterator[dict[str, torch.Tensor]]:
-    """Yield the batches `start`, `start + stride`, ... of a schedule without end."""
-    for epoch, pairs in schedule.batches(start, stride):
-        yield make_batch(schedule, epoch, pairs, vocabulary, options)
+    """Yield the batches `start`, `start + stride`, ... of a schedule without end.
+
+    `last` is the number of the batch at which `final_masking_probability` is reached.
+    """
+    for number, (epoch, pairs) in zip(itertools.count(start, stride), schedule.batches(start, stride), strict=False):
+        probability = options.masking_probability
+        if options.final_masking_probability is not None and last:
+            probability += (options.final_masking_probability - probability) * min(number / last, 1.0)
+        yield make_batch(schedule, epoch, pairs, vocabulary, options, probability=probability)
 
 
 def make_batch(
-    schedule: Schedule, epoch: int, pairs: Pairs, vocabulary: Vocabulary, options: ExampleOptions
+    schedule: Schedule,
+    epoch: int,
+    pairs: Pairs,
+    vocabulary: Vocabulary,
+    options: ExampleOptions,
+    *,
+    probability: float | None = None,
 ) -> dict[str, torch.Tensor]:
-    """Build the tensors of one batch.
+    """Build the tensors of one batch; `probability` is that of masking, by default that of the options.
 
     Returns:
-        input_ids, token_type_ids and position_ids (1, T); cu_seq_lens (N + 1,), where each document begins, and the end;
+        input_ids, token_type_ids and position_ids (1, T); cu_seq_lens (N + 1,), the start of each document, and the end;
         masked_lm_positions and labels (M,), next_sentence_label (N,), with IGNORED where nothing is predicted.
     """
     pairs = _fitted(pairs, schedule.tokens_per_batch)
     row = flat_row(schedule.chunks.corpus.tokens, pairs, vocabulary, size=schedule.tokens_per_batch)
     key = {"seed": schedule.seed, "epoch": epoch}
-    chosen = choose_masked(row.samples, row.maskable, probability=options.masking_probability, **key)
+    starts = unit_starts(options.masking_unit, row.samples, vocabulary.continuing[row.ids], **key)
+    probability = options.masking_probability if probability is None else probability
+    chosen = choose_masked(row.samples, row.maskable, starts, probability=probability, **key)
     hidden = hide(
         row.ids,
         row.samples,
@@ -89,9 +112,7 @@ def make_batch(
         "cu_seq_lens": row.bounds.astype(np.int32),
         "masked_lm_positions": np.pad(chosen, (0, spare)),
         "labels": np.pad(row.ids[chosen], (0, spare), constant_values=IGNORED),
-        "next_sentence_label": np.pad(
-            pairs.labels, (0, len(row.bounds) - 1 - len(pairs)), constant_values=IGNORED
-        ),
+        "next_sentence_label": np.pad(pairs.labels, (0, len(row.bounds) - 1 - len(pairs)), constant_values=IGNORED),
     }
     return {name: torch.from_numpy(array) for name, array in batch.items()}
 

@@ -6,20 +6,20 @@ import numpy as np
 import torch
 
 from hf_embeddings.pretraining.batches import IGNORED, Vocabulary, make_batch
-from hf_embeddings.pretraining.objectives import correct_count, label_count, summed_loss
+from hf_embeddings.pretraining.objectives import correct_count, label_count, relation, summed_loss
 from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.packing import SPECIAL_TOKENS_PER_PAIR, Schedule
 from hf_embeddings.pretraining.pairs import Chunks
 
 
 def evaluation_batches(chunks: Chunks, vocabulary: Vocabulary, options: PretrainingOptions) -> list[dict]:
-    """Return the same batches at every call: at least `evaluation_examples` held-out examples where there are so many."""
+    """Return the same batches at every call, with `evaluation_examples` held-out examples where there are so many."""
     longest = chunks.max_tokens + SPECIAL_TOKENS_PER_PAIR
     schedule = Schedule.plan(
         chunks,
         tokens_per_batch=max(4096, longest),
         seed=options.seed + 1,
-        false_seconds="nsp" in options.examples.objectives,
+        relation=relation(options.examples.objectives),
     )
     batches, examples = [], 0
     for number in range(schedule.batches_per_epoch):
@@ -79,7 +79,9 @@ def unigram_loss(training: np.ndarray, batches: list[dict], vocab_size: int) -> 
     """Return the loss in nats, on the evaluation labels, of the token frequencies of the training set (add-one)."""
     counts = np.bincount(training, minlength=vocab_size).astype(np.float64) + 1
     surprise = -np.log(counts / counts.sum())
-    return float(np.mean(np.concatenate([surprise[batch["labels"][batch["labels"] != IGNORED].numpy()] for batch in batches])))
+    return float(
+        np.mean(np.concatenate([surprise[batch["labels"][batch["labels"] != IGNORED].numpy()] for batch in batches]))
+    )
 
 
 def wilson_interval(correct: int, count: int, z: float = 1.959964) -> tuple[float, float]:

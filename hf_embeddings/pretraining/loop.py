@@ -10,10 +10,11 @@ import torch
 from accelerate import Accelerator
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from hf_embeddings.pretraining.averaging import WeightAverage
 from hf_embeddings.pretraining.batches import Vocabulary, iter_batches
 from hf_embeddings.pretraining.evaluation import evaluate, inputs_of, real_tokens
-from hf_embeddings.pretraining.objectives import label_count, summed_loss
-from hf_embeddings.pretraining.optimization import build_optimizer, learning_rate
+from hf_embeddings.pretraining.objectives import label_count, relation, summed_loss
+from hf_embeddings.pretraining.optimization import build_optimizers, learning_rate
 from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.packing import Schedule
 from hf_embeddings.pretraining.pairs import Chunks
@@ -30,8 +31,8 @@ def train(
     keep_freed_memory()
     training = options.training
     objectives = options.examples.objectives
-    optimizer = build_optimizer(model, training)
-    model, optimizer = accelerator.prepare(model, optimizer)
+    average = WeightAverage(model, training.ema_decay) if training.ema_decay else None
+    model, *optimizers = accelerator.prepare(model, *build_optimizers(model, training))
     model.train()
     batches = iter_micro_batches(chunks, vocabulary, options, accelerator)
     started, tokens, step, progress = time.monotonic(), 0, 0, 0.0
@@ -39,9 +40,11 @@ def train(
     with _bar(accelerator) as bar:
         task = bar.add_task("pretraining", total=1.0, note="")
         while progress < 1.0:
-            for group in optimizer.param_groups:
+            for group in itertools.chain.from_iterable(optimizer.param_groups for optimizer in optimizers):
                 group["lr"] = learning_rate(progress, training)
-            losses, seen = run_step(model, optimizer, batches, options, accelerator)
+            losses, seen = run_step(model, optimizers, batches, options, accelerator)
+            if average:
+                average.update(accelerator.unwrap_model(model))
             step, tokens = step + 1, tokens + seen
             for name, loss in losses.items():
                 sums[name] += loss
@@ -60,6 +63,8 @@ def train(
             if training.evaluation_steps and step % training.evaluation_steps == 0 and progress < 1.0:
                 figures = evaluate(model, held_out, objectives, accelerator.device)
                 accelerator.log({f"evaluation/{name}": value for name, value in figures.items()}, step=step)
+    if average:
+        average.copy_to(accelerator.unwrap_model(model))
     seconds = time.monotonic() - started
     return {"steps": step, "tokens": tokens, "seconds": seconds, "tokens_per_second": tokens / seconds}
 
@@ -73,14 +78,15 @@ def iter_micro_batches(
         chunks,
         tokens_per_batch=training.tokens_per_step // (training.gradient_accumulation_steps * accelerator.num_processes),
         seed=options.seed,
-        false_seconds="nsp" in options.examples.objectives,
+        relation=relation(options.examples.objectives),
     )
     start, stride = accelerator.process_index, accelerator.num_processes
-    return iter_batches(schedule, vocabulary, options.examples, start=start, stride=stride)
+    last = training.max_steps * training.gradient_accumulation_steps * stride
+    return iter_batches(schedule, vocabulary, options.examples, start=start, stride=stride, last=last)
 
 
 def run_step(
-    model, optimizer, batches: Iterator[dict], options: PretrainingOptions, accelerator: Accelerator
+    model, optimizers: list, batches: Iterator[dict], options: PretrainingOptions, accelerator: Accelerator
 ) -> tuple[dict[str, float], int]:
     """Run one optimizer step; return the mean loss of each objective and the number of real tokens.
 
@@ -106,11 +112,14 @@ def run_step(
                 for name, count in zip(objectives, labels, strict=True)
             ]
             # DDP averages gradients over processes; the counts are already global, so that is undone here.
-            accelerator.backward(sum(losses) * accelerator.num_processes)
+            weights = [options.examples.objective_weights.get(name, 1.0) for name in objectives]
+            total = sum(weight * loss for weight, loss in zip(weights, losses, strict=True))
+            accelerator.backward(total * accelerator.num_processes)
             totals += torch.stack([loss.detach() for loss in losses])
     accelerator.clip_grad_norm_(model.parameters(), options.training.max_grad_norm)
-    optimizer.step()
-    optimizer.zero_grad()
+    for optimizer in optimizers:
+        optimizer.step()
+        optimizer.zero_grad()
     return dict(zip(objectives, accelerator.reduce(totals, reduction="sum").tolist(), strict=True)), tokens
 
 

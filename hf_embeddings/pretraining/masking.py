@@ -5,22 +5,44 @@ import numpy as np
 from hf_embeddings.pretraining.randomness import random_bits, random_floats
 
 LONGEST_INPUT = 1 << 20  # tokens of one sample; with the sample's number it makes the counter of a token
+MEAN_SPAN = 4  # words of a run in the mean, their number geometrically distributed (SpanBERT, about 4)
+
+
+def unit_starts(unit: str, samples: np.ndarray, continues: np.ndarray, *, seed: int, epoch: int) -> np.ndarray:
+    """Tell at which tokens (T,) something begins that is hidden as a whole.
+
+    Args:
+        unit: "token": every piece by itself; "word": a piece and those that continue it, a Chinese character being a
+            word of its own; "span": runs of words (https://arxiv.org/abs/1907.10529).
+        samples: (T,) the sample that each token belongs to.
+        continues: (T,) whether a piece continues the word before it.
+        seed: of the run.
+        epoch: number of the pass over the corpus.
+    """
+    if unit == "token":
+        return np.ones(len(samples), dtype=bool)
+    starts = ~continues
+    if unit == "span":
+        starts &= random_floats(seed, "span", epoch, _counters(samples)) < 1 / MEAN_SPAN
+    return starts
 
 
 def choose_masked(
     samples: np.ndarray,
     maskable: np.ndarray,
+    starts: np.ndarray,
     *,
     probability: float,
     seed: int,
     epoch: int,
 ) -> np.ndarray:
-    """Choose a share of the maskable tokens of each sample.
+    """Choose units with a share of the maskable tokens of each sample.
 
     Args:
         samples: (T,) the sample that each token belongs to; the tokens of a sample are neighbours.
         maskable: (T,) False for special tokens, which are never chosen.
-        probability: share of maskable tokens to predict; at least one is chosen where there is any.
+        starts: (T,) where a unit begins, see `unit_starts`; a sample and an unmaskable token begin a new one too.
+        probability: share of maskable tokens to predict; at least one unit is chosen where there is any.
         seed: of the run.
         epoch: number of the pass over the corpus.
 
@@ -29,16 +51,24 @@ def choose_masked(
     """
     places = np.flatnonzero(maskable)
     owners = samples[places]
-    first = np.flatnonzero(np.diff(owners, prepend=-1))  # where each sample begins
-    counts = np.diff(np.append(first, len(owners)))
+    follows = np.diff(places, prepend=-2) == 1  # the token before can be chosen too
+    units = np.flatnonzero(starts[places] | ~follows | (np.diff(owners, prepend=-1) != 0))  # where each unit begins
+    sizes = np.diff(np.append(units, len(places)))
+    first = np.flatnonzero(np.diff(owners[units], prepend=-1))  # the first unit of each sample
+    counts = np.add.reduceat(sizes, first)  # tokens of each sample
     # The number is rounded at random, so that its mean is exact for short inputs too.
-    wanted = probability * counts + random_floats(seed, "mask count", epoch, owners[first])
-    wanted = np.minimum(np.maximum(wanted.astype(np.int64), 1), counts)
-    index = np.arange(len(owners)) - np.repeat(first, counts)
-    draws = random_bits(seed, "mask", epoch, owners * LONGEST_INPUT + index)
-    ranking = np.lexsort((draws, np.repeat(np.arange(len(first)), counts)))
-    chosen = ranking[index < np.repeat(wanted, counts)]  # the lowest draws of each sample
-    return np.sort(places[chosen])
+    wanted = np.floor(probability * counts + random_floats(seed, "mask count", epoch, owners[units[first]]))
+    wanted = np.minimum(np.maximum(wanted, 1), counts)
+    rows = np.repeat(np.arange(len(first)), np.diff(np.append(first, len(units))))
+    draws = random_bits(seed, "mask", epoch, _counters(samples)[places[units]])
+    order = np.lexsort((draws, rows))
+    before = np.cumsum(sizes[order]) - sizes[order]
+    before -= before[first][rows]  # tokens of the sample's units drawn before this one
+    # A unit that oversteps the number is taken where that brings the sum nearer to it.
+    taken = (before + sizes[order] / 2 <= wanted[rows]) | (before == 0)
+    chosen = np.zeros(len(units), dtype=bool)
+    chosen[order[taken]] = True
+    return places[np.repeat(chosen, sizes)]
 
 
 def hide(
@@ -66,9 +96,7 @@ def hide(
         seed: of the run.
         epoch: number of the pass over the corpus.
     """
-    starts = np.flatnonzero(np.diff(samples, prepend=-1))
-    index = np.arange(len(samples)) - np.repeat(starts, np.diff(np.append(starts, len(samples))))
-    counters = (samples * LONGEST_INPUT + index)[chosen]
+    counters = _counters(samples)[chosen]
     fate = random_floats(seed, "mask fate", epoch, counters)
     changed = ids.copy()
     changed[chosen[fate < mask_token_fraction]] = mask_token_id
@@ -76,3 +104,11 @@ def hide(
     draws = random_bits(seed, "mask token", epoch, counters[swapped]) % np.uint64(len(ordinary_ids))
     changed[chosen[swapped]] = ordinary_ids[draws.astype(np.int64)]
     return changed
+
+
+def _counters(samples: np.ndarray) -> np.ndarray:
+    """Give each token (T,) a number of its own: its sample and its place in it."""
+    starts = np.flatnonzero(np.diff(samples, prepend=-1))
+    return (
+        samples * LONGEST_INPUT + np.arange(len(samples)) - np.repeat(starts, np.diff(np.append(starts, len(samples))))
+    )

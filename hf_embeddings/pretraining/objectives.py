@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from hf_embeddings.pretraining.batches import IGNORED
+from hf_embeddings.pretraining.pairs import RELATIONS
 
 
 class Objective(NamedTuple):
@@ -21,7 +22,13 @@ class Objective(NamedTuple):
 OBJECTIVES = {
     "mlm": Objective("prediction_logits", "labels"),
     "nsp": Objective("seq_relationship_logits", "next_sentence_label"),
+    "sop": Objective("seq_relationship_logits", "next_sentence_label"),
 }
+
+
+def relation(objectives: list[str]) -> str | None:
+    """Return the objective that says how the two segments of a pair relate; None where no objective asks for it."""
+    return next((name for name in objectives if name in RELATIONS), None)
 
 
 def summed_loss(name: str, outputs, batch: dict[str, torch.Tensor]) -> torch.Tensor:

@@ -1,4 +1,6 @@
-"""AdamW without decay on biases, norms and embeddings, and the learning rate as a function of progress."""
+"""Optimizers by name, without decay on biases, norms and embeddings; learning rates as functions of progress."""
+
+import math
 
 import torch
 from torch import nn
@@ -6,19 +8,71 @@ from torch import nn
 from hf_embeddings.pretraining.options import TrainingOptions
 
 
-def build_optimizer(model: nn.Module, options: TrainingOptions) -> torch.optim.AdamW:
-    """Return a fused AdamW over two groups: matrices with weight decay, everything else without."""
-    tables = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
-    decayed, kept = [], []
+def build_optimizers(model: nn.Module, options: TrainingOptions) -> list[torch.optim.Optimizer]:
+    """Return the optimizers that together hold every parameter once."""
+    return OPTIMIZERS[options.optimizer](model, options)
+
+
+def _adamw(model: nn.Module, options: TrainingOptions) -> list[torch.optim.Optimizer]:
+    """AdamW (https://arxiv.org/abs/1711.05101), fused, over matrices with weight decay and everything else without."""
+    matrices, rest = _divided(model)
+    return [_fused_adamw(matrices, rest, options)]
+
+
+def _muon(model: nn.Module, options: TrainingOptions) -> list[torch.optim.Optimizer]:
+    """Muon (https://kellerjordan.github.io/posts/muon/) on the matrices of the encoder, AdamW on everything else.
+
+    Its updates are scaled to the root mean square of AdamW's (https://arxiv.org/abs/2502.16982), so both take the same
+    learning rate and weight decay.
+    """
+    matrices, rest = _divided(model)
+    hidden = {id(p) for layer in getattr(model, model.base_model_prefix).layers for p in layer.parameters()}
+    inner = [p for p in matrices if id(p) in hidden]
+    outer = [p for p in matrices if id(p) not in hidden]
+    muon = torch.optim.Muon(
+        inner, lr=options.learning_rate, weight_decay=options.weight_decay, adjust_lr_fn="match_rms_adamw"
+    )
+    return [muon, _fused_adamw(outer, rest, options)]
+
+
+def _divided(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """Part matrices from what weight decay does not suit: vectors, and tables of which a step touches a few rows."""
+    tables = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+    matrices, rest = [], []
     for parameter in model.parameters():
-        (decayed if parameter.dim() > 1 and id(parameter) not in tables else kept).append(parameter)
+        if parameter.requires_grad:
+            (matrices if parameter.dim() == 2 and id(parameter) not in tables else rest).append(parameter)
+    return matrices, rest
+
+
+def _fused_adamw(decayed: list, kept: list, options: TrainingOptions) -> torch.optim.AdamW:
     groups = [{"params": decayed, "weight_decay": options.weight_decay}, {"params": kept, "weight_decay": 0.0}]
     betas = (options.adam_beta1, options.adam_beta2)
     return torch.optim.AdamW(groups, lr=options.learning_rate, betas=betas, eps=options.adam_epsilon, fused=True)
 
 
 def learning_rate(progress: float, options: TrainingOptions) -> float:
-    """Rise linearly over the warmup, then fall linearly to 0; `progress` runs from 0 to 1."""
+    """Rise linearly over the warmup, then follow the schedule; `progress` runs from 0 to 1."""
     if progress < options.warmup_fraction:
         return options.learning_rate * progress / options.warmup_fraction
-    return options.learning_rate * (1 - progress) / max(1 - options.warmup_fraction, 1e-9)
+    remaining = (1 - progress) / max(1 - options.warmup_fraction, 1e-9)
+    return options.learning_rate * SCHEDULES[options.schedule](min(max(remaining, 0.0), 1.0), options)
+
+
+def _linear(remaining: float, options: TrainingOptions) -> float:
+    return remaining
+
+
+def _cosine(remaining: float, options: TrainingOptions) -> float:
+    return 0.5 * (1 - math.cos(math.pi * remaining))
+
+
+def _warmup_stable_decay(remaining: float, options: TrainingOptions) -> float:
+    """Stay at the peak, then fall as 1 - sqrt over the last part (https://arxiv.org/abs/2405.18392)."""
+    if remaining >= options.decay_fraction:
+        return 1.0
+    return 1 - math.sqrt(1 - remaining / options.decay_fraction)
+
+
+OPTIMIZERS = {"adamw": _adamw, "muon": _muon}
+SCHEDULES = {"linear": _linear, "cosine": _cosine, "wsd": _warmup_stable_decay}

@@ -1,6 +1,7 @@
 """The options of a pretraining run: each key of a `configs/pretraining/*.yaml` file is a field here, with its unit."""
 
 import json
+import math
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -81,7 +82,13 @@ class ExampleOptions:
     masking_probability: float = bounded(0.15, above=0, below=1)  # share of tokens that `mlm` predicts
     mask_token_fraction: float = bounded(0.8, min=0, max=1)  # share of those shown as [MASK]
     random_token_fraction: float = bounded(0.1, min=0, max=1)  # share of those shown as a random token; the rest stay
-    objectives: list[Literal["mlm", "nsp"]] = field(default_factory=lambda: ["mlm", "nsp"])  # losses, summed
+    # Share of tokens that `mlm` predicts in the last step; in between it changes linearly. None: the same throughout.
+    final_masking_probability: float | None = bounded(None, above=0, below=1)
+    masking_unit: Literal["token", "word", "span"] = (
+        "token"  # what is hidden together: pieces, whole words, runs of words
+    )
+    objectives: list[Literal["mlm", "nsp", "sop"]] = field(default_factory=lambda: ["mlm", "nsp"])  # losses, summed
+    objective_weights: dict[str, float] = field(default_factory=dict)  # factor of each loss; 1 where none is given
 
     def __post_init__(self) -> None:
         mask, random = self.mask_token_fraction, self.random_token_fraction
@@ -90,10 +97,21 @@ class ExampleOptions:
                 f"random_token_fraction: got {random} beside mask_token_fraction {mask}, expected a sum of at most 1; "
                 "lower one of them"
             )
-        if len(set(self.objectives)) < len(self.objectives) or "mlm" not in self.objectives:
+        if (
+            len(set(self.objectives)) < len(self.objectives)
+            or not self.objectives
+            or {"nsp", "sop"} <= set(self.objectives)
+        ):
             raise ValueError(
-                f"objectives: got {self.objectives}, expected 'mlm', alone or with others, each once; write [mlm, nsp]"
+                f"objectives: got {self.objectives}, expected one of mlm, nsp and sop, or mlm with one of the others (the "
+                "label of a pair cannot mean both); write [mlm, nsp]"
             )
+        for name, weight in self.objective_weights.items():
+            if name not in self.objectives or not 0 < weight < math.inf:
+                raise ValueError(
+                    f"objective_weights: got {weight} for {name!r}, expected a number above 0 for one of "
+                    f"{', '.join(self.objectives)}; change or remove it"
+                )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,8 +123,12 @@ class TrainingOptions:
     max_hours: float | None = bounded(None, above=0)
     tokens_per_step: int = bounded(2048, min=8)  # tokens, padding included, per optimizer step over all devices
     gradient_accumulation_steps: int = bounded(1, min=1)  # forward-backward passes per optimizer step
+    optimizer: Literal["adamw", "muon"] = "adamw"  # "muon": for the encoder's matrices, with adamw for all else
     learning_rate: float = bounded(1e-3, above=0)  # peak, reached at the end of the warmup
+    schedule: Literal["linear", "cosine", "wsd"] = "linear"  # how it falls to 0; "wsd" stays at the peak, then 1 - sqrt
     warmup_fraction: float = bounded(0.05, min=0, max=1)  # share of training over which the learning rate rises
+    decay_fraction: float = bounded(0.2, above=0, max=1)  # share of what follows the warmup over which "wsd" falls
+    ema_decay: float | None = bounded(None, above=0, below=1)  # of an average of the weights, which is then exported
     weight_decay: float = bounded(0.01, min=0)  # per step, times the learning rate (AdamW)
     adam_beta1: float = bounded(0.9, min=0, below=1)  # decay of the gradient's mean, per step
     adam_beta2: float = bounded(0.98, min=0, below=1)  # decay of the gradient's square, per step

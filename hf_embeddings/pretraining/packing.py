@@ -26,12 +26,12 @@ class Schedule:
     chunks: Chunks
     tokens_per_batch: int
     seed: int
-    false_seconds: bool
+    relation: str | None  # of the two segments of a pair: see pairs.py
     batches_per_block: int  # of a whole block
     batches_per_last_block: int  # of what is left over; equal to the above where nothing is
 
     @classmethod
-    def plan(cls, chunks: Chunks, *, tokens_per_batch: int, seed: int, false_seconds: bool = True) -> "Schedule":
+    def plan(cls, chunks: Chunks, *, tokens_per_batch: int, seed: int, relation: str | None) -> "Schedule":
         """Find out how many batches a block needs.
 
         Raises:
@@ -47,7 +47,7 @@ class Schedule:
         whole, rest = divmod(len(chunks), SAMPLES_PER_BLOCK)
         sizes = [size for size, count in ((SAMPLES_PER_BLOCK, whole), (rest, 1)) if size and count]
         numbers = [_batches_needed(lengths, size, tokens_per_batch, seed) for size in sizes]
-        return cls(chunks, tokens_per_batch, seed, false_seconds, numbers[0], numbers[-1])
+        return cls(chunks, tokens_per_batch, seed, relation, numbers[0], numbers[-1])
 
     @property
     def blocks_per_epoch(self) -> int:
@@ -78,12 +78,12 @@ class Schedule:
 
 @lru_cache(maxsize=2)
 def _plan_block(schedule: Schedule, epoch: int, block: int) -> tuple[Pairs, np.ndarray]:
-    """Return the pairs of a block in the order of their batches, and where each batch begins (and the last one ends)."""
+    """Return the pairs of a block in the order of their batches, and where each batch begins, and the end."""
     chunks, seed = schedule.chunks, schedule.seed
     begin = block * SAMPLES_PER_BLOCK
     positions = np.arange(begin, min(begin + SAMPLES_PER_BLOCK, len(chunks)))
     samples = permuted(seed, "order", epoch, positions, len(chunks))
-    pairs = make_pairs(chunks, samples, seed=seed, epoch=epoch, false_seconds=schedule.false_seconds)
+    pairs = make_pairs(chunks, samples, seed=seed, epoch=epoch, relation=schedule.relation)
     last = block == schedule.blocks_per_epoch - 1
     count = schedule.batches_per_last_block if last else schedule.batches_per_block
     order = np.lexsort((random_bits(seed, "deal", epoch, samples), -pairs.lengths))

@@ -1,12 +1,16 @@
-"""Sentence pairs for next sentence prediction: pure functions of (seed, epoch, samples planned together).
+"""Sentence pairs and their relation: pure functions of (seed, epoch, samples planned together).
 
 A sample is a chunk: consecutive sentences of one document that fit into one input. Each epoch splits it anew into A and
-B. Half of the samples keep their B (label 0); the others exchange theirs for the B, of the same length, of a sample of
-another document (label 1). True and false seconds so have the same lengths and the same ends of sentences, and nothing
-but their meaning gives the label away.
+B, and half of the samples stay as they are (label 0). The others (label 1)
+
+- in next sentence prediction (`nsp`) exchange their B for the B, of the same length, of a sample of another document:
+  true and false seconds have the same lengths and the same ends of sentences, and nothing but their meaning gives the
+  label away;
+- in sentence order prediction (`sop`, https://arxiv.org/abs/1909.11942) put B before A.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -34,7 +38,7 @@ class Chunks:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Two spans of the token stream for each sample; `labels` are 0 where the second follows the first, else 1."""
+    """Two spans of the token stream for each sample; `labels` are 0 where they stand as in the text, else 1."""
 
     samples: np.ndarray  # (P,) the chunk that the first segment is from
     first_starts: np.ndarray  # (P,)
@@ -83,23 +87,41 @@ def cut_chunks(corpus: TokenizedCorpus, *, max_tokens: int) -> Chunks:
     return Chunks(corpus, np.array(starts), np.array(ends), np.array(documents), max_tokens, skipped)
 
 
-def make_pairs(chunks: Chunks, samples: np.ndarray, *, seed: int, epoch: int, false_seconds: bool = True) -> Pairs:
-    """Split chunks, and exchange half of the seconds; none without `false_seconds`.
+def make_pairs(chunks: Chunks, samples: np.ndarray, *, seed: int, epoch: int, relation: str | None) -> Pairs:
+    """Split chunks, and change half of the pairs as `relation`, a name in RELATIONS, says; none where it is None.
 
     Raises:
         ValueError: there is no other document to take a false second from.
     """
     starts, ends = chunks.starts[samples], chunks.ends[samples]
     places = _split(chunks, samples, random_bits(seed, "split", epoch, samples))
-    labels = np.zeros(len(samples), dtype=np.int64)
-    donors = np.arange(len(samples))
-    if false_seconds:
-        # One coin for two neighbours, who take opposite sides: the labels are balanced, not only in the mean.
-        labels = ((random_bits(seed, "label", epoch, samples // 2) & np.uint64(1)).astype(np.int64) + samples) % 2
-        donors = _find_donors(chunks, samples, places, labels, random_bits(seed, "donor", epoch, samples))
-    second_starts, second_ends = places[donors], ends[donors]
-    longest = chunks.max_tokens - (places - starts)
-    return Pairs(samples, starts, places, second_starts, np.minimum(second_ends, second_starts + longest), labels)
+    pairs = Pairs(samples, starts, places, places, ends, np.zeros(len(samples), dtype=np.int64))
+    if relation is None:
+        return pairs
+    # One coin for two neighbours, who take opposite sides: the labels are balanced, not only in the mean.
+    coins = (random_bits(seed, "label", epoch, samples // 2) & np.uint64(1)).astype(np.int64)
+    pairs = replace(pairs, labels=(coins + samples) % 2)
+    return RELATIONS[relation](chunks, pairs, random_bits(seed, relation, epoch, samples))
+
+
+def _exchange_seconds(chunks: Chunks, pairs: Pairs, bits: np.ndarray) -> Pairs:
+    donors = _find_donors(chunks, pairs.samples, pairs.first_ends, pairs.labels, bits)
+    starts, ends = pairs.second_starts[donors], pairs.second_ends[donors]
+    longest = chunks.max_tokens - (pairs.first_ends - pairs.first_starts)
+    return replace(pairs, second_starts=starts, second_ends=np.minimum(ends, starts + longest))
+
+
+def _swap_order(chunks: Chunks, pairs: Pairs, bits: np.ndarray) -> Pairs:
+    swapped = pairs.labels == 1
+    first = (
+        np.where(swapped, pairs.second_starts, pairs.first_starts),
+        np.where(swapped, pairs.second_ends, pairs.first_ends),
+    )
+    second = (
+        np.where(swapped, pairs.first_starts, pairs.second_starts),
+        np.where(swapped, pairs.first_ends, pairs.second_ends),
+    )
+    return Pairs(pairs.samples, *first, *second, pairs.labels)
 
 
 def _split(chunks: Chunks, samples: np.ndarray, bits: np.ndarray) -> np.ndarray:
@@ -150,3 +172,6 @@ def _is_wrong(
         own, other = (tokens[places[who] : ends[who]] for who in (takers[index], donors[index]))
         wrong[index] = np.array_equal(own, other)
     return wrong
+
+
+RELATIONS: dict[str, Callable[[Chunks, Pairs, np.ndarray], Pairs]] = {"nsp": _exchange_seconds, "sop": _swap_order}

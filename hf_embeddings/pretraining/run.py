@@ -22,6 +22,7 @@ from hf_embeddings.pretraining.corpus import load_corpus
 from hf_embeddings.pretraining.evaluation import evaluate, evaluation_batches, unigram_loss
 from hf_embeddings.pretraining.export import export
 from hf_embeddings.pretraining.loop import train
+from hf_embeddings.pretraining.objectives import relation
 from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.options_file import dump
 from hf_embeddings.pretraining.packing import SPECIAL_TOKENS_PER_PAIR
@@ -102,8 +103,8 @@ def _run(options: PretrainingOptions, base_config: Path, staging: Path) -> dict[
     batches = evaluation_batches(held_out, vocabulary, options)
     config = build_config(options, base_config, vocab_size=math.ceil(len(tokenizer) / 64) * 64)
     config.pad_token_id = tokenizer.pad_token_id
-    if config.type_vocab_size < 2 and "nsp" in options.examples.objectives:
-        say(f"note: nsp runs without segments (type_vocab_size {config.type_vocab_size}); [SEP] alone divides the pair")
+    if config.type_vocab_size < 2 and (name := relation(options.examples.objectives)):
+        say(f"note: {name} runs without segments (type_vocab_size {config.type_vocab_size}); only [SEP] divides a pair")
     tokenizer.model_input_names = ["input_ids", "attention_mask"]
     if config.type_vocab_size:
         tokenizer.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
@@ -129,11 +130,10 @@ def _run(options: PretrainingOptions, base_config: Path, staging: Path) -> dict[
         f"held-out mlm loss {figures['mlm_loss']:.3f} nats beside {baseline:.3f} for token frequencies alone; "
         f"accuracy {figures['mlm_accuracy']:.1%}"
     )
-    if "nsp_loss" in figures:
-        say(
-            f"held-out nsp accuracy {figures['nsp_accuracy']:.1%} "
-            f"(95 % interval {figures['nsp_accuracy_low']:.1%} to {figures['nsp_accuracy_high']:.1%}; chance 50 %)"
-        )
+    if name := relation(options.examples.objectives):
+        low, high = figures[f"{name}_accuracy_low"], figures[f"{name}_accuracy_high"]
+        accuracy = figures[f"{name}_accuracy"]
+        say(f"held-out {name} accuracy {accuracy:.1%} (95 % interval {low:.1%} to {high:.1%}; chance 50 %)")
     return figures | {"main_process": accelerator.is_main_process, "output_dir": options.output_dir}
 
 

@@ -5,7 +5,7 @@ import numpy as np
 from hf_embeddings.pretraining.batches import Vocabulary
 from hf_embeddings.pretraining.tokenizer import TokenizedCorpus
 
-VOCABULARY = Vocabulary(pad=0, cls=2, sep=3, mask=4, ordinary=np.arange(5, 5000))
+VOCABULARY = Vocabulary(pad=0, cls=2, sep=3, mask=4, ordinary=np.arange(5, 5000), continuing=np.zeros(5000, dtype=bool))
 
 
 def numbered_corpus(documents: int = 60) -> TokenizedCorpus:

@@ -15,7 +15,7 @@ OPTIONS = ExampleOptions(max_length=64)
 
 @pytest.fixture(scope="module")
 def schedule() -> Schedule:
-    return Schedule.plan(cut_chunks(numbered_corpus(300), max_tokens=61), tokens_per_batch=1024, seed=0)
+    return Schedule.plan(cut_chunks(numbered_corpus(300), max_tokens=61), tokens_per_batch=1024, seed=0, relation="nsp")
 
 
 def test_a_row_equals_one_written_by_loops(schedule: Schedule) -> None:
@@ -65,9 +65,9 @@ def test_every_batch_has_the_same_shapes_and_labels_of_its_tokens(schedule: Sche
 
 def test_pairs_too_long_for_a_row_are_cut_at_their_ends() -> None:
     chunks = cut_chunks(numbered_corpus(50), max_tokens=61)
-    schedule = Schedule.plan(chunks, tokens_per_batch=1024, seed=0)
-    pairs = make_pairs(chunks, np.argsort(chunks.starts - chunks.ends)[:16].copy(), seed=0, epoch=0)
+    schedule = Schedule.plan(chunks, tokens_per_batch=1024, seed=0, relation="nsp")
+    pairs = make_pairs(chunks, np.argsort(chunks.starts - chunks.ends)[:16].copy(), seed=0, epoch=0, relation="nsp")
     size = int(pairs.lengths.sum()) + 3 * 16 - 5
-    tight = Schedule(chunks, size, 0, True, schedule.batches_per_block, schedule.batches_per_last_block)
+    tight = Schedule(chunks, size, 0, "nsp", schedule.batches_per_block, schedule.batches_per_last_block)
     batch = make_batch(tight, 0, pairs, VOCABULARY, OPTIONS)
     assert batch["cu_seq_lens"][-1] == size and len(batch["cu_seq_lens"]) == 17

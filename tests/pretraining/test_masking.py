@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hf_embeddings.pretraining.masking import choose_masked, hide
+from hf_embeddings.pretraining.masking import MEAN_SPAN, choose_masked, hide, unit_starts
 
 ORDINARY = np.arange(5, 5000)
 SAMPLES = np.repeat(np.random.default_rng(0).permutation(100_000)[:3000], 50)
@@ -13,7 +13,8 @@ MASKABLE = IDS != 2
 
 
 def choose(samples=SAMPLES, maskable=MASKABLE, probability: float = 0.15, epoch: int = 0) -> np.ndarray:
-    return choose_masked(samples, maskable, probability=probability, seed=0, epoch=epoch)
+    starts = np.ones(len(samples), dtype=bool)
+    return choose_masked(samples, maskable, starts, probability=probability, seed=0, epoch=epoch)
 
 
 def test_the_share_is_exact_in_each_sample_and_special_tokens_are_never_chosen() -> None:
@@ -59,3 +60,43 @@ def test_at_least_one_is_chosen_where_there_is_any() -> None:
     chosen = choose(samples, maskable, probability=0.01)
     assert len(chosen) == 2 and chosen[0] == 1 and chosen[1] >= 8
     assert np.array_equal(choose(samples, maskable, probability=0.999999), [1, 8, 9, 10, 11])
+
+
+# Units: words and spans
+
+
+CONTINUES = np.random.default_rng(1).random(len(SAMPLES)) < 0.3
+CONTINUES[~MASKABLE] = False
+
+
+def words() -> np.ndarray:
+    """Number the words: pieces and those that continue them, never across a special token."""
+    return np.cumsum(~CONTINUES | ~np.roll(MASKABLE, 1))
+
+
+@pytest.mark.parametrize("unit", ["word", "span"])
+def test_units_are_hidden_as_a_whole_and_the_share_stays(unit: str) -> None:
+    starts = unit_starts(unit, SAMPLES, CONTINUES, seed=0, epoch=0)
+    chosen = choose_masked(SAMPLES, MASKABLE, starts, probability=0.15, seed=0, epoch=0)
+    hidden = np.zeros(len(SAMPLES), dtype=bool)
+    hidden[chosen] = True
+    assert not hidden[~MASKABLE].any()
+    number = words()
+    size = number.max() + 1
+    whole = np.bincount(number[MASKABLE], minlength=size), np.bincount(number[chosen], minlength=size)
+    assert ((whole[1] == 0) | (whole[1] == whole[0])).all()
+    assert len(chosen) / MASKABLE.sum() == pytest.approx(0.15, abs=0.006)
+
+
+def test_spans_are_runs_of_geometric_length() -> None:
+    starts = unit_starts("span", SAMPLES, np.zeros(len(SAMPLES), dtype=bool), seed=0, epoch=0)
+    lengths = np.diff(np.flatnonzero(starts))
+    assert lengths.mean() == pytest.approx(MEAN_SPAN, abs=0.1)
+    for length in (1, 2, 3, 8):
+        expected = (1 - 1 / MEAN_SPAN) ** (length - 1) / MEAN_SPAN
+        assert (lengths == length).mean() == pytest.approx(expected, abs=0.01)
+
+
+def test_a_chinese_character_is_a_word_of_its_own() -> None:
+    starts = unit_starts("word", np.zeros(4, dtype=np.int64), np.array([False] * 4), seed=0, epoch=0)
+    assert starts.all()  # no piece continues another

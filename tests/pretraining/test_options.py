@@ -231,12 +231,20 @@ def test_errors_of_overrides_name_the_override(fail: Fail, override: str, text: 
             "examples:\n  random_token_fraction: 0.3\n  mask_token_fraction: 0.8",
             "6: examples.random_token_fraction: got 0.3 beside mask_token_fraction 0.8, expected a sum of at most 1",
         ),
-        ("examples: {objectives: []}", "5: examples.objectives: got [], expected 'mlm'"),
-        ("examples: {objectives: [nsp]}", "5: examples.objectives: got ['nsp'], expected 'mlm'"),
-        ("examples: {objectives: [mlm, mlm]}", "5: examples.objectives: got ['mlm', 'mlm'], expected 'mlm'"),
+        ("examples: {objectives: []}", "5: examples.objectives: got [], expected one of mlm, nsp and sop"),
+        ("examples: {objectives: [nsp, sop]}", "5: examples.objectives: got ['nsp', 'sop'], expected one of mlm"),
+        (
+            "examples: {objective_weights: {nsp: -1}}",
+            "5: examples.objective_weights: got -1.0 for 'nsp', expected a number",
+        ),
+        (
+            "examples: {objective_weights: {sop: 1}}",
+            "5: examples.objective_weights: got 1.0 for 'sop', expected a number",
+        ),
+        ("examples: {objectives: [mlm, mlm]}", "5: examples.objectives: got ['mlm', 'mlm'], expected one of mlm"),
         (
             "examples: {objectives: [mlm, nps]}",
-            "5: examples.objectives[1]: got 'nps', expected one of mlm, nsp; did you",
+            "5: examples.objectives[1]: got 'nps', expected one of mlm, nsp, sop; did you",
         ),
     ],
 )

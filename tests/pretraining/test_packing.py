@@ -19,7 +19,7 @@ def chunks() -> Chunks:
 @pytest.fixture(params=[1 << 15, 1000], ids=["one block", "many blocks"])
 def schedule(request, chunks: Chunks, monkeypatch) -> Schedule:
     monkeypatch.setattr(packing, "SAMPLES_PER_BLOCK", request.param)
-    return Schedule.plan(chunks, tokens_per_batch=1024, seed=0)
+    return Schedule.plan(chunks, tokens_per_batch=1024, seed=0, relation="nsp")
 
 
 @pytest.mark.parametrize("epoch", [0, 3])
@@ -35,7 +35,7 @@ def test_an_epoch_holds_each_sample_once_in_full_rows(schedule: Schedule, chunks
 
 
 def test_a_batch_is_found_by_its_number_alone(chunks: Chunks) -> None:
-    ahead, walked = (Schedule.plan(chunks, tokens_per_batch=1024, seed=0) for _ in range(2))
+    ahead, walked = (Schedule.plan(chunks, tokens_per_batch=1024, seed=0, relation="nsp") for _ in range(2))
     number = 2 * ahead.batches_per_epoch + 17
     epoch, pairs = ahead.batch(number)
     _, expected = next(itertools.islice(walked.batches(), number, None))
@@ -44,7 +44,7 @@ def test_a_batch_is_found_by_its_number_alone(chunks: Chunks) -> None:
 
 
 def test_processes_share_the_batches_out(chunks: Chunks) -> None:
-    schedule = Schedule.plan(chunks, tokens_per_batch=1024, seed=0)
+    schedule = Schedule.plan(chunks, tokens_per_batch=1024, seed=0, relation="nsp")
     whole = [tuple(pairs.samples) for _, pairs in itertools.islice(schedule.batches(), 10)]
     shares = [
         [tuple(pairs.samples) for _, pairs in itertools.islice(schedule.batches(rank, 2), 5)] for rank in range(2)
@@ -53,7 +53,7 @@ def test_processes_share_the_batches_out(chunks: Chunks) -> None:
 
 
 def test_order_and_company_change_from_epoch_to_epoch(chunks: Chunks) -> None:
-    schedule = Schedule.plan(chunks, tokens_per_batch=1024, seed=0)
+    schedule = Schedule.plan(chunks, tokens_per_batch=1024, seed=0, relation="nsp")
     companies = [
         {
             frozenset(couple)
@@ -73,12 +73,12 @@ def test_dealing_gives_every_batch_nearly_the_same() -> None:
 
 def test_a_row_that_no_pair_fits_in_is_an_error(chunks: Chunks) -> None:
     with pytest.raises(ValueError, match="tokens_per_step: leaves 63 tokens.*expected at least examples.max_length 64"):
-        Schedule.plan(chunks, tokens_per_batch=63, seed=0)
+        Schedule.plan(chunks, tokens_per_batch=63, seed=0, relation="nsp")
 
 
 @pytest.mark.parametrize("size", [64, 100, 130, 300])
 def test_small_rows_hold_what_they_must(chunks: Chunks, size: int) -> None:
-    schedule = Schedule.plan(chunks, tokens_per_batch=size, seed=0)
+    schedule = Schedule.plan(chunks, tokens_per_batch=size, seed=0, relation="nsp")
     batches = [schedule.batch(index)[1] for index in range(schedule.batches_per_epoch)]
     assert max(int(pairs.lengths.sum()) + SPECIAL_TOKENS_PER_PAIR * len(pairs) for pairs in batches) <= size
     assert sum(len(pairs) for pairs in batches) == len(chunks)

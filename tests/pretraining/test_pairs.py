@@ -15,7 +15,7 @@ def chunks() -> Chunks:
 
 @pytest.fixture(scope="module")
 def pairs(chunks: Chunks) -> Pairs:
-    return make_pairs(chunks, np.arange(len(chunks) // 2 * 2), seed=3, epoch=1)
+    return make_pairs(chunks, np.arange(len(chunks) // 2 * 2), seed=3, epoch=1, relation="nsp")
 
 
 def test_chunks_cover_every_document_once(chunks: Chunks) -> None:
@@ -52,7 +52,7 @@ def test_every_sentence_end_is_chosen_sometimes_and_only_they(chunks: Chunks) ->
     ends = set(chunks.corpus.sentence_starts)
     chosen: dict[int, set] = {}
     for epoch in range(40):
-        pairs = make_pairs(chunks, np.arange(20), seed=0, epoch=epoch, false_seconds=False)
+        pairs = make_pairs(chunks, np.arange(20), seed=0, epoch=epoch, relation=None)
         for sample, place in zip(pairs.samples, pairs.first_ends, strict=True):
             chosen.setdefault(sample, set()).add(place)
     for sample, places in chosen.items():
@@ -61,20 +61,33 @@ def test_every_sentence_end_is_chosen_sometimes_and_only_they(chunks: Chunks) ->
 
 
 def test_a_pair_does_not_depend_on_when_it_is_made(chunks: Chunks, pairs: Pairs) -> None:
-    again = make_pairs(chunks, np.arange(len(pairs)), seed=3, epoch=1)
+    again = make_pairs(chunks, np.arange(len(pairs)), seed=3, epoch=1, relation="nsp")
     assert all(np.array_equal(getattr(again, name), getattr(pairs, name)) for name in pairs.__dataclass_fields__)
-    other = make_pairs(chunks, np.arange(len(pairs)), seed=3, epoch=2)
+    other = make_pairs(chunks, np.arange(len(pairs)), seed=3, epoch=2, relation="nsp")
     assert not np.array_equal(other.labels, pairs.labels) and not np.array_equal(other.first_ends, pairs.first_ends)
 
 
 def test_without_nsp_every_second_follows(chunks: Chunks) -> None:
-    assert not make_pairs(chunks, np.arange(len(chunks)), seed=3, epoch=1, false_seconds=False).labels.any()
+    assert not make_pairs(chunks, np.arange(len(chunks)), seed=3, epoch=1, relation=None).labels.any()
+
+
+def test_sentence_order_swaps_half_of_the_pairs(chunks: Chunks) -> None:
+    pairs = make_pairs(chunks, np.arange(len(chunks) // 2 * 2), seed=3, epoch=1, relation="sop")
+    plain = make_pairs(chunks, np.arange(len(chunks) // 2 * 2), seed=3, epoch=1, relation=None)
+    swapped = pairs.labels == 1
+    assert swapped.sum() * 2 == len(pairs)
+    for first, second in (("first", "second"), ("second", "first")):
+        for end in ("starts", "ends"):
+            ours, straight, turned = (
+                getattr(source, f"{name}_{end}") for source, name in ((pairs, first), (plain, first), (plain, second))
+            )
+            assert np.array_equal(ours, np.where(swapped, turned, straight))
 
 
 @pytest.mark.parametrize("documents", [2, 3])
 def test_few_documents_are_enough(documents: int) -> None:
     few = cut_chunks(numbered_corpus(documents), max_tokens=61)
-    pairs = make_pairs(few, np.arange(len(few)), seed=0, epoch=0)
+    pairs = make_pairs(few, np.arange(len(few)), seed=0, epoch=0, relation="nsp")
     tokens = few.corpus.tokens
     assert ((tokens[pairs.first_starts] == tokens[pairs.second_starts]) == (pairs.labels == 0)).all()
 
@@ -82,7 +95,7 @@ def test_few_documents_are_enough(documents: int) -> None:
 def test_one_document_alone_is_an_error() -> None:
     lone = cut_chunks(numbered_corpus(1), max_tokens=8)
     with pytest.raises(ValueError, match="no second document"):
-        make_pairs(lone, np.arange(len(lone)), seed=0, epoch=0)
+        make_pairs(lone, np.arange(len(lone)), seed=0, epoch=0, relation="nsp")
 
 
 def test_the_same_text_elsewhere_is_no_false_second() -> None:
@@ -96,7 +109,7 @@ def test_the_same_text_elsewhere_is_no_false_second() -> None:
         empty_sentences=0, empty_documents=0,
     )  # fmt: skip
     chunks = cut_chunks(corpus, max_tokens=10)
-    pairs = make_pairs(chunks, np.arange(len(chunks)), seed=0, epoch=0)
+    pairs = make_pairs(chunks, np.arange(len(chunks)), seed=0, epoch=0, relation="nsp")
     for pair in range(len(pairs)):
         second = tokens[pairs.second_starts[pair] : pairs.second_ends[pair]]
         own = tokens[pairs.first_ends[pair] : chunks.ends[pairs.samples[pair]]]

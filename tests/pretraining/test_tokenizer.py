@@ -256,7 +256,9 @@ def test_a_pattern_that_takes_forever_is_an_error(saved: Path) -> None:
     split = {"type": "Split", "pattern": {"Regex": "(a+)+$"}, "behavior": "Isolated", "invert": False}
     change(saved, lambda content: content.update(pre_tokenizer=split))
     settings = json.loads((saved / "tokenizer_config.json").read_text())
-    settings["tokenizer_class"] = "PreTrainedTokenizerFast"  # reads the file as it is; BertTokenizer has its own pattern
+    settings["tokenizer_class"] = (
+        "PreTrainedTokenizerFast"  # reads the file as it is; BertTokenizer has its own pattern
+    )
     (saved / "tokenizer_config.json").write_text(json.dumps(settings))
     with pytest.raises(TokenizerError, match="cannot encode the corpus .*expected patterns that need few steps"):
         encode_sentences(load_tokenizer(str(saved)), ["a" * 40 + "b"])
