@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from hf_embeddings.pretraining.masking import choose_masked, hide, unit_starts
+from hf_embeddings.pretraining.masking import choose_masked, find_units, hide
 from hf_embeddings.pretraining.options import ExampleOptions
 from hf_embeddings.pretraining.packing import SPECIAL_TOKENS_PER_PAIR, Schedule
 from hf_embeddings.pretraining.pairs import Pairs
@@ -85,15 +85,15 @@ def make_batch(
     """Build the tensors of one batch; `probability` is that of masking, by default that of the options.
 
     Returns:
-        input_ids, token_type_ids and position_ids (1, T); cu_seq_lens (N + 1,), the start of each document, and the end;
+        input_ids, token_type_ids and position_ids (1, T); cu_seq_lens (N + 1,), the bounds of the documents;
         masked_lm_positions and labels (M,), next_sentence_label (N,), with IGNORED where nothing is predicted.
     """
     pairs = _fitted(pairs, schedule.tokens_per_batch)
     row = flat_row(schedule.chunks.corpus.tokens, pairs, vocabulary, size=schedule.tokens_per_batch)
     key = {"seed": schedule.seed, "epoch": epoch}
-    starts = unit_starts(options.masking_unit, row.samples, vocabulary.continuing[row.ids], **key)
+    units = find_units(options.masking_unit, row.samples, vocabulary.continuing[row.ids], **key)
     probability = options.masking_probability if probability is None else probability
-    chosen = choose_masked(row.samples, row.maskable, starts, probability=probability, **key)
+    chosen = choose_masked(row.samples, row.maskable, units, probability=probability, **key)
     hidden = hide(
         row.ids,
         row.samples,

@@ -1,5 +1,7 @@
 """Masked language modeling: which tokens are hidden, and by what (BERT, section 3.1)."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from hf_embeddings.pretraining.randomness import random_bits, random_floats
@@ -8,40 +10,41 @@ LONGEST_INPUT = 1 << 20  # tokens of one sample; with the sample's number it mak
 MEAN_SPAN = 4  # words of a run in the mean, their number geometrically distributed (SpanBERT, about 4)
 
 
-def unit_starts(unit: str, samples: np.ndarray, continues: np.ndarray, *, seed: int, epoch: int) -> np.ndarray:
-    """Tell at which tokens (T,) something begins that is hidden as a whole.
+class Units(NamedTuple):
+    """Which tokens (T,) begin something that is hidden as a whole, and which begin a run that is drawn together."""
+
+    wholes: np.ndarray
+    runs: np.ndarray
+
+
+def find_units(kind: str, samples: np.ndarray, continues: np.ndarray, *, seed: int, epoch: int) -> Units:
+    """Say what is hidden together.
 
     Args:
-        unit: "token": every piece by itself; "word": a piece and those that continue it, a Chinese character being a
+        kind: "token": every piece by itself; "word": a piece and those that continue it, a Chinese character being a
             word of its own; "span": runs of words (https://arxiv.org/abs/1907.10529).
         samples: (T,) the sample that each token belongs to.
         continues: (T,) whether a piece continues the word before it.
         seed: of the run.
         epoch: number of the pass over the corpus.
     """
-    if unit == "token":
-        return np.ones(len(samples), dtype=bool)
-    starts = ~continues
-    if unit == "span":
-        starts &= random_floats(seed, "span", epoch, _counters(samples)) < 1 / MEAN_SPAN
-    return starts
+    if kind == "token":
+        return Units(*[np.ones(len(samples), dtype=bool)] * 2)
+    if kind == "word":
+        return Units(~continues, ~continues)
+    begins = random_floats(seed, "span", epoch, _counters(samples)) < 1 / MEAN_SPAN
+    return Units(~continues, ~continues & begins)
 
 
 def choose_masked(
-    samples: np.ndarray,
-    maskable: np.ndarray,
-    starts: np.ndarray,
-    *,
-    probability: float,
-    seed: int,
-    epoch: int,
+    samples: np.ndarray, maskable: np.ndarray, units: Units, *, probability: float, seed: int, epoch: int
 ) -> np.ndarray:
     """Choose units with a share of the maskable tokens of each sample.
 
     Args:
         samples: (T,) the sample that each token belongs to; the tokens of a sample are neighbours.
         maskable: (T,) False for special tokens, which are never chosen.
-        starts: (T,) where a unit begins, see `unit_starts`; a sample and an unmaskable token begin a new one too.
+        units: see `find_units`; a sample, and a special token, end them too.
         probability: share of maskable tokens to predict; at least one unit is chosen where there is any.
         seed: of the run.
         epoch: number of the pass over the corpus.
@@ -51,22 +54,25 @@ def choose_masked(
     """
     places = np.flatnonzero(maskable)
     owners = samples[places]
-    follows = np.diff(places, prepend=-2) == 1  # the token before can be chosen too
-    units = np.flatnonzero(starts[places] | ~follows | (np.diff(owners, prepend=-1) != 0))  # where each unit begins
-    sizes = np.diff(np.append(units, len(places)))
-    first = np.flatnonzero(np.diff(owners[units], prepend=-1))  # the first unit of each sample
+    broken = (np.diff(places, prepend=-2) != 1) | (np.diff(owners, prepend=-1) != 0)
+    wholes = np.flatnonzero(units.wholes[places] | broken)  # the first token of each unit, among the maskable
+    sizes = np.diff(np.append(wholes, len(places)))
+    first = np.flatnonzero(np.diff(owners[wholes], prepend=-1))  # the first unit of each sample
     counts = np.add.reduceat(sizes, first)  # tokens of each sample
     # The number is rounded at random, so that its mean is exact for short inputs too.
-    wanted = np.floor(probability * counts + random_floats(seed, "mask count", epoch, owners[units[first]]))
+    wanted = np.floor(probability * counts + random_floats(seed, "mask count", epoch, owners[wholes[first]]))
     wanted = np.minimum(np.maximum(wanted, 1), counts)
-    rows = np.repeat(np.arange(len(first)), np.diff(np.append(first, len(units))))
-    draws = random_bits(seed, "mask", epoch, _counters(samples)[places[units]])
+    rows = np.repeat(np.arange(len(first)), np.diff(np.append(first, len(wholes))))
+    # Units of a run share one draw, so that they follow each other; the last run of a sample may be cut.
+    runs = (units.runs[places] | broken)[wholes]
+    leaders = wholes[np.flatnonzero(runs)][np.cumsum(runs) - 1]
+    draws = random_bits(seed, "mask", epoch, _counters(samples)[places[leaders]])
     order = np.lexsort((draws, rows))
     before = np.cumsum(sizes[order]) - sizes[order]
     before -= before[first][rows]  # tokens of the sample's units drawn before this one
     # A unit that oversteps the number is taken where that brings the sum nearer to it.
     taken = (before + sizes[order] / 2 <= wanted[rows]) | (before == 0)
-    chosen = np.zeros(len(units), dtype=bool)
+    chosen = np.zeros(len(wholes), dtype=bool)
     chosen[order[taken]] = True
     return places[np.repeat(chosen, sizes)]
 

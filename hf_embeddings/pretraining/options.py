@@ -103,8 +103,8 @@ class ExampleOptions:
             or {"nsp", "sop"} <= set(self.objectives)
         ):
             raise ValueError(
-                f"objectives: got {self.objectives}, expected one of mlm, nsp and sop, or mlm with one of the others (the "
-                "label of a pair cannot mean both); write [mlm, nsp]"
+                f"objectives: got {self.objectives}, expected one of mlm, nsp and sop, or mlm with one of the others "
+                "(the label of a pair cannot mean both); write [mlm, nsp]"
             )
         for name, weight in self.objective_weights.items():
             if name not in self.objectives or not 0 < weight < math.inf:

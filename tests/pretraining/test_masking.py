@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hf_embeddings.pretraining.masking import MEAN_SPAN, choose_masked, hide, unit_starts
+from hf_embeddings.pretraining.masking import MEAN_SPAN, choose_masked, find_units, hide
 
 ORDINARY = np.arange(5, 5000)
 SAMPLES = np.repeat(np.random.default_rng(0).permutation(100_000)[:3000], 50)
@@ -13,8 +13,8 @@ MASKABLE = IDS != 2
 
 
 def choose(samples=SAMPLES, maskable=MASKABLE, probability: float = 0.15, epoch: int = 0) -> np.ndarray:
-    starts = np.ones(len(samples), dtype=bool)
-    return choose_masked(samples, maskable, starts, probability=probability, seed=0, epoch=epoch)
+    units = find_units("token", samples, np.zeros(len(samples), dtype=bool), seed=0, epoch=epoch)
+    return choose_masked(samples, maskable, units, probability=probability, seed=0, epoch=epoch)
 
 
 def test_the_share_is_exact_in_each_sample_and_special_tokens_are_never_chosen() -> None:
@@ -76,8 +76,8 @@ def words() -> np.ndarray:
 
 @pytest.mark.parametrize("unit", ["word", "span"])
 def test_units_are_hidden_as_a_whole_and_the_share_stays(unit: str) -> None:
-    starts = unit_starts(unit, SAMPLES, CONTINUES, seed=0, epoch=0)
-    chosen = choose_masked(SAMPLES, MASKABLE, starts, probability=0.15, seed=0, epoch=0)
+    units = find_units(unit, SAMPLES, CONTINUES, seed=0, epoch=0)
+    chosen = choose_masked(SAMPLES, MASKABLE, units, probability=0.15, seed=0, epoch=0)
     hidden = np.zeros(len(SAMPLES), dtype=bool)
     hidden[chosen] = True
     assert not hidden[~MASKABLE].any()
@@ -89,14 +89,18 @@ def test_units_are_hidden_as_a_whole_and_the_share_stays(unit: str) -> None:
 
 
 def test_spans_are_runs_of_geometric_length() -> None:
-    starts = unit_starts("span", SAMPLES, np.zeros(len(SAMPLES), dtype=bool), seed=0, epoch=0)
-    lengths = np.diff(np.flatnonzero(starts))
+    units = find_units("span", SAMPLES, np.zeros(len(SAMPLES), dtype=bool), seed=0, epoch=0)
+    assert units.wholes.all()
+    lengths = np.diff(np.flatnonzero(units.runs))
     assert lengths.mean() == pytest.approx(MEAN_SPAN, abs=0.1)
     for length in (1, 2, 3, 8):
         expected = (1 - 1 / MEAN_SPAN) ** (length - 1) / MEAN_SPAN
         assert (lengths == length).mean() == pytest.approx(expected, abs=0.01)
+    chosen = choose_masked(SAMPLES, MASKABLE, units, probability=0.15, seed=0, epoch=0)
+    neighbours = (np.diff(chosen) == 1).mean()
+    assert neighbours > 0.5 > 3 * (np.diff(choose()) == 1).mean()
 
 
 def test_a_chinese_character_is_a_word_of_its_own() -> None:
-    starts = unit_starts("word", np.zeros(4, dtype=np.int64), np.array([False] * 4), seed=0, epoch=0)
-    assert starts.all()  # no piece continues another
+    units = find_units("word", np.zeros(4, dtype=np.int64), np.array([False] * 4), seed=0, epoch=0)
+    assert units.wholes.all()  # no piece continues another
