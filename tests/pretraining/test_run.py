@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -154,17 +153,3 @@ def test_accumulation_changes_nothing() -> None:
 
 def test_wilson_interval_against_published_values() -> None:
     assert wilson_interval(15, 20) == pytest.approx((0.5313, 0.8881), abs=1e-4)
-
-
-def test_readme_commands_name_files_that_exist() -> None:
-    text = (ROOT / "README.md").read_text()
-    for path in re.findall(r"configs/[\w/.-]+\.(?:json|yaml)", text):
-        assert (ROOT / path).exists(), path
-
-
-def test_readme_python_runs(run) -> None:
-    folder, _ = run
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
-    assert len(blocks) >= 2
-    for block in blocks:
-        exec(compile(block.replace("runs/demo", str(folder)), "README.md", "exec"), {})  # noqa: S102

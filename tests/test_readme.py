@@ -1,0 +1,97 @@
+"""README from top to bottom, as a user's day: every command and every snippet runs, in one directory, in their order.
+
+What takes minutes is made small by further arguments, and what a user brings along (texts, checkpoints) lies there
+small; the commands themselves are those of the README.
+"""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import BertConfig, BertModel, BertTokenizer
+
+from hf_embeddings.cli.main import app
+
+ROOT = Path(__file__).parents[1]
+BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
+# Further arguments that make a command small, by its first words; the longest that fits counts.
+SMALLER = {
+    "pretrain": "corpus.source=pydoc:accelerate tokenizer.vocab_size=600 training.max_steps=20 training.max_hours=null "
+    "training.evaluation_examples=100 training.tokens_per_step=512 model.hidden_size=64 model.num_attention_heads=2 "
+    "model.intermediate_size=128",
+    "positions": "--config configs/model/tiny.json",
+    "positions runs/demo": "",
+}
+NOT_RUN = ("make ", "pip install ", "git clone ", "cd ")
+
+
+def blocks() -> list[tuple[str, str]]:
+    return [(kind, text) for kind, text in BLOCK.findall((ROOT / "README.md").read_text(encoding="utf-8"))]
+
+
+def commands(text: str) -> Iterator[str]:
+    """Yield the commands of a block without their comments; a backslash joins lines."""
+    for line in text.replace("\\\n", " ").splitlines():
+        words = shlex.split(line, comments=True)
+        if words:
+            yield shlex.join(words)
+
+
+def smaller(arguments: str) -> list[str]:
+    """Return the further arguments of a command, but none for what the command says itself."""
+    fitting = [key for key in SMALLER if arguments == key or arguments.startswith(f"{key} ")]
+    further = shlex.split(SMALLER[max(fitting, key=len)]) if fitting else []
+    return [word for word in further if "=" not in word or f"{word.partition('=')[0]}=" not in arguments]
+
+
+def bring_along(folder: Path) -> None:
+    """Make what the README takes for given: texts and a BERT of the user's."""
+    (folder / "texts").mkdir()
+    text = "\n\n".join(f"Document {n} is about tokens. It has sentences, and position {n * n}." for n in range(60))
+    (folder / "texts" / "a.txt").write_text(text)
+    minilm = folder / "path" / "to" / "minilm"
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz", *(f"##{c}" for c in "abcdefgh")]
+    BertTokenizer(vocab={word: index for index, word in enumerate(words)}).save_pretrained(minilm)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(words), hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32
+    )
+    BertModel(config).save_pretrained(minilm)
+
+
+def test_the_readme_from_top_to_bottom(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    bring_along(tmp_path)
+    run = 0
+    for kind, text in blocks():
+        if kind == "python":
+            exec(compile(text, "README.md", "exec"), {"__name__": "__main__"})  # noqa: S102
+            run += 1
+            continue
+        for command in commands(text):
+            if command.startswith(NOT_RUN):
+                continue
+            program, _, arguments = command.partition(" ")
+            assert program == "hf-embeddings", f"no way to run {command!r}: teach this test"
+            try:
+                app([*shlex.split(arguments), *smaller(arguments)], standalone_mode=False)
+            except BaseException as error:
+                pytest.fail(f"{command}: {error!r}")
+            run += 1
+    assert run >= 8
+
+
+def test_make_targets_of_the_readme_exist() -> None:
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    named = set(re.findall(r"\bmake ([\w-]+)", (ROOT / "README.md").read_text()))
+    assert {"demo", "test"} <= named <= targets
+
+
+def test_files_of_the_readme_exist() -> None:
+    text = (ROOT / "README.md").read_text()
+    for path in re.findall(r"\b(?:configs|examples|benchmarks|docs)/[\w/.-]+\.\w+", text):
+        assert (ROOT / path).exists(), path
