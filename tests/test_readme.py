@@ -4,8 +4,11 @@ What takes minutes is made small by further arguments, and what a user brings al
 small; the commands themselves are those of the README.
 """
 
+import os
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,7 +28,11 @@ SMALLER = {
     "positions": "--config configs/model/tiny.json",
     "positions runs/demo": "",
 }
-NOT_RUN = ("make ", "pip install ", "git clone ", "cd ")
+MADE = {
+    "make demo": "hf-embeddings pretrain configs/pretraining/demo.yaml"
+}  # the Makefile's recipe, a test holds it so
+PREPARES = ("make ", "pip install ", "git clone ", "cd ")  # a clean machine; other tests, and CI itself, do that
+LAUNCHER = "torchrun --standalone --nproc_per_node 2 -m hf_embeddings.cli.main"
 
 
 def blocks() -> list[tuple[str, str]]:
@@ -53,13 +60,38 @@ def bring_along(folder: Path) -> None:
     text = "\n\n".join(f"Document {n} is about tokens. It has sentences, and position {n * n}." for n in range(60))
     (folder / "texts" / "a.txt").write_text(text)
     minilm = folder / "path" / "to" / "minilm"
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz", *(f"##{c}" for c in "abcdefgh")]
+    words = [
+        "[PAD]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        "[MASK]",
+        *"abcdefghijklmnopqrstuvwxyz",
+        *(f"##{c}" for c in "abcdefgh"),
+    ]
     BertTokenizer(vocab={word: index for index, word in enumerate(words)}).save_pretrained(minilm)
     torch.manual_seed(0)
     config = BertConfig(
         vocab_size=len(words), hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32
     )
     BertModel(config).save_pretrained(minilm)
+
+
+def follow(command: str) -> None:
+    """Run a command of the README, in this process where it can be."""
+    if command.startswith(LAUNCHER):
+        arguments = command.removeprefix(LAUNCHER).strip()
+        line = [sys.executable, "-m", "torch.distributed.run", *shlex.split(LAUNCHER)[1:], *shlex.split(arguments)]
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        done = subprocess.run([*line, *smaller(arguments)], capture_output=True, text=True, env=environment)
+        assert done.returncode == 0, f"{command}: {done.stderr[-2000:]}"
+        return
+    program, _, arguments = command.partition(" ")
+    assert program == "hf-embeddings", f"no way to run {command!r}: teach this test"
+    try:
+        app([*shlex.split(arguments), *smaller(arguments)], standalone_mode=False)
+    except BaseException as error:
+        pytest.fail(f"{command}: {error!r}")
 
 
 def test_the_readme_from_top_to_bottom(tmp_path: Path, monkeypatch) -> None:
@@ -73,14 +105,10 @@ def test_the_readme_from_top_to_bottom(tmp_path: Path, monkeypatch) -> None:
             run += 1
             continue
         for command in commands(text):
-            if command.startswith(NOT_RUN):
+            command = MADE.get(command, command)
+            if command.startswith(PREPARES):
                 continue
-            program, _, arguments = command.partition(" ")
-            assert program == "hf-embeddings", f"no way to run {command!r}: teach this test"
-            try:
-                app([*shlex.split(arguments), *smaller(arguments)], standalone_mode=False)
-            except BaseException as error:
-                pytest.fail(f"{command}: {error!r}")
+            follow(command)
             run += 1
     assert run >= 8
 
@@ -89,6 +117,9 @@ def test_make_targets_of_the_readme_exist() -> None:
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
     named = set(re.findall(r"\bmake ([\w-]+)", (ROOT / "README.md").read_text()))
     assert {"demo", "test"} <= named <= targets
+    for target, command in MADE.items():
+        recipe = (ROOT / "Makefile").read_text().split(f"\n{target.removeprefix('make ')}:")[1].splitlines()[1]
+        assert recipe.strip() == f"$(BIN)/{command}"
 
 
 def test_files_of_the_readme_exist() -> None:

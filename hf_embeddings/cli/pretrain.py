@@ -23,7 +23,5 @@ def pretrain(
     from hf_embeddings.publishing.card import write_card
 
     figures = run(options, base_config=find_config(options.model.base), overwrite=overwrite, finish=write_card)
-    if as_json:
-        print(json.dumps(figures))
-    else:
-        print(f"{options.output_dir}: ready for the Hub")
+    if figures["main_process"]:
+        print(json.dumps(figures) if as_json else f"{options.output_dir}: ready for the Hub")

@@ -9,7 +9,7 @@ from hf_embeddings.pretraining.documents import CorpusError, InvalidTextPolicy, 
 __all__ = ["Corpus", "CorpusError", "load_corpus", "read_documents"]
 
 MIN_TRAINING_DOCUMENTS = 2  # next sentence prediction takes its false continuations from another document
-MIN_EVALUATION_DOCUMENTS = 1
+MIN_EVALUATION_DOCUMENTS = 2  # and does so when it is measured
 
 
 class Corpus(NamedTuple):

@@ -204,9 +204,9 @@ def test_the_split_depends_on_the_text_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("fraction", [0.0001, 0.9999])
 def test_tiny_corpora_fill_both_sides(tmp_path: Path, fraction: float) -> None:
-    (tmp_path / "a.txt").write_text("a\n\nb\n\nc")
+    (tmp_path / "a.txt").write_text("a\n\nb\n\nc\n\nd")
     corpus = load_corpus(str(tmp_path), evaluation_fraction=fraction)
-    assert (len(corpus.training), len(corpus.evaluation)) == (2, 1)
+    assert (len(corpus.training), len(corpus.evaluation)) == (2, 2)
     (tmp_path / "a.txt").write_text("a\n\nb\n\na")
-    with pytest.raises(CorpusError, match="got 2 different documents, expected at least 3"):
+    with pytest.raises(CorpusError, match="got 2 different documents, expected at least 4"):
         load_corpus(str(tmp_path))

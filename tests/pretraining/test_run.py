@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
+from safetensors.torch import load_file
 from transformers import AutoModelForMaskedLM, AutoTokenizer, pipeline
 
 from hf_embeddings import TriEmbedConfig, TriEmbedForPreTraining
@@ -82,6 +83,21 @@ def test_same_seed_same_weights(run, tmp_path) -> None:
     done = command("pretrain", str(folder / "pretraining.yaml"), "output_dir=again", cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     assert (tmp_path / "again/model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
+
+
+def test_two_processes_do_what_one_does_in_two_parts(run, tmp_path) -> None:
+    arguments = ["pretrain", str(run[0] / "pretraining.yaml"), "training.max_steps=8"]
+    done = command(*arguments, "training.gradient_accumulation_steps=2", "output_dir=one", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    line = [*launcher, "-m", "hf_embeddings.cli.main", *arguments, "output_dir=two"]
+    done = subprocess.run(line, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("ready for the Hub") == 1
+    one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
+    for name in one:
+        torch.testing.assert_close(two[name], one[name], atol=1e-6, rtol=1e-5, msg=name)
 
 
 @pytest.mark.parametrize(
