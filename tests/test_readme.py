@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from transformers import BertConfig, BertModel, BertTokenizer
 
 from hf_embeddings.cli.main import app
@@ -97,6 +98,7 @@ def follow(command: str) -> None:
 def test_the_readme_from_top_to_bottom(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    AcceleratorState._reset_state(reset_partial_state=True)  # of earlier tests in this process
     bring_along(tmp_path)
     run = 0
     for kind, text in blocks():
