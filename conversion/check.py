@@ -72,7 +72,7 @@ def load(model_class: type[PreTrainedModel], folder: Path) -> PreTrainedModel:
     Raises:
         ConversionError: transformers finds weights missing or left over.
     """
-    with _quiet():
+    with quiet():
         model, info = model_class.from_pretrained(
             folder, dtype=torch.float32, attn_implementation="eager", output_loading_info=True, local_files_only=True
         )
@@ -99,7 +99,7 @@ def outputs_of(
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep transformers' loading reports and progress bars off the terminal: what matters in them is checked."""
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()

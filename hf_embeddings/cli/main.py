@@ -9,6 +9,7 @@ from hf_embeddings.cli.inspect import inspect
 from hf_embeddings.cli.positions import positions
 from hf_embeddings.cli.pretrain import pretrain
 from hf_embeddings.cli.publish import publish
+from hf_embeddings.cli.reposition import reposition
 
 VERBS = {
     "convert": convert,
@@ -16,6 +17,7 @@ VERBS = {
     "positions": positions,
     "pretrain": pretrain,
     "publish": publish,
+    "reposition": reposition,
 }
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)

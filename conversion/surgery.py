@@ -1,0 +1,39 @@
+"""Load and save TriEmbed checkpoints on which something is changed."""
+
+from pathlib import Path
+
+from transformers import PreTrainedModel
+
+from hf_embeddings.conversion.check import quiet
+from hf_embeddings.conversion.checkpoints import read_json
+from hf_embeddings.conversion.rules import ConversionError
+from hf_embeddings.model import modeling_triembed
+from hf_embeddings.model.configuration_triembed import AUTO_MAP, TriEmbedConfig
+
+
+def load_own(folder: Path) -> PreTrainedModel:
+    """Load a TriEmbed checkpoint as the class that it was saved from.
+
+    Raises:
+        ConversionError: the directory holds none.
+    """
+    if not folder.is_dir():
+        raise ConversionError(f"{folder}: no such directory")
+    config = read_json(folder / "config.json")
+    if config.get("model_type") != TriEmbedConfig.model_type:
+        raise ConversionError(
+            f"{folder}: model_type {config.get('model_type')!r}, expected {TriEmbedConfig.model_type!r}; convert the "
+            "checkpoint to TriEmbed first (hf-embeddings convert)"
+        )
+    names = {path.split(".")[1] for auto_class, path in AUTO_MAP.items() if auto_class != "AutoConfig"}
+    declared = next(iter(config.get("architectures") or []), "TriEmbedModel")
+    if declared not in names:
+        raise ConversionError(f"{folder}: architectures {declared!r}, expected one of {', '.join(sorted(names))}")
+    with quiet():
+        return getattr(modeling_triembed, declared).from_pretrained(folder, local_files_only=True).eval()
+
+
+def save_own(model: PreTrainedModel, folder: Path) -> None:
+    """Save weights, config and code."""
+    with quiet():
+        model.save_pretrained(folder)

@@ -1,0 +1,143 @@
+"""Start values for new positions, in closed form or by least squares, from what a model does with its old ones.
+
+Shapes: B batch, S sequence, D hidden, E embedding, H heads, K head width, N layers; d = key position - query position.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from hf_embeddings.model.modeling_triembed import TriEmbedModel
+
+RIDGE = 1e-2  # share of the mean diagonal that is added to it before solving
+
+
+def resize_rows(table: torch.Tensor, rows: int, *, offset: int = 0, interpolate: bool = False) -> torch.Tensor:
+    """Return a table of positions with `rows` positions after the `offset` rows that belong to none.
+
+    Interpolation stretches the positions over the new length, ends fixed. Otherwise old rows stay bit by bit, and new
+    ones repeat them from the second on (Longformer, https://arxiv.org/abs/2004.05150, section 5): the first row often
+    means "here is [CLS]".
+    """
+    before, body = table[:offset], table[offset:]
+    if interpolate and len(body) > 1:
+        stretched = nn.functional.interpolate(body.T[None].float(), size=rows, mode="linear", align_corners=True)[0].T
+        return torch.cat((before, body if rows == len(body) else stretched.to(table.dtype)))
+    if rows <= len(body):
+        return torch.cat((before, body[:rows]))
+    cycle = body[1:] if len(body) > 1 else body
+    new = cycle[torch.arange(rows - len(body)) % len(cycle)]
+    return torch.cat((before, body, new))
+
+
+def resize_distances(table: torch.Tensor, reach: int) -> torch.Tensor:
+    """Return a table for distances from -reach to reach; beyond the old ends it repeats them, as clipping does."""
+    old = (len(table) - 1) // 2
+    return table[torch.arange(-reach, reach + 1).clamp(-old, old) + old]
+
+
+@torch.no_grad()
+def attention_profile(encoder: TriEmbedModel, ids: torch.Tensor) -> torch.Tensor:
+    """Return how attention depends on the distance alone: mean log weight, centred in each row, (N, H, 2S - 1).
+
+    `ids` (B, S) should be tokens in no order, so that only the distance says something, not what stands there.
+    """
+    implementation = encoder.config._attn_implementation
+    encoder.set_attn_implementation("eager")
+    weights = encoder(ids, output_attentions=True).attentions
+    encoder.set_attn_implementation(implementation)
+    length = ids.shape[1]
+    places = torch.arange(length)
+    distances = (places[None, :] - places[:, None] + length - 1).flatten()  # (S * S,)
+    counts = torch.bincount(distances, minlength=2 * length - 1)
+    profiles = []
+    for layer in weights:
+        logs = layer.float().clamp(min=1e-9).log()  # (B, H, S, S)
+        centred = (logs - logs.mean(dim=-1, keepdim=True)).mean(dim=0).flatten(1)  # (H, S * S)
+        profiles.append(torch.zeros(len(centred), len(counts)).index_add_(1, distances, centred) / counts)
+    return torch.stack(profiles)
+
+
+def fit_relative_bias(part: nn.Module, profile: torch.Tensor, old: TriEmbedModel, ids: torch.Tensor) -> None:
+    """Give each bucket the mean of the profile over its distances and over all layers, which share the table."""
+    reach = (profile.shape[-1] - 1) // 2
+    distances = torch.arange(-reach, reach + 1)
+    weights = (reach + 1 - distances.abs()).float()  # how many pairs of tokens stand at each distance
+    buckets = part.buckets(distances)
+    table, total = (torch.zeros(part.num_buckets, n) for n in (profile.shape[1], 1))
+    table.index_add_(0, buckets, (profile.mean(dim=0) * weights).T)
+    total.index_add_(0, buckets, weights[:, None])
+    filled = (total > 0).squeeze(1)
+    table = table / total.clamp(min=1)
+    for half in (slice(0, part.num_buckets // 2), slice(part.num_buckets // 2, None)):
+        known = filled[half].nonzero().flatten()
+        if len(known):  # distances beyond the sample behave like the furthest in it
+            nearest = known[(torch.arange(len(filled[half]))[:, None] - known[None, :]).abs().argmin(dim=1)]
+            table[half] = table[half][nearest]
+    part.table.weight.copy_(table)
+
+
+def fit_slopes(part: nn.Module, profile: torch.Tensor, old: TriEmbedModel, ids: torch.Tensor) -> None:
+    """Take the regression slope of the profile over the distance, left and right, for each head."""
+    reach = (profile.shape[-1] - 1) // 2
+    mean = profile.mean(dim=0)  # (H, 2S - 1)
+    distance = torch.arange(1, reach + 1).float()
+    for side, values in enumerate((mean[:, :reach].flip(-1), mean[:, reach + 1 :])):
+        centred = distance - distance.mean()
+        slope = -(values * centred).sum(dim=-1) / centred.square().sum()
+        part.log_slopes[side] = slope.clamp(min=1e-5).log()
+
+
+@torch.no_grad()
+def fit_layer_keys(new: TriEmbedModel, name: str, profile: torch.Tensor, old: TriEmbedModel, ids: torch.Tensor) -> None:
+    """Solve, in each layer and for each distance, query . vector = profile, over all queries and heads by ridge
+    regression; with `relative_key_query` each side of the score carries half."""
+    queries: list[torch.Tensor] = []
+    hooks = [
+        layer.attention.query.register_forward_hook(lambda module, given, made: queries.append(made))
+        for layer in old.layers
+    ]
+    old(ids)
+    for hook in hooks:
+        hook.remove()
+    share = 0.5 if name == "relative_key_query" else 1.0
+    for layer, made, wanted in zip(new.layers, queries, profile, strict=True):
+        head = layer.attention.head_dim
+        query = made.view(-1, made.shape[-1] // head, head).float() * layer.attention.scaling  # (B * S, H, K)
+        gram = torch.einsum("nhk,nhl->kl", query, query)
+        gram = gram + RIDGE * gram.diagonal().mean() * torch.eye(head)
+        right = torch.einsum("nhk,hd->kd", query, share * wanted)
+        vectors = torch.linalg.solve(gram, right).T  # (2 S - 1, K)
+        table = layer.attention.position[name].table.weight
+        # Rows count query - key, the profile counts key - query.
+        table.copy_(resize_distances(vectors.flip(0), (len(table) - 1) // 2))
+
+
+Fit = Callable[[nn.Module, torch.Tensor, TriEmbedModel, torch.Tensor], None]
+FITS: dict[str, Fit] = {"relative_bias": fit_relative_bias, "alibi_asymmetric": fit_slopes}
+LAYER_FITS = ("relative_key", "relative_key_query")
+
+
+@torch.no_grad()
+def keep_the_mean(old: TriEmbedModel, new: TriEmbedModel) -> float:
+    """Add what all old position vectors have in common to the segments (or tokens), where the new ones lack it.
+
+    Returns:
+        The share of the squared length of the old vectors that is kept this way; nan where there were none.
+    """
+    length = min(old.config.max_position_embeddings, new.config.max_position_embeddings)
+    before, after = (
+        encoder.embeddings.position.per_token(torch.arange(length)[None]).summand for encoder in (old, new)
+    )
+    if before is None and after is None:
+        return math.nan
+    lost = (0 if before is None else before[0]) - (0 if after is None else after[0])  # (S, E)
+    mean = lost.mean(dim=0)
+    embeddings = new.embeddings
+    if embeddings.segment is not None:
+        embeddings.segment.weight += mean
+    else:  # the same vector on every token changes no prediction: all logits move by the same amount
+        embeddings.token.weight += mean / embeddings.scale
+    return float(mean.square().sum() * length / lost.square().sum().clamp(min=1e-12))

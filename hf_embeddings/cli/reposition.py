@@ -1,0 +1,79 @@
+"""`hf-embeddings reposition`: other positions, or more of them, for a TriEmbed checkpoint."""
+
+import json
+import sys
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from hf_embeddings.cli.output import AsJson
+
+
+def reposition(
+    source: Annotated[str, typer.Argument(help="Directory of a TriEmbed checkpoint")],
+    target: Annotated[str, typer.Argument(help="Directory to write")],
+    to: Annotated[str | None, typer.Option(help="position_embedding_type of the result.")] = None,
+    max_position_embeddings: Annotated[int | None, typer.Option(help="Longest input of the result in tokens.")] = None,
+    rope_parameters: Annotated[str | None, typer.Option(help="As in the config, as JSON.")] = None,
+    position_parameters: Annotated[str | None, typer.Option(help="As in the config, as JSON.")] = None,
+    interpolate: Annotated[bool, typer.Option(help="Stretch a learned table instead of adding rows.")] = False,
+    corpus: Annotated[str | None, typer.Option(help="Measure and heal on this source of documents.")] = None,
+    healing_steps: Annotated[int, typer.Option(help="Steps of distillation from the source; 0: none.")] = 200,
+    healing_length: Annotated[int, typer.Option(help="Tokens in a row while healing.")] = 128,
+    learning_rate: Annotated[float, typer.Option(help="Highest learning rate while healing.")] = 5e-4,
+    overwrite: Annotated[bool, typer.Option(help="Replace the target directory if it is not empty.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Change the position type of a model, or its length, and say what that costs before and after healing."""
+    from hf_embeddings.conversion.healing import Healing
+    from hf_embeddings.conversion.reposition import reposition as run
+
+    texts, held_out = _documents(corpus)
+    report = run(
+        source,
+        target,
+        to=to,
+        max_position_embeddings=max_position_embeddings,
+        rope_parameters=_object("rope-parameters", rope_parameters),
+        position_parameters=_object("position-parameters", position_parameters),
+        interpolate=interpolate,
+        texts=texts,
+        held_out=held_out,
+        healing=Healing(healing_steps, length=healing_length, learning_rate=learning_rate)
+        if corpus and healing_steps
+        else None,
+        overwrite=overwrite,
+        notify=lambda line: print(line, file=sys.stderr),
+    )
+    if as_json:
+        print(json.dumps(asdict(report)))
+        return
+    print(f"{report.target}: {report.after}, up to {report.max_position_embeddings[1]:,} tokens")
+    for name, how in report.made.items():
+        print(f"  {name}: {how}")
+    for model, lengths in report.figures.items():
+        for length, figures in lengths.items():
+            values = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in figures.items())
+            print(f"  {model:<13} {length:>6} tokens: {values}")
+
+
+def _documents(source: str | None) -> tuple[list[str], list[str]]:
+    if source is None:
+        return [], []
+    from hf_embeddings.pretraining.corpus import load_corpus
+
+    corpus = load_corpus(source)
+    return corpus.training, corpus.evaluation
+
+
+def _object(option: str, text: str | None) -> dict | None:
+    if text is None:
+        return None
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"--{option}: not JSON ({error})") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"--{option}: got a JSON {type(value).__name__}, expected an object")
+    return value
