@@ -1,5 +1,6 @@
 """Give a TriEmbed checkpoint other positions, or more of them, and say what that costs before and after healing."""
 
+import copy
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -21,10 +22,9 @@ from hf_embeddings.conversion.transplants import (
     attention_profile,
     fit_layer_keys,
     keep_the_mean,
-    resize_distances,
-    resize_rows,
 )
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
+from hf_embeddings.model.positions import POSITION_TYPES
 
 POSITION_FIELDS = ("position_embedding_type", "position_parameters", "max_position_embeddings", "rope_parameters")
 MEASURED_ROWS = 64
@@ -82,13 +82,15 @@ def reposition(
     """
     started = time.perf_counter()
     old = load_own(Path(source))
+    longer = _resize(old, max_position_embeddings, interpolate=interpolate)
     changes = {
         "position_embedding_type": to,
-        "max_position_embeddings": max_position_embeddings,
         "rope_parameters": rope_parameters,
         "position_parameters": position_parameters,
     }
-    new = _remake(old, {name: value for name, value in changes.items() if value is not None})
+    new = _remake(longer, {name: value for name, value in changes.items() if value is not None})
+    if _told(new) == _told(old):
+        raise ConversionError("nothing to change: the source has these positions already")
     report = RepositionReport(
         source=str(source),
         target=str(target),
@@ -97,7 +99,7 @@ def reposition(
         max_position_embeddings=(old.config.max_position_embeddings, new.config.max_position_embeddings),
     )
     notify(f"transplanting {report.before} to {report.after}")
-    report.made = _transplant(old, new, interpolate=interpolate)
+    report.made = _transplant(longer, new)
     with staged(Path(target), overwrite=overwrite) as stage:
         if texts or held_out:
             _measure_and_heal(old, new, Path(source), report, texts, held_out, healing, notify)
@@ -110,88 +112,90 @@ def reposition(
     return report
 
 
+def _told(model: PreTrainedModel) -> Config:
+    return {name: getattr(model.config, name, None) for name in POSITION_FIELDS}
+
+
+def _resize(old: PreTrainedModel, length: int | None, *, interpolate: bool) -> PreTrainedModel:
+    """Return a copy with tables for another length, or the model itself where the length stays."""
+    before = old.config.max_position_embeddings
+    if length is None or length == before:
+        return old
+    longer = copy.deepcopy(old)
+    how = "interpolate" if interpolate else "extend" if length > before else "truncate"
+    try:
+        if any(part.has_table for part in old.base_model.embeddings.position.values()):
+            longer.resize_position_embeddings(length, how)
+        else:
+            longer.config.max_position_embeddings = length
+    except ValueError as error:
+        raise ConversionError(str(error)) from None
+    return longer
+
+
 def _remake(old: PreTrainedModel, changes: Config) -> PreTrainedModel:
     """Return a model of the same class with the changed config, random where it differs."""
     told = old.config.to_diff_dict()
     if to := changes.get("position_embedding_type"):
         kept = set(to.split("+"))
-        told["position_parameters"] = {
-            name: options for name, options in (told.get("position_parameters") or {}).items() if name in kept
-        } or None
-        if not kept & {"rope"}:
+        options = {name: value for name, value in (told.get("position_parameters") or {}).items() if name in kept}
+        told["position_parameters"] = options or None
+        if not any(getattr(POSITION_TYPES.get(name), "rotary", False) for name in kept):
             told.pop("rope_parameters", None)
     for name in ("model_type", "transformers_version", "architectures", "auto_map", "dtype"):
         told.pop(name, None)
-    before = {name: getattr(old.config, name, None) for name in POSITION_FIELDS}
     try:
         config = TriEmbedConfig(**told | changes)
     except ValueError as error:
         raise ConversionError(str(error)) from None
-    if before == {name: getattr(config, name, None) for name in POSITION_FIELDS}:
-        raise ConversionError("nothing to change: the source has these positions already")
     torch.manual_seed(0)
     bare = {"add_pooling_layer": old.pooler is not None} if type(old).__name__ == "TriEmbedModel" else {}
     return type(old)(config, **bare).to(old.dtype).eval()
 
 
 @torch.no_grad()
-def _transplant(old: PreTrainedModel, new: PreTrainedModel, *, interpolate: bool) -> dict[str, str]:
-    """Carry all weights over, and give those of the positions start values; return how."""
-    weights, slots = old.state_dict(), new.state_dict()
-    for name, slot in slots.items():
+def _transplant(old: PreTrainedModel, new: PreTrainedModel) -> dict[str, str]:
+    """Carry all weights over, and give those of new positions start values; return how."""
+    weights = old.state_dict()
+    for name, slot in new.state_dict().items():
         if name in weights and weights[name].shape == slot.shape:
             slot.copy_(weights[name])
     old_encoder, new_encoder = old.base_model, new.base_model
-    new_encoder.to(torch.float32)
-    made = {}
     old_parts, new_parts = old_encoder.embeddings.position, new_encoder.embeddings.position
-    generator = torch.Generator().manual_seed(0)
-    length = min(128, old.config.max_position_embeddings, new.config.max_position_embeddings)
-    ids = torch.randint(old.config.vocab_size, (16, length), generator=generator)
+    ids = _tokens_in_no_order(old)
     profile = None
-    for name in new_parts:
+    made = {}
+    for name, part in new_parts.items():
         if name in old_parts:
-            made[name] = _resize(name, old_encoder, new_encoder, interpolate=interpolate)
-            continue
-        if name in (*FITS, *LAYER_FITS):
+            made[name] = "carried over"
+        elif name in FITS or name in LAYER_FITS:
             profile = attention_profile(old_encoder, ids) if profile is None else profile
             if name in FITS:
-                FITS[name](new_parts[name], profile, old_encoder, ids)
+                FITS[name](part, profile, old_encoder, ids)
             else:
                 fit_layer_keys(new_encoder, name, profile, old_encoder, ids)
             made[name] = "least squares over the source's attention by distance"
         elif name == "learned":
-            made[name] = _fill_learned(new_parts[name], old_parts)
-        elif any(True for _ in new_parts[name].parameters()) or new_parts[name].layer_part is not None:
-            made[name] = "random: no closed form is known"
+            made[name] = _fill_learned(part, old_parts)
+        elif any(True for _ in part.parameters()) or part.layer_part is not None:
+            made[name] = "as in a new model: no closed form is known"
         else:
             made[name] = "has no weights"
-    kept = keep_the_mean(old_encoder, new_encoder) if set(old_parts) != set(new_parts) else 1.0
-    if kept == kept and kept < 1:
-        made["mean of the old vectors"] = f"kept in the segments or tokens, {kept:.0%} of their squared length"
-    new_encoder.to(old.dtype)
+    if set(old_parts) != set(new_parts):
+        kept = keep_the_mean(old_encoder, new_encoder)
+        if kept == kept and kept < 1:
+            made["mean of the old vectors"] = f"moved to the segments or tokens: {kept:.0%} of their squared length"
     return made
 
 
-def _resize(name: str, old: PreTrainedModel, new: PreTrainedModel, *, interpolate: bool) -> str:
-    """Fit a part that both models have to the new length."""
-    if name == "learned":
-        part, before = new.embeddings.position[name], old.embeddings.position[name]
-        rows = new.config.max_position_embeddings
-        part.table.weight.copy_(resize_rows(before.table.weight, rows, offset=part.offset, interpolate=interpolate))
-        same = rows == old.config.max_position_embeddings
-        return "unchanged" if same else "interpolated" if interpolate else "old rows unchanged, new rows repeat them"
-    if name in LAYER_FITS:
-        for before, after in zip(old.layers, new.layers, strict=True):
-            table = before.attention.position[name].table.weight
-            reach = new.config.max_position_embeddings - 1
-            after.attention.position[name].table.weight.copy_(resize_distances(table, reach))
-        return "old distances unchanged, further ones repeat the furthest"
-    return "unchanged"
+def _tokens_in_no_order(model: PreTrainedModel) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    length = min(128, model.config.max_position_embeddings)
+    return torch.randint(model.config.vocab_size, (16, length), generator=generator)
 
 
 def _fill_learned(part: torch.nn.Module, old_parts: torch.nn.Module) -> str:
-    summand = old_parts.per_token(torch.arange(part.length_limit)[None]).summand if "learned" not in old_parts else None
+    summand = old_parts(torch.arange(part.length_limit)[None]).summand
     part.table.weight.zero_()
     if summand is None:
         return "zeros: the model starts without, and learns"
@@ -212,8 +216,8 @@ def _measure_and_heal(
     tokenizer = AutoTokenizer.from_pretrained(folder)
     longest = min(report.max_position_embeddings)
     length = min(healing.length if healing else 128, longest)
-    lengths = [length] + ([min(2 * report.max_position_embeddings[0], report.max_position_embeddings[1])]
-                          if report.max_position_embeddings[1] > report.max_position_embeddings[0] else [])  # fmt: skip
+    before, after = report.max_position_embeddings
+    lengths = [length, min(2 * before, after)] if after > before else [length]
 
     def figures(model: PreTrainedModel, *, is_source: bool) -> dict[str, dict[str, float]]:
         made = {}

@@ -14,30 +14,6 @@ from hf_embeddings.model.modeling_triembed import TriEmbedModel
 RIDGE = 1e-2  # share of the mean diagonal that is added to it before solving
 
 
-def resize_rows(table: torch.Tensor, rows: int, *, offset: int = 0, interpolate: bool = False) -> torch.Tensor:
-    """Return a table of positions with `rows` positions after the `offset` rows that belong to none.
-
-    Interpolation stretches the positions over the new length, ends fixed. Otherwise old rows stay bit by bit, and new
-    ones repeat them from the second on (Longformer, https://arxiv.org/abs/2004.05150, section 5): the first row often
-    means "here is [CLS]".
-    """
-    before, body = table[:offset], table[offset:]
-    if interpolate and len(body) > 1:
-        stretched = nn.functional.interpolate(body.T[None].float(), size=rows, mode="linear", align_corners=True)[0].T
-        return torch.cat((before, body if rows == len(body) else stretched.to(table.dtype)))
-    if rows <= len(body):
-        return torch.cat((before, body[:rows]))
-    cycle = body[1:] if len(body) > 1 else body
-    new = cycle[torch.arange(rows - len(body)) % len(cycle)]
-    return torch.cat((before, body, new))
-
-
-def resize_distances(table: torch.Tensor, reach: int) -> torch.Tensor:
-    """Return a table for distances from -reach to reach; beyond the old ends it repeats them, as clipping does."""
-    old = (len(table) - 1) // 2
-    return table[torch.arange(-reach, reach + 1).clamp(-old, old) + old]
-
-
 @torch.no_grad()
 def attention_profile(encoder: TriEmbedModel, ids: torch.Tensor) -> torch.Tensor:
     """Return how attention depends on the distance alone: mean log weight, centred in each row, (N, H, 2S - 1).
@@ -111,8 +87,9 @@ def fit_layer_keys(new: TriEmbedModel, name: str, profile: torch.Tensor, old: Tr
         right = torch.einsum("nhk,hd->kd", query, share * wanted)
         vectors = torch.linalg.solve(gram, right).T  # (2 S - 1, K)
         table = layer.attention.position[name].table.weight
-        # Rows count query - key, the profile counts key - query.
-        table.copy_(resize_distances(vectors.flip(0), (len(table) - 1) // 2))
+        # Rows count query - key, the profile counts key - query; beyond the sample its furthest rows go on.
+        reach, known = (len(table) - 1) // 2, (len(vectors) - 1) // 2
+        table.copy_(vectors.flip(0)[torch.arange(-reach, reach + 1).clamp(-known, known) + known])
 
 
 Fit = Callable[[nn.Module, torch.Tensor, TriEmbedModel, torch.Tensor], None]
@@ -128,9 +105,7 @@ def keep_the_mean(old: TriEmbedModel, new: TriEmbedModel) -> float:
         The share of the squared length of the old vectors that is kept this way; nan where there were none.
     """
     length = min(old.config.max_position_embeddings, new.config.max_position_embeddings)
-    before, after = (
-        encoder.embeddings.position.per_token(torch.arange(length)[None]).summand for encoder in (old, new)
-    )
+    before, after = (encoder.embeddings.position(torch.arange(length)[None]).summand for encoder in (old, new))
     if before is None and after is None:
         return math.nan
     lost = (0 if before is None else before[0]) - (0 if after is None else after[0])  # (S, E)
