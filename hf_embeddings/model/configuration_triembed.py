@@ -69,6 +69,8 @@ class TriEmbedConfig(PreTrainedConfig):
         relative_attention_max_distance: `relative_bias`: distance in tokens from which all share the last bucket (T5).
         embedding_size: width of the three tables, from which a linear map leads to `hidden_size` (ELECTRA, RoFormer);
             None means `hidden_size`, without a map.
+        factorised_embeddings: "all" three tables have `embedding_size`, and their normalised sum is mapped; or only the
+            "token" table has it, and its rows are mapped before the sum, as in any matrix factorisation of the table.
         embedding_scale: multiply token embeddings by the root of their width, as the original Transformer does.
         embedding_norm: normalise the embedding sum.
         norm_position: "post" normalises after each residual sum (BERT), "pre" before each sub-layer (ModernBERT).
@@ -134,6 +136,7 @@ class TriEmbedConfig(PreTrainedConfig):
     relative_attention_num_buckets: int = 32
     relative_attention_max_distance: int = 128
     embedding_size: int | None = None
+    factorised_embeddings: Literal["all", "token"] = "all"
     embedding_scale: bool = False
     embedding_norm: bool = True
     norm_position: Literal["post", "pre"] = "post"
@@ -182,6 +185,11 @@ class TriEmbedConfig(PreTrainedConfig):
         super().__post_init__(**kwargs)
         for part in self.position_classes.values():
             part.check(self)
+
+    @property
+    def input_size(self) -> int:
+        """The width in which token, position and segment are added up."""
+        return self.hidden_size if self.factorised_embeddings == "token" else self.embedding_size or self.hidden_size
 
     @property
     def position_parts(self) -> tuple[str, ...]:
@@ -290,6 +298,10 @@ class TriEmbedConfig(PreTrainedConfig):
                 raise ValueError(
                     f"{name}: got {value!r}, expected one of {', '.join(sorted(ACT2FN))}{_nearest(value, ACT2FN)}"
                 )
+        if self.factorised_embeddings == "token" and self.embedding_size is None:
+            raise ValueError(
+                "embedding_size: missing, but factorised_embeddings is 'token'; give the width of the table"
+            )
         if self.norm_type == "rms" and self.norm_bias:
             raise ValueError(
                 "norm_bias: true, but norm_type is 'rms', whose norms have no biases; set norm_bias to false"

@@ -1,6 +1,7 @@
 """The input of the encoder: token + position + segment, then norm and dropout.
 
-Shapes: B batch, S sequence, D hidden, E embedding (D unless `embedding_size` says otherwise).
+Shapes: B batch, S sequence, D hidden, E width of the sum (D unless `embedding_size` says otherwise), T of the token
+table (E, or `embedding_size` where only this table is factorised).
 """
 
 import math
@@ -27,14 +28,16 @@ class Embeddings(nn.Module):
 
     def __init__(self, config) -> None:
         super().__init__()
-        width = config.embedding_size or config.hidden_size
+        width, summed = config.embedding_size or config.hidden_size, config.input_size
         self.token = nn.Embedding(config.vocab_size, width, padding_idx=config.pad_token_id)
         self.position = Positions(config)
-        self.segment = nn.Embedding(config.type_vocab_size, width) if config.type_vocab_size else None
-        self.scale = math.sqrt(width) if config.embedding_scale else 1.0
-        self.norm = make_norm(config, width) if config.embedding_norm else nn.Identity()
+        self.segment = nn.Embedding(config.type_vocab_size, summed) if config.type_vocab_size else None
+        self.scale = math.sqrt(summed) if config.embedding_scale else 1.0
+        self.norm = make_norm(config, summed) if config.embedding_norm else nn.Identity()
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
-        self.projection = nn.Linear(width, config.hidden_size) if width != config.hidden_size else nn.Identity()
+        self.maps_tokens = config.factorised_embeddings == "token"
+        mapped = width != config.hidden_size
+        self.projection = nn.Linear(width, config.hidden_size, bias=not self.maps_tokens) if mapped else nn.Identity()
 
     def forward(
         self,
@@ -49,7 +52,8 @@ class Embeddings(nn.Module):
         # Summed in BERT's order, token + segment + position, so that fp32 results agree to the last bit.
         hidden = token if segment is None else token + segment
         hidden = hidden if position is None else hidden + position
-        return self.projection(self.dropout(self.norm(hidden)))
+        hidden = self.dropout(self.norm(hidden))
+        return hidden if self.maps_tokens else self.projection(hidden)
 
     def parts(
         self,
@@ -61,10 +65,10 @@ class Embeddings(nn.Module):
     ) -> EmbeddingParts:
         """Return the three summands apart, before norm and dropout.
 
-        `inputs_embeds` (B, S, E) stands for rows of the token table, so `embedding_scale` applies to it too.
+        `inputs_embeds` (B, S, T) stands for rows of the token table, so `embedding_scale` applies to it too.
         """
         token = self.token(input_ids) if inputs_embeds is None else inputs_embeds
-        token = token * self.scale
+        token = (self.projection(token) if self.maps_tokens else token) * self.scale
         position = None if signal.summand is None else signal.summand.to(token.dtype)
         return EmbeddingParts(token, position, self._segment(token, token_type_ids))
 

@@ -46,15 +46,16 @@ class PredictionHead(Transform):
     """Score every vocabulary entry: a transform, then the token table with a bias."""
 
     def __init__(self, config) -> None:
-        width = config.embedding_size or config.hidden_size
+        rows, width = config.embedding_size or config.hidden_size, config.input_size
         super().__init__(config, width, activation=config.prediction_act or config.hidden_act, normed=True)
-        self.decoder = nn.Linear(width, config.vocab_size, bias=config.decoder_bias)
+        self.projection = nn.Linear(width, rows, bias=False) if rows != width else nn.Identity()
+        self.decoder = nn.Linear(rows, config.vocab_size, bias=config.decoder_bias)
 
     def forward(self, hidden_states: torch.Tensor, masked_lm_positions: torch.Tensor | None = None) -> torch.Tensor:
         """Map (B, S, D) to logits (B, S, V), or (M, V) for the M given indices into the flattened B * S tokens."""
         if masked_lm_positions is not None:
             hidden_states = hidden_states.flatten(0, 1).index_select(0, masked_lm_positions)
-        return self.decoder(super().forward(hidden_states))
+        return self.decoder(self.projection(super().forward(hidden_states)))
 
 
 def first_token(

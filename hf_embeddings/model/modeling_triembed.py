@@ -1,6 +1,6 @@
 """TriEmbed: a bidirectional encoder over token + position + segment, and its task models.
 
-Shapes: B batch, S sequence, D hidden, E embedding, H heads, V vocabulary, M masked tokens, N choices.
+Shapes: B batch, S sequence, D hidden, T token table width, H heads, V vocabulary, M masked tokens, N choices.
 """
 
 from dataclasses import dataclass
@@ -176,7 +176,7 @@ class TriEmbedModel(TriEmbedPreTrainedModel):
             token_type_ids: (B, S) segment ids below `type_vocab_size`; zeros if left out.
             position_ids: (1|B, S); if left out, positions count from the first token that is not padding, or from the
                 start of each document.
-            inputs_embeds: (B, S, E) in place of rows of the token table.
+            inputs_embeds: (B, S, T) in place of rows of the token table.
             kwargs: `cu_seq_lens_q` (N + 1,), the boundaries of N documents in the B * S tokens, from 0 to B * S (and
                 `cu_seq_lens_k`, `max_length_q`, `max_length_k`, which follow from it);
                 `output_hidden_states`, `output_attentions`, `return_dict`; others go to the attention function.

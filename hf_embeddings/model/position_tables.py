@@ -22,7 +22,7 @@ class LearnedPosition(PositionType):
         super().__init__(config)
         self.offset = self.options["offset"]
         rows = config.max_position_embeddings + self.offset
-        self.table = nn.Embedding(rows, config.embedding_size or config.hidden_size)
+        self.table = nn.Embedding(rows, config.input_size)
 
     @classmethod
     def check(cls, config) -> None:
@@ -59,17 +59,15 @@ class SinusoidalPosition(PositionType):
 
     def __init__(self, config) -> None:
         super().__init__(config)
-        self.width = config.embedding_size or config.hidden_size
+        self.width = config.input_size
         self.scale = nn.Parameter(torch.tensor([self.width**-0.5])) if self.options["learned_scale"] else None
 
     @classmethod
     def check(cls, config) -> None:
         """Refuse an odd width: sines and cosines come in pairs."""
-        for name in ("embedding_size", "hidden_size"):
-            if width := getattr(config, name):
-                if width % 2:
-                    raise ValueError(f"{name}: sinusoidal positions need an even {name}, got {width}")
-                return
+        if config.input_size % 2:
+            name = "hidden_size" if config.input_size == config.hidden_size else "embedding_size"
+            raise ValueError(f"{name}: sinusoidal positions need an even {name}, got {config.input_size}")
 
     def forward(self, position_ids: torch.Tensor, dtype: torch.dtype = torch.float32) -> PositionSignal:
         """Map (1|B, S) ids to a summand."""
@@ -90,7 +88,7 @@ class FourierPosition(PositionType):
 
     def __init__(self, config) -> None:
         super().__init__(config)
-        count, width = self.options["num_frequencies"], config.embedding_size or config.hidden_size
+        count, width = self.options["num_frequencies"], config.input_size
         self.log_frequencies = nn.Parameter(torch.zeros(count))
         self.up = nn.Linear(2 * count, width)
         self.down = nn.Linear(width, width)

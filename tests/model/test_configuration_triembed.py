@@ -29,6 +29,7 @@ BAD = [
     ({"rope_theta": 10000.0}, "rope_theta: given, but position_embedding_type"),
     ({"model_type": "bert"}, "must be converted"),
     ({"norm_type": "rms"}, "whose norms have no biases"),
+    ({"factorised_embeddings": "token"}, "embedding_size: missing"),
     ({"skip_first_norm": True}, "where no norm comes first"),
     ({"pooler_act": "tahn"}, "did you mean 'tanh'"),
     ({"embedding_size": 7, "position_embedding_type": "sinusoidal"}, "embedding_size"),

@@ -15,6 +15,7 @@ from tests.model.test_modeling_triembed import batch, make
 PRE = {"norm_position": "pre"}
 SWITCHES = [
     {"embedding_size": 8},
+    {"embedding_size": 8, "factorised_embeddings": "token"},
     {"embedding_norm": False},
     {"position_parameters": {"learned": {"offset": 2}}},
     {"norm_type": "rms", "norm_bias": False},
@@ -55,6 +56,20 @@ def test_factorised_tables_are_products() -> None:
         torch.testing.assert_close(
             large(ids, mask).last_hidden_state, small(ids, mask).last_hidden_state, atol=1e-5, rtol=1e-5
         )
+
+
+def test_a_factorised_token_table_is_a_product() -> None:
+    small = make(cls=TriEmbedForMaskedLM, embedding_size=8, factorised_embeddings="token", embedding_scale=True)
+    large = make(cls=TriEmbedForMaskedLM, embedding_scale=True, tie_word_embeddings=False)
+    weights = small.state_dict()
+    up, down = weights.pop("triembed.embeddings.projection.weight"), weights.pop("predictions.projection.weight")
+    table = weights["triembed.embeddings.token.weight"]
+    weights["triembed.embeddings.token.weight"] = table @ up.T
+    weights["predictions.decoder.weight"] = table @ down
+    large.load_state_dict(weights)
+    ids, mask = batch()
+    with torch.no_grad():
+        torch.testing.assert_close(large(ids, mask).logits, small(ids, mask).logits, atol=1e-5, rtol=1e-5)
 
 
 def test_an_offset_only_moves_the_rows() -> None:
