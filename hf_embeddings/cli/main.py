@@ -10,6 +10,7 @@ from hf_embeddings.cli.positions import positions
 from hf_embeddings.cli.pretrain import pretrain
 from hf_embeddings.cli.publish import publish
 from hf_embeddings.cli.reposition import reposition
+from hf_embeddings.cli.vocabulary import vocabulary
 
 VERBS = {
     "convert": convert,
@@ -18,6 +19,7 @@ VERBS = {
     "pretrain": pretrain,
     "publish": publish,
     "reposition": reposition,
+    "vocabulary": vocabulary,
 }
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)

@@ -1,0 +1,98 @@
+"""`hf-embeddings vocabulary`: add tokens, replace the tokenizer, trim it to a corpus, factorise the token table."""
+
+import json
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hf_embeddings.cli.output import AsJson
+
+
+class Action(StrEnum):
+    """What to do with the vocabulary."""
+
+    add = "add"
+    replace = "replace"
+    trim = "trim"
+    factorise = "factorise"
+
+
+def vocabulary(
+    action: Annotated[Action, typer.Argument(help="What to do.")],
+    source: Annotated[str, typer.Argument(help="Directory of a TriEmbed checkpoint")],
+    target: Annotated[str, typer.Argument(help="Directory to write")],
+    token: Annotated[list[str] | None, typer.Option(help="add: a word; may be given several times.")] = None,
+    tokens_file: Annotated[str | None, typer.Option(help="add: a file with one word a line.")] = None,
+    vectors: Annotated[
+        str | None, typer.Option(help="add: static vectors, one 'word number number ...' a line.")
+    ] = None,
+    tokenizer: Annotated[str | None, typer.Option(help="replace: directory or Hub id of the new tokenizer.")] = None,
+    corpus: Annotated[str | None, typer.Option(help="replace: train on this. trim: keep what this uses.")] = None,
+    vocab_size: Annotated[int | None, typer.Option(help="replace: tokens of the tokenizer to train.")] = None,
+    rank: Annotated[int | None, typer.Option(help="factorise: width of the token table.")] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace the target directory if it is not empty.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Change the vocabulary of a model; every token that stays keeps its row bit by bit."""
+    from hf_embeddings.conversion import vocabulary as surgery
+
+    if action is Action.add:
+        words = [*(token or []), *_words(tokens_file)]
+        report = surgery.add_tokens(source, target, words, vectors=_vectors(vectors), overwrite=overwrite)
+    elif action is Action.replace:
+        texts = _texts(corpus) if corpus else []
+        report = surgery.replace_tokenizer(
+            source, target, tokenizer=tokenizer, texts=texts, vocab_size=vocab_size, overwrite=overwrite
+        )
+    elif action is Action.trim:
+        report = surgery.trim(source, target, _texts(_given("trim", "--corpus", corpus)), overwrite=overwrite)
+    else:
+        report = surgery.factorise(source, target, _given("factorise", "--rank", rank), overwrite=overwrite)
+    if as_json:
+        print(json.dumps(asdict(report)))
+        return
+    before, after = report.vocab_size
+    print(f"{report.target}: {after:,} tokens (before {before:,}), {report.kept:,} rows unchanged")
+    print(f"  parameters {report.parameters[1]:,} (before {report.parameters[0]:,})")
+    for name, value in report.figures.items():
+        print(f"  {name.replace('_', ' ')} {value:.4g}")
+
+
+def _given(action: str, option: str, value):
+    if value is None:
+        raise ValueError(f"{action}: needs {option}")
+    return value
+
+
+def _words(path: str | None) -> list[str]:
+    return [word for word in Path(path).read_text(encoding="utf-8").split("\n") if word.strip()] if path else []
+
+
+def _texts(source: str) -> list[str]:
+    from hf_embeddings.pretraining.corpus import read_documents
+
+    return list(read_documents(source))
+
+
+def _vectors(path: str | None) -> dict | None:
+    """Read word vectors as GloVe and word2vec write them as text; a first line of two numbers is skipped."""
+    if path is None:
+        return None
+    import torch
+
+    result = {}
+    with open(path, encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            word, *values = line.rstrip().split(" ")
+            if number == 1 and len(values) == 1:
+                continue
+            try:
+                result[word] = torch.tensor([float(value) for value in values])
+            except ValueError:
+                raise ValueError(f"{path}: line {number}: expected a word and numbers") from None
+            if len(values) != len(next(iter(result.values()))):
+                raise ValueError(f"{path}: line {number} has {len(values)} numbers, the first has another count")
+    return result
