@@ -55,7 +55,7 @@ class ModelOptions:
 class CorpusOptions:
     """Where the documents come from, and which part of them is held out."""
 
-    source: str  # `pydoc:PKG,PKG` (docstrings), the path or glob of .txt or .jsonl files, or `hub:USER/NAME`
+    source: str  # `pydoc:PKG,PKG` (docstrings), the path, glob or folder of files, or `hub:USER/NAME`
     text_field: str = "text"  # the key or column that holds the text (.jsonl, hub)
     hub_split: str = "train"  # split of a hub dataset
     hub_config: str | None = None  # configuration of a hub dataset; None is its default one

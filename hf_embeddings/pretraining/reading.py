@@ -1,0 +1,90 @@
+"""How documents are read: what counts as valid text, and the words for what does not."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+MAX_DOCUMENT_BYTES = 16 << 20  # bounds the memory that one document without a blank line, or one JSON line, can take
+_INVALID = re.compile("[\0\ud800-\udfff]")  # undecodable bytes are surrogates too: see `text_files.decode`
+
+InvalidTextPolicy = Literal["error", "skip", "replace"]
+
+
+class CorpusError(ValueError):
+    """A source of documents that cannot be used: where, what was found, what was expected, what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How to read a source, and the running count of what was left out or changed while reading."""
+
+    text_field: str
+    hub_split: str
+    hub_config: str | None
+    on_invalid_text: InvalidTextPolicy
+    statistics: Counter[str]
+
+    def valid(self, text: str, place: str, offset: int | None = None) -> str | None:
+        """Return text without NUL and surrogates, or None to skip it; `offset` is its byte offset in the file."""
+        found = _INVALID.search(text)
+        if found is None:
+            return text
+        if self.on_invalid_text == "replace":
+            self.statistics["replaced_text"] += 1
+            return _INVALID.sub("\ufffd", text)
+        if self.on_invalid_text == "skip":
+            self.statistics["invalid_text"] += 1
+            return None
+        byte = len(text[: found.start()].encode()) + (offset or 0)
+        where = "of the text" if offset is None else "of the file"
+        raise CorpusError(
+            f"{place}: got {_named(found.group(), raw=offset is not None)} at byte offset {byte} {where}, expected "
+            "UTF-8 text; convert it, or set on_invalid_text to skip or replace"
+        )
+
+    def overlong(self, path: str, offset: int) -> None:
+        """Count a document over the size limit under `skip`; refuse it otherwise."""
+        if self.on_invalid_text != "skip":
+            raise CorpusError(
+                f"{path}: got a document of more than {MAX_DOCUMENT_BYTES} bytes from byte offset {offset} on, "
+                "expected shorter ones; separate documents with blank lines (.txt) or line ends (.jsonl), or set "
+                "on_invalid_text to skip"
+            )
+        self.statistics["overlong_documents"] += 1
+
+    def text_of(self, row: object, place: str) -> Iterator[str]:
+        """Yield the text of one record, if it is valid."""
+        field = self.text_field
+        if not isinstance(row, dict):
+            raise CorpusError(f"{place}: got {_kind(row)}, expected an object with the field {field!r}; fix it")
+        if field not in row:
+            names = ", ".join(map(repr, row)) or "none"
+            raise CorpusError(
+                f"{place}: got the fields {names}, expected {field!r}; set text_field to the one with the text"
+            )
+        if not isinstance(row[field], str):
+            raise CorpusError(
+                f"{place}: got {_kind(row[field])} in the field {field!r}, expected a string; fix it, or set text_field"
+            )
+        accepted = self.valid(row[field], f"{place}, field {field!r}")
+        if accepted is not None:
+            yield accepted
+
+
+def unreadable(path: str, error: Exception) -> CorpusError:
+    reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+    return CorpusError(f"{path}: cannot be read ({reason}), expected a readable file; check it")
+
+
+def _named(character: str, *, raw: bool) -> str:
+    if character == "\0":
+        return "a NUL character"
+    code = ord(character)
+    return f"the invalid byte 0x{code - 0xDC00:02x}" if raw else f"the lone surrogate U+{code:04X}"
+
+
+def _kind(value: object) -> str:
+    names = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
+    return names.get(type(value), f"{type(value).__name__} {value!r}"[:60])
