@@ -13,7 +13,7 @@ class Task(NamedTuple):
 FILL_MASK = """
 from transformers import AutoTokenizer, pipeline
 
-tokenizer = AutoTokenizer.from_pretrained("MODEL")
+tokenizer = AutoTokenizer.from_pretrained("MODEL", trust_remote_code=True)
 fill = pipeline("fill-mask", model="MODEL", tokenizer=tokenizer, trust_remote_code=True)
 print([answer["token_str"] for answer in fill("MASKED")])
 """
@@ -21,7 +21,7 @@ EMBED = """
 import torch
 from transformers import AutoModel, AutoTokenizer
 
-tokenizer = AutoTokenizer.from_pretrained("MODEL")
+tokenizer = AutoTokenizer.from_pretrained("MODEL", trust_remote_code=True)
 model = AutoModel.from_pretrained("MODEL", trust_remote_code=True)
 with torch.no_grad():
     hidden = model(**tokenizer("TEXT", return_tensors="pt")).last_hidden_state
@@ -30,14 +30,14 @@ print(hidden.mean(dim=1).shape)
 PIPELINE = """
 from transformers import AutoTokenizer, pipeline
 
-tokenizer = AutoTokenizer.from_pretrained("MODEL")
+tokenizer = AutoTokenizer.from_pretrained("MODEL", trust_remote_code=True)
 classify = pipeline("TASK", model="MODEL", tokenizer=tokenizer, trust_remote_code=True)
 print(classify("TEXT"))
 """
 QUESTION_ANSWERING = """
 from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
-tokenizer = AutoTokenizer.from_pretrained("MODEL")
+tokenizer = AutoTokenizer.from_pretrained("MODEL", trust_remote_code=True)
 model = AutoModelForQuestionAnswering.from_pretrained("MODEL", trust_remote_code=True)
 inputs = tokenizer("What is asked?", "TEXT", return_tensors="pt")
 outputs = model(**inputs)
@@ -47,7 +47,7 @@ print(tokenizer.decode(inputs["input_ids"][0, start : end + 1]))
 MULTIPLE_CHOICE = """
 from transformers import AutoModelForMultipleChoice, AutoTokenizer
 
-tokenizer = AutoTokenizer.from_pretrained("MODEL")
+tokenizer = AutoTokenizer.from_pretrained("MODEL", trust_remote_code=True)
 model = AutoModelForMultipleChoice.from_pretrained("MODEL", trust_remote_code=True)
 choices = tokenizer(["TEXT", "TEXT"], ["It is so.", "It is not so."], padding=True, return_tensors="pt")
 print(model(**{name: tensor[None] for name, tensor in choices.items()}).logits.argmax().item())
@@ -55,7 +55,7 @@ print(model(**{name: tensor[None] for name, tensor in choices.items()}).logits.a
 NEXT_SENTENCE = """
 from transformers import AutoModelForNextSentencePrediction, AutoTokenizer
 
-tokenizer = AutoTokenizer.from_pretrained("MODEL")
+tokenizer = AutoTokenizer.from_pretrained("MODEL", trust_remote_code=True)
 model = AutoModelForNextSentencePrediction.from_pretrained("MODEL", trust_remote_code=True)
 logits = model(**tokenizer("TEXT", "TEXT", return_tensors="pt")).logits
 print("follows" if logits.argmax() == 0 else "does not follow")
@@ -64,7 +64,7 @@ MULTI_TASK = """
 from transformers import AutoTokenizer
 from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
-tokenizer = AutoTokenizer.from_pretrained("MODEL")
+tokenizer = AutoTokenizer.from_pretrained("MODEL", trust_remote_code=True)
 model = get_class_from_dynamic_module("multi_task.TriEmbedForMultiTask", "MODEL").from_pretrained("MODEL")
 logits = model(**tokenizer("TEXT", return_tensors="pt")).logits
 print({name: scores.shape for name, scores in logits.items()})
