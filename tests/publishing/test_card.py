@@ -176,7 +176,7 @@ def test_edits_survive_while_the_rest_follows_the_files(tmp_path) -> None:
         assert "and a little else" in card.text and "To the cat." in card.text
         assert "begin positions" not in card.text
         assert "| 2.500 |" in card.text and card.data.eval_results[0].metric_value == 2.5
-        assert 'from_pretrained("user/model")' in card.text and "# model\n" in card.text
+        assert 'from_pretrained("user/model", ' in card.text and "# model\n" in card.text
 
 
 def test_a_card_of_somebody_else_keeps_its_text(tmp_path) -> None:
