@@ -4,7 +4,10 @@ A key of the family that no rule names is an error, and so is a choice of the Tr
 """
 
 import difflib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedConfig
 
 from hf_embeddings.conversion.rules import LABEL_KEYS, LIBRARY_KEYS, Config, ConfigRule, ConversionError, Family, Head
@@ -41,15 +44,34 @@ def to_triembed(config: Config, family: Family, head: Head, *, ignore: tuple[str
                 + key
             )
     fields: Config = {}
-    for rule in rules:
-        fields |= rule.forward(config)
+    with _ours():
+        for rule in rules:
+            fields |= rule.forward(config)
     fields |= {key: config[key] for key in LABEL_KEYS if key in config and key not in fields}
     if "num_labels" in config and "id2label" not in fields:
         fields["num_labels"] = config["num_labels"]
-    try:
+    return make_config(fields)
+
+
+def make_config(fields: Config) -> TriEmbedConfig:
+    """Return the config with these fields.
+
+    Raises:
+        ConversionError: they contradict each other, or are of wrong types.
+    """
+    with _ours():
         return TriEmbedConfig(**fields)
-    except ValueError as error:
-        raise ConversionError(f"config: {error}") from None
+
+
+@contextmanager
+def _ours() -> Iterator[None]:
+    """Turn whatever a config of wrong types or values provokes into one line."""
+    try:
+        yield
+    except ConversionError:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, StrictDataclassError) as error:
+        raise ConversionError(f"config: {' '.join(str(error).split())}") from None
 
 
 def from_triembed(config: TriEmbedConfig, family: Family, head: Head) -> Config:

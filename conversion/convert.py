@@ -17,7 +17,7 @@ from hf_embeddings.conversion.card import write_card
 from hf_embeddings.conversion.check import Difference, compare, load, outputs_of, sample
 from hf_embeddings.conversion.checkpoints import Checkpoint, open_checkpoint, read_json
 from hf_embeddings.conversion.companions import copy_companions
-from hf_embeddings.conversion.configs import from_triembed, to_triembed
+from hf_embeddings.conversion.configs import from_triembed, make_config, to_triembed
 from hf_embeddings.conversion.families import FAMILIES, find_family
 from hf_embeddings.conversion.families.google_bert import find_prefix, open_google, write_tokenizer_settings
 from hf_embeddings.conversion.plan import Step, canonical_names, make_plan
@@ -187,10 +187,7 @@ def _to_family(config: Config, checkpoint: Checkpoint, to: str) -> Transfer:
     if to not in FAMILIES:
         raise ConversionError(f"--to {to}: no such family; expected one of {', '.join(sorted(FAMILIES))}")
     family = FAMILIES[to]
-    try:
-        ours = TriEmbedConfig(**{key: value for key, value in config.items() if key not in ("transformers_version",)})
-    except ValueError as error:
-        raise ConversionError(f"config: {error}") from None
+    ours = make_config({key: value for key, value in config.items() if key != "transformers_version"})
     declared = next(iter(config.get("architectures") or []), "TriEmbedModel")
     fitting = [name for name, head in family.heads.items() if head.target == declared]
     if not fitting:

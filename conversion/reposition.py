@@ -12,6 +12,7 @@ from transformers import AutoTokenizer, PreTrainedModel
 
 from hf_embeddings.conversion.checkpoints import read_json
 from hf_embeddings.conversion.companions import copy_companions
+from hf_embeddings.conversion.configs import make_config
 from hf_embeddings.conversion.healing import Healing, heal, measure, rows_of
 from hf_embeddings.conversion.rules import Config, ConversionError
 from hf_embeddings.conversion.staging import staged
@@ -23,11 +24,10 @@ from hf_embeddings.conversion.transplants import (
     fit_layer_keys,
     keep_the_mean,
 )
-from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.model.positions import POSITION_TYPES
 
 POSITION_FIELDS = ("position_embedding_type", "position_parameters", "max_position_embeddings", "rope_parameters")
-MEASURED_ROWS = 64
+MEASURED_ROWS = 512
 
 
 @dataclass
@@ -144,10 +144,7 @@ def _remake(old: PreTrainedModel, changes: Config) -> PreTrainedModel:
             told.pop("rope_parameters", None)
     for name in ("model_type", "transformers_version", "architectures", "auto_map", "dtype"):
         told.pop(name, None)
-    try:
-        config = TriEmbedConfig(**told | changes)
-    except ValueError as error:
-        raise ConversionError(str(error)) from None
+    config = make_config(told | changes)
     torch.manual_seed(0)
     bare = {"add_pooling_layer": old.pooler is not None} if type(old).__name__ == "TriEmbedModel" else {}
     return type(old)(config, **bare).to(old.dtype).eval()
