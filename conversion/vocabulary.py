@@ -165,7 +165,7 @@ def trim(source: str | Path, target: str | Path, texts: Sequence[str], *, overwr
     sources = [[index] for index in order]
     with staged_tokenizer(old, made) as new:
         for text in texts:
-            if old.tokenize(text) != new.tokenize(text):
+            if _pieces_of(old, text) != _pieces_of(new, text):
                 raise ConversionError(f"trim: the smaller tokenizer cuts a text differently ({text[:40]!r})")
         replace_rows(opened.model, sources)
         set_special_ids(opened.model, new)
@@ -220,6 +220,10 @@ def _pieces(old: PreTrainedTokenizerBase, new: PreTrainedTokenizerBase, token: s
         within = old.convert_tokens_to_ids("##" + old.convert_ids_to_tokens(ids[0]))
         ids = [within if within not in (None, old.unk_token_id) else ids[0], *ids[1:]]
     return [index for index in ids if index != old.unk_token_id]
+
+
+def _pieces_of(tokenizer: PreTrainedTokenizerBase, text: str) -> list[str]:
+    return tokenizer.convert_ids_to_tokens(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
 
 def _card(report: VocabularyReport) -> str:

@@ -28,6 +28,10 @@ SMALLER = {
     "model.intermediate_size=128",
     "positions": "--config configs/model/tiny.json",
     "positions runs/demo": "",
+    "reposition runs/demo runs/rope": "--corpus pydoc:accelerate --healing-steps 2 --healing-length 32",
+    "vocabulary replace": "--corpus pydoc:accelerate --vocab-size 300",
+    "vocabulary trim": "--corpus pydoc:accelerate",
+    "vocabulary factorise": "--rank 16",
 }
 MADE = {
     "make demo": "hf-embeddings pretrain configs/pretraining/demo.yaml"

@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import struct
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
-from transformers import AutoModel, AutoTokenizer, BertForMaskedLM, BertForPreTraining, BertTokenizer
+from transformers import AutoModel, AutoTokenizer, BertConfig, BertForMaskedLM, BertForPreTraining, BertTokenizer
 
 from hf_embeddings import TriEmbedConfig, TriEmbedForMaskedLM, TriEmbedModel
 from hf_embeddings.cli.main import main
@@ -319,3 +320,26 @@ def test_the_command(source: Path, tmp_path: Path, monkeypatch, capsys) -> None:
     assert run(monkeypatch, tmp_path / "ours", tmp_path / "again") == 2
     last = capsys.readouterr().err.strip().splitlines()[-1]
     assert last.startswith("error: the source is TriEmbed already") and not (tmp_path / "again").exists()
+
+
+MEASURE = """
+import resource, sys
+import hf_embeddings, torch, transformers
+from transformers import BertForPreTraining
+from hf_embeddings.conversion import convert
+from hf_embeddings.model import modeling_triembed
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+report = convert(sys.argv[1], sys.argv[2], check=sys.argv[3] == "check")
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / report.bytes)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("check", ["check", "unchecked"])
+def test_bert_base_takes_little_memory(check: str, tmp_path: Path) -> None:
+    """The peak beyond the libraries', in multiples of the checkpoint: 1.2 and 1.7 when this was written."""
+    BertForPreTraining(BertConfig()).save_pretrained(tmp_path / "base")
+    command = [sys.executable, "-c", MEASURE, str(tmp_path / "base"), str(tmp_path / "ours"), check]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert float(done.stdout.split()[-1]) < 2.2
