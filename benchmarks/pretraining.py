@@ -1,45 +1,56 @@
-"""Pretraining speed beside stock transformers: real tokens per second on the same documents, in one process, in turns.
+"""Pretraining speed beside stock transformers: real tokens per second on the same documents, in turns.
 
 Start: python -m benchmarks.pretraining [--sizes tiny small base] [--rounds 7] [--output FILE]
 Expect: a table of ratios, medians over interleaved rounds; about 25 minutes on 2 cores for the three sizes.
 
 Every variant trains on the same sentence pairs, cut from docstrings and so of natural lengths, as many to a step, with
-fused AdamW and clipping. The peers get `Trainer` with batches grouped by length and padded to the longest. Our packing,
-masking and planning stand inside the timing. All share one process, and so the allocator settings of our training loop,
-which make the peers faster too. Before anything is timed, BERT and TriEmbed with the same weights must have the same
-loss on the same pairs.
+fused AdamW and clipping, in a process of its own; they work in turns. The peers get `Trainer` with batches grouped by
+length and padded to the longest. Our packing, masking and planning stand inside the timing. Before anything is timed,
+BERT and TriEmbed with the same weights must have the same loss on the same pairs. The last columns give the useful
+floating-point operations of ours as a share of the machine's best matrix product in the same number format, and the
+peak resident memory of both processes.
 """
 
 import argparse
 import json
+import multiprocessing
 import platform
-import resource
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
 import transformers
 from transformers import BertForPreTraining
 
-from benchmarks.pretraining_peers import MAX_LENGTH, SIZES, VOCAB_SIZE, Documents, Size, triembed, variants
+from benchmarks.pretraining_peers import (
+    MAX_LENGTH,
+    SIZES,
+    VARIANTS,
+    VOCAB_SIZE,
+    Documents,
+    Size,
+    serve,
+    triembed,
+)
 from hf_embeddings.conversion import convert
 from hf_embeddings.pretraining.batches import iter_batches
-from hf_embeddings.pretraining.loop import keep_freed_memory
 from hf_embeddings.pretraining.options import ExampleOptions
 from hf_embeddings.pretraining.packing import Schedule
 from hf_embeddings.pretraining.pairs import Chunks
 
-PAIRS = [  # what stands beside what
-    ("TriEmbed", "BERT, Trainer"),
-    ("TriEmbed, bf16", "BERT, Trainer"),
-    ("TriEmbed, bf16", "BERT, Trainer, bf16, no dropout"),
-    ("TriEmbed modern", "ModernBERT, Trainer"),
-    ("TriEmbed modern, bf16", "ModernBERT, Trainer"),
-    ("TriEmbed modern, bf16", "ModernBERT, Trainer, bf16"),
+PAIRS = [  # ours beside a peer
+    ("TriEmbed", "BERT"),
+    ("TriEmbed, bf16", "BERT"),
+    ("TriEmbed, bf16", "BERT, bf16, no dropout"),
+    ("TriEmbed modern", "ModernBERT"),
+    ("TriEmbed modern, bf16", "ModernBERT"),
+    ("TriEmbed modern, bf16", "ModernBERT, bf16"),
 ]
 
 
@@ -94,48 +105,58 @@ def matmul_limit(dtype: torch.dtype) -> float:
 def measure(documents: Documents, name: str, rounds: int) -> list[str]:
     """Measure one size and return the rows of its table."""
     size = SIZES[name]
-    print(f"{name}: losses differ by {(gap := check_parity(documents, size)):.1e}", file=sys.stderr, flush=True)
+    tell(f"{name}: the losses differ by {(gap := check_parity(documents, size)):.1e}")
     if gap > 1e-4:
         raise SystemExit(f"{name}: the losses of BERT and TriEmbed differ by {gap}; nothing was measured")
-    compared = variants(documents, size)
     count = size.pairs_per_step * size.steps
-    speeds: dict[str, list[float]] = {variant: [] for variant in compared}
-    shares: dict[str, list[float]] = {variant: [] for variant in compared}
-    for number in range(rounds + 1):
-        chunks = documents.round(number, count)
-        tokens, flops = float((chunks.ends - chunks.starts + 3).sum()), useful_flops(size, chunks)
-        limits = {False: matmul_limit(torch.float32), True: matmul_limit(torch.bfloat16)}
-        for variant, train in compared.items():
-            seconds = train(chunks)
-            print(f"{name} round {number}: {variant} {tokens / seconds:,.0f} tokens/s", file=sys.stderr, flush=True)
-            if number:  # the first warms up
-                speeds[variant].append(tokens / seconds)
-                shares[variant].append(flops / seconds / limits["bf16" in variant])
+    speeds: dict[str, list[float]] = {variant: [] for variant in VARIANTS}
+    shares: dict[str, list[float]] = {variant: [] for variant in VARIANTS}
+    memory: dict[str, float] = {}
+    with workers(documents, size) as connections:
+        for number in range(rounds + 1):
+            chunks = documents.round(number, count)
+            tokens, flops = float((chunks.ends - chunks.starts + 3).sum()), useful_flops(size, chunks)
+            limits = {False: matmul_limit(torch.float32), True: matmul_limit(torch.bfloat16)}
+            for variant, connection in connections.items():
+                connection.send(number)
+                seconds, memory[variant] = connection.recv()
+                tell(f"{name} round {number} of {rounds}: {variant} {tokens / seconds:,.0f} tokens/s")
+                if number:  # the first warms up
+                    speeds[variant].append(tokens / seconds)
+                    shares[variant].append(flops / seconds / limits["bf16" in variant])
     rows = []
     for ours, peer in PAIRS:
         ratio = statistics.median(a / b for a, b in zip(speeds[ours], speeds[peer], strict=True))
-        share = f"{statistics.median(shares[ours]):.0%}" if "modern" not in ours else ""
+        share = "" if "modern" in ours else f"{statistics.median(shares[ours]):.0%}"
         rows.append(
             f"| {name} | {ours} | {peer} | {statistics.median(speeds[ours]):,.0f} | "
-            f"{statistics.median(speeds[peer]):,.0f} | **{ratio:.1f}x** | {share} |"
+            f"{statistics.median(speeds[peer]):,.0f} | **{ratio:.1f}x** | {share} | "
+            f"{memory[ours]:,.0f} / {memory[peer]:,.0f} |"
         )
     return rows
 
 
-def peak_memory(variant: str) -> float:
-    """Return the peak resident memory in MB of a process that trains one variant at size tiny for one round."""
-    line = [sys.executable, "-m", "benchmarks.pretraining", "--memory-of", variant]
-    done = subprocess.run(line, capture_output=True, text=True, check=True)
-    return float(done.stdout.split()[-1])
+@contextmanager
+def workers(documents: Documents, size: Size) -> Iterator[dict[str, Connection]]:
+    """Start a process for each variant, so that none has another's allocator or precision; they work in turns."""
+    context = multiprocessing.get_context("spawn")
+    connections, processes = {}, []
+    for variant in VARIANTS:
+        connections[variant], theirs = context.Pipe()
+        processes.append(context.Process(target=serve, args=(theirs, documents, size, variant), daemon=True))
+        processes[-1].start()
+    try:
+        yield connections
+    finally:
+        for connection in connections.values():
+            connection.send(None)
+        for process in processes:
+            process.join()
 
 
-def memory_of(variant: str) -> None:
-    """Train one variant at size tiny and print the peak resident memory in MB."""
-    documents, size = Documents(), SIZES["tiny"]
-    train = variants(documents, size)[variant]
-    for number in range(2):
-        train(documents.round(number, size.pairs_per_step * size.steps))
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+def tell(line: str) -> None:
+    """Say how far it is."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def main() -> None:
@@ -144,26 +165,17 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", default=list(SIZES), choices=list(SIZES))
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--output", type=Path)
-    parser.add_argument("--memory-of", help="only print the peak memory of one variant at size tiny")
     arguments = parser.parse_args()
     transformers.utils.logging.set_verbosity_error()
-    keep_freed_memory()
-    if arguments.memory_of:
-        memory_of(arguments.memory_of)
-        return
     documents = Documents()
     lines = [
-        "| size | ours | peer | our tokens/s | its tokens/s | ratio | useful FLOPs of the matrix-multiply limit |",
-        "|---|---|---|---|---|---|---|",
+        "| size | ours | peer, with Trainer | our tokens/s | its tokens/s | ratio | share of the matmul limit | MB |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for name in arguments.sizes:
         lines += measure(documents, name, arguments.rounds)
-    versions = {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-    }
-    hardware = {"processor": processor(), "threads": torch.get_num_threads()}
+    versions = {name: package.__version__ for name, package in (("torch", torch), ("transformers", transformers))}
+    hardware = {"python": platform.python_version(), "processor": processor(), "threads": torch.get_num_threads()}
     text = "\n".join(lines) + f"\n\n{json.dumps(versions | hardware | {'rounds': arguments.rounds})}\n"
     print(text)
     if arguments.output:

@@ -4,6 +4,9 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,11 +21,12 @@ from transformers import (
     TrainerCallback,
     TrainingArguments,
 )
+from transformers.utils import logging
 
 from hf_embeddings import TriEmbedConfig, TriEmbedForPreTraining
 from hf_embeddings.pretraining.batches import Vocabulary, flat_row, iter_batches
 from hf_embeddings.pretraining.corpus import load_corpus
-from hf_embeddings.pretraining.loop import run_step
+from hf_embeddings.pretraining.loop import keep_freed_memory, run_step
 from hf_embeddings.pretraining.optimization import build_optimizers
 from hf_embeddings.pretraining.options import (
     CorpusOptions,
@@ -37,6 +41,9 @@ from hf_embeddings.pretraining.tokenizer import encode_sentences, train_tokenize
 
 VOCAB_SIZE = 30_522
 MAX_LENGTH = 128
+
+
+Variant = Callable[[Chunks], float]  # trains on the documents of a round and returns the seconds
 
 
 @dataclass(frozen=True)
@@ -112,7 +119,7 @@ class Clock(TrainerCallback):
         self.ended = time.perf_counter()
 
 
-def trainer_peer(model, documents: Documents, size: Size, *, bf16: bool, pairs: bool) -> Callable[[Chunks], float]:
+def trainer_peer(model, documents: Documents, size: Size, *, bf16: bool, pairs: bool) -> Variant:
     """Return a function that trains on a round with `Trainer` and gives the seconds."""
     collator = DataCollatorForLanguageModeling(documents.tokenizer, mlm_probability=0.15)
     kept = ["input_ids", "token_type_ids", "next_sentence_label"] if pairs else ["input_ids"]
@@ -132,7 +139,7 @@ def trainer_peer(model, documents: Documents, size: Size, *, bf16: bool, pairs: 
     return train
 
 
-def our_variant(model, documents: Documents, size: Size, *, bf16: bool, pairs: bool) -> Callable[[Chunks], float]:
+def our_variant(model, documents: Documents, size: Size, *, bf16: bool, pairs: bool) -> Variant:
     """Return a function that trains on a round with our loop and gives the seconds, planning and packing included."""
     objectives = ["mlm", "nsp"] if pairs else ["mlm"]
     options = PretrainingOptions(
@@ -143,7 +150,6 @@ def our_variant(model, documents: Documents, size: Size, *, bf16: bool, pairs: b
         training=TrainingOptions(mixed_precision="bf16" if bf16 else "no"),
     )
     accelerator = Accelerator(cpu=True, mixed_precision="bf16" if bf16 else "no")
-    accelerator.state._mixed_precision = "bf16" if bf16 else "no"  # one process holds several variants
     model, *optimizers = accelerator.prepare(model, *build_optimizers(model, options.training))
     mean = documents.chunks.ends - documents.chunks.starts + 3
     tokens = int(np.ceil(mean.mean() * size.pairs_per_step / 64) * 64)
@@ -168,25 +174,52 @@ def triembed(size: Size, **changes: object) -> TriEmbedForPreTraining:
     return model
 
 
-def variants(documents: Documents, size: Size) -> dict[str, Callable[[Chunks], float]]:
-    """Return what is compared, by name; the first of each block is the peer."""
-    modern = dict(position_embedding_type="rope", norm_position="pre", feed_forward_type="gated", type_vocab_size=0)
-    theirs = ModernBertConfig(
-        **size.fields | {"intermediate_size": 2 * size.width}, pad_token_id=0, cls_token_id=2, sep_token_id=3,
-        bos_token_id=2, eos_token_id=3,
-    )  # fmt: skip
-    plain = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    bert = {
-        "BERT, Trainer": (BertForPreTraining(BertConfig(**size.fields)), False),
-        "BERT, Trainer, bf16, no dropout": (BertForPreTraining(BertConfig(**size.fields, **plain)), True),
-    }
-    peers = {name: trainer_peer(m, documents, size, bf16=bf16, pairs=True) for name, (m, bf16) in bert.items()}
-    for bf16 in (False, True):
-        name = "ModernBERT, Trainer" + ", bf16" * bf16
-        peers[name] = trainer_peer(ModernBertForMaskedLM(theirs), documents, size, bf16=bf16, pairs=False)
-        name = "TriEmbed" + ", bf16" * bf16
-        peers[name] = our_variant(triembed(size), documents, size, bf16=bf16, pairs=True)
-        name = "TriEmbed modern" + ", bf16" * bf16
-        model = triembed(size, **modern, intermediate_size=2 * size.width)
-        peers[name] = our_variant(model, documents, size, bf16=bf16, pairs=False)
-    return peers
+MODERN = {"position_embedding_type": "rope", "norm_position": "pre", "feed_forward_type": "gated", "type_vocab_size": 0}
+NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+
+
+def bert(documents: Documents, size: Size, *, bf16: bool = False, dropout: bool = True) -> Variant:
+    """BERT with `Trainer`."""
+    model = BertForPreTraining(BertConfig(**size.fields | ({} if dropout else NO_DROPOUT)))
+    return trainer_peer(model, documents, size, bf16=bf16, pairs=True)
+
+
+def modernbert(documents: Documents, size: Size, *, bf16: bool = False) -> Variant:
+    """ModernBERT with `Trainer`; half the feed-forward width, for it is gated."""
+    ids = {"pad_token_id": 0, "cls_token_id": 2, "sep_token_id": 3, "bos_token_id": 2, "eos_token_id": 3}
+    config = ModernBertConfig(**size.fields | {"intermediate_size": 2 * size.width} | ids)
+    return trainer_peer(ModernBertForMaskedLM(config), documents, size, bf16=bf16, pairs=False)
+
+
+def ours(documents: Documents, size: Size, *, bf16: bool = False, modern: bool = False) -> Variant:
+    """TriEmbed with our loop, as BERT (MLM + NSP) or as ModernBERT (MLM)."""
+    keep_freed_memory()
+    changes = MODERN | {"intermediate_size": 2 * size.width} if modern else {}
+    return our_variant(triembed(size, **changes), documents, size, bf16=bf16, pairs=not modern)
+
+
+VARIANTS: dict[str, Callable[[Documents, Size], Variant]] = {
+    "BERT": bert,
+    "BERT, bf16, no dropout": partial(bert, bf16=True, dropout=False),
+    "ModernBERT": modernbert,
+    "ModernBERT, bf16": partial(modernbert, bf16=True),
+    "TriEmbed": ours,
+    "TriEmbed, bf16": partial(ours, bf16=True),
+    "TriEmbed modern": partial(ours, modern=True),
+    "TriEmbed modern, bf16": partial(ours, modern=True, bf16=True),
+}
+
+
+def serve(connection: Connection, documents: Documents, size: Size, name: str) -> None:
+    """Train on each round that is asked for and answer with the seconds and the peak resident memory in MB so far."""
+    logging.set_verbosity_error()
+    train = VARIANTS[name](documents, size)
+    while (number := connection.recv()) is not None:
+        seconds = train(documents.round(number, size.pairs_per_step * size.steps))
+        connection.send((seconds, peak_memory()))
+
+
+def peak_memory() -> float:
+    """Return the peak resident memory of this process in MB (Linux); unlike getrusage's, not its parent's."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
