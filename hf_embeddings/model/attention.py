@@ -69,7 +69,7 @@ class Attention(nn.Module):
         query, key, value = (states.transpose(1, 2) for states in (query, key, value))  # (B, H, S, K)
         if unturned is not None:
             scores = self.content_scores(*(states.transpose(1, 2) for states in unturned), signal.content)
-            signal, attention_mask = add_bias(self.config, signal, attention_mask, scores)
+            signal, attention_mask = add_bias(self.config, signal, attention_mask, scores, batch=query.shape[0])
         if signal.bias is not None:
             kwargs["position_bias"] = signal.bias
         attend = ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, eager_attention)

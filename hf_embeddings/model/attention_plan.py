@@ -13,6 +13,7 @@ from transformers.masking_utils import (
 )
 
 from .documents import Documents
+from .fused_attention import keep_normal
 from .packing import merge_bias, pack
 from .position_signal import PositionSignal, position_dtype
 from .positions import PositionParts
@@ -73,9 +74,8 @@ def plan_attention(
     of_pairs = pairs(position_ids, position_dtype(hidden_states.dtype))
     signal = signal._replace(content=of_pairs.content)
     if of_pairs.bias is not None:
-        # flex needs the batch dimension written out.
-        bias = of_pairs.bias.to(hidden_states.dtype).expand(hidden_states.shape[0], -1, -1, -1)
-        added = {window: add_bias(config, signal, mask, bias) for window, mask in masks.items()}
+        bias = keep_normal(of_pairs.bias).to(hidden_states.dtype)
+        added = {window: add_bias(config, signal, mask, bias, batch=hidden_states.shape[0]) for window, mask in masks.items()}
         masks = {window: mask for window, (_, mask) in added.items()}
         signal = signal._replace(bias=next((kept.bias for kept, _ in added.values()), None))
     return AttentionPlan(masks, signal, {})
@@ -91,9 +91,10 @@ def folds_biases(kernel: str, device: torch.device) -> bool:
 
 
 def add_bias(
-    config, signal: PositionSignal, attention_mask: torch.Tensor | None, bias: torch.Tensor
+    config, signal: PositionSignal, attention_mask: torch.Tensor | None, bias: torch.Tensor, *, batch: int
 ) -> tuple[PositionSignal, torch.Tensor | None]:
     """Add (1|B, H, S, S) to the scores, by the mask or by `signal.bias`, whichever the kernel reads."""
     if config._attn_implementation == "flex_attention":
+        bias = bias.expand(batch, -1, -1, -1)  # it reads a bias of each row
         return signal._replace(bias=bias if signal.bias is None else signal.bias + bias), attention_mask
     return signal, merge_bias(attention_mask, bias)

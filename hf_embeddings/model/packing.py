@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from .documents import Documents
+from .fused_attention import fused_attention, keep_normal
 from .position_signal import position_dtype
 from .positions import PositionParts
 
@@ -122,32 +123,6 @@ def packed_attention(
     return _Collect.apply(torch.cat(contexts), packing.back, packing.take, packing.padding)
 
 
-def fused_attention(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    mask: torch.Tensor | None,
-    *,
-    dropout: float,
-    scaling: float,
-) -> torch.Tensor:
-    """Call PyTorch's fused attention on (B, H, S, K); on CPU the training core runs in fp32.
-
-    The backward pass of the CPU kernel is slower in bf16 than in fp32 for short sequences.
-    """
-    dtype = value.dtype
-    exact = dtype == torch.bfloat16 and value.device.type == "cpu" and torch.is_grad_enabled()
-    if exact:
-        query, key, value = query.float(), key.float(), value.float()
-    if mask is not None and mask.dtype != torch.bool:
-        mask = mask.to(query.dtype)
-    with torch.autocast(value.device.type, enabled=False):
-        context = nn.functional.scaled_dot_product_attention(
-            query, key, value, attn_mask=mask, dropout_p=dropout, scale=scaling
-        )
-    return context.to(dtype)
-
-
 def _near_lengths(order: list[int], lengths: list[int]) -> list[list[int]]:
     """Cut documents, longest first, into groups that hold at most `LARGEST_WASTE` padding."""
     groups, total = [], 0
@@ -179,8 +154,7 @@ def _mask(
         seen = near[None, None] if seen is None else seen & near
     if bias is None:
         return seen
-    bias = bias.to(dtype)
-    return merge_bias(seen, bias)
+    return merge_bias(seen, keep_normal(bias).to(dtype))
 
 
 def merge_bias(attention_mask: torch.Tensor | None, bias: torch.Tensor) -> torch.Tensor:
