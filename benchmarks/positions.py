@@ -3,11 +3,11 @@
     python benchmarks/positions.py                         # every type at 128, 512 and 2048 tokens
     python benchmarks/positions.py --types rope,alibi --lengths 512 --rounds 7 --json figures.json
 
-The encoder has BERT-base's layers (768 wide, 12 heads), two of them, and no head, so that nothing dilutes the differences;
-every length gets as many rows as make 2048 tokens, none of them padding. Types are interleaved in one process; a ratio is
-the median over rounds of the time divided by that of `learned` in the same round. On CPU it is processor time in fp32, which
-other work on the machine disturbs less than wall time; on CUDA it is wall time under bf16 autocast. Memory is the peak of
-one step above what stood before it, in a fresh process each.
+The encoder has BERT-base's layers (768 wide, 12 heads), two of them, and no head, so that nothing dilutes the
+differences; every length gets as many rows as make 2048 tokens, none of them padding. Types are interleaved in one
+process; a ratio is the median over rounds of the time divided by that of `learned` in the same round. On CPU it is
+processor time in fp32, which other work on the machine disturbs less than wall time; on CUDA it is wall time under bf16
+autocast. Memory is the peak of one step above what stood before it, in a process of its own each.
 """
 
 import argparse

@@ -8,6 +8,7 @@ from torch import nn
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from .attention_plan import add_bias
+from .fused_attention import computes_exactly, fused_attention, trains_on_cpu
 from .packing import Packing, packed_attention
 from .position_signal import PositionSignal
 from .positions import LayerPositions
@@ -72,6 +73,9 @@ class Attention(nn.Module):
             signal, attention_mask = add_bias(self.config, signal, attention_mask, scores, batch=query.shape[0])
         if signal.bias is not None:
             kwargs["position_bias"] = signal.bias
+        if self.config._attn_implementation == "sdpa" and trains_on_cpu(query):
+            context = fused_attention(query, key, value, attention_mask, dropout=dropout, scaling=self.scaling)
+            return self._project(context.transpose(1, 2), hidden_states), None
         attend = ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, eager_attention)
         context, weights = attend(
             self,
@@ -92,7 +96,10 @@ class Attention(nn.Module):
 
     def content_scores(self, query: torch.Tensor, key: torch.Tensor, content: dict[str, object]) -> torch.Tensor:
         """Return what position types add to the scaled scores of (B, H, S, K) query and key: (B, H, S, S)."""
-        return self.position(query, key, content, self) * self.scaling
+        if computes_exactly(query):
+            query, key = query.float(), key.float()
+        with torch.autocast(query.device.type, enabled=False):
+            return self.position(query * self.scaling, key * self.scaling, content, self)
 
 
 def eager_attention(

@@ -1,4 +1,4 @@
-"""PyTorch's fused attention, kept fused where PyTorch itself would leave it: on CPU, in bf16 training and under a trained bias.
+"""PyTorch's fused attention on CPU, kept fast where PyTorch alone is slow: bf16 training, trained and steep biases.
 
 Shapes: B batch, H heads, S sequence, K head width.
 """
@@ -21,8 +21,8 @@ def fused_attention(
 ) -> torch.Tensor:
     """Attend from (B, H, S, K) query to key and value; the mask is bool, or (1|B, 1|H, 1|S, S) added to the scores.
 
-    On CPU the training core runs in fp32, as the backward pass of the kernel is slower in bf16 for short sequences, and a
-    mask that needs a gradient has a backward pass here, as PyTorch's kernel has none and would not be used.
+    On CPU the training core runs in fp32, as the backward pass of the kernel is slower in bf16 for short sequences, and
+    a mask that needs a gradient has a backward pass here, as PyTorch's kernel has none and would not be used.
     """
     dtype = value.dtype
     if computes_exactly(value):
@@ -40,6 +40,11 @@ def fused_attention(
     return context.to(dtype)
 
 
+def trains_on_cpu(states: torch.Tensor) -> bool:
+    """Tell whether gradients of (B, H, S, K) states are computed on CPU, and not traced."""
+    return torch.is_grad_enabled() and _serves(states)
+
+
 def computes_exactly(states: torch.Tensor) -> bool:
     """Tell whether attention over (B, H, S, K) states of lower precision is computed in fp32."""
     return states.dtype == torch.bfloat16 and states.device.type == "cpu" and torch.is_grad_enabled()
@@ -48,7 +53,7 @@ def computes_exactly(states: torch.Tensor) -> bool:
 def keep_normal(bias: torch.Tensor) -> torch.Tensor:
     """Push fp32 biases that leave a weight of less than e^-80 down by another 100, to a weight of 0.
 
-    Weights between e^-104 and e^-87 are denormal numbers, with which a CPU computes a hundred times slower: the far keys of
+    Weights between e^-104 and e^-87 are denormal numbers, with which a CPU computes many times slower: the far keys of
     ALiBi's steep heads made attention over 512 tokens 2.5 times as slow. The fp32 sum of weights cannot tell.
     """
     if bias.dtype != torch.float32 or not _serves(bias) or bias.detach().amin() > -80:

@@ -27,6 +27,7 @@ from .attention_plan import folds_biases, plan_attention
 from .configuration_triembed import AUTO_MAP, TriEmbedConfig
 from .documents import find_documents, take_boundaries
 from .embeddings import EmbeddingParts, Embeddings
+from .fused_attention import fused_attention  # noqa: F401
 from .heads import SEQUENCE_LOSSES, Pooler, PredictionHead, Transform, classification_loss
 from .layers import NORM_POSITIONS, Layer
 from .norms import make_norm
@@ -39,6 +40,7 @@ from .position_rotations import RotaryPosition  # noqa: F401
 from .position_signal import PositionSignal  # noqa: F401
 from .position_tables import LearnedPosition  # noqa: F401
 from .positions import Positions  # noqa: F401
+from .relative_products import relative_products  # noqa: F401
 from .resizing import check_resize
 
 logger = logging.get_logger(__name__)

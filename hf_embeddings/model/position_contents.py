@@ -11,7 +11,8 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from .position_signal import PositionSignal, PositionType, offsets
+from .position_signal import PositionSignal, PositionType
+from .relative_products import RelativeRows, relative_products, relative_rows
 from .resizing import resized
 
 
@@ -27,18 +28,18 @@ class RelativeKeyScores(nn.Module):
         """Give the table rows for the distances between `length` positions."""
         self.table = resized(self.table, 2 * length - 1, how=how, centred=True)
 
-    def forward(self, query: torch.Tensor, key: torch.Tensor, rows: torch.Tensor, attention: nn.Module) -> torch.Tensor:
-        """Map (B, H, S, K) query and key to scores (B, H, S, S); rows (1|B, S, S) number the distances."""
-        return _pick(query @ self.table.weight.T, rows)
+    def forward(self, query: torch.Tensor, key: torch.Tensor, rows: RelativeRows, attention: nn.Module) -> torch.Tensor:
+        """Map (B, H, S, K) query and key to scores (B, H, S, S); `rows` of the table belong to the distances."""
+        return relative_products(query, self.table.weight[None], rows)
 
 
 class RelativeKeyQueryScores(RelativeKeyScores):
     """The part of `relative_key_query` in one layer: the key meets the vector of the distance too."""
 
-    def forward(self, query: torch.Tensor, key: torch.Tensor, rows: torch.Tensor, attention: nn.Module) -> torch.Tensor:
-        """Map (B, H, S, K) query and key to scores (B, H, S, S); rows (1|B, S, S) number the distances."""
-        of_key = _pick(key @ self.table.weight.T, rows.transpose(-1, -2)).transpose(-1, -2)
-        return super().forward(query, key, rows, attention) + of_key
+    def forward(self, query: torch.Tensor, key: torch.Tensor, rows: RelativeRows, attention: nn.Module) -> torch.Tensor:
+        """Map (B, H, S, K) query and key to scores (B, H, S, S); `rows` of the table belong to the distances."""
+        of_key = relative_products(key, self.table.weight[None], rows.transposed())
+        return super().forward(query, key, rows, attention) + of_key.transpose(-1, -2)
 
 
 class RelativeKeyPosition(PositionType):
@@ -63,8 +64,12 @@ class RelativeKeyPosition(PositionType):
         self.furthest = length - 1
 
     def forward(self, position_ids: torch.Tensor, dtype: torch.dtype = torch.float32) -> PositionSignal:
-        """Map (1|B, S) ids to row numbers (1|B, S, S) of the tables in the layers."""
-        return PositionSignal(content=(-offsets(position_ids)).clamp(-self.furthest, self.furthest) + self.furthest)
+        """Map (1|B, S) ids to rows of the tables in the layers."""
+        return PositionSignal(content=relative_rows(position_ids, self.number))
+
+    def number(self, distance: torch.Tensor) -> torch.Tensor:
+        """Map distances, query minus key, to rows."""
+        return distance.clamp(-self.furthest, self.furthest) + self.furthest
 
 
 class RelativeKeyQueryPosition(RelativeKeyPosition):
@@ -92,23 +97,22 @@ class DisentangledScores(nn.Module):
         self,
         query: torch.Tensor,
         key: torch.Tensor,
-        content: tuple[torch.Tensor, torch.Tensor],
+        content: tuple[RelativeRows, torch.Tensor],
         attention: nn.Module,
     ) -> torch.Tensor:
-        """Map (B, H, S, K) query and key to scores (B, H, S, S); content: row numbers (1|B, S, S), table (R, D)."""
+        """Map (B, H, S, K) query and key to scores (B, H, S, S); content: rows, and the table (R, D)."""
         rows, table = content
         table = self.dropout(table)
-        scores = torch.zeros((), dtype=query.dtype, device=query.device)
+        scores = []
         if "c2p" in self.terms:
-            positions = self._heads((self.key or attention.key)(table))  # (H, K, R)
-            scores = scores + _pick(query @ positions, rows)
+            scores.append(relative_products(query, self._heads((self.key or attention.key)(table)), rows))
         if "p2c" in self.terms:
-            positions = self._heads((self.query or attention.query)(table))
-            scores = scores + _pick(key @ positions, rows.transpose(-1, -2)).transpose(-1, -2)
-        return scores
+            of_key = relative_products(key, self._heads((self.query or attention.query)(table)), rows.transposed())
+            scores.append(of_key.transpose(-1, -2))
+        return sum(scores[1:], start=scores[0])
 
     def _heads(self, projected: torch.Tensor) -> torch.Tensor:
-        return projected.view(projected.shape[0], -1, self.head_dim).permute(1, 2, 0)
+        return projected.view(projected.shape[0], -1, self.head_dim).transpose(0, 1)  # (H, R, K)
 
 
 class DisentangledPosition(PositionType):
@@ -164,9 +168,12 @@ class DisentangledPosition(PositionType):
         return len(cls.read_options(config)["pos_att_type"])
 
     def forward(self, position_ids: torch.Tensor, dtype: torch.dtype = torch.float32) -> PositionSignal:
-        """Map (1|B, S) ids to row numbers (1|B, S, S) and the normalised table (R, D)."""
-        rows = (self.bucket(-offsets(position_ids)) + self.span).clamp(0, 2 * self.span - 1)
-        return PositionSignal(content=(rows, self.norm(self.table.weight)))
+        """Map (1|B, S) ids to rows of the table, and the normalised table (R, D)."""
+        return PositionSignal(content=(relative_rows(position_ids, self.number), self.norm(self.table.weight)))
+
+    def number(self, distance: torch.Tensor) -> torch.Tensor:
+        """Map distances, query minus key, to rows."""
+        return (self.bucket(distance) + self.span).clamp(0, 2 * self.span - 1)
 
     def pinned_options(self) -> dict[str, object]:
         """Return the numbers that `max_position_embeddings` decided."""
@@ -189,8 +196,3 @@ def _distances(config, options: dict) -> tuple[int, int]:
     furthest = options["max_relative_positions"] or config.max_position_embeddings
     buckets = options["position_buckets"]
     return furthest, furthest // 2 if buckets is None else buckets
-
-
-def _pick(scores: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    """Pick from scores (B, H, S, R) the row that stands at each of (1|B, S, S) places: (B, H, S, S)."""
-    return scores.gather(-1, rows[:, None].expand(*scores.shape[:2], -1, -1))
