@@ -30,7 +30,7 @@ class RelativeKeyScores(nn.Module):
 
     def forward(self, query: torch.Tensor, key: torch.Tensor, rows: RelativeRows, attention: nn.Module) -> torch.Tensor:
         """Map (B, H, S, K) query and key to scores (B, H, S, S); `rows` of the table belong to the distances."""
-        return relative_products(query, self.table.weight[None], rows)
+        return relative_products(query, key, rows, query_table=self.table.weight[None])
 
 
 class RelativeKeyQueryScores(RelativeKeyScores):
@@ -38,8 +38,8 @@ class RelativeKeyQueryScores(RelativeKeyScores):
 
     def forward(self, query: torch.Tensor, key: torch.Tensor, rows: RelativeRows, attention: nn.Module) -> torch.Tensor:
         """Map (B, H, S, K) query and key to scores (B, H, S, S); `rows` of the table belong to the distances."""
-        of_key = relative_products(key, self.table.weight[None], rows.transposed())
-        return super().forward(query, key, rows, attention) + of_key.transpose(-1, -2)
+        table = self.table.weight[None]
+        return relative_products(query, key, rows, query_table=table, key_table=table)
 
 
 class RelativeKeyPosition(PositionType):
@@ -103,13 +103,9 @@ class DisentangledScores(nn.Module):
         """Map (B, H, S, K) query and key to scores (B, H, S, S); content: rows, and the table (R, D)."""
         rows, table = content
         table = self.dropout(table)
-        scores = []
-        if "c2p" in self.terms:
-            scores.append(relative_products(query, self._heads((self.key or attention.key)(table)), rows))
-        if "p2c" in self.terms:
-            of_key = relative_products(key, self._heads((self.query or attention.query)(table)), rows.transposed())
-            scores.append(of_key.transpose(-1, -2))
-        return sum(scores[1:], start=scores[0])
+        with_query = self._heads((self.key or attention.key)(table)) if "c2p" in self.terms else None
+        with_key = self._heads((self.query or attention.query)(table)) if "p2c" in self.terms else None
+        return relative_products(query, key, rows, query_table=with_query, key_table=with_key)
 
     def _heads(self, projected: torch.Tensor) -> torch.Tensor:
         return projected.view(projected.shape[0], -1, self.head_dim).transpose(0, 1)  # (H, R, K)

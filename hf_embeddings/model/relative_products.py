@@ -20,12 +20,6 @@ class RelativeRows(NamedTuple):
         torch.Tensor | None
     )  # (2S - 1,) by the second minus the first, from 1 - S on, where positions count by one
 
-    def transposed(self) -> "RelativeRows":
-        """Swap the tokens of each pair."""
-        if self.of_pairs is not None:
-            return RelativeRows(self.of_pairs.transpose(-1, -2), None)
-        return RelativeRows(None, self.of_offsets.flip(0))
-
 
 def relative_rows(position_ids: torch.Tensor, number: Callable[[torch.Tensor], torch.Tensor]) -> RelativeRows:
     """Number the distances, query minus key, between (1|B, S) positions."""
@@ -35,13 +29,46 @@ def relative_rows(position_ids: torch.Tensor, number: Callable[[torch.Tensor], t
     return RelativeRows(number(-offsets(position_ids)), None)
 
 
-def relative_products(states: torch.Tensor, table: torch.Tensor, rows: RelativeRows) -> torch.Tensor:
-    """Multiply each of (B, H, S, K) states with the row of (1|H, R, K) for each other token: (B, H, S, S)."""
-    table = table.to(states.dtype)
+def relative_products(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    rows: RelativeRows,
+    *,
+    query_table: torch.Tensor | None = None,
+    key_table: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Add up what query and key make of the distance between them.
+
+    Args:
+        query, key: (B, H, S, K).
+        rows: of the tables, by query and key.
+        query_table: (1|H, R, K) vectors that the query is multiplied with.
+        key_table: (1|H, R, K) vectors that the key is multiplied with.
+
+    Returns:
+        (B, H, S, S), by query and key.
+    """
+    tables = [None if table is None else table.to(query.dtype) for table in (query_table, key_table)]
     if rows.of_offsets is not None:
-        return _Skewed.apply(states, table.index_select(1, rows.of_offsets))
+        order = (rows.of_offsets, rows.of_offsets.flip(0))
+        by_offset = (None if t is None else t.index_select(1, o) for t, o in zip(tables, order, strict=True))
+        return _ByOffset.apply(query, key, *by_offset)
+    of_query, of_key = (
+        None if table is None else _picked(states, table, pairs)
+        for states, table, pairs in (
+            (query, tables[0], rows.of_pairs),
+            (key, tables[1], rows.of_pairs.transpose(-1, -2)),
+        )
+    )
+    if of_key is None:
+        return of_query
+    of_key = of_key.transpose(-1, -2)
+    return of_key if of_query is None else of_query + of_key
+
+
+def _picked(states: torch.Tensor, table: torch.Tensor, pairs: torch.Tensor) -> torch.Tensor:
     products = states @ table.transpose(-1, -2)  # (B, H, S, R)
-    return products.gather(-1, rows.of_pairs[:, None].expand(*states.shape[:2], -1, -1))
+    return products.gather(-1, pairs[:, None].expand(*states.shape[:2], -1, -1))
 
 
 def _counts_by_one(position_ids: torch.Tensor) -> bool:
@@ -53,39 +80,70 @@ def _counts_by_one(position_ids: torch.Tensor) -> bool:
     return bool((position_ids.diff() == 1).all())
 
 
-def _skew(products: torch.Tensor) -> torch.Tensor:
-    """View (H, S, 2S - 1) products by offset as (H, S, S) by second token: row i starts at offset -i."""
-    heads, length, width = products.shape
-    return products.as_strided((heads, length, length), (length * width, max(width - 1, 1), 1), length - 1)
+def _skew(products: torch.Tensor, length: int) -> torch.Tensor:
+    """View (H, T, S + T - 1) products of T tokens by offset as (H, T, S), by the other token."""
+    heads, rows, width = products.shape
+    return products.as_strided((heads, rows, length), (rows * width, width - 1, 1), rows - 1)
 
 
-class _Skewed(torch.autograd.Function):
-    """Products by offset, one row of the batch at a time, so that nothing of twice the size of the scores is kept."""
+def _blocks(length: int) -> list[tuple[slice, slice]]:
+    """Cut S tokens into blocks, each with the offsets that its tokens meet: less to compute, all of it in the cache."""
+    step = min(length, 128 if length >= 512 else 64)
+    firsts = range(0, length, step)
+    sizes = [min(step, length - first) for first in firsts]
+    starts = [length - size - first for size, first in zip(sizes, firsts, strict=True)]
+    return [
+        (slice(first, first + size), slice(start, start + length + size - 1))
+        for first, size, start in zip(firsts, sizes, starts, strict=True)
+    ]
+
+
+class _ByOffset(torch.autograd.Function):
+    """Products with (1|H, 2S - 1, K) vectors by offset, in blocks: nothing larger than the scores is ever held."""
 
     @staticmethod
-    def forward(ctx, states, table):
-        ctx.save_for_backward(states, table)
-        batch, heads, length, _ = states.shape
-        found = states.new_empty(batch, heads, length, length)
-        by_offset = states.new_empty(heads, length, 2 * length - 1)
-        columns = table.transpose(1, 2).expand(heads, -1, -1)
+    def forward(ctx, query, key, query_table, key_table):
+        ctx.save_for_backward(query, key, query_table, key_table)
+        batch, heads, length, _ = query.shape
+        found = query.new_empty(batch, heads, length, length)
         for b in range(batch):
-            torch.bmm(states[b], columns, out=by_offset)
-            found[b] = _skew(by_offset)
+            for block, met in _blocks(length):
+                if query_table is not None:
+                    products = query[b, :, block] @ query_table[:, met].transpose(1, 2)
+                    found[b, :, block] = _skew(products, length)
+            for block, met in _blocks(length):
+                if key_table is not None:
+                    products = _skew(key[b, :, block] @ key_table[:, met].transpose(1, 2), length)
+                    target = found[b, :, :, block].transpose(1, 2)
+                    target.copy_(products) if query_table is None else target.add_(products)
         return found
 
     @staticmethod
     @once_differentiable
     def backward(ctx, gradient):
-        states, table = ctx.saved_tensors
-        batch, heads, length, _ = states.shape
-        of_states, of_table = torch.empty_like(states), torch.zeros_like(table)
-        by_offset = states.new_zeros(heads, length, 2 * length - 1)
+        query, key, query_table, key_table = ctx.saved_tensors
+        of_query, of_query_table = _gradients(gradient, query, query_table)
+        of_key, of_key_table = _gradients(gradient.transpose(-1, -2), key, key_table)
+        return of_query, of_key, of_query_table, of_key_table
+
+
+def _gradients(
+    gradient: torch.Tensor, states: torch.Tensor, table: torch.Tensor | None
+) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+    """Return the gradients of (B, H, S, K) states and their table, given that of their products (B, H, S, S)."""
+    if table is None:
+        return None, None
+    batch, heads, length, width = states.shape
+    of_states, of_table = torch.empty_like(states), torch.zeros_like(table)
+    for block, met in _blocks(length):
+        rows = block.stop - block.start
+        products = states.new_zeros(heads, rows, length + rows - 1)
         for b in range(batch):
-            _skew(by_offset).copy_(gradient[b])  # all else stays 0
-            of_states[b] = by_offset @ table
+            _skew(products, length).copy_(gradient[b, :, block])  # all else stays 0
+            of_states[b, :, block] = products @ table[:, met]
+            own = states[b, :, block]
             if table.shape[0] == 1:
-                of_table[0].addmm_(by_offset.flatten(0, 1).T, states[b].reshape(heads * length, -1))
+                of_table[0, met].addmm_(products.flatten(0, 1).T, own.reshape(heads * rows, width))
             else:
-                of_table.baddbmm_(by_offset.transpose(1, 2), states[b])
-        return of_states, of_table
+                of_table[:, met].baddbmm_(products.transpose(1, 2), own)
+    return of_states, of_table
