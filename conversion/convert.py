@@ -4,7 +4,6 @@ import json
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -13,39 +12,18 @@ import transformers
 from transformers import PreTrainedConfig
 from transformers.dynamic_module_utils import custom_object_save
 
-from hf_embeddings.conversion.card import write_card
 from hf_embeddings.conversion.check import Difference, compare, load, outputs_of, sample
-from hf_embeddings.conversion.checkpoints import Checkpoint, open_checkpoint, read_json
+from hf_embeddings.conversion.checkpoints import open_checkpoint, read_json
 from hf_embeddings.conversion.companions import copy_companions
-from hf_embeddings.conversion.configs import from_triembed, make_config, to_triembed
-from hf_embeddings.conversion.families import FAMILIES, find_family
+from hf_embeddings.conversion.configs import from_triembed
 from hf_embeddings.conversion.families.google_bert import find_prefix, open_google, write_tokenizer_settings
-from hf_embeddings.conversion.plan import Step, canonical_names, make_plan
-from hf_embeddings.conversion.rules import Config, ConversionError, Family
+from hf_embeddings.conversion.matching import match_family, match_triembed
+from hf_embeddings.conversion.plan import Step
+from hf_embeddings.conversion.report import Report, write_card
+from hf_embeddings.conversion.rules import ConversionError
 from hf_embeddings.conversion.staging import staged, write_weights
-from hf_embeddings.conversion.transfer import Transfer, resolve_same
+from hf_embeddings.conversion.transfer import Transfer
 from hf_embeddings.model import modeling_triembed
-from hf_embeddings.model.configuration_triembed import TriEmbedConfig
-
-TRIEMBED = TriEmbedConfig.model_type
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a conversion did."""
-
-    source: str
-    target: str
-    source_class: str
-    target_class: str
-    position_embedding_type: str
-    tensors: int
-    bytes: int
-    largest_difference: float | None  # None: not checked
-    largest_output: float | None
-    checked_on: str | None  # "text" or "spread" token ids
-    copied: tuple[str, ...]
-    seconds: float
 
 
 def convert(
@@ -89,7 +67,7 @@ def convert(
         folder = locate(source, revision=revision)
         config = read_json(folder / "config.json")
         checkpoint, family = open_checkpoint(folder, allow_pickle=allow_pickle), None
-    transfer = _to_family(config, checkpoint, to) if to else _to_triembed(config, checkpoint, ignore_keys, family)
+    transfer = match_triembed(config, checkpoint, to) if to else match_family(config, checkpoint, ignore_keys, family)
     described = transfer.described()
     transfer.check_same()
     transfer.check_computed()
@@ -123,7 +101,7 @@ def convert(
             copied=tuple(copied),
             seconds=time.perf_counter() - started,
         )
-        (stage / "README.md").write_text(_card(report, folder, Path(target).name, transfer), encoding="utf-8")
+        (stage / "README.md").write_text(write_card(report, folder, to_triembed=transfer.forwards), encoding="utf-8")
     return report
 
 
@@ -146,80 +124,6 @@ def locate(source: str | Path, *, revision: str | None = None) -> Path:
     except Exception as error:  # the hub client has many of its own
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ConversionError(f"{source}: no such directory, and not to be had from the Hub ({reason})") from None
-
-
-def _to_triembed(config: Config, checkpoint: Checkpoint, ignore: tuple[str, ...], family: Family | None) -> Transfer:
-    if config.get("model_type") == TRIEMBED:
-        raise ConversionError("the source is TriEmbed already; name the family to convert it to with --to")
-    family = family or find_family(config)
-    names = {today: stored for stored, today in canonical_names(checkpoint.tensors, family).items()}
-    declared = next(iter(config.get("architectures") or []), None)
-    if declared is not None and declared not in family.heads:
-        raise ConversionError(
-            f"architectures: {declared!r} has no counterpart in TriEmbed; expected one of {', '.join(family.heads)}"
-        )
-
-    def attempt(architecture: str) -> Transfer:
-        made = to_triembed(config, family, family.heads[architecture], ignore=ignore)
-        plan = make_plan(family, architecture, made)
-        return Transfer(plan, checkpoint, resolve_same(names, plan), forwards=True)
-
-    # A published BERT often declares BertForMaskedLM and holds the weights of BertForPreTraining: the weights decide.
-    first = attempt(declared) if declared else None
-    if first and not first.missing() and not first.extra():
-        return first
-    attempts = [attempt(architecture) for architecture in family.heads]
-    fitting = [t for t in attempts if not t.missing() and not t.extra()]
-    if len(fitting) == 1:
-        return fitting[0]
-    if fitting:
-        fits = ", ".join(t.plan.architecture for t in fitting)
-        raise ConversionError(f"architectures: missing in config.json, and the weights fit {fits}; name one of them")
-    raise _misfit(first or min(attempts, key=lambda t: len(t.missing()) + len(t.extra())), declared)
-
-
-def _to_family(config: Config, checkpoint: Checkpoint, to: str) -> Transfer:
-    if config.get("model_type") != TRIEMBED:
-        raise ConversionError(
-            f"--to {to}: the source has model_type {config.get('model_type')!r}, expected {TRIEMBED!r}; convert it to "
-            "TriEmbed first"
-        )
-    if to not in FAMILIES:
-        raise ConversionError(f"--to {to}: no such family; expected one of {', '.join(sorted(FAMILIES))}")
-    family = FAMILIES[to]
-    ours = make_config({key: value for key, value in config.items() if key != "transformers_version"})
-    declared = next(iter(config.get("architectures") or []), "TriEmbedModel")
-    fitting = [name for name, head in family.heads.items() if head.target == declared]
-    if not fitting:
-        raise ConversionError(
-            f"{family.name} cannot hold a {declared}; it has "
-            f"{', '.join(sorted({head.target for head in family.heads.values()}))}"
-        )
-    problem = None
-    for architecture in fitting:
-        try:
-            from_triembed(ours, family, family.heads[architecture])
-            names = {name: name for name in checkpoint.tensors}
-            transfer = Transfer(make_plan(family, architecture, ours), checkpoint, names, forwards=False)
-            if transfer.missing() or transfer.extra():
-                raise _misfit(transfer, declared)
-            return transfer
-        except ConversionError as error:
-            problem = problem or error
-    raise problem
-
-
-def _misfit(transfer: Transfer, declared: str | None) -> ConversionError:
-    told = f"{declared or transfer.plan.architecture}"
-    problems = []
-    for word, names in (
-        ("lacks", transfer.missing()),
-        ("holds, beyond what that model has,", [transfer.names[name] for name in transfer.extra()]),
-    ):
-        if names:
-            shown = ", ".join(sorted(names)[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-            problems.append(f"{word} {shown}")
-    return ConversionError(f"weights of {told}: the checkpoint {'; and it '.join(problems)}")
 
 
 def _values(transfer: Transfer, steps: list[Step | None]) -> dict[str, torch.Tensor]:
@@ -273,39 +177,3 @@ def _check(folder: Path, stage: Path, transfer: Transfer) -> Difference:
             f"most {difference.tolerance:.3g}; nothing was written"
         )
     return difference
-
-
-def _card(report: Report, folder: Path, name: str, transfer: Transfer) -> str:
-    checked = "not checked"
-    if report.largest_difference is not None:
-        tokens = "on text" if report.checked_on == "text" else "on ids spread over the vocabulary"
-        checked = (
-            f"at most {report.largest_difference:.2g} over all logits and hidden states (fp32, {tokens}; largest "
-            f"output {report.largest_output:.3g})"
-        )
-    sentence = "modules.json" in report.copied
-    lines = ["import hf_embeddings"] if transfer.forwards else []
-    if sentence:
-        lines += [
-            "from sentence_transformers import SentenceTransformer",
-            "",
-            'model = SentenceTransformer("PATH_OR_ID")',
-        ]
-    else:
-        auto = "AutoModel" + re.sub(r"^.*?(Model|For\w+)$", r"\1", report.target_class).replace("Model", "")
-        lines += [f"from transformers import {auto}", "", f'model = {auto}.from_pretrained("PATH_OR_ID")']
-    origin = folder / "README.md"
-    found = re.search(r"^license:\s*\S+$", origin.read_text(encoding="utf-8"), re.M) if origin.is_file() else None
-    return write_card(
-        tags=", ".join([TRIEMBED, *(["sentence-transformers"] if sentence else [])]),
-        license=f"{found[0]}\n" if found else "",
-        name=name,
-        source=report.source if not Path(report.source).is_absolute() else Path(report.source).name,
-        architecture=report.source_class,
-        target_class=report.target_class,
-        position=report.position_embedding_type,
-        tensors=report.tensors,
-        size=report.bytes,
-        check=checked,
-        code="\n".join(lines),
-    )

@@ -1,6 +1,7 @@
 """The families, one table file each, by name: their `model_type`, unless several share one."""
 
 from hf_embeddings.conversion.families.bert import BERT, RELATIVE_KEY, RELATIVE_KEY_QUERY
+from hf_embeddings.conversion.families.deberta_v2 import DEBERTA_V2
 from hf_embeddings.conversion.families.distilbert import DISTILBERT
 from hf_embeddings.conversion.families.electra import ELECTRA
 from hf_embeddings.conversion.families.gte import GTE
@@ -29,6 +30,7 @@ FAMILIES: dict[str, Family] = {
         NOMIC_BERT,
         GTE,
         MODERNBERT,
+        DEBERTA_V2,
     )
 }
 

@@ -15,6 +15,17 @@ ROBERTAS = ("roberta", "xlm-roberta", "camembert", "mpnet")
 LEFT_OUT = {"RoFormerForMultipleChoice"}  # pools the last token, padding or not
 
 
+DEBERTA_V3 = {
+    "relative_attention": True,
+    "position_buckets": 8,
+    "norm_rel_ebd": "layer_norm",
+    "share_att_key": True,
+    "pos_att_type": ["p2c", "c2p"],
+    "position_biased_input": False,
+    "layer_norm_eps": 1e-7,
+}
+
+
 def changes(family: str, head: str) -> dict[str, object]:
     """Return what a tiny model of this kind has beyond the common sizes."""
     made: dict[str, object] = {}
@@ -26,6 +37,8 @@ def changes(family: str, head: str) -> dict[str, object]:
         made |= {"local_attention": 6}
     if family == "gte":
         made |= {"type_vocab_size": 2}
+    if family == "deberta-v2":
+        made |= DEBERTA_V3
     if head.endswith(("SequenceClassification", "TokenClassification")):
         made |= {"num_labels": 5}
     return made
@@ -34,6 +47,12 @@ def changes(family: str, head: str) -> dict[str, object]:
 @pytest.mark.parametrize("family, head", HEADS)
 def test_there_and_back(family: str, head: str, tmp_path) -> None:
     assert_converts(head, tmp_path, **changes(family, head))
+
+
+@pytest.mark.parametrize("terms", [["c2p"], ["p2c"], ["c2p", "p2c"]], ids="+".join)
+def test_disentangled_positions_of_their_own(terms: list[str], tmp_path) -> None:
+    given = {"relative_attention": True, "pos_att_type": terms, "type_vocab_size": 2}  # as the first DeBERTa
+    assert_converts("DebertaV2Model", tmp_path, **given)
 
 
 @pytest.mark.parametrize("family", STOCK)

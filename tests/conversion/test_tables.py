@@ -5,19 +5,22 @@ from hf_embeddings.conversion.configs import to_triembed
 from hf_embeddings.conversion.plan import make_plan
 from hf_embeddings.conversion.rules import Family
 
-SHAPES = [{}, {"embedding_size": 16}]
+DEBERTA = {"relative_attention": True, "pos_att_type": ["c2p", "p2c"]}
+SHAPES = {  # what a table needs beyond a family's defaults so that each of its rules has something to do
+    "electra": [{"embedding_size": 16}],
+    "roformer": [{"embedding_size": 16}],
+    "deberta-v2": [DEBERTA | {"type_vocab_size": 2, "norm_rel_ebd": "layer_norm"}],
+}
 
 
 def used(family: Family) -> set:
     """Return the rules that plans for all heads use, over the shapes that a family's models have."""
     rules: set = set()
+    depth = {rule.sources[0]: 2 for rule in family.config if "num_hidden_layers" in rule.targets and rule.sources}
     for architecture, head in family.heads.items():
-        for shape in SHAPES if any("embedding_size" in rule.sources for rule in family.config) else SHAPES[:1]:
-            given = {
-                rule.sources[0]: 2 for rule in family.config if "num_hidden_layers" in rule.targets and rule.sources
-            }
+        for shape in SHAPES.get(family.name, [{}]):
             for tied in (True, False):
-                config = to_triembed(given | shape | {"tie_word_embeddings": tied}, family, head)
+                config = to_triembed(depth | shape | {"tie_word_embeddings": tied}, family, head)
                 rules |= make_plan(family, architecture, config).rules
     return rules
 
