@@ -16,6 +16,8 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from inspect import cleandoc
 
+Named = tuple[str, str]  # the name of what is documented, as its module or a documentation call has it, and the text
+
 GROUP_BYTES = 8 << 20  # source bytes per worker process: large beside its start, small beside what one core does
 DOCUMENTATION_CHARACTERS = 80  # shorter strings in add_docstr(...) calls are names and types, not documentation
 
@@ -36,7 +38,14 @@ def package_files(name: str) -> list[str]:
     return sorted(modules + [path for root in roots for path in _walk(root)])
 
 
-def read_docstrings(files: Sequence[str]) -> Iterator[tuple[str, list[str] | None]]:
+def module_name(path: str, top: str) -> str:
+    """Return the dotted name of a file of the package `top`: numpy.linalg for .../numpy/linalg/__init__.py."""
+    folders = os.path.splitext(path)[0].split(os.sep)
+    start = len(folders) - 1 - folders[::-1].index(top) if top in folders else len(folders) - 1
+    return ".".join(folders[start:]).removesuffix(".__init__")
+
+
+def read_docstrings(files: Sequence[str]) -> Iterator[tuple[str, list[Named] | None]]:
     """Yield each file with its cleaned docstrings, in the order given; None stands for a file that does not parse."""
     groups: list[list[str]] = []
     size = GROUP_BYTES
@@ -54,26 +63,28 @@ def read_docstrings(files: Sequence[str]) -> Iterator[tuple[str, list[str] | Non
         pool.shutdown(cancel_futures=True)  # a reader that wanted fewer documents waits for the running groups only
 
 
-def extract(source: bytes) -> list[str]:
-    """Return the cleaned docstrings of the module, classes and functions of a source file, in their order.
+def extract(source: bytes) -> list[Named]:
+    """Return names and cleaned docstrings of the module, classes and functions of a source file, in their order.
 
     Strings handed to calls and decorators with "doc" in their name count too: it is there that torch and numpy document
     their C functions (`add_docstr`, `add_newdoc`) and transformers its models (`auto_docstring`).
     """
-    found: list[str] = []
-    pending: list[ast.AST] = [ast.parse(source)]
+    found: list[Named] = []
+    pending: list[tuple[str, ast.AST]] = [("", ast.parse(source))]
     while pending:  # a stack of statements; expressions, nine tenths of the tree, are never entered
-        node = pending.pop()
+        name, node = pending.pop()
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            name = f"{name}.{node.name}" if name else node.name
             for decorator in node.decorator_list:
-                found.extend(_documentation(decorator))
+                found.extend((name, text) for _, text in _documentation(decorator))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module):
-            found.append(ast.get_docstring(node, clean=False) or "")
+            found.append((name, ast.get_docstring(node, clean=False) or ""))
         elif isinstance(node, ast.Expr):
-            found.extend(_documentation(node.value))
-        blocks = (getattr(node, name, ()) for name in ("body", "handlers", "cases", "orelse", "finalbody"))
-        pending.extend(reversed([statement for block in blocks for statement in block]))
-    return [text for text in map(cleandoc, found) if text and not text.isspace()]
+            found.extend((".".join(filter(None, (name, inner))), text) for inner, text in _documentation(node.value))
+        blocks = (getattr(node, block, ()) for block in ("body", "handlers", "cases", "orelse", "finalbody"))
+        pending.extend((name, statement) for statement in reversed([part for block in blocks for part in block]))
+    cleaned = ((name, cleandoc(text)) for name, text in found)
+    return [(name, text) for name, text in cleaned if text and not text.isspace()]
 
 
 def _walk(root: str) -> Iterator[str]:
@@ -83,7 +94,7 @@ def _walk(root: str) -> Iterator[str]:
                 yield path
 
 
-def _documentation(node: ast.expr) -> Iterator[str]:
+def _documentation(node: ast.expr) -> Iterator[Named]:
     if isinstance(node, ast.Call):
         function = node.func
         name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
@@ -91,7 +102,19 @@ def _documentation(node: ast.expr) -> Iterator[str]:
             for argument in [*node.args, *(keyword.value for keyword in node.keywords)]:
                 for text in _strings(argument):
                     if "\n" in text and len(text) >= DOCUMENTATION_CHARACTERS:
-                        yield text
+                        yield ".".join(_targets(node.args)), text
+
+
+def _targets(arguments: list[ast.expr]) -> Iterator[str]:
+    """Yield the parts of the name in a documentation call: `torch.abs`, or "numpy", "array", ("shape", ...)."""
+    for argument in arguments:
+        match argument:
+            case ast.Name() | ast.Attribute():
+                yield ast.unparse(argument)
+            case ast.Constant(value=str(text)) if text.replace(".", "_").isidentifier():
+                yield text
+            case ast.Tuple(elts=[ast.Constant(value=str(text)), *_]) if text.isidentifier():
+                yield text
 
 
 def _strings(node: ast.expr) -> Iterator[str]:
@@ -107,15 +130,14 @@ def _strings(node: ast.expr) -> Iterator[str]:
                 yield from _strings(part)
 
 
-def _extract_elsewhere(group: list[str]) -> list[list[str] | None]:
+def _extract_elsewhere(group: list[str]) -> list[list[Named] | None]:
     command = [sys.executable, "-I", "-S", "-W", "ignore", os.path.abspath(__file__)]
     result = subprocess.run(command, input=json.dumps(group), stdout=subprocess.PIPE, text=True, check=True)
-    found: list[list[str] | None] = json.loads(result.stdout)
-    return found
+    return [texts and [(name, text) for name, text in texts] for texts in json.loads(result.stdout)]
 
 
-def _extract_group(group: list[str]) -> list[list[str] | None]:
-    found: list[list[str] | None] = []
+def _extract_group(group: list[str]) -> list[list[Named] | None]:
+    found: list[list[Named] | None] = []
     for path in group:
         with open(path, "rb") as file:
             source = file.read()

@@ -9,30 +9,33 @@ import stat
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from hf_embeddings.pretraining.docstrings import package_files, read_docstrings
-from hf_embeddings.pretraining.reading import CorpusError, InvalidTextPolicy, Reading
+from hf_embeddings.pretraining.docstrings import module_name, package_files, read_docstrings
+from hf_embeddings.pretraining.reading import CorpusError, Document, InvalidTextPolicy, Reading
 from hf_embeddings.pretraining.text_files import SUFFIXES, suffix_of
 
 _SCHEME = re.compile(r"[A-Za-z]\w+:")  # one letter would be a Windows drive
 
 
-def read_packages(names: str, reading: Reading) -> Iterator[str]:
+def read_packages(names: str, reading: Reading) -> Iterator[Document]:
     """Yield the docstrings of installed packages, given as `torch,numpy`."""
-    files: dict[str, None] = {}
+    files: dict[str, str] = {}  # with the package of each
     for name in (name.strip() for name in names.split(",")):
         found = package_files(name)
         if not found:
             raise CorpusError(_no_package(name))
-        files.update(dict.fromkeys(found))
+        files.update(dict.fromkeys(found, name.split(".")[0]))
     for path, texts in read_docstrings(list(files)):
         reading.statistics["unparsable_files"] += texts is None
-        for text in texts or ():
+        module = module_name(path, files[path])
+        for inner, text in texts or ():
             accepted = reading.valid(text, f"a docstring of {path}")
             if accepted is not None:
-                yield accepted
+                absolute = inner.startswith(f"{files[path]}.")  # as in add_docstr(torch.abs, ...)
+                title = inner if absolute else ".".join(filter(None, (module, inner)))
+                yield Document(accepted, {"title": title, "package": files[path], "module": module})
 
 
-def read_hub(name: str, reading: Reading) -> Iterator[str]:
+def read_hub(name: str, reading: Reading) -> Iterator[Document]:
     """Yield a column of a dataset of the Hub, or of a local folder that `datasets` can load, as a stream."""
     import datasets
 
@@ -52,7 +55,7 @@ def read_hub(name: str, reading: Reading) -> Iterator[str]:
         ) from error
 
 
-SCHEMES: dict[str, Callable[[str, Reading], Iterator[str]]] = {"pydoc:": read_packages, "hub:": read_hub}
+SCHEMES: dict[str, Callable[[str, Reading], Iterator[Document]]] = {"pydoc:": read_packages, "hub:": read_hub}
 _KINDS = (
     "pydoc:PACKAGE,PACKAGE; hub:USER/NAME; or the path, glob or folder of .txt, .jsonl, .csv or .parquet files (the "
     "first three also as .gz, .bz2 or .zst)"
@@ -69,6 +72,29 @@ def read_documents(
     max_documents: int | None = None,
     statistics: Counter[str] | None = None,
 ) -> Iterator[str]:
+    """Yield the texts of the documents of a source: see `read_described_documents`."""
+    documents = read_described_documents(
+        source,
+        text_field=text_field,
+        hub_split=hub_split,
+        hub_config=hub_config,
+        on_invalid_text=on_invalid_text,
+        max_documents=max_documents,
+        statistics=statistics,
+    )
+    return (document.text for document in documents)
+
+
+def read_described_documents(
+    source: str,
+    *,
+    text_field: str = "text",
+    hub_split: str = "train",
+    hub_config: str | None = None,
+    on_invalid_text: InvalidTextPolicy = "error",
+    max_documents: int | None = None,
+    statistics: Counter[str] | None = None,
+) -> Iterator[Document]:
     """Yield the documents of a source, in an order that depends on the source only; `statistics` counts what is not."""
     reading = Reading(
         text_field=text_field,
@@ -78,11 +104,11 @@ def read_documents(
         statistics=Counter() if statistics is None else statistics,
     )
     count = 0
-    for text in _read(source, reading):
-        document = text.strip()
-        if not document:
+    for document in _read(source, reading):
+        text = document.text.strip()
+        if not text:
             continue  # space between blank lines, or an empty field
-        yield document
+        yield Document(text, document.metadata)
         count += 1
         if count == max_documents:
             return
@@ -94,7 +120,7 @@ def read_documents(
         )
 
 
-def _read(source: str, reading: Reading) -> Iterator[str]:
+def _read(source: str, reading: Reading) -> Iterator[Document]:
     for scheme, read_rest in SCHEMES.items():
         if source.startswith(scheme):
             yield from read_rest(source.removeprefix(scheme), reading)

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 MAX_DOCUMENT_BYTES = 16 << 20  # bounds the memory that one document without a blank line, or one JSON line, can take
@@ -14,6 +14,14 @@ InvalidTextPolicy = Literal["error", "skip", "replace"]
 
 class CorpusError(ValueError):
     """A source of documents that cannot be used: where, what was found, what was expected, what to do."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """A text and what its source says of it: the name of what is documented, the other fields of a row."""
+
+    text: str
+    metadata: dict[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +62,8 @@ class Reading:
             )
         self.statistics["overlong_documents"] += 1
 
-    def text_of(self, row: object, place: str) -> Iterator[str]:
-        """Yield the text of one record, if it is valid."""
+    def text_of(self, row: object, place: str) -> Iterator[Document]:
+        """Yield the text of one record, if it is valid, with the other fields."""
         field = self.text_field
         if not isinstance(row, dict):
             raise CorpusError(f"{place}: got {_kind(row)}, expected an object with the field {field!r}; fix it")
@@ -70,7 +78,7 @@ class Reading:
             )
         accepted = self.valid(row[field], f"{place}, field {field!r}")
         if accepted is not None:
-            yield accepted
+            yield Document(accepted, {name: value for name, value in row.items() if name != field})
 
 
 def unreadable(path: str, error: Exception) -> CorpusError:

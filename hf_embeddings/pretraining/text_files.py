@@ -7,21 +7,21 @@ import os
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
-from hf_embeddings.pretraining.reading import MAX_DOCUMENT_BYTES, CorpusError, Reading, unreadable
+from hf_embeddings.pretraining.reading import MAX_DOCUMENT_BYTES, CorpusError, Document, Reading, unreadable
 
 _PIECE_BYTES = 1 << 20  # a line of any length is read in pieces of this size
 
 
-def read_paragraphs(path: str, reading: Reading) -> Iterator[str]:
+def read_paragraphs(path: str, reading: Reading) -> Iterator[Document]:
     """Yield the documents of a text file: runs of lines between blank lines."""
     for offset, block in _blocks(path, reading, ends=lambda line: not line.strip()):
         text = reading.valid(_decode(block, offset), path, offset)
         if text is not None:
-            yield text
+            yield Document(text, {"source": path, "offset": offset})
 
 
-def read_json_lines(path: str, reading: Reading) -> Iterator[str]:
-    """Yield the text field of each line of a JSON lines file."""
+def read_json_lines(path: str, reading: Reading) -> Iterator[Document]:
+    """Yield the text field of each line of a JSON lines file, with the other fields."""
     for number, (offset, block) in enumerate(_blocks(path, reading, ends=lambda line: True), 1):
         place = f"{path}:{number}"
         line = reading.valid(_decode(block, offset), place, offset)
@@ -34,7 +34,7 @@ def read_json_lines(path: str, reading: Reading) -> Iterator[str]:
         yield from reading.text_of(row, place)
 
 
-def read_csv(path: str, reading: Reading) -> Iterator[str]:
+def read_csv(path: str, reading: Reading) -> Iterator[Document]:
     """Yield the text field of each row of a CSV file, whose first line names the fields."""
     csv.field_size_limit(MAX_DOCUMENT_BYTES)
     try:
@@ -49,7 +49,7 @@ def read_csv(path: str, reading: Reading) -> Iterator[str]:
         raise unreadable(path, error) from error
 
 
-def read_parquet(path: str, reading: Reading) -> Iterator[str]:
+def read_parquet(path: str, reading: Reading) -> Iterator[Document]:
     """Yield a column of a Parquet file, some rows at a time."""
     import pyarrow
     from pyarrow.parquet import ParquetFile
@@ -67,7 +67,7 @@ def read_parquet(path: str, reading: Reading) -> Iterator[str]:
         raise unreadable(path, error) from error
 
 
-SUFFIXES: dict[str, Callable[[str, Reading], Iterator[str]]] = {
+SUFFIXES: dict[str, Callable[[str, Reading], Iterator[Document]]] = {
     ".txt": read_paragraphs,
     ".jsonl": read_json_lines,
     ".csv": read_csv,

@@ -12,6 +12,7 @@ from pyarrow import parquet
 
 from hf_embeddings.pretraining import reading, text_files
 from hf_embeddings.pretraining.corpus import CorpusError, load_corpus, read_documents
+from hf_embeddings.pretraining.documents import Document, read_described_documents
 
 
 def read(source: object, **options: object) -> list[str]:
@@ -259,3 +260,15 @@ def test_tiny_corpora_fill_both_sides(tmp_path: Path, fraction: float) -> None:
     (tmp_path / "a.txt").write_text("a\n\nb\n\na")
     with pytest.raises(CorpusError, match="got 2 different documents, expected at least 4"):
         load_corpus(str(tmp_path))
+
+
+def test_described_documents_keep_the_other_fields(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"text": " one ", "year": 2020, "tags": ["a"]}\n{"text": "two"}\n')
+    assert list(read_described_documents(str(path))) == [
+        Document("one", {"year": 2020, "tags": ["a"]}),
+        Document("two"),
+    ]
+    paragraphs = tmp_path / "rows.txt"
+    paragraphs.write_text("one\n\ntwo\n")
+    assert [document.metadata["offset"] for document in read_described_documents(str(paragraphs))] == [0, 5]

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from hf_embeddings.pretraining import docstrings
-from hf_embeddings.pretraining.docstrings import extract
-from hf_embeddings.pretraining.documents import CorpusError, read_documents
+from hf_embeddings.pretraining.documents import CorpusError, read_described_documents, read_documents
 
 SOURCE = '''"""Module."""
 from nowhere import add_newdoc, auto_docstring
@@ -46,6 +45,10 @@ add_newdoc("place", "name", ("attribute", """
 
 def read(source: str, **options: object) -> list[str]:
     return list(read_documents(source, **options))
+
+
+def extract(source: bytes) -> list[str]:
+    return [text for _, text in docstrings.extract(source)]
 
 
 @pytest.fixture
@@ -87,6 +90,21 @@ def test_packages_are_read_without_importing_them(package: Path) -> None:
     assert found[0] == "Module." and found[-3:] == ["Second.", "Third.", "Fourth."]
     assert statistics["unparsable_files"] == 1
     assert "documented" not in sys.modules
+
+
+def test_documents_carry_the_names_of_what_they_document(package: Path) -> None:
+    described = list(read_described_documents("pydoc:documented"))
+    names = {document.text.splitlines()[0]: document.metadata["title"] for document in described}
+    assert names["Module."] == "documented" and names["Fourth."] == "documented.part"
+    assert names["Inner."] == "documented.Outer.method.inner" and names["Third."] == "documented.module.f"
+    assert "documented.place.name.attribute" in names.values()
+    assert names["An introduction that is long enough to be documentation, and not just"] == "documented.Outer"
+    assert {document.metadata["package"] for document in described} == {"documented"}
+
+
+def test_documentation_calls_name_their_function() -> None:
+    titles = {document.metadata["title"] for document in read_described_documents("pydoc:torch._torch_docs")}
+    assert {"torch.abs", "torch.bernoulli"} < titles
 
 
 def test_packages_parts_modules_and_lists(package: Path) -> None:
