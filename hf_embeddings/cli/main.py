@@ -5,20 +5,25 @@ import sys
 import typer
 
 from hf_embeddings.cli.convert import convert
+from hf_embeddings.cli.index import index
 from hf_embeddings.cli.inspect import inspect
 from hf_embeddings.cli.positions import positions
 from hf_embeddings.cli.pretrain import pretrain
 from hf_embeddings.cli.publish import publish
 from hf_embeddings.cli.reposition import reposition
+from hf_embeddings.cli.search import remove, search
 from hf_embeddings.cli.vocabulary import vocabulary
 
 VERBS = {
     "convert": convert,
+    "index": index,
     "inspect": inspect,
     "positions": positions,
     "pretrain": pretrain,
     "publish": publish,
+    "remove": remove,
     "reposition": reposition,
+    "search": search,
     "vocabulary": vocabulary,
 }
 

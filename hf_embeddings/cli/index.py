@@ -1,0 +1,83 @@
+"""`hf-embeddings index`: from documents to an index that is searched by meaning."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from hf_embeddings.cli.output import AsJson
+
+
+def index(
+    corpus: Annotated[
+        str, typer.Argument(help="pydoc:PACKAGE,PACKAGE; hub:USER/NAME; .txt or .jsonl files, a glob or folder of them")
+    ],
+    folder: Annotated[str, typer.Argument(metavar="INDEX", help="Folder of the index, new or to add to")],
+    model: Annotated[str, typer.Option(help="Model directory or Hub id")],
+    precision: Annotated[Literal["fp32", "bf16", "int8"], typer.Option(help="Arithmetic of the encoding.")] = "fp32",
+    pooling: Annotated[str | None, typer.Option(help="mean, cls or max; else as the model directory says.")] = None,
+    layer: Annotated[int | None, typer.Option(help="Hidden state to pool; 0 is the embeddings, -1 the last.")] = None,
+    max_length: Annotated[int | None, typer.Option(help="Tokens of a passage; else what the model takes.")] = None,
+    normalize: Annotated[bool | None, typer.Option(help="Scale vectors to length 1; else as the model says.")] = None,
+    text_field: Annotated[str, typer.Option(help="Field of JSON lines that holds the text.")] = "text",
+    id_field: Annotated[str, typer.Option(help="Field that holds the id; without one, a digest is used.")] = "id",
+    max_documents: Annotated[int | None, typer.Option(help="Stop after so many documents.")] = None,
+    processes: Annotated[int, typer.Option(help="Processes that encode.")] = 1,
+    device: Annotated[str, typer.Option(help="cpu, cuda:0, or several as cuda:0,cuda:1.")] = "cpu",
+    as_json: AsJson = False,
+) -> None:
+    """Encode documents into an index; if it was interrupted, the same command goes on where it stopped."""
+    from hf_embeddings.pretraining.documents import read_described_documents
+    from hf_embeddings.search.build import build
+    from hf_embeddings.search.workers import EncodingJob
+
+    overrides = {"pooling": pooling, "layer": layer, "max_length": max_length, "normalize": normalize}
+    job = EncodingJob(
+        str(Path(model).resolve()) if Path(model).is_dir() else model,
+        precision,
+        {name: value for name, value in overrides.items() if value is not None},
+        device,
+    )
+
+    def documents() -> Iterator[object]:
+        return read_described_documents(corpus, text_field=text_field, max_documents=max_documents)
+
+    from hf_embeddings.cli.progress import Progress
+
+    with Progress("reading") as progress:
+        total = sum(progress.advance(1) or 1 for _ in documents())
+    with Progress("encoding", total) as progress:
+        figures = build(
+            records(documents(), id_field),
+            folder,
+            job,
+            source=corpus,
+            processes=processes,
+            progress=progress.advance,
+        )
+    if as_json:
+        print(json.dumps({"index": folder, **vars(figures)}))
+    else:
+        parts = [f"{figures.documents:,} documents as {figures.passages:,} passages"]
+        parts += [f"{figures.resumed_at:,} were done before"] if figures.resumed_at else []
+        parts += [f"{figures.replaced:,} older passages replaced"] if figures.replaced else []
+        print(f"{folder}: {'; '.join(parts)}")
+
+
+def records(documents: Iterator, id_field: str) -> Iterator:
+    """Give each document an id: its own, else its title or place where that is new, else a digest of its text."""
+    from hf_embeddings.search.records import Record
+
+    seen: set[str] = set()
+    for document in documents:
+        metadata = dict(document.metadata)
+        id_ = metadata.pop(id_field, None)
+        if id_ is None:
+            id_ = metadata.get("title")
+            if id_ is None or id_ in seen:
+                id_ = hashlib.sha256(json.dumps([document.text, metadata]).encode()).hexdigest()[:16]
+            seen.add(id_)
+        yield Record(str(id_), document.text, metadata)

@@ -1,0 +1,30 @@
+"""A progress bar with the time left, on stderr, so that results on stdout stay clean."""
+
+import sys
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+
+class Progress:
+    """`with Progress("encoding", total) as progress: progress.advance(1)`; without a total it counts only."""
+
+    def __init__(self, label: str, total: int | None = None) -> None:
+        columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()]
+        columns += [TextColumn("left"), TimeRemainingColumn()] if total is not None else []
+        self._bar = Bar(*columns, console=Console(file=sys.stderr), transient=total is None)
+        self._task = self._bar.add_task(label, total=total)
+        self._done = 0.0
+
+    def advance(self, steps: float) -> None:
+        """Count steps that were done just now."""
+        self._done += steps
+        self._bar.update(self._task, completed=round(self._done))
+
+    def __enter__(self) -> "Progress":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._bar.stop()

@@ -1,0 +1,59 @@
+"""`hf-embeddings search`: the documents of an index that are nearest in meaning to a query."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from hf_embeddings.cli.output import AsJson
+
+Where = Annotated[
+    list[str] | None, typer.Option(help="Condition on the metadata: field=value, also != >= <= > < and ~ (contains).")
+]
+
+
+def search(
+    folder: Annotated[str, typer.Argument(metavar="INDEX", help="Folder of an index")],
+    queries: Annotated[list[str], typer.Argument(metavar="QUERY...", help="What to look for, in words")],
+    k: Annotated[int, typer.Option("-k", help="How many results.")] = 10,
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find the documents nearest in meaning to each query."""
+    from hf_embeddings.search.build import load_encoder
+    from hf_embeddings.search.index import Index
+    from hf_embeddings.search.records import Condition
+    from hf_embeddings.search.results import as_json as json_values
+    from hf_embeddings.search.results import render
+
+    conditions = [Condition.parse(text) for text in where or []]
+    with Index(folder) as index:
+        vectors = load_encoder(index).encode(queries, prompt="query")
+        found = index.search(vectors, k, conditions)
+    if as_json:
+        print(json.dumps({query: json_values(hits) for query, hits in zip(queries, found, strict=True)}, indent=2))
+        return
+    for query, hits in zip(queries, found, strict=True):
+        print((f"{query}\n\n" if len(queries) > 1 else "") + render(hits) + "\n")
+
+
+def remove(
+    folder: Annotated[str, typer.Argument(metavar="INDEX", help="Folder of an index")],
+    ids: Annotated[list[str] | None, typer.Argument(metavar="ID...", help="Documents to remove")] = None,
+    where: Where = None,
+    compact: Annotated[bool, typer.Option(help="Rewrite the files without what was removed.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove documents from an index, by id or by their metadata."""
+    from hf_embeddings.search.index import Index
+    from hf_embeddings.search.records import Condition
+
+    with Index(folder) as index:
+        asked = bool(ids or where) or not compact
+        removed = index.remove(ids or [], [Condition.parse(text) for text in where or []]) if asked else 0
+        freed = index.compact() if compact else 0
+        left = len(index)
+    if as_json:
+        print(json.dumps({"removed_passages": removed, "rewritten_without": freed, "passages": left}))
+    else:
+        print(f"{folder}: {removed:,} passages removed, {left:,} left")

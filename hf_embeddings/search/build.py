@@ -1,0 +1,160 @@
+"""Build an index from a stream of documents: passages, vectors, a commit for each chunk, resumable at each of them."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from hf_embeddings.search.encoder import Encoder
+from hf_embeddings.search.index import Index
+from hf_embeddings.search.passages import split
+from hf_embeddings.search.records import Record
+from hf_embeddings.search.workers import Chunk, EncodingJob, encode_chunks
+
+DOCUMENTS_PER_COMMIT = 4096  # what an interruption can cost, and the memory that a build takes
+
+
+@dataclass
+class Figures:
+    """What a build did."""
+
+    documents: int = 0
+    passages: int = 0
+    replaced: int = 0  # passages of documents that the index had before
+    resumed_at: int = 0  # documents that were done when this build took over
+
+
+def build(
+    documents: Iterable[Record],
+    folder: str | Path,
+    job: EncodingJob,
+    *,
+    source: str,
+    processes: int = 1,
+    progress: Callable[[float], None] = lambda done: None,
+) -> Figures:
+    """Encode documents into an index, new or begun before, and return what was done.
+
+    An interrupted build goes on where the last commit left it: the same documents are read again and compared with the
+    digest of those that are done. Documents that a finished index has already are replaced, others are added.
+
+    Raises:
+        ValueError: the index was made with another model or recipe, or the documents changed since the interruption.
+    """
+    path = Path(folder)
+    index = Index(path) if (path / "records.sqlite").is_file() else None
+    encoder = job.load()
+    facts = {**asdict(job), "recipe": asdict(encoder.recipe), "weights_sha256": weights_digest(job.model)}
+    facts.pop("overrides")
+    if index is None:
+        index = Index.create(path, encoder.dimension, **facts)
+    with index:
+        _refuse_other_model(index, facts)
+        return _fill(index, iter(documents), job, encoder, source=source, processes=processes, progress=progress)
+
+
+def load_encoder(index: Index) -> Encoder:
+    """Load the encoder that the index was made with, in fp32, for queries.
+
+    Raises:
+        ValueError: the model is gone, or its weights are no longer those of the index.
+    """
+    facts = index.get("settings")
+    model = facts["model"]
+    if Path(model).is_absolute() and not Path(model).is_dir():
+        raise ValueError(f"{model}: the model of {index.folder} is gone; put it back, or build the index anew")
+    if weights_digest(model) != facts["weights_sha256"]:
+        raise ValueError(f"{model}: its weights changed since {index.folder} was built; build the index anew")
+    return Encoder.load(model, **facts["recipe"])
+
+
+def weights_digest(model: str) -> str | None:
+    """Return one sha256 over the weight files of a model directory; None for an id of the Hub."""
+    files = sorted(Path(model).glob("*.safetensors"))
+    digest = hashlib.sha256()
+    for file in files:
+        with open(file, "rb") as opened:
+            digest.update(hashlib.file_digest(opened, "sha256").digest())
+    return digest.hexdigest() if files else None
+
+
+def _fill(
+    index: Index,
+    documents: Iterator[Record],
+    job: EncodingJob,
+    encoder: Encoder,
+    *,
+    source: str,
+    processes: int,
+    progress: Callable[[float], None],
+) -> Figures:
+    begun = index.get("build") or {}
+    digest, figures = hashlib.sha256(), Figures()
+    if begun:
+        if begun["source"] != source:
+            raise ValueError(
+                f"{index.folder}: a build from {begun['source']!r} was interrupted; finish it, or remove the folder"
+            )
+        figures.resumed_at = begun["documents"]
+        for document in islice(documents, figures.resumed_at):
+            digest.update(_fingerprint(document))
+        if digest.hexdigest() != begun["digest"]:
+            raise ValueError(
+                f"{index.folder}: the first {figures.resumed_at} documents of {source!r} are no longer those that were "
+                "encoded before the interruption; remove the folder and build it anew"
+            )
+        progress(figures.resumed_at)
+    done = figures.resumed_at
+    for chunk, vectors in encode_chunks(_chunks(documents, encoder), job, encoder, processes, progress):
+        for document in chunk.documents:
+            digest.update(_fingerprint(document))
+        done += len(chunk.documents)
+        state = {"source": source, "documents": done, "digest": digest.hexdigest()}
+        figures.replaced += index.add(chunk.passages, vectors, build=state)
+        figures.documents += len(chunk.documents)
+        figures.passages += len(chunk.passages)
+    index.add([], np.empty((0, encoder.dimension), np.float32), build=None)
+    return figures
+
+
+def _chunks(documents: Iterator[Record], encoder: Encoder) -> Iterator[Chunk]:
+    while chunk := list(islice(documents, DOCUMENTS_PER_COMMIT)):
+        yield Chunk(chunk, _passages(chunk, encoder))
+
+
+def _passages(documents: Sequence[Record], encoder: Encoder) -> list[Record]:
+    """Cut documents to the length of the model, less the special tokens and those of prompt and title."""
+    heads = [replace(document, text="") for document in documents]
+    taken = encoder.count_tokens([encoder.prefix("document") + head.encoded for head in heads])
+    for document, tokens in zip(documents, taken, strict=True):
+        if tokens > encoder.max_length * 3 // 4:
+            raise ValueError(
+                f"document {document.id!r}: prompt and title take {tokens} of the {encoder.max_length} tokens that the "
+                "model takes; shorten them"
+            )
+    rooms = [encoder.max_length - tokens for tokens in taken]
+    cut = split([document.text for document in documents], encoder.tokenizer, rooms)
+    return [
+        Record(document.id, text, document.metadata, number)
+        for document, passages in zip(documents, cut, strict=True)
+        for number, text in enumerate(passages)
+    ]
+
+
+def _fingerprint(document: Record) -> bytes:
+    return json.dumps([document.id, document.text, document.metadata], ensure_ascii=False).encode(
+        "utf-8", "surrogatepass"
+    )
+
+
+def _refuse_other_model(index: Index, facts: dict[str, object]) -> None:
+    before = json.loads(json.dumps(index.get("settings")))
+    for name, value in json.loads(json.dumps(facts)).items():
+        if before.get(name) != value:
+            raise ValueError(
+                f"{index.folder}: built with {name} {before.get(name)!r}, got {value!r}; use that, or another folder"
+            )

@@ -1,0 +1,334 @@
+"""The index: a folder with vectors in flat files, mapped into memory, and records in SQLite.
+
+    records.sqlite      settings, records, and for each block of rows the sha256 of its bytes in the flat files
+    vectors-G.f32       (N, D) fp32                G counts rewritings
+    codes-G.i8          (N, D) int8                what a search reads: see `scan.py`
+    scales-G.f32        (N, 3) fp32
+
+Flat files only grow. An addition appends to them, forces them to disk, and then commits one SQLite transaction that
+holds the records and the new number of rows: whatever stands behind that number is the rest of an interrupted addition
+and is cut off by the next. So the index is at each instant the one before or the one after, and readers need no lock.
+
+Shapes: N rows, D features, Q queries, K results.
+"""
+
+import hashlib
+import json
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hf_embeddings.search import records as table
+from hf_embeddings.search import scan
+from hf_embeddings.search.records import Condition, Record
+
+FORMAT = 1
+_FILES = {"vectors": (np.float32, "f32"), "codes": (np.int8, "i8"), "scales": (np.float32, "f32")}
+_COPY_ROWS = 65536
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One result of a search: the best passage of a document."""
+
+    id: str
+    score: float  # dot product of the query's vector and the passage's; the cosine where vectors are normalised
+    text: str
+    metadata: dict[str, object]
+    passage: int = 0
+
+
+class Index:
+    """An index on disk, open for reading and writing; one process writes at a time, any number read."""
+
+    def __init__(self, folder: str | Path) -> None:
+        """Open an existing index.
+
+        Raises:
+            ValueError: the folder holds no index, or one of another format.
+        """
+        self.folder = Path(folder)
+        path = self.folder / "records.sqlite"
+        if not path.is_file():
+            raise ValueError(f"{folder}: no index there (no records.sqlite), expected a folder made by `index`")
+        self._lock = threading.RLock()
+        self._connection = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
+        self._version: int | None = None
+        try:
+            self._connection.execute("PRAGMA synchronous = FULL")
+            self._refresh()
+        except sqlite3.DatabaseError as error:
+            raise ValueError(f"{path}: not a database of an index ({error}); restore it, or build it anew") from None
+
+    @classmethod
+    def create(cls, folder: str | Path, dimension: int, **settings: object) -> "Index":
+        """Make an empty index for vectors of `dimension` features; `settings` is kept beside it, as JSON.
+
+        Raises:
+            ValueError: the folder exists and is not empty.
+        """
+        path = Path(folder)
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise ValueError(f"{folder}: exists, expected a new or empty folder; choose another, or remove it")
+        path.mkdir(parents=True, exist_ok=True)
+        staged = path / "records.sqlite.new"
+        connection = sqlite3.connect(staged)
+        with connection:
+            connection.executescript(table.SCHEMA)
+            facts = {"format": FORMAT, "dimension": dimension, "generation": 1, "rows": 0, "settings": settings}
+            connection.executemany("INSERT INTO settings VALUES (?, ?)", ((k, json.dumps(v)) for k, v in facts.items()))
+        connection.close()
+        os.replace(staged, path / "records.sqlite")
+        _sync(path)
+        return cls(path)
+
+    def __len__(self) -> int:
+        with self._lock:
+            return self._connection.execute("SELECT count(*) FROM records").fetchone()[0]
+
+    def __enter__(self) -> "Index":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the database; the maps go with the object."""
+        self._connection.close()
+
+    def get(self, key: str) -> object:
+        """Return a setting: `format`, `dimension`, `generation`, `rows`, `settings`, or what `add` was told to keep."""
+        found = self._connection.execute("SELECT value FROM settings WHERE key = ?", (key,)).fetchone()
+        return None if found is None else json.loads(found[0])
+
+    def add(self, records: Sequence[Record], vectors: np.ndarray, **keep: object) -> int:
+        """Add records with their vectors (N, D) at once or, if interrupted, not at all; return how many were replaced.
+
+        Documents that the index already has are replaced. `keep` is stored in the same instant, for `get`.
+        """
+        dimension = self.get("dimension")
+        vectors = np.ascontiguousarray(vectors, dtype=np.float32)
+        if vectors.shape != (len(records), dimension):
+            raise ValueError(f"vectors {vectors.shape}: expected {(len(records), dimension)}, a row for each record")
+        if not np.isfinite(vectors).all():
+            row = int((~np.isfinite(vectors)).any(axis=1).argmax())
+            raise ValueError(f"vector of record {records[row].id!r} is not finite; check the model and its input")
+        codes = scan.quantize(vectors)
+        parts = {"vectors": vectors, "codes": codes.codes, "scales": codes.scales}
+        with self._writing():
+            first = self.get("rows")
+            old = table.rows_of(self._connection, [record.id for record in records])
+            for name, part in parts.items():
+                self._append(name, first, part)
+            table.remove(self._connection, old)
+            table.insert(self._connection, first, records)
+            if len(records):
+                digest = _digest(parts[name].tobytes() for name in _FILES)
+                self._connection.execute("INSERT INTO blocks VALUES (?, ?, ?)", (first, len(records), digest))
+            self._put(rows=first + len(records), **keep)
+        return len(old)
+
+    def remove(self, ids: Sequence[str] = (), where: Sequence[Condition] = ()) -> int:
+        """Remove the documents given by id, and those whose metadata meet all conditions; return how many rows went.
+
+        Raises:
+            ValueError: an id that the index does not have, a field that no record has, or nothing asked for.
+        """
+        if not ids and not where:
+            raise ValueError("nothing to remove: expected ids or conditions")
+        with self._writing():
+            missing = [id_ for id_ in ids if not table.rows_of(self._connection, [id_])]
+            if missing:
+                raise ValueError(f"id {missing[0]!r}: not in {self.folder}; nothing was removed")
+            rows = set(table.rows_of(self._connection, ids))
+            if where:
+                rows |= set(table.rows_where(self._connection, where).tolist())
+            table.remove(self._connection, sorted(rows))
+        return len(rows)
+
+    def search(self, queries: np.ndarray, k: int = 10, where: Sequence[Condition] = ()) -> list[list[Hit]]:
+        """Return for each query (Q, D) the k documents whose best passages score highest: exactly, not approximately.
+
+        Raises:
+            ValueError: queries of another width, k below 1, or a condition on a field that no record has.
+        """
+        if k < 1:
+            raise ValueError(f"k {k}: expected 1 or more")
+        queries = np.atleast_2d(np.asarray(queries, dtype=np.float32))
+        with self._lock:
+            self._refresh()
+            if queries.shape[1] != self.dimension:
+                raise ValueError(f"queries of {queries.shape[1]} features: expected {self.dimension}, as in the index")
+            allowed = self._allowed(where)
+            return [self._best_documents(query, k, allowed) for query in queries]
+
+    def vectors_of(self, rows: Sequence[int]) -> np.ndarray:
+        """Return the stored vectors (M, D) of rows."""
+        return np.asarray(self._maps["vectors"][np.asarray(rows, np.int64)])
+
+    def iterate(self, size: int = 1024) -> Iterator[tuple[list[Record], np.ndarray]]:
+        """Yield all records with their vectors, `size` at a time."""
+        with self._lock:
+            self._refresh()
+        for rows, found in table.read_all(self._connection, size):
+            yield found, self.vectors_of(rows)
+
+    def sample(self, size: int) -> tuple[list[Record], np.ndarray]:
+        """Return at most `size` records spread evenly over the index, with their vectors (M, D)."""
+        with self._lock:
+            self._refresh()
+            rows = np.flatnonzero(self._present)
+            rows = rows[np.linspace(0, len(rows) - 1, min(size, len(rows))).astype(np.int64)] if len(rows) else rows
+            return table.read(self._connection, rows.tolist()), self.vectors_of(rows)
+
+    def verify(self) -> None:
+        """Read everything and compare it with the checksums.
+
+        Raises:
+            ValueError: naming the rows that are damaged.
+        """
+        with self._lock:
+            self._refresh()
+            for first, rows, expected in self._connection.execute("SELECT first, rows, sha256 FROM blocks"):
+                block = slice(first, first + rows)
+                if _digest(np.ascontiguousarray(self._maps[name][block]).tobytes() for name in _FILES) != expected:
+                    raise ValueError(f"{self.folder}: rows {first} to {first + rows - 1} are damaged; build it anew")
+            damage = self._connection.execute("PRAGMA integrity_check").fetchone()[0]
+            if damage != "ok":
+                raise ValueError(f"{self.folder / 'records.sqlite'} is damaged ({damage}); build the index anew")
+
+    def compact(self) -> int:
+        """Rewrite the flat files without removed rows, and return how many those were."""
+        with self._writing():
+            self._refresh()
+            removed = self._connection.execute("SELECT count(*) FROM removed").fetchone()[0]
+            generation, kept = self.get("generation") + 1, np.flatnonzero(self._present)
+            self._connection.execute("DELETE FROM blocks")
+            for start in range(0, len(kept), _COPY_ROWS):
+                rows = kept[start : start + _COPY_ROWS]
+                parts = {name: np.ascontiguousarray(self._maps[name][rows]) for name in _FILES}
+                for name, part in parts.items():
+                    self._append(name, start, part, generation)
+                digest = _digest(parts[name].tobytes() for name in _FILES)
+                self._connection.execute("INSERT INTO blocks VALUES (?, ?, ?)", (start, len(rows), digest))
+            # Rows move down only, so in rising order each finds its new place empty.
+            moves = ((new, int(old)) for new, old in enumerate(kept) if new != old)
+            self._connection.executemany("UPDATE records SET row = ? WHERE row = ?", moves)
+            self._connection.execute("DELETE FROM removed")
+            self._put(generation=generation, rows=len(kept))
+        self._refresh()
+        self._drop_other_generations()
+        return removed
+
+    def _best_documents(self, query: np.ndarray, k: int, allowed: np.ndarray | None) -> list[Hit]:
+        """Take more passages until k documents are among them or none is left."""
+        wanted = k
+        while True:
+            ((rows, scores),) = scan.search(query[None], self._maps["vectors"], self._codes, wanted, allowed)
+            hits: dict[str, Hit] = {}
+            for record, score in zip(table.read(self._connection, rows), scores, strict=True):
+                hits.setdefault(record.id, Hit(record.id, float(score), record.text, record.metadata, record.passage))
+            if len(hits) >= k or len(rows) < wanted:
+                return list(hits.values())[:k]
+            wanted *= 4
+
+    def _allowed(self, where: Sequence[Condition]) -> np.ndarray | None:
+        """Return a mask (N,) of the rows that are there and meet the conditions; None where that is each."""
+        if where:
+            allowed = np.zeros(self.rows, bool)
+            rows = table.rows_where(self._connection, where)
+            allowed[rows[rows < self.rows]] = True
+            return allowed
+        return None if self._present.all() else self._present
+
+    def _refresh(self) -> None:
+        """Map the rows that are committed now; nothing to do unless someone has written."""
+        version = self._connection.execute("PRAGMA data_version").fetchone()[0]
+        if version == self._version:
+            return
+        if self.get("format") != FORMAT:
+            raise ValueError(f"{self.folder}: index format {self.get('format')}, expected {FORMAT}; build it anew")
+        self.dimension, self.rows = self.get("dimension"), self.get("rows")
+        self._maps = {name: self._map(name) for name in _FILES}
+        self._codes = scan.Codes(self._maps["codes"], self._maps["scales"])
+        removed = np.array(self._connection.execute("SELECT row FROM removed").fetchall(), np.int64).reshape(-1)
+        self._present = np.ones(self.rows, bool)
+        self._present[removed] = False
+        self._version = version
+
+    def _map(self, name: str) -> np.ndarray:
+        shape, dtype = (self.rows, self._width(name)), _FILES[name][0]
+        if not self.rows:
+            return np.empty(shape, dtype)
+        path = self._path(name)
+        expected = shape[0] * shape[1] * np.dtype(dtype).itemsize
+        found = path.stat().st_size if path.exists() else 0
+        if found < expected:
+            raise ValueError(f"{path}: {found} bytes, expected {expected} or more; restore it, or build the index anew")
+        return np.memmap(path, dtype, mode="c", shape=shape)  # a private map: torch wants writable memory
+
+    def _width(self, name: str) -> int:
+        return 3 if name == "scales" else self.get("dimension")
+
+    def _path(self, name: str, generation: int | None = None) -> Path:
+        return self.folder / f"{name}-{generation or self.get('generation')}.{_FILES[name][1]}"
+
+    def _append(self, name: str, first: int, part: np.ndarray, generation: int | None = None) -> None:
+        """Write rows behind the committed ones, over what an interrupted addition may have left, and force to disk."""
+        path = self._path(name, generation)
+        committed = first * part.itemsize * self._width(name)
+        with open(path, "r+b" if path.exists() else "w+b") as file:
+            if file.seek(0, os.SEEK_END) < committed:
+                raise ValueError(f"{path}: shorter than the {committed} bytes that are committed; build the index anew")
+            file.truncate(committed)
+            file.seek(committed)
+            part.tofile(file)
+            file.flush()
+            os.fsync(file.fileno())
+        _sync(self.folder)
+
+    def _put(self, **values: object) -> None:
+        rows = [(key, json.dumps(value)) for key, value in values.items()]
+        self._connection.executemany("INSERT OR REPLACE INTO settings VALUES (?, ?)", rows)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """One transaction, alone among processes and threads; whatever goes wrong inside undoes it."""
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+            self._version = None  # data_version tells of others' writes only
+
+    def _drop_other_generations(self) -> None:
+        current = {self._path(name) for name in _FILES}
+        for name, (_, suffix) in _FILES.items():
+            for path in self.folder.glob(f"{name}-*.{suffix}"):
+                if path not in current:
+                    path.unlink()
+
+
+def _digest(parts: Iterator[bytes]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _sync(folder: Path) -> None:
+    """Force the names in a folder to disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

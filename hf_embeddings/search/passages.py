@@ -1,0 +1,42 @@
+"""Cut documents into passages that a model can take whole: a text that is truncated cannot be found by its end."""
+
+from collections.abc import Iterator, Sequence
+
+from transformers import PreTrainedTokenizerBase
+
+_BREAKS = ("\n\n", "\n", ". ", "。", "! ", "? ", "; ", " ")  # from the best place to cut to the worst
+
+
+def split(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, rooms: Sequence[int]) -> list[list[str]]:
+    """Return for each text its passages of at most as many tokens as it has room for, special ones not counted.
+
+    Passages joined are the text, but for the white space at their ends. A cut is made in the second half of the room,
+    at the best kind of place found there: between paragraphs, lines, sentences, words.
+    """
+    long = [
+        number for number, text in enumerate(texts) if len(text.encode()) > rooms[number]
+    ]  # a token is a byte or more
+    backend = tokenizer.backend_tokenizer
+    backend.no_truncation()
+    backend.no_padding()
+    encodings = backend.encode_batch([texts[number] for number in long], add_special_tokens=False)
+    passages = [[text] for text in texts]
+    for number, encoding in zip(long, encodings, strict=True):
+        passages[number] = list(_cut(texts[number], encoding.offsets, rooms[number]))
+    return passages
+
+
+def _cut(text: str, offsets: list[tuple[int, int]], max_tokens: int) -> Iterator[str]:
+    starts = [start for start, _ in offsets]  # (T,) characters at which tokens begin
+    first, begin = 0, 0
+    while len(starts) - first > max_tokens:
+        half, end = starts[first + max_tokens // 2], starts[first + max_tokens]
+        end = next((found + len(mark) for mark in _BREAKS if (found := text.rfind(mark, half, end)) >= 0), end)
+        if passage := text[begin:end].strip():
+            yield passage
+        # The next passage begins with the token at the cut or, where the cut is inside a token, after it.
+        begin = end
+        while first < len(starts) and starts[first] < begin:
+            first += 1
+    if passage := text[begin:].strip():
+        yield passage

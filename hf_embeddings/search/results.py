@@ -1,0 +1,30 @@
+"""Results as people read them, and as JSON."""
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from hf_embeddings.search.index import Hit
+
+_LINES = 3  # of text for each result
+
+
+def as_json(hits: Sequence[Hit]) -> list[dict[str, object]]:
+    """Return hits as JSON values."""
+    return [asdict(hit) for hit in hits]
+
+
+def render(hits: Sequence[Hit], width: int = 100) -> str:
+    """Write hits as numbered entries: score, title or id, the first lines of the passage, the other metadata."""
+    if not hits:
+        return "nothing found"
+    return "\n\n".join(_entry(number, hit, width) for number, hit in enumerate(hits, 1))
+
+
+def _entry(number: int, hit: Hit, width: int) -> str:
+    title = str(hit.metadata.get("title") or hit.id)
+    passage = f"  (passage {hit.passage + 1})" if hit.passage else ""
+    lines = textwrap.wrap(" ".join(hit.text.split()), width - 4, max_lines=_LINES, placeholder=" ...")
+    rest = ", ".join(f"{name} {value}" for name, value in hit.metadata.items() if name != "title" and value != title)
+    body = "\n".join(f"    {line}" for line in lines)
+    return f"{number:2}. {hit.score:.3f}  {title}{passage}\n{body}" + (f"\n    [{rest}]" if rest else "")

@@ -1,0 +1,82 @@
+"""`hf-embeddings index`, `search` and `remove`, from files to results."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from hf_embeddings.cli.main import app
+from hf_embeddings.search.build import load_encoder
+from hf_embeddings.search.index import Index
+from tests.search.conftest import model_folder, texts  # noqa: F401  fixtures
+
+
+def run(*arguments: object) -> str:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+@pytest.fixture
+def corpus(tmp_path: Path, texts: list[str]) -> Path:  # noqa: F811
+    path = tmp_path / "corpus.jsonl"
+    path.write_text(
+        "".join(json.dumps({"text": text, "id": f"t{i}", "half": i % 2}) + "\n" for i, text in enumerate(texts))
+    )
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path, corpus: Path, model_folder: Path) -> Path:  # noqa: F811
+    figures = json.loads(run("index", corpus, tmp_path / "index", "--model", model_folder, "--json"))
+    assert figures["documents"] == figures["passages"] == 40
+    return tmp_path / "index"
+
+
+def test_the_text_itself_is_found_first(folder: Path, texts: list[str]) -> None:  # noqa: F811
+    found = json.loads(run("search", folder, texts[17], texts[4], "-k", 3, "--json"))
+    assert [hits[0]["id"] for hits in found.values()] == ["t17", "t4"]
+    assert found[texts[17]][0]["score"] == pytest.approx(1, abs=1e-5) and len(found[texts[4]]) == 3
+    printed = run("search", folder, texts[17], "-k", 3, "--where", "half=1")
+    assert printed.startswith(" 1. 1.000  t17\n") and "[half 1]" in printed and "half 0" not in printed
+
+
+def test_removing(folder: Path, texts: list[str]) -> None:  # noqa: F811
+    removed = json.loads(run("remove", folder, "t17", "--compact", "--json"))
+    assert removed == {"removed_passages": 1, "rewritten_without": 1, "passages": 39}
+    assert json.loads(run("search", folder, texts[17], "--json"))[texts[17]][0]["id"] != "t17"
+    assert run("remove", folder, "--where", "half=0") == f"{folder}: 20 passages removed, 19 left\n"
+
+
+def test_documents_without_ids_get_stable_ones(tmp_path: Path, model_folder: Path) -> None:  # noqa: F811
+    (tmp_path / "notes.txt").write_text("the cat\n\nthe dog\n\nthe cat\n")
+    for _ in range(2):
+        run("index", tmp_path / "notes.txt", tmp_path / "index", "--model", model_folder, "--precision", "bf16")
+    with Index(tmp_path / "index") as index:
+        assert len(index) == 3  # indexing the same file again replaces, and two equal paragraphs are two documents
+        assert index.get("settings")["precision"] == "bf16"
+        assert load_encoder(index).precision == "fp32"
+
+
+def test_packages_bring_their_names(tmp_path: Path, model_folder: Path) -> None:  # noqa: F811
+    run("index", "pydoc:yaml", tmp_path / "index", "--model", model_folder)
+    hits = json.loads(run("search", tmp_path / "index", "x", "-k", 1, "--where", "title=yaml.safe_load", "--json"))["x"]
+    assert hits[0]["id"] == "yaml.safe_load" and hits[0]["metadata"]["module"] == "yaml"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["search", "{tmp}/none", "query"], "no index there"),
+        (["index", "{tmp}/none.txt", "{tmp}/index", "--model", "{tmp}"], "none.txt"),
+        (["remove", "{tmp}/none"], "no index there"),
+    ],
+)
+def test_mistakes_are_one_line(tmp_path: Path, arguments: list[str], message: str) -> None:
+    command = [sys.executable, "-m", "hf_embeddings.cli.main", *(text.format(tmp=tmp_path) for text in arguments)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 2 and message in result.stderr and "Traceback" not in result.stderr
+    assert not (tmp_path / "index").exists()

@@ -1,0 +1,182 @@
+"""A build that is interrupted anywhere and resumed ends in the index of an uninterrupted one, bit by bit."""
+
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hf_embeddings.search import build as building
+from hf_embeddings.search.build import Figures, build, load_encoder
+from hf_embeddings.search.index import Index
+from hf_embeddings.search.records import Condition, Record
+from hf_embeddings.search.workers import EncodingJob
+
+
+@pytest.fixture
+def documents(texts: list[str], monkeypatch: pytest.MonkeyPatch) -> list[Record]:
+    monkeypatch.setattr(building, "DOCUMENTS_PER_COMMIT", 8)
+    metadata = [{"title": "the cat", "number": number} if number % 2 else {"number": number} for number in range(40)]
+    return [Record(f"d{number}", text, metadata[number]) for number, text in enumerate(texts)]
+
+
+@pytest.fixture
+def job(model_folder: Path) -> EncodingJob:
+    return EncodingJob(str(model_folder), overrides={"max_length": 24})
+
+
+def content(folder: Path) -> list[tuple[list[Record], np.ndarray]]:
+    with Index(folder) as index:
+        index.verify()
+        return list(index.iterate(size=1000))
+
+
+def same(one: Path, other: Path) -> None:
+    ((records, vectors),), ((other_records, other_vectors),) = content(one), content(other)
+    assert records == other_records
+    np.testing.assert_array_equal(vectors, other_vectors)
+
+
+def test_documents_become_passages_with_the_title_before_each(
+    tmp_path: Path, documents: list[Record], job: EncodingJob
+) -> None:
+    done: list[float] = []
+    figures = build(documents, tmp_path / "index", job, source="s", progress=done.append)
+    ((records, vectors),) = content(tmp_path / "index")
+    assert figures == Figures(documents=40, passages=len(records)) and sum(done) == pytest.approx(40)
+    assert len(records) > 50 and {record.id for record in records} == {document.id for document in documents}
+    for document in documents:
+        own = [record for record in records if record.id == document.id]
+        assert [record.passage for record in own] == list(range(len(own)))
+        assert " ".join(record.text for record in own) == document.text
+    encoder = job.load()
+    titled = next(number for number, record in enumerate(records) if "title" in record.metadata and record.passage)
+    expected = encoder.encode(["the cat\n" + records[titled].text])
+    np.testing.assert_allclose(vectors[titled], expected[0], atol=1e-5)
+    assert encoder.encode([record.encoded for record in records]).shape == vectors.shape and encoder.truncated == 0
+
+
+def test_resuming_is_exact(tmp_path: Path, documents: list[Record], job: EncodingJob) -> None:
+    build(documents, tmp_path / "whole", job, source="s")
+
+    def interrupted(after: int) -> Iterator[Record]:
+        yield from documents[:after]
+        raise KeyboardInterrupt
+
+    for after in (3, 11, 24, 39):
+        folder = tmp_path / str(after)
+        with pytest.raises(KeyboardInterrupt):
+            build(interrupted(after), folder, job, source="s")
+        with Index(folder) as index:
+            assert (index.get("build") or {}).get("documents", 0) == after // 8 * 8
+        figures = build(documents, folder, job, source="s")
+        assert (figures.resumed_at, figures.documents) == (after // 8 * 8, 40 - after // 8 * 8)
+        same(folder, tmp_path / "whole")
+
+
+def test_killing_at_random_loses_nothing(
+    tmp_path: Path, documents: list[Record], job: EncodingJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process is killed at random steps, again and again, until a run gets through."""
+    build(documents, tmp_path / "whole", job, source="s")
+    ((records, rows),) = content(tmp_path / "whole")
+    vectors = dict(zip((record.encoded for record in records), rows, strict=True))
+    # Forked children must not enter torch's thread pools: they look the vectors up instead of computing them.
+    encoder = job.load()
+    monkeypatch.setattr(encoder, "encode", lambda texts, **_: np.stack([vectors[text] for text in texts]))
+    monkeypatch.setattr(EncodingJob, "load", lambda self, number=0: encoder)
+    rng, deaths = np.random.default_rng(0), 0
+    for run in range(200):
+        child = os.fork()
+        if not child:
+            die_at(int(rng.integers(1, 60 + 20 * run)))
+            build(documents, tmp_path / "killed", job, source="s")
+            os._exit(0)
+        rng.integers(1, 60)  # the parent's generator moves on with the child's
+        if os.WIFEXITED(os.waitpid(child, 0)[1]):
+            break
+        deaths += 1
+    assert deaths >= 3
+    same(tmp_path / "killed", tmp_path / "whole")
+
+
+def die_at(step: int) -> None:
+    """Kill this process at the given one of its SQL statements and calls to fsync."""
+    calls = 0
+
+    def count(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sync, refresh = os.fsync, Index._refresh
+
+    def traced(self: Index) -> None:
+        self._connection.set_trace_callback(count)
+        refresh(self)
+
+    os.fsync = lambda handle: (count(), sync(handle), count())
+    Index._refresh = traced
+
+
+def test_processes_give_the_same_index(tmp_path: Path, documents: list[Record], job: EncodingJob) -> None:
+    build(documents, tmp_path / "one", job, source="s")
+    build(documents, tmp_path / "two", job, source="s", processes=2)
+    ((records, vectors),), ((others, other_vectors),) = content(tmp_path / "one"), content(tmp_path / "two")
+    assert records == others
+    np.testing.assert_allclose(vectors, other_vectors, atol=1e-6)
+
+
+def test_a_finished_index_is_added_to(tmp_path: Path, documents: list[Record], job: EncodingJob) -> None:
+    build(documents[:20], tmp_path / "index", job, source="a")
+    changed = [Record("d3", "the king"), *documents[20:25]]
+    figures = build(changed, tmp_path / "index", job, source="b")
+    assert figures.documents == 6 and figures.replaced == 1
+    with Index(tmp_path / "index") as index:
+        query = load_encoder(index).encode(["the king"], prompt="query")
+        assert index.search(query, k=1)[0][0].id == "d3"
+        assert {hit.id for hit in index.search(query, k=99, where=[Condition("number", ">=", 20)])[0]} == {
+            f"d{number}" for number in range(20, 25)
+        }
+
+
+def test_mistakes_are_refused(
+    tmp_path: Path, documents: list[Record], job: EncodingJob, model_folder: Path, refused: Callable
+) -> None:
+    folder = tmp_path / "index"
+
+    def broken() -> Iterator[Record]:
+        yield from documents[:10]
+        raise OSError("unplugged")
+
+    with pytest.raises(OSError, match="unplugged"):
+        build(broken(), folder, job, source="s")
+    refused(lambda: build(documents, folder, job, source="other"), "a build from 's' was interrupted; finish it")
+    refused(lambda: build(documents[1:], folder, job, source="s"), "first 8 documents of 's' are no longer those")
+    other = EncodingJob(str(model_folder), overrides={"max_length": 20})
+    refused(
+        lambda: build(documents, folder, other, source="s"), "built with recipe .*'max_length': 24.*'max_length': 20"
+    )
+    titled = [Record("long", "text", {"title": "cat " * 30})]
+    refused(
+        lambda: build(titled, tmp_path / "new", job, source="s"), "document 'long': prompt and title take 32 of the 24"
+    )
+    refused(lambda: build(documents, tmp_path / "none", job, source="s", processes=0), "processes 0")
+
+
+def test_another_model_in_the_same_place_is_refused(
+    tmp_path: Path, documents: list[Record], model_folder: Path, refused: Callable
+) -> None:
+    model = shutil.copytree(model_folder, tmp_path / "model")
+    build(documents[:3], tmp_path / "index", EncodingJob(str(model)), source="s")
+    with open(model / "model.safetensors", "r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"\x01")
+    with Index(tmp_path / "index") as index:
+        refused(lambda: load_encoder(index), "its weights changed since")
+        shutil.rmtree(model)
+        refused(lambda: load_encoder(index), "is gone")
