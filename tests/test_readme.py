@@ -26,6 +26,7 @@ SMALLER = {
     "pretrain": "corpus.source=pydoc:accelerate tokenizer.vocab_size=600 training.max_steps=20 training.max_hours=null "
     "training.evaluation_examples=100 training.tokens_per_step=512 model.hidden_size=64 model.num_attention_heads=2 "
     "model.intermediate_size=128",
+    "index": "--max-documents 60",
     "positions": "--config configs/model/tiny.json",
     "positions runs/demo": "",
     "reposition runs/demo runs/rope": "--corpus pydoc:accelerate --healing-steps 2 --healing-length 32",
@@ -36,6 +37,7 @@ SMALLER = {
 MADE = {
     "make demo": "hf-embeddings pretrain configs/pretraining/demo.yaml"
 }  # the Makefile's recipe, a test holds it so
+SERVES = ("hf-embeddings serve",)  # until Ctrl-C; tests/search/test_server.py does
 PREPARES = ("make ", "pip install ", "git clone ", "cd ")  # a clean machine; other tests, and CI itself, do that
 LAUNCHER = "torchrun --standalone --nproc_per_node 2 -m hf_embeddings.cli.main"
 
@@ -112,7 +114,7 @@ def test_the_readme_from_top_to_bottom(tmp_path: Path, monkeypatch) -> None:
             continue
         for command in commands(text):
             command = MADE.get(command, command)
-            if command.startswith(PREPARES):
+            if command.startswith((*PREPARES, *SERVES)):
                 continue
             follow(command)
             run += 1

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
@@ -30,6 +31,7 @@ def index(
     as_json: AsJson = False,
 ) -> None:
     """Encode documents into an index; if it was interrupted, the same command goes on where it stopped."""
+    from hf_embeddings.cli.progress import Progress
     from hf_embeddings.pretraining.documents import read_described_documents
     from hf_embeddings.search.build import build
     from hf_embeddings.search.workers import EncodingJob
@@ -45,19 +47,16 @@ def index(
     def documents() -> Iterator[object]:
         return read_described_documents(corpus, text_field=text_field, max_documents=max_documents)
 
-    from hf_embeddings.cli.progress import Progress
-
     with Progress("reading") as progress:
-        total = sum(progress.advance(1) or 1 for _ in documents())
+        total = 0  # read twice, so that the time left is known: reading is quick beside encoding
+        for total, _ in enumerate(documents(), 1):
+            progress.advance(1)
     with Progress("encoding", total) as progress:
-        figures = build(
-            records(documents(), id_field),
-            folder,
-            job,
-            source=corpus,
-            processes=processes,
-            progress=progress.advance,
-        )
+        chosen = records(documents(), id_field)
+        try:
+            figures = build(chosen, folder, job, source=corpus, processes=processes, progress=progress.advance)
+        except KeyboardInterrupt:
+            raise typer.Exit(_interrupted(folder)) from None
     if as_json:
         print(json.dumps({"index": folder, **vars(figures)}))
     else:
@@ -65,6 +64,11 @@ def index(
         parts += [f"{figures.resumed_at:,} were done before"] if figures.resumed_at else []
         parts += [f"{figures.replaced:,} older passages replaced"] if figures.replaced else []
         print(f"{folder}: {'; '.join(parts)}")
+
+
+def _interrupted(folder: str) -> int:
+    print(f"interrupted: the same command goes on with {folder} where it stopped", file=sys.stderr)
+    return 130
 
 
 def records(documents: Iterator, id_field: str) -> Iterator:

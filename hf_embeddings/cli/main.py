@@ -12,6 +12,7 @@ from hf_embeddings.cli.pretrain import pretrain
 from hf_embeddings.cli.publish import publish
 from hf_embeddings.cli.reposition import reposition
 from hf_embeddings.cli.search import remove, search
+from hf_embeddings.cli.serve import serve
 from hf_embeddings.cli.vocabulary import vocabulary
 
 VERBS = {
@@ -24,6 +25,7 @@ VERBS = {
     "remove": remove,
     "reposition": reposition,
     "search": search,
+    "serve": serve,
     "vocabulary": vocabulary,
 }
 

@@ -41,7 +41,8 @@ class Hit:
     score: float  # dot product of the query's vector and the passage's; the cosine where vectors are normalised
     text: str
     metadata: dict[str, object]
-    passage: int = 0
+    passage: int = 0  # number of the passage in its document
+    row: int = -1  # of the passage's vector
 
 
 class Index:
@@ -232,8 +233,10 @@ class Index:
         while True:
             ((rows, scores),) = scan.search(query[None], self._maps["vectors"], self._codes, wanted, allowed)
             hits: dict[str, Hit] = {}
-            for record, score in zip(table.read(self._connection, rows), scores, strict=True):
-                hits.setdefault(record.id, Hit(record.id, float(score), record.text, record.metadata, record.passage))
+            found = zip(table.read(self._connection, rows), scores.tolist(), rows.tolist(), strict=True)
+            for record, score, row in found:
+                hit = Hit(record.id, score, record.text, record.metadata, record.passage, row)
+                hits.setdefault(record.id, hit)
             if len(hits) >= k or len(rows) < wanted:
                 return list(hits.values())[:k]
             wanted *= 4

@@ -10,8 +10,8 @@ _LINES = 3  # of text for each result
 
 
 def as_json(hits: Sequence[Hit]) -> list[dict[str, object]]:
-    """Return hits as JSON values."""
-    return [asdict(hit) for hit in hits]
+    """Return hits as JSON values, without the row, which is a matter of the index."""
+    return [{name: value for name, value in asdict(hit).items() if name != "row"} for hit in hits]
 
 
 def render(hits: Sequence[Hit], width: int = 100) -> str:

@@ -1,14 +1,13 @@
 """`hf-embeddings index`, `search` and `remove`, from files to results."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from hf_embeddings.cli.main import app
+from hf_embeddings.cli.main import app, main
 from hf_embeddings.search.build import load_encoder
 from hf_embeddings.search.index import Index
 from tests.search.conftest import model_folder, texts  # noqa: F401  fixtures
@@ -75,8 +74,12 @@ def test_packages_bring_their_names(tmp_path: Path, model_folder: Path) -> None:
         (["remove", "{tmp}/none"], "no index there"),
     ],
 )
-def test_mistakes_are_one_line(tmp_path: Path, arguments: list[str], message: str) -> None:
-    command = [sys.executable, "-m", "hf_embeddings.cli.main", *(text.format(tmp=tmp_path) for text in arguments)]
-    result = subprocess.run(command, capture_output=True, text=True)
-    assert result.returncode == 2 and message in result.stderr and "Traceback" not in result.stderr
+def test_mistakes_are_one_line(
+    tmp_path: Path, arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["hf-embeddings", *(text.format(tmp=tmp_path) for text in arguments)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert ended.value.code == 2 and error.startswith("error: ") and message in error
     assert not (tmp_path / "index").exists()

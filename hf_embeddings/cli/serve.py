@@ -1,0 +1,33 @@
+"""`hf-embeddings serve`: a local web page that searches an index."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+
+def serve(
+    folder: Annotated[str, typer.Argument(metavar="INDEX", help="Folder of an index")],
+    host: Annotated[str, typer.Option(help="Address to listen on; others than this machine's own are open to all.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8765,
+) -> None:
+    """Serve a page with a search box, results and a map of the corpus, until Ctrl-C."""
+    from hf_embeddings.search.build import load_encoder
+    from hf_embeddings.search.index import Index
+    from hf_embeddings.search.server import LOOPBACK, SearchServer
+
+    with Index(folder) as index:
+        try:
+            server = SearchServer(index, load_encoder(index), host=host, port=port)
+        except OSError as error:
+            raise ValueError(f"{host}:{port}: cannot listen there ({error.strerror}); choose another --port") from None
+        with server:
+            print(f"{folder} at {server.url} (Ctrl-C ends)", flush=True)
+            if host not in LOOPBACK:
+                print(f"open to everyone who can reach {host}: there is no password", file=sys.stderr)
+            try:
+                server.serve_forever()
+            except KeyboardInterrupt:
+                print("ended", file=sys.stderr)
