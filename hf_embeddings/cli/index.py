@@ -48,9 +48,8 @@ def index(
         return read_described_documents(corpus, text_field=text_field, max_documents=max_documents)
 
     with Progress("reading") as progress:
-        total = 0  # read twice, so that the time left is known: reading is quick beside encoding
-        for total, _ in enumerate(documents(), 1):
-            progress.advance(1)
+        # Read twice, so that the time left is known: reading is quick beside encoding.
+        total = progress.count(documents())
     with Progress("encoding", total) as progress:
         chosen = records(documents(), id_field)
         try:

@@ -1,6 +1,7 @@
 """A progress bar with the time left, on stderr, so that results on stdout stay clean."""
 
 import sys
+from collections.abc import Iterable
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -21,6 +22,12 @@ class Progress:
         """Count steps that were done just now."""
         self._done += steps
         self._bar.update(self._task, completed=round(self._done))
+
+    def count(self, things: Iterable[object]) -> int:
+        """Go through things, advancing by each, and return how many there were."""
+        for _ in things:
+            self.advance(1)
+        return round(self._done)
 
     def __enter__(self) -> "Progress":
         self._bar.start()

@@ -104,7 +104,7 @@ def browse(url: str, folder: Path, *options: str) -> str:
 
 
 def test_in_a_browser(server: SearchServer, texts: list[str], tmp_path: Path) -> None:
-    encoded = f"<b>title</b> 17\n{texts[17]}"
+    encoded = f"<b>title</b> 17 {texts[17]}"  # as it is encoded, on one line
     document = browse(f"{server.url}?q={quote(encoded)}&where=half%3D1", tmp_path)
     items = re.findall(r"<li><b>(.*?)</b><p>(.*?)</p><small>(.*?)</small>", document)
     assert len(items) == 10 and items[0][:2] == ("&lt;b&gt;title&lt;/b&gt; 17", texts[17])  # text, not markup
