@@ -68,10 +68,8 @@ def main() -> None:
         return inputs | {"labels": encode(row[arguments.label])}
 
     data = data.map(prepare, remove_columns=data["train"].column_names)
-    trainer = Trainer(
-        model, training, train_dataset=data["train"], eval_dataset=data["test"], processing_class=tokenizer,
-        compute_metrics=metrics,
-    )  # fmt: skip
+    parts = {"train_dataset": data["train"], "eval_dataset": data["test"], "processing_class": tokenizer}
+    trainer = Trainer(model, training, compute_metrics=metrics, **parts)
     trainer.train(resume_from_checkpoint=training.resume_from_checkpoint)
     trainer.save_model()
     trainer.save_metrics("eval", figures := trainer.evaluate())

@@ -35,7 +35,7 @@ AUTO_MAP = {
 # Keys that transformers itself puts into a config.json or passes to a config, beyond the fields of PreTrainedConfig.
 LIBRARY_KEYS = frozenset(
     "model_type auto_map name_or_path num_labels torch_dtype attn_implementation experts_implementation "
-    "output_attentions quantization_config tie_last_hidden_states per_layer_config is_decoder".split()
+    "output_attentions quantization_config tie_last_hidden_states per_layer_config is_decoder use_cache".split()
 )
 # Version of the checkpoint format. Raise it when a field is renamed or changes its meaning, and add to UPGRADES the
 # function that turns the mapping of the version before into the new one. Renamed weights belong to
@@ -285,6 +285,11 @@ class TriEmbedConfig(PreTrainedConfig):
                 )
 
     def _check_choices(self) -> None:
+        if self.chunk_size_feed_forward:
+            raise ValueError(
+                f"chunk_size_feed_forward: got {self.chunk_size_feed_forward}, expected 0: TriEmbed does not cut its "
+                "feed-forward into chunks; gradient checkpointing or smaller batches save memory"
+            )
         if self.format_version != FORMAT_VERSION:
             raise ValueError(
                 f"format_version: got {self.format_version}, expected {FORMAT_VERSION}; this checkpoint was made by "

@@ -1,0 +1,65 @@
+"""Go on with masked language modeling on text of your own, with transformers' Trainer.
+
+    python examples/continued_mlm.py --model runs/demo --train texts.txt --output_dir runs/adapted
+
+`hf-embeddings pretrain` is made for long runs; this is the short way to adapt a checkpoint to a domain. Texts are
+joined and cut into blocks, so that nothing is lost and nothing is padding.
+"""
+
+import math
+from dataclasses import dataclass
+
+from data import read_data
+from transformers import (
+    AutoModelForMaskedLM,
+    AutoTokenizer,
+    DataCollatorForLanguageModeling,
+    HfArgumentParser,
+    Trainer,
+    TrainingArguments,
+)
+
+import hf_embeddings  # noqa: F401  (registers TriEmbed with the Auto classes)
+
+
+@dataclass
+class Arguments:
+    """What is trained on what."""
+
+    model: str  # directory or Hub id
+    train: str  # file, or id of a data set on the Hub
+    test: str | None = None  # file
+    text: str = "text"  # column
+    block_length: int = 128  # tokens of an example, special ones included
+    mlm_probability: float = 0.15  # share of tokens that are predicted
+
+
+def main() -> None:
+    """Read, train, evaluate, save."""
+    arguments, training = HfArgumentParser((Arguments, TrainingArguments)).parse_args_into_dataclasses()
+    data = read_data(arguments.train, arguments.test)
+    tokenizer = AutoTokenizer.from_pretrained(arguments.model)
+    model = AutoModelForMaskedLM.from_pretrained(arguments.model)
+    inside = arguments.block_length - 2
+
+    def cut(rows: dict) -> dict:
+        ids = [id for text in rows[arguments.text] for id in tokenizer(text, add_special_tokens=False)["input_ids"]]
+        blocks = [ids[start : start + inside] for start in range(0, len(ids), inside)]
+        start, end = tokenizer.cls_token_id, tokenizer.sep_token_id
+        return {"input_ids": [[start, *block, end] for block in blocks]}
+
+    data = data.map(cut, batched=True, remove_columns=data["train"].column_names)
+    collator = DataCollatorForLanguageModeling(tokenizer, mlm_probability=arguments.mlm_probability, seed=training.seed)
+    trainer = Trainer(
+        model, training, train_dataset=data["train"], eval_dataset=data["test"], processing_class=tokenizer,
+        data_collator=collator,
+    )  # fmt: skip
+    trainer.train(resume_from_checkpoint=training.resume_from_checkpoint)
+    trainer.save_model()
+    figures = trainer.evaluate()
+    trainer.save_metrics("eval", figures := figures | {"eval_perplexity": math.exp(figures["eval_loss"])})
+    trainer.log_metrics("eval", figures)
+
+
+if __name__ == "__main__":
+    main()

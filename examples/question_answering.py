@@ -1,0 +1,78 @@
+"""Fine-tune a model that finds the answer to a question in a text (SQuAD's format), with transformers' Trainer.
+
+    python examples/question_answering.py --model runs/demo --train train.jsonl --output_dir runs/reader
+
+A row holds `question`, `context` and `answers` ({"text": [...], "answer_start": [...]}, characters; empty: no answer).
+The window of a long context that holds the answer is read; without an answer, both ends are the first token.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from data import read_data
+from transformers import AutoModelForQuestionAnswering, AutoTokenizer, HfArgumentParser, Trainer, TrainingArguments
+
+import hf_embeddings  # noqa: F401  (registers TriEmbed with the Auto classes)
+
+
+@dataclass
+class Arguments:
+    """What is fine-tuned on what."""
+
+    model: str  # directory or Hub id
+    train: str  # file, or id of a data set on the Hub
+    test: str | None = None  # file
+    max_length: int = 128  # tokens of question and context together
+    stride: int = 32  # tokens that two windows of a context share
+
+
+def metrics(prediction) -> dict[str, float]:
+    """Exact match of both ends, and F1 of the tokens between them."""
+    starts, ends = (torch.from_numpy(logits) for logits in prediction.predictions)
+    scores = starts[:, :, None] + ends[:, None, :]  # (N, S, S) over start and end
+    scores.masked_fill_(torch.ones_like(scores[0]).tril(-1).bool(), float("-inf"))
+    best = scores.flatten(1).argmax(-1)
+    found = torch.stack((best // starts.shape[1], best % starts.shape[1]), dim=-1)
+    right = torch.from_numpy(prediction.label_ids[0]), torch.from_numpy(prediction.label_ids[1])
+    shared = (torch.minimum(found[:, 1], right[1]) - torch.maximum(found[:, 0], right[0]) + 1).clamp(min=0)
+    lengths = (found[:, 1] - found[:, 0] + 1) + (right[1] - right[0] + 1)
+    exact = (found == torch.stack(right, dim=-1)).all(-1)
+    return {"exact_match": exact.float().mean().item(), "f1": (2 * shared / lengths).mean().item()}
+
+
+def main() -> None:
+    """Read, fine-tune, evaluate, save."""
+    arguments, training = HfArgumentParser((Arguments, TrainingArguments)).parse_args_into_dataclasses()
+    torch.manual_seed(training.seed)  # before the model: its new head is random
+    data = read_data(arguments.train, arguments.test)
+    tokenizer = AutoTokenizer.from_pretrained(arguments.model)
+    model = AutoModelForQuestionAnswering.from_pretrained(arguments.model)
+
+    def prepare(row: dict) -> dict:
+        windows = tokenizer(
+            row["question"], row["context"], truncation="only_second", max_length=arguments.max_length,
+            stride=arguments.stride, return_overflowing_tokens=True, padding="max_length",
+        )  # fmt: skip
+        chosen, start, end = 0, 0, 0
+        if row["answers"]["text"]:
+            first = row["answers"]["answer_start"][0]
+            last = first + len(row["answers"]["text"][0]) - 1
+            for index in range(len(windows["input_ids"])):
+                ends = windows.char_to_token(index, first, 1), windows.char_to_token(index, last, 1)
+                if None not in ends:
+                    chosen, (start, end) = index, ends
+                    break
+        inputs = {name: windows[name][chosen] for name in tokenizer.model_input_names}
+        return inputs | {"start_positions": start, "end_positions": end}
+
+    data = data.map(prepare, remove_columns=data["train"].column_names)
+    parts = {"train_dataset": data["train"], "eval_dataset": data["test"], "processing_class": tokenizer}
+    trainer = Trainer(model, training, compute_metrics=metrics, **parts)
+    trainer.train(resume_from_checkpoint=training.resume_from_checkpoint)
+    trainer.save_model()
+    trainer.save_metrics("eval", figures := trainer.evaluate())
+    trainer.log_metrics("eval", figures)
+
+
+if __name__ == "__main__":
+    main()

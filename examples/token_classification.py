@@ -1,0 +1,78 @@
+"""Fine-tune a tagger: a label for each word, as in named entity recognition, with transformers' Trainer.
+
+    python examples/token_classification.py --model runs/demo --train train.jsonl --output_dir runs/tagger
+
+A row holds a list of words and a list of as many labels. The first piece of a word carries its label.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from data import read_data
+from sklearn.metrics import f1_score
+from transformers import (
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+    DataCollatorForTokenClassification,
+    HfArgumentParser,
+    Trainer,
+    TrainingArguments,
+)
+
+import hf_embeddings  # noqa: F401  (registers TriEmbed with the Auto classes)
+
+
+@dataclass
+class Arguments:
+    """What is fine-tuned on what."""
+
+    model: str  # directory or Hub id
+    train: str  # file, or id of a data set on the Hub
+    test: str | None = None  # file
+    words: str = "tokens"  # column
+    tags: str = "tags"  # column
+    max_length: int = 128  # tokens; longer texts are cut
+
+
+def main() -> None:
+    """Read, fine-tune, evaluate, save."""
+    arguments, training = HfArgumentParser((Arguments, TrainingArguments)).parse_args_into_dataclasses()
+    torch.manual_seed(training.seed)  # before the model: its new head is random
+    data = read_data(arguments.train, arguments.test)
+    names = sorted({tag for tags in data["train"][arguments.tags] for tag in tags}, key=str)
+    tokenizer = AutoTokenizer.from_pretrained(arguments.model)
+    model = AutoModelForTokenClassification.from_pretrained(
+        arguments.model, num_labels=len(names), id2label=dict(enumerate(map(str, names)))
+    )
+
+    def prepare(row: dict) -> dict:
+        cut = {"truncation": True, "max_length": arguments.max_length}
+        inputs = tokenizer(row[arguments.words], is_split_into_words=True, **cut)
+        words = inputs.word_ids()
+        first = [word is not None and word != before for word, before in zip(words, [None, *words], strict=False)]
+        tags = row[arguments.tags]
+        inputs["labels"] = [
+            names.index(tags[word]) if begins else -100 for word, begins in zip(words, first, strict=True)
+        ]
+        return inputs
+
+    def metrics(prediction) -> dict[str, float]:
+        known = prediction.label_ids != -100
+        labels, answers = prediction.label_ids[known], prediction.predictions.argmax(-1)[known]
+        marked = [index for index, name in enumerate(names) if name != "O"]  # O: outside of every entity
+        f1 = f1_score(labels, answers, labels=marked, average="micro", zero_division=0)
+        return {"accuracy": float((labels == answers).mean()), "f1": f1}
+
+    data = data.map(prepare, remove_columns=data["train"].column_names)
+    trainer = Trainer(
+        model, training, train_dataset=data["train"], eval_dataset=data["test"], processing_class=tokenizer,
+        data_collator=DataCollatorForTokenClassification(tokenizer), compute_metrics=metrics,
+    )  # fmt: skip
+    trainer.train(resume_from_checkpoint=training.resume_from_checkpoint)
+    trainer.save_model()
+    trainer.save_metrics("eval", figures := trainer.evaluate())
+    trainer.log_metrics("eval", figures)
+
+
+if __name__ == "__main__":
+    main()

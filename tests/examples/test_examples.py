@@ -1,0 +1,155 @@
+"""Every example runs on real text, prints its metrics, and leaves a checkpoint that loads; on a stock BERT, too."""
+
+import json
+import math
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification, BertConfig, BertModel
+
+from hf_embeddings import TriEmbedConfig, TriEmbedForMultiTask, TriEmbedForPreTraining, TriEmbedModel
+from hf_embeddings.pretraining.corpus import load_corpus
+from hf_embeddings.pretraining.tokenizer import train_tokenizer
+from hf_embeddings.publishing.card import write_card
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SIZES = dict(
+    vocab_size=320, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
+    max_position_embeddings=128,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def texts() -> dict[str, list[str]]:
+    """Docstrings of two packages: real text with a real difference."""
+    found = {name: load_corpus(source=f"pydoc:{name}").training for name in ("accelerate", "safetensors")}
+    return {name: [" ".join(text.split())[:300] for text in documents][:40] for name, documents in found.items()}
+
+
+@pytest.fixture(scope="module")
+def models(texts, tmp_path_factory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("models")
+    tokenizer = train_tokenizer(
+        texts["accelerate"], vocab_size=300, lowercase=True, min_frequency=2, max_length=128
+    )  # fmt: skip
+    torch.manual_seed(0)
+    for name, model in (
+        ("triembed", TriEmbedForPreTraining(TriEmbedConfig(**SIZES, position_embedding_type="rope"))),
+        ("bert", BertModel(BertConfig(**SIZES))),
+    ):
+        model.save_pretrained(folder / name)
+        tokenizer.save_pretrained(folder / name)
+    return {name: folder / name for name in ("triembed", "bert")}
+
+
+def rows_of(task: str, texts: dict[str, list[str]]) -> list[dict]:
+    """Make rows of real text with a label that follows from the text."""
+    labelled = [(text, name) for name, documents in texts.items() for text in documents]
+    long = [text for text, _ in labelled if len(text.split()) > 12]
+    match task:
+        case "classes":
+            return [{"text": text, "label": name} for text, name in labelled]
+        case "pairs":
+            return [{"text": text[:80], "other": text[80:], "label": int(len(text) > 200)} for text, _ in labelled]
+        case "several":
+            words = ("tensor", "file", "model")
+            return [{"text": text, "label": [word for word in words if word in text]} for text, _ in labelled]
+        case "numbers":
+            return [{"text": text, "label": len(text.split()) / 50} for text, _ in labelled]
+        case "tags":
+            return [
+                {"tokens": (w := text.split()), "tags": ["B-NAME" if "_" in x else "O" for x in w]} for text in long
+            ]
+        case "spans":
+            return [
+                {"question": f"What follows {text.split()[4]}?", "context": text,
+                 "answers": {"text": [text.split()[5]], "answer_start": [len(" ".join(text.split()[:5])) + 1]}}
+                for text in long
+            ]  # fmt: skip
+        case "choices":
+            return [
+                {"text": text[:60], "choices": [text[60:120], long[i - 1][60:120]][:: 1 - 2 * (i % 2)], "label": i % 2}
+                for i, text in enumerate(long)
+            ]
+    raise AssertionError(task)
+
+
+def run(script: str, monkeypatch, output: Path, *arguments: object) -> dict[str, float]:
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    options = (
+        f"--output_dir {output} --max_steps 3 --per_device_train_batch_size 4 --disable_tqdm True "
+        "--dataloader_pin_memory False"
+    )
+    monkeypatch.setattr(sys, "argv", [script, *options.split(), *map(str, arguments)])
+    runpy.run_path(str(EXAMPLES / script), run_name="__main__")
+    return json.loads((output / "all_results.json").read_text())
+
+
+CASES = [
+    ("sequence_classification.py", "classes", "eval_accuracy", "triembed"),
+    ("sequence_classification.py", "classes", "eval_accuracy", "bert"),
+    ("sequence_classification.py", "several", "eval_f1", "triembed"),
+    ("sequence_classification.py", "numbers", "eval_pearson", "triembed"),
+    ("token_classification.py", "tags", "eval_f1", "triembed"),
+    ("question_answering.py", "spans", "eval_f1", "triembed"),
+    ("multiple_choice.py", "choices", "eval_accuracy", "triembed"),
+]
+
+
+@pytest.mark.parametrize("script, task, metric, model", CASES)
+def test_example(script, task, metric, model, texts, models, tmp_path, monkeypatch) -> None:
+    data = tmp_path / "train.jsonl"
+    data.write_text("\n".join(map(json.dumps, rows_of(task, texts))))
+    figures = run(script, monkeypatch, tmp_path / "out", "--model", models[model], "--train", data)
+    assert -1 <= figures[metric] <= 1 and figures["eval_loss"] > 0
+    if model == "triembed":
+        assert "eval_" not in str(write_card(tmp_path / "out"))
+        card = (tmp_path / "out/README.md").read_text()
+        assert f"| {metric.removeprefix('eval_').replace('_', ' ')} | {figures[metric]:.4g} |" in card
+
+
+def test_pairs_smoothing_accumulation_best_checkpoint_and_resume(texts, models, tmp_path, monkeypatch) -> None:
+    data = tmp_path / "train.jsonl"
+    data.write_text("\n".join(map(json.dumps, rows_of("pairs", texts))))
+    options = (
+        "--pair other --gradient_accumulation_steps 2 --label_smoothing_factor 0.1 --eval_strategy steps "
+        "--eval_steps 1 --save_steps 1 --load_best_model_at_end True --metric_for_best_model accuracy"
+    ).split()
+    given = ["--model", models["triembed"], "--train", data, *options]
+    whole = run("sequence_classification.py", monkeypatch, tmp_path / "whole", *given)
+    weights = (tmp_path / "whole/checkpoint-3/model.safetensors").read_bytes()
+    cut = tmp_path / "whole/checkpoint-2"
+    again = run("sequence_classification.py", monkeypatch, tmp_path / "again", *given, "--resume_from_checkpoint", cut)
+    assert (tmp_path / "again/checkpoint-3/model.safetensors").read_bytes() == weights
+    assert again["eval_loss"] == pytest.approx(whole["eval_loss"])
+    best = json.loads((tmp_path / "whole/checkpoint-3/trainer_state.json").read_text())["best_model_checkpoint"]
+    assert (Path(best) / "model.safetensors").read_bytes() == (tmp_path / "whole/model.safetensors").read_bytes()
+    assert AutoModelForSequenceClassification.from_pretrained(tmp_path / "whole").config.id2label == {0: "0", 1: "1"}
+
+
+def test_continued_mlm(texts, models, tmp_path, monkeypatch) -> None:
+    (tmp_path / "texts.txt").write_text("\n".join(texts["accelerate"]))
+    arguments = ["--model", models["triembed"], "--train", tmp_path / "texts.txt", "--block_length", 32]
+    figures = run("continued_mlm.py", monkeypatch, tmp_path / "out", *arguments)
+    assert figures["eval_perplexity"] == pytest.approx(math.exp(figures["eval_loss"]))
+    assert figures["eval_perplexity"] < 400  # 300 pieces and a random model
+
+
+def test_multi_task_leaves_one_checkpoint_with_a_shared_encoder(texts, models, tmp_path, monkeypatch) -> None:
+    tasks = []
+    for name, task in (("origin", "classes"), ("length", "pairs")):
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows_of(task, texts))))
+        tasks.append(f"{name}={tmp_path / name}.jsonl")
+    figures = run("multi_task.py", monkeypatch, tmp_path / "out", "--model", models["triembed"], "--tasks", *tasks)
+    assert 0 <= figures["eval_origin_accuracy"] <= 1 and 0 <= figures["eval_length_accuracy"] <= 1
+    model = TriEmbedForMultiTask.from_pretrained(tmp_path / "out")
+    assert set(model.heads) == {"origin", "length"} and model.config.tasks["length"]["labels"] == [0, 1]
+    assert TriEmbedModel.from_pretrained(tmp_path / "out").config.position_parts == ("rope",)
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+def test_examples_stay_short(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 80
