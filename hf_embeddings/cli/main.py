@@ -5,6 +5,7 @@ import sys
 import typer
 
 from hf_embeddings.cli.convert import convert
+from hf_embeddings.cli.export import export
 from hf_embeddings.cli.index import index
 from hf_embeddings.cli.inspect import inspect
 from hf_embeddings.cli.positions import positions
@@ -17,6 +18,7 @@ from hf_embeddings.cli.vocabulary import vocabulary
 
 VERBS = {
     "convert": convert,
+    "export": export,
     "index": index,
     "inspect": inspect,
     "positions": positions,

@@ -15,6 +15,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from huggingface_hub import constants
+
 from tests.hub import xet
 from tests.hub.repository import Blob, Commit, Repository, make_commit
 
@@ -55,6 +57,21 @@ class Hub(ThreadingHTTPServer):
             "HF_ENDPOINT": self.url, "HF_TOKEN": TOKEN, "HF_HOME": str(home), "HF_HUB_DISABLE_TELEMETRY": "1",
             "HF_HUB_DISABLE_XET": "0" if use_xet else "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1",
         }  # fmt: skip
+
+    def redirect(
+        self, monkeypatch, folder: Path, *, use_xet: bool = True, url: str | None = None, token: str = TOKEN
+    ) -> None:
+        """Point the client of this process here, with a cache of its own in `folder`."""
+        url = url or self.url
+        for name, value in {
+            "ENDPOINT": url,
+            "HUGGINGFACE_CO_URL_TEMPLATE": url + "/{repo_id}/resolve/{revision}/{filename}",
+            "HF_HUB_DISABLE_XET": not use_xet,
+            "HF_HUB_CACHE": str(folder / "cache"),
+            "HF_TOKEN_PATH": str(folder / "no-token"),
+        }.items():
+            monkeypatch.setattr(constants, name, value)
+        monkeypatch.setenv("HF_TOKEN", token)
 
     def repository(self, name: str, type: str = "model") -> Repository:
         """Return a repository that is there."""

@@ -1,15 +1,12 @@
 """`hf-embeddings publish` against the Hub of this machine, and what other processes then load from it."""
 
 import os
-import re
-import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 
 from hf_embeddings.cli.main import main
@@ -48,15 +45,8 @@ def command(hub: Hub, home: Path, *arguments: str, use_xet: bool = True, **envir
 def publish(hub: Hub, tmp_path, monkeypatch, capsys):
     """Run `hf-embeddings publish` in this process, with the client's settings pointing at the Hub."""
 
-    def run(*arguments: str, use_xet: bool = True, endpoint: str = hub.url, token: str | None = TOKEN):
-        monkeypatch.setattr(constants, "ENDPOINT", endpoint)
-        monkeypatch.setattr(
-            constants, "HUGGINGFACE_CO_URL_TEMPLATE", endpoint + "/{repo_id}/resolve/{revision}/{filename}"
-        )
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", not use_xet)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
-        monkeypatch.setenv("HF_TOKEN", token or "")
+    def run(*arguments: str, use_xet: bool = True, endpoint: str | None = None, token: str | None = TOKEN):
+        hub.redirect(monkeypatch, tmp_path, use_xet=use_xet, url=endpoint, token=token or "")
         monkeypatch.setattr(sys, "argv", ["hf-embeddings", "publish", *arguments])
         capsys.readouterr()
         with pytest.raises(SystemExit) as end:
@@ -219,14 +209,6 @@ def test_edits_on_the_hub_survive_the_next_push(hub: Hub, model, publish, tmp_pa
     for choice, word in (("local", "petted"), ("hub", "petted")):
         assert publish(str(model), repo, "--card", choice).returncode == 0
         assert f"Were {word}" in refs["main"].files["README.md"].content.decode()
-
-
-def test_the_commands_of_the_readme_work(hub: Hub, model, publish) -> None:
-    lines = re.findall(r"^hf-embeddings publish (.+)$", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
-    assert lines
-    for line in lines:
-        done = publish(*shlex.split(line.replace("runs/demo", str(model)), comments=True))
-        assert done.returncode == 0, (line, done.stderr)
 
 
 def test_the_server_refuses_a_commit_of_what_never_arrived(hub: Hub) -> None:

@@ -1,0 +1,36 @@
+"""`hf-embeddings export`: a checkpoint as one ONNX file, compared with the model."""
+
+import json
+import re
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hf_embeddings.cli.output import AsJson
+
+
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Checkpoint directory")],
+    target: Annotated[Path, typer.Argument(metavar="FILE", help="The .onnx file to write")],
+    fixed: Annotated[str | None, typer.Option(help="Batch and tokens, such as 1x128; otherwise both are free.")] = None,
+    int8: Annotated[bool, typer.Option("--int8", help="Store the weights of linear maps in 8 bits.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write a checkpoint as one ONNX file, compared with the model."""
+    from hf_embeddings.publishing.export import export_onnx
+
+    shape = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", fixed) if fixed is not None else None
+    if fixed is not None and shape is None:
+        raise ValueError(f"--fixed: got {fixed!r}, expected batch x tokens, such as 1x128")
+    sizes = (int(shape[1]), int(shape[2])) if shape else None
+    done = export_onnx(folder, target, fixed=sizes, int8=int8, overwrite=overwrite)
+    if as_json:
+        print(json.dumps(asdict(done)))
+        return
+    print(
+        f"{done.path}: {done.size:,} bytes, {', '.join(done.inputs)} -> {', '.join(done.outputs)}; "
+        f"largest difference from the model {done.largest_difference:.2g}"
+    )
