@@ -6,7 +6,9 @@ from transformers import DebertaV2Config, DebertaV2Model
 
 from hf_embeddings import TriEmbedConfig, TriEmbedModel
 from hf_embeddings.model.attention import Attention
+from hf_embeddings.model.fused_attention import fused_attention, keep_normal
 from hf_embeddings.model.positions import Positions
+from hf_embeddings.model.relative_products import RelativeRows, relative_products, relative_rows
 
 SIZES = dict(
     vocab_size=50, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64,
@@ -106,3 +108,52 @@ def test_refused_in_one_line(options: dict, message: str) -> None:
     with pytest.raises(ValueError) as error:
         TriEmbedConfig(**SIZES, position_embedding_type="disentangled", position_parameters={"disentangled": options})
     assert message in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("length", [1, 2, 63, 64, 65, 150, 520])
+@pytest.mark.parametrize("heads", [1, 3])
+def test_products_by_offset_equal_those_by_pair(length: int, heads: int) -> None:
+    torch.manual_seed(0)
+    query, key = torch.randn(2, 2, 3, length, 4, dtype=torch.float64).requires_grad_()
+    tables = torch.randn(2, heads, 41, 4, dtype=torch.float64).requires_grad_()
+    ids = torch.arange(length)[None]
+
+    def number(distance: torch.Tensor) -> torch.Tensor:
+        return distance.clamp(-20, 20) + 20
+
+    fast = relative_rows(ids, number)
+    slow = RelativeRows(number(ids[:, :, None] - ids[:, None, :]), None)
+    assert fast.of_offsets is not None
+    weights = torch.randn(2, 3, length, length, dtype=torch.float64)
+    for with_query, with_key in ((0, 1), (0, None), (None, 1)):
+        chosen = {
+            "query_table": None if with_query is None else tables[with_query],
+            "key_table": None if with_key is None else tables[with_key],
+        }
+        results = [relative_products(query, key, rows, **chosen) for rows in (fast, slow)]
+        torch.testing.assert_close(results[0], results[1], atol=1e-12, rtol=0)
+        leaves = [leaf for leaf, used in ((query, with_query), (key, with_key)) if used is not None] + [tables]
+        grads = [torch.autograd.grad((found * weights).sum(), leaves) for found in results]
+        for one, other in zip(*grads, strict=True):
+            torch.testing.assert_close(one, other, atol=1e-10, rtol=1e-10)
+
+
+@pytest.mark.parametrize("rows, heads", [(1, 4), (3, 4), (1, 1), (3, 1)])
+def test_the_backward_pass_under_a_trained_bias_is_the_derivative(rows: int, heads: int) -> None:
+    torch.manual_seed(0)
+    states = [torch.randn(3, 4, 7, 5, dtype=torch.float64, requires_grad=True) for _ in range(3)]
+    bias = torch.randn(rows, heads, 7, 7, dtype=torch.float64, requires_grad=True)
+
+    def attend(*inputs: torch.Tensor) -> torch.Tensor:
+        return fused_attention(*inputs, dropout=0.0, scaling=0.4)
+
+    assert torch.autograd.gradcheck(attend, (*states, bias))
+    plain = torch.nn.functional.scaled_dot_product_attention(*states, attn_mask=bias, scale=0.4)
+    torch.testing.assert_close(attend(*states, bias), plain, atol=1e-12, rtol=0)
+
+
+def test_normal_numbers_leave_the_weights_as_they_are() -> None:
+    bias = -torch.arange(300.0) * torch.tensor([[0.01], [0.5], [1.0]])
+    kept = keep_normal(bias)
+    torch.testing.assert_close(kept.softmax(-1), bias.softmax(-1).where(bias >= -60, 0.0), atol=0, rtol=1e-6)
+    assert torch.equal(kept[0], bias[0]) and torch.equal(keep_normal(bias.double()), bias.double())

@@ -28,6 +28,9 @@ def model_of(position: str, *, length: int = TRAINED, **changes) -> TriEmbedMode
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.3)
+        for part in model.embeddings.position.values():
+            if hasattr(part, "log_threshold"):  # FIRE's: some positions lie before it, some after
+                part.log_threshold.fill_(math.log(5))
     return model
 
 
