@@ -66,15 +66,23 @@ def sample(
     return {name: tensor[None] if choices else tensor for name, tensor in batch.items()}, origin
 
 
-def load(model_class: type[PreTrainedModel], folder: Path) -> PreTrainedModel:
-    """Load a model in fp32 with plain attention.
+def load(
+    model_class: type[PreTrainedModel], folder: Path, *, config: transformers.PreTrainedConfig | None = None
+) -> PreTrainedModel:
+    """Load a model in fp32 with plain attention; `config` stands in for that of the directory.
 
     Raises:
         ConversionError: transformers finds weights missing or left over.
     """
     with quiet():
+        given = {} if config is None else {"config": config}
         model, info = model_class.from_pretrained(
-            folder, dtype=torch.float32, attn_implementation="eager", output_loading_info=True, local_files_only=True
+            folder,
+            dtype=torch.float32,
+            attn_implementation="eager",
+            output_loading_info=True,
+            local_files_only=True,
+            **given,
         )
     missing = [key for key in info["missing_keys"] if "pooler" not in key]
     if lost := [*missing, *sorted(info["mismatched_keys"])]:

@@ -76,7 +76,7 @@ def convert(
     ]
     if computed := transfer.computed():
         sizes.append((None, sum(tensor.nbytes for tensor in computed.values())))
-    with staged(Path(target), overwrite=overwrite) as stage:
+    with staged(Path(target), source=folder, overwrite=overwrite) as stage:
         notify(f"writing {len(described)} tensors")
         write_weights(stage, sizes, lambda steps: _values(transfer, steps), shard_bytes=shard_bytes)
         dtype = str(next(iter(described.values())).dtype).removeprefix("torch.")

@@ -100,7 +100,7 @@ def reposition(
     )
     notify(f"transplanting {report.before} to {report.after}")
     report.made = _transplant(longer, new)
-    with staged(Path(target), overwrite=overwrite) as stage:
+    with staged(Path(target), source=Path(source), overwrite=overwrite) as stage:
         if texts or held_out:
             _measure_and_heal(old, new, Path(source), report, texts, held_out, healing, notify)
         save_own(new, stage)

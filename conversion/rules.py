@@ -209,7 +209,8 @@ class Family:
     computed: tuple[Computed, ...] = ()  # names without the prefix
     # For layouts that share their model type with another family:
     name: str = ""  # by which it is asked for; the model type if empty
-    marks: Mapping[str, tuple[object, ...]] = field(default_factory=dict)  # config keys and values that tell it apart
+    # Config keys that tell it apart, with their values; None where the key alone does.
+    marks: Mapping[str, tuple[object, ...] | None] = field(default_factory=dict)
     written: Config = field(default_factory=dict)  # keys to write beyond those of the rules
     reference: Callable[[str, Path], torch.nn.Module] | None = None  # stands in where transformers has no such model
 

@@ -17,13 +17,16 @@ Unit = TypeVar("Unit")
 
 
 @contextmanager
-def staged(target: Path, *, overwrite: bool) -> Iterator[Path]:
+def staged(target: Path, *, source: Path, overwrite: bool) -> Iterator[Path]:
     """Yield an empty directory that becomes `target` if the block succeeds, and disappears if it does not.
 
     Raises:
-        ConversionError: `target` exists, is not an empty directory, and `overwrite` is false.
+        ConversionError: `target` is or holds the source, or it exists, is not an empty directory, and `overwrite` is
+            false.
     """
     target = target.absolute()
+    if source.resolve().is_relative_to(target.resolve()):
+        raise ConversionError(f"{target}: holds the source; choose another directory to write")
     if target.exists() and not target.is_dir():
         raise ConversionError(f"{target}: a file; expected a directory to write")
     if target.exists() and any(target.iterdir()) and not overwrite:

@@ -56,7 +56,7 @@ class Opened:
         report.vocab_size = (report.vocab_size[0], self.model.config.vocab_size)
         report.parameters = (report.parameters[0], *self._parameters())
         report.kept = kept
-        with staged(Path(report.target), overwrite=overwrite) as stage:
+        with staged(Path(report.target), source=self.folder, overwrite=overwrite) as stage:
             save_own(self.model, stage)
             copy_companions(self.folder, stage, tokenizer_class=type(self.tokenizer).__name__)
             if tokenizer is not None:

@@ -8,7 +8,7 @@ from hf_embeddings.conversion.families.gte import GTE
 from hf_embeddings.conversion.families.jina_bert import JINA_BERT
 from hf_embeddings.conversion.families.modernbert import MODERNBERT
 from hf_embeddings.conversion.families.mpnet import MPNET
-from hf_embeddings.conversion.families.nomic_bert import NOMIC_BERT
+from hf_embeddings.conversion.families.nomic_bert import NOMIC_BERT, NOMIC_BERT_V1
 from hf_embeddings.conversion.families.roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
 from hf_embeddings.conversion.families.roformer import ROFORMER
 from hf_embeddings.conversion.rules import Config, ConversionError, Family
@@ -28,6 +28,7 @@ FAMILIES: dict[str, Family] = {
         MPNET,
         ROFORMER,
         NOMIC_BERT,
+        NOMIC_BERT_V1,
         GTE,
         MODERNBERT,
         DEBERTA_V2,
@@ -44,7 +45,8 @@ def find_family(config: Config) -> Family:
     model_type = config.get("model_type")
     same_type = [family for family in FAMILIES.values() if family.model_type == model_type]
     for family in same_type:
-        if family.marks and all(config.get(key) in values for key, values in family.marks.items()):
+        marks = family.marks.items()
+        if marks and all(key in config and (values is None or config[key] in values) for key, values in marks):
             return family
     if not same_type:
         raise ConversionError(

@@ -1,7 +1,16 @@
 """Nomic BERT (https://arxiv.org/abs/2402.01613): RoPE, a gated feed-forward, no biases but those of norms and heads."""
 
+from dataclasses import replace
+from pathlib import Path
+
+import transformers
+from transformers import PreTrainedModel
+
+from hf_embeddings.conversion.check import load
+from hf_embeddings.conversion.checkpoints import read_json
+from hf_embeddings.conversion.configs import from_triembed, to_triembed
 from hf_embeddings.conversion.families.bert import CLASSIFIER
-from hf_embeddings.conversion.rules import SPLIT, Choice, Family, Fixed, Head, Key, Weight
+from hf_embeddings.conversion.rules import SPLIT, Choice, Family, Fixed, Head, Key, Only, Unread, Weight
 
 ROPE = {"rope_type": "default", "rope_theta": 1000.0}
 
@@ -72,3 +81,67 @@ NOMIC_BERT = Family(
     },
     optional=("pooler",),
 )
+
+
+def _published(architecture: str, folder: Path) -> PreTrainedModel:
+    """Load a checkpoint with the older config under today's config, which transformers' class needs."""
+    ours = to_triembed(read_json(folder / "config.json"), NOMIC_BERT_V1, Head("TriEmbedModel"))
+    told = from_triembed(ours, NOMIC_BERT, Head("TriEmbedModel"))
+    today = transformers.NomicBertConfig(**{key: value for key, value in told.items() if key != "model_type"})
+    return load(getattr(transformers, architecture), folder, config=today)
+
+
+# The config under which nomic-embed-text v1 and v1.5 were published (https://github.com/nomic-ai/contrastors).
+NOMIC_BERT_V1 = replace(
+    NOMIC_BERT,
+    name="nomic_bert_v1",
+    marks={"n_embd": None},
+    heads={"NomicBertModel": Head("TriEmbedModel")},
+    config=(
+        Key("vocab_size", 30528),
+        Key("n_embd", 768, "hidden_size"),
+        Key("n_layer", 12, "num_hidden_layers"),
+        Key("n_head", 12, "num_attention_heads"),
+        Key("n_inner", 3072, "intermediate_size"),
+        Key("n_positions", 2048, "max_position_embeddings"),
+        Key("attn_pdrop", 0.0, "attention_probs_dropout_prob"),
+        Key("type_vocab_size", 2),
+        Key("initializer_range", 0.02),
+        Key("layer_norm_epsilon", 1e-12, "layer_norm_eps"),
+        Key("pad_token_id", 0),
+        Key("bos_token_id", None),
+        Key("eos_token_id", None),
+        Key("tie_word_embeddings", True),
+        Choice(
+            ("rotary_emb_base",),
+            ("rope_parameters",),
+            lambda config: {"rope_parameters": ROPE | {"rope_theta": float(config.get("rotary_emb_base", 1000))}},
+            lambda config: {"rotary_emb_base": config["rope_parameters"]["rope_theta"]},
+        ),
+        Fixed("position_embedding_type", "rope"),
+        Fixed("feed_forward_type", "gated"),
+        Fixed("attention_bias", False),
+        Fixed("mlp_bias", False),
+        Fixed("hidden_act", "silu"),
+        Fixed("hidden_dropout_prob", 0.0),
+        Only("activation_function", ("swiglu",)),
+        *(Only(key, (0.0,)) for key in ("embd_pdrop", "resid_pdrop")),
+        *(
+            Only(key, (False,))
+            for key in (
+                "prenorm", "parallel_block", "parallel_block_tied_norm", "use_rms_norm", "causal", "qkv_proj_bias",
+                "mlp_fc1_bias", "mlp_fc2_bias", "rotary_emb_interleaved", "scale_attn_by_inverse_layer_idx",
+                "reorder_and_upcast_attn",
+            )
+        ),
+        *(Only(key, (None,)) for key in ("rotary_emb_scale_base", "rotary_scaling_factor")),
+        Only("rotary_emb_fraction", (1.0,)),
+        Only("scale_attn_weights", (True,)),
+        Unread((
+            "dense_seq_output", "fused_bias_fc", "fused_dropout_add_ln", "use_flash_attn", "use_xentropy",
+            "pad_vocab_size_multiple", "max_trained_positions", "last_layer_subset", "summary_activation",
+            "summary_first_dropout", "summary_proj_to_labels", "summary_type", "summary_use_proj",
+        )),
+    ),
+    reference=_published,
+)  # fmt: skip

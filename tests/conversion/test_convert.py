@@ -113,6 +113,7 @@ CONFIGS = {
     "depth": ({"num_hidden_layers": 4}, "lacks bert.encoder.layer.3"),
     "size": ({"vocab_size": 10**12}, "would take 128,000,000,000,000 bytes"),
     "activation": ({"hidden_act": "gelo"}, "did you mean 'gelu'?"),
+    "kernel from afar": ({"_attn_implementation_internal": "someone/kernel"}, "no rule for '_attn_implementation_int"),
     "remote code": ({"model_type": "new", "auto_map": {"AutoModel": "evil.Evil"}}, "no table for this family"),
 }
 
@@ -217,6 +218,19 @@ def test_nothing_is_replaced_unasked(source: Path, tmp_path: Path) -> None:
     assert (tmp_path / "target/mine.txt").read_text() == "mine"
     convert(source, tmp_path / "target", overwrite=True)
     assert not (tmp_path / "target/mine.txt").exists()
+
+
+def test_the_source_is_never_replaced(source: Path) -> None:
+    for target in (source, source.parent):
+        with pytest.raises(ConversionError, match="holds the source"):
+            convert(source, target, overwrite=True)
+    assert (source / "model.safetensors").exists()
+
+
+def test_pickles_need_a_torch_that_reads_them_safely(source: Path, monkeypatch) -> None:
+    (source / "model.safetensors").rename(source / "pytorch_model.bin")
+    monkeypatch.setattr(torch, "__version__", "2.9.1+cpu")
+    refused(source, "needs torch 2.10 or later (CVE-2025-32434, CVE-2026-24747), found 2.9.1+cpu", allow_pickle=True)
 
 
 def test_a_table_that_is_wrong_is_found_by_the_check(source: Path, monkeypatch) -> None:

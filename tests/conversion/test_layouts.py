@@ -10,7 +10,7 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 import hf_embeddings
-from hf_embeddings.conversion import FAMILIES, convert
+from hf_embeddings.conversion import FAMILIES, ConversionError, convert
 from hf_embeddings.conversion.plan import canonical_names, make_plan
 from hf_embeddings.conversion.references import (
     JINA_NAMES,
@@ -21,7 +21,7 @@ from hf_embeddings.conversion.references import (
     jina_bert,
     relative_key_bert,
 )
-from tests.conversion.laws import SIZES, batch, outputs, score
+from tests.conversion.laws import SIZES, batch, outputs, score, tiny
 
 LAYOUTS = {
     "bert_relative_key": ("relative_key", RelativeKeyAttention, None, {}, relative_key_bert),
@@ -102,6 +102,34 @@ def assert_gradients(layout, head, source, ours, theirs_out, ours_out) -> None:
         ):
             found = zero(mine[name]) if mine[name].grad is None else mine[name].grad
             torch.testing.assert_close(found, gradient, atol=1e-4, rtol=1e-4, msg=name)
+
+
+NOMIC_V1 = {
+    "n_embd": 32, "n_layer": 3, "n_head": 4, "n_inner": 64, "n_positions": 40, "vocab_size": 99, "type_vocab_size": 2,
+    "activation_function": "swiglu", "layer_norm_epsilon": 1e-12, "rotary_emb_base": 500, "rotary_emb_fraction": 1.0,
+    "qkv_proj_bias": False, "mlp_fc1_bias": False, "mlp_fc2_bias": False, "embd_pdrop": 0.0, "use_flash_attn": True,
+    "model_type": "nomic_bert", "architectures": ["NomicBertModel"],
+}  # fmt: skip
+
+
+def test_nomic_bert_under_the_config_it_was_published_with(tmp_path: Path) -> None:
+    rope = {"rope_type": "default", "rope_theta": 500.0}
+    source = tiny("NomicBertModel", rope_parameters=rope)
+    source.save_pretrained(tmp_path / "source")
+    (tmp_path / "source/config.json").write_text(json.dumps(NOMIC_V1))
+    assert convert(tmp_path / "source", tmp_path / "ours").largest_difference <= 1e-5
+    ours = hf_embeddings.TriEmbedModel.from_pretrained(tmp_path / "ours").eval()
+    inputs = batch("NomicBertModel", source.config)
+    theirs_out, ours_out = outputs(source, inputs), outputs(ours, inputs)
+    for name, tensor in theirs_out.items():
+        torch.testing.assert_close(ours_out[name], tensor, atol=1e-5, rtol=0, msg=name)
+    convert(tmp_path / "ours", tmp_path / "back", to="nomic_bert")
+    before, after = (load_file(tmp_path / name / "model.safetensors") for name in ("source", "back"))
+    assert set(after) == set(before) and all(torch.equal(after[name], before[name]) for name in before)
+    wide = json.dumps(NOMIC_V1 | {"rotary_emb_fraction": 0.5})
+    (tmp_path / "source/config.json").write_text(wide)
+    with pytest.raises(ConversionError, match="rotary_emb_fraction is 0.5"):
+        convert(tmp_path / "source", tmp_path / "refused")
 
 
 def test_the_type_matters(tmp_path: Path) -> None:
