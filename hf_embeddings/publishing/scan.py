@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 ALWAYS_LEFT_OUT = (".git/*", ".cache/*", "*__pycache__/*", ".DS_Store", "*/.DS_Store")  # as huggingface_hub does
+OF_A_RUN = ("checkpoints/*", "status.json", "bad_steps.json", ".lock")  # what `pretrain` leaves beside its model
 STRAY = {  # left by training runs: of no use to anybody who loads the model
     "checkpoint-*/*": "a checkpoint of a training run",
-    "checkpoints/*": "checkpoints of a training run",
     "optimizer.*": "the state of an optimizer",
     "scheduler.*": "the state of a scheduler",
     "rng_state*": "the state of a random generator",
@@ -39,7 +39,7 @@ class Finding(NamedTuple):
 
 def files_to_publish(folder: Path, exclude: Iterable[str] = ()) -> list[str]:
     """Return the paths below a folder, but for those that match a pattern."""
-    left_out = (*ALWAYS_LEFT_OUT, *exclude)
+    left_out = (*ALWAYS_LEFT_OUT, *OF_A_RUN, *exclude)
     paths = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
     return [path for path in paths if not any(fnmatch(path, pattern) for pattern in left_out)]
 
