@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+FAULTS_LOG := benchmarks/results/faults.log
 
 .PHONY: demo test test-slow faults lint
 
@@ -28,7 +29,9 @@ test-slow: $(VENV)/.tested
 	$(BIN)/python -m pytest -m slow
 
 faults: $(VENV)/.tested
-	$(BIN)/python -m pytest -m faults
+	$(BIN)/python -m pytest -m faults --ignore=tests/faults
+	rm -f $(FAULTS_LOG)
+	FAULTS_LOG=$(FAULTS_LOG) $(BIN)/python -m pytest -m '' tests/faults
 
 lint: $(VENV)/.tested
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'

@@ -14,6 +14,7 @@ from hf_embeddings.cli.publish import publish
 from hf_embeddings.cli.reposition import reposition
 from hf_embeddings.cli.search import remove, search
 from hf_embeddings.cli.serve import serve
+from hf_embeddings.cli.verify import verify
 from hf_embeddings.cli.vocabulary import vocabulary
 
 VERBS = {
@@ -28,6 +29,7 @@ VERBS = {
     "reposition": reposition,
     "search": search,
     "serve": serve,
+    "verify": verify,
     "vocabulary": vocabulary,
 }
 

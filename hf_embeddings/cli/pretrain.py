@@ -1,6 +1,7 @@
 """`hf-embeddings pretrain`: from an options file to a directory that is ready for the Hub."""
 
 import json
+import sys
 from typing import Annotated
 
 import typer
@@ -12,16 +13,37 @@ from hf_embeddings.cli.shipped_configs import find_config
 def pretrain(
     options_file: Annotated[str, typer.Argument(help="YAML file, such as configs/pretraining/demo.yaml")],
     overrides: Annotated[list[str] | None, typer.Argument(help="section.field=value, which beats the file")] = None,
-    overwrite: Annotated[bool, typer.Option(help="Replace the output directory if it is not empty.")] = False,
+    overwrite: Annotated[bool, typer.Option(help="Empty the output directory if it is not empty.")] = False,
+    resume: Annotated[str, typer.Option(help="auto, never, must, or the directory of a checkpoint.")] = "auto",
+    allow_changes: Annotated[bool, typer.Option(help="Resume though options differ from the checkpoint's.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Pretrain a model and write a directory that is ready for the Hub."""
+    """Pretrain a model and write a directory that is ready for the Hub; started again, go on where it stopped.
+
+    Exit codes: 0 done, 75 stopped by a signal or a time limit and saved, 2 a mistake in what was given, 1 other errors.
+    """
     from hf_embeddings.pretraining.options_file import load_options
 
     options = load_options(find_config(options_file), overrides or [])
+    from hf_embeddings.pretraining.loop import TrainingFailed
     from hf_embeddings.pretraining.run import pretrain as run
+    from hf_embeddings.pretraining.stopping import PREEMPTED
     from hf_embeddings.publishing.card import write_card
 
-    figures = run(options, base_config=find_config(options.model.base), overwrite=overwrite, finish=write_card)
-    if figures["main_process"]:
-        print(json.dumps(figures) if as_json else f"{options.output_dir}: ready for the Hub")
+    try:
+        figures = run(
+            options,
+            base_config=find_config(options.model.base),
+            overwrite=overwrite,
+            resume=resume,
+            allow_changes=allow_changes,
+            finish=write_card,
+        )
+    except TrainingFailed as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None
+    if figures.pop("main_process"):
+        words = "ready for the Hub" if figures["state"] == "done" else f"stopped at step {figures['step']}, and saved"
+        print(json.dumps(figures) if as_json else f"{options.output_dir}: {words}")
+    if figures["state"] == "preempted":
+        raise typer.Exit(PREEMPTED)

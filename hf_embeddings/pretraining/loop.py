@@ -1,126 +1,140 @@
-"""The training loop: Accelerate, exact loss normalisation over micro-batches and processes, progress and logs."""
+"""The training loop: steps, and at their boundaries whatever else happens, agreed by all processes."""
 
 import ctypes
 import itertools
+import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from accelerate.optimizer import AcceleratedOptimizer
+from torch import nn
 
 from hf_embeddings.pretraining.averaging import WeightAverage
-from hf_embeddings.pretraining.batches import Vocabulary, iter_batches
-from hf_embeddings.pretraining.evaluation import evaluate, inputs_of, real_tokens
-from hf_embeddings.pretraining.objectives import label_count, relation, summed_loss
-from hf_embeddings.pretraining.optimization import build_optimizers, learning_rate
+from hf_embeddings.pretraining.checkpoints import FAILURES_ALLOWED, Checkpoints
+from hf_embeddings.pretraining.evaluation import evaluate
+from hf_embeddings.pretraining.feeding import MicroBatches
+from hf_embeddings.pretraining.gradients import compute_gradients
+from hf_embeddings.pretraining.guard import BAD_STEPS_ALLOWED
+from hf_embeddings.pretraining.hub import Push
+from hf_embeddings.pretraining.optimization import learning_rate
 from hf_embeddings.pretraining.options import PretrainingOptions
-from hf_embeddings.pretraining.packing import Schedule
-from hf_embeddings.pretraining.pairs import Chunks
+from hf_embeddings.pretraining.processes import agreed
+from hf_embeddings.pretraining.progress import Progress
+from hf_embeddings.pretraining.reporting import Reporter
+from hf_embeddings.pretraining.stopping import Stop
+
+BAD_STEPS = "bad_steps.json"
 
 
-def train(
-    model, chunks: Chunks, vocabulary: Vocabulary, options: PretrainingOptions, accelerator: Accelerator, held_out: list
-) -> dict[str, float]:
-    """Train in place and return the figures of the run.
-
-    Raises:
-        ValueError: the loss is no longer a finite number.
-    """
-    keep_freed_memory()
-    training = options.training
-    objectives = options.examples.objectives
-    average = WeightAverage(model, training.ema_decay) if training.ema_decay else None
-    model, *optimizers = accelerator.prepare(model, *build_optimizers(model, training))
-    model.train()
-    batches = iter_micro_batches(chunks, vocabulary, options, accelerator)
-    started, tokens, step, progress = time.monotonic(), 0, 0, 0.0
-    sums = dict.fromkeys(objectives, 0.0)
-    with _bar(accelerator) as bar:
-        task = bar.add_task("pretraining", total=1.0, note="")
-        while progress < 1.0:
-            for group in itertools.chain.from_iterable(optimizer.param_groups for optimizer in optimizers):
-                group["lr"] = learning_rate(progress, training)
-            losses, seen = run_step(model, optimizers, batches, options, accelerator)
-            if average:
-                average.update(accelerator.unwrap_model(model))
-            step, tokens = step + 1, tokens + seen
-            for name, loss in losses.items():
-                sums[name] += loss
-            elapsed = _agreed(time.monotonic() - started, accelerator)
-            progress = max(step / training.max_steps, elapsed / 3600 / training.max_hours if training.max_hours else 0)
-            if step % training.logging_steps == 0:
-                means = {name: total / training.logging_steps for name, total in sums.items()}
-                sums = dict.fromkeys(objectives, 0.0)
-                _log(bar, task, step, means, tokens / elapsed, progress, accelerator)
-                if not all(map(_finite, means.values())):
-                    raise ValueError(
-                        f"training.learning_rate: the loss at step {step} is not finite with learning rate "
-                        f"{training.learning_rate}; lower it, or use mixed_precision bf16 or no"
-                    )
-            bar.update(task, completed=min(progress, 1.0))
-            if training.evaluation_steps and step % training.evaluation_steps == 0 and progress < 1.0:
-                figures = evaluate(model, held_out, objectives, accelerator.device)
-                accelerator.log({f"evaluation/{name}": value for name, value in figures.items()}, step=step)
-    if average:
-        average.copy_to(accelerator.unwrap_model(model))
-    seconds = time.monotonic() - started
-    return {"steps": step, "tokens": tokens, "seconds": seconds, "tokens_per_second": tokens / seconds}
+class TrainingFailed(RuntimeError):
+    """Training cannot go on; its checkpoints are intact."""
 
 
-def iter_micro_batches(
-    chunks: Chunks, vocabulary: Vocabulary, options: PretrainingOptions, accelerator: Accelerator
-) -> Iterator[dict[str, torch.Tensor]]:
-    """Yield this process's share of the endless stream of micro-batches."""
-    training = options.training
-    schedule = Schedule.plan(
-        chunks,
-        tokens_per_batch=training.tokens_per_step // (training.gradient_accumulation_steps * accelerator.num_processes),
-        seed=options.seed,
-        relation=relation(options.examples.objectives),
-    )
-    start, stride = accelerator.process_index, accelerator.num_processes
-    last = training.max_steps * training.gradient_accumulation_steps * stride
-    return iter_batches(schedule, vocabulary, options.examples, start=start, stride=stride, last=last)
+@dataclass
+class Trainer:
+    """The parts of a run that is ready to train."""
 
+    model: nn.Module
+    optimizers: list[AcceleratedOptimizer]
+    average: WeightAverage | None
+    accelerator: Accelerator
+    options: PretrainingOptions
+    progress: Progress
+    micro_batches: MicroBatches
+    held_out: list[dict[str, torch.Tensor]]
+    checkpoints: Checkpoints
+    reporter: Reporter
+    folder: Path
+    parameters: int  # of the whole model
+    save: Callable[[], bool]  # a checkpoint of the state as it is, unless it is spoiled; every process calls it
+    push: Push | None = None  # in the main process, where the run is published
 
-def run_step(
-    model, optimizers: list, batches: Iterator[dict], options: PretrainingOptions, accelerator: Accelerator
-) -> tuple[dict[str, float], int]:
-    """Run one optimizer step; return the mean loss of each objective and the number of real tokens.
+    def train(self, stop: Stop) -> bool:
+        """Train until the end or until `stop`; return whether the end was reached. The last state is saved.
 
-    Each loss is a sum divided by the number of its labels in the whole step, so that neither accumulation nor the
-    number of processes changes what is optimised.
-    """
-    objectives = options.examples.objectives
-    micro = list(itertools.islice(batches, options.training.gradient_accumulation_steps))
-    counts = torch.tensor(
-        [sum(label_count(name, batch) for batch in micro) for name in objectives]
-        + [sum(real_tokens(batch) for batch in micro)],
-        device=accelerator.device,
-    )
-    *labels, tokens = accelerator.reduce(counts, reduction="sum").tolist()
-    totals = torch.zeros(len(objectives), device=accelerator.device)
-    for index, batch in enumerate(micro):
-        last = index == len(micro) - 1
-        with accelerator.accumulate() if last else accelerator.no_sync(model):
-            batch = {name: tensor.to(accelerator.device) for name, tensor in batch.items()}
-            outputs = model(**inputs_of(batch, model))
-            losses = [
-                summed_loss(name, outputs, batch) / max(count, 1)
-                for name, count in zip(objectives, labels, strict=True)
-            ]
-            # DDP averages gradients over processes; the counts are already global, so that is undone here.
-            weights = [options.examples.objective_weights.get(name, 1.0) for name in objectives]
-            total = sum(weight * loss for weight, loss in zip(weights, losses, strict=True))
-            accelerator.backward(total * accelerator.num_processes)
-            totals += torch.stack([loss.detach() for loss in losses])
-    accelerator.clip_grad_norm_(model.parameters(), options.training.max_grad_norm)
-    for optimizer in optimizers:
-        optimizer.step()
-        optimizer.zero_grad()
-    return dict(zip(objectives, accelerator.reduce(totals, reduction="sum").tolist(), strict=True)), tokens
+        Raises:
+            TrainingFailed: steps are not finite, or the disk takes no checkpoint, three times in a row.
+        """
+        keep_freed_memory()
+        training, progress = self.options.training, self.progress
+        self.model.train()
+        steps = self._micro_batches()
+        slowest, stopping = 0.0, False
+        clock = time.monotonic() - progress.seconds
+        while progress.fraction(training) < 1 and not stopping:
+            began = time.monotonic()
+            self._step(next(steps))
+            slowest = max(slowest, time.monotonic() - began)
+            reserve = 2 * (slowest + self.checkpoints.seconds)
+            progress.seconds, wish, failures = agreed(
+                [time.monotonic() - clock, stop.check(reserve), self.checkpoints.failures], self.accelerator
+            )
+            stopping = bool(wish)
+            self.reporter.step(progress)
+            if failures >= FAILURES_ALLOWED:
+                raise TrainingFailed(
+                    f"step {progress.step}: {self.checkpoints.last_error or 'the main process cannot save'}, "
+                    f"{FAILURES_ALLOWED} times in a row; older checkpoints are intact: make room, and start again"
+                )
+            if training.evaluation_steps and progress.step % training.evaluation_steps == 0:
+                self._evaluate()
+            if self.options.checkpoints.save_steps and progress.step % self.options.checkpoints.save_steps == 0:
+                self.save()
+            if self.push and self.checkpoints.good:
+                self.push.offer(max(self.checkpoints.good))
+        if not self.save():
+            raise TrainingFailed(f"step {progress.step}: the weights are not finite; older checkpoints are intact")
+        if any(agreed([float(not self.checkpoints.settle())], self.accelerator)):
+            raise TrainingFailed(f"step {progress.step}: {self.checkpoints.last_error}; older checkpoints are intact")
+        return progress.fraction(training) >= 1
+
+    def _micro_batches(self) -> Iterator[list[dict]]:
+        return self.micro_batches.steps(
+            self.progress.step,
+            process=self.accelerator.process_index,
+            processes=self.accelerator.num_processes,
+            workers=self.options.training.dataloader_num_workers,
+        )
+
+    def _step(self, micro_batches: list[dict[str, torch.Tensor]]) -> None:
+        training, progress = self.options.training, self.progress
+        for group in itertools.chain.from_iterable(optimizer.param_groups for optimizer in self.optimizers):
+            group["lr"] = learning_rate(progress.fraction(training), training)
+        figures = compute_gradients(self.model, micro_batches, self.options, self.accelerator, step=progress.step)
+        problem = progress.guard.judge(sum(figures.losses.values()), figures.norm, training.spikes)
+        skipped = progress.guard.in_a_row > 0 or bool(problem and training.spikes == "skip")
+        for optimizer in self.optimizers:
+            if not skipped:
+                optimizer.step()
+            optimizer.zero_grad()
+        if self.average and not skipped:
+            self.average.update(self.accelerator.unwrap_model(self.model))
+        if problem:
+            self._report(problem, skipped)
+        progress.add(figures, counted=progress.guard.in_a_row == 0)
+
+    def _report(self, problem: str, skipped: bool) -> None:
+        """Tell of a bad step and keep its sample numbers; stop at the third in a row that is not finite."""
+        step = self.progress.step
+        self.reporter.say(f"warning: step {step}: {problem}{'; skipped' if skipped else ''}")
+        path = self.folder / BAD_STEPS
+        if self.accelerator.is_main_process:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"problem": problem} | self.micro_batches.samples(step)) + "\n")
+        if self.progress.guard.in_a_row >= BAD_STEPS_ALLOWED:
+            raise TrainingFailed(
+                f"step {step}: {problem}, {BAD_STEPS_ALLOWED} steps in a row; their samples are in {path}; lower "
+                f"training.learning_rate ({self.options.training.learning_rate}), or use mixed_precision bf16 or no"
+            )
+
+    def _evaluate(self) -> None:
+        figures = evaluate(self.model, self.held_out, self.options.examples.objectives, self.accelerator.device)
+        self.accelerator.log({f"evaluation/{name}": value for name, value in figures.items()}, step=self.progress.step)
 
 
 def keep_freed_memory() -> None:
@@ -132,37 +146,3 @@ def keep_freed_memory() -> None:
             return
         libc.mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD
         libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
-
-
-def _agreed(seconds: float, accelerator: Accelerator) -> float:
-    """Return the longest time that any process measured, so that all stop at the same step."""
-    if accelerator.num_processes == 1:
-        return seconds
-    return accelerator.gather(torch.tensor([seconds], device=accelerator.device)).max().item()
-
-
-def _finite(value: float) -> bool:
-    return value - value == 0
-
-
-def _bar(accelerator: Accelerator) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TextColumn("{task.fields[note]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        disable=not accelerator.is_main_process or not sys.stderr.isatty(),
-    )
-
-
-def _log(bar, task, step: int, means: dict, speed: float, progress: float, accelerator: Accelerator) -> None:
-    accelerator.log(
-        {f"training/{name}_loss": value for name, value in means.items()} | {"tokens_per_second": speed}, step
-    )
-    note = "  ".join(f"{name} {value:.3f}" for name, value in means.items())
-    bar.update(task, note=f"step {step}  {note}  {speed:,.0f} tokens/s")
-    if accelerator.is_main_process and bar.disable and step % 100 == 0:
-        print(f"step {step}  {note}  {speed:,.0f} tokens/s  {progress:.0%}", file=sys.stderr, flush=True)

@@ -121,8 +121,16 @@ class TrainingOptions:
     max_steps: int = bounded(1000, min=1)  # optimizer steps
     # Hours of training time. The learning rate schedule follows whichever of steps and hours is further along.
     max_hours: float | None = bounded(None, above=0)
+    max_job_hours: float | None = bounded(None, above=0)  # hours after which a process saves and leaves with code 75
+    num_processes: int | None = bounded(None, min=1)  # processes the run must have; None takes what the launcher starts
     tokens_per_step: int = bounded(2048, min=8)  # tokens, padding included, per optimizer step over all devices
-    gradient_accumulation_steps: int = bounded(1, min=1)  # forward-backward passes per optimizer step
+    # Forward-backward passes per optimizer step on each device. On another number of devices, a run keeps their
+    # total, and so its batches.
+    gradient_accumulation_steps: int = bounded(1, min=1)
+    dataloader_num_workers: int = bounded(0, min=0)  # processes that make batches ahead; 0 makes them between steps
+    sharding: Literal["none", "fsdp2"] = "none"  # what each device holds: the whole model (DDP), or a share of it
+    strict_determinism: bool = False  # sum gradients in one order on any number of devices: same bits, more traffic
+    spikes: Literal["off", "warn", "skip"] = "warn"  # steps with loss or gradient norm 6 sigma above the last 128 steps
     optimizer: Literal["adamw", "muon"] = "adamw"  # "muon": for the encoder's matrices, with adamw for all else
     learning_rate: float = bounded(1e-3, above=0)  # peak, reached at the end of the warmup
     schedule: Literal["linear", "cosine", "wsd"] = "linear"  # how it falls to 0; "wsd" stays at the peak, then 1 - sqrt
@@ -141,6 +149,25 @@ class TrainingOptions:
     evaluation_steps: int | None = bounded(None, min=1)  # optimizer steps between evaluations; None: only at the end
     evaluation_examples: int = bounded(2000, min=1)  # examples per evaluation, at most
     tensorboard: bool = True  # write the curves as TensorBoard events to the output directory
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointOptions:
+    """When the state of the run is saved, and how many of these checkpoints stay."""
+
+    save_steps: int | None = bounded(1000, min=1)  # optimizer steps between checkpoints; None: only where a run stops
+    save_total_limit: int | None = bounded(2, min=2)  # checkpoints that stay, the newest; None keeps all
+
+
+@dataclass(frozen=True, kw_only=True)
+class HubOptions:
+    """Publishing while training: a background push of committed checkpoints."""
+
+    model_id: str | None = None  # USER/NAME on the Hub; None pushes nothing
+    private: bool = True  # whether a repository that the push creates is private
+    # `end`: the finished model. `every_save`: also each checkpoint's weights, in its place. `checkpoint`: also what a
+    # run resumes from, the newest in last-checkpoint/. `all_checkpoints`: each in a folder of its own.
+    hub_strategy: Literal["end", "every_save", "checkpoint", "all_checkpoints"] = "every_save"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,6 +190,8 @@ class PretrainingOptions:
     tokenizer: TokenizerOptions = field(default_factory=TokenizerOptions)
     examples: ExampleOptions = field(default_factory=ExampleOptions)
     training: TrainingOptions = field(default_factory=TrainingOptions)
+    checkpoints: CheckpointOptions = field(default_factory=CheckpointOptions)
+    hub: HubOptions = field(default_factory=HubOptions)
     card: CardOptions = field(default_factory=CardOptions)
 
 

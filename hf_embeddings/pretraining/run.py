@@ -1,33 +1,39 @@
-"""One pretraining run, from an options file to a directory that is ready for the Hub."""
+"""One pretraining run, from an options file to a directory that is ready for the Hub, whatever interrupts it."""
 
-import math
-import os
-import shutil
+import json
 import sys
-import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
+import accelerate
 import torch
+import transformers
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 
-from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.model.modeling_triembed import TriEmbedForPreTraining
-from hf_embeddings.pretraining.architecture import read_architecture
-from hf_embeddings.pretraining.batches import Vocabulary
-from hf_embeddings.pretraining.corpus import load_corpus
-from hf_embeddings.pretraining.evaluation import evaluate, evaluation_batches, unigram_loss
-from hf_embeddings.pretraining.export import export
-from hf_embeddings.pretraining.loop import train
+from hf_embeddings.pretraining.averaging import WeightAverage
+from hf_embeddings.pretraining.evaluation import evaluate
+from hf_embeddings.pretraining.export import export, is_exported
+from hf_embeddings.pretraining.feeding import MicroBatches
+from hf_embeddings.pretraining.hub import Push
+from hf_embeddings.pretraining.loop import Trainer
+from hf_embeddings.pretraining.material import Material, Say, build_config, prepare
 from hf_embeddings.pretraining.objectives import relation
+from hf_embeddings.pretraining.optimization import build_optimizers
 from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.options_file import dump
-from hf_embeddings.pretraining.packing import SPECIAL_TOKENS_PER_PAIR
-from hf_embeddings.pretraining.pairs import cut_chunks
-from hf_embeddings.pretraining.tokenizer import encode_sentences, load_tokenizer, train_tokenizer
+from hf_embeddings.pretraining.output_directory import OutputDirectory
+from hf_embeddings.pretraining.packing import Schedule
+from hf_embeddings.pretraining.processes import build_accelerator, from_main, share
+from hf_embeddings.pretraining.progress import Progress
+from hf_embeddings.pretraining.reporting import Reporter
+from hf_embeddings.pretraining.resuming import compare, identity, micro_batches_per_step
+from hf_embeddings.pretraining.stopping import Stop
+from hf_embeddings.pretraining.training_state import WEIGHTS, TrainingState, load_progress, load_weights
+
+FIGURES = "pretraining.json"
 
 
 def pretrain(
@@ -35,133 +41,235 @@ def pretrain(
     *,
     base_config: Path,
     overwrite: bool = False,
+    resume: str = "auto",
+    allow_changes: bool = False,
     finish: Callable[[Path], object] | None = None,
 ) -> dict[str, object]:
-    """Run everything and return the figures, which are also written to `pretraining.json` in the output directory.
+    """Run everything, or what is left of it, and return the figures, which are also written to `pretraining.json`.
 
     Args:
         options: everything the run depends on.
         base_config: the architecture file that `options.model` changes.
-        overwrite: replace an output directory that is not empty.
-        finish: called with the complete directory before it appears under its name; `hf-embeddings pretrain` writes the
-            model card there.
+        overwrite: empty an output directory that is not empty, and begin anew.
+        resume: `auto`, `must`, `never`, or the directory of a checkpoint (resuming.py).
+        allow_changes: go on though the options are not those of the checkpoint.
+        finish: called in the main process with the output directory when the model is in it; `hf-embeddings pretrain`
+            writes the model card there.
+
+    Returns:
+        The figures; `state` is `done`, or `preempted` where a signal or a time limit came before the end.
 
     Raises:
-        ValueError: the options contradict each other or the corpus; nothing has been written then.
+        ValueError: the options contradict each other, the corpus or the directory; nothing has been written then.
+        TrainingFailed: training could not go on.
     """
-    output = Path(options.output_dir)
-    if output.exists() and not overwrite and (not output.is_dir() or any(output.iterdir())):
-        raise ValueError(f"output_dir: {output} exists and is not empty; choose another or pass --overwrite")
     build_config(options, base_config, vocab_size=options.tokenizer.vocab_size)  # a mistake shows before the work
-    output.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{output.name}-", dir=output.parent))
+    accelerator = build_accelerator(options)
+    say = _speaker(accelerator)
+    output = OutputDirectory(Path(options.output_dir), options.checkpoints, resume=resume, overwrite=overwrite)
     try:
-        figures = _run(options, base_config, staging)
-        if figures["main_process"]:
-            if finish:
-                finish(staging)
-            if output.exists():
-                shutil.rmtree(output)
-            staging.chmod(0o755)
-            os.replace(staging, output)
+        from_main(accelerator, output.enter)
+        source, line = from_main(accelerator, output.source)
+        say(line)
+        material = prepare(options, base_config, say, tokenizer_from=source)
+        micro_batches = micro_batches_per_step(source, options.training, accelerator.num_processes)
+        if micro_batches > 1:
+            say(f"{micro_batches} micro-batches per step, shared by {accelerator.num_processes} processes")
+        facts = {
+            "identity": identity(options, material.config, material.training, micro_batches),
+            "gradient_accumulation_steps": options.training.gradient_accumulation_steps,
+            "processes": accelerator.num_processes,
+            "versions": _versions(),
+        }
+        if source:
+            changes = compare(source, facts["identity"], allow_changes=allow_changes)
+            say(
+                f"changed since the checkpoint: {changes}"
+                if changes
+                else "options and corpus are those of the checkpoint"
+            )
+        trainer = build_trainer(options, material, accelerator, output, facts, source, say)
+        from_main(accelerator, output.create)
+        figures = _finish_run(trainer, material, output, source, finish=finish, say=say)
+        return figures | {"main_process": accelerator.is_main_process}
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    return figures
+        output.close()
 
 
-def build_config(options: PretrainingOptions, base_config: Path, *, vocab_size: int) -> TriEmbedConfig:
-    """Return the architecture: the base file, the overrides of the run, and the size of the vocabulary."""
-    config = TriEmbedConfig(**read_architecture(base_config) | options.model.overrides | {"vocab_size": vocab_size})
-    if options.examples.max_length > config.max_position_embeddings and "learned" in config.position_parts:
-        raise ValueError(
-            f"examples.max_length: {options.examples.max_length} is above max_position_embeddings "
-            f"{config.max_position_embeddings}; lower it or raise model.max_position_embeddings"
-        )
-    return config
+def _finish_run(
+    trainer: Trainer,
+    material: Material,
+    output: OutputDirectory,
+    source: Path | None,
+    *,
+    finish: Callable[[Path], object] | None,
+    say: Say,
+) -> dict[str, object]:
+    """Do what is left to do: nothing, or the export, or also some training."""
+    progress = trainer.progress
+
+    def is_done() -> bool:
+        return source is not None and is_exported(output.folder, source)
+
+    if progress.fraction(trainer.options.training) >= 1 and from_main(trainer.accelerator, is_done):
+        say(f"{output.folder} is complete: step {progress.step}")
+        return {"state": "done"} | json.loads((output.folder / FIGURES).read_text(encoding="utf-8"))
+    if not train(trainer, say):
+        return {"state": "preempted", "step": progress.step, "output_dir": str(output.folder)}
+    return {"state": "done"} | conclude(trainer, material, output, finish=finish, say=say)
 
 
-def _run(options: PretrainingOptions, base_config: Path, staging: Path) -> dict[str, object]:
-    started = time.monotonic()
-    if not torch.cuda.is_available():
-        os.environ.setdefault("ACCELERATE_USE_CPU", "true")
-        if options.training.mixed_precision == "fp16":
-            raise ValueError("training.mixed_precision: got 'fp16', which needs a GPU; use 'bf16' or 'no' on a CPU")
-    accelerator = Accelerator(
-        mixed_precision=options.training.mixed_precision,
-        log_with="tensorboard" if options.training.tensorboard else None,
-        project_dir=str(staging),
-    )
+def build_trainer(
+    options: PretrainingOptions,
+    material: Material,
+    accelerator: Accelerator,
+    output: OutputDirectory,
+    facts: dict[str, object],
+    source: Path | None,
+    say: Say,
+) -> Trainer:
+    """Put model, optimizer and data together, in the state of the checkpoint `source` or in that of step 0."""
+    training, per_step = options.training, facts["identity"]["micro_batches_per_step"]
     set_seed(options.seed)
-    say = _speaker(accelerator, started)
-    corpus = load_corpus(**asdict(options.corpus))
-    say(
-        "corpus: "
-        + ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in corpus.statistics.items() if value)
-    )
-    tokenizer, training, held_out = _tokenize(options, corpus, say)
-    vocabulary = Vocabulary.of(tokenizer)
-    batches = evaluation_batches(held_out, vocabulary, options)
-    config = build_config(options, base_config, vocab_size=math.ceil(len(tokenizer) / 64) * 64)
-    config.pad_token_id = tokenizer.pad_token_id
-    if config.type_vocab_size < 2 and (name := relation(options.examples.objectives)):
-        say(f"note: {name} runs without segments (type_vocab_size {config.type_vocab_size}); only [SEP] divides a pair")
-    tokenizer.model_input_names = ["input_ids", "attention_mask"]
-    if config.type_vocab_size:
-        tokenizer.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
-    model = TriEmbedForPreTraining(config)
-    model.set_attn_implementation(options.training.attention)
-    if options.training.gradient_checkpointing:
+    model = TriEmbedForPreTraining(material.config)
+    model.set_attn_implementation(training.attention)
+    if training.gradient_checkpointing:
         model.gradient_checkpointing_enable()
-    baseline = unigram_loss(training.corpus.tokens, batches, config.vocab_size)
-    say(f"model: {model.num_parameters():,} parameters, {config.position_embedding_type} positions")
-    if options.training.tensorboard:
-        accelerator.init_trackers("tensorboard")
-    run = train(model, training, vocabulary, options, accelerator, batches)
-    model = accelerator.unwrap_model(model, keep_fp32_wrapper=False)
-    figures = evaluate(model, batches, options.examples.objectives, accelerator.device)
-    if options.training.tensorboard:
-        accelerator.log({f"evaluation/{name}": value for name, value in figures.items()}, step=run["steps"])
-    accelerator.end_training()
-    figures = {"unigram_loss": baseline} | figures | {f"training_{name}": value for name, value in run.items()}
-    figures["parameters"] = model.num_parameters()
-    if accelerator.is_main_process:
-        export(model, tokenizer, options, figures, corpus.statistics, staging, dump(options))
-    say(
-        f"held-out mlm loss {figures['mlm_loss']:.3f} nats beside {baseline:.3f} for token frequencies alone; "
-        f"accuracy {figures['mlm_accuracy']:.1%}"
+    if source:
+        load_weights(model, source)
+    schedule = Schedule.plan(
+        material.training,
+        tokens_per_batch=training.tokens_per_step // per_step,
+        seed=options.seed,
+        relation=relation(options.examples.objectives),
     )
+    parameters = model.num_parameters()
+    say(f"model: {parameters:,} parameters, {material.config.position_embedding_type} positions")
+    model = share(model, accelerator, training)
+    plain = accelerator.unwrap_model(model)
+    optimizers = [accelerator.prepare_optimizer(optimizer) for optimizer in build_optimizers(plain, training)]
+    average = WeightAverage(plain, training.ema_decay) if training.ema_decay else None
+    progress = load_progress(source) if source else Progress()
+    state = TrainingState(plain, optimizers, average, progress)
+    if source:
+        state.load(source)
+    checkpoints, tokenizer = output.checkpoints, material.tokenizer
+
+    def save() -> bool:
+        tensors = state.gather()
+        # After a step that was not finite the weights may be the cause, and then there is nothing worth keeping.
+        if progress.guard.in_a_row and not all(tensor.isfinite().all() for tensor in tensors[WEIGHTS].values()):
+            return False
+        if accelerator.is_main_process:
+            checkpoints.save(progress.step, lambda folder: state.write(folder, tensors, tokenizer), facts)
+        return True
+
+    return Trainer(
+        model=model,
+        optimizers=optimizers,
+        average=average,
+        accelerator=accelerator,
+        options=options,
+        progress=progress,
+        micro_batches=MicroBatches(
+            schedule,
+            material.vocabulary,
+            options.examples,
+            per_step=per_step,
+            steps=training.max_steps,
+        ),
+        held_out=material.held_out,
+        checkpoints=checkpoints,
+        reporter=Reporter(accelerator, training, output.folder),
+        push=Push(options.hub, checkpoints) if options.hub.model_id and accelerator.is_main_process else None,
+        folder=output.folder,
+        parameters=parameters,
+        save=save,
+    )
+
+
+def train(trainer: Trainer, say: Say) -> bool:
+    """Train until the end or until something asks to stop; return whether the end was reached."""
+    training, progress = trainer.options.training, trainer.progress
+    if training.tensorboard:
+        # What was logged after the checkpoint, by a run that was cut off, will be logged again.
+        again = {"tensorboard": {"purge_step": progress.step + 1}}
+        trainer.accelerator.init_trackers("tensorboard", init_kwargs=again)
+    stop = Stop(training.max_job_hours)
+    try:
+        with trainer.reporter:
+            ended = trainer.train(stop)
+    except BaseException:
+        trainer.reporter.status("failed", progress)
+        raise
+    finally:
+        stop.release()
+    if not ended:
+        trainer.reporter.status("preempted", progress)
+        reason = stop.reason or "another process"
+        say(f"stopped by {reason} after step {progress.step}, which is saved; start again to go on")
+        trainer.accelerator.end_training()
+    return ended
+
+
+def conclude(
+    trainer: Trainer,
+    material: Material,
+    output: OutputDirectory,
+    *,
+    finish: Callable[[Path], object] | None,
+    say: Say,
+) -> dict[str, object]:
+    """Evaluate the trained model and put it into the output directory."""
+    options, accelerator, progress = trainer.options, trainer.accelerator, trainer.progress
+    model = trainer.model if options.training.sharding == "fsdp2" else accelerator.unwrap_model(trainer.model, False)
+    if trainer.average:
+        trainer.average.copy_to(model)
+    figures = evaluate(model, material.held_out, options.examples.objectives, accelerator.device)
+    if options.training.tensorboard:
+        accelerator.log({f"evaluation/{name}": value for name, value in figures.items()}, step=progress.step)
+    accelerator.end_training()
+    figures = (
+        {"unigram_loss": material.baseline}
+        | figures
+        | {
+            "training_steps": progress.step,
+            "training_tokens": progress.tokens,
+            "training_seconds": progress.seconds,
+            "training_tokens_per_second": progress.tokens / progress.seconds,
+            "training_skipped_steps": progress.guard.skipped,
+            "parameters": trainer.parameters,
+            "output_dir": options.output_dir,
+        }
+    )
+    if accelerator.is_main_process:
+        records = {
+            "pretraining.yaml": dump(options),
+            FIGURES: json.dumps(figures | {"corpus": material.statistics}, indent=2) + "\n",
+        }
+        export(output.checkpoints.path(progress.step), output.folder, records, finish=finish)
+        if trainer.push:
+            trainer.push.finish(output.folder)
+    trainer.reporter.status("done", progress)
+    if "mlm_loss" in figures:
+        say(
+            f"held-out mlm loss {figures['mlm_loss']:.3f} nats beside {material.baseline:.3f} for token frequencies "
+            f"alone; accuracy {figures['mlm_accuracy']:.1%}"
+        )
     if name := relation(options.examples.objectives):
         low, high = figures[f"{name}_accuracy_low"], figures[f"{name}_accuracy_high"]
         accuracy = figures[f"{name}_accuracy"]
         say(f"held-out {name} accuracy {accuracy:.1%} (95 % interval {low:.1%} to {high:.1%}; chance 50 %)")
-    return figures | {"main_process": accelerator.is_main_process, "output_dir": options.output_dir}
+    return figures
 
 
-def _tokenize(options: PretrainingOptions, corpus, say):
-    settings, max_length = options.tokenizer, options.examples.max_length
-    if settings.path is not None:
-        tokenizer = load_tokenizer(settings.path)
-    else:
-        tokenizer = train_tokenizer(
-            corpus.training,
-            vocab_size=settings.vocab_size,
-            lowercase=settings.lowercase,
-            min_frequency=settings.min_frequency,
-            max_length=max_length,
-        )
-    say(f"tokenizer: {len(tokenizer):,} pieces")
-    chunks = []
-    for name, documents in (("training", corpus.training), ("held-out", corpus.evaluation)):
-        encoded = encode_sentences(tokenizer, documents)
-        cut = cut_chunks(encoded, max_tokens=max_length - SPECIAL_TOKENS_PER_PAIR)
-        if not len(cut):
-            raise ValueError(f"corpus.source: no {name} document has 4 tokens or more; give longer documents")
-        say(f"{name}: {len(encoded.tokens):,} tokens in {len(cut):,} examples, {cut.skipped:,} too short for one")
-        chunks.append(cut)
-    return tokenizer, *chunks
+def _versions() -> dict[str, str]:
+    return {library.__name__: library.__version__ for library in (torch, transformers, accelerate)}
 
 
-def _speaker(accelerator: Accelerator, started: float):
+def _speaker(accelerator: Accelerator) -> Say:
+    started = time.monotonic()
+
     def say(message: str) -> None:
         if accelerator.is_main_process:
             print(f"[{time.monotonic() - started:6.1f} s] {message}", file=sys.stderr, flush=True)

@@ -1,0 +1,27 @@
+"""`hf-embeddings verify`: compare a run or a checkpoint with its manifests."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hf_embeddings.cli.output import AsJson
+
+
+def verify(
+    folder: Annotated[Path, typer.Argument(help="output directory of a run, or one of its checkpoints")],
+    as_json: AsJson = False,
+) -> None:
+    """Read every file and compare it with the SHA-256 sums in the manifests; exit code 1 if anything differs."""
+    from hf_embeddings.pretraining.verification import verify as run
+
+    findings = run(folder)
+    damaged = {name: problem for name, problem in findings.items() if problem}
+    if as_json:
+        print(json.dumps({"whole": not damaged, "findings": findings}))
+    else:
+        for name, problem in findings.items():
+            print(f"{name}: {problem or 'whole'}")
+    if damaged:
+        raise typer.Exit(1)

@@ -1,0 +1,109 @@
+"""Manifests: the size and SHA-256 sum of every file of a directory; it is whole when it equals its manifest.
+
+The manifest is written last and holds the sum of its own text, so a directory without a valid one was never finished,
+or has changed since.
+"""
+
+import hashlib
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+
+
+class Damaged(ValueError):
+    """A directory is not what its manifest says."""
+
+
+def seal(folder: Path, facts: dict[str, object], names: list[str] | None = None) -> None:
+    """Force files to the disk, then write their manifest.
+
+    Args:
+        folder: the directory; it has no subdirectories that matter.
+        facts: what else to record, as JSON can say it.
+        names: the files; None takes all.
+    """
+    paths = [folder / name for name in names] if names else [path for path in folder.iterdir() if path.name != MANIFEST]
+    with ThreadPoolExecutor(max_workers=2) as pool:  # hashing and waiting for the disk both leave Python free
+        files = dict(pool.map(_flushed, sorted(paths)))
+    body = {"format": FORMAT, **facts, "files": files}
+    write_synced(folder / MANIFEST, _text(body))
+    sync_directory(folder)
+
+
+def check(folder: Path, *, exact: bool = True) -> dict[str, object]:
+    """Return the facts of the manifest after comparing every file with it.
+
+    Args:
+        folder: the directory.
+        exact: whether a file that the manifest does not list is damage too.
+
+    Raises:
+        Damaged: what differs, and how.
+    """
+    try:
+        text = (folder / MANIFEST).read_bytes()
+        body = json.loads(text)
+        right = isinstance(body, dict) and text == _text({k: v for k, v in body.items() if k != "sha256"}).encode()
+    except FileNotFoundError:
+        raise Damaged(f"{folder}: no {MANIFEST}") from None
+    except (ValueError, RecursionError):  # not JSON, not UTF-8, or nested without end
+        right = False
+    if not right:
+        raise Damaged(f"{folder / MANIFEST}: its text does not match its own SHA-256 sum")
+    if body["format"] != FORMAT:
+        raise ValueError(f"{folder / MANIFEST}: got format {body['format']}, expected {FORMAT}; update hf-embeddings")
+    present = {path.name for path in folder.iterdir()} - {MANIFEST}
+    if missing := sorted(body["files"].keys() - present):
+        raise Damaged(f"{folder / missing[0]}: missing")
+    if exact and (extra := sorted(present - body["files"].keys())):
+        raise Damaged(f"{folder / extra[0]}: not in the manifest")
+    for name, wanted in body["files"].items():
+        if (size := (folder / name).stat().st_size) != wanted["size"]:
+            raise Damaged(f"{folder / name}: {size} bytes, expected {wanted['size']}")
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        for name, digest in zip(
+            body["files"], pool.map(sha256, (folder / name for name in body["files"])), strict=True
+        ):
+            if digest != body["files"][name]["sha256"]:
+                raise Damaged(f"{folder / name}: its SHA-256 sum is not the one in the manifest")
+    return body
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 sum of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_synced(path: Path, text: str) -> None:
+    """Write a file and force it to the disk."""
+    with path.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_directory(folder: Path) -> None:
+    """Force the names of a directory to the disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _flushed(path: Path) -> tuple[str, dict[str, object]]:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        size = os.fstat(file.fileno()).st_size
+        return path.name, {"size": size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+
+
+def _text(body: dict[str, object]) -> str:
+    """Return the one text of a manifest: its body and, at the end, the sum of the body's text."""
+    text = json.dumps(body, sort_keys=True, indent=1)
+    return json.dumps(body | {"sha256": hashlib.sha256(text.encode()).hexdigest()}, indent=1, sort_keys=True) + "\n"

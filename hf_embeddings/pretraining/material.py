@@ -1,0 +1,99 @@
+"""What a run trains and what on: corpus, tokenizer, examples, architecture."""
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from hf_embeddings.model.configuration_triembed import TriEmbedConfig
+from hf_embeddings.pretraining.architecture import read_architecture
+from hf_embeddings.pretraining.batches import Vocabulary
+from hf_embeddings.pretraining.corpus import Corpus, load_corpus
+from hf_embeddings.pretraining.evaluation import evaluation_batches, unigram_loss
+from hf_embeddings.pretraining.objectives import relation
+from hf_embeddings.pretraining.options import PretrainingOptions
+from hf_embeddings.pretraining.packing import SPECIAL_TOKENS_PER_PAIR
+from hf_embeddings.pretraining.pairs import Chunks, cut_chunks
+from hf_embeddings.pretraining.tokenizer import encode_sentences, load_tokenizer, train_tokenizer
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Material:
+    """Everything that is read or derived before training starts."""
+
+    tokenizer: PreTrainedTokenizerBase
+    vocabulary: Vocabulary
+    training: Chunks
+    held_out: list[dict[str, torch.Tensor]]  # batches
+    config: TriEmbedConfig
+    statistics: dict[str, int]  # of the corpus
+    baseline: float  # held-out loss of token frequencies alone, nats
+
+
+def build_config(options: PretrainingOptions, base_config: Path, *, vocab_size: int) -> TriEmbedConfig:
+    """Return the architecture: the base file, the overrides of the run, and the size of the vocabulary."""
+    config = TriEmbedConfig(**read_architecture(base_config) | options.model.overrides | {"vocab_size": vocab_size})
+    if options.examples.max_length > config.max_position_embeddings and "learned" in config.position_parts:
+        raise ValueError(
+            f"examples.max_length: {options.examples.max_length} is above max_position_embeddings "
+            f"{config.max_position_embeddings}; lower it or raise model.max_position_embeddings"
+        )
+    return config
+
+
+def prepare(
+    options: PretrainingOptions, base_config: Path, say: Say, *, tokenizer_from: Path | None = None
+) -> Material:
+    """Read the corpus, train or load the tokenizer, and cut the examples.
+
+    Args:
+        options: of the run.
+        base_config: the architecture file.
+        say: told of each stage.
+        tokenizer_from: a checkpoint, whose tokenizer is taken instead of training one anew.
+    """
+    corpus = load_corpus(**asdict(options.corpus))
+    counts = ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in corpus.statistics.items() if value)
+    say(f"corpus: {counts}")
+    tokenizer = _tokenizer(options, corpus, tokenizer_from)
+    say(f"tokenizer: {len(tokenizer):,} pieces")
+    training = _chunks("training", corpus.training, tokenizer, options, say)
+    held_out = _chunks("held-out", corpus.evaluation, tokenizer, options, say)
+    vocabulary = Vocabulary.of(tokenizer)
+    batches = evaluation_batches(held_out, vocabulary, options)
+    config = build_config(options, base_config, vocab_size=math.ceil(len(tokenizer) / 64) * 64)
+    config.pad_token_id = tokenizer.pad_token_id
+    if config.type_vocab_size < 2 and (name := relation(options.examples.objectives)):
+        say(f"note: {name} runs without segments (type_vocab_size {config.type_vocab_size}); only [SEP] divides a pair")
+    tokenizer.model_input_names = ["input_ids", "attention_mask"]
+    if config.type_vocab_size:
+        tokenizer.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
+    baseline = unigram_loss(training.corpus.tokens, batches, config.vocab_size)
+    return Material(tokenizer, vocabulary, training, batches, config, corpus.statistics, baseline)
+
+
+def _tokenizer(options: PretrainingOptions, corpus: Corpus, checkpoint: Path | None) -> PreTrainedTokenizerBase:
+    settings = options.tokenizer
+    if path := checkpoint or settings.path:
+        return load_tokenizer(str(path))
+    return train_tokenizer(
+        corpus.training,
+        vocab_size=settings.vocab_size,
+        lowercase=settings.lowercase,
+        min_frequency=settings.min_frequency,
+        max_length=options.examples.max_length,
+    )
+
+
+def _chunks(name: str, documents: list[str], tokenizer, options: PretrainingOptions, say: Say) -> Chunks:
+    encoded = encode_sentences(tokenizer, documents)
+    cut = cut_chunks(encoded, max_tokens=options.examples.max_length - SPECIAL_TOKENS_PER_PAIR)
+    if not len(cut):
+        raise ValueError(f"corpus.source: no {name} document has 4 tokens or more; give longer documents")
+    say(f"{name}: {len(encoded.tokens):,} tokens in {len(cut):,} examples, {cut.skipped:,} too short for one")
+    return cut

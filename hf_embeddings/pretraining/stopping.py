@@ -1,0 +1,46 @@
+"""Stopping well: signals and time limits end a run at a step boundary, after a checkpoint."""
+
+import os
+import signal
+import time
+from types import FrameType
+
+import psutil
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+PREEMPTED = 75  # exit code: EX_TEMPFAIL of sysexits.h, try again later
+# A launcher passes on a signal that the process group has had already; only what comes later is a second one.
+SAME_SIGNAL_SECONDS = 1.0
+
+
+class Stop:
+    """What asks a run to stop before its end. A second signal ends the process at once."""
+
+    def __init__(self, max_job_hours: float | None) -> None:
+        """Start to listen; `max_job_hours` count from the start of the process."""
+        self.reason = ""
+        self._deadline = psutil.Process().create_time() + max_job_hours * 3600 if max_job_hours else None
+        self._first = 0.0
+        self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
+
+    def check(self, reserve: float) -> bool:
+        """Return whether this process wants to stop.
+
+        Args:
+            reserve: seconds that the next step and a save may take, which must fit before the limit.
+        """
+        if not self.reason and self._deadline is not None and time.time() + reserve >= self._deadline:
+            self.reason = "the time limit training.max_job_hours"
+        return bool(self.reason)
+
+    def release(self) -> None:
+        """Give the signals back."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if not self._first:
+            self._first, self.reason = now, signal.Signals(number).name
+        elif now - self._first > SAME_SIGNAL_SECONDS:
+            os._exit(128 + number)

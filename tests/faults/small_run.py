@@ -1,0 +1,191 @@
+"""Whole runs of `pretrain` in processes of their own, which take a fraction of a second each to start.
+
+A server process imports everything and prepares a corpus once; each run is forked from it. What a run does is all of
+`pretrain` but reading the corpus: checkpoints, signals, ranks and exit codes are those of a user's run.
+"""
+
+import json
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from hf_embeddings.pretraining import run
+from hf_embeddings.pretraining.evaluation import evaluation_batches
+from hf_embeddings.pretraining.loop import TrainingFailed
+from hf_embeddings.pretraining.manifest import sha256
+from hf_embeddings.pretraining.material import Material, build_config
+from hf_embeddings.pretraining.options import PretrainingOptions
+from hf_embeddings.pretraining.options_file import load_options
+from hf_embeddings.pretraining.pairs import cut_chunks
+from hf_embeddings.pretraining.stopping import PREEMPTED
+from hf_embeddings.pretraining.tokenizer import encode_sentences, train_tokenizer
+
+ROOT = Path(__file__).parents[2]
+BASE = ROOT / "configs/model/tiny.json"
+SETTINGS = {
+    "corpus.source": "unused",
+    "model.base": str(BASE),
+    "model.hidden_size": 16,
+    "model.num_hidden_layers": 1,
+    "model.num_attention_heads": 2,
+    "model.intermediate_size": 32,
+    "model.hidden_dropout_prob": 0.1,
+    "model.attention_probs_dropout_prob": 0.0,
+    "examples.max_length": 32,
+    "tokenizer.vocab_size": 128,
+    "training.max_steps": 24,
+    "training.tokens_per_step": 256,
+    "training.gradient_accumulation_steps": 4,
+    "training.learning_rate": 0.01,
+    "training.tensorboard": "false",
+    "training.evaluation_examples": 8,
+    "checkpoints.save_steps": 1,
+}
+
+
+def settings(folder: Path, **changed: object) -> PretrainingOptions:
+    """Return the options of a small run; `training__max_steps=3` changes `training.max_steps`."""
+    values = SETTINGS | {name.replace("__", "."): value for name, value in changed.items()}
+    values["output_dir"] = str(folder)
+    file = folder.parent / f"{folder.name}.yaml"
+    file.write_text("{}", encoding="utf-8")
+    given = [f"{name}={'null' if value is None else value}" for name, value in values.items()]
+    try:
+        return load_options(file, given)
+    finally:
+        file.unlink()
+
+
+@lru_cache(maxsize=1)
+def _documents() -> tuple[list[str], list[str]]:
+    words = [a + b for a in ("ba", "ke", "li", "mo", "nu") for b in ("ra", "se", "ti", "vo", "za")]
+    documents = [
+        " ".join(
+            " ".join(words[(d * 7 + s * 3 + w * (d % 5 + 1)) % 25] for w in range(3 + d % 7)) + "." for s in range(6)
+        )
+        for d in range(48)
+    ]
+    return documents[4:], documents[:4]
+
+
+@lru_cache(maxsize=1)
+def _tokenized():
+    training, held_out = _documents()
+    tokenizer = train_tokenizer(training, vocab_size=128, lowercase=True, min_frequency=1, max_length=32)
+    return tokenizer, encode_sentences(tokenizer, training), encode_sentences(tokenizer, held_out)
+
+
+def material(options: PretrainingOptions, *_: object, **__: object) -> Material:
+    """Return what `prepare` would, from text made here."""
+    tokenizer, training, held_out = _tokenized()
+    vocabulary = run_vocabulary(tokenizer)
+    chunks, other = (cut_chunks(corpus, max_tokens=options.examples.max_length - 3) for corpus in (training, held_out))
+    config = build_config(options, BASE, vocab_size=128)
+    config.pad_token_id = tokenizer.pad_token_id
+    return Material(tokenizer, vocabulary, chunks, evaluation_batches(other, vocabulary, options), config, {}, 4.8)
+
+
+def run_vocabulary(tokenizer):
+    """Return the ids of a tokenizer."""
+    from hf_embeddings.pretraining.batches import Vocabulary
+
+    return Vocabulary.of(tokenizer)
+
+
+def _child(
+    options: PretrainingOptions, log: Path, rank: int, ranks: int, port: int, before: Callable | None, given: dict
+) -> None:
+    """Run `pretrain` as the command does, with its exit codes."""
+    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(handle, 1)
+    os.dup2(handle, 2)
+    sys.stdout, sys.stderr = os.fdopen(1, "w", buffering=1), os.fdopen(2, "w", buffering=1)
+    if ranks > 1:
+        os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(ranks)}
+        os.environ |= {"LOCAL_WORLD_SIZE": str(ranks), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    run.prepare = material
+    if before:
+        before(rank)
+    try:
+        figures = run.pretrain(options, base_config=BASE, **given)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        os._exit(2)
+    except TrainingFailed as error:
+        print(f"error: {error}", file=sys.stderr)
+        os._exit(1)
+    os._exit(PREEMPTED if figures["state"] == "preempted" else 0)
+
+
+@lru_cache(maxsize=1)
+def _server():
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.faults.preloaded"])
+    return context
+
+
+class Run:
+    """A run in one process or several."""
+
+    def __init__(
+        self, options: PretrainingOptions, *, ranks: int = 1, before: Callable | None = None, **given: object
+    ) -> None:
+        """Start it; `before` is called in each process first, with its rank; `given` goes to `pretrain`."""
+        self.folder = Path(options.output_dir)
+        self.log = self.folder.parent / f"{self.folder.name}.log"
+        port = _free_port() if ranks > 1 else 0
+        arguments = [(options, self.log, rank, ranks, port, before, given) for rank in range(ranks)]
+        self.processes: list[BaseProcess] = [_server().Process(target=_child, args=given) for given in arguments]
+        for process in self.processes:
+            process.start()
+
+    def signal(self, number: int, rank: int = 0) -> None:
+        """Send a signal, if the process is still there."""
+        if self.processes[rank].is_alive():
+            os.kill(self.processes[rank].pid, number)
+
+    def wait(self, timeout: float = 300) -> int:
+        """Return the exit code: that of the process that ended worst."""
+        limit = time.monotonic() + timeout
+        for process in self.processes:
+            process.join(max(0.0, limit - time.monotonic()))
+        hanging = [process for process in self.processes if process.is_alive()]
+        for process in hanging:
+            os.kill(process.pid, signal.SIGKILL)
+        if hanging:
+            raise TimeoutError(f"{len(hanging)} processes still there after {timeout} s: {self.said()[-2000:]}")
+        return max((process.exitcode for process in self.processes), key=abs)
+
+    def said(self) -> str:
+        """Return everything it printed."""
+        return self.log.read_text(encoding="utf-8") if self.log.exists() else ""
+
+
+def finish(options: PretrainingOptions, **given: object) -> int:
+    """Run to the end, whatever that is, and return the exit code."""
+    return Run(options, **given).wait()
+
+
+def weights(folder: Path) -> str:
+    """Return the hash of a finished model's weights."""
+    return sha256(folder / "model.safetensors")
+
+
+def state(folder: Path) -> dict[str, object]:
+    """Return the state file of the newest checkpoint."""
+    newest = max((folder / "checkpoints").glob("step-*"))
+    return json.loads((newest / "state.json").read_text(encoding="utf-8"))
+
+
+def _free_port() -> int:
+    with socket.socket() as place:
+        place.bind(("127.0.0.1", 0))
+        return place.getsockname()[1]

@@ -1,0 +1,173 @@
+"""The same run on one process and on several, killed, stopped, stretched and shrunk."""
+
+import json
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from hf_embeddings.pretraining.stopping import PREEMPTED
+from hf_embeddings.pretraining.verification import verify
+from tests.faults.hooks import MeanOfMeans, Record, SignalAt, Spoil, Uneven, together
+from tests.faults.small_run import Run, finish, settings, state, weights
+
+full_only = pytest.mark.faults
+
+
+def split(ranks: int) -> dict[str, object]:
+    """Return the option that gives a new run of so many processes four micro-batches per step."""
+    return {"training__gradient_accumulation_steps": 4 // ranks}
+
+
+def recorded(file: Path) -> dict[int, dict]:
+    """Return what `Record` wrote for each step: losses, norm, and the samples of all processes."""
+    steps: dict[int, dict] = {}
+    for line in map(json.loads, file.read_text().splitlines()):
+        entry = steps.setdefault(line["step"], line | {"samples": []})
+        entry["samples"] = sorted(entry["samples"] + line["samples"])
+    return steps
+
+
+def difference(one: dict[int, dict], other: dict[int, dict]) -> tuple[float, float]:
+    """Return the largest difference of a loss in step 0, and in any step."""
+    assert one.keys() == other.keys()
+    each = {
+        step: max(abs(one[step]["losses"][name] - other[step]["losses"][name]) for name in one[step]["losses"])
+        for step in one
+    }
+    return each[0], max(each.values())
+
+
+def test_f12_any_number_of_processes_optimises_the_same(tmp_path, times, figures) -> None:
+    """1 x 4, 2 x 2 and 4 x 1 micro-batches with very different numbers of labels; and the mistake is noticed."""
+    steps = times(4, 24)
+    found = {}
+    numbers = times(("2",), ("2", "4"))
+    cases = {name: (int(name), [Uneven()]) for name in ("1", *numbers)} | {"wrong": (2, [Uneven(), MeanOfMeans()])}
+    for name, (ranks, hooks) in cases.items():
+        hook = together(*hooks, Record(tmp_path / f"{name}.jsonl"))
+        options = settings(
+            tmp_path / name,
+            training__max_steps=steps,
+            training__learning_rate=0.001,
+            checkpoints__save_steps=None,
+            **split(ranks),
+        )
+        assert finish(options, ranks=ranks, before=hook) == 0
+        found[name] = recorded(tmp_path / f"{name}.jsonl")
+    for name in numbers:
+        first, largest = difference(found["1"], found[name])
+        figures(f"F12 1 process against {name}", step_0=f"{first:.1e}", any_step=f"{largest:.1e}")
+        assert first <= 1e-6
+        for step, entry in found["1"].items():
+            assert entry["samples"] == found[name][step]["samples"]
+    mutant, _ = difference(found["1"], found["wrong"])
+    figures("F12 mean of means", step_0=f"{mutant:.1e}")
+    assert mutant > 1e-3
+
+
+def test_strict_determinism_gives_the_same_bits_on_any_number(tmp_path, times, figures) -> None:
+    """Also through a chain of stops, with another number of processes each time (F10, F11)."""
+    hashes = {}
+    for ranks in times((1, 2), (1, 2, 4)):
+        folder = tmp_path / f"ranks{ranks}"
+        options = settings(folder, training__strict_determinism="true", checkpoints__save_steps=None, **split(ranks))
+        assert finish(options, ranks=ranks) == 0
+        hashes[ranks] = weights(folder)
+    folder, choice, chain = tmp_path / "chain", random.Random(0), []
+    for at in sorted(choice.sample(range(1, 24), times(2, 10))):
+        ranks = choice.choice(times((1, 2), (1, 2, 4)))
+        chain.append(ranks)
+        options = settings(folder, training__strict_determinism="true", checkpoints__save_steps=None, **split(ranks))
+        assert finish(options, ranks=ranks, before=SignalAt(at, signal.SIGTERM, rank=ranks - 1)) == PREEMPTED
+        assert state(folder)["step"] == at
+    assert finish(settings(folder, training__strict_determinism="true")) == 0
+    hashes["chain"] = weights(folder)
+    figures(
+        "F10, F11 strict_determinism",
+        processes=list(hashes)[:-1],
+        chain=chain,
+        identical=len(set(hashes.values())) == 1,
+    )
+    assert len(set(hashes.values())) == 1
+
+
+def test_f11_elastic_runs_see_the_same_samples(tmp_path, times, figures) -> None:
+    """1, 2, 4 and 1 processes, one after the other, against one process all the way."""
+    numbers = times((1, 2, 1), (1, 2, 4, 1))
+    changed = {"training__learning_rate": 0.001, "checkpoints__save_steps": None}
+    alone = Record(tmp_path / "alone.jsonl")
+    assert finish(settings(tmp_path / "alone", **changed), before=alone) == 0
+    for index, ranks in enumerate(numbers):
+        hooks = [Record(tmp_path / "elastic.jsonl")]
+        last = index == len(numbers) - 1
+        if not last:
+            hooks.append(SignalAt(6 * (index + 1), signal.SIGTERM))
+        code = finish(settings(tmp_path / "elastic", **changed), ranks=ranks, before=together(*hooks))
+        assert code == (0 if last else PREEMPTED)
+    one, other = recorded(tmp_path / "alone.jsonl"), recorded(tmp_path / "elastic.jsonl")
+    assert [entry["samples"] for entry in one.values()] == [entry["samples"] for entry in other.values()]
+    _, largest = difference(one, other)
+    figures("F11 elastic", processes=list(numbers), same_samples=True, largest_loss_difference=f"{largest:.1e}")
+    assert largest <= 1e-6
+
+
+def test_fsdp2_trains_what_ddp_trains_and_leaves_one_file(tmp_path, figures) -> None:
+    """Shares of the model; the checkpoint goes on in one process, and loads as any model."""
+    changed = {"training__max_steps": 6, "training__learning_rate": 0.001, "checkpoints__save_steps": 3, **split(2)}
+    for name, sharding in (("whole", "none"), ("shared", "fsdp2")):
+        options = settings(tmp_path / name, training__sharding=sharding, **changed)
+        assert finish(options, ranks=2, before=Record(tmp_path / f"{name}.jsonl")) == 0
+        assert not any(verify(tmp_path / name).values())
+    _, largest = difference(recorded(tmp_path / "whole.jsonl"), recorded(tmp_path / "shared.jsonl"))
+    figures("FSDP2 against DDP, 2 processes", largest_loss_difference=f"{largest:.1e}")
+    assert largest <= 1e-6
+    source = tmp_path / "shared/checkpoints/step-00000003"
+    assert finish(settings(tmp_path / "alone", **changed), resume=str(source)) == 0
+    one, other = (load_file(tmp_path / name / "model.safetensors") for name in ("alone", "shared"))
+    assert one.keys() == other.keys() == load_file(tmp_path / "whole/model.safetensors").keys()
+    for name, tensor in one.items():
+        torch.testing.assert_close(tensor, other[name], atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("what", ["loss", "gradient"])
+def test_f9_one_rank_is_not_finite_and_all_skip(tmp_path, what) -> None:
+    folder = tmp_path / "run"
+    options = settings(folder, training__max_steps=8, checkpoints__save_steps=None, **split(2))
+    assert finish(options, ranks=2, before=Spoil(what, range(3, 5), rank=1)) == 0
+    assert state(folder)["guard"]["skipped"] == 2
+    assert all(tensor.isfinite().all() for tensor in load_file(folder / "model.safetensors").values())
+
+
+@full_only
+def test_f3_a_random_rank_is_killed(tmp_path, figures) -> None:
+    """The other one ends by itself; both start again, and end with the weights of the undisturbed run."""
+    choice = random.Random(0)
+    alone, options = (settings(tmp_path / name, training__max_steps=400, **split(2)) for name in ("alone", "run"))
+    undisturbed = Run(alone, ranks=2)
+    checkpoints, kills, slowest = tmp_path / "run/checkpoints", 0, 0.0
+    while kills < 50:
+        before = len(list(checkpoints.glob("step-*"))) and max(checkpoints.glob("step-*")).name
+        run = Run(options, ranks=2)
+        while run.processes[0].is_alive() and (
+            not any(checkpoints.glob("step-*")) or max(checkpoints.glob("step-*")).name == before
+        ):
+            time.sleep(0.002)
+        time.sleep(choice.uniform(0, 0.5))
+        run.signal(signal.SIGKILL, rank=choice.randrange(2))
+        killed = time.monotonic()
+        code = run.wait(60)
+        slowest = max(slowest, time.monotonic() - killed)
+        if code == 0:
+            break
+        kills += 1
+    code = finish(options, ranks=2)
+    assert undisturbed.wait(3000) == 0
+    identical = weights(tmp_path / "run") == weights(tmp_path / "alone")
+    figures("F3 SIGKILL of one of 2 ranks", kills=kills, other_rank_ended_within=f"{slowest:.1f} s", exit_code=code,
+            weights_identical=identical)  # fmt: skip
+    assert kills == 50 and code == 0 and identical

@@ -1,0 +1,85 @@
+"""Processes asked for and got, batches for any number of them, and gradients that do not depend on it."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from hf_embeddings.pretraining.feeding import MicroBatches
+from hf_embeddings.pretraining.gradients import dropout_seed
+from hf_embeddings.pretraining.options import ExampleOptions, TrainingOptions
+from hf_embeddings.pretraining.packing import Schedule
+from hf_embeddings.pretraining.pairs import cut_chunks
+from hf_embeddings.pretraining.processes import ASKED, check_processes
+from tests.pretraining.numbered_corpus import VOCABULARY, numbered_corpus
+
+
+@pytest.fixture
+def launched(monkeypatch):
+    """Set the environment that a launcher leaves, and nothing else of the kind."""
+
+    def set_all(**given: str) -> None:
+        for name in (*ASKED, "MASTER_ADDR"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in given.items():
+            monkeypatch.setenv(name, value)
+
+    return set_all
+
+
+@pytest.mark.parametrize(
+    "environment, got, options, message",
+    [
+        ({}, 1, {}, ""),
+        ({"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}, 2, {}, ""),
+        ({"SLURM_NTASKS": "4"}, 1, {}, "SLURM_NTASKS: asked for 4 processes, got 1"),
+        ({"MASTER_ADDR": "127.0.0.1"}, 1, {}, "accelerate launch --cpu"),
+        ({"MASTER_ADDR": "127.0.0.1"}, 1, {"num_processes": 1}, ""),
+        ({}, 1, {"num_processes": 2}, "training.num_processes: asked for 2 processes, got 1"),
+    ],
+)
+def test_what_was_asked_is_what_is_there(launched, environment, got, options, message) -> None:
+    launched(**environment)
+    training = TrainingOptions(**options)
+    if not message:
+        return check_processes(got, training)
+    with pytest.raises(ValueError, match=message):
+        check_processes(got, training)
+
+
+def micro_batches() -> MicroBatches:
+    schedule = Schedule.plan(cut_chunks(numbered_corpus(), max_tokens=61), tokens_per_batch=256, seed=3, relation="nsp")
+    return MicroBatches(schedule, VOCABULARY, ExampleOptions(), per_step=4, steps=100)
+
+
+def test_every_step_is_divided_and_nothing_else_changes() -> None:
+    """The processes' shares, laid together, are the micro-batches of one process, from any step on."""
+    batches = micro_batches()
+    whole = list(itertools.islice(batches.steps(0, process=0, processes=1, workers=0), 6))
+    for processes in (1, 2, 4):
+        shares = [batches.steps(2, process=p, processes=processes, workers=0) for p in range(processes)]
+        for step in range(2, 6):
+            parts = [next(share) for share in shares]
+            together = [batch for group in zip(*parts, strict=True) for batch in group]
+            for one, other in zip(whole[step], together, strict=True):
+                assert all((one[name] == other[name]).all() for name in one)
+
+
+def test_f17_an_epoch_uses_each_sample_once_over_all_processes() -> None:
+    batches = micro_batches()
+    per_epoch = batches.schedule.batches_per_epoch
+    samples = [batches.schedule.batch(number)[1].samples for number in range(per_epoch)]
+    assert np.array_equal(np.sort(np.concatenate(samples)), np.arange(len(batches.schedule.chunks)))
+    numbers = [set(range(p, per_epoch, 4)) for p in range(4)]
+    assert set.union(*numbers) == set(range(per_epoch)) and sum(map(len, numbers)) == per_epoch
+
+
+def test_a_step_that_went_wrong_tells_its_samples() -> None:
+    told = micro_batches().samples(5)
+    assert told["step"] == 5 and len(told["samples"]) == len(told["epochs"]) == 4
+
+
+def test_dropout_depends_on_step_and_micro_batch_alone() -> None:
+    seeds = {dropout_seed(0, step, number) for step in range(50) for number in range(8)}
+    assert len(seeds) == 400 and all(0 <= seed < 2**63 for seed in seeds)
+    assert dropout_seed(0, 7, 3) == dropout_seed(0, 7, 3) != dropout_seed(1, 7, 3)
