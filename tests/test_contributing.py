@@ -1,5 +1,6 @@
 """The code of CONTRIBUTING.md and of README's section on positions, executed."""
 
+import json
 import math
 import re
 import subprocess
@@ -104,6 +105,19 @@ def test_the_snippet_of_the_readme_runs() -> None:
     assert names["outputs"].pooler_output.shape == (2, 768)
     listed = set(re.findall(r"`(\w+)`", "\n".join(line for line in readme_table() if line.startswith("|"))))
     assert set(POSITION_TYPES) <= listed
+
+
+def test_the_figures_in_the_readme_are_those_committed() -> None:
+    figures = json.loads((ROOT / "benchmarks" / "positions.json").read_text())["types"]
+    assert set(figures) == set(POSITION_TYPES)
+    kinds = {"added": [], "shared": [], "content": []}
+    for name, part in POSITION_TYPES.items():
+        kind = "content" if part.layer_part else "shared" if part.pairwise else "added"
+        kinds[kind].append(figures[name]["512"]["time"])
+    text = " ".join((ROOT / "README.md").read_text().split())
+    assert max(kinds["added"]) <= 1.05 and "1.0 to 1.05 for types that add, rotate or fold" in text
+    assert f"{min(kinds['shared']):.2f} to {max(kinds['shared']):.2f} for a bias shared by all layers" in text
+    assert f"{min(kinds['content']):.2f} to {max(kinds['content']):.2f} for those that read query and key" in text
 
 
 def readme_table() -> list[str]:

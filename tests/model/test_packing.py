@@ -3,6 +3,7 @@
 import pytest
 import torch
 from transformers import DataCollatorWithFlattening
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from hf_embeddings import POSITION_TYPES, TriEmbedConfig, TriEmbedForPreTraining, TriEmbedModel
 from hf_embeddings.model.documents import documents_at
@@ -204,3 +205,43 @@ def test_groups_hold_little_padding_and_every_token_once() -> None:
 def test_contradictions_are_refused(arguments: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make("learned")(torch.ones(1, 10, dtype=torch.long), **arguments)
+
+
+def loop_attention(query, key, value, bounds, scale, window) -> torch.Tensor:
+    """Attend from (T, H, K) within each document and window, as flash and variable-length kernels do."""
+    found = torch.zeros_like(value)
+    for start, end in zip(bounds.tolist(), bounds.tolist()[1:], strict=False):
+        q, k, v = (states[start:end].transpose(0, 1) for states in (query, key, value))
+        scores = q @ k.transpose(1, 2) * scale
+        index = torch.arange(end - start)
+        far = (index[:, None] - index).abs() > window if window is not None and window >= 0 else index[:, None] < 0
+        found[start:end] = (scores.masked_fill(far, -torch.inf).softmax(-1) @ v).transpose(0, 1)
+    return found
+
+
+@pytest.mark.parametrize("position", ["learned", "rope", "tupe", "cosine_bias", "sinusoidal+tupe"])
+@pytest.mark.parametrize("kernel", ["variable length", "flash"])
+def test_kernels_of_gpus_are_told_documents_windows_and_folds(position: str, kernel: str, monkeypatch) -> None:
+    """The kernels themselves need a GPU: loops stand in for them, and see exactly the arguments they would."""
+    model = make(position, **LAYERS)
+    with torch.no_grad():
+        expected = model(**flattened("both")).last_hidden_state
+        if kernel == "flash":
+
+            def attend(module, query, key, value, mask, *, scaling, sliding_window, cu_seq_lens_q, **kwargs):
+                assert mask is None and kwargs["max_length_q"] == max(LENGTHS) and cu_seq_lens_q.dtype == torch.int32
+                flat = [states.transpose(1, 2).flatten(0, 1) for states in (query, key, value)]
+                return loop_attention(*flat, cu_seq_lens_q, scaling, sliding_window)[None], None
+
+            monkeypatch.setitem(ALL_ATTENTION_FUNCTIONS._global_mapping, "flash_loops", attend)
+            model.config._attn_implementation_internal = "flash_loops"
+        else:
+
+            def varlen(query, key, value, bounds, same, longest, same_longest, *, scale, window_size):
+                assert same is bounds and longest == same_longest == max(LENGTHS) and bounds.dtype == torch.int32
+                return loop_attention(query, key, value, bounds, scale, window_size[0])
+
+            monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", varlen)
+            monkeypatch.setattr("hf_embeddings.model.packing._variable_length_serves", lambda *arguments: True)
+            monkeypatch.setattr("hf_embeddings.model.modeling_triembed.folds_biases", lambda kernel, device: True)
+        torch.testing.assert_close(model(**flattened("both")).last_hidden_state, expected, atol=2e-5, rtol=1e-5)
