@@ -47,8 +47,10 @@ def _module_folders(source: Path) -> list[str]:
     path = source / "modules.json"
     if not path.is_file():
         return []
-    modules = json.loads(path.read_text(encoding="utf-8"))
-    folders = [str(module.get("path", "")) for module in modules]
+    try:
+        folders = [str(module.get("path", "")) for module in json.loads(path.read_text(encoding="utf-8"))]
+    except (ValueError, AttributeError, TypeError) as error:
+        raise ConversionError(f"{path}: no list of modules ({error})") from None
     for folder in folders:
         inside = (source / folder).resolve()
         if not inside.is_relative_to(source.resolve()) or Path(folder).is_absolute():

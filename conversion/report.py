@@ -56,7 +56,7 @@ def write_card(report: Report, folder: Path, *, to_triembed: bool) -> str:
     source = Path(report.source)
     return CARD.format(
         tags=", ".join(["triembed"] * to_triembed + ["sentence-transformers"] * sentences + ["converted"]),
-        license=_license(folder / "README.md"),
+        license=license_line(folder / "README.md"),
         name=Path(report.target).name,
         source=source.name if source.exists() else report.source,
         architecture=report.source_class,
@@ -69,7 +69,8 @@ def write_card(report: Report, folder: Path, *, to_triembed: bool) -> str:
     )
 
 
-def _license(origin: Path) -> str:
+def license_line(origin: Path) -> str:
+    """Return the license of a model card as a line for another one, empty where it names none."""
     text = origin.read_text(encoding="utf-8", errors="replace") if origin.is_file() else ""
     found = re.search(r"^license:\s*\S+$", text, re.MULTILINE)
     return f"{found[0]}\n" if found else ""

@@ -14,6 +14,7 @@ from hf_embeddings.conversion.checkpoints import read_json
 from hf_embeddings.conversion.companions import copy_companions
 from hf_embeddings.conversion.configs import make_config
 from hf_embeddings.conversion.healing import Healing, heal, measure, rows_of
+from hf_embeddings.conversion.report import license_line
 from hf_embeddings.conversion.rules import Config, ConversionError
 from hf_embeddings.conversion.staging import staged
 from hf_embeddings.conversion.surgery import load_own, save_own
@@ -22,7 +23,7 @@ from hf_embeddings.conversion.transplants import (
     LAYER_FITS,
     attention_profile,
     fit_layer_keys,
-    keep_the_mean,
+    keep_what_is_common,
 )
 from hf_embeddings.model.positions import POSITION_TYPES
 
@@ -99,7 +100,7 @@ def reposition(
         max_position_embeddings=(old.config.max_position_embeddings, new.config.max_position_embeddings),
     )
     notify(f"transplanting {report.before} to {report.after}")
-    report.made = _transplant(longer, new)
+    report.made = _transplant(longer, new, _first_token(Path(source)))
     with staged(Path(target), source=Path(source), overwrite=overwrite) as stage:
         if texts or held_out:
             _measure_and_heal(old, new, Path(source), report, texts, held_out, healing, notify)
@@ -151,7 +152,7 @@ def _remake(old: PreTrainedModel, changes: Config) -> PreTrainedModel:
 
 
 @torch.no_grad()
-def _transplant(old: PreTrainedModel, new: PreTrainedModel) -> dict[str, str]:
+def _transplant(old: PreTrainedModel, new: PreTrainedModel, first_token: int | None) -> dict[str, str]:
     """Carry all weights over, and give those of new positions start values; return how."""
     weights = old.state_dict()
     for name, slot in new.state_dict().items():
@@ -179,10 +180,20 @@ def _transplant(old: PreTrainedModel, new: PreTrainedModel) -> dict[str, str]:
         else:
             made[name] = "has no weights"
     if set(old_parts) != set(new_parts):
-        kept = keep_the_mean(old_encoder, new_encoder)
-        if kept == kept and kept < 1:
-            made["mean of the old vectors"] = f"moved to the segments or tokens: {kept:.0%} of their squared length"
+        tables = old_encoder.embeddings.token.weight.shape[1] == old.config.input_size
+        kept = keep_what_is_common(old_encoder, new_encoder, first_token if tables else None)
+        if kept == kept:
+            made["old vectors"] = f"{kept:.0%} of their squared length moved to segments, tokens and the first token"
     return made
+
+
+def _first_token(folder: Path) -> int | None:
+    """Return the id that every input starts with, None where no tokenizer says so."""
+    try:
+        ids = AutoTokenizer.from_pretrained(folder)("")["input_ids"]
+    except Exception:  # weights without a tokenizer can be changed too
+        return None
+    return ids[0] if ids else None
 
 
 def _tokens_in_no_order(model: PreTrainedModel) -> torch.Tensor:
@@ -255,7 +266,7 @@ def _card(report: RepositionReport) -> str:
     return f"""---
 library_name: transformers
 tags: [triembed]
----
+{license_line(Path(report.source) / "README.md")}---
 
 # {Path(report.target).name}
 

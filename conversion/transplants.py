@@ -98,8 +98,11 @@ LAYER_FITS = ("relative_key", "relative_key_query")
 
 
 @torch.no_grad()
-def keep_the_mean(old: TriEmbedModel, new: TriEmbedModel) -> float:
-    """Add what all old position vectors have in common to the segments (or tokens), where the new ones lack it.
+def keep_what_is_common(old: TriEmbedModel, new: TriEmbedModel, first_token: int | None) -> float:
+    """Keep what old position vectors have in common, and what the first of them adds, where the new ones lack it.
+
+    The mean moves to the segments, or to the tokens, where the same vector on each of them changes no prediction. The
+    first position's vector moves to `first_token` ([CLS]), which always stands there.
 
     Returns:
         The share of the squared length of the old vectors that is kept this way; nan where there were none.
@@ -109,10 +112,15 @@ def keep_the_mean(old: TriEmbedModel, new: TriEmbedModel) -> float:
     if before is None and after is None:
         return math.nan
     lost = (0 if before is None else before[0]) - (0 if after is None else after[0])  # (S, E)
-    mean = lost.mean(dim=0)
+    rest = lost[1:] if first_token is not None and length > 1 else lost
+    mean = rest.mean(dim=0)
     embeddings = new.embeddings
     if embeddings.segment is not None:
         embeddings.segment.weight += mean
-    else:  # the same vector on every token changes no prediction: all logits move by the same amount
+    else:
         embeddings.token.weight += mean / embeddings.scale
-    return float(mean.square().sum() * length / lost.square().sum().clamp(min=1e-12))
+    kept = mean.square().sum() * len(rest)
+    if len(rest) < length:
+        embeddings.token.weight[first_token] += (lost[0] - mean) / embeddings.scale
+        kept = kept + lost[0].square().sum()
+    return float(kept / lost.square().sum().clamp(min=1e-12))

@@ -10,6 +10,7 @@ import torch
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_embeddings.conversion.companions import TOKENIZER_FILES, copy_companions
+from hf_embeddings.conversion.report import license_line
 from hf_embeddings.conversion.rules import ConversionError
 from hf_embeddings.conversion.staging import staged
 from hf_embeddings.conversion.surgery import load_own, save_own
@@ -231,7 +232,7 @@ def _card(report: VocabularyReport) -> str:
     return f"""---
 library_name: transformers
 tags: [triembed]
----
+{license_line(Path(report.source) / "README.md")}---
 
 # {Path(report.target).name}
 

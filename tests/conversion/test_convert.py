@@ -315,6 +315,9 @@ def test_module_paths_stay_inside(tmp_path: Path) -> None:
     path = tmp_path / "source/modules.json"
     path.write_text(path.read_text().replace('"1_Pooling"', '"../plain"'))
     refused(tmp_path / "source", "leaves the directory")
+    for text in ("{", "[1]", "3"):
+        path.write_text(text)
+        refused(tmp_path / "source", "no list of modules")
 
 
 def run(monkeypatch, *arguments: object) -> int:

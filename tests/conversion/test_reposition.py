@@ -91,6 +91,19 @@ def test_a_constant_table_can_be_left_out_exactly(tmp_path: Path) -> None:
         torch.testing.assert_close(new.log_softmax(-1), before.log_softmax(-1), atol=1e-5, rtol=1e-5)
 
 
+def test_what_only_the_first_position_adds_moves_to_the_first_token(tmp_path: Path) -> None:
+    old = write(tmp_path / "source")
+    table = old.base_model.embeddings.position.learned.table.weight
+    with torch.no_grad():
+        table[1:] = table[1]
+    old.save_pretrained(tmp_path / "source")
+    reposition(tmp_path / "source", tmp_path / "target", to="none")
+    rows = torch.cat((torch.full((3, 1), WORDS.index("[CLS]")), ids()), dim=1)
+    with torch.no_grad():
+        made, wanted = (model.base_model(rows).last_hidden_state for model in (load(tmp_path / "target"), old))
+    torch.testing.assert_close(made, wanted, atol=1e-5, rtol=1e-5)
+
+
 def agreement(old, new) -> float:
     """Return how far the attention of two encoders differs on average (total variation)."""
     weights = []

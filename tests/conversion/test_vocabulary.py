@@ -46,8 +46,10 @@ def logits(model, tokenizer, texts: list[str]) -> torch.Tensor:
 @pytest.mark.parametrize("changes", [{}, {"vocab_size": 32}, {"tie_word_embeddings": False}], ids=str)
 def test_added_tokens_are_the_mean_of_their_pieces(changes: dict, tmp_path: Path) -> None:
     old = write(tmp_path / "source", **dict(changes))
+    (tmp_path / "source/README.md").write_text("---\nlicense: apache-2.0\n---\n")
     report = add_tokens(tmp_path / "source", tmp_path / "target", ["unhappyness", "running", "cat"])
     model, tokenizer = opened(tmp_path / "target")
+    assert "\nlicense: apache-2.0\n---" in (tmp_path / "target/README.md").read_text()
     assert tokenizer.tokenize("unhappyness running cats") == ["unhappyness", "running", "cat", "##s"]
     new = tokenizer.convert_tokens_to_ids("unhappyness")
     pieces = [WORDS.index(piece) for piece in ("un", "##happy", "##ness")]
