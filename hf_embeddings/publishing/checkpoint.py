@@ -60,6 +60,11 @@ class Checkpoint:
         return self._json("all_results.json")
 
     @cached_property
+    def embedding_evaluation(self) -> dict[str, object]:
+        """The report that `hf-embeddings evaluate --card` left."""
+        return self._json("embedding_evaluation.json")
+
+    @cached_property
     def mask_token(self) -> str:
         """The token that stands for what is to be predicted."""
         token = self._json("tokenizer_config.json").get("mask_token") or "[MASK]"

@@ -125,6 +125,8 @@ def evaluation(checkpoint: Checkpoint, model_id: str | None) -> str:
     if metrics:
         rows = {name.removeprefix("eval_").replace("_", " "): f"{value:.4g}" for name, value in metrics.items()}
         parts.append(f"After fine-tuning, on the evaluation set of the run:\n\n{_table(rows)}")
+    if checkpoint.embedding_evaluation:
+        parts.append(_embeddings(checkpoint.embedding_evaluation))
     return "\n\n".join(parts) or NOT_RECORDED.format("pretraining.json")
 
 
@@ -145,11 +147,31 @@ def limits(checkpoint: Checkpoint, model_id: str | None) -> str:
             f"- It knows what `{corpus_name(checkpoint)}` holds ({languages}) and little else; other languages and "
             "domains need training of their own."
         )
+    measured = "are listed above" if checkpoint.embedding_evaluation.get("bias") else "were not measured"
     lines.append(
-        "- It repeats the associations of its training text, the unfair ones too. Bias was not measured for this "
-        "checkpoint; do not let it decide about people."
+        "- It repeats the associations of its training text, the unfair ones too; for this checkpoint they "
+        f"{measured}. Do not let it decide about people."
     )
     return "\n".join(lines)
+
+
+def _embeddings(report: dict) -> str:
+    """Figures of the embeddings, as `hf-embeddings evaluate` measured them."""
+    rows = {
+        f"{name}, Spearman ({f['pairs']} pairs)": f"{f['spearman']:.3f}" for name, f in report["similarity"].items()
+    }
+    rows |= {f"{name}, analogies": f"{f['accuracy']:.1%}" for name, f in report["analogies"].items() if f["questions"]}
+    rows |= {f"{name}, retrieval MRR": f"{found['forward']['mrr']:.3f}" for name, found in report["retrieval"].items()}
+    rows |= {f"MTEB {name}": f"{score:.4f}" for name, score in report.get("mteb", {}).items()}
+    for name, part in (("token table", report["table"]), ("sentences", report["text"])):
+        rows[f"{name}: IsoScore, mean cosine"] = (
+            f"{part['isotropy']['iso_score']:.3f}, {part['isotropy']['mean_cosine']:.3f}"
+        )
+    for found in report["bias"]:
+        if "skipped" not in found:
+            rows[f"{found['test']} ({found['on']})"] = f"effect {found['effect_size']:.2f}, p {found['p_value']:.4f}"
+    chosen = report["vectors"]
+    return f"Of its {chosen['source']} embeddings ({chosen['pooling']} pooling):\n\n{_table(rows)}"
 
 
 def title(checkpoint: Checkpoint, model_id: str | None) -> str:

@@ -1,0 +1,99 @@
+"""Vectors of words and texts from a model directory: contextual ones, or means of rows of the token table.
+
+Shapes: N texts, V vocabulary, D hidden.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from transformers.utils import logging
+
+from hf_embeddings.search.encoder import Encoder
+
+Source = Literal["contextual", "table"]
+
+
+@dataclass
+class Vectors:
+    """One way to turn text into vectors."""
+
+    encoder: Encoder
+    source: Source = "contextual"
+    prompt: str = ""  # stands before every text
+
+    @classmethod
+    def load(
+        cls, folder: str | Path, *, source: Source = "contextual", prompt: str = "", **recipe: object
+    ) -> "Vectors":
+        """Load a directory that AutoModel reads; what the recipe leaves out or gives as None, the directory decides.
+
+        Raises:
+            ValueError: the directory holds no model, or the model has no such layer or pooling.
+        """
+        if not (Path(folder) / "config.json").is_file():
+            raise ValueError(f"{folder}: no config.json in it; expected the directory of a model")
+        logging.disable_progress_bar()
+        logging.set_verbosity_error()  # a pooler left unused is no news here; missing weights still raise
+        given = {name: value for name, value in recipe.items() if value is not None}
+        return cls(Encoder.load(folder, **given), source, prompt)
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the vectors (N, D) of texts: contextual ones, or means of rows of the table."""
+        if self.source == "table":
+            return self._table_means(texts)
+        return self.encoder.encode([self.prompt + text for text in texts])
+
+    def unknown(self, texts: Sequence[str]) -> list[str]:
+        """Return the texts that the vocabulary cannot spell: those with an unknown token, or with none at all."""
+        unk = self.encoder.tokenizer.unk_token_id
+        return [text for text, ids in zip(texts, self._pieces(texts), strict=True) if not ids or unk in ids]
+
+    def pieces_per_text(self, texts: Sequence[str]) -> float:
+        """Return the mean number of tokens of a text."""
+        return float(np.mean([len(ids) for ids in self._pieces(texts)]))
+
+    @cached_property
+    def table(self) -> np.ndarray:
+        """The token table (V, D) in fp32."""
+        return self.encoder.model.get_input_embeddings().weight.detach().float().numpy()
+
+    @cached_property
+    def tokens(self) -> list[str]:
+        """The token of each row of the table; rows beyond the vocabulary have names of their own."""
+        names = {index: token for token, index in self.encoder.tokenizer.get_vocab().items()}
+        return [names.get(row, f"<row {row}>") for row in range(len(self.table))]
+
+    @cached_property
+    def unused(self) -> np.ndarray:
+        """Rows that no text can reach: `[unused…]` tokens and rows beyond the vocabulary."""
+        return np.array([row for row, token in enumerate(self.tokens) if token.startswith(("[unused", "<row "))], int)
+
+    @torch.inference_mode()
+    def layer_states(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """Return the hidden states (tokens of all texts, D) of embeddings and layers, without special tokens."""
+        tokenizer, model = self.encoder.tokenizer, self.encoder.model
+        layers: list[list[np.ndarray]] = []
+        for text in texts:
+            batch = tokenizer(
+                self.prompt + text, return_tensors="pt", truncation=True, max_length=self.encoder.max_length
+            )
+            special = torch.tensor(
+                tokenizer.get_special_tokens_mask(batch["input_ids"][0], already_has_special_tokens=True)
+            )
+            states = model(**batch, output_hidden_states=True).hidden_states
+            layers = layers or [[] for _ in states]
+            for collected, state in zip(layers, states, strict=True):
+                collected.append(state[0][special == 0].float().numpy())
+        return [np.concatenate(collected) for collected in layers]
+
+    def _pieces(self, texts: Sequence[str]) -> list[list[int]]:
+        return self.encoder.tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
+
+    def _table_means(self, texts: Sequence[str]) -> np.ndarray:
+        rows = [ids or [self.encoder.tokenizer.unk_token_id or 0] for ids in self._pieces(texts)]
+        return np.stack([self.table[ids].mean(axis=0) for ids in rows])

