@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 SHIFTS = (1, 2, 4, 8, 16, 32, 64)
+CUTOFFS = (1e-5, 1e-3, 0.01, 0.03, 0.1, 0.3)  # of the largest singular value
 _SAME = 1e-9  # differences below this share of the largest value are rounding
 
 
@@ -65,19 +66,31 @@ def linear_map_fit(vectors: np.ndarray, shift: int, *, fit_on: np.ndarray | None
     """Return R2, on pairs not fitted, of the least-squares linear map from row p to row p + shift.
 
     1: one map M(shift) carries every position on (https://arxiv.org/abs/1706.03762, section 3.5); 0: no better than
-    the mean row; negative: worse. None where the rows do not differ. The map is learned from half the pairs and
-    judged on the rest, or learned from the earlier positions `fit_on` and judged on all of `vectors`.
+    the mean row; negative: worse. None where the rows do not differ. The map is learned from half of the pairs, the
+    directions it uses are chosen on a quarter, and it is judged on the rest; or learned from the earlier positions
+    `fit_on` and judged on all of `vectors`.
     """
-    source, target = vectors[:-shift], vectors[shift:]
+    learned = vectors if fit_on is None else fit_on
+    source, target = learned[:-shift], learned[shift:]
+    # Drawn, as every other pair would confuse frequencies that a step of two cannot tell apart.
+    quarter = 4 * np.random.default_rng(0).permutation(len(source)) // len(source)
+    maps = _least_squares(source[quarter < 2], target[quarter < 2])
+    chosen = quarter == 2 if fit_on is None else quarter > 1
+    errors = [((target[chosen] - source[chosen] @ linear_map) ** 2).sum() for linear_map in maps]
+    best = maps[int(np.argmin(errors))]
     if fit_on is None:
-        # Drawn, as every other pair would confuse frequencies that a step of two cannot tell apart.
-        half = np.random.default_rng(0).permutation(len(source)) < len(source) // 2
-        known, wanted, source, target = source[half], target[half], source[~half], target[~half]
+        source, target = source[quarter == 3], target[quarter == 3]
     else:
-        known, wanted = fit_on[:-shift], fit_on[shift:]
-    # Directions below 1e-5 of the largest hold the rounding of fp32 angles.
-    linear_map = np.linalg.lstsq(known, wanted, rcond=1e-5)[0]
-    return _explained(target, source @ linear_map, target.mean(axis=0))
+        source, target = vectors[:-shift], vectors[shift:]
+    return _explained(target, source @ best, target.mean(axis=0))
+
+
+def _least_squares(source: np.ndarray, target: np.ndarray) -> list[np.ndarray]:
+    """Return the least-squares map without the directions below each cutoff: those hold noise, or fp32 rounding."""
+    left, values, right = np.linalg.svd(source, full_matrices=False)
+    coefficients = left.T @ target
+    kept = [values > cutoff * values[0] for cutoff in CUTOFFS]
+    return [right[use].T @ (coefficients[use] / values[use, None]) for use in kept]
 
 
 def shift_fit(scores: np.ndarray, shift: int) -> float | None:

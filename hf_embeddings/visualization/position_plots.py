@@ -24,7 +24,8 @@ def position_figure(
     figure.suptitle(f"position type {name}, {scores.shape[-1]} positions")
     maps = figure.subplots(1, 4)
     if vectors is not None:
-        _heat(maps[0], vectors, "vectors", x="dimension", y="position")
+        limit = np.quantile(np.abs(vectors), 0.995)  # a single large row, as of [CLS], must not bleach the others
+        _heat(maps[0], vectors, "vectors", x="dimension", y="position", limits=(-limit, limit))
         _heat(maps[1], _cosines(vectors), "cosine of positions", x="position", y="position", limits=(-1, 1))
     else:
         _heat(maps[0], scores[0], "score, head 0", x="key position", y="query position")
