@@ -5,9 +5,11 @@ import sys
 import typer
 
 from hf_embeddings.cli.convert import convert
+from hf_embeddings.cli.evaluate import evaluate
 from hf_embeddings.cli.export import export
 from hf_embeddings.cli.index import index
 from hf_embeddings.cli.inspect import inspect
+from hf_embeddings.cli.plot import plot
 from hf_embeddings.cli.positions import positions
 from hf_embeddings.cli.pretrain import pretrain
 from hf_embeddings.cli.publish import publish
@@ -21,6 +23,7 @@ VERBS = {
     "convert": convert,
     "export": export,
     "index": index,
+    "evaluate": evaluate,
     "inspect": inspect,
     "positions": positions,
     "pretrain": pretrain,
@@ -33,9 +36,13 @@ VERBS = {
     "vocabulary": vocabulary,
 }
 
+GROUPS = {"plot": plot}  # verbs with sub-verbs
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 for _name, _verb in VERBS.items():
     app.command(_name)(_verb)
+for _name, _group in GROUPS.items():
+    app.add_typer(_group, name=_name)
 
 
 def main() -> None:

@@ -123,7 +123,7 @@ def _prober(name: str, config: Path):
         return (lambda *span: probe_checkpoint(model, torch.arange(*span))), model.config.max_position_embeddings
     if Path(name).exists() or "/" in name:
         raise ValueError(f"{name}: got neither a position type nor a directory with a config.json; check the path")
-    fields = read_architecture(config)
+    fields = read_architecture(config / "config.json" if config.is_dir() else config)
     if "rope" not in name.split("+"):
         fields = {key: value for key, value in fields.items() if not key.startswith("rope_")}
     fields |= {"position_embedding_type": name, "num_hidden_layers": 1, "vocab_size": 8, "attention_bias": True}

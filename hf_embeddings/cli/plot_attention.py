@@ -1,0 +1,58 @@
+"""`hf-embeddings plot attention`: what every head attends to in a text or a pair."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hf_embeddings.cli.extras import require
+
+
+def attention(
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="Directory of a model that AutoModel loads")],
+    text: Annotated[str, typer.Argument(help="Text, or first segment")],
+    pair: Annotated[str | None, typer.Argument(help="Second segment")] = None,
+    layer: Annotated[int | None, typer.Option(help="One layer only, from 0: with the tokens")] = None,
+    head: Annotated[int | None, typer.Option(help="One head of it; default: mean of all heads")] = None,
+    out: Annotated[Path, typer.Option(help="PNG file")] = Path("attention.png"),
+) -> None:
+    """Draw attention weights: all layers and heads, or one of them with its tokens."""
+    require("viz", "matplotlib")
+    from hf_embeddings.visualization.attention_plots import head_figure, heads_figure
+
+    if head is not None and layer is None:
+        raise ValueError(f"--head {head}: given without --layer; say which layer")
+    weights, tokens = read_attention(folder, text, pair)
+    layers, heads = weights.shape[:2]
+    for name, value, count in (("--layer", layer, layers), ("--head", head, heads)):
+        if value is not None and not 0 <= value < count:
+            raise ValueError(f"{name}: got {value}, expected 0 to {count - 1}")
+    name = Path(folder).name
+    if layer is None:
+        figure = heads_figure(weights, tokens, title=f"{name}: attention over {len(tokens)} tokens")
+    else:
+        chosen = weights[layer].mean(axis=0) if head is None else weights[layer, head]
+        of = "mean of heads" if head is None else f"head {head}"
+        figure = head_figure(chosen, tokens, title=f"{name}: layer {layer}, {of}")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(out)
+    print(out)
+
+
+def read_attention(folder: str, text: str, pair: str | None):
+    """Return weights (L, H, S, S) and the tokens."""
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+
+    import hf_embeddings  # noqa: F401  registers TriEmbed with AutoModel
+
+    if not (Path(folder) / "config.json").is_file():
+        raise ValueError(f"{folder}: no config.json in it; expected the directory of a model")
+    model = AutoModel.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    batch = tokenizer(
+        text, pair, return_tensors="pt", truncation=True, max_length=min(model.config.max_position_embeddings, 512)
+    )
+    with torch.no_grad():
+        attentions = model(**batch, output_attentions=True).attentions
+    return torch.stack(attentions)[:, 0].numpy(), tokenizer.convert_ids_to_tokens(batch["input_ids"][0])

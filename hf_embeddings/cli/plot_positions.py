@@ -1,0 +1,32 @@
+"""`hf-embeddings plot positions`: vectors, similarities and attention-bias maps of position types."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hf_embeddings.cli.extras import require
+from hf_embeddings.cli.shipped_configs import find_config
+
+
+def positions(
+    types: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[TYPE|DIR ...]", help="Position types, or checkpoint directories; default: all types"),
+    ] = None,
+    config: Annotated[str, typer.Option(help="Sizes for types given by name")] = "configs/model/base.json",
+    length: Annotated[int | None, typer.Option(help="Positions to draw; default: as trained, 512 at most")] = 128,
+    out: Annotated[Path, typer.Option(help="Folder for the pictures")] = Path("positions"),
+) -> None:
+    """Draw position types: the vectors and their similarity, and what every head adds to the attention scores."""
+    require("viz", "matplotlib")
+    from hf_embeddings.cli.positions import draw, measure
+    from hf_embeddings.model.positions import POSITION_TYPES
+    from hf_embeddings.visualization.position_plots import bias_figure
+
+    for name in types or list(POSITION_TYPES):
+        report, probe = measure(name, config=find_config(config), length=length)
+        print(draw(name, report, probe, out))
+        path = out / f"{Path(name).name}-heads.png"
+        bias_figure(Path(name).name, probe.scores).savefig(path)
+        print(path)

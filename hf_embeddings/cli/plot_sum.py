@@ -1,0 +1,63 @@
+"""`hf-embeddings plot sum`: what token, position and segment contribute to the input vectors of a text or a pair."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hf_embeddings.cli.extras import require
+from hf_embeddings.cli.output import AsJson
+
+
+def input_sum(
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="Directory of a TriEmbed model")],
+    text: Annotated[str, typer.Argument(help="First segment")],
+    pair: Annotated[str | None, typer.Argument(help="Second segment")] = None,
+    out: Annotated[Path, typer.Option(help="PNG file")] = Path("sum.png"),
+    as_json: AsJson = False,
+) -> None:
+    """Draw norms, cosines and shares of token, position and segment, token by token."""
+    require("viz", "matplotlib")
+    from hf_embeddings.visualization.sum_plots import sum_figure
+
+    tokens, parts = measure_sum(folder, text, pair)
+    title = f"{Path(folder).name}: token + position + segment"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    sum_figure(tokens, parts, title=title).savefig(out)
+    if as_json:
+        plain = {name: {key: value.tolist() for key, value in part.items()} for name, part in parts.items()}
+        print(json.dumps({"tokens": tokens, "parts": plain, "picture": str(out)}, indent=2, ensure_ascii=False))
+        return
+    for name, part in parts.items():
+        print(f"{name:<9} mean norm {part['norm'].mean():7.3f}   mean share of the sum {part['share'].mean():6.1%}")
+    print(out)
+
+
+def measure_sum(folder: str, text: str, pair: str | None) -> tuple[list[str], dict[str, dict]]:
+    """Return the tokens, and for each part of the sum its norm, cosine and share (S,).
+
+    Raises:
+        ValueError: the directory holds no TriEmbed model.
+    """
+    import torch
+    from transformers import AutoTokenizer
+
+    from hf_embeddings.analysis.input_sum import decompose
+    from hf_embeddings.model.modeling_triembed import TriEmbedModel
+
+    if not (Path(folder) / "config.json").is_file():
+        raise ValueError(f"{folder}: no config.json in it; expected the directory of a TriEmbed model")
+    model = TriEmbedModel.from_pretrained(folder, add_pooling_layer=False, dtype=torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    batch = tokenizer(text, pair, return_tensors="pt", truncation=True, max_length=model.config.max_position_embeddings)
+    with torch.no_grad():
+        parts = model.embedding_parts(batch["input_ids"], token_type_ids=batch.get("token_type_ids"))
+    arrays = {
+        name: part[0].expand(batch["input_ids"].shape[1], -1).numpy()
+        for name, part in parts._asdict().items()
+        if part is not None
+    }
+    tokens = tokenizer.convert_ids_to_tokens(batch["input_ids"][0])
+    return tokens, {name: asdict(part) for name, part in decompose(arrays).items()}

@@ -1,0 +1,45 @@
+"""`hf-embeddings plot training`: how the words found their places over the checkpoints of a run, and its loss."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hf_embeddings.cli.extras import require
+from hf_embeddings.cli.output import AsJson
+
+
+def training(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Output directory of a run, with its checkpoints")],
+    shown: Annotated[list[str] | None, typer.Argument(metavar="[WORD ...]", help="Words to follow")] = None,
+    file: Annotated[Path | None, typer.Option(help="One word a line, or 'group: word word ...'")] = None,
+    example: Annotated[bool, typer.Option(help="Synonyms, contrast, gradient and grammar, in Chinese")] = False,
+    out: Annotated[Path, typer.Option(help="Path without suffix of the files written")] = Path("training"),
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Draw the token embeddings of words over the checkpoints, aligned, as PNG and animation; and the loss curves."""
+    require("viz", "matplotlib", "plotly")
+    from hf_embeddings.analysis.alignment import shared_plane
+    from hf_embeddings.cli.run_checkpoints import word_spaces
+    from hf_embeddings.cli.word_lists import read_words, seed_example
+    from hf_embeddings.publishing.checkpoint import Checkpoint
+    from hf_embeddings.visualization.training_plots import animation_page, loss_figure, multiples_figure
+
+    if sum([bool(shown), file is not None, example]) != 1:
+        raise ValueError("got no words, or several sources; give words, or one of --file --example")
+    labels, groups = seed_example() if example else read_words(file) if file else (shown, ["words"] * len(shown))
+    if len(labels) < 3:
+        raise ValueError(f"got {len(labels)} words, expected at least 3")
+    spaces = word_spaces(Path(run), labels)
+    stages = dict(zip(spaces, shared_plane(list(spaces.values())), strict=True))
+    title = f"{Path(run).name}: token embeddings over {len(stages)} checkpoints"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    written = {"png": f"{out}.png", "html": f"{out}.html"}
+    multiples_figure(stages, labels, groups, title=title).savefig(written["png"])
+    Path(written["html"]).write_text(animation_page(stages, labels, groups, title=title), encoding="utf-8")
+    curves = Checkpoint(Path(run)).curves() if (Path(run) / "config.json").is_file() else {}
+    if curves:
+        written["loss"] = f"{out}-loss.png"
+        loss_figure(curves, title=f"{Path(run).name}: training loss").savefig(written["loss"])
+    print(json.dumps(written, indent=2) if as_json else "\n".join(written.values()))

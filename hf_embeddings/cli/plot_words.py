@@ -1,0 +1,110 @@
+"""`hf-embeddings plot words`: words or sentences as points, as PNG and as one HTML page."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from hf_embeddings.cli.extras import require
+from hf_embeddings.cli.output import AsJson
+
+NEIGHBOURS = 8
+LIBRARIES = {"pca": "sklearn", "tsne": "openTSNE", "umap": "umap", "pacmap": "pacmap"}
+
+
+def words(
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="Directory of a model that AutoModel loads")],
+    shown: Annotated[list[str] | None, typer.Argument(metavar="[WORD ...]", help="Words to show")] = None,
+    file: Annotated[Path | None, typer.Option(help="One word a line, or 'group: word word ...'")] = None,
+    example: Annotated[bool, typer.Option(help="Synonyms, contrast, gradient and grammar, in Chinese")] = False,
+    frequent: Annotated[int | None, typer.Option(help="The most frequent N tokens of --text")] = None,
+    sentences: Annotated[int | None, typer.Option(help="The first N sentences of --text")] = None,
+    text: Annotated[str, typer.Option(help="Corpus, as in pretrain")] = "pydoc:torch",
+    method: Annotated[Literal["pca", "tsne", "umap", "pacmap"], typer.Option(help="Projection")] = "pca",
+    dimensions: Annotated[int, typer.Option(help="2 or 3")] = 2,
+    vectors: Annotated[Literal["contextual", "table"], typer.Option(help="From encoder or token table")] = "contextual",
+    layer: Annotated[int | None, typer.Option(help="Hidden states to pool, 0 the embeddings; default: last")] = None,
+    pooling: Annotated[str | None, typer.Option(help="mean, cls or max; default: as the directory states")] = None,
+    prompt: Annotated[str, typer.Option(help="Put before every text, such as 'query: '")] = "",
+    seed: Annotated[int, typer.Option(help="Of the projection")] = 0,
+    out: Annotated[Path, typer.Option(help="Path without suffix: .png and .html are written")] = Path("words"),
+    export: Annotated[list[str] | None, typer.Option(help="Also write: projector, parquet")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Draw words, tokens or sentences as points: a PNG for paper, and one HTML page with search and neighbours."""
+    require("viz", "matplotlib", "plotly", LIBRARIES[method])
+    if unknown := sorted(set(export or []) - {"projector", "parquet"}):
+        raise ValueError(f"--export: got {unknown[0]!r}, expected projector or parquet")
+    sources = [bool(shown), file is not None, example, frequent is not None, sentences is not None]
+    if sum(sources) != 1:
+        raise ValueError(
+            "got no words, or several sources; give words, or one of --file --example --frequent --sentences"
+        )
+    from hf_embeddings.cli.vectors import Vectors
+    from hf_embeddings.visualization.projections import project
+
+    made = Vectors.load(folder, source=vectors, prompt=prompt, layer=layer, pooling=pooling)
+    labels, groups = _choose(made, shown or [], file, example, frequent, sentences, text)
+    if sentences is None and (unknown := made.unknown(labels)):
+        raise ValueError(
+            f"{', '.join(unknown[:5])}: the vocabulary of {folder} cannot spell {len(unknown)} of the words"
+        )
+    encoded = made.encode(labels)
+    points = project(encoded, method, dimensions=dimensions, seed=seed)
+    title = f"{Path(folder).name}: {len(labels):,} {'sentences' if sentences else 'words'}, {vectors}, {method}"
+    written = _write(encoded, points, labels, groups, title=title, out=out, example=example, export=export or [])
+    print(json.dumps(written, indent=2) if as_json else "\n".join(written.values()))
+
+
+def _choose(made, shown, file, example, frequent, sentences, text) -> tuple[list[str], list[str]]:
+    from hf_embeddings.cli.evaluate import read_sentences
+    from hf_embeddings.cli.word_lists import frequent_tokens, read_words, seed_example
+
+    if example:
+        return seed_example()
+    if file is not None:
+        return read_words(file)
+    if frequent is not None:
+        labels = frequent_tokens(made.encoder.tokenizer, text, frequent)
+    elif sentences is not None:
+        labels = read_sentences(text, sentences)
+    else:
+        labels = list(dict.fromkeys(shown))
+    return labels, ["sentences" if sentences else "words"] * len(labels)
+
+
+def _write(
+    encoded, points, labels, groups, *, title: str, out: Path, example: bool, export: list[str]
+) -> dict[str, str]:
+    import numpy as np
+
+    from hf_embeddings.analysis.geometry import neighbours, unit_rows
+    from hf_embeddings.visualization.exports import write_parquet, write_projector
+    from hf_embeddings.visualization.projections import project
+    from hf_embeddings.visualization.word_page import word_page
+    from hf_embeddings.visualization.word_plots import example_figure, scatter_figure
+
+    rows = neighbours(encoded, min(NEIGHBOURS, len(encoded) - 1))
+    unit = unit_rows(encoded)
+    cosines = np.einsum("nd,nkd->nk", unit, unit[rows])
+    near = [
+        [(labels[j], float(c)) for j, c in zip(own, values, strict=True)]
+        for own, values in zip(rows, cosines, strict=True)
+    ]
+    if example:
+        members = {name: [row for row, group in enumerate(groups) if group == name] for name in dict.fromkeys(groups)}
+        panels = {name: project(encoded[own], "pca") for name, own in members.items()}
+        figure = example_figure(points, labels, groups, panels)
+    else:
+        figure = scatter_figure(points, labels, groups, title=title)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    written = {"png": f"{out}.png", "html": f"{out}.html"}
+    figure.savefig(written["png"])
+    Path(written["html"]).write_text(word_page(points, labels, groups, near, title=title), encoding="utf-8")
+    if "projector" in export:
+        written["projector"] = str(write_projector(Path(f"{out}-projector"), encoded, labels, groups))
+    if "parquet" in export:
+        path = Path(f"{out}.parquet")
+        written["parquet"] = str(write_parquet(path, encoded, points, labels, groups, rows, cosines))
+    return written

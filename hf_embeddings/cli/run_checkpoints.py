@@ -1,0 +1,60 @@
+"""The checkpoints that a run left, and the word vectors in each, read from the weights alone."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+from safetensors import safe_open
+from transformers import AutoTokenizer
+
+TABLES = ("embeddings.token.weight", "embeddings.word_embeddings.weight")
+
+
+def word_spaces(run: Path, words: list[str]) -> dict[str, np.ndarray]:
+    """Return for each checkpoint, in order, the mean rows (N, D) of the words' tokens.
+
+    Raises:
+        ValueError: fewer than two checkpoints, no tokenizer, or a word that the vocabulary cannot spell.
+    """
+    tables = checkpoints(run)
+    if len(tables) < 2:
+        raise ValueError(
+            f"{run}: got {len(tables)} checkpoints with weights, expected at least 2; train with "
+            "checkpoints.save_total_limit=null"
+        )
+    folder = next((path for path in (run, *run.rglob("*")) if (path / "tokenizer.json").is_file()), None)
+    if folder is None:
+        raise ValueError(f"{run}: no tokenizer.json in it; expected the output directory of a run")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    ids = [tokenizer(word, add_special_tokens=False)["input_ids"] for word in words]
+    unknown = [word for word, own in zip(words, ids, strict=True) if not own or tokenizer.unk_token_id in own]
+    if unknown:
+        raise ValueError(f"{', '.join(unknown[:5])}: the vocabulary of {run} cannot spell {len(unknown)} of the words")
+    return {name: np.stack([token_table(path)[own].mean(axis=0) for own in ids]) for name, path in tables.items()}
+
+
+def checkpoints(run: Path) -> dict[str, Path]:
+    """Return the weights below a directory by the name of their folder, in the order of its number; its own last."""
+    found = {path.parent: path for path in sorted(run.rglob("model*.safetensors")) if has_table(path)}
+    inner = sorted(
+        (folder for folder in found if folder != run), key=lambda folder: (_number(folder.name), folder.name)
+    )
+    return {folder.name: found[folder] for folder in inner} | ({"final": found[run]} if run in found else {})
+
+
+def has_table(path: Path) -> bool:
+    """Return whether a weights file holds a token table."""
+    with safe_open(path, framework="np") as weights:
+        return any(name.endswith(TABLES) for name in weights.keys())  # noqa: SIM118
+
+
+def token_table(path: Path) -> np.ndarray:
+    """Return the token table (V, D) of a weights file in fp32."""
+    with safe_open(path, framework="pt") as weights:
+        name = next(name for name in weights.keys() if name.endswith(TABLES))  # noqa: SIM118
+        return weights.get_tensor(name).float().numpy()
+
+
+def _number(name: str) -> int:
+    digits = re.findall(r"\d+", name)
+    return int(digits[-1]) if digits else -1

@@ -1,0 +1,65 @@
+"""Labels beside points, placed so that they do not cover each other."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hf_embeddings.visualization.fonts import families
+
+LONGEST = 40  # characters of a label that are shown
+FEW = 60  # up to here every label is drawn, even over another
+MOST = 300
+OFFSET = 0.035  # inches between a point and its label
+CORNERS = ((1, 1), (1, -1), (-1, 1), (-1, -1))  # right or left of the point, above or below
+
+
+def write_labels(axis, points: np.ndarray, labels: Sequence[str], *, inches: tuple[float, float]) -> None:
+    """Write labels beside points (N, 2 or 3); of many, those that find room, the first ones first.
+
+    Args:
+        axis: to write on.
+        points: N points.
+        labels: N texts.
+        inches: width and height of the axis.
+    """
+    family, few = families(list(labels)), len(labels) <= FEW
+    size = 12 if few else 7
+    short = [text if len(text) <= LONGEST else text[: LONGEST - 1] + "…" for text in labels]
+    if points.shape[1] == 3:
+        for point, text in zip(points[:MOST], short, strict=False):
+            axis.text(*point, " " + text, family=family, fontsize=size, parse_math=False)
+        return
+    span = np.maximum(np.ptp(points, axis=0), 1e-9)
+    places = (points - points.min(axis=0)) / span * np.array(inches) / 1.2  # inches, less the margins
+    style = {"textcoords": "offset points", "family": family, "fontsize": size, "parse_math": False}
+    # Where all labels are drawn, none may cover a point either.
+    taken = np.hstack([places - 0.03, places + 0.03]) if few else np.empty((0, 4))
+    for index, (place, text) in enumerate(zip(places, short, strict=True)):
+        box, corner = _room(place, _width(text, size), 1.35 * size / 72, taken)
+        if box is None and not few:
+            continue
+        if box is not None:
+            taken = np.vstack([taken, box])
+        align = {"ha": "left" if corner[0] > 0 else "right", "va": "bottom" if corner[1] > 0 else "top"}
+        axis.annotate(text, points[index], xytext=(72 * OFFSET * corner[0], 72 * OFFSET * corner[1]), **style, **align)
+        if len(taken) >= MOST:
+            return
+
+
+def _width(text: str, size: int) -> float:
+    """Return the width of a text in inches, by rule of thumb: Chinese characters are as wide as high."""
+    return sum(1.0 if character > "\u2e80" else 0.6 for character in text) * size / 72
+
+
+def _room(
+    place: np.ndarray, width: float, height: float, taken: np.ndarray
+) -> tuple[np.ndarray | None, tuple[int, int]]:
+    """Return the box (left, bottom, right, top) in the first corner that is free, and the corner."""
+    for corner in CORNERS:
+        left = place[0] + OFFSET if corner[0] > 0 else place[0] - OFFSET - width
+        bottom = place[1] + OFFSET if corner[1] > 0 else place[1] - OFFSET - height
+        box = np.array([left, bottom, left + width, bottom + height])
+        overlap = (taken[:, 0] < box[2]) & (box[0] < taken[:, 2]) & (taken[:, 1] < box[3]) & (box[1] < taken[:, 3])
+        if not overlap.any():
+            return box, corner
+    return None, CORNERS[0]

@@ -1,0 +1,42 @@
+"""Picture of the input sum: what token, position and segment contribute to each input vector.
+
+Shapes: S tokens.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from hf_embeddings.visualization.fonts import families
+
+
+def sum_figure(tokens: Sequence[str], parts: Mapping[str, Mapping[str, np.ndarray]], *, title: str) -> Figure:
+    """Draw norms, cosines with the sum, and shares of the sum.
+
+    Args:
+        tokens: S labels.
+        parts: name of the part -> "norm", "cosine", "share" -> (S,), as `analysis.input_sum` measures them.
+        title: shown above.
+    """
+    figure = Figure(figsize=(max(7, 0.42 * len(tokens) + 2), 8), layout="constrained", dpi=110)
+    figure.suptitle(title, family=families([title]))
+    norm, cosine, share = figure.subplots(3, 1, sharex=True)
+    places = np.arange(len(tokens))
+    width = 0.8 / len(parts)
+    positive, negative = np.zeros(len(tokens)), np.zeros(len(tokens))
+    for index, (name, measured) in enumerate(parts.items()):
+        offset = (index - (len(parts) - 1) / 2) * width
+        norm.bar(places + offset, measured["norm"], width, label=name, color=f"C{index}")
+        cosine.bar(places + offset, measured["cosine"], width, color=f"C{index}")
+        heights = np.asarray(measured["share"])
+        below = np.where(heights >= 0, positive, negative)
+        share.bar(places, heights, 0.8, bottom=below, color=f"C{index}")
+        positive, negative = positive + np.maximum(heights, 0), negative + np.minimum(heights, 0)
+    norm.set(ylabel="norm")
+    cosine.set(ylabel="cosine with the sum", ylim=(-1.05, 1.05))
+    share.set(ylabel="share of the sum")
+    share.axhline(1, color="black", linewidth=0.5)
+    share.set_xticks(places, tokens, rotation=60, ha="right", family=families(list(tokens)), parse_math=False)
+    norm.legend(ncols=len(parts), loc="upper right")
+    return figure

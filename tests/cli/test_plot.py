@@ -1,0 +1,143 @@
+"""`hf-embeddings plot ...` on a small model: each picture is written and holds what it should."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.image import imread
+from safetensors.numpy import load_file, save_file
+from torch.utils.tensorboard import SummaryWriter
+from transformers import AutoModel, AutoTokenizer
+from typer.testing import CliRunner
+
+from hf_embeddings.cli.main import app
+from hf_embeddings.cli.plot_attention import read_attention
+from hf_embeddings.cli.plot_sum import measure_sum
+from hf_embeddings.cli.run_checkpoints import checkpoints, word_spaces
+from hf_embeddings.cli.word_lists import SEED_EXAMPLE, read_words
+from tests.visualization.test_word_plots import figure_of
+
+pytestmark = pytest.mark.filterwarnings("ignore:no font with Chinese", "ignore:Glyph")
+
+
+def run(*arguments: object) -> str:
+    return CliRunner().invoke(app, ["plot", *map(str, arguments)], catch_exceptions=False).stdout
+
+
+def is_picture(path: str | Path) -> bool:
+    return imread(path).std() > 0.02
+
+
+def test_the_seeds_examples_are_one_command(tiny_model: Path, tmp_path: Path) -> None:
+    written = json.loads(run("words", tiny_model, "--example", "--out", tmp_path / "seed", "--json"))
+    assert is_picture(written["png"])
+    figure = figure_of(Path(written["html"]).read_text())
+    assert {trace["name"]: trace["ids"] for trace in figure["data"]} == {k: v.split() for k, v in SEED_EXAMPLE.items()}
+
+
+def test_words_of_a_list_by_layer_with_exports(tiny_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("# animals\nanimals: cat dog tiger\npeople: king queen\nparis\nrome\tcities\n")
+    assert read_words(tmp_path / "list.txt") == (
+        ["cat", "dog", "tiger", "king", "queen", "paris", "rome"],
+        ["animals"] * 3 + ["people"] * 2 + ["words", "cities"],
+    )
+    written = json.loads(
+        run(
+            "words", tiny_model, "--file", tmp_path / "list.txt", "--layer", 1, "--dimensions", 3, "--method", "tsne",
+            "--out", tmp_path / "deep/words", "--export", "projector", "--export", "parquet", "--json",
+        )
+    )  # fmt: skip
+    assert set(written) == {"png", "html", "projector", "parquet"} and all(Path(p).exists() for p in written.values())
+    assert figure_of(Path(written["html"]).read_text())["data"][0]["type"] == "scatter3d"
+
+
+def test_frequent_tokens_and_sentences_of_a_corpus(tiny_model: Path, tmp_path: Path) -> None:
+    text = "\n\n".join(f"the cat {verb} in {place} and the dog {verb} ." for verb in ("runs", "sleeps", "eats")
+                       for place in ("paris", "rome", "tokyo", "france", "italy", "japan", "the walk"))  # fmt: skip
+    (tmp_path / "corpus.txt").write_text(text)
+    options = ("--text", tmp_path / "corpus.txt", "--out", tmp_path / "w", "--json")
+    page = Path(
+        json.loads(run("words", tiny_model, "--frequent", 5, "--vectors", "table", *options))["html"]
+    ).read_text()
+    assert figure_of(page)["data"][0]["ids"][0] == "the" and len(figure_of(page)["data"][0]["ids"]) == 5
+    page = Path(json.loads(run("words", tiny_model, "--sentences", 20, *options))["html"]).read_text()
+    assert figure_of(page)["data"][0]["ids"][0] == "the cat runs in paris and the dog runs ."
+
+
+def test_positions_get_two_pictures_each(tiny_model: Path, tmp_path: Path) -> None:
+    printed = run("positions", "alibi", tiny_model, "--config", tiny_model, "--length", 16, "--out", tmp_path).split()
+    assert [Path(line).name for line in printed] == ["alibi.png", "alibi-heads.png", "tiny.png", "tiny-heads.png"]
+    assert all(map(is_picture, printed))
+
+
+def test_the_sum_is_taken_apart(tiny_model: Path, tmp_path: Path) -> None:
+    answer = json.loads(run("sum", tiny_model, "the cat runs.", "猫追狗", "--out", tmp_path / "sum.png", "--json"))
+    assert is_picture(answer["picture"]) and answer["tokens"][0] == "[CLS]" and "追" in answer["tokens"]
+    assert list(answer["parts"]) == ["token", "position", "segment"]
+    shares = sum(np.array(part["share"]) for part in answer["parts"].values())
+    np.testing.assert_allclose(shares, 1.0, atol=1e-5)
+    tokens, parts = measure_sum(str(tiny_model), "the cat", None)
+    table = AutoModel.from_pretrained(tiny_model).embeddings.segment.weight[0].detach().norm().item()
+    assert parts["segment"]["norm"] == pytest.approx([table] * len(tokens), rel=1e-5)
+    assert "share of the sum" in run("sum", tiny_model, "the cat", "--out", tmp_path / "sum.png")
+
+
+def test_attention_is_what_the_model_returns(tiny_model: Path, tmp_path: Path) -> None:
+    weights, tokens = read_attention(str(tiny_model), "the cat", "the dog")
+    assert weights.shape == (2, 4, len(tokens), len(tokens)) and weights.sum(-1) == pytest.approx(1.0, abs=1e-5)
+    batch = AutoTokenizer.from_pretrained(tiny_model)("the cat", "the dog", return_tensors="pt")
+    model = AutoModel.from_pretrained(tiny_model, attn_implementation="eager")
+    with torch.no_grad():
+        np.testing.assert_allclose(weights[1], model(**batch, output_attentions=True).attentions[1][0], atol=1e-6)
+    for extra in ((), ("--layer", 1), ("--layer", 0, "--head", 2)):
+        assert is_picture(run("attention", tiny_model, "the cat", "--out", tmp_path / "a.png", *extra).strip())
+
+
+@pytest.fixture(scope="module")
+def pretraining_run(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run as `pretrain` leaves it: checkpoints whose spaces drift, the final model, and the logged losses."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    shutil.copytree(tiny_model, folder)
+    weights, generator = load_file(folder / "model.safetensors"), np.random.default_rng(0)
+    name = next(key for key in weights if key.endswith("embeddings.token.weight"))
+    for step in (200, 1000, 30):
+        drift = generator.normal(size=weights[name].shape).astype(np.float32) * 10 / step
+        (folder / f"checkpoints/step-{step}").mkdir(parents=True)
+        save_file(weights | {name: weights[name] + drift}, folder / f"checkpoints/step-{step}/model.safetensors")
+    with SummaryWriter(folder / "tensorboard") as writer:
+        for step in range(10, 60, 10):
+            writer.add_scalar("training/mlm_loss", 5 / step, step)
+    return folder
+
+
+def test_training_shows_every_checkpoint_in_order(pretraining_run: Path, tmp_path: Path) -> None:
+    assert list(checkpoints(pretraining_run)) == ["step-30", "step-200", "step-1000", "final"]
+    spaces = word_spaces(pretraining_run, ["cat", "走了"])
+    table = AutoModel.from_pretrained(pretraining_run).get_input_embeddings().weight.detach().numpy()
+    rows = AutoTokenizer.from_pretrained(pretraining_run)(["走了"], add_special_tokens=False)["input_ids"][0]
+    np.testing.assert_allclose(spaces["final"][1], table[rows].mean(axis=0), atol=1e-6)
+    written = json.loads(run("training", pretraining_run, "--example", "--out", tmp_path / "t", "--json"))
+    assert is_picture(written["png"]) and is_picture(written["loss"])
+    frames = figure_of(Path(written["html"]).read_text())["frames"]
+    assert [frame["name"] for frame in frames] == list(spaces)
+
+
+def test_mistakes_name_the_cure(tiny_model: Path, tmp_path: Path) -> None:
+    for arguments, message in (
+        (["words", tiny_model], "give words, or one of"),
+        (["words", tiny_model, "cat", "--example"], "several sources"),
+        (["words", tiny_model, "cat", "dog", "zebra", "king"], "zebra: the vocabulary"),
+        (["words", tiny_model, "cat", "dog"], "got 2 points"),
+        (["words", tiny_model, "cat", "--export", "excel"], "expected projector or parquet"),
+        (["words", tmp_path, "cat"], "no config.json"),
+        (["attention", tiny_model, "cat", "--head", "1"], "without --layer"),
+        (["attention", tiny_model, "cat", "--layer", "9"], "expected 0 to 1"),
+        (["training", tiny_model, "--example"], "expected at least 2"),
+        (["training", tiny_model, "cat"], "expected at least 3"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            run(*arguments, *(["--out", tmp_path / "x"] if arguments[0] != "positions" else []))
+    assert not any(path.suffix in (".png", ".html") for path in tmp_path.iterdir())

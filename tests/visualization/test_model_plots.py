@@ -1,0 +1,57 @@
+"""Pictures of the input sum, attention and training show the numbers they are given."""
+
+import json
+import re
+
+import numpy as np
+
+from hf_embeddings.analysis.input_sum import decompose
+from hf_embeddings.visualization.attention_plots import head_figure, heads_figure
+from hf_embeddings.visualization.sum_plots import sum_figure
+from hf_embeddings.visualization.training_plots import animation_page, loss_figure, multiples_figure
+
+RANDOM = np.random.default_rng(0)
+STAGES = {f"step-{i}": RANDOM.normal(size=(4, 2)) for i in range(5)}
+WORDS, GROUPS = ["a", "b", "冷", "<d>"], ["x", "x", "y", "y"]
+
+
+def test_the_sum_shows_norms_cosines_and_shares() -> None:
+    parts = {name: RANDOM.normal(size=(6, 8)) for name in ("token", "position", "segment")}
+    measured = {name: vars(part) for name, part in decompose(parts).items()}
+    norm, cosine, share = sum_figure([f"t{i}" for i in range(6)], measured, title="t").axes
+    assert [bar.get_height() for bar in norm.patches[:6]] == list(np.linalg.norm(parts["token"], axis=1))
+    assert len(cosine.patches) == len(share.patches) == 18
+    assert [text.get_text() for text in norm.get_legend().get_texts()] == ["token", "position", "segment"]
+    assert [label.get_text() for label in share.get_xticklabels()] == [f"t{i}" for i in range(6)]
+
+
+def test_attention_has_a_map_for_each_head() -> None:
+    weights = RANDOM.random(size=(2, 3, 5, 5))
+    figure = heads_figure(weights, list("abcde"), title="t")
+    assert len(figure.axes) == 6
+    np.testing.assert_array_equal(figure.axes[5].images[0].get_array(), weights[1, 2])
+    one = head_figure(weights[0, 0], list("abcde"), title="t").axes[0]
+    assert [label.get_text() for label in one.get_yticklabels()] == list("abcde")
+
+
+def test_training_has_a_panel_for_each_stage_on_one_scale() -> None:
+    figure = multiples_figure(STAGES, WORDS, GROUPS, title="t")
+    shown = [axis for axis in figure.axes if axis.get_title()]
+    assert [axis.get_title() for axis in shown] == list(STAGES)
+    assert len({axis.get_xlim() for axis in shown}) == 1
+    np.testing.assert_array_equal(shown[2].collections[0].get_offsets(), STAGES["step-2"])
+
+
+def test_the_animation_is_one_file_with_a_frame_for_each_stage() -> None:
+    page = animation_page(STAGES, WORDS, GROUPS, title="t")
+    figure = json.loads(re.search(r"const figure = (.*);\n", page)[1].replace("<\\/", "</"))
+    assert [frame["name"] for frame in figure["frames"]] == list(STAGES)
+    np.testing.assert_allclose(figure["frames"][3]["data"][1]["x"], STAGES["step-3"][2:, 0], atol=1e-4)
+    assert figure["frames"][0]["data"][1]["text"] == ["冷", "&lt;d&gt;"]
+    assert not re.search(r"<script[^>]*\ssrc=|<link", page)
+
+
+def test_the_loss_is_drawn_as_recorded() -> None:
+    axis = loss_figure({"mlm": [(10, 3.0), (20, 2.0)], "nsp": [(10, 0.7), (20, 0.6)]}, title="t").axes[0]
+    np.testing.assert_array_equal(axis.lines[0].get_xydata(), [[10, 3.0], [20, 2.0]])
+    assert [line.get_label() for line in axis.lines] == ["mlm", "nsp"]

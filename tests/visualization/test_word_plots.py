@@ -1,0 +1,119 @@
+"""Pictures, pages and exports of words hold their points, labels and neighbours, and nothing from outside."""
+
+import json
+import re
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from matplotlib import font_manager
+
+from hf_embeddings.visualization import fonts
+from hf_embeddings.visualization.exports import write_parquet, write_projector
+from hf_embeddings.visualization.labels import write_labels
+from hf_embeddings.visualization.word_page import POLICY, word_page
+from hf_embeddings.visualization.word_plots import EXAMPLES, example_figure, scatter_figure
+
+WORDS = ["king", "queen", "快乐", "$x$ <b>", "</script><script>alert(1)</script>"]
+GROUPS = ["royal", "royal", "mood", "odd", "odd"]
+POINTS = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+NEAR = [[(WORDS[(i + 1) % 5], 0.5)] for i in range(5)]
+
+
+def figure_of(page: str) -> dict:
+    return json.loads(re.search(r"const figure = (.*);\n", page)[1].replace("<\\/", "</"))
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_the_page_needs_nothing_else(dimensions: int) -> None:
+    page = word_page(POINTS[:, :dimensions], WORDS, GROUPS, NEAR, title="my <model>")
+    ours = page.replace(re.search(r"<script>(.*?)</script></head>", page, re.DOTALL)[1], "")
+    assert "http" not in ours.replace('http-equiv="Content-Security-Policy"', "")  # beside plotly.js, no address at all
+    assert not re.search(r"<(script|img|iframe)[^>]*\ssrc=|<link|@import|url\(", ours)
+    assert f'content="{POLICY}"' in ours and "default-src 'none'" in POLICY and "my &lt;model&gt;" in ours
+    assert ours.count("</script>") == 2  # one holds plotly.js, one the figure; no word ends it early
+    figure = figure_of(page)
+    assert [trace["name"] for trace in figure["data"]] == ["royal", "mood", "odd"]
+    assert [word for trace in figure["data"] for word in trace["ids"]] == WORDS
+    np.testing.assert_allclose(figure["data"][0]["x"], POINTS[:2, 0], atol=1e-4)
+    assert ("z" in figure["data"][0]) == (dimensions == 3)
+    assert figure["data"][0]["customdata"][0] == "<b>king</b><br>0.50  queen"
+    assert "<script>" not in figure["data"][2]["customdata"][1]
+
+
+def test_ten_thousand_points_fit_one_page() -> None:
+    points = np.random.default_rng(0).normal(size=(10_000, 2))
+    labels = [f"word{i}" for i in range(10_000)]
+    page = word_page(points, labels, ["words"] * 10_000, [[("near", 0.9)] * 8] * 10_000, title="many")
+    trace = figure_of(page)["data"][0]
+    assert len(trace["ids"]) == len(trace["customdata"]) == 10_000 and trace["type"] == "scattergl"
+    assert len(page) < 10e6 and "search 10,000 points" in page
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_the_figure_shows_every_word(dimensions: int, tmp_path: Path) -> None:
+    figure = scatter_figure(POINTS[:, :dimensions], WORDS, GROUPS, title="mine")
+    texts = [text.get_text().strip() for text in figure.axes[0].texts]
+    assert texts == WORDS and figure.axes[0].get_title() == "mine"
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["royal", "mood", "odd"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a machine without a Chinese font still gets its picture
+        figure.savefig(tmp_path / "words.png")
+    assert (tmp_path / "words.png").stat().st_size > 5000
+
+
+def test_the_four_examples_have_a_panel_each() -> None:
+    words = list("abcdefghijklmnop")
+    groups = [name for name in EXAMPLES for _ in range(4)]
+    points = np.random.default_rng(0).normal(size=(16, 2))
+    panels = {name: points[groups.index(name) : groups.index(name) + 4] for name in EXAMPLES}
+    figure = example_figure(points, words, groups, panels)
+    titles = [axis.get_title() for axis in figure.axes]
+    assert titles == ["all words, PCA", *(f"{name}, PCA of these 4" for name in EXAMPLES)]
+    assert [len(axis.lines) for axis in figure.axes[1:]] == [0, 4, 3, 3]
+    assert {text.get_text() for axis in figure.axes[1:] for text in axis.texts} == set(words)
+
+
+def test_many_labels_leave_each_other_room() -> None:
+    figure = scatter_figure(np.zeros((1, 2)), ["x"], ["a"], title="")
+    points = np.random.default_rng(0).normal(size=(3000, 2))
+    write_labels(figure.axes[0], points, [f"word{i}" for i in range(3000)], inches=(8, 8))
+    assert 50 < len(figure.axes[0].texts) <= 302
+
+
+def test_a_missing_chinese_font_is_said_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fonts, "cjk_family", lambda: None)
+    with pytest.warns(UserWarning, match="apt-get install fonts-noto-cjk"):
+        assert fonts.families(["快乐"]) == ["DejaVu Sans"]
+    assert fonts.families(["plain"]) == ["DejaVu Sans"]
+    monkeypatch.setattr(fonts, "cjk_family", lambda: "WenQuanYi Micro Hei")
+    assert fonts.families(["快乐"]) == ["DejaVu Sans", "WenQuanYi Micro Hei"]
+
+
+def test_the_font_that_is_found_is_installed() -> None:
+    found = fonts.cjk_family()
+    assert found is None or found in {font.name for font in font_manager.fontManager.ttflist}
+
+
+def test_exports_read_back(tmp_path: Path) -> None:
+    vectors = np.random.default_rng(0).normal(size=(5, 7)).astype(np.float32)
+    rows, cosines = np.tile([1, 2], (5, 1)), np.tile([0.9, 0.8], (5, 1))
+    path = write_parquet(tmp_path / "words.parquet", vectors, POINTS[:, :2], WORDS, GROUPS, rows, cosines)
+    table = pq.read_table(path).to_pydict()
+    assert table["text"] == WORDS and table["group"] == GROUPS
+    np.testing.assert_allclose(table["vector"], vectors)
+    np.testing.assert_allclose(table["projection_y"], POINTS[:, 1])
+    assert table["neighbors"][0]["ids"] == [1, 2] and table["neighbors"][0]["distances"] == pytest.approx([0.1, 0.2])
+    folder = write_projector(tmp_path / "projector", vectors, [*WORDS[:4], "two\tlines\n"], GROUPS)
+    np.testing.assert_allclose(np.loadtxt(folder / "vectors.tsv", delimiter="\t"), vectors, rtol=1e-4)
+    lines = (folder / "metadata.tsv").read_text().splitlines()
+    assert len(lines) == 6 and lines[0] == "label\tgroup" and lines[5] == "two lines\todd"
+    from google.protobuf import text_format
+    from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
+
+    config = text_format.Parse((folder / "projector_config.pbtxt").read_text(), ProjectorConfig())
+    assert all(
+        (folder / name).exists() for name in (config.embeddings[0].tensor_path, config.embeddings[0].metadata_path)
+    )
