@@ -201,6 +201,11 @@ class TriEmbedConfig(PreTrainedConfig):
         """The classes behind `position_parts`, by name."""
         return {part: POSITION_TYPES[part] for part in self.position_parts}
 
+    @property
+    def positions_end(self) -> bool:
+        """Whether a table of positions ends at `max_position_embeddings`, so that longer input is refused."""
+        return any(part.absolute and part.has_table for part in self.position_classes.values())
+
     def _check_positions(self) -> None:
         parts = self.position_parts
         for part in parts:

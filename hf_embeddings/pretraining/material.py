@@ -38,7 +38,7 @@ class Material:
 def build_config(options: PretrainingOptions, base_config: Path, *, vocab_size: int) -> TriEmbedConfig:
     """Return the architecture: the base file, the overrides of the run, and the size of the vocabulary."""
     config = TriEmbedConfig(**read_architecture(base_config) | options.model.overrides | {"vocab_size": vocab_size})
-    if options.examples.max_length > config.max_position_embeddings and "learned" in config.position_parts:
+    if options.examples.max_length > config.max_position_embeddings and config.positions_end:
         raise ValueError(
             f"examples.max_length: {options.examples.max_length} is above max_position_embeddings "
             f"{config.max_position_embeddings}; lower it or raise model.max_position_embeddings"

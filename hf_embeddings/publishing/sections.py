@@ -135,8 +135,10 @@ def limits(checkpoint: Checkpoint, model_id: str | None) -> str:
     config = checkpoint.config
     longest = f"{config.max_position_embeddings:,} tokens"
     lines = []
-    if "learned" in config.position_parts:
-        lines.append(f"- Input ends at {longest}: learned positions have no row beyond. Truncate.")
+    if config.positions_end:
+        lines.append(
+            f"- Input ends at {longest}: {config.position_embedding_type} positions have no row beyond. Truncate."
+        )
     elif config.position_embedding_type == "none":
         lines.append("- The encoder is blind to word order; it was trained as a control.")
     else:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from hf_embeddings import TriEmbedConfig, TriEmbedModel
+from hf_embeddings import POSITION_TYPES, TriEmbedConfig, TriEmbedModel
 from hf_embeddings.model.resizing import resized
 
 SIZES = dict(
@@ -52,6 +52,12 @@ def test_resized_models_run_and_reload(position: str, length: int, how: str, tmp
     assert again.config.max_position_embeddings == length
     with torch.no_grad():
         torch.testing.assert_close(again(ids).last_hidden_state, after)
+
+
+@pytest.mark.parametrize("position", POSITION_TYPES)
+def test_the_config_knows_which_types_end(position: str) -> None:
+    model = make(position)
+    assert model.config.positions_end == (model.embeddings.position.length_limit is not None)
 
 
 def test_extension_repeats_the_table_and_keeps_the_rows_of_roberta() -> None:
