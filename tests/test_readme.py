@@ -30,6 +30,7 @@ SMALLER = {
     "training.evaluation_examples=100 training.tokens_per_step=512 model.hidden_size=64 model.num_attention_heads=2 "
     "model.intermediate_size=128",
     "index": "--max-documents 60",
+    "index runs/api": "",  # copied, not encoded
     "positions": "--config configs/model/tiny.json",
     "positions runs/demo": "",
     "reposition runs/demo runs/rope": "--corpus pydoc:accelerate --healing-steps 2 --healing-length 32",

@@ -17,7 +17,7 @@ def index(
         str, typer.Argument(help="pydoc:PACKAGE,PACKAGE; hub:USER/NAME; .txt or .jsonl files, a glob or folder of them")
     ],
     folder: Annotated[str, typer.Argument(metavar="INDEX", help="Folder of the index, new or to add to")],
-    model: Annotated[str, typer.Option(help="Model directory or Hub id")],
+    model: Annotated[str | None, typer.Option(help="Model directory or Hub id")] = None,
     precision: Annotated[Literal["fp32", "bf16", "int8"], typer.Option(help="Arithmetic of the encoding.")] = "fp32",
     pooling: Annotated[str | None, typer.Option(help="mean, cls or max; else as the model directory says.")] = None,
     layer: Annotated[int | None, typer.Option(help="Hidden state to pool; 0 is the embeddings, -1 the last.")] = None,
@@ -30,13 +30,26 @@ def index(
     device: Annotated[str, typer.Option(help="cpu, cuda:0, or several as cuda:0,cuda:1.")] = "cpu",
     as_json: AsJson = False,
 ) -> None:
-    """Encode documents into an index; if it was interrupted, the same command goes on where it stopped."""
+    """Encode documents into an index; if it was interrupted, the same command goes on where it stopped.
+
+    With an index as CORPUS and qdrant:LOCATION#COLLECTION or milvus:LOCATION#COLLECTION as INDEX, copy it there.
+    """
     from hf_embeddings.cli.progress import Progress
+    from hf_embeddings.search.stores import is_store
+
+    overrides = {"pooling": pooling, "layer": layer, "max_length": max_length, "normalize": normalize}
+    if is_store(folder):
+        given = overrides | {"model": model, "max_documents": max_documents}
+        if refused := ", ".join(name for name, value in given.items() if value is not None):
+            raise ValueError(f"{refused}: given, but an index is copied into {folder} as it is; leave them out")
+        _copy(corpus, folder, as_json)
+        return
+    if model is None:
+        raise ValueError("--model: missing, expected a model directory or Hub id")
     from hf_embeddings.pretraining.documents import read_described_documents
     from hf_embeddings.search.build import build
     from hf_embeddings.search.workers import EncodingJob
 
-    overrides = {"pooling": pooling, "layer": layer, "max_length": max_length, "normalize": normalize}
     job = EncodingJob(
         str(Path(model).resolve()) if Path(model).is_dir() else model,
         precision,
@@ -63,6 +76,18 @@ def index(
         parts += [f"{figures.resumed_at:,} were done before"] if figures.resumed_at else []
         parts += [f"{figures.replaced:,} older passages replaced"] if figures.replaced else []
         print(f"{folder}: {'; '.join(parts)}")
+
+
+def _copy(corpus: str, place: str, as_json: bool) -> None:
+    from hf_embeddings.cli.progress import Progress
+    from hf_embeddings.search.index import Index
+    from hf_embeddings.search.stores import copy_index, open_store
+
+    with Index(corpus) as index, Progress("copying", len(index)) as progress:
+        store = open_store(place)
+        copied = copy_index(index, store, progress.advance)
+        store.close()
+    print(json.dumps({"index": place, "passages": copied}) if as_json else f"{place}: {copied:,} passages")
 
 
 def _interrupted(folder: str) -> int:

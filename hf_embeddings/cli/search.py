@@ -1,5 +1,6 @@
 """`hf-embeddings search`: the documents of an index that are nearest in meaning to a query."""
 
+import contextlib
 import json
 from typing import Annotated
 
@@ -13,7 +14,9 @@ Where = Annotated[
 
 
 def search(
-    folder: Annotated[str, typer.Argument(metavar="INDEX", help="Folder of an index")],
+    folder: Annotated[
+        str, typer.Argument(metavar="INDEX", help="Folder of an index; or qdrant: or milvus:LOCATION#COLLECTION")
+    ],
     queries: Annotated[list[str], typer.Argument(metavar="QUERY...", help="What to look for, in words")],
     k: Annotated[int, typer.Option("-k", help="How many results.")] = 10,
     where: Where = None,
@@ -25,11 +28,16 @@ def search(
     from hf_embeddings.search.records import Condition
     from hf_embeddings.search.results import as_json as json_values
     from hf_embeddings.search.results import render
+    from hf_embeddings.search.stores import is_store, open_store, search_store
 
     conditions = [Condition.parse(text) for text in where or []]
-    with Index(folder) as index:
-        vectors = load_encoder(index).encode(queries, prompt="query")
-        found = index.search(vectors, k, conditions)
+    with contextlib.closing(open_store(folder) if is_store(folder) else Index(folder)) as place:
+        vectors = load_encoder(place).encode(queries, prompt="query")
+        found = (
+            place.search(vectors, k, conditions)
+            if isinstance(place, Index)
+            else search_store(place, vectors, k, conditions)
+        )
     if as_json:
         print(json.dumps({query: json_values(hits) for query, hits in zip(queries, found, strict=True)}, indent=2))
         return

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -57,18 +58,26 @@ def build(
         return _fill(index, iter(documents), job, encoder, source=source, processes=processes, progress=progress)
 
 
-def load_encoder(index: Index) -> Encoder:
-    """Load the encoder that the index was made with, in fp32, for queries.
+class Built(Protocol):
+    """An index or a store: something that knows the model it was made with."""
+
+    settings: dict[str, object]
+
+
+def load_encoder(built: Built) -> Encoder:
+    """Load the encoder that an index or store was made with, in fp32, for queries.
 
     Raises:
-        ValueError: the model is gone, or its weights are no longer those of the index.
+        ValueError: the model is gone, or its weights are no longer those that the vectors are of.
     """
-    facts = index.get("settings")
-    model = facts["model"]
+    facts = built.settings
+    if not facts:
+        raise ValueError("no index was copied there: expected a collection made by `index INDEX STORE`")
+    model = str(facts["model"])
     if Path(model).is_absolute() and not Path(model).is_dir():
-        raise ValueError(f"{model}: the model of {index.folder} is gone; put it back, or build the index anew")
+        raise ValueError(f"{model}: the model of this index is gone; put it back, or build the index anew")
     if weights_digest(model) != facts["weights_sha256"]:
-        raise ValueError(f"{model}: its weights changed since {index.folder} was built; build the index anew")
+        raise ValueError(f"{model}: its weights changed since the index was built; build the index anew")
     return Encoder.load(model, **facts["recipe"])
 
 
@@ -152,7 +161,7 @@ def _fingerprint(document: Record) -> bytes:
 
 
 def _refuse_other_model(index: Index, facts: dict[str, object]) -> None:
-    before = json.loads(json.dumps(index.get("settings")))
+    before = json.loads(json.dumps(index.settings))
     for name, value in json.loads(json.dumps(facts)).items():
         if before.get(name) != value:
             raise ValueError(

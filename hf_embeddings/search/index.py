@@ -108,6 +108,13 @@ class Index:
         found = self._connection.execute("SELECT value FROM settings WHERE key = ?", (key,)).fetchone()
         return None if found is None else json.loads(found[0])
 
+    @property
+    def settings(self) -> dict[str, object]:
+        """What the index was created with: model, recipe and the rest."""
+        found = self.get("settings")
+        assert isinstance(found, dict)
+        return found
+
     def add(self, records: Sequence[Record], vectors: np.ndarray, **keep: object) -> int:
         """Add records with their vectors (N, D) at once or, if interrupted, not at all; return how many were replaced.
 

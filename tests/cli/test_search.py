@@ -50,6 +50,19 @@ def test_removing(folder: Path, texts: list[str]) -> None:  # noqa: F811
     assert run("remove", folder, "--where", "half=0") == f"{folder}: 20 passages removed, 19 left\n"
 
 
+@pytest.mark.parametrize("place", ["qdrant:{}/q#docs", "milvus:{}/m.db#docs"])
+def test_an_index_is_copied_to_a_database_and_searched_there(
+    folder: Path,
+    texts: list[str],  # noqa: F811
+    tmp_path: Path,
+    place: str,
+) -> None:
+    place = place.format(tmp_path)
+    assert json.loads(run("index", folder, place, "--json")) == {"index": place, "passages": 40}
+    found = json.loads(run("search", place, texts[17], "-k", 3, "--where", "half=1", "--json"))[texts[17]]
+    assert found[0]["id"] == "t17" and {hit["metadata"]["half"] for hit in found} == {1}
+
+
 def test_documents_without_ids_get_stable_ones(tmp_path: Path, model_folder: Path) -> None:  # noqa: F811
     (tmp_path / "notes.txt").write_text("the cat\n\nthe dog\n\nthe cat\n")
     for _ in range(2):
@@ -72,6 +85,10 @@ def test_packages_bring_their_names(tmp_path: Path, model_folder: Path) -> None:
         (["search", "{tmp}/none", "query"], "no index there"),
         (["index", "{tmp}/none.txt", "{tmp}/index", "--model", "{tmp}"], "none.txt"),
         (["remove", "{tmp}/none"], "no index there"),
+        (["index", "{tmp}", "{tmp}/index"], "--model: missing"),
+        (["search", "qdrant:{tmp}/q#docs", "x"], "no index was copied there"),
+        (["index", "{tmp}/none", "qdrant:{tmp}/q#docs"], "no index there"),
+        (["index", "{tmp}", "qdrant:{tmp}/q#docs", "--layer", "2"], "layer: given, but an index is copied"),
     ],
 )
 def test_mistakes_are_one_line(

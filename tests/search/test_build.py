@@ -179,4 +179,4 @@ def test_another_model_in_the_same_place_is_refused(
     with Index(tmp_path / "index") as index:
         refused(lambda: load_encoder(index), "its weights changed since")
         shutil.rmtree(model)
-        refused(lambda: load_encoder(index), "is gone")
+        refused(lambda: load_encoder(index), "model of this index is gone")
