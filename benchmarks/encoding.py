@@ -42,7 +42,7 @@ def read_texts(packages: str, count: int) -> list[str]:
     return [texts[number] for number in chosen]
 
 
-def contestants(source: str, converted: str) -> dict[str, Encode]:
+def contestants(source: str, converted: str, peers: list[str]) -> dict[str, Encode]:
     """Return an encoding function for each contestant that is installed."""
     from sentence_transformers import SentenceTransformer
 
@@ -52,7 +52,7 @@ def contestants(source: str, converted: str) -> dict[str, Encode]:
         encoder = Encoder.load(converted, precision=precision)
         found[f"ours, {precision}"] = encoder.encode
     for name, build in (("onnxruntime", _onnxruntime), ("openvino", _openvino)):
-        if importlib.util.find_spec(name) and importlib.util.find_spec("onnx"):
+        if name in peers and importlib.util.find_spec(name) and importlib.util.find_spec("onnx"):
             found |= build(stock)
     return found
 
@@ -181,13 +181,14 @@ def main() -> None:
     parser.add_argument("converted")
     parser.add_argument("--packages", default="pydoc:torch,transformers,numpy")
     parser.add_argument("--sizes", type=int, nargs="+", default=[512, 2048])
+    parser.add_argument("--peers", nargs="*", default=["onnxruntime", "openvino"], help="beside sentence-transformers")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--remark", default="")
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    encoders = contestants(options.source, options.converted)
+    encoders = contestants(options.source, options.converted, options.peers)
     lines = ["# Encoding", "", _machine(options.threads), ""] + ([options.remark, ""] if options.remark else [])
     every = read_texts(options.packages, max(options.sizes))
     sample = every[:512]
