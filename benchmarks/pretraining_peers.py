@@ -26,7 +26,8 @@ from transformers.utils import logging
 from hf_embeddings import TriEmbedConfig, TriEmbedForPreTraining
 from hf_embeddings.pretraining.batches import Vocabulary, flat_row, iter_batches
 from hf_embeddings.pretraining.corpus import load_corpus
-from hf_embeddings.pretraining.loop import keep_freed_memory, run_step
+from hf_embeddings.pretraining.gradients import compute_gradients
+from hf_embeddings.pretraining.loop import keep_freed_memory
 from hf_embeddings.pretraining.optimization import build_optimizers
 from hf_embeddings.pretraining.options import (
     CorpusOptions,
@@ -158,8 +159,11 @@ def our_variant(model, documents: Documents, size: Size, *, bf16: bool, pairs: b
         started = time.perf_counter()
         schedule = Schedule.plan(chunks, tokens_per_batch=tokens, seed=0, relation="nsp" if pairs else None)
         batches = iter_batches(schedule, documents.vocabulary, options.examples)
-        for _ in range(schedule.batches_per_epoch):
-            run_step(model, optimizers, batches, options, accelerator)
+        for step in range(schedule.batches_per_epoch):
+            compute_gradients(model, [next(batches)], options, accelerator, step=step)
+            for optimizer in optimizers:
+                optimizer.step()
+                optimizer.zero_grad()
         return time.perf_counter() - started
 
     return train
