@@ -1,10 +1,10 @@
-# make demo | test | lint        (Python 3.11; the virtual environment is made on first use)
+# make demo | test | compat | lint        (Python 3.11; the virtual environment is made on first use)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 FAULTS_LOG := benchmarks/results/faults.log
 
-.PHONY: demo test test-slow faults lint
+.PHONY: demo test test-slow faults compat lint
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -32,6 +32,18 @@ faults: $(VENV)/.tested
 	$(BIN)/python -m pytest -m faults --ignore=tests/faults
 	rm -f $(FAULTS_LOG)
 	FAULTS_LOG=$(FAULTS_LOG) $(BIN)/python -m pytest -m '' tests/faults
+
+# Environments that know nothing of this package, on the torch of the first one: the oldest transformers and the pinned.
+TRANSFORMERS := 5.3.0 5.23.0
+$(VENV)/compat-%/.made: | $(VENV)/.tested
+	$(PYTHON) -m venv $(@D)
+	ls -d $(CURDIR)/$(VENV)/lib/python*/site-packages > $$(ls -d $(@D)/lib/python*/site-packages)/base.pth
+	$(@D)/bin/pip install --quiet --disable-pip-version-check transformers==$*
+	touch $@
+
+compat: $(TRANSFORMERS:%=$(VENV)/compat-%/.made)
+	COMPAT_PYTHONS=$$(echo $(TRANSFORMERS:%=$(CURDIR)/$(VENV)/compat-%/bin/python) | tr ' ' ':') \
+		$(BIN)/python -m pytest -m compat tests/compat
 
 lint: $(VENV)/.tested
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'

@@ -119,6 +119,11 @@ class TriEmbedConfig(PreTrainedConfig):
         "layers.*.feed_forward.up": "colwise",
         "layers.*.feed_forward.down": "rowwise",
     }
+    base_model_fsdp_plan = {
+        "embeddings": "free_full_weight",
+        "layers.*": "free_full_weight",
+        "final_norm": "keep_full_weight",
+    }
 
     vocab_size: int = 30522
     hidden_size: int = 768

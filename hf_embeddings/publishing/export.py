@@ -49,6 +49,7 @@ def export_onnx(
         raise ValueError(f"{target}: exists; choose another name or pass --overwrite")
     checkpoint = Checkpoint(folder)
     model = getattr(transformers, _auto_class(checkpoint)).from_pretrained(folder).eval()
+    model.set_attn_implementation("eager")  # the exporter loses the strides of the fused kernel at batch 1
     inputs = _example(model, *(fixed or (2, 16)))
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as staging:
