@@ -1,6 +1,6 @@
 """Checkpoints exported here, loaded by another transformers that has never heard of this package.
 
-`make compat` makes an environment for each version in TRANSFORMERS and runs this file; each of them loads every head and
+`make compat` makes an environment for each version in TRANSFORMERS and runs this file; each loads every head and
 position type with `trust_remote_code`, compares weights bit by bit and outputs with those computed here.
 """
 
