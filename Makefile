@@ -22,8 +22,9 @@ $(VENV)/.tested: $(VENV)/.installed
 demo: $(VENV)/.installed
 	$(BIN)/hf-embeddings pretrain configs/pretraining/demo.yaml
 
+# A worker for each core, with one thread each: the models of the tests are too small to share among threads.
 test: $(VENV)/.tested
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadscope
 
 test-slow: $(VENV)/.tested
 	$(BIN)/python -m pytest -m slow
