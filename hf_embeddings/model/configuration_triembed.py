@@ -15,7 +15,17 @@ from transformers import PreTrainedConfig
 from transformers.activations import ACT2FN
 from transformers.utils import logging
 
+# Some are imported only to be seen: older transformers copy just what this file itself imports next to a checkpoint.
+from .documents import Documents  # noqa: F401
+from .position_biases import AlibiPosition  # noqa: F401
+from .position_contents import RelativeKeyScores  # noqa: F401
+from .position_folds import UntiedPosition  # noqa: F401
+from .position_rotations import RotaryPosition  # noqa: F401
+from .position_signal import PositionSignal  # noqa: F401
+from .position_tables import LearnedPosition  # noqa: F401
 from .positions import LEFT_OUT, POSITION_TYPES, PositionType
+from .relative_products import RelativeRows  # noqa: F401
+from .resizing import resized  # noqa: F401
 
 logger = logging.get_logger(__name__)
 

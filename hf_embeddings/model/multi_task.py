@@ -9,9 +9,28 @@ import torch
 from torch import nn
 from transformers.utils import ModelOutput, can_return_tuple
 
+# Some are imported only to be seen: older transformers copy just what this file itself imports next to a checkpoint.
+from .attention import Attention  # noqa: F401
+from .attention_plan import AttentionPlan  # noqa: F401
 from .configuration_triembed import TriEmbedConfig
+from .documents import Documents  # noqa: F401
+from .embeddings import EmbeddingParts  # noqa: F401
+from .fused_attention import fused_attention  # noqa: F401
 from .heads import SEQUENCE_LOSSES, classification_loss
+from .layers import _down_bias  # noqa: F401
 from .modeling_triembed import TriEmbedModel, TriEmbedPreTrainedModel
+from .norms import make_norm  # noqa: F401
+from .packing import Group  # noqa: F401
+from .placing import place  # noqa: F401
+from .position_biases import AlibiPosition  # noqa: F401
+from .position_contents import RelativeKeyScores  # noqa: F401
+from .position_folds import UntiedPosition  # noqa: F401
+from .position_rotations import RotaryPosition  # noqa: F401
+from .position_signal import PositionSignal  # noqa: F401
+from .position_tables import LearnedPosition  # noqa: F401
+from .positions import Positions  # noqa: F401
+from .relative_products import RelativeRows  # noqa: F401
+from .resizing import resized  # noqa: F401
 
 
 @dataclass
