@@ -8,7 +8,7 @@ fused AdamW and clipping, in a process of its own; they work in turns. The peers
 length and padded to the longest. Our packing, masking and planning stand inside the timing. Before anything is timed,
 BERT and TriEmbed with the same weights must have the same loss on the same pairs. The last columns give the useful
 floating-point operations of ours as a share of the machine's best matrix product in the same number format, and the
-peak resident memory of both processes.
+peak memory of both processes, beyond what they held before they made a model.
 """
 
 import argparse

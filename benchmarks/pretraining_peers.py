@@ -215,15 +215,21 @@ VARIANTS: dict[str, Callable[[Documents, Size], Variant]] = {
 
 
 def serve(connection: Connection, documents: Documents, size: Size, name: str) -> None:
-    """Train on each round that is asked for and answer with the seconds and the peak resident memory in MB so far."""
+    """Train on each round that is asked for and answer with the seconds, and the peak memory in MB so far.
+
+    What the process held before it made the model (libraries, documents) is the same for all and is not counted.
+    """
     logging.set_verbosity_error()
+    before = memory("VmRSS")
     train = VARIANTS[name](documents, size)
     while (number := connection.recv()) is not None:
         seconds = train(documents.round(number, size.pairs_per_step * size.steps))
-        connection.send((seconds, peak_memory()))
+        connection.send((seconds, memory("VmHWM") - before))
 
 
-def peak_memory() -> float:
-    """Return the peak resident memory of this process in MB (Linux); unlike getrusage's, not its parent's."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+def memory(name: str) -> float:
+    """Return a memory figure of this process in MB (Linux): VmRSS, resident now, or VmHWM, at the peak.
+
+    Unlike getrusage's, the peak is not its parent's.
+    """
+    return int(Path("/proc/self/status").read_text().split(f"{name}:")[1].split()[0]) / 1024
