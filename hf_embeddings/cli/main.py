@@ -10,6 +10,7 @@ from hf_embeddings.cli.export import export
 from hf_embeddings.cli.index import index
 from hf_embeddings.cli.inspect import inspect
 from hf_embeddings.cli.plot import plot
+from hf_embeddings.cli.position_lab import position_lab
 from hf_embeddings.cli.positions import positions
 from hf_embeddings.cli.pretrain import pretrain
 from hf_embeddings.cli.publish import publish
@@ -25,6 +26,7 @@ VERBS = {
     "index": index,
     "evaluate": evaluate,
     "inspect": inspect,
+    "position-lab": position_lab,
     "positions": positions,
     "pretrain": pretrain,
     "publish": publish,

@@ -24,7 +24,8 @@ def evaluation_batches(chunks: Chunks, vocabulary: Vocabulary, options: Pretrain
     batches, examples = [], 0
     for number in range(schedule.batches_per_epoch):
         epoch, pairs = schedule.batch(number)
-        batches.append(make_batch(schedule, epoch, pairs, vocabulary, options.examples))
+        probability = options.examples.evaluation_masking_probability
+        batches.append(make_batch(schedule, epoch, pairs, vocabulary, options.examples, probability=probability))
         examples += len(pairs)
         if examples >= options.training.evaluation_examples:
             break

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -29,10 +29,15 @@ class Material:
     tokenizer: PreTrainedTokenizerBase
     vocabulary: Vocabulary
     training: Chunks
-    held_out: list[dict[str, torch.Tensor]]  # batches
+    evaluation: Chunks
+    held_out: list[dict[str, torch.Tensor]]  # batches of `evaluation`
     config: TriEmbedConfig
     statistics: dict[str, int]  # of the corpus
     baseline: float  # held-out loss of token frequencies alone, nats
+
+    def for_model(self, options: PretrainingOptions, base_config: Path) -> "Material":
+        """Return the same material for another architecture."""
+        return replace(self, config=_config(options, base_config, self.tokenizer))
 
 
 def build_config(options: PretrainingOptions, base_config: Path, *, vocab_size: int) -> TriEmbedConfig:
@@ -66,15 +71,20 @@ def prepare(
     held_out = _chunks("held-out", corpus.evaluation, tokenizer, options, say)
     vocabulary = Vocabulary.of(tokenizer)
     batches = evaluation_batches(held_out, vocabulary, options)
-    config = build_config(options, base_config, vocab_size=math.ceil(len(tokenizer) / 64) * 64)
-    config.pad_token_id = tokenizer.pad_token_id
+    config = _config(options, base_config, tokenizer)
     if config.type_vocab_size < 2 and (name := relation(options.examples.objectives)):
         say(f"note: {name} runs without segments (type_vocab_size {config.type_vocab_size}); only [SEP] divides a pair")
     tokenizer.model_input_names = ["input_ids", "attention_mask"]
     if config.type_vocab_size:
         tokenizer.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
     baseline = unigram_loss(training.corpus.tokens, batches, config.vocab_size)
-    return Material(tokenizer, vocabulary, training, batches, config, corpus.statistics, baseline)
+    return Material(tokenizer, vocabulary, training, held_out, batches, config, corpus.statistics, baseline)
+
+
+def _config(options: PretrainingOptions, base_config: Path, tokenizer: PreTrainedTokenizerBase) -> TriEmbedConfig:
+    config = build_config(options, base_config, vocab_size=math.ceil(len(tokenizer) / 64) * 64)
+    config.pad_token_id = tokenizer.pad_token_id
+    return config
 
 
 def _tokenizer(options: PretrainingOptions, corpus: Corpus, checkpoint: Path | None) -> PreTrainedTokenizerBase:

@@ -84,6 +84,8 @@ class ExampleOptions:
     random_token_fraction: float = bounded(0.1, min=0, max=1)  # share of those shown as a random token; the rest stay
     # Share of tokens that `mlm` predicts in the last step; in between it changes linearly. None: the same throughout.
     final_masking_probability: float | None = bounded(None, above=0, below=1)
+    # Share of tokens that `mlm` predicts in evaluations: a constant, so that the losses of recipes can be compared.
+    evaluation_masking_probability: float = bounded(0.15, above=0, below=1)
     masking_unit: Literal["token", "word", "span"] = (
         "token"  # what is hidden together: pieces, whole words, runs of words
     )
@@ -193,6 +195,28 @@ class PretrainingOptions:
     checkpoints: CheckpointOptions = field(default_factory=CheckpointOptions)
     hub: HubOptions = field(default_factory=HubOptions)
     card: CardOptions = field(default_factory=CardOptions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabOptions:
+    """What a position lab compares; every other option is that of each of its runs."""
+
+    positions: list[str] = field(default_factory=list)  # position types and sums of them; none given: all types
+    seeds: list[int] = field(default_factory=lambda: [0, 1])  # of one run each, for every position type
+    length_factors: list[int] = field(default_factory=lambda: [2, 4])  # trained lengths at which the loss is measured
+    timing_rounds: int = bounded(7, min=1)  # training steps of each position type, in turns, whose time is compared
+
+    def __post_init__(self) -> None:
+        for name, values, lowest in (("seeds", self.seeds, 0), ("length_factors", self.length_factors, 2)):
+            if not values or len(set(values)) < len(values) or min(values) < lowest:
+                raise ValueError(f"{name}: got {values}, expected different numbers from {lowest} on; write [2, 4]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PositionLabOptions(PretrainingOptions):
+    """A position lab: the options of its runs, and what differs between them."""
+
+    lab: LabOptions = field(default_factory=LabOptions)
 
 
 def to_dict(options: object) -> dict[str, object]:

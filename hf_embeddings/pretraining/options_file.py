@@ -25,14 +25,14 @@ class OptionsError(ValueError):
     """A mistake in an options file or an override: where it is, what was given, what was expected, what to do."""
 
 
-def load_options(path: str | Path, overrides: Sequence[str] = ()) -> PretrainingOptions:
-    """Read the options of a run; each of `overrides`, such as `training.max_steps=10`, beats the file."""
+def load_options(path: str | Path, overrides: Sequence[str] = (), kind: type[Section] = PretrainingOptions) -> Section:
+    """Read options, by default those of a run; each of `overrides`, such as `training.max_steps=10`, beats the file."""
     root = _compose(_read(Path(path)), str(path))
     if not isinstance(root, MappingNode):
         raise _error(root, "", _given(root), "`key: value` lines at the top level", "see configs/pretraining/")
     for override in overrides:
         _override(root, override)
-    return _section(PretrainingOptions, root, "")
+    return _section(kind, root, "")
 
 
 def dump(options: PretrainingOptions) -> str:

@@ -44,6 +44,7 @@ def pretrain(
     resume: str = "auto",
     allow_changes: bool = False,
     finish: Callable[[Path], object] | None = None,
+    material: Material | None = None,
 ) -> dict[str, object]:
     """Run everything, or what is left of it, and return the figures, which are also written to `pretraining.json`.
 
@@ -55,6 +56,7 @@ def pretrain(
         allow_changes: go on though the options are not those of the checkpoint.
         finish: called in the main process with the output directory when the model is in it; `hf-embeddings pretrain`
             writes the model card there.
+        material: what `prepare` returned for the same corpus, tokenizer and examples, where several runs share it.
 
     Returns:
         The figures; `state` is `done`, or `preempted` where a signal or a time limit came before the end.
@@ -71,7 +73,10 @@ def pretrain(
         from_main(accelerator, output.enter)
         source, line = from_main(accelerator, output.source)
         say(line)
-        material = prepare(options, base_config, say, tokenizer_from=source)
+        if material:
+            material = material.for_model(options, base_config)
+        else:
+            material = prepare(options, base_config, say, tokenizer_from=source)
         micro_batches = micro_batches_per_step(source, options.training, accelerator.num_processes)
         if micro_batches > 1:
             say(f"{micro_batches} micro-batches per step, shared by {accelerator.num_processes} processes")

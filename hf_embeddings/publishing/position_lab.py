@@ -1,0 +1,95 @@
+"""The report of a position lab as Markdown, for a model card or a repository."""
+
+from collections.abc import Mapping, Sequence
+
+LAWS = {  # key of a measurement: title of its column
+    "uniqueness": "uniqueness",
+    "smoothness": "smoothness",
+    "relative_linearity": "relative linearity",
+    "locality": "locality",
+    "symmetry": "symmetry",
+    "translation_invariance": "translation invariance",
+    "monotonicity": "monotonicity",
+}
+
+
+def lab_report(lab: Mapping[str, object], *, picture: str | None = None) -> str:
+    """Write the tables of a lab: losses, accuracy, longer inputs, time; then the laws of the trained positions.
+
+    Args:
+        lab: what `hf-embeddings position-lab --json` prints.
+        picture: path of its picture, relative to the report.
+    """
+    rows = sorted(lab["positions"].items(), key=lambda row: row[1]["mlm_loss"]["mean"])
+    parts = ["# Position lab", _introduction(lab), *([f"![Position lab]({picture})"] if picture else [])]
+    parts += [_results(rows, lab["length_factors"], lab["relation"]), _reading(lab), "## Laws of the trained positions"]
+    return "\n\n".join([*parts, _laws(rows), LAWS_NOTE]) + "\n"
+
+
+LAWS_NOTE = (
+    "Of the first seed, on positions 0 to the trained length: of the trained vectors where a type adds some to the "
+    "input, else of the scores that identical words give each other in the first layer. A dash stands where a type has "
+    "nothing to measure. `hf-embeddings positions` explains each property and measures any checkpoint."
+)
+
+
+def _introduction(lab: Mapping[str, object]) -> str:
+    model, machine = lab["model"], lab["machine"]
+    seeds = sorted({number for row in lab["positions"].values() for number in row["seeds"]})
+    versions = ", ".join(f"{name} {value}" for name, value in machine.items())
+    return (
+        f"The same encoder ({model['num_hidden_layers']} layers, {model['hidden_size']} wide, "
+        f"{model['num_attention_heads']} heads, vocabulary {model['vocab_size']:,}) pretrained with each position type "
+        f"on `{lab['corpus']}`: {lab['max_steps']:,} steps, {lab['training_tokens'] / 1e6:.1f} million tokens, inputs "
+        f"of at most {lab['max_length']} tokens, seeds {', '.join(map(str, seeds))}. "
+        f"Token frequencies alone give {lab['unigram_loss']:.3f} nats. {versions}."
+    )
+
+
+def _results(rows: Sequence[tuple[str, Mapping]], factors: Sequence[int], relation: str | None) -> str:
+    titles = ["position type", "MLM loss", *([f"{relation.upper()} accuracy"] if relation else []), "loss at 1x"]
+    titles += [*(f"at {factor}x" for factor in factors), "time per step"]
+    lines = [_line(titles), _line(["---"] * len(titles))]
+    for name, row in rows:
+        cells = [f"`{name}`", interval_text(row["mlm_loss"], ".3f")]
+        if relation:
+            cells.append(interval_text(row["relation_accuracy"], ".1%"))
+        lengths = row["losses_by_length"]
+        cells += ["ends" if lengths[str(f)] is None else f"{lengths[str(f)]['mean']:.3f}" for f in (1, *factors)]
+        cells.append("-" if row["step_ratio"] is None else f"{row['step_ratio']:.2f}")
+        lines.append(_line(cells))
+    return "\n".join(lines)
+
+
+def _reading(lab: Mapping[str, object]) -> str:
+    longest = lab["max_length"] * max(lab["length_factors"])
+    noise = "Seeds are too few for an interval."
+    if any(row["mlm_loss"]["half_width"] is not None for row in lab["positions"].values()):
+        noise = (
+            "Means over the seeds with 95 % intervals, from the scatter between seeds, pooled over all types; it does "
+            "not contain the choice of held-out documents, which is the same for all."
+        )
+    return (
+        f"Held-out figures, losses in nats. {noise} The losses at 1x, 2x, ... are of the same documents, those of "
+        f"{longest} tokens or more, cut to so many times the trained length; *ends*: the type has no positions there. "
+        "Time is a ratio to `learned`, the median over steps taken in turns."
+    )
+
+
+def _laws(rows: Sequence[tuple[str, Mapping]]) -> str:
+    lines = [_line(["position type", *LAWS.values()]), _line(["---"] * (len(LAWS) + 1))]
+    for name, row in rows:
+        values = [row["laws"].get(law) for law in LAWS]
+        lines.append(_line([f"`{name}`", *("-" if value is None else f"{value:.3f}" for value in values)]))
+    return "\n".join(lines)
+
+
+def interval_text(interval: Mapping[str, float | None], digits: str) -> str:
+    """Write a mean, and where it is known, half of the width of its interval."""
+    mean, half_width = interval["mean"], interval["half_width"]
+    text = format(mean, digits)
+    return text if half_width is None else f"{text} ± {format(half_width, digits)}"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
