@@ -1,10 +1,10 @@
-# make demo | test | compat | lint        (Python 3.11; the virtual environment is made on first use)
+# make demo | lab | test | compat | lint        (Python 3.11; the virtual environment is made on first use)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 FAULTS_LOG := benchmarks/results/faults.log
 
-.PHONY: demo test test-slow faults compat lint
+.PHONY: demo lab test test-slow faults compat lint
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -21,6 +21,10 @@ $(VENV)/.tested: $(VENV)/.installed
 
 demo: $(VENV)/.installed
 	$(BIN)/hf-embeddings pretrain configs/pretraining/demo.yaml
+
+lab: $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[viz]'
+	$(BIN)/hf-embeddings position-lab configs/pretraining/position-lab.yaml
 
 # A worker for each core, with one thread each: the models of the tests are too small to share among threads.
 test: $(VENV)/.tested

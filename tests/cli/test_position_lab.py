@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from accelerate.state import AcceleratorState
 from matplotlib.image import imread
 from typer.testing import CliRunner
 
@@ -30,6 +31,7 @@ def words(generator: np.random.Generator, count: int) -> str:
 
 @pytest.fixture(scope="module")
 def overrides(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    AcceleratorState._reset_state(reset_partial_state=True)  # of earlier tests in this process
     folder, generator = tmp_path_factory.mktemp("lab"), np.random.default_rng(0)
     texts = [words(generator, int(count)) for count in generator.integers(10, 300, size=60)]
     (folder / "texts.txt").write_text("\n\n".join(texts), encoding="utf-8")
