@@ -67,10 +67,14 @@ def iter_batches(
     `last` is the number of the batch at which `final_masking_probability` is reached.
     """
     for number, (epoch, pairs) in zip(itertools.count(start, stride), schedule.batches(start, stride), strict=False):
-        probability = options.masking_probability
-        if options.final_masking_probability is not None and last:
-            probability += (options.final_masking_probability - probability) * min(number / last, 1.0)
+        probability = masking_probability(options, number / last if last else 0.0)
         yield make_batch(schedule, epoch, pairs, vocabulary, options, probability=probability)
+
+
+def masking_probability(options: ExampleOptions, fraction: float) -> float:
+    """Return the share of tokens to predict when `fraction` of the run is done."""
+    first, final = options.masking_probability, options.final_masking_probability
+    return first if final is None else first + (final - first) * min(fraction, 1.0)
 
 
 def make_batch(

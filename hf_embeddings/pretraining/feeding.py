@@ -1,14 +1,14 @@
 """Micro-batches for a process from any step on; each is found by its number, so nothing is replayed."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from hf_embeddings.pretraining.batches import Vocabulary, iter_batches
+from hf_embeddings.pretraining.batches import Vocabulary, make_batch, masking_probability
 from hf_embeddings.pretraining.options import ExampleOptions
-from hf_embeddings.pretraining.packing import Schedule
+from hf_embeddings.pretraining.stages import Stage, find_batch
 from hf_embeddings.pretraining.stopping import SIGNALS
 
 
@@ -16,19 +16,22 @@ class MicroBatches(Dataset):
     """All micro-batches of a run: number `step * per_step + index` is the one of that index in that step."""
 
     def __init__(
-        self, schedule: Schedule, vocabulary: Vocabulary, examples: ExampleOptions, *, per_step: int, steps: int
+        self, stages: Sequence[Stage], vocabulary: Vocabulary, examples: ExampleOptions, *, per_step: int, steps: int
     ) -> None:
         """Describe the micro-batches of a run of `steps` steps."""
-        self.schedule, self.vocabulary, self.examples = schedule, vocabulary, examples
+        self.stages, self.vocabulary, self.examples = stages, vocabulary, examples
         self.per_step, self.last = per_step, per_step * steps
 
     def __getitem__(self, number: int) -> dict[str, torch.Tensor]:
-        return next(iter_batches(self.schedule, self.vocabulary, self.examples, start=number, last=self.last))
+        schedule, index = find_batch(self.stages, number, per_step=self.per_step)
+        probability = masking_probability(self.examples, number / self.last)
+        return make_batch(schedule, *schedule.batch(index), self.vocabulary, self.examples, probability=probability)
 
     def samples(self, step: int) -> dict[str, object]:
         """Return the epoch and the sample numbers of each micro-batch of a step, to look at a step that went wrong."""
         numbers = range(step * self.per_step, (step + 1) * self.per_step)
-        batches = [self.schedule.batch(number) for number in numbers]
+        found = [find_batch(self.stages, number, per_step=self.per_step) for number in numbers]
+        batches = [schedule.batch(index) for schedule, index in found]
         return {"step": step, "epochs": [e for e, _ in batches], "samples": [p.samples.tolist() for _, p in batches]}
 
     def steps(self, first: int, *, process: int, processes: int, workers: int) -> Iterator[list[dict]]:

@@ -9,8 +9,8 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
-from hf_embeddings.pretraining.architecture import read_architecture
 from hf_embeddings.pretraining.batches import Vocabulary
+from hf_embeddings.pretraining.beginning import architecture, check_vocabulary, is_checkpoint
 from hf_embeddings.pretraining.corpus import Corpus, load_corpus
 from hf_embeddings.pretraining.evaluation import evaluation_batches, unigram_loss
 from hf_embeddings.pretraining.objectives import relation
@@ -34,15 +34,24 @@ class Material:
     config: TriEmbedConfig
     statistics: dict[str, int]  # of the corpus
     baseline: float  # held-out loss of token frequencies alone, nats
+    base: Path  # the architecture file, or the checkpoint to begin with
 
     def for_model(self, options: PretrainingOptions, base_config: Path) -> "Material":
         """Return the same material for another architecture."""
-        return replace(self, config=_config(options, base_config, self.tokenizer))
+        return replace(self, config=_config(options, base_config, self.tokenizer), base=base_config)
 
 
 def build_config(options: PretrainingOptions, base_config: Path, *, vocab_size: int) -> TriEmbedConfig:
-    """Return the architecture: the base file, the overrides of the run, and the size of the vocabulary."""
-    config = TriEmbedConfig(**read_architecture(base_config) | options.model.overrides | {"vocab_size": vocab_size})
+    """Return the architecture: the base, the overrides of the run, and for a new model the size of the vocabulary."""
+    fields = architecture(base_config) | options.model.overrides
+    if not is_checkpoint(base_config):
+        fields["vocab_size"] = vocab_size
+    elif options.tokenizer.path:
+        raise ValueError(
+            f"tokenizer.path: got {options.tokenizer.path} beside the checkpoint {base_config}, which has a tokenizer; "
+            "remove it, or change the vocabulary first: hf-embeddings vocabulary replace"
+        )
+    config = TriEmbedConfig(**fields)
     if options.examples.max_length > config.max_position_embeddings and config.positions_end:
         raise ValueError(
             f"examples.max_length: {options.examples.max_length} is above max_position_embeddings "
@@ -58,14 +67,15 @@ def prepare(
 
     Args:
         options: of the run.
-        base_config: the architecture file.
+        base_config: the architecture file, or the checkpoint to begin with.
         say: told of each stage.
         tokenizer_from: a checkpoint, whose tokenizer is taken instead of training one anew.
     """
     corpus = load_corpus(**asdict(options.corpus))
     counts = ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in corpus.statistics.items() if value)
     say(f"corpus: {counts}")
-    tokenizer = _tokenizer(options, corpus, tokenizer_from)
+    known = base_config if is_checkpoint(base_config) else None
+    tokenizer = _tokenizer(options, corpus, tokenizer_from or known)
     say(f"tokenizer: {len(tokenizer):,} pieces")
     training = _chunks("training", corpus.training, tokenizer, options, say)
     held_out = _chunks("held-out", corpus.evaluation, tokenizer, options, say)
@@ -78,12 +88,15 @@ def prepare(
     if config.type_vocab_size:
         tokenizer.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
     baseline = unigram_loss(training.corpus.tokens, batches, config.vocab_size)
-    return Material(tokenizer, vocabulary, training, held_out, batches, config, corpus.statistics, baseline)
+    return Material(
+        tokenizer, vocabulary, training, held_out, batches, config, corpus.statistics, baseline, base_config
+    )
 
 
 def _config(options: PretrainingOptions, base_config: Path, tokenizer: PreTrainedTokenizerBase) -> TriEmbedConfig:
     config = build_config(options, base_config, vocab_size=math.ceil(len(tokenizer) / 64) * 64)
     config.pad_token_id = tokenizer.pad_token_id
+    check_vocabulary(base_config, config, tokenizer)
     return config
 
 

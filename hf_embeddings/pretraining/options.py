@@ -45,9 +45,11 @@ def remaining(types: Callable[[], Mapping[str, object]]) -> dict[str, object]:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions:
-    """The architecture: a config file, and the fields of it that this run changes."""
+    """What the run begins with, and the fields of its config that the run changes."""
 
-    base: str  # path of a config JSON, such as configs/model/tiny.json
+    # Path of a config JSON, such as configs/model/tiny.json, for a new model; or a checkpoint directory, whose weights
+    # and tokenizer the run takes over.
+    base: str
     overrides: dict[str, object] = remaining(lambda: model_fields())  # any field of TriEmbedConfig, beside `base`
 
 
@@ -117,6 +119,19 @@ class ExampleOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StageOptions:
+    """Steps that a run begins with, on shorter examples or in smaller batches than the rest."""
+
+    steps: int  # optimizer steps
+    max_length: int | None = bounded(None, min=8)  # tokens of one example; None: examples.max_length
+    tokens_per_step: int | None = bounded(None, min=8)  # as in `training`; None: the same
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"steps: got {self.steps}, expected at least 1; remove the stage, or raise it")
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainingOptions:
     """Length, batch, optimizer and hardware of the training loop."""
 
@@ -126,6 +141,8 @@ class TrainingOptions:
     max_job_hours: float | None = bounded(None, above=0)  # hours after which a process saves and leaves with code 75
     num_processes: int | None = bounded(None, min=1)  # processes the run must have; None takes what the launcher starts
     tokens_per_step: int = bounded(2048, min=8)  # tokens, padding included, per optimizer step over all devices
+    # What the run begins with, one stage after the other, before `tokens_per_step` and examples.max_length hold.
+    stages: list[StageOptions] = field(default_factory=list)
     # Forward-backward passes per optimizer step on each device. On another number of devices, a run keeps their
     # total, and so its batches.
     gradient_accumulation_steps: int = bounded(1, min=1)
@@ -151,6 +168,13 @@ class TrainingOptions:
     evaluation_steps: int | None = bounded(None, min=1)  # optimizer steps between evaluations; None: only at the end
     evaluation_examples: int = bounded(2000, min=1)  # examples per evaluation, at most
     tensorboard: bool = True  # write the curves as TensorBoard events to the output directory
+
+    def __post_init__(self) -> None:
+        early = sum(stage.steps for stage in self.stages)
+        if early >= self.max_steps:
+            raise ValueError(
+                f"stages: last {early} steps, expected fewer than max_steps {self.max_steps}; shorten them"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,6 +220,14 @@ class PretrainingOptions:
     hub: HubOptions = field(default_factory=HubOptions)
     card: CardOptions = field(default_factory=CardOptions)
 
+    def __post_init__(self) -> None:
+        longest = max([stage.max_length or 0 for stage in self.training.stages], default=0)
+        if longest > self.examples.max_length:
+            raise ValueError(
+                f"training: stages have max_length {longest}, expected at most examples.max_length "
+                f"{self.examples.max_length}; lower it in the stage"
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class LabOptions:
@@ -225,6 +257,6 @@ def to_dict(options: object) -> dict[str, object]:
     for declared in fields(options):  # type: ignore[arg-type]
         value = getattr(options, declared.name)
         # Through JSON: a copy in which tuples are lists and nothing is shared, as YAML would write that as an alias.
-        value = to_dict(value) if is_dataclass(value) else json.loads(json.dumps(value))
+        value = to_dict(value) if is_dataclass(value) else json.loads(json.dumps(value, default=to_dict))
         result |= value if "remaining" in declared.metadata else {declared.name: value}
     return result

@@ -14,6 +14,7 @@ from accelerate.utils import set_seed
 
 from hf_embeddings.model.modeling_triembed import TriEmbedForPreTraining
 from hf_embeddings.pretraining.averaging import WeightAverage
+from hf_embeddings.pretraining.beginning import first_model, is_checkpoint
 from hf_embeddings.pretraining.evaluation import evaluate
 from hf_embeddings.pretraining.export import export, is_exported
 from hf_embeddings.pretraining.feeding import MicroBatches
@@ -25,11 +26,11 @@ from hf_embeddings.pretraining.optimization import build_optimizers
 from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.options_file import dump
 from hf_embeddings.pretraining.output_directory import OutputDirectory
-from hf_embeddings.pretraining.packing import Schedule
 from hf_embeddings.pretraining.processes import build_accelerator, from_main, share
 from hf_embeddings.pretraining.progress import Progress
 from hf_embeddings.pretraining.reporting import Reporter
 from hf_embeddings.pretraining.resuming import compare, identity, micro_batches_per_step
+from hf_embeddings.pretraining.stages import plan_stages
 from hf_embeddings.pretraining.stopping import Stop
 from hf_embeddings.pretraining.training_state import WEIGHTS, TrainingState, load_progress, load_weights
 
@@ -50,7 +51,7 @@ def pretrain(
 
     Args:
         options: everything the run depends on.
-        base_config: the architecture file that `options.model` changes.
+        base_config: the architecture file that `options.model` changes, or the checkpoint to begin with.
         overwrite: empty an output directory that is not empty, and begin anew.
         resume: `auto`, `must`, `never`, or the directory of a checkpoint (resuming.py).
         allow_changes: go on though the options are not those of the checkpoint.
@@ -111,14 +112,18 @@ def _finish_run(
     say: Say,
 ) -> dict[str, object]:
     """Do what is left to do: nothing, or the export, or also some training."""
-    progress = trainer.progress
+    progress, options = trainer.progress, trainer.options
 
     def is_done() -> bool:
         return source is not None and is_exported(output.folder, source)
 
-    if progress.fraction(trainer.options.training) >= 1 and from_main(trainer.accelerator, is_done):
+    if progress.fraction(options.training) >= 1 and from_main(trainer.accelerator, is_done):
         say(f"{output.folder} is complete: step {progress.step}")
         return {"state": "done"} | json.loads((output.folder / FIGURES).read_text(encoding="utf-8"))
+    if is_checkpoint(material.base) and progress.step == 0:
+        trained = options.examples.objectives
+        before = evaluate(trainer.model, material.held_out, trained, trainer.accelerator.device)
+        say("held-out before: " + ", ".join(f"{name} loss {before[f'{name}_loss']:.3f} nats" for name in trained))
     if not train(trainer, say):
         return {"state": "preempted", "step": progress.step, "output_dir": str(output.folder)}
     return {"state": "done"} | conclude(trainer, material, output, finish=finish, say=say)
@@ -136,18 +141,13 @@ def build_trainer(
     """Put model, optimizer and data together, in the state of the checkpoint `source` or in that of step 0."""
     training, per_step = options.training, facts["identity"]["micro_batches_per_step"]
     set_seed(options.seed)
-    model = TriEmbedForPreTraining(material.config)
+    model = TriEmbedForPreTraining(material.config) if source else first_model(material.config, material.base, say)
     model.set_attn_implementation(training.attention)
     if training.gradient_checkpointing:
         model.gradient_checkpointing_enable()
     if source:
         load_weights(model, source)
-    schedule = Schedule.plan(
-        material.training,
-        tokens_per_batch=training.tokens_per_step // per_step,
-        seed=options.seed,
-        relation=relation(options.examples.objectives),
-    )
+    stages = plan_stages(material.training, options, per_step=per_step)
     parameters = model.num_parameters()
     say(f"model: {parameters:,} parameters, {material.config.position_embedding_type} positions")
     model = share(model, accelerator, training)
@@ -177,7 +177,7 @@ def build_trainer(
         options=options,
         progress=progress,
         micro_batches=MicroBatches(
-            schedule,
+            stages,
             material.vocabulary,
             options.examples,
             per_step=per_step,

@@ -54,7 +54,7 @@ class TrainingState:
 
     def write(self, folder: Path, files: dict[str, Tensors], tokenizer: PreTrainedTokenizerBase) -> None:
         """Write what `gather` returned, and the rest, into a directory."""
-        with _no_bars():
+        with no_bars():
             self.model.save_pretrained(folder, state_dict=files[WEIGHTS])
         for name in files.keys() - {WEIGHTS}:
             tensors = {key: tensor.contiguous() for key, tensor in files[name].items()}
@@ -94,7 +94,7 @@ def load_progress(folder: Path) -> Progress:
 
 
 @contextmanager
-def _no_bars() -> Iterator[None]:
+def no_bars() -> Iterator[None]:
     """Keep transformers from drawing a progress bar for each checkpoint."""
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()

@@ -10,6 +10,7 @@ import torch
 
 from hf_embeddings.pretraining import checkpoints, feeding, gradients, loop, manifest
 from hf_embeddings.pretraining.progress import Progress
+from hf_embeddings.pretraining.stages import find_batch
 
 WATCHED = {"open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.chmod", "os.listdir", "os.scandir"}
 
@@ -103,7 +104,8 @@ class Record:
         real_get, real_gradients = feeding.MicroBatches.__getitem__, loop.compute_gradients
 
         def get(own, number: int):
-            samples.setdefault(number // own.per_step, []).extend(own.schedule.batch(number)[1].samples.tolist())
+            schedule, index = find_batch(own.stages, number, per_step=own.per_step)
+            samples.setdefault(number // own.per_step, []).extend(schedule.batch(index)[1].samples.tolist())
             return real_get(own, number)
 
         def compute(*arguments, step: int, **given):

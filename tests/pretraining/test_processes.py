@@ -11,6 +11,7 @@ from hf_embeddings.pretraining.options import ExampleOptions, TrainingOptions
 from hf_embeddings.pretraining.packing import Schedule
 from hf_embeddings.pretraining.pairs import cut_chunks
 from hf_embeddings.pretraining.processes import ASKED, check_processes
+from hf_embeddings.pretraining.stages import Stage
 from tests.pretraining.numbered_corpus import VOCABULARY, numbered_corpus
 
 
@@ -49,7 +50,7 @@ def test_what_was_asked_is_what_is_there(launched, environment, got, options, me
 
 def micro_batches() -> MicroBatches:
     schedule = Schedule.plan(cut_chunks(numbered_corpus(), max_tokens=61), tokens_per_batch=256, seed=3, relation="nsp")
-    return MicroBatches(schedule, VOCABULARY, ExampleOptions(), per_step=4, steps=100)
+    return MicroBatches([Stage(0, schedule)], VOCABULARY, ExampleOptions(), per_step=4, steps=100)
 
 
 def test_every_step_is_divided_and_nothing_else_changes() -> None:
@@ -67,9 +68,9 @@ def test_every_step_is_divided_and_nothing_else_changes() -> None:
 
 def test_f17_an_epoch_uses_each_sample_once_over_all_processes() -> None:
     batches = micro_batches()
-    per_epoch = batches.schedule.batches_per_epoch
-    samples = [batches.schedule.batch(number)[1].samples for number in range(per_epoch)]
-    assert np.array_equal(np.sort(np.concatenate(samples)), np.arange(len(batches.schedule.chunks)))
+    per_epoch = batches.stages[-1].schedule.batches_per_epoch
+    samples = [batches.stages[-1].schedule.batch(number)[1].samples for number in range(per_epoch)]
+    assert np.array_equal(np.sort(np.concatenate(samples)), np.arange(len(batches.stages[-1].schedule.chunks)))
     numbers = [set(range(p, per_epoch, 4)) for p in range(4)]
     assert set.union(*numbers) == set(range(per_epoch)) and sum(map(len, numbers)) == per_epoch
 
