@@ -20,6 +20,7 @@ STATE, REPORT, PICTURE = "position-lab.json", "position-lab.md", "position-lab.p
 def position_lab(
     options_file: Annotated[str, typer.Argument(help="YAML file, such as configs/pretraining/position-lab.yaml")],
     overrides: Annotated[list[str] | None, typer.Argument(help="section.field=value, which beats the file")] = None,
+    report: Annotated[bool, typer.Option(help="Start no run; report what the finished ones say.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Pretrain one model with every position type and several seeds, measure, report; started again, go on.
@@ -42,17 +43,20 @@ def position_lab(
     lab = PositionLab(options, base_config=base_config, say=lambda line: print(line, file=sys.stderr, flush=True))
     state = _State(Path(options.output_dir), options)
     try:
-        _run_all(lab, state)
+        if not report:
+            _run_all(lab, state)
     except TrainingFailed as error:
         print(f"error: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
-    if "step_ratios" not in state.content or state.content["step_ratios"].keys() != set(lab.positions):
+    if not (done := [cell for cell in lab.cells if cell.name in state.content["runs"]]):
+        raise ValueError(f"--report: no run of {options.output_dir} is finished; start without it")
+    if "step_ratios" not in state.content or state.content["step_ratios"].keys() < set(lab.positions):
         lab.say("measuring the time of steps")
         state.content["step_ratios"] = lab.step_ratios()
         state.save()
     summary = summarise(lab, state.content)
     write(Path(options.output_dir), summary)
-    print(json.dumps(summary) if as_json else f"{options.output_dir}: {REPORT}, {PICTURE}, {len(lab.cells)} runs")
+    print(json.dumps(summary) if as_json else f"{options.output_dir}: {REPORT}, {PICTURE}, {len(done)} runs")
 
 
 def _run_all(lab, state: "_State") -> None:
@@ -105,8 +109,9 @@ def summarise(lab, content: dict[str, object]) -> dict[str, object]:
     from hf_embeddings.analysis.intervals import pooled_intervals
     from hf_embeddings.pretraining.objectives import relation
 
-    runs = {cell.name: content["runs"][cell.name] for cell in lab.cells}
+    runs = {cell.name: content["runs"][cell.name] for cell in lab.cells if cell.name in content["runs"]}
     by_position = {p: [run for run in runs.values() if run["position"] == p] for p in lab.positions}
+    by_position = {position: group for position, group in by_position.items() if group}
     examples, material = lab.options.examples, lab.material
     pair = relation(examples.objectives)
     keys = {"mlm_loss": "mlm_loss"} | ({"relation_accuracy": f"{pair}_accuracy"} if pair else {})

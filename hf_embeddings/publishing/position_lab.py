@@ -36,12 +36,14 @@ LAWS_NOTE = (
 def _introduction(lab: Mapping[str, object]) -> str:
     model, machine = lab["model"], lab["machine"]
     seeds = sorted({number for row in lab["positions"].values() for number in row["seeds"]})
+    runs = [len(row["seeds"]) for row in lab["positions"].values()]
+    each = f"{min(runs)} runs" if min(runs) == max(runs) else f"{min(runs)} to {max(runs)} runs"
     versions = ", ".join(f"{name} {value}" for name, value in machine.items())
     return (
         f"The same encoder ({model['num_hidden_layers']} layers, {model['hidden_size']} wide, "
         f"{model['num_attention_heads']} heads, vocabulary {model['vocab_size']:,}) pretrained with each position type "
         f"on `{lab['corpus']}`: {lab['max_steps']:,} steps, {lab['training_tokens'] / 1e6:.1f} million tokens, inputs "
-        f"of at most {lab['max_length']} tokens, seeds {', '.join(map(str, seeds))}. "
+        f"of at most {lab['max_length']} tokens, {each} each (seeds {', '.join(map(str, seeds))}). "
         f"Token frequencies alone give {lab['unigram_loss']:.3f} nats. {versions}."
     )
 

@@ -1,0 +1,88 @@
+"""Every recipe in configs/pretraining starts and trains; made small, it stays what it says it is."""
+
+import math
+from pathlib import Path
+
+import pytest
+from accelerate.state import AcceleratorState
+from transformers import AutoModelForMaskedLM, AutoTokenizer
+
+from hf_embeddings.pretraining.options import PositionLabOptions, PretrainingOptions
+from hf_embeddings.pretraining.options_file import load_options
+from hf_embeddings.pretraining.run import pretrain
+
+ROOT = Path(__file__).parents[2]
+RECIPES = sorted((ROOT / "configs/pretraining").glob("*.yaml"))
+SMALL = (
+    "tokenizer.vocab_size=300 training.max_steps=4 training.tokens_per_step=512 training.evaluation_examples=20 "
+    "training.tensorboard=false training.max_hours=null"
+).split()
+SMALLER_MODEL = "model.hidden_size=32 model.num_attention_heads=2 model.intermediate_size=32".split()
+ENGLISH = "Text {n} is here. It has a number, {m}. Is it red or blue? The end of {n}."
+CHINESE = "第{n}回开始了。这里有一个数字，{m}。是红的还是蓝的？第{n}回完。"
+
+
+@pytest.fixture(autouse=True)
+def no_accelerator() -> None:
+    AcceleratorState._reset_state(reset_partial_state=True)  # recipes differ in their precision
+
+
+def train(recipe: str, folder: Path, *overrides: str) -> tuple[PretrainingOptions, dict[str, object]]:
+    text = CHINESE if recipe == "chinese" else ENGLISH
+    texts = "\n\n".join(text.format(n=n, m=n * n) for n in range(80))
+    (folder / "texts.txt").write_text(texts, encoding="utf-8")
+    kind = PositionLabOptions if recipe == "position-lab" else PretrainingOptions
+    file = ROOT / f"configs/pretraining/{recipe}.yaml"
+    options = load_options(
+        file, [*SMALL, f"corpus.source={folder}/texts.txt", f"output_dir={folder}/{recipe}", *overrides], kind
+    )
+    return options, pretrain(options, base_config=ROOT / options.model.base)
+
+
+@pytest.mark.parametrize("recipe", [path.stem for path in RECIPES if path.stem != "continue"])
+def test_a_recipe_trains(recipe: str, tmp_path: Path) -> None:
+    _, figures = train(recipe, tmp_path, *SMALLER_MODEL)
+    assert figures["state"] == "done" and figures["training_steps"] == 4
+    assert 0 < figures["mlm_loss"] < 2 * math.log(300)
+    assert AutoModelForMaskedLM.from_pretrained(tmp_path / recipe).config.hidden_size == 32
+
+
+def test_every_recipe_says_what_it_does_how_to_start_it_and_what_to_expect() -> None:
+    for path in RECIPES:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        assert lines[0].startswith("# What: ") and any(line.startswith("# Start: hf-embeddings ") for line in lines)
+        assert any(line.startswith("# Expect: ") for line in lines), path
+
+
+def test_pretraining_goes_on_from_a_checkpoint(tmp_path: Path, capfd) -> None:
+    """Its weights and tokenizer are taken over: at a learning rate of nearly 0 the held-out loss is what it was."""
+    _, before = train("demo", tmp_path, *SMALLER_MODEL, "training.max_steps=30")
+    first = tmp_path / "demo"
+    _, after = train("continue", tmp_path, f"model.base={first}", "training.learning_rate=1e-30")
+    assert after["mlm_loss"] == pytest.approx(before["mlm_loss"], abs=2e-2)  # bf16
+    assert f"held-out before: mlm loss {after['mlm_loss']:.3f}" in capfd.readouterr().err
+    tokenizers = [AutoTokenizer.from_pretrained(folder).get_vocab() for folder in (first, tmp_path / "continue")]
+    assert tokenizers[0] == tokenizers[1]
+
+
+@pytest.mark.parametrize(
+    "override, message",
+    [
+        ("model.hidden_size=64", r"has shape .* in .*, and .* with the fields of `model`; remove"),
+        ("model.position_embedding_type=alibi+kerple", "missing weights"),
+        ("tokenizer.path=elsewhere", "beside the checkpoint"),
+        ("examples.max_length=256", "max_position_embeddings"),
+    ],
+)
+def test_what_does_not_fit_the_checkpoint_is_refused(override: str, message: str, tmp_path: Path) -> None:
+    train("demo", tmp_path, *SMALLER_MODEL)
+    with pytest.raises(ValueError, match=message):
+        train("continue", tmp_path, f"model.base={tmp_path}/demo", override)
+    assert not (tmp_path / "continue").exists()
+
+
+def test_other_models_are_converted_first(tmp_path: Path) -> None:
+    (tmp_path / "bert").mkdir()
+    (tmp_path / "bert/config.json").write_text('{"model_type": "bert"}')
+    with pytest.raises(ValueError, match="expected 'triembed'; convert it first: hf-embeddings convert"):
+        train("continue", tmp_path, f"model.base={tmp_path}/bert")
