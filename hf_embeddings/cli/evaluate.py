@@ -69,7 +69,7 @@ def measure(
 ) -> dict[str, object]:  # fmt: skip
     """Return the whole report as plain data."""
     from hf_embeddings.cli import evaluation
-    from hf_embeddings.cli.steps import steps
+    from hf_embeddings.cli.progress import steps
     from hf_embeddings.cli.vectors import Vectors
 
     made = Vectors.load(folder, source=source, prompt=prompt, pooling=pooling, layer=layer)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -23,6 +24,9 @@ def index(
     layer: Annotated[int | None, typer.Option(help="Hidden state to pool; 0 is the embeddings, -1 the last.")] = None,
     max_length: Annotated[int | None, typer.Option(help="Tokens of a passage; else what the model takes.")] = None,
     normalize: Annotated[bool | None, typer.Option(help="Scale vectors to length 1; else as the model says.")] = None,
+    where: Annotated[
+        list[str] | None, typer.Option(help="Only documents whose metadata meet FIELD=VALUE, also != >= <= > < and ~.")
+    ] = None,
     text_field: Annotated[str, typer.Option(help="Field of JSON lines that holds the text.")] = "text",
     id_field: Annotated[str, typer.Option(help="Field that holds the id; without one, a digest is used.")] = "id",
     max_documents: Annotated[int | None, typer.Option(help="Stop after so many documents.")] = None,
@@ -39,7 +43,7 @@ def index(
 
     overrides = {"pooling": pooling, "layer": layer, "max_length": max_length, "normalize": normalize}
     if is_store(folder):
-        given = overrides | {"model": model, "max_documents": max_documents}
+        given = overrides | {"model": model, "max_documents": max_documents, "where": where or None}
         if refused := ", ".join(name for name, value in given.items() if value is not None):
             raise ValueError(f"{refused}: given, but an index is copied into {folder} as it is; leave them out")
         _copy(corpus, folder, as_json)
@@ -47,7 +51,9 @@ def index(
     if model is None:
         raise ValueError("--model: missing, expected a model directory or Hub id")
     from hf_embeddings.pretraining.documents import read_described_documents
+    from hf_embeddings.pretraining.public_names import name_publicly
     from hf_embeddings.search.build import build
+    from hf_embeddings.search.records import Condition
     from hf_embeddings.search.workers import EncodingJob
 
     job = EncodingJob(
@@ -57,12 +63,20 @@ def index(
         device,
     )
 
+    if max_documents is not None and max_documents < 1:
+        raise ValueError(f"--max-documents {max_documents}: expected 1 or more")
+    conditions = [Condition.parse(text) for text in where or []]
+
     def documents() -> Iterator[object]:
-        return read_described_documents(corpus, text_field=text_field, max_documents=max_documents)
+        read = name_publicly(read_described_documents(corpus, text_field=text_field))
+        met = (document for document in read if all(condition.holds(document.metadata) for condition in conditions))
+        return islice(met, max_documents)
 
     with Progress("reading") as progress:
         # Read twice, so that the time left is known: reading is quick beside encoding.
         total = progress.count(documents())
+    if not total:
+        raise ValueError(f"--where {' '.join(where or [])}: no document of {corpus} meets it; leave it out to see all")
     with Progress("encoding", total) as progress:
         chosen = records(documents(), id_field)
         try:

@@ -12,6 +12,10 @@ Where = Annotated[
     list[str] | None, typer.Option(help="Condition on the metadata: field=value, also != >= <= > < and ~ (contains).")
 ]
 
+Approximate = Annotated[
+    bool, typer.Option("--approximate", help="Search by a graph of near neighbours, which is built once (faiss).")
+]
+
 
 def search(
     folder: Annotated[
@@ -20,6 +24,7 @@ def search(
     queries: Annotated[list[str], typer.Argument(metavar="QUERY...", help="What to look for, in words")],
     k: Annotated[int, typer.Option("-k", help="How many results.")] = 10,
     where: Where = None,
+    approximate: Approximate = False,
     as_json: AsJson = False,
 ) -> None:
     """Find the documents nearest in meaning to each query."""
@@ -30,19 +35,33 @@ def search(
     from hf_embeddings.search.results import render
     from hf_embeddings.search.stores import is_store, open_store, search_store
 
+    if k < 1:
+        raise ValueError(f"-k {k}: expected 1 or more")
+    if blank := [query for query in queries if not query.strip()]:
+        raise ValueError(f"query {blank[0]!r}: expected some words")
+    if approximate and is_store(folder):
+        raise ValueError(f"--approximate: is for an index on disk; {folder} searches in its own way, leave it out")
     conditions = [Condition.parse(text) for text in where or []]
     with contextlib.closing(open_store(folder) if is_store(folder) else Index(folder)) as place:
         vectors = load_encoder(place).encode(queries, prompt="query")
-        found = (
-            place.search(vectors, k, conditions)
-            if isinstance(place, Index)
-            else search_store(place, vectors, k, conditions)
-        )
+        if isinstance(place, Index):
+            found = place.search(vectors, k, conditions, nearest=open_graph(place).nearest if approximate else None)
+        else:
+            found = search_store(place, vectors, k, conditions)
     if as_json:
         print(json.dumps({query: json_values(hits) for query, hits in zip(queries, found, strict=True)}, indent=2))
         return
     for query, hits in zip(queries, found, strict=True):
         print((f"{query}\n\n" if len(queries) > 1 else "") + render(hits) + "\n")
+
+
+def open_graph(index):
+    """Return the graph of an index, built or extended with a progress bar where that is due."""
+    from hf_embeddings.cli.progress import Progress
+    from hf_embeddings.search.approximate import Graph
+
+    with Progress("graph of near neighbours", index.rows, passing=True) as progress:
+        return Graph(index, progress.advance)
 
 
 def remove(

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from hf_embeddings.cli.search import Approximate, open_graph
+
 
 def serve(
     folder: Annotated[str, typer.Argument(metavar="INDEX", help="Folder of an index")],
@@ -12,6 +14,7 @@ def serve(
         "127.0.0.1"
     ),
     port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8765,
+    approximate: Approximate = False,
 ) -> None:
     """Serve a page with a search box, results and a map of the corpus, until Ctrl-C."""
     from hf_embeddings.search.build import load_encoder
@@ -19,8 +22,9 @@ def serve(
     from hf_embeddings.search.server import LOOPBACK, SearchServer
 
     with Index(folder) as index:
+        nearest = open_graph(index).nearest if approximate else None
         try:
-            server = SearchServer(index, load_encoder(index), host=host, port=port)
+            server = SearchServer(index, load_encoder(index), host=host, port=port, nearest=nearest)
         except OSError as error:
             raise ValueError(f"{host}:{port}: cannot listen there ({error.strerror}); choose another --port") from None
         with server:

@@ -22,27 +22,29 @@ GROUP_BYTES = 8 << 20  # source bytes per worker process: large beside its start
 DOCUMENTATION_CHARACTERS = 80  # shorter strings in add_docstr(...) calls are names and types, not documentation
 
 
-def package_files(name: str) -> list[str]:
-    """Return the sorted .py files of an installed package or of a dotted part of one; none if it is not installed."""
+def package_files(name: str) -> dict[str, str]:
+    """Return the .py files of an installed package, or of a dotted part of one, with their modules; none if absent.
+
+    In the order of their paths: numpy/linalg/__init__.py is the module numpy.linalg.
+    """
     top, *parts = name.split(".")
     try:
         spec = importlib.util.find_spec(top)  # of the top only: finding numpy.linalg imports numpy
     except (ImportError, ValueError):  # ValueError: an empty name, or a module without a spec, such as __main__
-        return []
+        return {}
     if spec is None or not all(part.isidentifier() for part in parts):
-        return []
+        return {}
     if not parts and spec.submodule_search_locations is None:
-        return [spec.origin] if spec.has_location and spec.origin and spec.origin.endswith(".py") else []
-    roots = [os.path.join(root, *parts) for root in spec.submodule_search_locations or ()]
-    modules = [f"{root}.py" for root in roots if parts and os.path.isfile(f"{root}.py")]
-    return sorted(modules + [path for root in roots for path in _walk(root)])
-
-
-def module_name(path: str, top: str) -> str:
-    """Return the dotted name of a file of the package `top`: numpy.linalg for .../numpy/linalg/__init__.py."""
-    folders = os.path.splitext(path)[0].split(os.sep)
-    start = len(folders) - 1 - folders[::-1].index(top) if top in folders else len(folders) - 1
-    return ".".join(folders[start:]).removesuffix(".__init__")
+        single = spec.has_location and spec.origin and spec.origin.endswith(".py")
+        return {spec.origin: top} if single else {}
+    files: dict[str, str] = {}
+    for root in spec.submodule_search_locations or ():
+        part = os.path.join(root, *parts)
+        found = [f"{part}.py"] if parts and os.path.isfile(f"{part}.py") else []
+        for path in (*found, *_walk(part)):
+            inside = os.path.splitext(os.path.relpath(path, root))[0].split(os.sep)
+            files[path] = ".".join([top, *inside]).removesuffix(".__init__")
+    return dict(sorted(files.items()))
 
 
 def read_docstrings(files: Sequence[str]) -> Iterator[tuple[str, list[Named] | None]]:
@@ -73,8 +75,10 @@ def extract(source: bytes) -> list[Named]:
     pending: list[tuple[str, ast.AST]] = [("", ast.parse(source))]
     while pending:  # a stack of statements; expressions, nine tenths of the tree, are never entered
         name, node = pending.pop()
+        inside = name
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             name = f"{name}.{node.name}" if name else node.name
+            inside = name if isinstance(node, ast.ClassDef) else f"{name}.<locals>"  # as in __qualname__
             for decorator in node.decorator_list:
                 found.extend((name, text) for _, text in _documentation(decorator))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module):
@@ -82,7 +86,7 @@ def extract(source: bytes) -> list[Named]:
         elif isinstance(node, ast.Expr):
             found.extend((".".join(filter(None, (name, inner))), text) for inner, text in _documentation(node.value))
         blocks = (getattr(node, block, ()) for block in ("body", "handlers", "cases", "orelse", "finalbody"))
-        pending.extend((name, statement) for statement in reversed([part for block in blocks for part in block]))
+        pending.extend((inside, statement) for statement in reversed([part for block in blocks for part in block]))
     cleaned = ((name, cleandoc(text)) for name, text in found)
     return [(name, text) for name, text in cleaned if text and not text.isspace()]
 

@@ -9,7 +9,7 @@ import stat
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from hf_embeddings.pretraining.docstrings import module_name, package_files, read_docstrings
+from hf_embeddings.pretraining.docstrings import package_files, read_docstrings
 from hf_embeddings.pretraining.reading import CorpusError, Document, InvalidTextPolicy, Reading
 from hf_embeddings.pretraining.text_files import SUFFIXES, suffix_of
 
@@ -18,21 +18,22 @@ _SCHEME = re.compile(r"[A-Za-z]\w+:")  # one letter would be a Windows drive
 
 def read_packages(names: str, reading: Reading) -> Iterator[Document]:
     """Yield the docstrings of installed packages, given as `torch,numpy`."""
-    files: dict[str, str] = {}  # with the package of each
+    modules: dict[str, str] = {}  # of the files
     for name in (name.strip() for name in names.split(",")):
         found = package_files(name)
         if not found:
             raise CorpusError(_no_package(name))
-        files.update(dict.fromkeys(found, name.split(".")[0]))
-    for path, texts in read_docstrings(list(files)):
+        modules |= found
+    for path, texts in read_docstrings(list(modules)):
         reading.statistics["unparsable_files"] += texts is None
-        module = module_name(path, files[path])
+        module = modules[path]
+        package = module.split(".")[0]
         for inner, text in texts or ():
             accepted = reading.valid(text, f"a docstring of {path}")
             if accepted is not None:
-                absolute = inner.startswith(f"{files[path]}.")  # as in add_docstr(torch.abs, ...)
+                absolute = inner.startswith(f"{package}.")  # as in add_docstr(torch.abs, ...)
                 title = inner if absolute else ".".join(filter(None, (module, inner)))
-                yield Document(accepted, {"title": title, "package": files[path], "module": module})
+                yield Document(accepted, {"title": title, "package": package, "module": module})
 
 
 def read_hub(name: str, reading: Reading) -> Iterator[Document]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from hf_embeddings.search.encoder import Encoder
 from hf_embeddings.search.index import Index
-from hf_embeddings.search.passages import split
+from hf_embeddings.search.passages import OPENING, TITLE, opening, split
 from hf_embeddings.search.records import Record
 from hf_embeddings.search.workers import Chunk, EncodingJob, encode_chunks
 
@@ -132,26 +132,35 @@ def _fill(
 
 def _chunks(documents: Iterator[Record], encoder: Encoder) -> Iterator[Chunk]:
     while chunk := list(islice(documents, DOCUMENTS_PER_COMMIT)):
-        yield Chunk(chunk, _passages(chunk, encoder))
+        found = list(_passages(chunk, encoder))
+        yield Chunk(chunk, [passage for passage, _ in found], [encoded for _, encoded in found])
 
 
-def _passages(documents: Sequence[Record], encoder: Encoder) -> list[Record]:
-    """Cut documents to the length of the model, less the special tokens and those of prompt and title."""
-    heads = [replace(document, text="") for document in documents]
-    taken = encoder.count_tokens([encoder.prefix("document") + head.encoded for head in heads])
+def _passages(documents: Sequence[Record], encoder: Encoder) -> Iterator[tuple[Record, str]]:
+    """Yield the passages of documents, and what their vectors are made of.
+
+    The text is cut to the length of the model, less special tokens and prompt. Where there is a title, the opening
+    stands by itself and below the title, too: alone it says what the document is about, among details it drowns.
+    """
+    prefix, titles = encoder.prefix("document"), [document.title for document in documents]
+    room = encoder.max_length - encoder.count_tokens([prefix])[0]
+    taken = encoder.count_tokens([f"{prefix}{title}\n" for title in titles])
     for document, tokens in zip(documents, taken, strict=True):
         if tokens > encoder.max_length * 3 // 4:
             raise ValueError(
                 f"document {document.id!r}: prompt and title take {tokens} of the {encoder.max_length} tokens that the "
                 "model takes; shorten them"
             )
-    rooms = [encoder.max_length - tokens for tokens in taken]
-    cut = split([document.text for document in documents], encoder.tokenizer, rooms)
-    return [
-        Record(document.id, text, document.metadata, number)
-        for document, passages in zip(documents, cut, strict=True)
-        for number, text in enumerate(passages)
-    ]
+    bodies = split([document.text for document in documents], encoder.tokenizer, [room] * len(documents))
+    openings = [opening(document.text) if title else "" for document, title in zip(documents, titles, strict=True)]
+    heads = split(openings, encoder.tokenizer, [encoder.max_length - tokens for tokens in taken])
+    for document, title, (head, *_), body in zip(documents, titles, heads, bodies, strict=True):
+        if title:
+            yield replace(document, text=head, passage=TITLE), f"{title}\n{head}"
+            if head != body[0]:
+                yield replace(document, text=head, passage=OPENING), head
+        for number, text in enumerate(body):
+            yield replace(document, text=text, passage=number), text
 
 
 def _fingerprint(document: Record) -> bytes:

@@ -36,7 +36,7 @@ def draw_map(index: Index) -> CorpusMap:
     axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), [0, 1]])
     places = centred @ axes
     points = [
-        {"x": float(x), "y": float(y), "label": str(record.metadata.get("title") or record.text[:80]), "id": record.id}
+        {"x": float(x), "y": float(y), "label": record.title or record.text[:80], "id": record.id}
         for record, (x, y) in zip(records, places, strict=True)
     ]
     return CorpusMap(mean, axes, points)

@@ -1,48 +1,33 @@
 """The index: a folder with vectors in flat files, mapped into memory, and records in SQLite.
 
-    records.sqlite      settings, records, and for each block of rows the sha256 of its bytes in the flat files
-    vectors-G.f32       (N, D) fp32                G counts rewritings
-    codes-G.i8          (N, D) int8                what a search reads: see `scan.py`
-    scales-G.f32        (N, 3) fp32
-
-Flat files only grow. An addition appends to them, forces them to disk, and then commits one SQLite transaction that
-holds the records and the new number of rows: whatever stands behind that number is the rest of an interrupted addition
-and is cut off by the next. So the index is at each instant the one before or the one after, and readers need no lock.
+`records.sqlite` holds settings, records, and for each block of rows the sha256 of its bytes in the flat files. These
+only grow: an addition appends to them, forces them to disk, and then commits one SQLite transaction with the records
+and the new number of rows. So the index is at each instant the one before or the one after, and readers need no lock.
 
 Shapes: N rows, D features, Q queries, K results.
 """
 
-import hashlib
 import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from hf_embeddings.search import records as table
 from hf_embeddings.search import scan
+from hf_embeddings.search.flat_files import FlatFiles, digest_rows, sync
 from hf_embeddings.search.records import Condition, Record
+from hf_embeddings.search.results import Hit
 
-FORMAT = 1
-_FILES = {"vectors": (np.float32, "f32"), "codes": (np.int8, "i8"), "scales": (np.float32, "f32")}
+FORMAT = 2
 _COPY_ROWS = 65536
 
-
-@dataclass(frozen=True)
-class Hit:
-    """One result of a search: the best passage of a document."""
-
-    id: str
-    score: float  # dot product of the query's vector and the passage's; the cosine where vectors are normalised
-    text: str
-    metadata: dict[str, object]
-    passage: int = 0  # number of the passage in its document
-    row: int = -1  # of the passage's vector
+# Of a query (D,) the rows and scores of the k best among the allowed (N,) ones; all are where that is None.
+Nearest = Callable[[np.ndarray, int, np.ndarray | None], tuple[np.ndarray, np.ndarray]]
 
 
 class Index:
@@ -63,7 +48,7 @@ class Index:
         self._version: int | None = None
         try:
             self._connection.execute("PRAGMA synchronous = FULL")
-            self._refresh()
+            self.refresh()
         except sqlite3.DatabaseError as error:
             raise ValueError(f"{path}: not a database of an index ({error}); restore it, or build it anew") from None
 
@@ -86,7 +71,7 @@ class Index:
             connection.executemany("INSERT INTO settings VALUES (?, ?)", ((k, json.dumps(v)) for k, v in facts.items()))
         connection.close()
         os.replace(staged, path / "records.sqlite")
-        _sync(path)
+        sync(path)
         return cls(path)
 
     def __len__(self) -> int:
@@ -127,17 +112,13 @@ class Index:
         if not np.isfinite(vectors).all():
             row = int((~np.isfinite(vectors)).any(axis=1).argmax())
             raise ValueError(f"vector of record {records[row].id!r} is not finite; check the model and its input")
-        codes = scan.quantize(vectors)
-        parts = {"vectors": vectors, "codes": codes.codes, "scales": codes.scales}
         with self._writing():
             first = self.get("rows")
             old = table.rows_of(self._connection, [record.id for record in records])
-            for name, part in parts.items():
-                self._append(name, first, part)
+            digest = self._files(self.get("generation")).append(first, vectors)
             table.remove(self._connection, old)
             table.insert(self._connection, first, records)
             if len(records):
-                digest = _digest(parts[name].tobytes() for name in _FILES)
                 self._connection.execute("INSERT INTO blocks VALUES (?, ?, ?)", (first, len(records), digest))
             self._put(rows=first + len(records), **keep)
         return len(old)
@@ -160,8 +141,12 @@ class Index:
             table.remove(self._connection, sorted(rows))
         return len(rows)
 
-    def search(self, queries: np.ndarray, k: int = 10, where: Sequence[Condition] = ()) -> list[list[Hit]]:
-        """Return for each query (Q, D) the k documents whose best passages score highest: exactly, not approximately.
+    def search(
+        self, queries: np.ndarray, k: int = 10, where: Sequence[Condition] = (), *, nearest: Nearest | None = None
+    ) -> list[list[Hit]]:
+        """Return for each query (Q, D) the k documents whose best passages score highest.
+
+        Exactly, unless another way to the `nearest` rows is given, such as that of `approximate.py`.
 
         Raises:
             ValueError: queries of another width, k below 1, or a condition on a field that no record has.
@@ -170,27 +155,33 @@ class Index:
             raise ValueError(f"k {k}: expected 1 or more")
         queries = np.atleast_2d(np.asarray(queries, dtype=np.float32))
         with self._lock:
-            self._refresh()
+            self.refresh()
             if queries.shape[1] != self.dimension:
                 raise ValueError(f"queries of {queries.shape[1]} features: expected {self.dimension}, as in the index")
+            if not np.isfinite(queries).all():
+                raise ValueError("a query is not finite; check the model and its input")
             allowed = self._allowed(where)
-            return [self._best_documents(query, k, allowed) for query in queries]
+            return [self._best_documents(query, k, allowed, nearest or self.nearest) for query in queries]
+
+    def nearest(self, query: np.ndarray, k: int, allowed: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows (K,) with the highest scores, and the scores: see `Nearest`."""
+        return scan.search(query[None], self.maps["vectors"], self.codes, k, allowed)[0]
 
     def vectors_of(self, rows: Sequence[int]) -> np.ndarray:
         """Return the stored vectors (M, D) of rows."""
-        return np.asarray(self._maps["vectors"][np.asarray(rows, np.int64)])
+        return np.asarray(self.maps["vectors"][np.asarray(rows, np.int64)])
 
     def iterate(self, size: int = 1024) -> Iterator[tuple[list[Record], np.ndarray]]:
         """Yield all records with their vectors, `size` at a time."""
         with self._lock:
-            self._refresh()
+            self.refresh()
         for rows, found in table.read_all(self._connection, size):
             yield found, self.vectors_of(rows)
 
     def sample(self, size: int) -> tuple[list[Record], np.ndarray]:
         """Return at most `size` records spread evenly over the index, with their vectors (M, D)."""
         with self._lock:
-            self._refresh()
+            self.refresh()
             rows = np.flatnonzero(self._present)
             rows = rows[np.linspace(0, len(rows) - 1, min(size, len(rows))).astype(np.int64)] if len(rows) else rows
             return table.read(self._connection, rows.tolist()), self.vectors_of(rows)
@@ -202,10 +193,10 @@ class Index:
             ValueError: naming the rows that are damaged.
         """
         with self._lock:
-            self._refresh()
+            self.refresh()
             for first, rows, expected in self._connection.execute("SELECT first, rows, sha256 FROM blocks"):
                 block = slice(first, first + rows)
-                if _digest(np.ascontiguousarray(self._maps[name][block]).tobytes() for name in _FILES) != expected:
+                if digest_rows(self.maps, block) != expected:
                     raise ValueError(f"{self.folder}: rows {first} to {first + rows - 1} are damaged; build it anew")
             damage = self._connection.execute("PRAGMA integrity_check").fetchone()[0]
             if damage != "ok":
@@ -214,31 +205,28 @@ class Index:
     def compact(self) -> int:
         """Rewrite the flat files without removed rows, and return how many those were."""
         with self._writing():
-            self._refresh()
+            self.refresh()
             removed = self._connection.execute("SELECT count(*) FROM removed").fetchone()[0]
-            generation, kept = self.get("generation") + 1, np.flatnonzero(self._present)
+            kept, files = np.flatnonzero(self._present), self._files(self.get("generation") + 1)
             self._connection.execute("DELETE FROM blocks")
             for start in range(0, len(kept), _COPY_ROWS):
                 rows = kept[start : start + _COPY_ROWS]
-                parts = {name: np.ascontiguousarray(self._maps[name][rows]) for name in _FILES}
-                for name, part in parts.items():
-                    self._append(name, start, part, generation)
-                digest = _digest(parts[name].tobytes() for name in _FILES)
+                digest = files.append(start, self.vectors_of(rows))
                 self._connection.execute("INSERT INTO blocks VALUES (?, ?, ?)", (start, len(rows), digest))
             # Rows move down only, so in rising order each finds its new place empty.
             moves = ((new, int(old)) for new, old in enumerate(kept) if new != old)
             self._connection.executemany("UPDATE records SET row = ? WHERE row = ?", moves)
             self._connection.execute("DELETE FROM removed")
-            self._put(generation=generation, rows=len(kept))
-        self._refresh()
-        self._drop_other_generations()
+            self._put(generation=files.generation, rows=len(kept))
+        self.refresh()
+        files.drop_others()
         return removed
 
-    def _best_documents(self, query: np.ndarray, k: int, allowed: np.ndarray | None) -> list[Hit]:
+    def _best_documents(self, query: np.ndarray, k: int, allowed: np.ndarray | None, nearest: Nearest) -> list[Hit]:
         """Take more passages until k documents are among them or none is left."""
         wanted = k
         while True:
-            ((rows, scores),) = scan.search(query[None], self._maps["vectors"], self._codes, wanted, allowed)
+            rows, scores = nearest(query, wanted, allowed)
             hits: dict[str, Hit] = {}
             found = zip(table.read(self._connection, rows), scores.tolist(), rows.tolist(), strict=True)
             for record, score, row in found:
@@ -257,51 +245,23 @@ class Index:
             return allowed
         return None if self._present.all() else self._present
 
-    def _refresh(self) -> None:
+    def refresh(self) -> None:
         """Map the rows that are committed now; nothing to do unless someone has written."""
         version = self._connection.execute("PRAGMA data_version").fetchone()[0]
         if version == self._version:
             return
         if self.get("format") != FORMAT:
             raise ValueError(f"{self.folder}: index format {self.get('format')}, expected {FORMAT}; build it anew")
-        self.dimension, self.rows = self.get("dimension"), self.get("rows")
-        self._maps = {name: self._map(name) for name in _FILES}
-        self._codes = scan.Codes(self._maps["codes"], self._maps["scales"])
+        self.dimension, self.rows, self.generation = self.get("dimension"), self.get("rows"), self.get("generation")
+        self.maps = self._files(self.generation).map(self.rows)
+        self.codes = scan.Codes(self.maps["codes"], self.maps["scales"])
         removed = np.array(self._connection.execute("SELECT row FROM removed").fetchall(), np.int64).reshape(-1)
         self._present = np.ones(self.rows, bool)
         self._present[removed] = False
         self._version = version
 
-    def _map(self, name: str) -> np.ndarray:
-        shape, dtype = (self.rows, self._width(name)), _FILES[name][0]
-        if not self.rows:
-            return np.empty(shape, dtype)
-        path = self._path(name)
-        expected = shape[0] * shape[1] * np.dtype(dtype).itemsize
-        found = path.stat().st_size if path.exists() else 0
-        if found < expected:
-            raise ValueError(f"{path}: {found} bytes, expected {expected} or more; restore it, or build the index anew")
-        return np.memmap(path, dtype, mode="c", shape=shape)  # a private map: torch wants writable memory
-
-    def _width(self, name: str) -> int:
-        return 3 if name == "scales" else self.get("dimension")
-
-    def _path(self, name: str, generation: int | None = None) -> Path:
-        return self.folder / f"{name}-{generation or self.get('generation')}.{_FILES[name][1]}"
-
-    def _append(self, name: str, first: int, part: np.ndarray, generation: int | None = None) -> None:
-        """Write rows behind the committed ones, over what an interrupted addition may have left, and force to disk."""
-        path = self._path(name, generation)
-        committed = first * part.itemsize * self._width(name)
-        with open(path, "r+b" if path.exists() else "w+b") as file:
-            if file.seek(0, os.SEEK_END) < committed:
-                raise ValueError(f"{path}: shorter than the {committed} bytes that are committed; build the index anew")
-            file.truncate(committed)
-            file.seek(committed)
-            part.tofile(file)
-            file.flush()
-            os.fsync(file.fileno())
-        _sync(self.folder)
+    def _files(self, generation: int) -> FlatFiles:
+        return FlatFiles(self.folder, generation, self.get("dimension"))
 
     def _put(self, **values: object) -> None:
         rows = [(key, json.dumps(value)) for key, value in values.items()]
@@ -319,26 +279,3 @@ class Index:
                 raise
             self._connection.execute("COMMIT")
             self._version = None  # data_version tells of others' writes only
-
-    def _drop_other_generations(self) -> None:
-        current = {self._path(name) for name in _FILES}
-        for name, (_, suffix) in _FILES.items():
-            for path in self.folder.glob(f"{name}-*.{suffix}"):
-                if path not in current:
-                    path.unlink()
-
-
-def _digest(parts: Iterator[bytes]) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part)
-    return digest.hexdigest()
-
-
-def _sync(folder: Path) -> None:
-    """Force the names in a folder to disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

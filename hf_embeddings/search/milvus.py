@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hf_embeddings.search.index import Hit
 from hf_embeddings.search.records import Condition, Record
+from hf_embeddings.search.results import Hit
 
 _LONGEST_TEXT = 65535  # bytes of a VARCHAR
 _MOST_RESULTS = 16384  # that Milvus returns

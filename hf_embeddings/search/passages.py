@@ -4,7 +4,17 @@ from collections.abc import Iterator, Sequence
 
 from transformers import PreTrainedTokenizerBase
 
+# Passages of a document with a title that stand beside those of its text, which are numbered from 0.
+TITLE, OPENING = -2, -1
 _BREAKS = ("\n\n", "\n", ". ", "。", "! ", "? ", "; ", " ")  # from the best place to cut to the worst
+
+_SENTENCE_ENDS = (".", "。", "!", "！", "?", "？", ":", "：")
+
+
+def opening(text: str) -> str:
+    """Return the first paragraph that ends as a sentence does, so not a signature or headline; else the first one."""
+    paragraphs = [paragraph.strip() for paragraph in text.split("\n\n") if paragraph.strip()]
+    return next((found for found in paragraphs if found.endswith(_SENTENCE_ENDS)), paragraphs[0] if paragraphs else "")
 
 
 def split(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, rooms: Sequence[int]) -> list[list[str]]:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hf_embeddings.search.index import Hit
 from hf_embeddings.search.records import Condition, Record
+from hf_embeddings.search.results import Hit
 
 _RANGES = {">": "gt", ">=": "gte", "<": "lt", "<=": "lte"}
 _NAMESPACE = uuid.UUID("6f0f0b62-3c0e-5c0a-9a39-6f5d0b1f7a11")  # so that a passage has the same point at each copying

@@ -29,13 +29,13 @@ class Record:
     id: str  # of the document; passages share it
     text: str
     metadata: dict[str, object] = field(default_factory=dict)  # anything JSON can hold
-    passage: int = 0  # number of the passage in its document
+    passage: int = 0  # number of the passage in its document: see `passages.py`
 
     @property
-    def encoded(self) -> str:
-        """What the vector is made of: the text, after the title where the metadata have one."""
+    def title(self) -> str:
+        """The title among the metadata; nothing where there is none."""
         title = self.metadata.get("title")
-        return f"{title}\n{self.text}" if isinstance(title, str) and title else self.text
+        return title if isinstance(title, str) else ""
 
 
 @dataclass(frozen=True)

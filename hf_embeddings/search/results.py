@@ -1,12 +1,22 @@
-"""Results as people read them, and as JSON."""
+"""What a search finds, as people read it and as JSON."""
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import asdict
-
-from hf_embeddings.search.index import Hit
+from dataclasses import asdict, dataclass
 
 _LINES = 3  # of text for each result
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One result of a search: the best passage of a document."""
+
+    id: str
+    score: float  # dot product of the query's vector and the passage's; the cosine where vectors are normalised
+    text: str
+    metadata: dict[str, object]
+    passage: int = 0  # number of the passage in its document: see `passages.py`
+    row: int = -1  # of the passage's vector
 
 
 def as_json(hits: Sequence[Hit]) -> list[dict[str, object]]:
@@ -23,7 +33,7 @@ def render(hits: Sequence[Hit], width: int = 100) -> str:
 
 def _entry(number: int, hit: Hit, width: int) -> str:
     title = str(hit.metadata.get("title") or hit.id)
-    passage = f"  (passage {hit.passage + 1})" if hit.passage else ""
+    passage = f"  (passage {hit.passage + 1})" if hit.passage > 0 else ""
     lines = textwrap.wrap(" ".join(hit.text.split()), width - 4, max_lines=_LINES, placeholder=" ...")
     rest = ", ".join(f"{name} {value}" for name, value in hit.metadata.items() if name != "title" and value != title)
     body = "\n".join(f"    {line}" for line in lines)

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from hf_embeddings.search.corpus_map import draw_map
 from hf_embeddings.search.encoder import Encoder
-from hf_embeddings.search.index import Index
+from hf_embeddings.search.index import Index, Nearest
 from hf_embeddings.search.records import Condition
 from hf_embeddings.search.results import as_json
 
@@ -28,13 +28,21 @@ class SearchServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, index: Index, encoder: Encoder, *, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(
+        self,
+        index: Index,
+        encoder: Encoder,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        nearest: Nearest | None = None,  # as in Index.search
+    ) -> None:
         """Bind to a host, by default this machine's own; port 0 takes a free one.
 
         Raises:
             OSError: the address is taken or not this machine's.
         """
-        self.index, self.encoder, self.corpus_map = index, encoder, draw_map(index)
+        self.index, self.encoder, self.corpus_map, self.nearest = index, encoder, draw_map(index), nearest
         self.page = files("hf_embeddings.search").joinpath("page.html").read_bytes()
         self._encoding = Lock()  # a model is run by one thread at a time
         super().__init__((host, port), _Handler)
@@ -46,7 +54,7 @@ class SearchServer(ThreadingHTTPServer):
         conditions = [Condition.parse(text) for text in where]
         with self._encoding:
             vector = self.encoder.encode([query], prompt="query")
-        (hits,) = self.index.search(vector, min(k, _MOST_RESULTS), conditions)
+        (hits,) = self.index.search(vector, min(k, _MOST_RESULTS), conditions, nearest=self.nearest)
         x, y = self.corpus_map.place(vector)[0]
         places = self.corpus_map.place(self.index.vectors_of([hit.row for hit in hits])) if hits else []
         results = [hit | {"x": float(x), "y": float(y)} for hit, (x, y) in zip(as_json(hits), places, strict=True)]

@@ -9,10 +9,11 @@ from typing import Protocol
 
 import numpy as np
 
-from hf_embeddings.search.index import Hit, Index
+from hf_embeddings.search.index import Index
 from hf_embeddings.search.milvus import MilvusStore
 from hf_embeddings.search.qdrant import QdrantStore
 from hf_embeddings.search.records import Condition, Record
+from hf_embeddings.search.results import Hit
 
 ROWS_PER_REQUEST = 256
 

@@ -40,6 +40,7 @@ class Chunk:
 
     documents: list[Record]
     passages: list[Record]
+    texts: list[str]  # what the vectors of the passages are made of
 
 
 def encode_chunks(
@@ -57,7 +58,7 @@ def encode_chunks(
         return
     for chunk in chunks:
         share = len(chunk.documents) / max(1, len(chunk.passages))
-        yield chunk, _encode(encoder, _texts(chunk), lambda done, share=share: progress(done * share))
+        yield chunk, _encode(encoder, chunk.texts, lambda done, share=share: progress(done * share))
 
 
 def _encode_elsewhere(
@@ -69,7 +70,7 @@ def _encode_elsewhere(
     waiting: deque[tuple[Chunk, Future[np.ndarray]]] = deque()
     try:
         for chunk in chunks:
-            waiting.append((chunk, pool.submit(_work, _texts(chunk))))
+            waiting.append((chunk, pool.submit(_work, chunk.texts)))
             if len(waiting) > processes:  # one is ready to be taken up by whoever finishes first
                 yield _next(waiting, progress)
         while waiting:
@@ -85,10 +86,6 @@ def _next(
     vectors = future.result()
     progress(len(chunk.documents))
     return chunk, vectors
-
-
-def _texts(chunk: Chunk) -> list[str]:
-    return [passage.encoded for passage in chunk.passages]
 
 
 def _encode(encoder: Encoder, texts: list[str], progress: Callable[[float], None] | None = None) -> np.ndarray:

@@ -96,7 +96,7 @@ def test_documents_carry_the_names_of_what_they_document(package: Path) -> None:
     described = list(read_described_documents("pydoc:documented"))
     names = {document.text.splitlines()[0]: document.metadata["title"] for document in described}
     assert names["Module."] == "documented" and names["Fourth."] == "documented.part"
-    assert names["Inner."] == "documented.Outer.method.inner" and names["Third."] == "documented.module.f"
+    assert names["Inner."] == "documented.Outer.method.<locals>.inner" and names["Third."] == "documented.module.f"
     assert "documented.place.name.attribute" in names.values()
     assert names["An introduction that is long enough to be documentation, and not just"] == "documented.Outer"
     assert {document.metadata["package"] for document in described} == {"documented"}

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from hf_embeddings.search import build as building
+from hf_embeddings.search import passages
 from hf_embeddings.search.build import Figures, build, load_encoder
 from hf_embeddings.search.index import Index
 from hf_embeddings.search.records import Condition, Record
@@ -40,7 +41,7 @@ def same(one: Path, other: Path) -> None:
     np.testing.assert_array_equal(vectors, other_vectors)
 
 
-def test_documents_become_passages_with_the_title_before_each(
+def test_documents_become_passages_and_titled_ones_their_title_and_opening_too(
     tmp_path: Path, documents: list[Record], job: EncodingJob
 ) -> None:
     done: list[float] = []
@@ -50,13 +51,18 @@ def test_documents_become_passages_with_the_title_before_each(
     assert len(records) > 50 and {record.id for record in records} == {document.id for document in documents}
     for document in documents:
         own = [record for record in records if record.id == document.id]
-        assert [record.passage for record in own] == list(range(len(own)))
-        assert " ".join(record.text for record in own) == document.text
+        body = [record for record in own if record.passage >= 0]
+        assert [record.passage for record in body] == list(range(len(body)))
+        assert " ".join(record.text for record in body) == document.text
+        heads = [record.passage for record in own if record.passage < 0]
+        whole = document.title and own[0].text != body[0].text
+        assert heads == ([passages.TITLE, *([passages.OPENING] if whole else [])] if document.title else [])
     encoder = job.load()
-    titled = next(number for number, record in enumerate(records) if "title" in record.metadata and record.passage)
-    expected = encoder.encode(["the cat\n" + records[titled].text])
-    np.testing.assert_allclose(vectors[titled], expected[0], atol=1e-5)
-    assert encoder.encode([record.encoded for record in records]).shape == vectors.shape and encoder.truncated == 0
+    encoded = [text for _, text in building._passages(documents, encoder)]
+    titled = next(number for number, record in enumerate(records) if record.passage == passages.TITLE)
+    assert encoded[titled] == f"the cat\n{records[titled].text}"
+    np.testing.assert_allclose(vectors, encoder.encode(encoded), atol=1e-5)
+    assert max(encoder.count_tokens(encoded)) <= 24
 
 
 def test_resuming_is_exact(tmp_path: Path, documents: list[Record], job: EncodingJob) -> None:
@@ -83,7 +89,8 @@ def test_killing_at_random_loses_nothing(
     """The process is killed at random steps, again and again, until a run gets through."""
     build(documents, tmp_path / "whole", job, source="s")
     ((records, rows),) = content(tmp_path / "whole")
-    vectors = dict(zip((record.encoded for record in records), rows, strict=True))
+    encoded = (text for _, text in building._passages(documents, job.load()))
+    vectors = dict(zip(encoded, rows, strict=True))
     # Forked children must not enter torch's thread pools: they look the vectors up instead of computing them.
     encoder = job.load()
     monkeypatch.setattr(encoder, "encode", lambda texts, **_: np.stack([vectors[text] for text in texts]))
@@ -113,14 +120,14 @@ def die_at(step: int) -> None:
         if calls == step:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    sync, refresh = os.fsync, Index._refresh
+    sync, refresh = os.fsync, Index.refresh
 
     def traced(self: Index) -> None:
         self._connection.set_trace_callback(count)
         refresh(self)
 
     os.fsync = lambda handle: (count(), sync(handle), count())
-    Index._refresh = traced
+    Index.refresh = traced
 
 
 def test_processes_give_the_same_index(tmp_path: Path, documents: list[Record], job: EncodingJob) -> None:
@@ -135,7 +142,7 @@ def test_a_finished_index_is_added_to(tmp_path: Path, documents: list[Record], j
     build(documents[:20], tmp_path / "index", job, source="a")
     changed = [Record("d3", "the king"), *documents[20:25]]
     figures = build(changed, tmp_path / "index", job, source="b")
-    assert figures.documents == 6 and figures.replaced == 1
+    assert figures.documents == 6 and figures.replaced == 2  # title and opening, and the text
     with Index(tmp_path / "index") as index:
         query = load_encoder(index).encode(["the king"], prompt="query")
         assert index.search(query, k=1)[0][0].id == "d3"

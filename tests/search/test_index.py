@@ -180,7 +180,7 @@ def test_mistakes_are_refused(index: Index, tmp_path: Path) -> None:
     assert len(index) == 50
     with sqlite3.connect(index.folder / "records.sqlite") as connection:
         connection.execute("UPDATE settings SET value = '9' WHERE key = 'format'")
-    with pytest.raises(ValueError, match="index format 9, expected 1"):
+    with pytest.raises(ValueError, match="index format 9, expected 2"):
         Index(index.folder)
     (index.folder / "records.sqlite").write_bytes(b"no database at all" * 100)
     with pytest.raises(ValueError, match="not a database of an index"):

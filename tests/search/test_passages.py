@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
-from hf_embeddings.search.passages import split
+from hf_embeddings.search.passages import opening, split
 from tests.search.conftest import WORDS
 
 FOLDER: list[Path] = []
@@ -40,3 +40,10 @@ def test_cuts_prefer_the_ends_of_paragraphs_and_sentences(tokenizer) -> None:
     text = "the cat runs. the dog\n\nsleeps. the king eats"
     assert split([text], tokenizer, [8])[0][0] == "the cat runs. the dog"
     assert split([text.replace("\n\n", " ")], tokenizer, [6])[0][0] == "the cat runs."
+
+
+def test_the_opening_is_the_first_paragraph_that_is_a_sentence() -> None:
+    signature = "seed(number) -> None\n\nSets the seed.\n\nArgs: number."
+    assert opening(signature) == "Sets the seed."
+    assert opening("====\nTitle\n====\n\n她笑了。\n\nMore.") == "她笑了。"
+    assert opening("\n\n no sentence \n\n at all ") == "no sentence" and opening(" \n ") == ""

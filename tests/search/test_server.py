@@ -2,10 +2,7 @@
 
 import http.client
 import json
-import os
 import re
-import shutil
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,8 +18,7 @@ from hf_embeddings.search.index import Index
 from hf_embeddings.search.records import Record
 from hf_embeddings.search.server import SearchServer
 from hf_embeddings.search.workers import EncodingJob
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "chrome-headless-shell")
+from tests.browser import browse
 
 
 @pytest.fixture(scope="module")
@@ -88,19 +84,6 @@ def test_the_map_is_the_principal_plane(server: SearchServer) -> None:
     expected = np.abs((vectors - vectors.mean(0)) @ directions[:2].T)
     np.testing.assert_allclose(np.abs([[p["x"], p["y"]] for p in draw_map(server.index).points]), expected, atol=1e-5)
     assert [point["id"] for point in server.corpus_map.points] == [record.id for record in records]
-
-
-def browse(url: str, folder: Path, *options: str) -> str:
-    """Open a page in a headless Chromium and return the document it becomes."""
-    browser = os.environ.get("CHROME") or next(filter(None, map(shutil.which, BROWSERS)), None)
-    if not browser and os.environ.get("BROWSER_TESTS") != "required":  # as .ci/run says, which installs one
-        pytest.skip("no browser: run `apt-get install chromium`, or set CHROME to the path of Chrome or Chromium")
-    assert browser, "BROWSER_TESTS=required, but there is no Chrome or Chromium"
-    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}"]
-    command += ["--virtual-time-budget=15000", "--window-size=1200,900", *options, "--dump-dom", url]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert result.returncode == 0, result.stderr[-2000:]
-    return result.stdout
 
 
 def test_in_a_browser(server: SearchServer, texts: list[str], tmp_path: Path) -> None:
