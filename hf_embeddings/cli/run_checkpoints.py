@@ -39,7 +39,8 @@ def checkpoints(run: Path) -> dict[str, Path]:
     inner = sorted(
         (folder for folder in found if folder != run), key=lambda folder: (_number(folder.name), folder.name)
     )
-    return {folder.name: found[folder] for folder in inner} | ({"final": found[run]} if run in found else {})
+    names = {folder: re.sub(r"-0+(?=\d)", "-", folder.name) for folder in inner}  # step-00000050 is step-50
+    return {names[folder]: found[folder] for folder in inner} | ({"final": found[run]} if run in found else {})
 
 
 def has_table(path: Path) -> bool:

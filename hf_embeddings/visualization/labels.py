@@ -17,7 +17,7 @@ def write_labels(axis, points: np.ndarray, labels: Sequence[str], *, inches: tup
     """Write labels beside points (N, 2 or 3); of many, those that find room, the first ones first.
 
     Args:
-        axis: to write on.
+        axis: to write on, with its limits set.
         points: N points.
         labels: N texts.
         inches: width and height of the axis.
@@ -29,13 +29,13 @@ def write_labels(axis, points: np.ndarray, labels: Sequence[str], *, inches: tup
         for point, text in zip(points[:MOST], short, strict=False):
             axis.text(*point, " " + text, family=family, fontsize=size, parse_math=False)
         return
-    span = np.maximum(np.ptp(points, axis=0), 1e-9)
-    places = (points - points.min(axis=0)) / span * np.array(inches) / 1.2  # inches, less the margins
+    low, high = np.array([axis.get_xlim(), axis.get_ylim()]).T
+    places = (points - low) / (high - low) * np.array(inches)
     style = {"textcoords": "offset points", "family": family, "fontsize": size, "parse_math": False}
     # Where all labels are drawn, none may cover a point either.
     taken = np.hstack([places - 0.03, places + 0.03]) if few else np.empty((0, 4))
     for index, (place, text) in enumerate(zip(places, short, strict=True)):
-        box, corner = _room(place, _width(text, size), 1.35 * size / 72, taken)
+        box, corner = _room(place, _width(text, size), 1.35 * size / 72, taken, inches)
         if box is None and not few:
             continue
         if box is not None:
@@ -52,14 +52,14 @@ def _width(text: str, size: int) -> float:
 
 
 def _room(
-    place: np.ndarray, width: float, height: float, taken: np.ndarray
+    place: np.ndarray, width: float, height: float, taken: np.ndarray, inches: tuple[float, float]
 ) -> tuple[np.ndarray | None, tuple[int, int]]:
-    """Return the box (left, bottom, right, top) in the first corner that is free, and the corner."""
+    """Return the box (left, bottom, right, top) in the first corner that is free and on the axis, and the corner."""
     for corner in CORNERS:
         left = place[0] + OFFSET if corner[0] > 0 else place[0] - OFFSET - width
         bottom = place[1] + OFFSET if corner[1] > 0 else place[1] - OFFSET - height
         box = np.array([left, bottom, left + width, bottom + height])
         overlap = (taken[:, 0] < box[2]) & (box[0] < taken[:, 2]) & (taken[:, 1] < box[3]) & (box[1] < taken[:, 3])
-        if not overlap.any():
+        if not overlap.any() and (box[:2] >= 0).all() and (box[2:] <= inches).all():
             return box, corner
     return None, CORNERS[0]

@@ -57,8 +57,8 @@ def multiples_figure(
         axis.set_axis_off()
     for axis, (stage, points) in zip(axes, stages.items(), strict=False):
         axis.scatter(*points.T, s=18, color=[f"C{names.index(group) % 10}" for group in groups])
-        write_labels(axis, points, words, inches=(3.4, 3.2))
         axis.set(title=stage, xticks=[], yticks=[], xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+        write_labels(axis, points, words, inches=(3.4, 3.2))
     return figure
 
 

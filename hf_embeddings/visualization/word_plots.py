@@ -50,10 +50,10 @@ def example_figure(
         for first, second in EXAMPLES[group](len(words)):
             axis.plot(*own[[first, second]].T, color="0.75", linewidth=1, zorder=0)
         axis.scatter(*own.T, color=f"C{index}", s=40)
-        write_labels(axis, own, words, inches=(3.4, 2.8))
         axis.set_title(f"{group}, PCA of these {len(words)}")
         axis.margins(0.25)
         axis.set(xticks=[], yticks=[])
+        write_labels(axis, own, words, inches=(3.4, 2.8))
     return figure
 
 
@@ -66,9 +66,11 @@ def _points(
         axis.scatter(
             *points[rows].T, s=3 if many else 30, color=f"C{index % 10}", label=name, alpha=0.5 if many else 0.8
         )
-    write_labels(axis, points, labels, inches=inches)
-    if len(names) > 1:
-        axis.legend(prop={"family": families(names), "size": 9})
     axis.set(xticks=[], yticks=[])
     if points.shape[1] == 2:
         axis.margins(0.1)
+    else:
+        axis.set(zticks=[])
+    write_labels(axis, points, labels, inches=inches)
+    if len(names) > 1:
+        axis.legend(prop={"family": families(names), "size": 9})

@@ -79,6 +79,7 @@ def test_the_four_examples_have_a_panel_each() -> None:
 def test_many_labels_leave_each_other_room() -> None:
     figure = scatter_figure(np.zeros((1, 2)), ["x"], ["a"], title="")
     points = np.random.default_rng(0).normal(size=(3000, 2))
+    figure.axes[0].scatter(*points.T)
     write_labels(figure.axes[0], points, [f"word{i}" for i in range(3000)], inches=(8, 8))
     assert 50 < len(figure.axes[0].texts) <= 302
 
