@@ -3,8 +3,11 @@
 Shapes: B batch, S sequence, D hidden, F intermediate.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
+from torch.utils._pytree import tree_leaves
 from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 
@@ -98,3 +101,17 @@ class PreNormLayer(Layer):
 
 FEED_FORWARD_TYPES = {"plain": PlainFeedForward, "gated": GatedFeedForward}
 NORM_POSITIONS = {"post": PostNormLayer, "pre": PreNormLayer}
+
+
+def check_recomputable(recompute: Callable, *shared: object) -> None:
+    """Refuse a reentrant recomputation of layers that share a tensor with a gradient.
+
+    It sees only tensors that are arguments of their own; others it would go back through once for each layer.
+    """
+    if not getattr(recompute, "keywords", {}).get("use_reentrant"):
+        return
+    if any(isinstance(leaf, torch.Tensor) and leaf.requires_grad for leaf in tree_leaves(shared)):
+        raise ValueError(
+            "gradient_checkpointing: got use_reentrant=True, which cannot train what the position type shares between "
+            "layers; give gradient_checkpointing_kwargs={'use_reentrant': False}"
+        )

@@ -29,7 +29,7 @@ from .documents import find_documents, take_boundaries
 from .embeddings import EmbeddingParts, Embeddings
 from .fused_attention import fused_attention  # noqa: F401
 from .heads import SEQUENCE_LOSSES, Pooler, PredictionHead, Transform, classification_loss
-from .layers import NORM_POSITIONS, Layer
+from .layers import NORM_POSITIONS, Layer, check_recomputable
 from .norms import make_norm
 from .packing import pack  # noqa: F401
 from .placing import place
@@ -209,6 +209,8 @@ class TriEmbedModel(TriEmbedPreTrainedModel):
             documents=documents,
             windows={layer.attention.sliding_window for layer in self.layers},
         )
+        if self.gradient_checkpointing and self.training and not torch.compiler.is_compiling():
+            check_recomputable(self._gradient_checkpointing_func, signal._replace(summand=None), packed)
         for layer in self.layers:
             window = layer.attention.sliding_window
             hidden_states = layer(hidden_states, masks[window], signal, **packed, **kwargs)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import hf_embeddings
-from hf_embeddings import TriEmbedConfig
+from hf_embeddings import POSITION_TYPES, TriEmbedConfig
 from tests.model.test_multi_task import TASKS
 
 HEADS = (
@@ -141,6 +141,25 @@ def test_recomputed_activations_give_the_same_gradients(head: str, position: str
         (outputs.last_hidden_state.square().mean() if head == "Model" else outputs.loss).backward()
         gradients.append(model.base_model.layers[0].attention.key.weight.grad)
     torch.testing.assert_close(gradients[1], gradients[0])
+
+
+@pytest.mark.parametrize("position", POSITION_TYPES)
+def test_reentrant_recomputation_gives_the_same_gradients_or_is_refused(position: str) -> None:
+    gradients = []
+    for enabled in (False, True):
+        model, inputs = make("ForMaskedLM", position).train(), batch("ForMaskedLM")
+        if enabled:
+            model.gradient_checkpointing_enable({"use_reentrant": True})
+            if position == "disentangled":
+                with pytest.raises(ValueError, match="use_reentrant"):
+                    model(**inputs)
+                model.eval()(**inputs)  # nothing is recomputed there
+                return
+        model(**inputs).loss.backward()
+        gradients.append({name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None})
+    assert gradients[0].keys() == gradients[1].keys()
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], gradient, msg=name)
 
 
 @heads
