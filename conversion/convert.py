@@ -18,8 +18,9 @@ from hf_embeddings.conversion.companions import copy_companions
 from hf_embeddings.conversion.configs import from_triembed
 from hf_embeddings.conversion.families.google_bert import find_prefix, open_google, write_tokenizer_settings
 from hf_embeddings.conversion.matching import match_family, match_triembed
+from hf_embeddings.conversion.origin import write_origin
 from hf_embeddings.conversion.plan import Step
-from hf_embeddings.conversion.report import Report, write_card
+from hf_embeddings.conversion.report import Report, description, made, plain_card
 from hf_embeddings.conversion.rules import ConversionError
 from hf_embeddings.conversion.staging import staged, write_weights
 from hf_embeddings.conversion.transfer import Transfer
@@ -101,7 +102,10 @@ def convert(
             copied=tuple(copied),
             seconds=time.perf_counter() - started,
         )
-        (stage / "README.md").write_text(write_card(report, folder, to_triembed=transfer.forwards), encoding="utf-8")
+        if transfer.forwards:
+            write_origin(stage, source=source, folder=folder, made=made(report), description=description(report))
+        else:
+            (stage / "README.md").write_text(plain_card(report, folder), encoding="utf-8")
     return report
 
 

@@ -4,31 +4,26 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
+from hf_embeddings.conversion.origin import read_metadata, shown, table
+
 CARD = """---
 library_name: transformers
 tags: [{tags}]
-{license}---
+{metadata}---
 
 # {name}
 
-`{source}` ({architecture}), converted to {target_class} with hf-embeddings.
+{made}.
 
-| | |
-|---|---|
-| position type | `{position}` |
-| tensors | {tensors} |
-| bytes | {size:,} |
-| difference from the source | {check} |
+{description}
 
 ## Use
 
 ```python
 {code}
 ```
-
-## Origin
-
-The weights are those of the source, bit by bit; its license, training data, limits and biases are this model's too.
 """
 
 
@@ -50,30 +45,39 @@ class Report:
     seconds: float
 
 
-def write_card(report: Report, folder: Path, *, to_triembed: bool) -> str:
-    """Return the README.md of a converted checkpoint whose source lies in `folder`; its license is taken over."""
-    sentences = "modules.json" in report.copied
-    source = Path(report.source)
-    return CARD.format(
-        tags=", ".join(["triembed"] * to_triembed + ["sentence-transformers"] * sentences + ["converted"]),
-        license=license_line(folder / "README.md"),
-        name=Path(report.target).name,
-        source=source.name if source.exists() else report.source,
-        architecture=report.source_class,
-        target_class=report.target_class,
-        position=report.position_embedding_type,
-        tensors=report.tensors,
-        size=report.bytes,
-        check=_checked(report),
-        code="\n".join((["import hf_embeddings"] if to_triembed else []) + _loading(report.target_class, sentences)),
+def made(report: Report) -> str:
+    """Say in a few words what was converted."""
+    return f"converted from `{shown(report.source)}` (`{report.source_class}`) to `{report.target_class}`"
+
+
+def description(report: Report) -> str:
+    """Return the figures of a conversion in Markdown."""
+    rows = {
+        "position type": f"`{report.position_embedding_type}`",
+        "tensors": str(report.tensors),
+        "bytes": f"{report.bytes:,}",
+        "difference from the source": _checked(report),
+    }
+    return (
+        f"{table(rows)}\n\nThe weights are those of the source, bit by bit; its license, training data, limits and "
+        "biases are this model's too."
     )
 
 
-def license_line(origin: Path) -> str:
-    """Return the license of a model card as a line for another one, empty where it names none."""
-    text = origin.read_text(encoding="utf-8", errors="replace") if origin.is_file() else ""
-    found = re.search(r"^license:\s*\S+$", text, re.MULTILINE)
-    return f"{found[0]}\n" if found else ""
+def plain_card(report: Report, folder: Path) -> str:
+    """Return the README.md of a checkpoint of another family, made from a TriEmbed one in `folder`."""
+    sentences = "modules.json" in report.copied
+    card = read_metadata(folder / "README.md")
+    taken = {key: card[key] for key in ("license", "license_name", "license_link", "language") if key in card}
+    words = made(report)
+    return CARD.format(
+        tags=", ".join(["sentence-transformers"] * sentences + ["converted"]),
+        metadata=yaml.safe_dump(taken, allow_unicode=True, sort_keys=False) if taken else "",
+        name=Path(report.target).name,
+        made=words[0].upper() + words[1:],
+        description=description(report),
+        code="\n".join(_loading(report.target_class, sentences)),
+    )
 
 
 def _checked(report: Report) -> str:

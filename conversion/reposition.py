@@ -14,7 +14,7 @@ from hf_embeddings.conversion.checkpoints import read_json
 from hf_embeddings.conversion.companions import copy_companions
 from hf_embeddings.conversion.configs import make_config
 from hf_embeddings.conversion.healing import Healing, heal, measure, rows_of
-from hf_embeddings.conversion.report import license_line
+from hf_embeddings.conversion.origin import shown, write_origin
 from hf_embeddings.conversion.rules import Config, ConversionError
 from hf_embeddings.conversion.staging import staged
 from hf_embeddings.conversion.surgery import load_own, save_own
@@ -109,7 +109,9 @@ def reposition(
         _lengthen_tokenizer(stage, *report.max_position_embeddings)
         report.seconds = time.perf_counter() - started
         (stage / "repositioning.json").write_text(json.dumps(asdict(report), indent=2) + "\n")
-        (stage / "README.md").write_text(_card(report), encoding="utf-8")
+        before = f"`{shown(source)}`, which has `{report.before}` positions"
+        made = f"with `{report.after}` positions, made from {before}"
+        write_origin(stage, source=source, folder=Path(source), made=made, description=_description(report))
     return report
 
 
@@ -254,7 +256,9 @@ def _lengthen_tokenizer(folder: Path, before: int, after: int) -> None:
         path.write_text(json.dumps(settings | {"model_max_length": after}, indent=2) + "\n")
 
 
-def _card(report: RepositionReport) -> str:
+def _description(report: RepositionReport) -> str:
+    """Return what was done, and the figures, in Markdown."""
+    before, after = report.max_position_embeddings
     made = "\n".join(f"- {name}: {how}" for name, how in report.made.items())
     rows = [
         f"| {model} | {length} | {name.replace('_', ' ')} | {value:.4f} |"
@@ -263,18 +267,7 @@ def _card(report: RepositionReport) -> str:
         for name, value in found.items()
     ]
     table = "\n".join(["| model | tokens | figure | value |", "|---|---|---|---|", *rows]) if rows else "Not measured."
-    return f"""---
-library_name: transformers
-tags: [triembed]
-{license_line(Path(report.source) / "README.md")}---
-
-# {Path(report.target).name}
-
-`{Path(report.source).name}` with `{report.after}` positions in place of `{report.before}`, for up to
-{report.max_position_embeddings[1]:,} tokens instead of {report.max_position_embeddings[0]:,}; healed for
-{report.healing_steps} steps.
-
-{made}
-
-{table}
-"""
+    return (
+        f"`{report.after}` positions in place of `{report.before}`, for up to {after:,} tokens instead of {before:,}; "
+        f"healed for {report.healing_steps} steps.\n\n{made}\n\n{table}"
+    )

@@ -10,7 +10,7 @@ import torch
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_embeddings.conversion.companions import TOKENIZER_FILES, copy_companions
-from hf_embeddings.conversion.report import license_line
+from hf_embeddings.conversion.origin import shown, table, write_origin
 from hf_embeddings.conversion.rules import ConversionError
 from hf_embeddings.conversion.staging import staged
 from hf_embeddings.conversion.surgery import load_own, save_own
@@ -65,7 +65,13 @@ class Opened:
                     (stage / name).unlink(missing_ok=True)
                 tokenizer(stage)
             (stage / "vocabulary.json").write_text(json.dumps(asdict(report), indent=2) + "\n")
-            (stage / "README.md").write_text(_card(report), encoding="utf-8")
+            write_origin(
+                stage,
+                source=self.folder,
+                folder=self.folder,
+                made=f"made from `{shown(self.folder)}` with another vocabulary",
+                description=_description(report),
+            )
         return report
 
 
@@ -227,21 +233,12 @@ def _pieces_of(tokenizer: PreTrainedTokenizerBase, text: str) -> list[str]:
     return tokenizer.convert_ids_to_tokens(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
 
-def _card(report: VocabularyReport) -> str:
-    rows = "\n".join(f"| {name.replace('_', ' ')} | {value:.4g} |" for name, value in report.figures.items())
-    return f"""---
-library_name: transformers
-tags: [triembed]
-{license_line(Path(report.source) / "README.md")}---
-
-# {Path(report.target).name}
-
-`{Path(report.source).name}` with another vocabulary ({report.action}).
-
-| | |
-|---|---|
-| tokens | {report.vocab_size[1]:,}, before {report.vocab_size[0]:,} |
-| unchanged rows | {report.kept:,} |
-| parameters | {report.parameters[1]:,}, before {report.parameters[0]:,} |
-{rows}
-"""
+def _description(report: VocabularyReport) -> str:
+    """Return what was done, and the figures, in Markdown."""
+    rows = {
+        "change": report.action,
+        "tokens": f"{report.vocab_size[1]:,}, before {report.vocab_size[0]:,}",
+        "unchanged rows": f"{report.kept:,}",
+        "parameters": f"{report.parameters[1]:,}, before {report.parameters[0]:,}",
+    }
+    return table(rows | {name.replace("_", " "): f"{value:.4g}" for name, value in report.figures.items()})

@@ -67,7 +67,7 @@ def main() -> None:
     for name, splits in prepared.items():
         output = trainer.predict(splits["test"], metric_key_prefix=f"eval_{name}")
         right = output.predictions[name].argmax(-1) == splits["test"][name]
-        figures = output.metrics | {f"eval_{name}_accuracy": float(right.mean())}
+        figures = {f"eval_{name}_accuracy": float(right.mean()), f"eval_{name}_samples": len(right)} | output.metrics
         trainer.save_metrics(f"eval_{name}", figures)
         trainer.log_metrics(f"eval_{name}", figures)
 

@@ -72,7 +72,7 @@ def main() -> None:
     trainer = Trainer(model, training, compute_metrics=metrics, **parts)
     trainer.train(resume_from_checkpoint=training.resume_from_checkpoint)
     trainer.save_model()
-    trainer.save_metrics("eval", figures := trainer.evaluate())
+    trainer.save_metrics("eval", figures := trainer.evaluate() | {"eval_samples": len(data["test"])})
     trainer.log_metrics("eval", figures)
 
 

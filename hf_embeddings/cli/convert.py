@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -24,6 +25,7 @@ def convert(
 ) -> None:
     """Convert a checkpoint to TriEmbed, or with --to a TriEmbed checkpoint to a stock family."""
     from hf_embeddings.conversion.convert import convert as run
+    from hf_embeddings.publishing.card import write_card
 
     report = run(
         source,
@@ -37,6 +39,8 @@ def convert(
         revision=revision,
         notify=lambda line: print(line, file=sys.stderr),
     )
+    if to is None:
+        write_card(Path(target))
     if as_json:
         print(json.dumps(asdict(report)))
         return

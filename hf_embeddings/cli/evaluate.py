@@ -44,9 +44,9 @@ def evaluate(
         source=vectors, pooling=pooling, layer=layer, prompt=prompt,
     )  # fmt: skip
     if mteb:
-        from hf_embeddings.cli.mteb_tasks import run_tasks
+        from hf_embeddings.cli.mteb_tasks import run_tasks, task_datasets
 
-        report["mteb"] = run_tasks(folder, mteb)
+        report["mteb"], report["mteb_datasets"] = run_tasks(folder, mteb), task_datasets(mteb)
     if plot is not None:
         from hf_embeddings.visualization.evaluation_plots import evaluation_figure
 

@@ -23,6 +23,16 @@ def run_tasks(folder: str, names: list[str]) -> dict[str, float]:
     return {result.task_name: float(result.get_score()) for result in results.task_results}
 
 
+def task_datasets(names: list[str]) -> dict[str, dict[str, str]]:
+    """Return id and revision of the Hub data set of each task."""
+    found = {}
+    for name in names:
+        task = _own(name) if ":" in name else _known(name)
+        data = task.metadata.dataset
+        found[task.metadata.name] = {"id": data["path"], "revision": data["revision"]}
+    return found
+
+
 def _known(name: str):
     import mteb
 

@@ -19,6 +19,7 @@ def publish(
     card: Annotated[
         Literal["newest", "local", "hub"], typer.Option(help="Which card to go on from, where both were edited.")
     ] = "newest",
+    base_model: Annotated[str | None, typer.Option(help="Id of the model that this one was fine-tuned from.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Scan and list, without writing or pushing.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -28,7 +29,8 @@ def publish(
     if repo_id.count("/") != 1 or not all(repo_id.split("/")):
         raise ValueError(f"{repo_id}: expected USER/NAME, such as me/my-encoder")
     done = push(
-        folder, repo_id, private=private, revision=revision, exclude=exclude or (), card=card, dry_run=dry_run
+        folder, repo_id, private=private, revision=revision, exclude=exclude or (), card=card, base_model=base_model,
+        dry_run=dry_run,
     )  # fmt: skip
     if as_json:
         print(json.dumps(asdict(done)))

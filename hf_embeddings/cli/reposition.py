@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -28,6 +29,7 @@ def reposition(
     """Change the position type of a model, or its length, and say what that costs before and after healing."""
     from hf_embeddings.conversion.healing import Healing
     from hf_embeddings.conversion.reposition import reposition as run
+    from hf_embeddings.publishing.card import write_card
 
     texts, held_out = _documents(corpus)
     report = run(
@@ -46,6 +48,7 @@ def reposition(
         overwrite=overwrite,
         notify=lambda line: print(line, file=sys.stderr),
     )
+    write_card(Path(target))
     if as_json:
         print(json.dumps(asdict(report)))
         return

@@ -38,6 +38,7 @@ def vocabulary(
 ) -> None:
     """Change the vocabulary of a model; every token that stays keeps its row bit by bit."""
     from hf_embeddings.conversion import vocabulary as surgery
+    from hf_embeddings.publishing.card import write_card
 
     if action is Action.add:
         words = [*(token or []), *_words(tokens_file)]
@@ -51,6 +52,7 @@ def vocabulary(
         report = surgery.trim(source, target, _texts(_given("trim", "--corpus", corpus)), overwrite=overwrite)
     else:
         report = surgery.factorise(source, target, _given("factorise", "--rank", rank), overwrite=overwrite)
+    write_card(Path(target))
     if as_json:
         print(json.dumps(asdict(report)))
         return

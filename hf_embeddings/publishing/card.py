@@ -8,17 +8,19 @@ from huggingface_hub import ModelCard
 
 from hf_embeddings.publishing.checkpoint import Checkpoint
 from hf_embeddings.publishing.curve import draw
+from hf_embeddings.publishing.eval_results import write_eval_results
 from hf_embeddings.publishing.metadata import metadata
 from hf_embeddings.publishing.regions import fill, merge_metadata, seal
 from hf_embeddings.publishing.sections import CURVE_FILE, SECTIONS
 
 
-def write_card(folder: Path, model_id: str | None = None) -> list[str]:
-    """Write or update `README.md` of a checkpoint directory, and the loss curve where the run recorded one.
+def write_card(folder: Path, model_id: str | None = None, base_model: str | None = None) -> list[str]:
+    """Write or update `README.md` of a checkpoint directory, its `.eval_results`, and the loss curve of its run.
 
     Args:
         folder: a directory that `from_pretrained` loads.
         model_id: its id on the Hub, once it is known: title of the card, and what the snippets load.
+        base_model: id of the model that it was made from; None: as the directory says.
 
     Returns:
         The parts and metadata keys that people have edited; they stay as they are.
@@ -32,12 +34,17 @@ def write_card(folder: Path, model_id: str | None = None) -> list[str]:
         unigram = checkpoint.pretraining.get("unigram_loss")
         baseline = ("token frequencies alone", float(unigram)) if unigram else None
         (folder / CURVE_FILE).write_text(draw(curves, baseline=baseline), encoding="utf-8")
-    text, kept = make_card(checkpoint, path.read_text(encoding="utf-8") if path.exists() else None, model_id)
+    write_eval_results(checkpoint)
+    text, kept = make_card(
+        checkpoint, path.read_text(encoding="utf-8") if path.exists() else None, model_id, base_model
+    )
     path.write_text(text, encoding="utf-8")
     return kept
 
 
-def make_card(checkpoint: Checkpoint, existing: str | None, model_id: str | None = None) -> tuple[str, list[str]]:
+def make_card(
+    checkpoint: Checkpoint, existing: str | None, model_id: str | None = None, base_model: str | None = None
+) -> tuple[str, list[str]]:
     """Return the text of the card, made from the template or from an existing card, and what people have edited."""
     if existing is None:
         card, present = ModelCard(template()), {}
@@ -45,8 +52,12 @@ def make_card(checkpoint: Checkpoint, existing: str | None, model_id: str | None
         card = ModelCard(existing, ignore_metadata_errors=True)
         present = card.data.to_dict()
     writers = {name: partial(write, checkpoint, model_id) for name, write in SECTIONS.items()}
+    fresh = metadata(checkpoint, model_id)
+    if base_model is not None:
+        fresh["base_model"] = base_model
+        present = present | {"base_model": base_model}
     text, kept_parts = fill(card.text, writers)
-    text, merged, kept_keys = merge_metadata(text, present, metadata(checkpoint, model_id))
+    text, merged, kept_keys = merge_metadata(text, present, fresh)
     card.text = text
     card.data = card.card_data_class(**merged, ignore_metadata_errors=True)
     return seal(str(card)), kept_parts + kept_keys

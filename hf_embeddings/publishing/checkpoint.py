@@ -9,6 +9,7 @@ import yaml
 from safetensors import safe_open
 
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
+from hf_embeddings.publishing.tasks import SENTENCES, TASKS, Task
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,21 @@ class Checkpoint:
         return yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
 
     @cached_property
+    def origin(self) -> dict[str, object]:
+        """What the checkpoint was made from: the record that `convert`, `reposition` and `vocabulary` leave."""
+        return self._json("origin.json")
+
+    @cached_property
+    def sentences(self) -> bool:
+        """Whether sentence-transformers loads it with modules of its own."""
+        return (self.folder / "modules.json").is_file()
+
+    @cached_property
+    def task(self) -> Task:
+        """What the saved class is for."""
+        return SENTENCES if self.sentences else TASKS[self.architecture]
+
+    @cached_property
     def fine_tuning(self) -> dict[str, object]:
         """The metrics that `Trainer.save_metrics` left."""
         return self._json("all_results.json")
@@ -78,12 +94,13 @@ class Checkpoint:
     @cached_property
     def language(self) -> list[str]:
         """ISO 639 codes of the training text, as far as known."""
-        return self._card.get("language") or []
+        given = self._card.get("language") or self.origin.get("language") or []
+        return [given] if isinstance(given, str) else list(given)
 
     @cached_property
     def license(self) -> str | None:
         """The Hub's identifier of the license of the weights."""
-        return self._card.get("license")
+        return self._card.get("license") or self.origin.get("license")
 
     @property
     def _card(self) -> dict[str, object]:

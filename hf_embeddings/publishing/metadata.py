@@ -3,8 +3,8 @@
 from huggingface_hub import EvalResult, ModelCardData
 
 from hf_embeddings.publishing.checkpoint import Checkpoint
-from hf_embeddings.publishing.sections import corpus_name, title
-from hf_embeddings.publishing.tasks import TASKS
+from hf_embeddings.publishing.figures import corpus_name
+from hf_embeddings.publishing.sections import title
 
 METRICS = {  # figure of a pretraining run -> task of the Hub, metric, and the metric's name in words
     "mlm_loss": ("fill-mask", "loss", "Masked language modeling loss in nats"),
@@ -17,18 +17,21 @@ def metadata(checkpoint: Checkpoint, model_id: str | None) -> dict[str, object]:
     """Return the front matter as plain data, without what is not known."""
     hub_corpus = corpus_name(checkpoint).removeprefix("hub:")
     objectives = (checkpoint.options.get("examples") or {}).get("objectives") or []
-    task = TASKS[checkpoint.architecture].pipeline_tag
+    task = checkpoint.task.pipeline_tag
+    sentences = ["sentence-transformers"] if checkpoint.sentences else []
     card = ModelCardData(
         language=checkpoint.language or None,
         license=checkpoint.license,
-        library_name="transformers",
+        library_name="sentence-transformers" if sentences else "transformers",
         pipeline_tag=task,
-        tags=["triembed", task, "feature-extraction", *checkpoint.config.position_parts, *objectives],
+        tags=["triembed", task, "feature-extraction", *sentences, *checkpoint.config.position_parts, *objectives],
+        base_model=checkpoint.origin.get("base_model"),
         datasets=[hub_corpus] if hub_corpus != corpus_name(checkpoint) else None,
         eval_results=_eval_results(checkpoint) or None,
         model_name=title(checkpoint, model_id),
         ignore_metadata_errors=True,
     ).to_dict()
+    card |= {key: value for key, value in checkpoint.origin.items() if key in ("license_name", "license_link")}
     card.pop("model_name", None)  # without results there is no model-index to name
     return card
 
@@ -49,7 +52,7 @@ def _eval_results(checkpoint: Checkpoint) -> list[EvalResult]:
     ]
     results += [
         EvalResult(
-            task_type=TASKS[checkpoint.architecture].pipeline_tag,
+            task_type=checkpoint.task.pipeline_tag,
             dataset_type="evaluation-set",
             dataset_name="evaluation set of the fine-tuning run",
             metric_type=name.removeprefix("eval_"),

@@ -44,6 +44,7 @@ def publish(
     revision: str = "main",
     exclude: Iterable[str] = (),
     card: Literal["newest", "local", "hub"] = "newest",
+    base_model: str | None = None,
     dry_run: bool = False,
 ) -> Published:
     """Push a checkpoint directory with its code and card, as one commit: all of it arrives, or nothing.
@@ -55,6 +56,7 @@ def publish(
         revision: branch; made from `main` where it is missing.
         exclude: patterns of paths to leave out, such as `checkpoint-*`.
         card: which card to go on from where both were edited: the one here or the one on the Hub.
+        base_model: id of the model that this one was made from; None: as the directory says.
         dry_run: scan and count, without writing or asking the network.
 
     Raises:
@@ -68,14 +70,16 @@ def publish(
     _refuse_findings(folder, files_to_publish(folder, exclude))
     if dry_run:
         local = folder / CARD
-        _, kept = make_card(checkpoint, local.read_text(encoding="utf-8") if local.exists() else None, repo_id)
+        _, kept = make_card(
+            checkpoint, local.read_text(encoding="utf-8") if local.exists() else None, repo_id, base_model
+        )
         return Published(repo_id, revision, _sizes(folder, exclude), kept)
     api = HfApi(library_name="hf-embeddings")
     try:
         head = _prepare_repository(api, repo_id, private=private, revision=revision)
         _take_card(api, folder, repo_id, revision, card)
         write_code(folder)
-        kept = write_card(folder, repo_id)
+        kept = write_card(folder, repo_id, base_model)
         files = _sizes(folder, exclude)
         commit = api.create_commit(
             repo_id,
@@ -102,10 +106,10 @@ def _refuse_findings(folder: Path, paths: list[str]) -> None:
     if findings := scan(folder, paths):
         shown = "; ".join(f"{path}: {reason}" for path, reason in findings[:5])
         more = f"; and {len(findings) - 5} more" if len(findings) > 5 else ""
-        first = findings[0].path.split("/")[0]
+        patterns = dict.fromkeys(f"--exclude '{path.split('/')[0]}'" for path, _ in findings)
         raise ValueError(
             f"{folder}: not published, {len(findings)} of its files must not be: {shown}{more}. Remove them, or leave "
-            f"them out with --exclude '{first}'"
+            f"them out with {' '.join(patterns)}"
         )
 
 

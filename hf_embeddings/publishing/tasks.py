@@ -70,6 +70,15 @@ logits = model(**tokenizer("TEXT", return_tensors="pt")).logits
 print({name: scores.shape for name, scores in logits.items()})
 """
 
+SIMILARITY = """
+from sentence_transformers import SentenceTransformer
+
+model = SentenceTransformer("MODEL", trust_remote_code=True)
+vectors = model.encode(["TEXT", "MASKED"])
+print(model.similarity(vectors, vectors))
+"""
+
+SENTENCES = Task("sentence-similarity", SIMILARITY)  # a directory with the modules of sentence-transformers
 TASKS = {
     "TriEmbedForPreTraining": Task("fill-mask", FILL_MASK),
     "TriEmbedForMaskedLM": Task("fill-mask", FILL_MASK),
@@ -91,9 +100,8 @@ EXAMPLES = {  # by language: a text, and the same with one word left out at {}
 }
 
 
-def snippet(architecture: str, *, model: str, language: str, mask_token: str) -> str:
-    """Return the Python that uses a checkpoint of the given class, for an id or directory `model`."""
-    task = TASKS[architecture]
+def snippet(task: Task, *, model: str, language: str, mask_token: str) -> str:
+    """Return the Python that uses a checkpoint for a task, for an id or directory `model`."""
     text, masked = EXAMPLES.get(language, EXAMPLES["en"])
     code = task.snippet.strip()
     for name, value in (

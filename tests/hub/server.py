@@ -41,6 +41,7 @@ class Hub(ThreadingHTTPServer):
             "PUT /lfs/": 0,
             "/commit/": 0,
         }  # how many of the next such requests break halfway
+        self.cut_short = 0  # how many of the next downloads end after half of their bytes
         self.lock = threading.RLock()
 
     def __enter__(self) -> "Hub":
@@ -160,8 +161,12 @@ class Handler(BaseHTTPRequestHandler):
         for name, value in {"Content-Type": "application/json", "Content-Length": len(data), **headers}.items():
             self.send_header(name, str(value))
         self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(data)
+        if self.command == "HEAD":
+            return
+        if self.server.cut_short and "/resolve/" in self.path:
+            self.server.cut_short -= 1
+            data, self.close_connection = data[: len(data) // 2], True
+        self.wfile.write(data)
 
     @property
     def signed_in(self) -> bool:

@@ -1,20 +1,24 @@
 """Laws of the model card: complete, true to the files, executable, and never overwriting what people wrote."""
 
 import json
+import math
 import re
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 import torch
 import yaml
-from huggingface_hub import ModelCard
+from huggingface_hub import ModelCard, parse_eval_result_entries
+from scipy.stats import binomtest, spearmanr
 from torch.utils.tensorboard import SummaryWriter
 from transformers import BertTokenizer
 
 import hf_embeddings
 from hf_embeddings import POSITION_TYPES, TriEmbedConfig
 from hf_embeddings.publishing.card import template, write_card
+from hf_embeddings.publishing.intervals import correlation_interval, share_interval
 from hf_embeddings.publishing.regions import REGION
 from hf_embeddings.publishing.tasks import EXAMPLES, TASKS
 
@@ -92,6 +96,100 @@ def test_a_corpus_on_the_hub_becomes_metadata_and_a_private_path_does_not(tmp_pa
         write_card(tmp_path)
         card = ModelCard.load(tmp_path / "README.md")
         assert card.data.datasets == datasets and f"`{shown}`" in card.text and "secret-project" not in str(card)
+
+
+REPORT = {  # as `hf-embeddings evaluate --card` leaves it
+    "vectors": {"source": "contextual", "pooling": "mean"},
+    "similarity": {"wordsim353": {"pairs": 353, "spearman": 0.729}},
+    "analogies": {"questions-words": {"questions": 1000, "accuracy": 0.5}},
+    "retrieval": {},
+    "mteb": {"Pages": 0.5},
+    "mteb_datasets": {"Pages": {"id": "mteb/pages", "revision": "1" * 40}},
+    "bias": [
+        {"test": "science, arts", "on": "words", "effect_size": 1.25, "p_value": 0.0012},
+        {"test": "flowers, insects", "skipped": "not in the vocabulary: aster"},
+    ],
+    "table": {"rows": 16, "isotropy": {"iso_score": 0.5, "mean_cosine": 0.1}, "like_unused": {"count": 3}},
+    "text": {"corpus": "pydoc:json", "isotropy": {"iso_score": 0.25, "mean_cosine": 0.4}},
+}
+
+
+def test_the_analysis_fills_evaluation_and_limits(tmp_path) -> None:
+    checkpoint(tmp_path)
+    (tmp_path / "embedding_evaluation.json").write_text(json.dumps(REPORT))
+    write_card(tmp_path)
+    text = parts((tmp_path / "README.md").read_text())
+    assert "0.729 (95 % interval 0.669 to 0.780)" in text["evaluation"]
+    assert "50.0% (95 % interval 46.9% to 53.1%)" in text["evaluation"]
+    assert "| science, arts | words | +1.25 | 0.0012 |" in text["limits"] and "aster" in text["limits"]
+    assert "mean cosine of 0.40" in text["limits"] and "3 of the 16 rows" in text["limits"]
+
+
+def test_results_on_data_sets_of_the_hub_take_the_newer_form(tmp_path) -> None:
+    checkpoint(tmp_path)
+    path = tmp_path / ".eval_results/hf-embeddings.yaml"
+    write_card(tmp_path)
+    assert not path.exists()  # docstrings are no data set of the Hub
+    options = yaml.safe_load((tmp_path / "pretraining.yaml").read_text())
+    options["corpus"]["source"] = "hub:user/texts"
+    (tmp_path / "pretraining.yaml").write_text(yaml.safe_dump(options))
+    (tmp_path / "embedding_evaluation.json").write_text(json.dumps(REPORT))
+    write_card(tmp_path)
+    entries = parse_eval_result_entries(yaml.safe_load(path.read_text()))
+    assert {(entry.dataset_id, entry.task_id): entry.value for entry in entries} == {
+        ("user/texts", "mlm_accuracy"): 40.0,
+        ("user/texts", "nsp_accuracy"): 70.0,
+        ("mteb/pages", "Pages"): 50.0,
+    }
+    assert entries[-1].dataset_revision == "1" * 40
+
+
+@pytest.mark.parametrize("share, count", [(0.5, 100), (0.0, 10), (0.97, 1000)])
+def test_intervals_of_shares_are_those_of_scipy(share: float, count: int) -> None:
+    expected = binomtest(round(share * count), count).proportion_ci(method="wilson")
+    assert share_interval(share, count) == pytest.approx((expected.low, expected.high), abs=1e-6)
+
+
+def test_intervals_of_correlations_hold_nineteen_times_in_twenty() -> None:
+    generator, held = np.random.default_rng(0), 0
+    truth = 6 / math.pi * math.asin(0.7 / 2)  # Spearman's rho of a normal pair with Pearson's 0.7
+    for _ in range(500):
+        pair = generator.multivariate_normal([0, 0], [[1, 0.7], [0.7, 1]], size=80)
+        low, high = correlation_interval(spearmanr(*pair.T).statistic, 80)
+        held += low <= truth <= high
+    assert 0.92 <= held / 500 <= 0.98
+
+
+def test_the_base_model_is_named_by_the_record_or_by_the_user(tmp_path) -> None:
+    checkpoint(tmp_path)
+    origin = {"made": "converted from `user/bert`", "description": "Bit by bit.", "base_model": "user/bert"}
+    (tmp_path / "origin.json").write_text(json.dumps(origin | {"license": "mit", "language": "de"}))
+    options = yaml.safe_load((tmp_path / "pretraining.yaml").read_text())
+    (tmp_path / "pretraining.yaml").write_text(yaml.safe_dump(options | {"card": {}}))
+    write_card(tmp_path)
+    card = ModelCard.load(tmp_path / "README.md")
+    assert (card.data.base_model, card.data.license, card.data.language) == ("user/bert", "mit", ["de"])
+    text = parts(card.text)
+    assert "converted from `user/bert`" in text["summary"] and text["recipe"] == "Bit by bit."
+    write_card(tmp_path, base_model="user/other")
+    assert ModelCard.load(tmp_path / "README.md").data.base_model == "user/other"
+
+
+@pytest.mark.parametrize(
+    "architecture, figures, row",
+    [
+        ("TriEmbedForSequenceClassification", {"eval_accuracy": 0.5, "eval_samples": 1000}, "0.5 (95 % interval 46.9%"),
+        ("TriEmbedForQuestionAnswering", {"eval_exact_match": 0.5, "eval_samples": 1000}, "0.5 (95 % interval 46.9%"),
+        ("TriEmbedForMultiTask", {"eval_a_accuracy": 0.5, "eval_a_samples": 100}, "0.5 (95 % interval 40.4%"),
+        ("TriEmbedForTokenClassification", {"eval_accuracy": 0.5, "eval_samples": 1000}, "| accuracy | 0.5 |"),
+        ("TriEmbedForSequenceClassification", {"eval_accuracy": 0.5}, "| accuracy | 0.5 |"),
+    ],
+)
+def test_fine_tuned_shares_have_intervals(architecture: str, figures: dict, row: str, tmp_path) -> None:
+    checkpoint(tmp_path, architecture)
+    (tmp_path / "all_results.json").write_text(json.dumps(figures))
+    write_card(tmp_path)
+    assert row in parts((tmp_path / "README.md").read_text())["evaluation"]
 
 
 def test_parameters_add_up(tmp_path) -> None:

@@ -1,0 +1,153 @@
+"""The parts of a model card that state figures and what follows from them: evaluation, limits and bias."""
+
+import math
+from pathlib import Path
+
+from hf_embeddings.publishing.checkpoint import Checkpoint
+from hf_embeddings.publishing.intervals import correlation_interval, share_interval
+
+NOT_RECORDED = "Not recorded: no `{}` lies beside the weights."
+
+
+def evaluation(checkpoint: Checkpoint, model_id: str | None) -> str:
+    """Held-out figures with their intervals, beside what knows nothing but frequencies."""
+    figures = checkpoint.pretraining
+    parts = []
+    if "mlm_loss" in figures:
+        rows = [_loss_row("mlm", figures, figures["unigram_loss"]), _accuracy_row("mlm", figures, "")]
+        if "nsp_loss" in figures:
+            rows += [_loss_row("nsp", figures, math.log(2)), _accuracy_row("nsp", figures, "50.0%")]
+        parts.append(
+            "On documents held out from the corpus:\n\n| figure | this model | 95 % interval | baseline | labels |\n"
+            "|---|---:|---:|---:|---:|\n" + "\n".join(rows) + "\n\n"
+            f"The baseline of the MLM loss, {figures['unigram_loss']:.3f} nats, is a model that knows only how often "
+            "each token occurs; that of NSP is chance. Intervals are Wilson's."
+        )
+    metrics = {k: v for k, v in checkpoint.fine_tuning.items() if k.startswith("eval_") and isinstance(v, int | float)}
+    if metrics:
+        rows = {
+            name.removeprefix("eval_").replace("_", " "): f"{value:.4g}{_interval(name, checkpoint)}"
+            for name, value in metrics.items()
+        }
+        parts.append(f"After fine-tuning, on the evaluation set of the run:\n\n{table(rows)}")
+    if checkpoint.embedding_evaluation:
+        parts.append(_embeddings(checkpoint.embedding_evaluation))
+    if checkpoint.origin and not parts:
+        return "Not measured since it was made from its source; `hf-embeddings evaluate DIR --card` does."
+    return "\n\n".join(parts) or NOT_RECORDED.format("pretraining.json")
+
+
+def _interval(name: str, checkpoint: Checkpoint) -> str:
+    """Return the interval of a share of samples, where their number is recorded; tokens are not samples."""
+    kind = next((kind for kind in ("accuracy", "exact_match") if name.endswith(kind)), None)
+    samples = checkpoint.fine_tuning.get(f"{name.removesuffix(kind)}samples") if kind else None
+    if not samples or "Token" in checkpoint.architecture:
+        return ""
+    low, high = share_interval(checkpoint.fine_tuning[name], samples)
+    return f" (95 % interval {low:.1%} to {high:.1%})"
+
+
+def limits(checkpoint: Checkpoint, model_id: str | None) -> str:
+    """What not to use the model for, as far as the checkpoint shows it."""
+    config = checkpoint.config
+    longest = f"{config.max_position_embeddings:,} tokens"
+    lines = []
+    if config.positions_end:
+        lines.append(
+            f"- Input ends at {longest}: {config.position_embedding_type} positions have no row beyond. Truncate."
+        )
+    elif config.position_embedding_type == "none":
+        lines.append("- The encoder is blind to word order; it was trained as a control.")
+    else:
+        lines.append(f"- Input beyond {longest} runs, but was not seen in training; measure first.")
+    if checkpoint.pretraining:
+        languages = ", ".join(checkpoint.language)
+        lines.append(
+            f"- It knows what `{corpus_name(checkpoint)}` holds ({languages}) and little else; other languages and "
+            "domains need training of their own."
+        )
+    lines += _limits_of_embeddings(checkpoint.embedding_evaluation)
+    found = checkpoint.embedding_evaluation.get("bias") or []
+    measured = "as the table shows" if found else "not measured yet (`hf-embeddings evaluate DIR --bias weat --card`)"
+    lines.append(
+        f"- It repeats the associations of its training text, the unfair ones too: {measured}. Do not let it decide "
+        "about people."
+    )
+    return "\n".join(lines) + (f"\n\n{_associations(found)}" if found else "")
+
+
+def _limits_of_embeddings(report: dict) -> list[str]:
+    """Say what the geometry of the embeddings means for those who use them."""
+    if not report:
+        return []
+    text, tokens = report["text"], report["table"]
+    lines = [
+        f"- Two sentences of `{text.get('corpus', 'the corpus measured on')}` have a mean cosine of "
+        f"{text['isotropy']['mean_cosine']:.2f} (IsoScore {text['isotropy']['iso_score']:.2f}): judge a cosine beside "
+        "others, not beside 0."
+    ]
+    if like_unused := tokens.get("like_unused"):
+        lines.append(
+            f"- {like_unused['count']:,} of the {tokens['rows']:,} rows of the token table look as if they were never "
+            "trained; text that needs them is represented badly."
+        )
+    return lines
+
+
+def _associations(found: list[dict]) -> str:
+    """Return the association tests as a table; what could not be tested is named."""
+    rows = [
+        f"| {test['test']} | {test['on']} | {test['effect_size']:+.2f} | {test['p_value']:.4f} |"
+        for test in found
+        if "skipped" not in test
+    ]
+    skipped = [f"{test['test']}: {test['skipped']}" for test in found if "skipped" in test]
+    head = "| association | measured on | effect size, -2 to 2 | p |\n|---|---|---:|---:|\n"
+    return (
+        (head + "\n".join(rows) + "\n\n" if rows else "")
+        + "Above 0, the first group lies closer to the first attributes; p from permutations "
+        "([WEAT](https://arxiv.org/abs/1608.07187), [SEAT](https://arxiv.org/abs/1903.10561)). A test that finds "
+        "nothing does not prove that nothing is there." + (f" Not tested: {'; '.join(skipped)}." if skipped else "")
+    )
+
+
+def _embeddings(report: dict) -> str:
+    """Figures of the embeddings, as `hf-embeddings evaluate` measured them."""
+    rows = {}
+    for name, f in report["similarity"].items():
+        low, high = correlation_interval(f["spearman"], f["pairs"])
+        rows[f"{name}, Spearman ({f['pairs']} pairs)"] = f"{f['spearman']:.3f} (95 % interval {low:.3f} to {high:.3f})"
+    for name, f in report["analogies"].items():
+        if f["questions"]:
+            low, high = share_interval(f["accuracy"], f["questions"])
+            rows[f"{name}, analogies"] = f"{f['accuracy']:.1%} (95 % interval {low:.1%} to {high:.1%})"
+    rows |= {f"{name}, retrieval MRR": f"{found['forward']['mrr']:.3f}" for name, found in report["retrieval"].items()}
+    rows |= {f"MTEB {name}": f"{score:.4f}" for name, score in report.get("mteb", {}).items()}
+    for name, part in (("token table", report["table"]), ("sentences", report["text"])):
+        rows[f"{name}: IsoScore, mean cosine"] = (
+            f"{part['isotropy']['iso_score']:.3f}, {part['isotropy']['mean_cosine']:.3f}"
+        )
+    chosen = report["vectors"]
+    return f"Of its {chosen['source']} embeddings ({chosen['pooling']} pooling):\n\n{table(rows)}"
+
+
+def corpus_name(checkpoint: Checkpoint) -> str:
+    """Return the corpus as the run names it; of a local path only the last part, which is all a reader can use."""
+    source = str((checkpoint.options.get("corpus") or {}).get("source", "unknown"))
+    return source if ":" in source.split("/")[0] else Path(source).name
+
+
+def table(rows: dict[str, str]) -> str:
+    """Return a Markdown table of names and values."""
+    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())])
+
+
+def _loss_row(name: str, figures: dict, baseline: float) -> str:
+    loss, labels = figures[f"{name}_loss"], figures[f"{name}_labels"]
+    return f"| {name.upper()} loss, nats | {loss:.3f} | | {baseline:.3f} | {labels:,} |"
+
+
+def _accuracy_row(name: str, figures: dict, baseline: str) -> str:
+    low, high = figures[f"{name}_accuracy_low"], figures[f"{name}_accuracy_high"]
+    accuracy, labels = figures[f"{name}_accuracy"], figures[f"{name}_labels"]
+    return f"| {name.upper()} accuracy | {accuracy:.1%} | {low:.1%} to {high:.1%} | {baseline} | {labels:,} |"
