@@ -161,7 +161,7 @@ def test_report_goes_into_the_model_card(tiny_model: Path, files: Path) -> None:
     card = (tiny_model / "README.md").read_text()
     stored = json.loads((tiny_model / "embedding_evaluation.json").read_text())
     assert f"{stored['similarity']['pairs']['spearman']:.3f}" in card and "IsoScore" in card and "mine" in card
-    assert "for this checkpoint they are listed above" in card
+    assert "the unfair ones too: as the table shows" in card
 
 
 def test_table_output_names_every_part(tiny_model: Path, files: Path) -> None:

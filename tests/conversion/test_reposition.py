@@ -167,7 +167,7 @@ def test_healing_brings_the_model_back(tmp_path: Path) -> None:
     )
     assert error(old, tmp_path / "healed") < 0.75 * error(old, tmp_path / "unhealed")
     assert report.healing_steps == 200 and set(report.figures) == {"source", "transplanted", "healed"}
-    assert "| healed | 24 | mlm accuracy |" in (tmp_path / "healed/README.md").read_text()
+    assert "| healed | 24 | mlm accuracy |" in json.loads((tmp_path / "healed/origin.json").read_text())["description"]
 
 
 def test_extension_is_measured_at_twice_the_length(tmp_path: Path) -> None:
