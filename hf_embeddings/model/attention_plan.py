@@ -3,9 +3,12 @@
 Shapes: B batch, S sequence, H heads.
 """
 
+from inspect import signature
 from typing import NamedTuple
 
 import torch
+import transformers
+from transformers.integrations.flex_attention import flex_attention_forward
 from transformers.masking_utils import (
     create_bidirectional_mask,
     create_bidirectional_sliding_window_mask,
@@ -97,6 +100,11 @@ def add_bias(
 ) -> tuple[PositionSignal, torch.Tensor | None]:
     """Add (1|B, H, S, S) to the scores, by the mask or by `signal.bias`, whichever the kernel reads."""
     if config._attn_implementation == "flex_attention":
+        if "position_bias" not in signature(flex_attention_forward).parameters:
+            raise ValueError(
+                f"attn_implementation: flex_attention of transformers {transformers.__version__} would drop the score "
+                f"bias of position_embedding_type {config.position_embedding_type!r}; use 'sdpa', or transformers 5.16"
+            )
         bias = bias.expand(batch, -1, -1, -1)  # it reads a bias of each row
         return signal._replace(bias=bias if signal.bias is None else signal.bias + bias), attention_mask
     return signal, merge_bias(attention_mask, bias)

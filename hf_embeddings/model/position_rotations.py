@@ -161,7 +161,7 @@ REQUIRED = {
 
 def _by_layer_type(config) -> dict[str, dict | None]:
     """Return RoPE parameters by layer type; one entry, "full_attention", where all layers share them."""
-    nested = config.nested_rope_parameter_keys(config.rope_parameters)
+    nested = [name for name in config.rope_parameters if name in (config.layer_types or ())]
     if not nested:
         return {"full_attention": config.rope_parameters}
     if missing := sorted(set(config.layer_types) - set(nested)):
