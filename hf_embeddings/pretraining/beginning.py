@@ -68,3 +68,12 @@ def first_model(config: TriEmbedConfig, base: Path, say: Callable[[str], None]) 
     if new := sorted({key.split(".")[0 if not key.startswith("triembed") else 1] for key in info["missing_keys"]}):
         say(f"note: {base} has no {', '.join(new)}: random at first")
     return model
+
+
+def compile_layers(model: TriEmbedForPreTraining) -> None:
+    """Compile the feed-forward part of each layer, whose shapes stay the same; names of weights stay too.
+
+    Not attention, which looks at the lengths of the documents in Python and would be compiled again at each step.
+    """
+    for layer in model.triembed.layers:
+        layer.feed_forward.compile()

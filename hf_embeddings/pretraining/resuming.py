@@ -16,7 +16,7 @@ from hf_embeddings.pretraining.pairs import Chunks
 # depend on them.
 FREE = {
     "gradient_accumulation_steps", "max_job_hours", "num_processes", "dataloader_num_workers", "sharding",
-    "strict_determinism", "attention",
+    "strict_determinism", "attention", "compile",
     "gradient_checkpointing", "logging_steps", "evaluation_steps", "evaluation_examples", "tensorboard",
 }  # fmt: skip
 

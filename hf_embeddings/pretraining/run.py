@@ -14,7 +14,7 @@ from accelerate.utils import set_seed
 
 from hf_embeddings.model.modeling_triembed import TriEmbedForPreTraining
 from hf_embeddings.pretraining.averaging import WeightAverage
-from hf_embeddings.pretraining.beginning import first_model, is_checkpoint
+from hf_embeddings.pretraining.beginning import compile_layers, first_model, is_checkpoint
 from hf_embeddings.pretraining.evaluation import evaluate
 from hf_embeddings.pretraining.export import export, is_exported
 from hf_embeddings.pretraining.feeding import MicroBatches
@@ -145,6 +145,8 @@ def build_trainer(
     model.set_attn_implementation(training.attention)
     if training.gradient_checkpointing:
         model.gradient_checkpointing_enable()
+    if training.compile:
+        compile_layers(model)
     if source:
         load_weights(model, source)
     stages = plan_stages(material.training, options, per_step=per_step)
