@@ -74,7 +74,8 @@ def _reading(lab: Mapping[str, object]) -> str:
     return (
         f"Held-out figures, losses in nats. {noise} The losses at 1x, 2x, ... are of the same documents, those of "
         f"{longest} tokens or more, cut to so many times the trained length; *ends*: the type has no positions there. "
-        "Time is a ratio to `learned`, the median over steps taken in turns."
+        "Time is a ratio to `learned`, the median over steps taken in turns. A lab shows how far each type comes in "
+        "these steps, not where it would end."
     )
 
 

@@ -49,7 +49,7 @@ def _lengths(axis, rows, factors: list[int]) -> None:
                 axis.annotate(f"{rise:.1f} ", (WORST_SHOWN, height), ha="right", va="center", fontsize=7)
     for height, (_, row) in enumerate(rows):
         if all(row["losses_by_length"][str(factor)] is None for factor in factors):
-            axis.annotate("ends", (0, height), ha="left", va="center", fontsize=7, color="0.4")
+            axis.annotate(" ends", (0, height), ha="left", va="center", fontsize=7, color="0.4")
     axis.axvline(0, color="black", linewidth=0.5)
     axis.set(title="loss beyond the trained length, minus that at it", xlabel="nats")
     axis.grid(axis="x", alpha=0.3)
