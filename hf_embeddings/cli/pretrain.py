@@ -14,7 +14,7 @@ def pretrain(
     options_file: Annotated[str, typer.Argument(help="YAML file, such as configs/pretraining/demo.yaml")],
     overrides: Annotated[list[str] | None, typer.Argument(help="section.field=value, which beats the file")] = None,
     overwrite: Annotated[bool, typer.Option(help="Empty the output directory if it is not empty.")] = False,
-    resume: Annotated[str, typer.Option(help="auto, never, must, or the directory of a checkpoint.")] = "auto",
+    resume: Annotated[str, typer.Option(help="auto, never, must, a directory, or hub:USER/NAME[@REVISION].")] = "auto",
     allow_changes: Annotated[bool, typer.Option(help="Resume though options differ from the checkpoint's.")] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -102,14 +102,25 @@ class Push:
 
 
 def _uploader(options: HubOptions) -> Upload:
-    """Return a function that uploads to the repository of the options, made on the first call."""
+    """Return a function that uploads to the repository of the options, which the first call makes.
+
+    Each commit names its parent, the newest one at the time: what somebody else commits meanwhile makes it fail, to be
+    tried again on top of that, and is never mixed up with it.
+    """
+    own: str | None = None  # the last commit made here
 
     def upload(**arguments: object) -> object:
+        nonlocal own
         from huggingface_hub import HfApi
 
         api = HfApi()
         api.create_repo(options.model_id, private=options.private, exist_ok=True)
-        return api.upload_folder(repo_id=options.model_id, **arguments)
+        newest = api.model_info(options.model_id).sha
+        if own not in (None, newest):
+            _warn(f"{options.model_id}: somebody else has pushed commit {newest[:8]} meanwhile; going on from it")
+        made = api.upload_folder(repo_id=options.model_id, parent_commit=newest, **arguments)
+        own = made.oid
+        return made
 
     return upload
 

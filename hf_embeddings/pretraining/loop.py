@@ -29,6 +29,7 @@ from hf_embeddings.pretraining.reporting import Reporter
 from hf_embeddings.pretraining.stopping import Stop
 
 BAD_STEPS = "bad_steps.json"
+STOPPING_PATIENCE = 20.0  # seconds that a run which is told to stop waits for the push of its last checkpoint
 
 
 class TrainingFailed(RuntimeError):
@@ -91,7 +92,11 @@ class Trainer:
             raise TrainingFailed(f"step {progress.step}: the weights are not finite; older checkpoints are intact")
         if any(agreed([float(not self.checkpoints.settle())], self.accelerator)):
             raise TrainingFailed(f"step {progress.step}: {self.checkpoints.last_error}; older checkpoints are intact")
-        return progress.fraction(training) >= 1
+        ended = progress.fraction(training) >= 1
+        if self.push and not ended:  # the disk of a machine that is taken away may go with it
+            self.push.offer(progress.step)
+            self.push.wait(STOPPING_PATIENCE)
+        return ended
 
     def _micro_batches(self) -> Iterator[list[dict]]:
         return self.micro_batches.steps(
@@ -124,8 +129,11 @@ class Trainer:
         self.reporter.say(f"warning: step {step}: {problem}{'; skipped' if skipped else ''}")
         path = self.folder / BAD_STEPS
         if self.accelerator.is_main_process:
-            with path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"problem": problem} | self.micro_batches.samples(step)) + "\n")
+            try:
+                with path.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps({"problem": problem} | self.micro_batches.samples(step)) + "\n")
+            except OSError as error:  # a full disk must not decide what becomes of a bad step
+                self.reporter.say(f"warning: {path} could not be written: {error}")
         if self.progress.guard.in_a_row >= BAD_STEPS_ALLOWED:
             raise TrainingFailed(
                 f"step {step}: {problem}, {BAD_STEPS_ALLOWED} steps in a row; their samples are in {path}; lower "

@@ -75,6 +75,18 @@ def check_processes(got: int, training: TrainingOptions) -> None:
         )
 
 
+def restart_warning() -> str:
+    """Return what to say where torchrun may start processes again that then do not find each other, else nothing.
+
+    Its agent keeps one store for all starts, in which fast processes read the addresses of those before (seen with
+    torch 2.13 and gloo); with the variable, each start has a store of its own.
+    """
+    shared = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+    if shared and os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0") != "0":
+        return "warning: restarts by torchrun may fail; start it with the variable TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1"
+    return ""
+
+
 def from_main(accelerator: Accelerator, function: Callable[[], Result]) -> Result:
     """Run a function in the main process, and return its result or raise its error in every process."""
     outcome: list = [None, None]

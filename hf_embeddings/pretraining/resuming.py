@@ -8,6 +8,7 @@ import numpy as np
 from transformers import PreTrainedConfig
 
 from hf_embeddings.pretraining.checkpoints import Checkpoints
+from hf_embeddings.pretraining.downloading import PREFIX, fetch_checkpoint
 from hf_embeddings.pretraining.manifest import MANIFEST, check
 from hf_embeddings.pretraining.options import PretrainingOptions, TrainingOptions, to_dict
 from hf_embeddings.pretraining.pairs import Chunks
@@ -25,8 +26,8 @@ def choose(resume: str, checkpoints: Checkpoints) -> tuple[Path | None, str]:
     """Return the checkpoint to go on from, verified, or None; and a line that says so.
 
     Args:
-        resume: `auto` (the newest good one, if there is one), `must` (an error if there is none), `never`, or the
-            directory of a checkpoint, or of a run that has some.
+        resume: `auto` (the newest good one, if there is one), `must` (an error if there is none), `never`, the
+            directory of a checkpoint, or of a run that has some, or `hub:USER/NAME[@REVISION]`.
         checkpoints: of the run.
 
     Raises:
@@ -35,14 +36,18 @@ def choose(resume: str, checkpoints: Checkpoints) -> tuple[Path | None, str]:
     if resume == "never":
         return None, "starting at step 0: --resume never"
     if resume not in ("auto", "must"):
-        source = _named(Path(resume))
+        commit = ""
+        if resume.startswith(PREFIX):
+            source, commit = fetch_checkpoint(resume)
+        else:
+            source = _named(Path(resume))
         step = check(source)["step"]
         if newer := [other for other in checkpoints.steps() if other > step]:
             raise ValueError(
                 f"--resume {resume}: {checkpoints.folder} holds newer checkpoints (step {newer[0]}), which this run "
                 "would meet again; choose another output_dir, or move them away"
             )
-        return source, f"resuming step {step} from {source}"
+        return source, f"resuming step {step} from {f'{resume}, commit {commit}' if commit else source}"
     found = checkpoints.newest()
     if found is None:
         if resume == "must":

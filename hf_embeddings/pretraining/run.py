@@ -26,7 +26,7 @@ from hf_embeddings.pretraining.optimization import build_optimizers
 from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.options_file import dump
 from hf_embeddings.pretraining.output_directory import OutputDirectory
-from hf_embeddings.pretraining.processes import build_accelerator, from_main, share
+from hf_embeddings.pretraining.processes import build_accelerator, from_main, restart_warning, share
 from hf_embeddings.pretraining.progress import Progress
 from hf_embeddings.pretraining.reporting import Reporter
 from hf_embeddings.pretraining.resuming import compare, identity, micro_batches_per_step
@@ -53,7 +53,7 @@ def pretrain(
         options: everything the run depends on.
         base_config: the architecture file that `options.model` changes, or the checkpoint to begin with.
         overwrite: empty an output directory that is not empty, and begin anew.
-        resume: `auto`, `must`, `never`, or the directory of a checkpoint (resuming.py).
+        resume: `auto`, `must`, `never`, a checkpoint's directory, or `hub:USER/NAME[@REVISION]` (resuming.py).
         allow_changes: go on though the options are not those of the checkpoint.
         finish: called in the main process with the output directory when the model is in it; `hf-embeddings pretrain`
             writes the model card there.
@@ -69,6 +69,8 @@ def pretrain(
     build_config(options, base_config, vocab_size=options.tokenizer.vocab_size)  # a mistake shows before the work
     accelerator = build_accelerator(options)
     say = _speaker(accelerator)
+    if warning := restart_warning():
+        say(warning)
     output = OutputDirectory(Path(options.output_dir), options.checkpoints, resume=resume, overwrite=overwrite)
     try:
         from_main(accelerator, output.enter)
@@ -126,7 +128,11 @@ def _finish_run(
         say("held-out before: " + ", ".join(f"{name} loss {before[f'{name}_loss']:.3f} nats" for name in trained))
     if not train(trainer, say):
         return {"state": "preempted", "step": progress.step, "output_dir": str(output.folder)}
-    return {"state": "done"} | conclude(trainer, material, output, finish=finish, say=say)
+    try:
+        return {"state": "done"} | conclude(trainer, material, output, finish=finish, say=say)
+    except BaseException:  # a full disk, say: the last checkpoint is there, and the next start concludes
+        trainer.reporter.status("failed", progress)
+        raise
 
 
 def build_trainer(

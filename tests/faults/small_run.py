@@ -48,13 +48,14 @@ SETTINGS = {
     "training.evaluation_examples": 8,
     "checkpoints.save_steps": 1,
 }
+PATIENCE = 1800  # seconds until a run counts as hanging: it takes 2 by itself, and minutes on a machine with much to do
 
 
-def settings(folder: Path, **changed: object) -> PretrainingOptions:
+def settings(folder: Path, rank: object = "", **changed: object) -> PretrainingOptions:
     """Return the options of a small run; `training__max_steps=3` changes `training.max_steps`."""
     values = SETTINGS | {name.replace("__", "."): value for name, value in changed.items()}
     values["output_dir"] = str(folder)
-    file = folder.parent / f"{folder.name}.yaml"
+    file = folder.parent / f"{folder.name}{rank}.yaml"
     file.write_text("{}", encoding="utf-8")
     given = [f"{name}={'null' if value is None else value}" for name, value in values.items()]
     try:
@@ -99,20 +100,16 @@ def run_vocabulary(tokenizer):
     return Vocabulary.of(tokenizer)
 
 
-def _child(
-    options: PretrainingOptions, log: Path, rank: int, ranks: int, port: int, before: Callable | None, given: dict
-) -> None:
-    """Run `pretrain` as the command does, with its exit codes."""
+def child(options: PretrainingOptions, log: Path, before: Callable | None, given: dict, **environment: str) -> None:
+    """Run `pretrain` as the command does, with its exit codes; `environment` is what a launcher sets."""
     handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(handle, 1)
     os.dup2(handle, 2)
     sys.stdout, sys.stderr = os.fdopen(1, "w", buffering=1), os.fdopen(2, "w", buffering=1)
-    if ranks > 1:
-        os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(ranks)}
-        os.environ |= {"LOCAL_WORLD_SIZE": str(ranks), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    os.environ |= environment
     run.prepare = material
     if before:
-        before(rank)
+        before(int(os.environ.get("RANK", "0")))
     try:
         figures = run.pretrain(options, base_config=BASE, **given)
     except (ValueError, OSError) as error:
@@ -122,6 +119,12 @@ def _child(
         print(f"error: {error}", file=sys.stderr)
         os._exit(1)
     os._exit(PREEMPTED if figures["state"] == "preempted" else 0)
+
+
+def launched(rank: int, ranks: int, port: int) -> dict[str, str]:
+    """Return what a launcher of several processes tells one of them."""
+    numbers = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": ranks, "LOCAL_WORLD_SIZE": ranks, "MASTER_PORT": port}
+    return {name: str(number) for name, number in numbers.items()} | {"MASTER_ADDR": "127.0.0.1"}
 
 
 @lru_cache(maxsize=1)
@@ -142,8 +145,14 @@ class Run:
         self.folder = Path(options.output_dir)
         self.log = self.folder.parent / f"{self.folder.name}.log"
         port = _free_port() if ranks > 1 else 0
-        arguments = [(options, self.log, rank, ranks, port, before, given) for rank in range(ranks)]
-        self.processes: list[BaseProcess] = [_server().Process(target=_child, args=given) for given in arguments]
+        self.processes: list[BaseProcess] = [
+            _server().Process(
+                target=child,
+                args=(options, self.log, before, given),
+                kwargs=launched(rank, ranks, port) if ranks > 1 else {},
+            )
+            for rank in range(ranks)
+        ]
         for process in self.processes:
             process.start()
 
@@ -152,7 +161,7 @@ class Run:
         if self.processes[rank].is_alive():
             os.kill(self.processes[rank].pid, number)
 
-    def wait(self, timeout: float = 300) -> int:
+    def wait(self, timeout: float = PATIENCE) -> int:
         """Return the exit code: that of the process that ended worst."""
         limit = time.monotonic() + timeout
         for process in self.processes:

@@ -1,8 +1,11 @@
 """The same run on one process and on several, killed, stopped, stretched and shrunk."""
 
 import json
+import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -10,10 +13,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from hf_embeddings.pretraining.checkpoints import Checkpoints
 from hf_embeddings.pretraining.stopping import PREEMPTED
 from hf_embeddings.pretraining.verification import verify
 from tests.faults.hooks import MeanOfMeans, Record, SignalAt, Spoil, Uneven, together
-from tests.faults.small_run import Run, finish, settings, state, weights
+from tests.faults.small_run import PATIENCE, ROOT, Run, finish, settings, state, weights
 
 full_only = pytest.mark.faults
 
@@ -171,3 +175,46 @@ def test_f3_a_random_rank_is_killed(tmp_path, figures) -> None:
     figures("F3 SIGKILL of one of 2 ranks", kills=kills, other_rank_ended_within=f"{slowest:.1f} s", exit_code=code,
             weights_identical=identical)  # fmt: skip
     assert kills == 50 and code == 0 and identical
+
+
+@full_only
+def test_torchrun_starts_killed_processes_again(tmp_path, figures) -> None:
+    """One rank is killed three times, and `torchrun --max-restarts` starts all again; then it is told to stop."""
+    steps, choice = 300, random.Random(0)
+    alone, folder = tmp_path / "alone", tmp_path / "run"
+    undisturbed = Run(settings(alone, training__max_steps=steps, **split(2)), ranks=2)
+    command = [
+        *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"),
+        *("--max-restarts", "3", "--signals-to-handle", "SIGTERM,SIGINT,SIGUSR1"),
+        *("-m", "tests.faults.launched", str(folder), str(steps)),
+    ]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+    launcher = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+    checkpoints, resumed = Checkpoints(folder / "checkpoints"), 0
+    for kill in range(3):
+        before = (checkpoints.steps() or [0])[0]
+        while launcher.poll() is None and (checkpoints.steps() or [0])[0] <= before + 10:
+            time.sleep(0.01)
+        assert launcher.poll() is None, kill
+        os.kill(int((tmp_path / f"process{choice.randrange(2)}").read_text()), signal.SIGKILL)
+        before = (checkpoints.steps() or [0])[0]
+        while launcher.poll() is None and resumed == said(folder).count("resuming step"):
+            time.sleep(0.01)
+        resumed = said(folder).count("resuming step")
+    while launcher.poll() is None and (checkpoints.steps() or [0])[0] <= before + 10:
+        time.sleep(0.01)
+    launcher.send_signal(signal.SIGTERM)
+    launcher.wait(PATIENCE)
+    stopped = json.loads((folder / "status.json").read_text())
+    assert stopped["state"] == "preempted" and state(folder)["step"] == stopped["step"] < steps, said(folder)
+    assert subprocess.run(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL).returncode == 0, said(folder)
+    assert undisturbed.wait() == 0
+    identical = weights(folder) == weights(alone)
+    figures("F3 torchrun --max-restarts 3", kills=3, resumed=resumed, stopped_by="SIGTERM", identical=identical)
+    assert resumed == 3 and identical
+
+
+def said(folder: Path) -> str:
+    """Return what the processes of a launched run have printed."""
+    log = folder.parent / f"{folder.name}.log"
+    return log.read_text() if log.exists() else ""

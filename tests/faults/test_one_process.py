@@ -2,7 +2,9 @@
 
 import json
 import random
+import shutil
 import signal
+import statistics
 import time
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from hf_embeddings.pretraining.checkpoints import Checkpoints
 from hf_embeddings.pretraining.stopping import PREEMPTED
 from hf_embeddings.pretraining.verification import verify
 from hf_embeddings.publishing.checkpoint import Checkpoint
-from tests.faults.hooks import DieAt, LimitFiles, SignalAt, Spoil, together
+from tests.faults.hooks import EXPORT, DieAt, LimitFiles, SignalAt, SmallDisk, Spoil, together
 from tests.faults.small_run import Run, finish, settings, state, weights
 
 full_only = pytest.mark.faults
@@ -46,6 +48,30 @@ def test_f2_killed_at_any_call_of_a_save(tmp_path, reference, times, figures) ->
             assert finish(options) == 0 and weights(folder) == reference
             assert not [path for path in (folder / "checkpoints").iterdir() if path.name.startswith(".")]
     figures("F2 killed at each call of one save", calls=len(places), resumed_from_new=newest.count(4), lost=0)
+
+
+def test_f2_killed_at_any_call_of_the_export(tmp_path, reference, times, figures) -> None:
+    """The next start has nothing to train, and leaves the same finished model."""
+    source = tmp_path / "source"
+    assert finish(settings(source), before=SignalAt(23, signal.SIGTERM)) == PREEMPTED
+
+    def copy(name: str) -> Path:
+        return Path(shutil.copytree(source, tmp_path / name))
+
+    folder = copy("count")
+    counter = Run(settings(folder), before=DieAt(folder, EXPORT, None))
+    assert counter.wait() == 0
+    calls = int(counter.said().split("calls ")[1].split()[0])
+    places = sorted({*range(0, calls, times(calls // 2, 1)), calls - 1})
+    for place in places:
+        folder = copy(f"at{place}")
+        assert finish(settings(folder), before=DieAt(folder, EXPORT, place)) == -signal.SIGKILL
+        again = Run(settings(folder))
+        assert again.wait() == 0 and "resuming step 24" in again.said()
+        assert weights(folder) == reference and not any(verify(folder).values())
+        assert {path.name for path in folder.glob(".*")} <= {".status.json"}
+        shutil.rmtree(folder)
+    figures("F2 killed at each call of the export", calls=len(places), lost=0)
 
 
 @full_only
@@ -133,20 +159,46 @@ def test_the_curve_has_each_step_once(tmp_path) -> None:
     assert [step for step, _ in curve] == list(range(1, 9))
 
 
-def test_f10_a_chain_of_stops(tmp_path, reference, times, figures) -> None:
-    """Stopped again and again, each time with other workers: the same weights."""
-    choice, folder = random.Random(0), tmp_path / "run"
-    stops, at = times(2, 20), 0
-    steps = sorted(choice.sample(range(1, 24), stops))
-    for at in steps:
-        options = settings(
-            folder, checkpoints__save_steps=None, training__dataloader_num_workers=choice.choice([0, 1, 3])
-        )
+def test_f10_a_chain_of_stops(tmp_path, times, figures) -> None:
+    """Stopped again and again, within epochs and at their ends, each time with other workers: the same weights."""
+    choice, folder, alone = random.Random(0), tmp_path / "run", tmp_path / "alone"
+    stops = times(2, 30)
+    length = {"training__max_steps": times(12, 48)}
+    assert finish(settings(alone, **length)) == 0
+    for at in sorted(choice.sample(range(1, length["training__max_steps"]), stops)):
+        workers = choice.choice([0, 1, 3])
+        options = settings(folder, checkpoints__save_steps=None, training__dataloader_num_workers=workers, **length)
         assert finish(options, before=SignalAt(at, signal.SIGTERM)) == PREEMPTED
         assert state(folder)["step"] == at
-    assert finish(settings(folder)) == 0
-    figures("F10 chain of stops, workers 0, 1 and 3", stops=stops, identical=weights(folder) == reference)
-    assert weights(folder) == reference
+    assert finish(settings(folder, **length)) == 0
+    figures("F10 chain of stops, workers 0, 1 and 3", stops=stops, identical=weights(folder) == weights(alone))
+    assert weights(folder) == weights(alone)
+
+
+@full_only
+def test_f8_a_time_limit_is_kept(tmp_path, figures) -> None:
+    """The process is gone before the limit, and the last step that it finished is saved."""
+    choice, spare, steps = random.Random(0), [], 0
+    for number in range(20):
+        folder, limit = tmp_path / f"run{number}", choice.uniform(3, 8)
+        options = settings(
+            folder,
+            training__max_steps=1_000_000,
+            training__max_job_hours=limit / 3600,
+            checkpoints__save_steps=choice.choice([None, 7, 50]),
+        )
+        began = time.monotonic()
+        assert finish(options) == PREEMPTED
+        spare.append(limit - (time.monotonic() - began))
+        status = json.loads((folder / "status.json").read_text())
+        assert Checkpoints(folder / "checkpoints").newest() == (status["step"], []) and status["step"] > 0
+        steps += status["step"]
+        shutil.rmtree(folder)
+    figures(
+        "F8 time limits of 3 to 8 seconds", limits=20, overrun=sum(left < 0 for left in spare), steps=steps,
+        least_seconds_left=f"{min(spare):.2f}", median_seconds_left=f"{statistics.median(spare):.2f}",
+    )  # fmt: skip
+    assert min(spare) > 0
 
 
 def test_f6_a_full_disk(tmp_path, reference, times, figures) -> None:
@@ -163,6 +215,29 @@ def test_f6_a_full_disk(tmp_path, reference, times, figures) -> None:
         assert not list((folder / "checkpoints").glob(".*"))
     figures("F6 no file may grow", limits=len(sizes), failed_saves=failures, weights_identical=len(sizes))
     assert failures == 2 * len(sizes)
+
+
+@full_only
+def test_f6_a_disk_that_is_really_full(tmp_path, reference, figures) -> None:
+    """A file system for each run, full at another place of a save; with TensorBoard, which writes there too."""
+    choice, failures = random.Random(0), 0
+    whole = settings(tmp_path / "whole", checkpoints__save_steps=4, checkpoints__save_total_limit=None)
+    assert finish(whole) == 0
+    save = sum(path.stat().st_size for path in (tmp_path / "whole/checkpoints/step-00000004").iterdir())
+    for number in range(20):
+        disk, kept = tmp_path / f"disk{number}", tmp_path / f"kept{number}"
+        disk.mkdir()
+        options = settings(disk / "run", checkpoints__save_steps=4, training__tensorboard="true")
+        free = choice.randrange(save * 9 // 10)
+        run = Run(options, before=SmallDisk(disk, kept, size=20 * save, free=free, first=5, last=14))
+        assert run.wait() == 0, run.said()
+        failures += run.said().count("No space left on device")
+        assert run.said().count("could not be written") == 2 and "Traceback" not in run.said(), run.said()
+        assert weights(kept) == reference and not any(verify(kept).values())
+        assert not list((kept / "checkpoints").glob(".*"))
+        shutil.rmtree(kept)
+    figures("F6 a full disk, tmpfs", places=20, bytes_of_a_save=save, failed_saves=failures, weights_identical=20)
+    assert failures >= 40
 
 
 def test_f6_three_failures_in_a_row_stop_the_run(tmp_path, reference) -> None:

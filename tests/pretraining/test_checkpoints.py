@@ -80,13 +80,14 @@ def test_every_corruption_is_found(tmp_path) -> None:
         shutil.rmtree(copy)
 
 
-def test_mutated_manifests_raise_nothing_else(tmp_path) -> None:
+@pytest.mark.parametrize("count", [1000, pytest.param(100_000, marks=pytest.mark.faults)])
+def test_mutated_manifests_raise_nothing_else(count: int, tmp_path) -> None:
     """Bytes, lengths and JSON values at random: damage, and no other error."""
     checkpoints, choice = saved(tmp_path / "c", 1), random.Random(1)
     path = checkpoints.path(1) / MANIFEST
     text = path.read_bytes()
     pieces = [b"null", b"[]", b"{}", b"-1", b"1e999", b'"\\ud800"', b"NaN", b"\xff", b"[" * 5000, b'"../x"', b"\0"]
-    for _ in range(1000):
+    for _ in range(count):
         place, length = choice.randrange(len(text)), choice.randrange(1, 40)
         mutant = text[:place] + choice.choice(pieces) + text[place + length :]
         path.write_bytes(mutant)

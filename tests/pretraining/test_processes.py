@@ -10,7 +10,7 @@ from hf_embeddings.pretraining.gradients import dropout_seed
 from hf_embeddings.pretraining.options import ExampleOptions, TrainingOptions
 from hf_embeddings.pretraining.packing import Schedule
 from hf_embeddings.pretraining.pairs import cut_chunks
-from hf_embeddings.pretraining.processes import ASKED, check_processes
+from hf_embeddings.pretraining.processes import ASKED, check_processes, restart_warning
 from hf_embeddings.pretraining.stages import Stage
 from tests.pretraining.numbered_corpus import VOCABULARY, numbered_corpus
 
@@ -51,6 +51,13 @@ def test_what_was_asked_is_what_is_there(launched, environment, got, options, me
 def micro_batches() -> MicroBatches:
     schedule = Schedule.plan(cut_chunks(numbered_corpus(), max_tokens=61), tokens_per_batch=256, seed=3, relation="nsp")
     return MicroBatches([Stage(0, schedule)], VOCABULARY, ExampleOptions(), per_step=4, steps=100)
+
+
+def test_restarts_that_would_fail_are_announced(launched, monkeypatch) -> None:
+    for shared, restarts, told in (("True", "3", True), ("False", "3", False), ("True", "0", False)):
+        monkeypatch.setenv("TORCHELASTIC_USE_AGENT_STORE", shared)
+        monkeypatch.setenv("TORCHELASTIC_MAX_RESTARTS", restarts)
+        assert bool(restart_warning()) == told
 
 
 def test_every_step_is_divided_and_nothing_else_changes() -> None:
