@@ -1,19 +1,25 @@
 """Teach a changed model, for a short while, to do again what it did before: distillation from the source.
 
-Shapes: B batch, S sequence, D hidden, V vocabulary.
+Shapes: B batch, S sequence, N tokens of text, M masked tokens, L layers, D hidden, V vocabulary.
 """
 
+import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from hf_embeddings.conversion.rules import ConversionError
+from hf_embeddings.conversion.teaching import Frame, mask, states_of, windows_of
 
-MASKED = 0.15  # share of tokens that are masked, in training and in measuring
+SHORTEST = 3  # tokens in a row, [CLS] and [SEP] included
+BETAS = (0.9, 0.98)  # of Adam: there is no time for a longer memory
+STATES_WEIGHT = 0.1  # of the hidden states beside the predictions
+BIASES_FASTER = 20.0  # than weights: biases of scores are few and large, weights many and small
+ROWS_FASTER = 30.0  # the new rows of a table, which nothing else is trained beside
 
 
 @dataclass(frozen=True)
@@ -21,79 +27,63 @@ class Healing:
     """How long and how fast to learn."""
 
     steps: int = 200
-    batch_size: int = 16  # rows
-    length: int = 128  # tokens in a row
+    batch_size: int = 16  # rows of `length` tokens in a step; of longer or shorter rows it takes fewer or more
+    length: int = 128  # tokens in a row, in every other step; see `heal`
     learning_rate: float = 5e-4  # at its highest, after a tenth of the steps; it then falls to 0
     seed: int = 0
 
-
-def rows_of(texts: Iterable[str], tokenizer: PreTrainedTokenizerBase, length: int, *, most: int) -> torch.Tensor:
-    """Cut texts into at most `most` full rows (B, S) of [CLS] ... [SEP]; rests that fill no row are left out.
-
-    Raises:
-        ConversionError: the texts fill no row.
-    """
-    rows, held = [], []
-    around = tokenizer("")["input_ids"]
-    first, last = around[: len(around) // 2], around[len(around) // 2 :]
-    room = length - len(around)
-    for text in texts:
-        held += tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
-        while len(held) >= room and len(rows) < most:
-            rows.append(first + held[:room] + last)
-            held = held[room:]
-        if len(rows) == most:
-            break
-    if not rows:
-        raise ConversionError(f"corpus: fewer than {length} tokens, which fill no row; give a larger corpus")
-    return torch.tensor(rows)
-
-
-def mask_rows(
-    rows: torch.Tensor, tokenizer: PreTrainedTokenizerBase, generator: torch.Generator
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return rows with 15 % of the tokens replaced by [MASK], and which ones (B, S)."""
-    special = torch.isin(rows, torch.tensor(sorted(tokenizer.all_special_ids)))
-    chosen = (torch.rand(rows.shape, generator=generator) < MASKED) & ~special
-    if tokenizer.mask_token_id is None:
-        return rows, chosen
-    return rows.masked_fill(chosen, tokenizer.mask_token_id), chosen
+    def __post_init__(self) -> None:
+        """Refuse what heals nothing."""
+        for name, least in (("steps", 1), ("batch_size", 1), ("length", 8)):
+            if getattr(self, name) < least:
+                raise ConversionError(f"healing {name}: got {getattr(self, name)}, expected {least} or more")
+        if not 0 < self.learning_rate < 1:
+            raise ConversionError(f"healing learning_rate: got {self.learning_rate}, expected a number between 0 and 1")
 
 
 def heal(
     student: PreTrainedModel,
     teacher: PreTrainedModel,
-    rows: torch.Tensor,
-    tokenizer: PreTrainedTokenizerBase,
+    text: torch.Tensor,
+    frame: Frame,
     options: Healing,
     *,
     notify: Callable[[str], None] = lambda line: None,
 ) -> list[float]:
     """Train `student` in place towards the hidden states and predictions of `teacher`; return the losses.
 
-    Where the student has room for longer sequences, every other batch stands at a random place of its range, so that
-    new positions learn to mean what the old ones meant.
+    Every other step takes rows of `options.length` tokens, the others short ones. Where the student reads longer rows
+    than the teacher, it is given some, which the teacher reads in windows: so it learns to mean in long rows what the
+    teacher means in short ones. A model that predicts no tokens also gets rows of a few random ones, so that words
+    which the text lacks keep their meaning. Where a learned table has only got longer, its new rows alone are trained.
+
+    Args:
+        student: the changed model.
+        teacher: the source.
+        text: (N,) token ids.
+        frame: what stands around the text of a row.
+        options: how long and how fast.
+        notify: called with a line of text now and then.
     """
     generator = torch.Generator().manual_seed(options.seed)
-    optimizer = torch.optim.AdamW(student.parameters(), lr=options.learning_rate, weight_decay=0.0)
+    rows = _new_rows(student, teacher, options.learning_rate)
+    groups = rows or _groups(student, options.learning_rate)
+    optimizer = torch.optim.AdamW(groups, betas=BETAS, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, options.steps))
-    room = student.config.max_position_embeddings - rows.shape[1]
-    student.train()
-    for module in student.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0  # the teacher is a fixed target; noise would only blur it
-    for layer in student.base_model.layers:
-        layer.attention.attention_dropout = 0.0
+    _without_dropout(student)
+    known, longest = (model.config.max_position_embeddings for model in (teacher, student))
+    kinds = ["usual", "new" if longest > known else "short", "usual", "short" if _predicts(student) else "words"]
     losses, started = [], time.perf_counter()
     for step in range(options.steps):
-        picked = rows[torch.randint(len(rows), (options.batch_size,), generator=generator)]
-        masked, chosen = mask_rows(picked, tokenizer, generator)
-        shift = int(torch.randint(room + 1, (1,), generator=generator)) if room > 0 and step % 2 else 0
-        positions = (torch.arange(rows.shape[1]) + shift)[None]
-        with torch.no_grad():
-            wanted = teacher(masked, output_hidden_states=True)
-        made = student(masked, position_ids=positions, output_hidden_states=True)
-        loss = _loss(made, wanted, chosen)
+        kind = "new" if rows else kinds[step % len(kinds)]
+        length = _length(kind, options.length, known, longest, generator)
+        count = max(1, options.batch_size * options.length // length)
+        room = min(length - frame.size, len(text))
+        starts = torch.randint(len(text) - room + 1, (count,), generator=generator)
+        content = text[starts[:, None] + torch.arange(room)]
+        if kind == "words":
+            content = torch.randint(student.config.vocab_size, content.shape, generator=generator)
+        loss = _loss(student, teacher, content, frame, generator)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(student.parameters(), 1.0)
@@ -107,61 +97,80 @@ def heal(
     return losses
 
 
-def _loss(made, wanted, chosen: torch.Tensor) -> torch.Tensor:
-    """Squared error of the last hidden states, and the divergence of the predictions at masked tokens."""
-    theirs = wanted.hidden_states[-1]
-    loss = (made.hidden_states[-1] - theirs).square().mean() / theirs.square().mean()
-    logits, target = _scores(made), _scores(wanted)
-    if logits is not None and chosen.any():
-        log_p, log_q = (x[chosen].float().log_softmax(dim=-1) for x in (target, logits))
-        loss = loss + (log_p.exp() * (log_p - log_q)).sum(dim=-1).mean()
+def _length(kind: str, usual: int, known: int, longest: int, generator: torch.Generator) -> int:
+    """Return the length of a step's rows; short ones are drawn evenly on a logarithmic scale."""
+    share = torch.rand((), generator=generator).item()
+    return {
+        "usual": usual,
+        "short": round(math.exp(math.log(SHORTEST) + share * math.log(usual / SHORTEST))),
+        "words": SHORTEST + round(share * 4),
+        "new": round(known + share * (longest - known)),
+    }[kind]
+
+
+def _predicts(model: PreTrainedModel) -> bool:
+    return hasattr(model, "predictions")
+
+
+def _new_rows(student: PreTrainedModel, teacher: PreTrainedModel, rate: float) -> list[dict[str, object]]:
+    """Return the position table alone, its old rows held fast, where they are all that short inputs need; else nothing.
+
+    The student then keeps every output within the old length, bit by bit.
+    """
+    tables = [model.get_position_embeddings() for model in (student, teacher)]
+    if student.config.position_embedding_type != "learned" or any(table is None for table in tables):
+        return []
+    new, old = (table.weight for table in tables)
+    others = (dict(model.named_parameters()) for model in (student, teacher))
+    same = all(p is new or torch.equal(p, q) for p, q in zip(*(part.values() for part in others), strict=True))
+    if len(new) <= len(old) or not torch.equal(new[: len(old)], old) or not same:
+        return []
+    for parameter in student.parameters():
+        parameter.requires_grad_(parameter is new)
+    new.register_hook(lambda gradient: gradient.index_fill(0, torch.arange(len(old)), 0.0))
+    return [{"params": [new], "lr": rate * ROWS_FASTER}]
+
+
+def _groups(student: PreTrainedModel, rate: float) -> list[dict[str, object]]:
+    """Return the parameters with their learning rates."""
+    position = student.base_model.embeddings.position
+    biases = [parameter for part in position.values() if part.pairwise for parameter in part.parameters()]
+    ids = {id(parameter) for parameter in biases}
+    weights = [parameter for parameter in student.parameters() if id(parameter) not in ids]
+    return [{"params": weights, "lr": rate}, {"params": biases, "lr": rate * BIASES_FASTER}][: 2 if biases else 1]
+
+
+def _without_dropout(student: PreTrainedModel) -> None:
+    """Leave out the noise: the teacher is a fixed target, which it would only blur."""
+    student.train()
+    for module in student.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    for layer in student.base_model.layers:
+        layer.attention.attention_dropout = 0.0
+
+
+def _loss(
+    student: PreTrainedModel, teacher: PreTrainedModel, content: torch.Tensor, frame: Frame, generator: torch.Generator
+) -> torch.Tensor:
+    """Squared error of the hidden states of all layers, and the divergence of the predictions at masked tokens."""
+    windows = windows_of(teacher, frame, content.shape[1])
+    content = content[:, : content.shape[1] // windows * windows]
+    masked, chosen = mask(content, frame, generator) if _predicts(student) else (content, None)
+    with torch.no_grad():
+        wanted = states_of(teacher, masked, frame, windows)  # (L, B, S, D)
+    made = states_of(student, masked, frame)
+    errors = (made - wanted).square().mean(dim=(1, 2, 3)) / wanted.square().mean(dim=(1, 2, 3))  # (L,)
+    loss = STATES_WEIGHT * errors.mean()
+    if chosen is not None and chosen.any():
+        places = frame.places(chosen)
+        with torch.no_grad():
+            target = teacher.predictions(wanted[-1], places).log_softmax(dim=-1)  # (M, V)
+        scores = student.predictions(made[-1], places).log_softmax(dim=-1)
+        loss = loss + (target.exp() * (target - scores)).sum(dim=-1).mean()
     return loss
-
-
-def _scores(outputs) -> torch.Tensor | None:
-    """Return logits over the vocabulary (B, S, V), None for a model that predicts no tokens."""
-    found = outputs.get("prediction_logits", outputs.get("logits"))
-    return found if found is not None and found.dim() == 3 else None
 
 
 def _rate(step: int, steps: int) -> float:
     warm = max(1, steps // 10)
     return min((step + 1) / warm, max(0.0, (steps - step) / max(1, steps - warm)))
-
-
-@torch.no_grad()
-def measure(
-    model: PreTrainedModel, teacher: PreTrainedModel | None, rows: torch.Tensor, tokenizer: PreTrainedTokenizerBase
-) -> dict[str, float]:
-    """Return the accuracy on masked tokens of (B, S) rows, and how the model's mean states agree with the teacher's.
-
-    `similarity_correlation` is the rank correlation (Spearman) of the cosines of all pairs of mean states.
-    """
-    generator = torch.Generator().manual_seed(1)
-    right = total = 0
-    states, theirs = [], []
-    model.eval()
-    for part in rows.split(16):
-        masked, chosen = mask_rows(part, tokenizer, generator)
-        scores = _scores(model(masked))
-        if scores is not None and tokenizer.mask_token_id is not None:
-            right += int((scores[chosen].argmax(dim=-1) == part[chosen]).sum())
-            total += int(chosen.sum())
-        states.append(model.base_model(part).last_hidden_state.mean(dim=1))
-        if teacher is not None:
-            theirs.append(teacher.base_model(part).last_hidden_state.mean(dim=1))
-    figures = {"mlm_accuracy": right / total} if total else {}
-    if teacher is not None and len(rows) > 2:
-        figures["similarity_correlation"] = _spearman(_cosines(torch.cat(states)), _cosines(torch.cat(theirs)))
-    return figures
-
-
-def _cosines(states: torch.Tensor) -> torch.Tensor:
-    normed = nn.functional.normalize(states.float(), dim=-1)
-    upper = torch.triu_indices(len(states), len(states), offset=1)
-    return (normed @ normed.T)[upper[0], upper[1]]
-
-
-def _spearman(first: torch.Tensor, second: torch.Tensor) -> float:
-    ranks = [values.argsort().argsort().double() for values in (first, second)]
-    return float(torch.corrcoef(torch.stack(ranks))[0, 1])

@@ -20,7 +20,7 @@ def reposition(
     position_parameters: Annotated[str | None, typer.Option(help="As in the config, as JSON.")] = None,
     interpolate: Annotated[bool, typer.Option(help="Stretch a learned table instead of adding rows.")] = False,
     corpus: Annotated[str | None, typer.Option(help="Measure and heal on this source of documents.")] = None,
-    healing_steps: Annotated[int, typer.Option(help="Steps of distillation from the source; 0: none.")] = 200,
+    healing_steps: Annotated[int | None, typer.Option(help="Steps of distillation; 0: none. [default: 200]")] = None,
     healing_length: Annotated[int, typer.Option(help="Tokens in a row while healing.")] = 128,
     learning_rate: Annotated[float, typer.Option(help="Highest learning rate while healing.")] = 5e-4,
     overwrite: Annotated[bool, typer.Option(help="Replace the target directory if it is not empty.")] = False,
@@ -31,6 +31,10 @@ def reposition(
     from hf_embeddings.conversion.reposition import reposition as run
     from hf_embeddings.publishing.card import write_card
 
+    if healing_steps and corpus is None:
+        raise ValueError("--healing-steps: needs texts to heal on; give some with --corpus")
+    steps = 200 if healing_steps is None else healing_steps
+    healing = Healing(steps, length=healing_length, learning_rate=learning_rate) if corpus and steps else None
     texts, held_out = _documents(corpus)
     report = run(
         source,
@@ -42,9 +46,7 @@ def reposition(
         interpolate=interpolate,
         texts=texts,
         held_out=held_out,
-        healing=Healing(healing_steps, length=healing_length, learning_rate=learning_rate)
-        if corpus and healing_steps
-        else None,
+        healing=healing,
         overwrite=overwrite,
         notify=lambda line: print(line, file=sys.stderr),
     )
@@ -58,7 +60,8 @@ def reposition(
     for model, lengths in report.figures.items():
         for length, figures in lengths.items():
             values = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in figures.items())
-            print(f"  {model:<13} {length:>6} tokens: {values}")
+            kept = f"; kept {report.kept[model][length]:.1%}" if model in report.kept else ""
+            print(f"  {model:<13} {length:>6} tokens: {values}{kept}")
 
 
 def _documents(source: str | None) -> tuple[list[str], list[str]]:

@@ -104,11 +104,21 @@ def assert_gradients(layout, head, source, ours, theirs_out, ours_out) -> None:
             torch.testing.assert_close(found, gradient, atol=1e-4, rtol=1e-4, msg=name)
 
 
+# Every key of nomic-embed-text-v1.5's config.json, with its value, but for the sizes.
 NOMIC_V1 = {
     "n_embd": 32, "n_layer": 3, "n_head": 4, "n_inner": 64, "n_positions": 40, "vocab_size": 99, "type_vocab_size": 2,
-    "activation_function": "swiglu", "layer_norm_epsilon": 1e-12, "rotary_emb_base": 500, "rotary_emb_fraction": 1.0,
-    "qkv_proj_bias": False, "mlp_fc1_bias": False, "mlp_fc2_bias": False, "embd_pdrop": 0.0, "use_flash_attn": True,
-    "model_type": "nomic_bert", "architectures": ["NomicBertModel"],
+    "rotary_emb_base": 500, "activation_function": "swiglu", "architectures": ["NomicBertModel"], "attn_pdrop": 0.0,
+    "auto_map": {"AutoModel": "nomic-ai/nomic-bert-2048--modeling_hf_nomic_bert.NomicBertModel"},
+    "bos_token_id": None, "causal": False, "dense_seq_output": True, "embd_pdrop": 0.0, "eos_token_id": None,
+    "fused_bias_fc": True, "fused_dropout_add_ln": True, "initializer_range": 0.02, "layer_norm_epsilon": 1e-12,
+    "max_trained_positions": 2048, "mlp_fc1_bias": False, "mlp_fc2_bias": False, "model_type": "nomic_bert",
+    "pad_vocab_size_multiple": 64, "parallel_block": False, "parallel_block_tied_norm": False, "prenorm": False,
+    "qkv_proj_bias": False, "reorder_and_upcast_attn": False, "resid_pdrop": 0.0, "rotary_emb_fraction": 1.0,
+    "rotary_emb_interleaved": False, "rotary_emb_scale_base": None, "rotary_scaling_factor": None,
+    "scale_attn_by_inverse_layer_idx": False, "scale_attn_weights": True, "summary_activation": None,
+    "summary_first_dropout": 0.0, "summary_proj_to_labels": True, "summary_type": "cls_index",
+    "summary_use_proj": True, "torch_dtype": "float32", "transformers_version": "4.37.2", "use_cache": True,
+    "use_flash_attn": True, "use_rms_norm": False, "use_xentropy": True,
 }  # fmt: skip
 
 

@@ -15,7 +15,8 @@ from hf_embeddings.pretraining.checkpoints import Checkpoints
 from hf_embeddings.pretraining.stopping import PREEMPTED
 from hf_embeddings.pretraining.verification import verify
 from hf_embeddings.publishing.checkpoint import Checkpoint
-from tests.faults.hooks import EXPORT, DieAt, LimitFiles, SignalAt, SmallDisk, Spoil, together
+from tests.faults.disks import LimitFiles, SmallDisk
+from tests.faults.hooks import EXPORT, DieAt, SignalAt, Spoil, together
 from tests.faults.small_run import Run, finish, settings, state, weights
 
 full_only = pytest.mark.faults

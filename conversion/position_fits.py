@@ -11,6 +11,8 @@ from torch import nn
 
 from hf_embeddings.model.modeling_triembed import TriEmbedModel
 
+NEWTON_STEPS = 50
+SLOPES = (2.0**-9, 4.0)  # the least and the steepest
 RIDGE = 1e-2  # share of the mean diagonal that is added to it before solving
 
 
@@ -36,6 +38,12 @@ def attention_profile(encoder: TriEmbedModel, ids: torch.Tensor) -> torch.Tensor
     return torch.stack(profiles)
 
 
+def bias_by_distance(part: nn.Module, length: int) -> torch.Tensor:
+    """Return the bias that a type adds at each distance within `length` tokens, (H, 2S - 1)."""
+    bias = part(torch.arange(length)[None]).bias[0]  # (H, S, S)
+    return torch.cat((bias[:, -1], bias[:, 0, 1:]), dim=-1)
+
+
 def fit_relative_bias(part: nn.Module, profile: torch.Tensor, old: TriEmbedModel, ids: torch.Tensor) -> None:
     """Give each bucket the mean of the profile over its distances and over all layers, which share the table."""
     reach = (profile.shape[-1] - 1) // 2
@@ -56,14 +64,24 @@ def fit_relative_bias(part: nn.Module, profile: torch.Tensor, old: TriEmbedModel
 
 
 def fit_slopes(part: nn.Module, profile: torch.Tensor, old: TriEmbedModel, ids: torch.Tensor) -> None:
-    """Take the regression slope of the profile over the distance, left and right, for each head."""
-    reach = (profile.shape[-1] - 1) // 2
-    mean = profile.mean(dim=0)  # (H, 2S - 1)
-    distance = torch.arange(1, reach + 1).float()
-    for side, values in enumerate((mean[:, :reach].flip(-1), mean[:, reach + 1 :])):
-        centred = distance - distance.mean()
-        slope = -(values * centred).sum(dim=-1) / centred.square().sum()
-        part.log_slopes[side] = slope.clamp(min=1e-5).log()
+    """Take the slopes, left and right, under which each head looks as far on average as in the profile.
+
+    That is their maximum likelihood: weights exp(-slope * distance) are an exponential family. Newton's method finds
+    the slopes at which the means agree.
+    """
+    reach = profile.shape[-1] // 2
+    distance = torch.arange(-reach, reach + 1).double()
+    sides = torch.stack((-distance, distance)).clamp(min=0)  # (2, 2S - 1)
+    pairs = (reach + 1 - distance.abs()).log()
+    wanted = (profile.mean(dim=0).double() + pairs).softmax(dim=-1) @ sides.T  # (H, 2)
+    slopes = torch.full_like(wanted, 0.1)
+    for _ in range(NEWTON_STEPS):
+        weights = (pairs - slopes @ sides).softmax(dim=-1)  # (H, 2S - 1)
+        means = weights @ sides.T
+        spread = torch.einsum("hd,ad,bd->hab", weights, sides, sides) - means[:, :, None] * means[:, None]
+        step = torch.linalg.solve(spread + 1e-6 * torch.eye(2), means - wanted)
+        slopes = (slopes + step.clamp(-0.5, 0.5)).clamp(*SLOPES)
+    part.log_slopes.copy_(slopes.T.log())
 
 
 @torch.no_grad()
