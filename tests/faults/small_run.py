@@ -90,7 +90,8 @@ def material(options: PretrainingOptions, *_: object, **__: object) -> Material:
     chunks, other = (cut_chunks(corpus, max_tokens=options.examples.max_length - 3) for corpus in (training, held_out))
     config = build_config(options, BASE, vocab_size=128)
     config.pad_token_id = tokenizer.pad_token_id
-    return Material(tokenizer, vocabulary, chunks, evaluation_batches(other, vocabulary, options), config, {}, 4.8)
+    batches = evaluation_batches(other, vocabulary, options)
+    return Material(tokenizer, vocabulary, chunks, other, batches, config, {}, 4.8, BASE)
 
 
 def run_vocabulary(tokenizer):
