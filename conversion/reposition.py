@@ -2,6 +2,7 @@
 
 import copy
 import json
+import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -201,8 +202,8 @@ def _measure_and_heal(
         report.figures["transplanted"] = figures(new)
     if healing is None:
         return
-    read = healing.steps * healing.batch_size * length
-    text = tokens_of(texts, tokenizer, most=read, least=length)
+    mixed = random.Random(healing.seed).sample(list(texts), len(texts))  # a part of a corpus is of all its sources
+    text = tokens_of(mixed, tokenizer, most=healing.steps * healing.batch_size * length, least=length)
     heal(new, old, text, frame, replace(healing, length=length), notify=notify)
     report.healing_steps = healing.steps
     if measured is not None:
