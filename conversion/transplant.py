@@ -30,9 +30,11 @@ def transplant(old: PreTrainedModel, new: PreTrainedModel, first_token: int | No
     old_parts, new_parts = old_encoder.embeddings.position, new_encoder.embeddings.position
     ids = _tokens_in_no_order(old)
     fitted = new_parts.keys() - old_parts.keys()
-    made = {name: _fill(part, name, old_parts) for name, part in new_parts.items()}
+    made = {name: _fill(part, name, old_parts, new_parts) for name, part in new_parts.items()}
     turned = any(new_parts[name].rotary for name in fitted) and not _reads_plain_heads(old_parts, new_parts)
     profile = attention_profile(old_encoder, ids) if turned or fitted & {*SORTED, *FITS, *LAYER_FITS} else None
+    if profile is not None and old_parts.keys() <= new_parts.keys():
+        profile.zero_()  # the old positions stay and draw their attention themselves: what is added starts with nothing
     if turned:
         turn_heads(new_encoder, old_encoder, profile, ids)
         made |= {name: f"{TURNED}; {made[name]}" for name in fitted if new_parts[name].rotary}
@@ -52,10 +54,12 @@ def transplant(old: PreTrainedModel, new: PreTrainedModel, first_token: int | No
     return made
 
 
-def _fill(part: nn.Module, name: str, old_parts: nn.Module) -> str:
+def _fill(part: nn.Module, name: str, old_parts: nn.Module, new_parts: nn.Module) -> str:
     """Say where the values of one of the new parts come from; those of a learned table are filled in here."""
     if name in old_parts:
         return "carried over"
+    if (name in FITS or name in LAYER_FITS) and old_parts.keys() <= new_parts.keys():
+        return "starts with nothing, beside the old positions"
     if name in FITS or name in LAYER_FITS:
         return "least squares over the source's attention by distance"
     if name == "learned":

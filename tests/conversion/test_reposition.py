@@ -80,6 +80,14 @@ def test_sinusoids_become_a_table_exactly(tmp_path: Path) -> None:
         torch.testing.assert_close(load(tmp_path / "target")(ids()).logits, old(ids()).logits, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("added", ["relative_bias", "relative_key"])
+def test_what_is_added_to_old_positions_starts_with_nothing(added: str, tmp_path: Path) -> None:
+    old = write(tmp_path / "source")
+    reposition(tmp_path / "source", tmp_path / "target", to=f"learned+{added}")
+    with torch.no_grad():
+        torch.testing.assert_close(load(tmp_path / "target")(ids()).logits, old(ids()).logits, atol=1e-5, rtol=1e-5)
+
+
 def test_a_constant_table_can_be_left_out_exactly(tmp_path: Path) -> None:
     """What all positions have in common moves to the segments, or to the tokens, where it changes no prediction."""
     for segments in (2, 0):
