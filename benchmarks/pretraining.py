@@ -40,9 +40,9 @@ from benchmarks.pretraining_peers import (
 )
 from hf_embeddings.conversion import convert
 from hf_embeddings.pretraining.batches import iter_batches
+from hf_embeddings.pretraining.chunks import Chunks
 from hf_embeddings.pretraining.options import ExampleOptions
 from hf_embeddings.pretraining.packing import Schedule
-from hf_embeddings.pretraining.pairs import Chunks
 
 PAIRS = [  # ours beside a peer
     ("TriEmbed", "BERT"),

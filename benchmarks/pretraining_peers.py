@@ -3,7 +3,7 @@
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -25,7 +25,9 @@ from transformers.utils import logging
 
 from hf_embeddings import TriEmbedConfig, TriEmbedForPreTraining
 from hf_embeddings.pretraining.batches import Vocabulary, flat_row, iter_batches
+from hf_embeddings.pretraining.chunks import Chunks, cut_chunks
 from hf_embeddings.pretraining.corpus import load_corpus
+from hf_embeddings.pretraining.encoding import encode_sentences
 from hf_embeddings.pretraining.gradients import compute_gradients
 from hf_embeddings.pretraining.loop import keep_freed_memory
 from hf_embeddings.pretraining.optimization import build_optimizers
@@ -37,8 +39,8 @@ from hf_embeddings.pretraining.options import (
     TrainingOptions,
 )
 from hf_embeddings.pretraining.packing import Schedule
-from hf_embeddings.pretraining.pairs import Chunks, cut_chunks, make_pairs
-from hf_embeddings.pretraining.tokenizer import encode_sentences, train_tokenizer
+from hf_embeddings.pretraining.pairs import make_pairs
+from hf_embeddings.pretraining.tokenizer_training import train_tokenizer
 
 VOCAB_SIZE = 30_522
 MAX_LENGTH = 128
@@ -84,18 +86,13 @@ class Documents:
     def round(self, number: int, count: int) -> Chunks:
         """Return the chunks of a round, no two rounds the same."""
         chosen = self.order[number * count : (number + 1) * count]
-        return replace(
-            self.chunks,
-            starts=self.chunks.starts[chosen],
-            ends=self.chunks.ends[chosen],
-            documents=self.chunks.documents[chosen],
-        )
+        return self.chunks.select(chosen)
 
     def rows(self, chunks: Chunks) -> list[dict[str, object]]:
         """Return the pairs of a round as a data set of padded training has them."""
         pairs = make_pairs(chunks, np.arange(len(chunks)), seed=0, epoch=0, relation="nsp")
         total = int(pairs.lengths.sum()) + 3 * len(pairs)
-        row = flat_row(chunks.corpus.tokens, pairs, self.vocabulary, size=total)
+        row = flat_row(chunks.corpus, pairs, self.vocabulary, size=total)
         spans = list(zip(row.bounds, row.bounds[1:], strict=False))
         return [
             {

@@ -12,6 +12,7 @@ from hf_embeddings.cli.inspect import inspect
 from hf_embeddings.cli.plot import plot
 from hf_embeddings.cli.position_lab import position_lab
 from hf_embeddings.cli.positions import positions
+from hf_embeddings.cli.prepare import prepare
 from hf_embeddings.cli.pretrain import pretrain
 from hf_embeddings.cli.publish import publish
 from hf_embeddings.cli.reposition import reposition
@@ -28,6 +29,7 @@ VERBS = {
     "inspect": inspect,
     "position-lab": position_lab,
     "positions": positions,
+    "prepare": prepare,
     "pretrain": pretrain,
     "publish": publish,
     "remove": remove,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from hf_embeddings.pretraining.encoding import TokenizedCorpus
 from hf_embeddings.pretraining.masking import choose_masked, find_units, hide
 from hf_embeddings.pretraining.options import ExampleOptions
 from hf_embeddings.pretraining.packing import SPECIAL_TOKENS_PER_PAIR, Schedule
@@ -30,15 +31,13 @@ class Vocabulary:
     sep: int
     mask: int
     ordinary: np.ndarray  # ids of everything that is not special
-    continuing: np.ndarray  # (V,) whether a piece continues the word before it
 
     @classmethod
     def of(cls, tokenizer) -> "Vocabulary":
         """Read the ids from a tokenizer."""
         ordinary = np.setdiff1d(np.arange(len(tokenizer)), tokenizer.all_special_ids)
         ids = (tokenizer.pad_token_id, tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.mask_token_id)
-        pieces = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
-        return cls(*ids, ordinary, np.array([piece.startswith("##") for piece in pieces]))
+        return cls(*ids, ordinary)
 
 
 @dataclass(frozen=True)
@@ -50,6 +49,7 @@ class Row:
     positions: np.ndarray  # (T,) from 0 in each document
     samples: np.ndarray  # (T,) the sample that a token belongs to; NO_SAMPLE in the padding
     maskable: np.ndarray  # (T,) False for special tokens and padding
+    continues: np.ndarray  # (T,) whether a token continues the word before it
     bounds: np.ndarray  # (N + 1,) where each document begins, and the end
 
 
@@ -93,9 +93,9 @@ def make_batch(
         masked_lm_positions and labels (M,), next_sentence_label (N,), with IGNORED where nothing is predicted.
     """
     pairs = _fitted(pairs, schedule.tokens_per_batch)
-    row = flat_row(schedule.chunks.corpus.tokens, pairs, vocabulary, size=schedule.tokens_per_batch)
+    row = flat_row(schedule.chunks.corpus, pairs, vocabulary, size=schedule.tokens_per_batch)
     key = {"seed": schedule.seed, "epoch": epoch}
-    units = find_units(options.masking_unit, row.samples, vocabulary.continuing[row.ids], **key)
+    units = find_units(options.masking_unit, row.samples, row.continues, **key)
     probability = options.masking_probability if probability is None else probability
     chosen = choose_masked(row.samples, row.maskable, units, probability=probability, **key)
     hidden = hide(
@@ -121,7 +121,7 @@ def make_batch(
     return {name: torch.from_numpy(array) for name, array in batch.items()}
 
 
-def flat_row(tokens: np.ndarray, pairs: Pairs, vocabulary: Vocabulary, *, size: int) -> Row:
+def flat_row(corpus: TokenizedCorpus, pairs: Pairs, vocabulary: Vocabulary, *, size: int) -> Row:
     """Lay out pairs in a row of `size` tokens."""
     first = pairs.first_ends - pairs.first_starts
     lengths = pairs.lengths + SPECIAL_TOKENS_PER_PAIR
@@ -138,15 +138,19 @@ def flat_row(tokens: np.ndarray, pairs: Pairs, vocabulary: Vocabulary, *, size: 
     )
     starts, middles, ends = bounds[: len(pairs)], bounds[: len(pairs)] + first + 1, bounds[1 : len(pairs) + 1] - 1
     ids = np.full(size, vocabulary.pad, dtype=np.int64)
-    ids[:total] = tokens[np.minimum(sources, len(tokens) - 1)]  # beyond the end stands a special token's place only
+    sources = np.clip(sources, 0, len(corpus.tokens) - 1)  # beyond the ends stand the places of special tokens only
+    ids[:total] = corpus.tokens[sources]
+    continues = np.zeros(size, dtype=bool)
+    continues[:total] = corpus.continues[sources]
     ids[starts] = vocabulary.cls
     ids[middles] = ids[ends] = vocabulary.sep
     maskable = np.arange(size) < total
     for special in (starts, middles, ends):
-        maskable[special] = False
+        maskable[special] = continues[special] = False
     samples = np.full(size, NO_SAMPLE, dtype=np.int64)
     samples[:total] = pairs.samples[owner]
-    return Row(ids, np.pad(segments.astype(np.int64), (0, size - total)), positions, samples, maskable, bounds)
+    segments = np.pad(segments.astype(np.int64), (0, size - total))
+    return Row(ids, segments, positions, samples, maskable, continues, bounds)
 
 
 def _fitted(pairs: Pairs, size: int) -> Pairs:

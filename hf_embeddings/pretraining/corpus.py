@@ -1,79 +1,113 @@
-"""The corpus: documents without duplicates, split into those to train on and those to evaluate on."""
+"""The corpus in memory: documents without duplicates, split into those to train on and those to evaluate on."""
 
 from collections import Counter
-from hashlib import blake2b
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
 
-from hf_embeddings.pretraining.documents import CorpusError, InvalidTextPolicy, read_documents
+import numpy as np
 
-__all__ = ["Corpus", "CorpusError", "load_corpus", "read_documents"]
+from hf_embeddings.pretraining.documents import read_documents
+from hf_embeddings.pretraining.encoding import CHUNK_DOCUMENTS, batched
+from hf_embeddings.pretraining.near_duplicates import require_library, signatures
+from hf_embeddings.pretraining.options import CorpusOptions, SourceOptions
+from hf_embeddings.pretraining.reading import CorpusError
+from hf_embeddings.pretraining.selection import HELD_OUT, TRAINING, digests, select, under
 
-MIN_TRAINING_DOCUMENTS = 2  # next sentence prediction takes its false continuations from another document
-MIN_EVALUATION_DOCUMENTS = 2  # and does so when it is measured
+__all__ = ["Corpus", "CorpusError", "load_corpus", "read_corpus", "read_documents"]
+
+LEFT_OUT = ("invalid_text", "replaced_text", "overlong_documents", "unparsable_files")  # what reading may count
 
 
-class Corpus(NamedTuple):
-    """Documents in the order of their source, and the count of everything read, kept and left out."""
+@dataclass(frozen=True)
+class Corpus:
+    """Different documents in the order of their sources, and the count of everything read, kept and left out."""
 
-    training: list[str]
-    evaluation: list[str]
+    documents: list[str]  # D
+    roles: np.ndarray  # (D,) TRAINING, HELD_OUT, or DROPPED as a near-duplicate
+    sources: list[tuple[str, float, int]]  # name, weight and first document of each
     statistics: dict[str, int]
 
+    @property
+    def training(self) -> list[str]:
+        """The documents to train on."""
+        return [text for text, role in zip(self.documents, self.roles, strict=True) if role == TRAINING]
 
-def load_corpus(
-    source: str,
-    *,
-    evaluation_fraction: float = 0.05,
-    text_field: str = "text",
-    hub_split: str = "train",
-    hub_config: str | None = None,
-    on_invalid_text: InvalidTextPolicy = "error",
-    max_documents: int | None = None,
-) -> Corpus:
-    """Read a source, drop exact duplicates (up to white space) and hold out a share of the documents.
+    @property
+    def evaluation(self) -> list[str]:
+        """The documents held out."""
+        return [text for text, role in zip(self.documents, self.roles, strict=True) if role == HELD_OUT]
+
+
+def load_corpus(source: str, **options: object) -> Corpus:
+    """Read one source, with further fields of `CorpusOptions`: see `read_corpus`."""
+    return read_corpus(CorpusOptions(source=source, **options))  # type: ignore[arg-type]
+
+
+def read_corpus(options: CorpusOptions) -> Corpus:
+    """Read the sources, drop exact duplicates (up to white space) and hold out a share of the documents.
 
     Which side a document falls on depends on its text alone, so adding documents or changing their order moves none.
     """
-    statistics: Counter[str] = Counter(
-        documents_read=0, duplicates=0, invalid_text=0, replaced_text=0, overlong_documents=0, unparsable_files=0
-    )
+    if options.near_duplicates is not None:
+        require_library()
+    statistics: Counter[str] = Counter(dict.fromkeys(("documents_read", "duplicates", *LEFT_OUT), 0))
     documents: dict[bytes, str] = {}
-    for document in read_documents(
-        source,
-        text_field=text_field,
-        hub_split=hub_split,
-        hub_config=hub_config,
-        on_invalid_text=on_invalid_text,
-        max_documents=max_documents,
-        statistics=statistics,
-    ):
-        statistics["documents_read"] += 1
-        documents.setdefault(_digest(document), document)
-    statistics["duplicates"] = statistics["documents_read"] - len(documents)
-
-    held_out = _held_out(list(documents), evaluation_fraction, source)
-    training = [document for digest, document in documents.items() if digest not in held_out]
-    evaluation = [document for digest, document in documents.items() if digest in held_out]
-    statistics["training_documents"] = len(training)
-    statistics["training_characters"] = sum(map(len, training))
-    statistics["evaluation_documents"] = len(evaluation)
-    statistics["evaluation_characters"] = sum(map(len, evaluation))
-    return Corpus(training, evaluation, dict(statistics))
-
-
-def _digest(document: str) -> bytes:
-    return blake2b(" ".join(document.split()).encode(), digest_size=16).digest()
+    sources = []
+    for part in options.parts():
+        sources.append((part.source, part.weight, len(documents)))
+        for document in read_source(part, options, statistics):
+            statistics["documents_read"] += 1
+            documents.setdefault(digests([document]).tobytes(), document)
+    texts = list(documents.values())
+    roles = np.empty(len(texts), dtype=np.uint8)
+    found = select(
+        np.frombuffer(b"".join(documents), dtype=np.uint64).reshape(-1, 2),
+        roles,
+        fraction=options.evaluation_fraction,
+        signatures=None if options.near_duplicates is None else _signatures(texts),
+        threshold=options.near_duplicates,
+        place=place_of(options),
+    )
+    statistics["duplicates"] = statistics["documents_read"] - len(texts)
+    statistics["near_duplicates"] = found.get("near_duplicates", 0)
+    for role, name in ((TRAINING, "training"), (HELD_OUT, "evaluation")):
+        statistics[f"{name}_documents"] = int((roles == role).sum())
+        statistics[f"{name}_characters"] = sum(len(texts[number]) for number in np.flatnonzero(roles == role))
+    return Corpus(texts, roles, sources, dict(statistics))
 
 
-def _held_out(digests: list[bytes], fraction: float, source: str) -> set[bytes]:
-    """Choose the documents whose hash, read as a fraction, is under `fraction`; in a tiny corpus, the next best."""
-    needed = MIN_TRAINING_DOCUMENTS + MIN_EVALUATION_DOCUMENTS
-    if len(digests) < needed:
-        raise CorpusError(
-            f"source {source!r}: got {len(digests)} different documents, expected at least {needed} "
-            f"({MIN_TRAINING_DOCUMENTS} to train on, {MIN_EVALUATION_DOCUMENTS} to evaluate on); add documents, or "
-            "separate them with blank lines (.txt)"
-        )
-    ordered = sorted(digests)
-    count = sum(int.from_bytes(digest[:8]) < fraction * 2**64 for digest in ordered)
-    return set(ordered[: min(max(count, MIN_EVALUATION_DOCUMENTS), len(ordered) - MIN_TRAINING_DOCUMENTS)])
+def read_source(part: SourceOptions, options: CorpusOptions, statistics: Counter[str]) -> Iterator[str]:
+    """Yield the documents of one source."""
+    settings = asdict(part) | {"on_invalid_text": options.on_invalid_text, "max_documents": options.max_documents}
+    del settings["weight"]
+    return read_documents(**settings, statistics=statistics)
+
+
+def tokenizer_sample(sources: Iterable[Iterable[str]], *, characters: int, fraction: float) -> Iterator[str]:
+    """Yield the documents that a tokenizer is trained on: of each source the first different ones, none held out."""
+    sources = list(sources)
+    for source in sources:
+        left, seen = characters // len(sources), set()
+        for document in source:
+            digest = digests([document])
+            if digest[0, 0] >= under(fraction) and (key := digest.tobytes()) not in seen:
+                seen.add(key)
+                yield document
+                left -= len(document)
+                if left <= 0:
+                    break
+
+
+def _signatures(texts: list[str]) -> np.ndarray:
+    return np.concatenate([signatures(some) for some in batched(texts, CHUNK_DOCUMENTS)])
+
+
+def place_of(options: CorpusOptions) -> str:
+    """Return the sources as errors name them."""
+    return ", ".join(part.source for part in options.parts())
+
+
+def by_source(corpus: Corpus) -> list[list[str]]:
+    """Return the documents of each source, near-duplicates included."""
+    firsts = [first for *_, first in corpus.sources]
+    return [corpus.documents[a:b] for a, b in zip(firsts, [*firsts[1:], None], strict=True)]

@@ -105,35 +105,49 @@ def read_described_documents(
         statistics=Counter() if statistics is None else statistics,
     )
     count = 0
-    for document in _read(source, reading):
-        text = document.text.strip()
-        if not text:
-            continue  # space between blank lines, or an empty field
-        yield Document(text, document.metadata)
-        count += 1
-        if count == max_documents:
-            return
+    for part in parts_of(source):
+        for document in read_part(part, reading):
+            yield document
+            count += 1
+            if count == max_documents:
+                return
     if not count:
-        dropped = ", ".join(f"{number} {name}" for name, number in reading.statistics.items() if number)
-        raise CorpusError(
-            f"source {source!r}: got no documents" + (f" ({dropped})" if dropped else "") + ", expected some text; "
-            "choose another source"
-        )
+        raise no_documents(source, reading.statistics)
 
 
-def _read(source: str, reading: Reading) -> Iterator[Document]:
+def parts_of(source: str) -> list[str]:
+    """Return what a source consists of, in the order of reading: its files, or itself."""
+    return [source] if source.startswith(tuple(SCHEMES)) else _files(source)
+
+
+def read_part(part: str, reading: Reading) -> Iterator[Document]:
+    """Yield the documents of what `parts_of` gives, without white space around them; perhaps none."""
+    for document in _read(part, reading):
+        text = document.text.strip()
+        if text:  # and not space between blank lines, or an empty field
+            yield Document(text, document.metadata)
+
+
+def no_documents(source: str, statistics: Counter[str]) -> CorpusError:
+    """Return the error of a source that gives nothing."""
+    dropped = ", ".join(f"{number} {name}" for name, number in statistics.items() if number)
+    return CorpusError(
+        f"source {source!r}: got no documents" + (f" ({dropped})" if dropped else "") + ", expected some text; "
+        "choose another source"
+    )
+
+
+def _read(part: str, reading: Reading) -> Iterator[Document]:
     for scheme, read_rest in SCHEMES.items():
-        if source.startswith(scheme):
-            yield from read_rest(source.removeprefix(scheme), reading)
-            return
-    for path in _files(source):
-        read_file = SUFFIXES.get(suffix_of(path))
-        if read_file is None:
-            raise CorpusError(f"source {path!r}: got an unknown kind, expected {_KINDS}; name one of these")
-        mode = _mode(path)  # before opening: to open a pipe is to wait for its writer
-        if not stat.S_ISREG(mode):
-            raise CorpusError(f"{path}: got a {_file_type(mode)}, expected a file; name a regular file")
-        yield from read_file(path, reading)
+        if part.startswith(scheme):
+            return read_rest(part.removeprefix(scheme), reading)
+    read_file = SUFFIXES.get(suffix_of(part))
+    if read_file is None:
+        raise CorpusError(f"source {part!r}: got an unknown kind, expected {_KINDS}; name one of these")
+    mode = _mode(part)  # before opening: to open a pipe is to wait for its writer
+    if not stat.S_ISREG(mode):
+        raise CorpusError(f"{part}: got a {_file_type(mode)}, expected a file; name a regular file")
+    return read_file(part, reading)
 
 
 def _files(source: str) -> list[str]:

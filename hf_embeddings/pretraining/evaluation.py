@@ -6,10 +6,10 @@ import numpy as np
 import torch
 
 from hf_embeddings.pretraining.batches import IGNORED, Vocabulary, make_batch
+from hf_embeddings.pretraining.chunks import Chunks
 from hf_embeddings.pretraining.objectives import correct_count, label_count, relation, summed_loss
 from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.packing import SPECIAL_TOKENS_PER_PAIR, Schedule
-from hf_embeddings.pretraining.pairs import Chunks
 
 
 def evaluation_batches(chunks: Chunks, vocabulary: Vocabulary, options: PretrainingOptions) -> list[dict]:
@@ -76,9 +76,9 @@ def real_tokens(batch: dict[str, torch.Tensor]) -> int:
     return int(batch["cu_seq_lens"][(batch["next_sentence_label"] != IGNORED).sum()])
 
 
-def unigram_loss(training: np.ndarray, batches: list[dict], vocab_size: int) -> float:
-    """Return the loss in nats, on the evaluation labels, of the token frequencies of the training set (add-one)."""
-    counts = np.bincount(training, minlength=vocab_size).astype(np.float64) + 1
+def unigram_loss(counts: np.ndarray, batches: list[dict], vocab_size: int) -> float:
+    """Return the loss in nats, on the evaluation labels, of how often each token is in the training set (add-one)."""
+    counts = np.pad(counts, (0, vocab_size - len(counts))).astype(np.float64) + 1
     surprise = -np.log(counts / counts.sum())
     return float(
         np.mean(np.concatenate([surprise[batch["labels"][batch["labels"] != IGNORED].numpy()] for batch in batches]))

@@ -2,22 +2,28 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.pretraining.batches import Vocabulary
 from hf_embeddings.pretraining.beginning import architecture, check_vocabulary, is_checkpoint
-from hf_embeddings.pretraining.corpus import Corpus, load_corpus
+from hf_embeddings.pretraining.chunks import Chunks, cut_chunks
+from hf_embeddings.pretraining.corpus import by_source, read_corpus, tokenizer_sample
+from hf_embeddings.pretraining.encoding import encode_sentences, token_counts
 from hf_embeddings.pretraining.evaluation import evaluation_batches, unigram_loss
 from hf_embeddings.pretraining.objectives import relation
 from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.packing import SPECIAL_TOKENS_PER_PAIR
-from hf_embeddings.pretraining.pairs import Chunks, cut_chunks
-from hf_embeddings.pretraining.tokenizer import encode_sentences, load_tokenizer, train_tokenizer
+from hf_embeddings.pretraining.prepared import PreparedCorpus
+from hf_embeddings.pretraining.selection import HELD_OUT, TRAINING
+from hf_embeddings.pretraining.tokenizer import load_tokenizer
+from hf_embeddings.pretraining.tokenizer_training import train_tokenizer
 
 Say = Callable[[str], None]
 
@@ -39,6 +45,16 @@ class Material:
     def for_model(self, options: PretrainingOptions, base_config: Path) -> "Material":
         """Return the same material for another architecture."""
         return replace(self, config=_config(options, base_config, self.tokenizer), base=base_config)
+
+
+class Ingredients(NamedTuple):
+    """A corpus, in memory or on the disk."""
+
+    tokenizer: PreTrainedTokenizerBase
+    training: Chunks
+    held_out: Chunks
+    frequencies: np.ndarray  # (V,) of the tokens in training documents
+    statistics: dict[str, int]
 
 
 def build_config(options: PretrainingOptions, base_config: Path, *, vocab_size: int) -> TriEmbedConfig:
@@ -71,14 +87,10 @@ def prepare(
         say: told of each stage.
         tokenizer_from: a checkpoint, whose tokenizer is taken instead of training one anew.
     """
-    corpus = load_corpus(**asdict(options.corpus))
-    counts = ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in corpus.statistics.items() if value)
-    say(f"corpus: {counts}")
+    read = _open if options.corpus.prepared else _read
     known = base_config if is_checkpoint(base_config) else None
-    tokenizer = _tokenizer(options, corpus, tokenizer_from or known)
-    say(f"tokenizer: {len(tokenizer):,} pieces")
-    training = _chunks("training", corpus.training, tokenizer, options, say)
-    held_out = _chunks("held-out", corpus.evaluation, tokenizer, options, say)
+    tokenizer, training, held_out, frequencies, statistics = read(options, tokenizer_from or known, say)
+    _report(statistics, tokenizer, training, held_out, say)
     vocabulary = Vocabulary.of(tokenizer)
     batches = evaluation_batches(held_out, vocabulary, options)
     config = _config(options, base_config, tokenizer)
@@ -87,10 +99,8 @@ def prepare(
     tokenizer.model_input_names = ["input_ids", "attention_mask"]
     if config.type_vocab_size:
         tokenizer.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
-    baseline = unigram_loss(training.corpus.tokens, batches, config.vocab_size)
-    return Material(
-        tokenizer, vocabulary, training, held_out, batches, config, corpus.statistics, baseline, base_config
-    )
+    baseline = unigram_loss(frequencies, batches, config.vocab_size)
+    return Material(tokenizer, vocabulary, training, held_out, batches, config, statistics, baseline, base_config)
 
 
 def _config(options: PretrainingOptions, base_config: Path, tokenizer: PreTrainedTokenizerBase) -> TriEmbedConfig:
@@ -100,23 +110,58 @@ def _config(options: PretrainingOptions, base_config: Path, tokenizer: PreTraine
     return config
 
 
-def _tokenizer(options: PretrainingOptions, corpus: Corpus, checkpoint: Path | None) -> PreTrainedTokenizerBase:
+def _read(options: PretrainingOptions, checkpoint: Path | None, say: Say) -> Ingredients:
+    """Read, encode and cut the sources, all in memory."""
+    corpus = read_corpus(options.corpus)
+    say(f"{len(corpus.documents):,} different documents read")
     settings = options.tokenizer
     if path := checkpoint or settings.path:
-        return load_tokenizer(str(path))
-    return train_tokenizer(
-        corpus.training,
-        vocab_size=settings.vocab_size,
-        lowercase=settings.lowercase,
-        min_frequency=settings.min_frequency,
-        max_length=options.examples.max_length,
-    )
+        tokenizer = load_tokenizer(str(path))
+    else:
+        sample = tokenizer_sample(
+            by_source(corpus), characters=settings.training_characters, fraction=options.corpus.evaluation_fraction
+        )
+        tokenizer = train_tokenizer(
+            sample,
+            algorithm=settings.algorithm,
+            vocab_size=settings.vocab_size,
+            lowercase=settings.lowercase,
+            min_frequency=settings.min_frequency,
+            max_length=options.examples.max_length,
+        )
+    encoded = encode_sentences(tokenizer, corpus.documents)
+    max_tokens = options.examples.max_length - SPECIAL_TOKENS_PER_PAIR
+    is_training = corpus.roles == TRAINING
+    training = cut_chunks(encoded, max_tokens=max_tokens, chosen=is_training, sources=corpus.sources)
+    held_out = cut_chunks(encoded, max_tokens=max_tokens, chosen=corpus.roles == HELD_OUT)
+    frequencies = token_counts(encoded, is_training, len(tokenizer))
+    return Ingredients(tokenizer, training, held_out, frequencies, corpus.statistics)
 
 
-def _chunks(name: str, documents: list[str], tokenizer, options: PretrainingOptions, say: Say) -> Chunks:
-    encoded = encode_sentences(tokenizer, documents)
-    cut = cut_chunks(encoded, max_tokens=options.examples.max_length - SPECIAL_TOKENS_PER_PAIR)
-    if not len(cut):
-        raise ValueError(f"corpus.source: no {name} document has 4 tokens or more; give longer documents")
-    say(f"{name}: {len(encoded.tokens):,} tokens in {len(cut):,} examples, {cut.skipped:,} too short for one")
-    return cut
+def _open(options: PretrainingOptions, checkpoint: Path | None, say: Say) -> Ingredients:
+    """Open a prepared corpus, whose files `pretrain` has verified."""
+    prepared = PreparedCorpus.open(Path(options.corpus.prepared or ""), sums=False)
+    for path, place in ((checkpoint, "the checkpoint"), (options.tokenizer.path, "tokenizer.path")):
+        if path:
+            prepared.demand(load_tokenizer(str(path)), place)
+    max_tokens = options.examples.max_length - SPECIAL_TOKENS_PER_PAIR
+    if not prepared.is_cut(max_tokens):
+        cut = prepared.facts["max_length"]
+        say(f"cut anew for examples.max_length {options.examples.max_length}, prepared was {cut}")
+    training, held_out = (prepared.chunks(role, max_tokens=max_tokens) for role in ("training", "held_out"))
+    return Ingredients(prepared.tokenizer, training, held_out, prepared.frequencies, prepared.facts["statistics"])
+
+
+def _report(statistics: dict[str, int], tokenizer, training: Chunks, held_out: Chunks, say: Say) -> None:
+    counts = ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in statistics.items() if value)
+    say(f"corpus: {counts}")
+    say(f"tokenizer: {len(tokenizer):,} pieces")
+    for name, chunks in (("training", training), ("held-out", held_out)):
+        if not len(chunks):
+            raise ValueError(f"corpus.source: no {name} document has 4 tokens or more; give longer documents")
+        tokens = sum(source.tokens for source in chunks.sources)
+        say(f"{name}: {tokens:,} tokens in {len(chunks):,} examples, {chunks.skipped:,} too short for one")
+    epoch = sum(source.weight * source.tokens for source in training.sources)
+    for source in training.sources if len(training.sources) > 1 else ():
+        share = f"weight {source.weight:g}, {source.weight * source.tokens / epoch:.1%} of an epoch"
+        say(f"{source.name}: {source.tokens:,} tokens in {source.count:,} examples, {share}")

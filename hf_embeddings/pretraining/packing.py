@@ -1,9 +1,9 @@
 """Which samples stand in which batch: every batch a flat row of the same number of tokens, nearly all of them real.
 
-An epoch is a random permutation of the samples, cut into blocks. A block is planned at once: its pairs are made, and
-dealt to a number of batches that is known beforehand, the longest pairs first, each round to the batches in the order
-of the room they have left. All batches of a block so have nearly the same number of tokens and the same mixture of
-lengths, and step t is found without planning any step before it.
+An epoch is cut into blocks of samples (sampling.py). A block is planned at once: its pairs are made, and dealt to a
+number of batches that is known beforehand, the longest pairs first, each round to the batches in the order of the room
+they have left. All batches of a block so have nearly the same number of tokens and the same mixture of lengths, and a
+step is found without planning any step before it.
 """
 
 from collections.abc import Iterator
@@ -12,11 +12,14 @@ from functools import lru_cache
 
 import numpy as np
 
-from hf_embeddings.pretraining.pairs import Chunks, Pairs, make_pairs
-from hf_embeddings.pretraining.randomness import permuted, random_bits
+from hf_embeddings.pretraining.chunks import Chunks
+from hf_embeddings.pretraining.pairs import Pairs, make_pairs
+from hf_embeddings.pretraining.randomness import random_bits
+from hf_embeddings.pretraining.sampling import Sampling
 
 SPECIAL_TOKENS_PER_PAIR = 3  # [CLS] A [SEP] B [SEP]
-SAMPLES_PER_BLOCK = 1 << 15  # planned in some 30 ms, and so many that blocks have nearly the same number of tokens
+SAMPLES_PER_BLOCK = 1 << 14  # planned in some 15 ms, and so many that the last tokens of its batches do not count
+BLOCKS_PROBED = 8
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,8 @@ class Schedule:
     tokens_per_batch: int
     seed: int
     relation: str | None  # of the two segments of a pair: see pairs.py
-    batches_per_block: int  # of a whole block
-    batches_per_last_block: int  # of what is left over; equal to the above where nothing is
+    sampling: Sampling
+    batches_per_block: int
 
     @classmethod
     def plan(cls, chunks: Chunks, *, tokens_per_batch: int, seed: int, relation: str | None) -> "Schedule":
@@ -43,28 +46,20 @@ class Schedule:
                 f"training.tokens_per_step: leaves {tokens_per_batch} tokens a micro-batch, expected at least "
                 f"examples.max_length {longest}; raise it, or lower training.gradient_accumulation_steps"
             )
-        lengths = chunks.ends - chunks.starts + SPECIAL_TOKENS_PER_PAIR
-        whole, rest = divmod(len(chunks), SAMPLES_PER_BLOCK)
-        sizes = [size for size, count in ((SAMPLES_PER_BLOCK, whole), (rest, 1)) if size and count]
-        numbers = [_batches_needed(lengths, size, tokens_per_batch, seed) for size in sizes]
-        return cls(chunks, tokens_per_batch, seed, relation, numbers[0], numbers[-1])
-
-    @property
-    def blocks_per_epoch(self) -> int:
-        """Blocks of an epoch, the shorter last one included."""
-        return -(-len(self.chunks) // SAMPLES_PER_BLOCK)
+        sampling = Sampling.plan(chunks.sources, seed=seed, samples_per_block=SAMPLES_PER_BLOCK)
+        count = _batches_needed(chunks, sampling, tokens_per_batch)
+        return cls(chunks, tokens_per_batch, seed, relation, sampling, count)
 
     @property
     def batches_per_epoch(self) -> int:
         """Batches of an epoch."""
-        return (self.blocks_per_epoch - 1) * self.batches_per_block + self.batches_per_last_block
+        return self.sampling.blocks * self.batches_per_block
 
     def batch(self, number: int) -> tuple[int, Pairs]:
         """Return the epoch and the pairs of a batch."""
         epoch, index = divmod(number, self.batches_per_epoch)
-        block = min(index // self.batches_per_block, self.blocks_per_epoch - 1)
+        block, index = divmod(index, self.batches_per_block)
         pairs, bounds = _plan_block(self, epoch, block)
-        index -= block * self.batches_per_block
         return epoch, pairs[slice(bounds[index], bounds[index + 1])]
 
     def batches(self, start: int = 0, stride: int = 1) -> Iterator[tuple[int, Pairs]]:
@@ -79,18 +74,15 @@ class Schedule:
 @lru_cache(maxsize=2)
 def _plan_block(schedule: Schedule, epoch: int, block: int) -> tuple[Pairs, np.ndarray]:
     """Return the pairs of a block in the order of their batches, and where each batch begins, and the end."""
-    chunks, seed = schedule.chunks, schedule.seed
-    begin = block * SAMPLES_PER_BLOCK
-    positions = np.arange(begin, min(begin + SAMPLES_PER_BLOCK, len(chunks)))
-    samples = permuted(seed, "order", epoch, positions, len(chunks))
+    chunks, seed, count = schedule.chunks, schedule.seed, schedule.batches_per_block
+    samples = schedule.sampling.block(epoch, block)
     pairs = make_pairs(chunks, samples, seed=seed, epoch=epoch, relation=schedule.relation)
-    last = block == schedule.blocks_per_epoch - 1
-    count = schedule.batches_per_last_block if last else schedule.batches_per_block
     order = np.lexsort((random_bits(seed, "deal", epoch, samples), -pairs.lengths))
     pairs = pairs[order]
     batch_of = deal(pairs.lengths + SPECIAL_TOKENS_PER_PAIR, count)
     # Among the batches of a block the order is random too: neighbours in the deal are alike.
-    batch_of = random_bits(seed, "shuffle", epoch, begin + np.arange(count)).argsort().argsort()[batch_of]
+    shuffled = random_bits(seed, "shuffle", epoch, block * count + np.arange(count))
+    batch_of = shuffled.argsort().argsort()[batch_of]
     order = np.argsort(batch_of, kind="stable")
     return pairs[order], np.concatenate(([0], np.cumsum(np.bincount(batch_of, minlength=count))))
 
@@ -107,16 +99,24 @@ def deal(lengths: np.ndarray, count: int) -> np.ndarray:
     return batch_of
 
 
-def _batches_needed(lengths: np.ndarray, size: int, capacity: int, seed: int) -> int:
-    """Return the least number of batches into which blocks of `size` samples surely fit.
+def _batches_needed(chunks: Chunks, sampling: Sampling, capacity: int) -> int:
+    """Return the least number of batches into which blocks surely fit.
 
-    Exchanged seconds change the lengths a little, and where there are many blocks they differ in their sums: that is
-    what the margin is for. What should not fit all the same is cut by the tokens that are too many (batches.py).
+    Some blocks are looked at. The margin is for the others, and for exchanged seconds, which change the lengths a
+    little. What should not fit all the same is cut by the tokens that are too many (batches.py).
     """
-    sample = permuted(seed, "order", 0, np.arange(size), len(lengths))
-    drawn = np.sort(lengths[sample])[::-1]
-    spread = 4 * float(np.std(lengths)) * size**0.5 if size < len(lengths) else 0.0
-    count = max(1, int((drawn.sum() + spread) / capacity))
-    while np.bincount(deal(drawn, count), weights=drawn).max() + spread / count + 2 > capacity and count < size:
+    drawn = []
+    for block in np.unique(np.linspace(0, sampling.blocks - 1, BLOCKS_PROBED).astype(int)):
+        spans = chunks[sampling.block(0, int(block)) % len(chunks)]
+        drawn.append(np.sort(spans.ends - spans.starts + SPECIAL_TOKENS_PER_PAIR)[::-1])
+    totals = [int(lengths.sum()) for lengths in drawn]
+    fullest = drawn[int(np.argmax(totals))]
+    spread = 4 * float(np.std(totals)) if sampling.blocks > len(drawn) else 0.0
+    count = max(1, int((max(totals) + spread) / capacity))
+    while _fullest_load(fullest, count) + spread / count + 2 > capacity and count < len(fullest):
         count += 1 + count // 1000
     return count
+
+
+def _fullest_load(lengths: np.ndarray, count: int) -> float:
+    return float(np.bincount(deal(lengths, count), weights=lengths).max())

@@ -14,6 +14,7 @@ import torch
 
 from hf_embeddings.model.modeling_triembed import TriEmbedForPreTraining
 from hf_embeddings.model.positions import POSITION_TYPES
+from hf_embeddings.pretraining.chunks import Chunks
 from hf_embeddings.pretraining.evaluation import evaluate, evaluation_batches
 from hf_embeddings.pretraining.gradients import compute_gradients
 from hf_embeddings.pretraining.loop import keep_freed_memory
@@ -21,7 +22,6 @@ from hf_embeddings.pretraining.material import Material, Say, build_config, prep
 from hf_embeddings.pretraining.optimization import build_optimizers
 from hf_embeddings.pretraining.options import PositionLabOptions, PretrainingOptions
 from hf_embeddings.pretraining.packing import SPECIAL_TOKENS_PER_PAIR
-from hf_embeddings.pretraining.pairs import Chunks, cut_chunks
 from hf_embeddings.pretraining.processes import build_accelerator, share
 from hf_embeddings.pretraining.run import pretrain
 
@@ -160,13 +160,12 @@ class PositionLab:
 
 def long_chunks(chunks: Chunks, *, max_tokens: int, document_tokens: int) -> Chunks:
     """Cut documents of at least `document_tokens` anew into chunks of nearly `max_tokens`."""
-    corpus = chunks.corpus
-    bounds = corpus.sentence_starts[corpus.document_starts]
-    cut = cut_chunks(corpus, max_tokens=max_tokens)
+    corpus, cut = chunks.corpus, chunks.recut(max_tokens)
+    bounds = corpus.sentence_starts[corpus.document_starts[:]]
     if not len(cut):
         return cut
     kept = (np.diff(bounds)[cut.documents] >= document_tokens) & (cut.ends - cut.starts >= NEARLY_FULL * max_tokens)
-    return replace(cut, starts=cut.starts[kept], ends=cut.ends[kept], documents=cut.documents[kept])
+    return cut.select(np.flatnonzero(kept))
 
 
 def _clock() -> float:

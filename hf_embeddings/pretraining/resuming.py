@@ -1,17 +1,15 @@
 """Where a run begins: which checkpoint it goes on from, and whether that is a checkpoint of the same run."""
 
-import hashlib
 import json
 from pathlib import Path
 
-import numpy as np
 from transformers import PreTrainedConfig
 
 from hf_embeddings.pretraining.checkpoints import Checkpoints
+from hf_embeddings.pretraining.chunks import Chunks
 from hf_embeddings.pretraining.downloading import PREFIX, fetch_checkpoint
 from hf_embeddings.pretraining.manifest import MANIFEST, check
 from hf_embeddings.pretraining.options import PretrainingOptions, TrainingOptions, to_dict
-from hf_embeddings.pretraining.pairs import Chunks
 
 # Fields of `training` that may differ between the parts of a run: the sequence of samples and what is optimised do not
 # depend on them.
@@ -102,17 +100,8 @@ def identity(
         {"seed": options.seed, "micro_batches_per_step": micro_batches}
         | flat
         | {f"model.{k}": v for k, v in architecture.items()}
-        | {"corpus": fingerprint(chunks)}
+        | {"corpus": chunks.fingerprint()}
     )
-
-
-def fingerprint(chunks: Chunks) -> str:
-    """Return a hash of the tokens and where the examples are in them."""
-    digest = hashlib.sha256()
-    for array in (chunks.corpus.tokens, chunks.corpus.sentence_starts, chunks.starts, chunks.ends, chunks.documents):
-        digest.update(f"{array.dtype} {array.shape} ".encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
 
 
 def compare(checkpoint: Path, now: dict[str, object], *, allow_changes: bool) -> str:

@@ -26,6 +26,7 @@ from hf_embeddings.pretraining.optimization import build_optimizers
 from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.options_file import dump
 from hf_embeddings.pretraining.output_directory import OutputDirectory
+from hf_embeddings.pretraining.prepared import PreparedCorpus
 from hf_embeddings.pretraining.processes import build_accelerator, from_main, restart_warning, share
 from hf_embeddings.pretraining.progress import Progress
 from hf_embeddings.pretraining.reporting import Reporter
@@ -76,6 +77,9 @@ def pretrain(
         from_main(accelerator, output.enter)
         source, line = from_main(accelerator, output.source)
         say(line)
+        if prepared := options.corpus.prepared:
+            sums = options.corpus.verify_shards
+            from_main(accelerator, lambda: PreparedCorpus.open(Path(prepared), sums=sums).facts["kind"])
         if material:
             material = material.for_model(options, base_config)
         else:

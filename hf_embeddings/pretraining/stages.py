@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hf_embeddings.pretraining.chunks import Chunks
 from hf_embeddings.pretraining.objectives import relation
 from hf_embeddings.pretraining.options import PretrainingOptions, StageOptions
 from hf_embeddings.pretraining.packing import SPECIAL_TOKENS_PER_PAIR, Schedule
-from hf_embeddings.pretraining.pairs import Chunks, cut_chunks
 from hf_embeddings.pretraining.randomness import random_bits
 
 
@@ -42,7 +42,7 @@ def plan_stages(chunks: Chunks, options: PretrainingOptions, *, per_step: int) -
         length = stage.max_length or options.examples.max_length
         cut = chunks
         if length < options.examples.max_length:
-            cut = cut_chunks(chunks.corpus, max_tokens=length - SPECIAL_TOKENS_PER_PAIR)
+            cut = chunks.recut(length - SPECIAL_TOKENS_PER_PAIR)
         schedule = Schedule.plan(
             cut,
             tokens_per_batch=(stage.tokens_per_step or options.training.tokens_per_step) // per_step,

@@ -1,24 +1,14 @@
-"""The tokenizer: trained on the corpus or loaded from a directory, and the corpus as its token ids.
+"""A tokenizer from a directory, refused where transformers would silently complete or repair it."""
 
-Shapes: N tokens, S sentences, D documents.
-"""
-
+import hashlib
 import io
 import json
 import os
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import chain, islice
+from collections.abc import Iterable
 
-import numpy as np
-from tokenizers import Encoding, Tokenizer, models, normalizers, pre_tokenizers, trainers
-from transformers import AutoTokenizer, BertTokenizer, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from hf_embeddings.pretraining.sentences import split_sentences
-
-SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # ids 0..4
 REQUIRED_TOKENS = ("pad_token", "cls_token", "sep_token", "mask_token")
 JSON_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 # Without any of these, transformers makes up a vocabulary of the special tokens alone.
@@ -29,46 +19,10 @@ VOCABULARY_FILES = (
 MAX_FILE_BYTES = 64 << 20  # the largest in use, of 250,000 pieces, have 17 MB
 MAX_JSON_DEPTH = 64  # parsers of nested JSON recurse
 _JSON_NESTING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)  # strings match whole, so as to be skipped
-_CHUNK_DOCUMENTS = 1000  # documents per call of the tokenizer and of `progress`
 
 
 class TokenizerError(ValueError):
     """A tokenizer that cannot be used: which, what was found, what was expected, what to do."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TokenizedCorpus:
-    """Documents as ids without special tokens; sentence s is tokens[sentence_starts[s] : sentence_starts[s + 1]]."""
-
-    tokens: np.ndarray  # (N,) uint16, or int32 for a vocabulary of 65,536 and more
-    sentence_starts: np.ndarray  # (S + 1,) int64, into tokens
-    document_starts: np.ndarray  # (D + 1,) int64, into sentences
-    empty_sentences: int  # left out, for they have no tokens
-    empty_documents: int  # left out, for they have no sentences
-
-
-def train_tokenizer(
-    documents: Iterable[str], *, vocab_size: int, lowercase: bool, min_frequency: int, max_length: int
-) -> PreTrainedTokenizerBase:
-    """Train a WordPiece tokenizer; the same documents give the same vocabulary, in any order of them."""
-    documents = documents if isinstance(documents, Sequence) else list(documents)
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    initial, continuing = _alphabet(documents, tokenizer, min_frequency=min_frequency, limit=vocab_size // 2)
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=vocab_size,
-        min_frequency=min_frequency,
-        # The trainer numbers "##a", "##b", ... as it meets them in a randomly seeded hash map, and breaks ties between
-        # equally frequent pairs by number: pieces differ from run to run. Listed here, they have fixed numbers.
-        special_tokens=[*SPECIAL_TOKENS, *initial, *continuing],
-        initial_alphabet=initial,
-        limit_alphabet=len(initial),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(documents, trainer, length=len(documents))
-    pieces = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
-    return BertTokenizer(vocab=dict(pieces), do_lower_case=lowercase, model_max_length=max_length)
 
 
 def load_tokenizer(path: str | os.PathLike[str]) -> PreTrainedTokenizerBase:
@@ -98,80 +52,12 @@ def load_tokenizer(path: str | os.PathLike[str]) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def encode_sentences(
-    tokenizer: PreTrainedTokenizerBase, documents: Iterable[str], *, progress: Callable[[int], None] | None = None
-) -> TokenizedCorpus:
-    """Split documents into sentences and encode them; `progress` is told how many documents are done."""
-    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())  # a copy, to change its settings
-    backend.no_truncation()
-    backend.no_padding()
-    backend.encode_special_tokens = True  # a "[MASK]" that a document writes about is text, not the mask
-    size = max(backend.get_vocab(with_added_tokens=True).values()) + 1
-    tokens: list[np.ndarray] = []
-    sentence_lengths: list[np.ndarray] = []
-    document_lengths: list[int] = []
-    empty_sentences = empty_documents = done = 0
-    for chunk in _chunks(documents, _CHUNK_DOCUMENTS):
-        sentences = [split_sentences(document) for document in chunk]
-        encodings = _encode(backend, list(chain.from_iterable(sentences)))
-        ids = [encoding.ids for encoding in encodings]
-        lengths = np.fromiter(map(len, ids), np.int64, len(ids))
-        owner = np.repeat(np.arange(len(chunk)), [len(document) for document in sentences])  # the document of each
-        counts = np.bincount(owner[lengths > 0], minlength=len(chunk))
-        tokens.append(np.fromiter(chain.from_iterable(ids), np.uint16 if size <= 2**16 else np.int32, lengths.sum()))
-        sentence_lengths.append(lengths[lengths > 0])
-        document_lengths.extend(counts[counts > 0])
-        empty_sentences += int((lengths == 0).sum())
-        empty_documents += int((counts == 0).sum())
-        done += len(chunk)
-        if progress is not None:
-            progress(done)
-    return TokenizedCorpus(
-        tokens=np.concatenate([np.empty(0, np.uint16 if size <= 2**16 else np.int32), *tokens]),
-        sentence_starts=np.cumsum(np.concatenate([np.zeros(1, np.int64), *sentence_lengths])),
-        document_starts=np.cumsum(np.array([0, *document_lengths], np.int64)),
-        empty_sentences=empty_sentences,
-        empty_documents=empty_documents,
-    )
-
-
-def _encode(backend: Tokenizer, texts: list[str]) -> list[Encoding]:
-    try:
-        return backend.encode_batch_fast(texts, add_special_tokens=False)
-    except BaseException as error:
-        if type(error).__name__ != "PanicException":  # what Rust raises has no class that could be imported
-            raise
-        raise TokenizerError(
-            f"tokenizer.path: cannot encode the corpus ({error}), expected patterns that need few steps; take another "
-            "tokenizer, or simplify the Split patterns of its tokenizer.json"
-        ) from None
-
-
-def _alphabet(
-    documents: Iterable[str], tokenizer: Tokenizer, *, min_frequency: int, limit: int
-) -> tuple[list[str], list[str]]:
-    """Return the characters that the vocabulary holds, and those of them that continue a word, as "##x".
-
-    The most frequent ones whose pieces fit in `limit`: thousands of Chinese characters must leave room for words.
-    """
-    written: Counter[str] = Counter()
-    for document in documents:
-        written.update(document)
-    counts: Counter[str] = Counter()
-    for character, count in written.items():
-        for normalized in tokenizer.normalizer.normalize_str(character):
-            if not normalized.isspace():
-                counts[normalized] += count
-    initial: list[str] = []
-    continuing: list[str] = []
-    for character, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
-        if count < min_frequency or len(initial) + len(continuing) + 2 > limit:
-            break
-        initial.append(character)
-        word = tokenizer.normalizer.normalize_str(f"a{character}")
-        if len(tokenizer.pre_tokenizer.pre_tokenize_str(word)) == 1:  # neither punctuation nor Chinese
-            continuing.append(f"##{character}")
-    return sorted(initial), sorted(continuing)
+def fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Return a hash of everything that decides which ids a text becomes."""
+    content = json.loads(tokenizer.backend_tokenizer.to_str())
+    facts = [content[name] for name in ("model", "normalizer", "pre_tokenizer")]
+    special = [getattr(tokenizer, name) for name in REQUIRED_TOKENS]
+    return hashlib.sha256(json.dumps([facts, special], sort_keys=True).encode()).hexdigest()
 
 
 _RESAVE = "save the tokenizer again with save_pretrained"
@@ -244,9 +130,3 @@ def _refuse_duplicates(path: str, entries: Iterable[object]) -> None:
         if entry in seen:
             raise TokenizerError(f"{path}: got {entry!r} twice, expected each token and id once; {_RESAVE}")
         seen.add(entry)
-
-
-def _chunks(documents: Iterable[str], size: int) -> Iterator[list[str]]:
-    iterator = iter(documents)
-    while chunk := list(islice(iterator, size)):
-        yield chunk

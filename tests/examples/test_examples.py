@@ -12,7 +12,7 @@ from transformers import AutoModelForSequenceClassification, BertConfig, BertMod
 
 from hf_embeddings import TriEmbedConfig, TriEmbedForMultiTask, TriEmbedForPreTraining, TriEmbedModel
 from hf_embeddings.pretraining.corpus import load_corpus
-from hf_embeddings.pretraining.tokenizer import train_tokenizer
+from hf_embeddings.pretraining.tokenizer_training import train_tokenizer
 from hf_embeddings.publishing.card import write_card
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

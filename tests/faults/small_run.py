@@ -17,15 +17,16 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from hf_embeddings.pretraining import run
+from hf_embeddings.pretraining.chunks import cut_chunks
+from hf_embeddings.pretraining.encoding import encode_sentences
 from hf_embeddings.pretraining.evaluation import evaluation_batches
 from hf_embeddings.pretraining.loop import TrainingFailed
 from hf_embeddings.pretraining.manifest import sha256
 from hf_embeddings.pretraining.material import Material, build_config
 from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.options_file import load_options
-from hf_embeddings.pretraining.pairs import cut_chunks
 from hf_embeddings.pretraining.stopping import PREEMPTED
-from hf_embeddings.pretraining.tokenizer import encode_sentences, train_tokenizer
+from hf_embeddings.pretraining.tokenizer_training import train_tokenizer
 
 ROOT = Path(__file__).parents[2]
 BASE = ROOT / "configs/model/tiny.json"

@@ -3,9 +3,9 @@
 import numpy as np
 
 from hf_embeddings.pretraining.batches import Vocabulary
-from hf_embeddings.pretraining.tokenizer import TokenizedCorpus
+from hf_embeddings.pretraining.encoding import TokenizedCorpus
 
-VOCABULARY = Vocabulary(pad=0, cls=2, sep=3, mask=4, ordinary=np.arange(5, 5000), continuing=np.zeros(5000, dtype=bool))
+VOCABULARY = Vocabulary(pad=0, cls=2, sep=3, mask=4, ordinary=np.arange(5, 5000))
 
 
 def numbered_corpus(documents: int = 60) -> TokenizedCorpus:
@@ -19,8 +19,8 @@ def numbered_corpus(documents: int = 60) -> TokenizedCorpus:
         starts.append(len(sentences) - 1)
     return TokenizedCorpus(
         tokens=np.array(tokens, dtype=np.uint16),
+        continues=np.zeros(len(tokens), dtype=bool),
         sentence_starts=np.array(sentences),
         document_starts=np.array(starts),
         empty_sentences=0,
-        empty_documents=0,
     )

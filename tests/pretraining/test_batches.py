@@ -1,13 +1,16 @@
 """Laws of batches: each pair as BERT lays it out, one shape for all, labels that belong to their tokens."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from hf_embeddings.pretraining.batches import IGNORED, NO_SAMPLE, flat_row, make_batch
+from hf_embeddings.pretraining.chunks import cut_chunks
 from hf_embeddings.pretraining.options import ExampleOptions
 from hf_embeddings.pretraining.packing import Schedule
-from hf_embeddings.pretraining.pairs import cut_chunks, make_pairs
+from hf_embeddings.pretraining.pairs import make_pairs
 from tests.pretraining.numbered_corpus import VOCABULARY, numbered_corpus
 
 OPTIONS = ExampleOptions(max_length=64)
@@ -31,7 +34,7 @@ def test_a_row_equals_one_written_by_loops(schedule: Schedule) -> None:
         samples += [pairs.samples[index]] * (len(first) + len(second) + 3)
         maskable += [False] + [True] * len(first) + [False] + [True] * len(second) + [False]
         bounds.append(len(ids))
-    row = flat_row(schedule.chunks.corpus.tokens, pairs, VOCABULARY, size=1024)
+    row = flat_row(schedule.chunks.corpus, pairs, VOCABULARY, size=1024)
     real, padding = len(ids), 1024 - len(ids)
     assert row.ids.tolist() == ids + [0] * padding
     assert row.segments.tolist() == segments + [0] * padding
@@ -49,7 +52,7 @@ def test_every_batch_has_the_same_shapes_and_labels_of_its_tokens(schedule: Sche
         batch, again = (make_batch(schedule, epoch, pairs, VOCABULARY, OPTIONS) for _ in range(2))
         assert all(torch.equal(batch[name], again[name]) for name in batch)
         shapes.add((batch["input_ids"].shape, len(batch["labels"]) % 32, len(batch["labels"]) // 32))
-        row = flat_row(schedule.chunks.corpus.tokens, pairs, VOCABULARY, size=1024)
+        row = flat_row(schedule.chunks.corpus, pairs, VOCABULARY, size=1024)
         real = batch["labels"] != IGNORED
         places, labels = batch["masked_lm_positions"][real], batch["labels"][real]
         assert row.maskable[places].all() and np.array_equal(row.ids[places], labels)
@@ -68,6 +71,6 @@ def test_pairs_too_long_for_a_row_are_cut_at_their_ends() -> None:
     schedule = Schedule.plan(chunks, tokens_per_batch=1024, seed=0, relation="nsp")
     pairs = make_pairs(chunks, np.argsort(chunks.starts - chunks.ends)[:16].copy(), seed=0, epoch=0, relation="nsp")
     size = int(pairs.lengths.sum()) + 3 * 16 - 5
-    tight = Schedule(chunks, size, 0, "nsp", schedule.batches_per_block, schedule.batches_per_last_block)
+    tight = replace(schedule, tokens_per_batch=size)
     batch = make_batch(tight, 0, pairs, VOCABULARY, OPTIONS)
     assert batch["cu_seq_lens"][-1] == size and len(batch["cu_seq_lens"]) == 17

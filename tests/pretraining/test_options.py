@@ -253,6 +253,30 @@ def test_errors_name_file_line_and_field(fail: Fail, added: str, text: str) -> N
 
 
 @pytest.mark.parametrize(
+    ("corpus", "text"),
+    [
+        ("{source: a, sources: [{source: b}]}", "corpus.source: got 'a' beside 1 sources, expected source or sources"),
+        ("{sources: [{source: b}, {source: b}]}", "corpus.sources: got 'b' twice, expected each source once"),
+        ("{sources: [{source: b, weight: 0}]}", "corpus.sources[0].weight: got 0.0, expected at least 0.001"),
+        ("{sources: [{weight: 2}]}", "corpus.sources[0].source: got nothing, expected text"),
+        ("{source: a, near_duplicates: 0.2}", "corpus.near_duplicates: got 0.2, expected at least 0.5 and at most 1"),
+    ],
+)
+def test_mistaken_sources_are_named(fail: Fail, corpus: str, text: str) -> None:
+    assert fail(f"output_dir: out\nmodel: {{base: tiny.json}}\ncorpus: {corpus}\n").startswith(f"run.yaml:3: {text}")
+
+
+def test_what_a_source_does_not_say_is_that_of_the_corpus(load: Load) -> None:
+    sources = "corpus.sources=[{source: a, weight: 2}, {source: b, text_field: t}]"
+    corpus = load("", "corpus.source=null", "corpus.text_field=body", sources).corpus
+    assert [(p.source, p.weight, p.text_field, p.hub_split) for p in corpus.parts()] == [
+        ("a", 2.0, "body", "train"),
+        ("b", 1.0, "t", "train"),
+    ]
+    assert load("", "corpus.source=prepared:a/b").corpus.prepared == "a/b" and corpus.prepared is None
+
+
+@pytest.mark.parametrize(
     ("content", "text"),
     [
         ("", "1: got nothing, expected `key: value` lines at the top level"),
@@ -260,7 +284,10 @@ def test_errors_name_file_line_and_field(fail: Fail, added: str, text: str) -> N
         ("\n- a", "2: got a list, expected `key: value` lines at the top level"),
         ("hello", "1: got 'hello', expected `key: value` lines at the top level"),
         ("# a\nseed: 1", "2: output_dir: got nothing, expected text; add `output_dir:` to the file"),
-        ("output_dir: x\nmodel: {base: x}", "1: corpus.source: got nothing, expected text; add `source:` to corpus"),
+        (
+            "output_dir: x\nmodel: {base: x}",
+            "1: corpus.source: got nothing, expected source or sources; give one of them",
+        ),
         ("output_dir: x\nmodel:\n  {}", "3: model.base: got nothing, expected text; add `base:` to model"),
         (b"output_dir: x\nseed: \xff", "2: got the byte 0xff, expected UTF-8 text"),
     ],

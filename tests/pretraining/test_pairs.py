@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from hf_embeddings.pretraining.pairs import Chunks, Pairs, cut_chunks, make_pairs
-from hf_embeddings.pretraining.tokenizer import TokenizedCorpus
+from hf_embeddings.pretraining.chunks import Chunks, cut_chunks
+from hf_embeddings.pretraining.encoding import TokenizedCorpus
+from hf_embeddings.pretraining.pairs import Pairs, make_pairs
 from tests.pretraining.numbered_corpus import numbered_corpus
 
 
@@ -105,8 +106,9 @@ def test_the_same_text_elsewhere_is_no_false_second() -> None:
     count = len(tokens) // 4
     starts = np.sort(np.concatenate((np.arange(0, len(tokens) + 1, 4), np.arange(1, len(tokens), 4))))
     corpus = TokenizedCorpus(
-        tokens=tokens, sentence_starts=starts, document_starts=np.arange(0, 2 * count + 1, 2),
-        empty_sentences=0, empty_documents=0,
+        tokens=tokens, continues=np.zeros(len(tokens), dtype=bool),
+        sentence_starts=starts, document_starts=np.arange(0, 2 * count + 1, 2),
+        empty_sentences=0,
     )  # fmt: skip
     chunks = cut_chunks(corpus, max_tokens=10)
     pairs = make_pairs(chunks, np.arange(len(chunks)), seed=0, epoch=0, relation="nsp")

@@ -5,11 +5,11 @@ import itertools
 import numpy as np
 import pytest
 
+from hf_embeddings.pretraining.chunks import cut_chunks
 from hf_embeddings.pretraining.feeding import MicroBatches
 from hf_embeddings.pretraining.gradients import dropout_seed
 from hf_embeddings.pretraining.options import ExampleOptions, TrainingOptions
 from hf_embeddings.pretraining.packing import Schedule
-from hf_embeddings.pretraining.pairs import cut_chunks
 from hf_embeddings.pretraining.processes import ASKED, check_processes, restart_warning
 from hf_embeddings.pretraining.stages import Stage
 from tests.pretraining.numbered_corpus import VOCABULARY, numbered_corpus

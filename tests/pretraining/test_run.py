@@ -17,12 +17,13 @@ from transformers import AutoModelForMaskedLM, AutoTokenizer, pipeline
 
 from hf_embeddings import TriEmbedConfig, TriEmbedForPreTraining
 from hf_embeddings.pretraining.batches import make_batch
+from hf_embeddings.pretraining.chunks import cut_chunks
 from hf_embeddings.pretraining.evaluation import wilson_interval
 from hf_embeddings.pretraining.gradients import compute_gradients
 from hf_embeddings.pretraining.optimization import build_optimizers
 from hf_embeddings.pretraining.options_file import load_options
 from hf_embeddings.pretraining.packing import Schedule
-from hf_embeddings.pretraining.pairs import cut_chunks, make_pairs
+from hf_embeddings.pretraining.pairs import make_pairs
 from tests.pretraining.numbered_corpus import VOCABULARY, numbered_corpus
 
 ROOT = Path(__file__).parents[2]

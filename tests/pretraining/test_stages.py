@@ -9,6 +9,7 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 
+from hf_embeddings.pretraining.chunks import cut_chunks
 from hf_embeddings.pretraining.feeding import MicroBatches
 from hf_embeddings.pretraining.options import (
     CorpusOptions,
@@ -19,7 +20,6 @@ from hf_embeddings.pretraining.options import (
     TrainingOptions,
 )
 from hf_embeddings.pretraining.options_file import dump, load_options
-from hf_embeddings.pretraining.pairs import cut_chunks
 from hf_embeddings.pretraining.run import pretrain
 from hf_embeddings.pretraining.stages import plan_stages
 from tests.pretraining.numbered_corpus import VOCABULARY, numbered_corpus

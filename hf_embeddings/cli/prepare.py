@@ -1,0 +1,58 @@
+"""`hf-embeddings prepare`: a corpus as memory-mapped shards of tokens, which `pretrain` takes as a source."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hf_embeddings.cli.output import AsJson
+from hf_embeddings.cli.progress import Progress
+from hf_embeddings.cli.shipped_configs import find_config
+
+
+def prepare(
+    options_file: Annotated[str, typer.Argument(help="YAML file of the run, such as configs/pretraining/demo.yaml")],
+    target: Annotated[Path, typer.Argument(help="directory to make")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="section.field=value, which beats the file")] = None,
+    processes: Annotated[int | None, typer.Option(min=1, help="Processes that encode; all cores by default.")] = None,
+    shard_tokens: Annotated[int, typer.Option(min=1, help="Tokens of a shard, at least.")] = 1 << 24,
+    overwrite: Annotated[bool, typer.Option(help="Begin anew where something is there.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Split documents into sentences, encode and cut them, drop duplicates; started again, go on where it stopped.
+
+    The directory holds tokenizer, shards and a manifest with counts and SHA-256 sums: `hf-embeddings verify` checks it.
+    """
+    from hf_embeddings.pretraining.options_file import load_options
+
+    options = load_options(find_config(options_file), overrides or [])
+    from hf_embeddings.pretraining.preparing import prepare as run
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        facts = run(
+            options,
+            target,
+            processes=processes or cores,
+            bars=Progress,
+            say=lambda line: print(line, file=sys.stderr, flush=True),
+            overwrite=overwrite,
+            shard_tokens=shard_tokens,
+        )
+    except KeyboardInterrupt:
+        print(f"interrupted: the same command goes on from what is in {target}.partial", file=sys.stderr)
+        raise typer.Exit(130) from None
+    kept = ("sources", "statistics", "max_length", "tokenizer")
+    if as_json:
+        print(json.dumps({name: facts[name] for name in kept} | {"shards": len(facts["shards"])}))
+        return
+    for source in facts["sources"]:
+        print(
+            f"{source['source']}: {source['documents']:,} documents, {source['tokens']:,} tokens, "
+            f"{source['training']:,} training examples, {source['held_out']:,} held out, weight {source['weight']:g}"
+        )
+    print(", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in facts["statistics"].items() if value))
+    print(f"{target}: {len(facts['shards'])} shards; train on it with corpus.source=prepared:{target}")

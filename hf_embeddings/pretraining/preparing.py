@@ -1,0 +1,271 @@
+"""`hf-embeddings prepare`: a corpus of any size as shards of tokens on the disk, in parallel, in bounded memory."""
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from functools import lru_cache, partial
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerBase
+
+from hf_embeddings.pretraining.corpus import read_source, tokenizer_sample
+from hf_embeddings.pretraining.encoding import Encoder, TokenizedCorpus, encode_documents, joined
+from hf_embeddings.pretraining.finishing import finish
+from hf_embeddings.pretraining.lock import Lock
+from hf_embeddings.pretraining.manifest import MANIFEST, check, write_synced
+from hf_embeddings.pretraining.near_duplicates import require_library, signatures
+from hf_embeddings.pretraining.options import PretrainingOptions, to_dict
+from hf_embeddings.pretraining.preparation import PLAN, SHARD_TOKENS, Preparation, enter, new_plan, work_of
+from hf_embeddings.pretraining.selection import digests
+from hf_embeddings.pretraining.shards import write_shard
+from hf_embeddings.pretraining.tasks import Tasks
+from hf_embeddings.pretraining.tokenizer import fingerprint, load_tokenizer
+from hf_embeddings.pretraining.tokenizer_training import train_tokenizer
+
+BATCH_CHARACTERS = 1 << 19  # of text that a process encodes at a time
+BATCH_DOCUMENTS = 1000
+
+Advance = Callable[[float], None]
+
+
+class _Bar(Protocol):
+    def advance(self, steps: float) -> None: ...
+
+
+Bars = Callable[[str, int | None], AbstractContextManager[_Bar]]  # of a label and the number of steps, if it is known
+
+
+class Encoded(NamedTuple):
+    """What becomes of some documents, D of them."""
+
+    corpus: TokenizedCorpus
+    digests: np.ndarray  # (D, 2) uint64
+    characters: np.ndarray  # (D,) uint32
+    signatures: np.ndarray | None  # (D, P) uint32, for near-duplicates
+
+
+def prepare(
+    options: PretrainingOptions,
+    target: Path,
+    *,
+    processes: int,
+    bars: Bars,
+    say: Callable[[str], None],
+    overwrite: bool = False,
+    shard_tokens: int = SHARD_TOKENS,
+) -> dict[str, object]:
+    """Write a directory that `corpus.source` takes as prepared:DIRECTORY, or what is left of it; return its manifest.
+
+    Args:
+        options: of the run that the corpus is for; sources, tokenizer and `examples.max_length` count.
+        target: the directory.
+        processes: that encode.
+        bars: makes progress bars.
+        say: told of each stage.
+        overwrite: begin anew where the target, or a part of it, is there.
+        shard_tokens: tokens of a shard, at least.
+
+    Raises:
+        ValueError: the sources, the tokenizer or the target cannot be used.
+    """
+    if not overwrite and (facts := completed(target, options, shard_tokens)):
+        say(f"{target} is complete")
+        return facts
+    preparation = begin(options, target, overwrite=overwrite, shard_tokens=shard_tokens, say=say)
+    lock = Lock(preparation.work)
+    try:
+        sizes = [unit.size for unit in preparation.units]
+        with Tasks(processes) as tasks:
+            with bars("encoding (bytes)", sum(sizes) if all(sizes) else None) as bar:
+                for number in range(len(sizes)):
+                    encode_unit(preparation, number, tasks=tasks, advance=bar.advance)
+            with bars("cutting (shards)", sum(len(preparation.notes(number)) for number in range(len(sizes)))) as bar:
+                return finish(preparation, tasks=tasks, advance=bar.advance)
+    finally:
+        lock.release()
+        if not preparation.folder.exists():  # it has become the target
+            shutil.rmtree(preparation.work, ignore_errors=True)
+
+
+def begin(
+    options: PretrainingOptions,
+    target: Path,
+    *,
+    overwrite: bool = False,
+    shard_tokens: int = SHARD_TOKENS,
+    say: Callable[[str], None] = lambda line: None,
+) -> Preparation:
+    """Plan a preparation, with its tokenizer, in a directory beside the target; or find the one that was begun."""
+    if options.corpus.near_duplicates is not None:
+        require_library()
+    plan = _plan(options, shard_tokens)
+    preparation = Preparation(target, plan)
+    if enter(target, plan, overwrite=overwrite):
+        say(f"going on in {preparation.folder}")
+    else:
+        tokenizer = _tokenizer(options)
+        tokenizer.save_pretrained(preparation.folder)
+        write_synced(preparation.encoder, tokenizer.backend_tokenizer.to_str())
+        write_synced(preparation.work / PLAN, json.dumps(plan))
+        say(f"tokenizer: {len(tokenizer):,} pieces")
+    return preparation
+
+
+def encode_unit(
+    preparation: Preparation,
+    number: int,
+    *,
+    tasks: Tasks,
+    documents: Iterable[str] | None = None,
+    advance: Advance = lambda steps: None,
+) -> None:
+    """Write the shards of a unit that are not there yet.
+
+    Args:
+        preparation: what `begin` returned.
+        number: of the unit.
+        tasks: the processes that encode.
+        documents: texts instead of those that the plan names, the same at each call.
+        advance: told of bytes of text that are done.
+    """
+    size = preparation.units[number].size
+    notes = preparation.verified(number)
+    if not notes or not notes[-1]["ended"]:
+        statistics: Counter[str] = Counter()
+        texts = preparation.documents(number, statistics) if documents is None else documents
+        left = _Left(size)
+        remaining = islice(texts, sum(note["documents"] for note in notes), None)
+        near = preparation.corpus.near_duplicates is not None
+        encode = partial(encode_batch, preparation.encoder, near_duplicates=near)
+        index, parts, tokens = len(notes), [], 0
+        for part in tasks.map(encode, _batches(remaining)):
+            parts.append(part)
+            tokens += len(part.corpus.tokens)
+            advance(left.take(part.characters))
+            if tokens >= preparation.plan["shard_tokens"]:
+                _write(preparation, number, index, parts, ended=False, statistics={})
+                index, parts, tokens = index + 1, [], 0
+        _write(preparation, number, index, parts or [encode([])], ended=True, statistics=dict(statistics))
+        size = left.bytes
+    advance(size)
+
+
+def completed(target: Path, options: PretrainingOptions, shard_tokens: int) -> dict[str, object] | None:
+    """Return the manifest of a directory, if it is what these options make."""
+    if not (target / MANIFEST).is_file():
+        return None
+    facts = check(target)
+    if facts.get("plan") != _plan(options, shard_tokens):
+        return None
+    shutil.rmtree(work_of(target), ignore_errors=True)  # left by a kill at the very end
+    return facts
+
+
+@lru_cache(maxsize=1)
+def _encoder(path: Path) -> Encoder:
+    return Encoder(Tokenizer.from_file(str(path)))
+
+
+def encode_batch(path: Path, documents: list[str], *, near_duplicates: bool) -> Encoded:
+    """Encode documents with the tokenizer in a file; this runs in the worker processes."""
+    return Encoded(
+        encode_documents(_encoder(path), documents),
+        digests(documents),
+        np.fromiter(map(len, documents), np.uint32, len(documents)),
+        signatures(documents) if near_duplicates else None,
+    )
+
+
+class _Left:
+    """The bytes of a unit that the progress bar still waits for; the size of compressed files is a guess."""
+
+    def __init__(self, size: int) -> None:
+        self.bytes = size
+
+    def take(self, characters: np.ndarray) -> int:
+        taken = min(int(characters.sum()), self.bytes)
+        self.bytes -= taken
+        return taken
+
+
+def _write(
+    preparation: Preparation,
+    number: int,
+    index: int,
+    parts: list[Encoded],
+    *,
+    ended: bool,
+    statistics: dict[str, int],
+) -> None:
+    path = preparation.shard(number, index)
+    corpus = joined([part.corpus for part in parts])
+    arrays = {
+        "tokens": corpus.tokens,
+        "continues": corpus.continues,
+        "sentence_starts": corpus.sentence_starts.astype(np.uint32),
+        "document_starts": corpus.document_starts.astype(np.uint32),
+        "digests": np.concatenate([part.digests for part in parts]),
+        "characters": np.concatenate([part.characters for part in parts]),
+    }
+    found = [part.signatures for part in parts if part.signatures is not None]
+    facts = {
+        "file": write_shard(path, arrays),
+        "signatures": write_shard(preparation.signatures(path), {"signatures": np.concatenate(found)})
+        if found
+        else None,
+        "documents": len(arrays["digests"]),
+        "sentences": len(corpus.sentence_starts) - 1,
+        "tokens": len(corpus.tokens),
+        "largest_id": int(corpus.tokens.max(initial=0)),
+        "empty_sentences": corpus.empty_sentences,
+        "ended": ended,
+        "statistics": statistics,
+    }
+    preparation.note(number, index, facts)
+
+
+def _batches(documents: Iterable[str]) -> Iterator[list[str]]:
+    batch: list[str] = []
+    characters = 0
+    for document in documents:
+        batch.append(document)
+        characters += len(document)
+        if characters >= BATCH_CHARACTERS or len(batch) >= BATCH_DOCUMENTS:
+            yield batch
+            batch, characters = [], 0
+    if batch:
+        yield batch
+
+
+def _plan(options: PretrainingOptions, shard_tokens: int) -> dict:
+    if options.corpus.prepared:
+        raise ValueError("corpus.source: got a prepared corpus, expected documents; name what it was made of")
+    settings = to_dict(options.tokenizer)
+    if options.tokenizer.path:
+        settings = {"path": options.tokenizer.path, "fingerprint": fingerprint(load_tokenizer(options.tokenizer.path))}
+    max_length = options.examples.max_length
+    return new_plan(options.corpus, max_length=max_length, tokenizer=settings, shard_tokens=shard_tokens)
+
+
+def _tokenizer(options: PretrainingOptions) -> PreTrainedTokenizerBase:
+    settings = options.tokenizer
+    if settings.path:
+        return load_tokenizer(settings.path)
+    sources = (read_source(part, options.corpus, Counter()) for part in options.corpus.parts())
+    sample = tokenizer_sample(
+        sources, characters=settings.training_characters, fraction=options.corpus.evaluation_fraction
+    )
+    return train_tokenizer(
+        sample,
+        algorithm=settings.algorithm,
+        vocab_size=settings.vocab_size,
+        lowercase=settings.lowercase,
+        min_frequency=settings.min_frequency,
+        max_length=options.examples.max_length,
+    )
