@@ -14,6 +14,7 @@ import numpy as np
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
+from hf_embeddings.pretraining.beginning import is_checkpoint
 from hf_embeddings.pretraining.corpus import read_source, tokenizer_sample
 from hf_embeddings.pretraining.encoding import Encoder, TokenizedCorpus, encode_documents, joined
 from hf_embeddings.pretraining.finishing import finish
@@ -247,16 +248,16 @@ def _plan(options: PretrainingOptions, shard_tokens: int) -> dict:
     if options.corpus.prepared:
         raise ValueError("corpus.source: got a prepared corpus, expected documents; name what it was made of")
     settings = to_dict(options.tokenizer)
-    if options.tokenizer.path:
-        settings = {"path": options.tokenizer.path, "fingerprint": fingerprint(load_tokenizer(options.tokenizer.path))}
+    if path := _existing_tokenizer(options):
+        settings = {"path": path, "fingerprint": fingerprint(load_tokenizer(path))}
     max_length = options.examples.max_length
     return new_plan(options.corpus, max_length=max_length, tokenizer=settings, shard_tokens=shard_tokens)
 
 
 def _tokenizer(options: PretrainingOptions) -> PreTrainedTokenizerBase:
     settings = options.tokenizer
-    if settings.path:
-        return load_tokenizer(settings.path)
+    if path := _existing_tokenizer(options):
+        return load_tokenizer(path)
     sources = (read_source(part, options.corpus, Counter()) for part in options.corpus.parts())
     sample = tokenizer_sample(
         sources, characters=settings.training_characters, fraction=options.corpus.evaluation_fraction
@@ -269,3 +270,8 @@ def _tokenizer(options: PretrainingOptions) -> PreTrainedTokenizerBase:
         min_frequency=settings.min_frequency,
         max_length=options.examples.max_length,
     )
+
+
+def _existing_tokenizer(options: PretrainingOptions) -> str | None:
+    """Return the directory of the tokenizer that the run will have; None where one is to be trained."""
+    return options.model.base if is_checkpoint(Path(options.model.base)) else options.tokenizer.path
