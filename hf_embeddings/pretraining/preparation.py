@@ -155,8 +155,10 @@ def work_of(target: Path) -> Path:
     return target.with_name(f"{target.name}.work")
 
 
-def new_plan(corpus: CorpusOptions, *, max_length: int, tokenizer: dict[str, object], shard_tokens: int) -> dict:
-    """Return everything that shards depend on, as JSON has it."""
+def new_plan(
+    corpus: CorpusOptions, *, max_length: int, tokenizer: dict[str, object], shard_tokens: int, streams: int = 0
+) -> dict:
+    """Return everything that shards depend on, as JSON has it; with `streams`, one unit for each of them."""
     values = {name: value for name, value in to_dict(corpus).items() if name != "verify_shards"}
     plan = {
         "format": FORMAT,
@@ -164,7 +166,8 @@ def new_plan(corpus: CorpusOptions, *, max_length: int, tokenizer: dict[str, obj
         "max_length": max_length,
         "tokenizer": tokenizer,
         "shard_tokens": shard_tokens,
-        "units": list(_units(corpus)),
+        "streams": streams,
+        "units": [Unit(0, [], 0, [])] * streams if streams else list(_units(corpus)),
     }
     return json.loads(json.dumps(plan))
 

@@ -96,16 +96,24 @@ def prepare(
 
 def begin(
     options: PretrainingOptions,
-    target: Path,
+    target: str | Path,
     *,
     overwrite: bool = False,
     shard_tokens: int = SHARD_TOKENS,
+    streams: int = 0,
     say: Callable[[str], None] = lambda line: None,
 ) -> Preparation:
-    """Plan a preparation, with its tokenizer, in a directory beside the target; or find the one that was begun."""
+    """Plan a preparation, with its tokenizer, in a directory beside the target; or find the one that was begun.
+
+    With `streams`, documents come from elsewhere, in so many streams (datatrove_steps.py); the tokenizer is then one
+    that exists, and `corpus.source` is only a name.
+    """
+    target = Path(target)
     if options.corpus.near_duplicates is not None:
         require_library()
-    plan = _plan(options, shard_tokens)
+    if streams and (not _existing_tokenizer(options) or options.corpus.sources):
+        raise ValueError("streams: expected one corpus.source, and tokenizer.path, for documents come later; give both")
+    plan = _plan(options, shard_tokens, streams)
     preparation = Preparation(target, plan)
     if enter(target, plan, overwrite=overwrite):
         say(f"going on in {preparation.folder}")
@@ -244,14 +252,16 @@ def _batches(documents: Iterable[str]) -> Iterator[list[str]]:
         yield batch
 
 
-def _plan(options: PretrainingOptions, shard_tokens: int) -> dict:
+def _plan(options: PretrainingOptions, shard_tokens: int, streams: int = 0) -> dict:
     if options.corpus.prepared:
         raise ValueError("corpus.source: got a prepared corpus, expected documents; name what it was made of")
     settings = to_dict(options.tokenizer)
     if path := _existing_tokenizer(options):
         settings = {"path": path, "fingerprint": fingerprint(load_tokenizer(path))}
     max_length = options.examples.max_length
-    return new_plan(options.corpus, max_length=max_length, tokenizer=settings, shard_tokens=shard_tokens)
+    return new_plan(
+        options.corpus, max_length=max_length, tokenizer=settings, shard_tokens=shard_tokens, streams=streams
+    )
 
 
 def _tokenizer(options: PretrainingOptions) -> PreTrainedTokenizerBase:
