@@ -15,6 +15,7 @@ from transformers import BertTokenizer
 from hf_embeddings import TriEmbedConfig, TriEmbedForPreTraining
 from hf_embeddings.pretraining.batches import Vocabulary, make_batch
 from hf_embeddings.pretraining.beginning import compile_layers
+from hf_embeddings.pretraining.chunks import cut_chunks
 from hf_embeddings.pretraining.gradients import compute_gradients
 from hf_embeddings.pretraining.objectives import relation
 from hf_embeddings.pretraining.options import (
@@ -25,7 +26,6 @@ from hf_embeddings.pretraining.options import (
     TrainingOptions,
 )
 from hf_embeddings.pretraining.packing import Schedule
-from hf_embeddings.pretraining.pairs import cut_chunks
 from tests.pretraining.numbered_corpus import VOCABULARY, numbered_corpus
 
 TOKENS, ENTRIES = 640, 1000
