@@ -157,6 +157,21 @@ def test_processes_change_nothing(texts: Path, tmp_path: Path, monkeypatch: pyte
     assert files_of(tmp_path / "one") == files_of(tmp_path / "three")
 
 
+def test_data_sets_are_streamed(texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    asked: list[bool] = []
+    load = datasets.load_dataset
+    monkeypatch.setattr(datasets, "load_dataset", lambda *a, **k: asked.append(k["streaming"]) or load(*a, **k))
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    shutil.copy(texts / "1.jsonl", folder)
+    options = options_for(f"hub:{folder}")
+    facts = make(tmp_path / "target", options)
+    assert asked and all(asked) and facts["statistics"]["documents_read"] == 40
+    same_training(material_of(options), material_of(from_target(options, tmp_path / "target")), options)
+
+
 # Stops
 
 
