@@ -3,6 +3,7 @@
 Shapes: N points, D width, P 2 or 3.
 """
 
+import logging
 from collections.abc import Callable
 
 import numpy as np
@@ -46,6 +47,7 @@ def pacmap(vectors: np.ndarray, dimensions: int, seed: int) -> np.ndarray:
     """Keep near, middle and far relations by PaCMAP (https://arxiv.org/abs/2012.04456)."""
     from pacmap import PaCMAP
 
+    logging.getLogger("pacmap").setLevel(logging.ERROR)  # it warns of every seed
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     return PaCMAP(dimensions, n_neighbors=min(10, len(vectors) // 3), random_state=seed).fit_transform(unit)
 
