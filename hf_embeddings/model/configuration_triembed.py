@@ -8,7 +8,7 @@ import copy
 import difflib
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
@@ -47,11 +47,19 @@ LIBRARY_KEYS = frozenset(
     "model_type auto_map name_or_path num_labels torch_dtype attn_implementation experts_implementation "
     "output_attentions quantization_config tie_last_hidden_states per_layer_config is_decoder use_cache".split()
 )
-# Version of the checkpoint format. Raise it when a field is renamed or changes its meaning, and add to UPGRADES the
-# function that turns the mapping of the version before into the new one. Renamed weights belong to
-# `TriEmbedPreTrainedModel.from_pretrained`, as a `key_mapping` for old versions.
+
+
+class Upgrade(NamedTuple):
+    """What leads from one version of the checkpoint format to the next."""
+
+    config: Callable[[dict[str, object]], dict[str, object]] = dict  # from the old mapping of a config.json to the new
+    weights: dict[str, str] = {}  # regular expression for old names -> new name, as in transformers' `key_mapping`
+
+
+# Version of the checkpoint format. Raise it when a field or a weight is renamed or changes its meaning, and put under
+# the old number what leads to the new one. The first checkpoints do not name their version: it is 1.
 FORMAT_VERSION = 1
-UPGRADES: dict[int, Callable[[dict[str, object]], dict[str, object]]] = {}
+UPGRADES: dict[int, Upgrade] = {}
 ROPE_KEYS = ("rope_parameters", "rope_scaling", "rope_theta", "partial_rotary_factor")
 LARGEST_TABLE_BYTES = 1 << 40
 
@@ -313,7 +321,7 @@ class TriEmbedConfig(PreTrainedConfig):
         if self.format_version != FORMAT_VERSION:
             raise ValueError(
                 f"format_version: got {self.format_version}, expected {FORMAT_VERSION}; this checkpoint was made by "
-                "another hf-embeddings: install the newest, or load its own code with trust_remote_code=True"
+                "another hf-embeddings: install the newest, or uninstall it and load with trust_remote_code=True"
             )
         for name, task in (self.tasks or {}).items():
             self._check_task(name, task)
@@ -383,11 +391,24 @@ LEAST = {
 def upgrade(config_dict: dict[str, object]) -> dict[str, object]:
     """Return the mapping of a config in the present format, step by step from the version that wrote it."""
     config_dict = dict(config_dict)
-    version = config_dict.get("format_version", FORMAT_VERSION)
-    while isinstance(version, int) and version < FORMAT_VERSION and version in UPGRADES:
-        config_dict = UPGRADES[version](config_dict) | {"format_version": version + 1}
-        version += 1
+    for version in _versions_since(config_dict):
+        config_dict = UPGRADES[version].config(config_dict) | {"format_version": version + 1}
     return config_dict
+
+
+def renamed_weights(config_dict: dict[str, object]) -> dict[str, str]:
+    """Return the `key_mapping` for the weights beside a config.json, empty for those of the present format."""
+    renamed: dict[str, str] = {}
+    for version in _versions_since(config_dict):
+        renamed |= UPGRADES[version].weights
+    return renamed
+
+
+def _versions_since(config_dict: dict[str, object]) -> list[int]:
+    """Return the versions from that of a config up to the present one; none where a step is not known."""
+    first = config_dict.get("format_version", 1)
+    steps = list(range(first, FORMAT_VERSION)) if isinstance(first, int) else []
+    return steps if all(step in UPGRADES for step in steps) else []
 
 
 def _nearest(word: str, words: object) -> str:

@@ -24,7 +24,7 @@ from transformers.utils.output_capturing import capture_outputs
 # Some are imported only to be seen: older transformers copy just what this file itself imports next to a checkpoint.
 from .attention import Attention
 from .attention_plan import folds_biases, plan_attention
-from .configuration_triembed import AUTO_MAP, TriEmbedConfig
+from .configuration_triembed import AUTO_MAP, UPGRADES, TriEmbedConfig, renamed_weights
 from .documents import find_documents, take_boundaries
 from .embeddings import EmbeddingParts, Embeddings
 from .fused_attention import fused_attention  # noqa: F401
@@ -47,6 +47,8 @@ logger = logging.get_logger(__name__)
 
 # Weights that belong to a task: they may be new when a checkpoint is loaded for another task. All others may not.
 TASK_MODULES = ("pooler", "predictions", "seq_relationship", "transform", "classifier", "qa_outputs", "heads")
+# Arguments of `from_pretrained` that say where a config.json is.
+WHERE = ("revision", "subfolder", "cache_dir", "token", "local_files_only", "force_download", "proxies")
 
 
 class TriEmbedPreTrainedModel(PreTrainedModel):
@@ -117,8 +119,12 @@ class TriEmbedPreTrainedModel(PreTrainedModel):
         Raises:
             ValueError: encoder weights are missing from the checkpoint, or it holds weights that no TriEmbed model has.
         """
-        model, info = super().from_pretrained(*args, output_loading_info=True, **kwargs)
         source = args[0] if args else kwargs.get("pretrained_model_name_or_path")
+        if UPGRADES and source is not None:  # an older format may have named weights otherwise
+            place = {name: kwargs[name] for name in WHERE if name in kwargs}
+            told, _ = cls.config_class.get_config_dict(source, **place)
+            kwargs["key_mapping"] = renamed_weights(told) | (kwargs.get("key_mapping") or {}) or None
+        model, info = super().from_pretrained(*args, output_loading_info=True, **kwargs)
         for problem, cure in (
             ("missing", "they would be random; check that config.json belongs to these weights"),
             ("unexpected", "convert the checkpoint, or check that config.json belongs to these weights"),

@@ -4,8 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForMaskedLM
 
-from hf_embeddings import TriEmbedConfig
+from hf_embeddings import TriEmbedConfig, TriEmbedForMaskedLM
+from hf_embeddings.model import configuration_triembed
+from hf_embeddings.model.configuration_triembed import Upgrade
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "model").glob("*.json"))
 
@@ -60,16 +65,54 @@ def test_a_newer_format_is_refused_in_words() -> None:
         TriEmbedConfig.from_dict({"model_type": "triembed", "format_version": 2})
 
 
-def test_an_older_format_is_upgraded_step_by_step(tmp_path, monkeypatch) -> None:
-    TriEmbedConfig(hidden_size=24).save_pretrained(tmp_path)
+FIRST = (  # what the first release wrote: fewer fields, and no version
+    "architectures attention_probs_dropout_prob dtype hidden_act hidden_dropout_prob hidden_size initializer_range "
+    "intermediate_size layer_norm_eps max_position_embeddings model_type norm_position num_attention_heads "
+    "num_hidden_layers pad_token_id position_embedding_type tie_word_embeddings type_vocab_size vocab_size"
+).split()
+
+
+@pytest.fixture
+def first_release(tmp_path) -> TriEmbedForMaskedLM:
+    """Save a checkpoint, and take from its config what the first release did not write."""
+    sizes = dict(vocab_size=20, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16)
+    model = TriEmbedForMaskedLM(TriEmbedConfig(**sizes))
+    model.save_pretrained(tmp_path)
     path = tmp_path / "config.json"
-    old = json.loads(path.read_text())
-    assert old["format_version"] == 1
-    old |= {"format_version": -1, "width": old.pop("hidden_size")}
-    path.write_text(json.dumps(old))
+    told = json.loads(path.read_text())
+    path.write_text(json.dumps({name: told[name] for name in FIRST}))
+    return model
+
+
+def same_weights(folder: Path, expected: TriEmbedForMaskedLM) -> None:
+    for load in (TriEmbedForMaskedLM.from_pretrained, AutoModelForMaskedLM.from_pretrained):
+        state = load(folder).state_dict()
+        assert state.keys() == expected.state_dict().keys()
+        assert all(torch.equal(state[name], weight) for name, weight in expected.state_dict().items())
+
+
+def test_a_checkpoint_without_a_version_is_of_the_first(first_release, tmp_path) -> None:
+    same_weights(tmp_path, first_release)
+
+
+def test_older_formats_are_upgraded_step_by_step_when_they_are_read(first_release, tmp_path, monkeypatch) -> None:
+    """Two later formats renamed a field and weights: what they wrote before still loads, bit by bit."""
+
+    def rename(old: str, new: str):
+        return lambda fields: {new if name == old else name: value for name, value in fields.items()}
+
+    path, weights = tmp_path / "config.json", tmp_path / "model.safetensors"
+    path.write_text(json.dumps(rename("hidden_size", "width")(json.loads(path.read_text()))))
+    old = {name.replace(".attention.query.", ".attention.q."): weight for name, weight in load_file(weights).items()}
+    assert any(".attention.q." in name for name in old)
+    save_file(old, weights, metadata={"format": "pt"})
     steps = {
-        -1: lambda fields: {("size" if name == "width" else name): value for name, value in fields.items()},
-        0: lambda fields: {("hidden_size" if name == "size" else name): value for name, value in fields.items()},
+        1: Upgrade(rename("width", "size"), {r"\.attention\.q\.": ".attention.query."}),
+        2: Upgrade(rename("size", "hidden_size")),
     }
-    monkeypatch.setattr("hf_embeddings.model.configuration_triembed.UPGRADES", steps)
-    assert TriEmbedConfig.from_pretrained(tmp_path).hidden_size == 24
+    monkeypatch.setattr(configuration_triembed, "FORMAT_VERSION", 3)
+    configuration_triembed.UPGRADES.update(steps)
+    try:
+        same_weights(tmp_path, first_release)
+    finally:
+        configuration_triembed.UPGRADES.clear()
