@@ -17,9 +17,8 @@ B, S, D, H, V, N = 10, 7, 16, 2, 40, 2
 
 heads = pytest.mark.parametrize("head", HEADS)
 positions = pytest.mark.parametrize("position", POSITIONS)
-# Where the product would only repeat itself: every head once, every position at least once.
+# Where the product would take long: every head once, every position at least once.
 PAIRS = [(head, POSITIONS[index % len(POSITIONS)]) for index, head in enumerate(HEADS)]
-pairs = pytest.mark.parametrize("head, position", PAIRS)
 
 
 def make(head: str, position: str = "learned", **changes):
@@ -67,7 +66,8 @@ def test_saved_and_loaded_are_equal(head: str, position: str, tmp_path) -> None:
             torch.testing.assert_close(theirs, ours, atol=1e-6, rtol=0)
 
 
-@pairs
+@heads
+@positions
 def test_outputs_are_deterministic_of_the_promised_shapes_and_as_tuple_the_same(head: str, position: str) -> None:
     model, inputs = make(head, position, attn_implementation="eager"), batch(head)
     with torch.no_grad():
@@ -97,7 +97,8 @@ def test_kernels_agree_for_every_head(head: str, position: str) -> None:
         torch.testing.assert_close(fused, eager, atol=1e-5, rtol=1e-5)
 
 
-@pairs
+@heads
+@positions
 def test_initial_weights_are_zero_one_or_as_small_as_the_config_says(head: str, position: str) -> None:
     model = make(head, position, initializer_range=1e-9)
     for name, parameter in model.named_parameters():
@@ -107,7 +108,8 @@ def test_initial_weights_are_zero_one_or_as_small_as_the_config_says(head: str, 
     assert 0.35 < spread < 0.65
 
 
-@pairs
+@heads
+@positions
 def test_on_the_meta_device_nothing_is_allocated(head: str, position: str) -> None:
     with torch.device("meta"):
         model = make(head, position)
@@ -115,7 +117,8 @@ def test_on_the_meta_device_nothing_is_allocated(head: str, position: str) -> No
     assert list(model.state_dict()) == list(make(head, position).state_dict())
 
 
-@pairs
+@heads
+@positions
 def test_gradients_can_be_retained_and_reach_every_weight(head: str, position: str) -> None:
     model, inputs = make(head, position, attn_implementation="eager").train(), batch(head)
     outputs = model(**inputs, output_hidden_states=True, output_attentions=True)
@@ -130,7 +133,8 @@ def test_gradients_can_be_retained_and_reach_every_weight(head: str, position: s
     assert unused == []
 
 
-@pairs
+@heads
+@positions
 def test_recomputed_activations_give_the_same_gradients(head: str, position: str) -> None:
     gradients = []
     for enabled in (False, True):
