@@ -39,7 +39,7 @@ faults: $(VENV)/.tested
 	FAULTS_LOG=$(FAULTS_LOG) $(BIN)/python -m pytest -m '' tests/faults
 
 # Environments that know nothing of this package, on the torch of the first one, for each transformers that it supports.
-TRANSFORMERS := 5.23.0
+TRANSFORMERS := 5.16.0 5.23.0
 $(VENV)/compat-%/.made: | $(VENV)/.tested
 	$(PYTHON) -m venv $(@D)
 	ls -d $(CURDIR)/$(VENV)/lib/python*/site-packages > $$(ls -d $(@D)/lib/python*/site-packages)/base.pth
