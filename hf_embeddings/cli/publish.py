@@ -24,10 +24,13 @@ def publish(
     as_json: AsJson = False,
 ) -> None:
     """Push a checkpoint to the Hub, with its code and model card, as one commit."""
+    from huggingface_hub.utils import validate_repo_id
+
     from hf_embeddings.publishing.push import publish as push
 
     if repo_id.count("/") != 1 or not all(repo_id.split("/")):
         raise ValueError(f"{repo_id}: expected USER/NAME, such as me/my-encoder")
+    validate_repo_id(repo_id)
     done = push(
         folder, repo_id, private=private, revision=revision, exclude=exclude or (), card=card, base_model=base_model,
         dry_run=dry_run,

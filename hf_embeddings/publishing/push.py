@@ -66,6 +66,11 @@ def publish(
     checkpoint = Checkpoint(folder)
     if not checkpoint.shapes:
         raise ValueError(f"{folder}: no *.safetensors in it; save the model with save_pretrained first")
+    if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json")):
+        raise ValueError(
+            f"{folder}: no tokenizer in it, without which its card's snippets fail; save it there with "
+            "tokenizer.save_pretrained, or push the model alone with model.push_to_hub"
+        )
     exclude = [pattern for given in exclude for pattern in (given, f"{given.rstrip('/')}/*")]
     _refuse_findings(folder, files_to_publish(folder, exclude))
     if dry_run:

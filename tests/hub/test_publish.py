@@ -145,6 +145,8 @@ def test_private_branches_and_dry_runs(hub: Hub, model, publish, tmp_path) -> No
     [
         (["tester/open", "--private"], {}, "exists and is public"),
         (["no-slash"], {}, "expected USER/NAME"),
+        (["tester/new name", "--dry-run"], {}, "Repo id must use"),
+        (["tester/new.git", "--dry-run"], {}, "cannot end by '.git'"),
         (["tester/new"], {"token": None}, "hf auth login"),
         (["tester/new"], {"endpoint": "http://127.0.0.1:9"}, "the connection broke"),
     ],
@@ -156,6 +158,13 @@ def test_mistakes_are_one_line(arguments, settings, message, hub: Hub, model, pu
     last = done.stderr.strip().splitlines()[-1]
     assert done.returncode == 2 and last.startswith("error: ") and message in last, done.stderr
     assert "Traceback" not in done.stderr and "tester/new" not in {id for _, id in hub.repositories}
+
+
+def test_a_model_without_its_tokenizer_is_not_published(hub: Hub, model, publish, tmp_path) -> None:
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (model / name).unlink()
+    done = publish(str(model), "tester/mute")
+    assert done.returncode == 2 and "no tokenizer" in done.stderr and ("model", "tester/mute") not in hub.repositories
 
 
 @pytest.mark.parametrize(
