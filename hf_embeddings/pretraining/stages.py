@@ -34,7 +34,7 @@ def plan_stages(chunks: Chunks, options: PretrainingOptions, *, per_step: int) -
         per_step: micro-batches per step.
 
     Raises:
-        ValueError: a micro-batch of a stage cannot hold its longest example.
+        ValueError: a micro-batch of a stage cannot hold its longest example, or a step is no whole number of them.
     """
     stages, first_step = [], 0
     early = options.training.stages
@@ -43,9 +43,15 @@ def plan_stages(chunks: Chunks, options: PretrainingOptions, *, per_step: int) -
         cut = chunks
         if length < options.examples.max_length:
             cut = chunks.recut(length - SPECIAL_TOKENS_PER_PAIR)
+        tokens = stage.tokens_per_step or options.training.tokens_per_step
+        if tokens % per_step:
+            raise ValueError(
+                f"training.tokens_per_step: got {tokens} for {per_step} micro-batches a step, expected a multiple of "
+                f"{per_step}; write {tokens // per_step * per_step or per_step}"
+            )
         schedule = Schedule.plan(
             cut,
-            tokens_per_batch=(stage.tokens_per_step or options.training.tokens_per_step) // per_step,
+            tokens_per_batch=tokens // per_step,
             seed=_seed(options.seed, number) if number < len(early) else options.seed,
             relation=relation(options.examples.objectives),
         )

@@ -109,6 +109,12 @@ def test_a_batch_too_small_for_its_stage_is_refused() -> None:
         micro_batches(small)
 
 
+def test_a_step_that_micro_batches_do_not_divide_is_refused() -> None:
+    options = replace(OPTIONS, training=replace(OPTIONS.training, tokens_per_step=513))
+    with pytest.raises(ValueError, match="tokens_per_step: got 513 for 2 micro-batches.*write 512"):
+        micro_batches(options)
+
+
 def test_a_run_that_stops_in_a_stage_ends_with_the_same_weights(tmp_path: Path) -> None:
     AcceleratorState._reset_state(reset_partial_state=True)  # of earlier tests in this process
     text = "\n\n".join(f"Text {n} is here. It has a number, {n * n}. Red or blue? The end of {n}." for n in range(80))
