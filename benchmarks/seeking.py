@@ -8,8 +8,6 @@ the files that are opened and the pages that are read are those of the whole cor
 
 import argparse
 import json
-import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -111,10 +109,10 @@ def open_corpus(folder: Path, examples: int) -> Chunks:
 
 def seek(folder: Path, examples: int, step: int) -> dict[str, float]:
     """Open the corpus, and return what it takes to plan a run, to the batch of a step, and to the one after it."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = _memory("VmHWM")
     started = time.perf_counter()
     schedule = Schedule.plan(open_corpus(folder, examples), tokens_per_batch=TOKENS_PER_BATCH, seed=0, relation="nsp")
-    planned, memory = time.perf_counter(), _memory()
+    planned, memory = time.perf_counter(), _memory("VmRSS")
     open_shard.cache_clear()
     timed, worked = time.perf_counter(), time.process_time()
     epoch, pairs = schedule.batch(step)
@@ -126,20 +124,21 @@ def seek(folder: Path, examples: int, step: int) -> dict[str, float]:
     first = step // schedule.batches_per_block * schedule.batches_per_block
     loads = [schedule.batch(number)[1] for number in range(first, first + schedule.batches_per_block)]
     fill = sum(int(p.lengths.sum()) + 3 * len(p) for p in loads) / len(loads) / TOKENS_PER_BATCH
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = _memory("VmHWM")
     return {
         "opening and planning a run (ms)": 1000 * (planned - started),
         "seeking (ms)": 1000 * (sought - timed),
         "of it on the processor (ms)": 1000 * work,
         "the next batch (ms)": 1000 * (after - sought),
-        "peak memory above that of the imports (MB)": (peak - before) / 1024,
-        "of it while seeking (MB)": max(0.0, peak / 1024 - memory),
+        "peak memory above that of the imports (MB)": peak - before,
+        "of it while seeking (MB)": max(0.0, peak - memory),
         "fill (%)": 100 * fill,
     }
 
 
-def _memory() -> float:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+def _memory(name: str) -> float:
+    """Return a figure of this process in MB: VmRSS, now, or VmHWM, at the peak, which is not its parent's."""
+    return int(Path("/proc/self/status").read_text().split(f"{name}:")[1].split()[0]) / 1024
 
 
 def _elsewhere(folder: Path, examples: int, step: int) -> dict[str, float]:
