@@ -15,6 +15,7 @@ from hf_embeddings.pretraining.options import PretrainingOptions, TrainingOption
 
 Result = TypeVar("Result")
 ASKED = ("WORLD_SIZE", "SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")  # what launchers say they start
+_LEFT: list[object] = []  # process groups that runs have ended with
 
 
 def build_accelerator(options: PretrainingOptions) -> Accelerator:
@@ -53,6 +54,17 @@ def share(model: nn.Module, accelerator: Accelerator, training: TrainingOptions)
                 fully_shard(module)
         fully_shard(model)
     return model
+
+
+def leave(accelerator: Accelerator) -> None:
+    """Close the trackers and part from the other processes.
+
+    The group itself is kept until the process ends: what frees it waits, holding Python's lock, for gloo's own thread,
+    and that may be waiting for the lock to free its last exchange. A run that was over has hung there (torch 2.13).
+    """
+    if accelerator.num_processes > 1:
+        _LEFT.append(torch.distributed.group.WORLD)
+    accelerator.end_training()
 
 
 def check_processes(got: int, training: TrainingOptions) -> None:

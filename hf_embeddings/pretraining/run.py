@@ -27,7 +27,7 @@ from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.options_file import dump
 from hf_embeddings.pretraining.output_directory import OutputDirectory
 from hf_embeddings.pretraining.prepared import PreparedCorpus
-from hf_embeddings.pretraining.processes import build_accelerator, from_main, restart_warning, share
+from hf_embeddings.pretraining.processes import build_accelerator, from_main, leave, restart_warning, share
 from hf_embeddings.pretraining.progress import Progress
 from hf_embeddings.pretraining.reporting import Reporter
 from hf_embeddings.pretraining.resuming import compare, identity, micro_batches_per_step
@@ -225,7 +225,7 @@ def train(trainer: Trainer, say: Say) -> bool:
         trainer.reporter.status("preempted", progress)
         reason = stop.reason or "another process"
         say(f"stopped by {reason} after step {progress.step}, which is saved; start again to go on")
-        trainer.accelerator.end_training()
+        leave(trainer.accelerator)
     return ended
 
 
@@ -245,7 +245,7 @@ def conclude(
     figures = evaluate(model, material.held_out, options.examples.objectives, accelerator.device)
     if options.training.tensorboard:
         accelerator.log({f"evaluation/{name}": value for name, value in figures.items()}, step=progress.step)
-    accelerator.end_training()
+    leave(accelerator)
     figures = (
         {"unigram_loss": material.baseline}
         | figures

@@ -1,16 +1,20 @@
 """Processes asked for and got, batches for any number of them, and gradients that do not depend on it."""
 
+import gc
 import itertools
+import weakref
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from hf_embeddings.pretraining.chunks import cut_chunks
 from hf_embeddings.pretraining.feeding import MicroBatches
 from hf_embeddings.pretraining.gradients import dropout_seed
 from hf_embeddings.pretraining.options import ExampleOptions, TrainingOptions
 from hf_embeddings.pretraining.packing import Schedule
-from hf_embeddings.pretraining.processes import ASKED, check_processes, restart_warning
+from hf_embeddings.pretraining.processes import ASKED, check_processes, leave, restart_warning
 from hf_embeddings.pretraining.stages import Stage
 from tests.pretraining.numbered_corpus import VOCABULARY, numbered_corpus
 
@@ -91,3 +95,12 @@ def test_dropout_depends_on_step_and_micro_batch_alone() -> None:
     seeds = {dropout_seed(0, step, number) for step in range(50) for number in range(8)}
     assert len(seeds) == 400 and all(0 <= seed < 2**63 for seed in seeds)
     assert dropout_seed(0, 7, 3) == dropout_seed(0, 7, 3) != dropout_seed(1, 7, 3)
+
+
+def test_the_group_of_processes_outlives_the_run() -> None:
+    """What frees a group can hang at once after the last exchange, so that is left to the end of the process."""
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    group = weakref.ref(torch.distributed.group.WORLD)
+    leave(SimpleNamespace(num_processes=2, end_training=torch.distributed.destroy_process_group))
+    gc.collect()
+    assert not torch.distributed.is_initialized() and group() is not None
