@@ -14,7 +14,7 @@ from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.pretraining.batches import Vocabulary
 from hf_embeddings.pretraining.beginning import architecture, check_vocabulary, is_checkpoint
 from hf_embeddings.pretraining.chunks import Chunks, cut_chunks
-from hf_embeddings.pretraining.corpus import by_source, read_corpus, tokenizer_sample
+from hf_embeddings.pretraining.corpus import by_source, read_corpus
 from hf_embeddings.pretraining.encoding import encode_sentences, token_counts
 from hf_embeddings.pretraining.evaluation import evaluation_batches, unigram_loss
 from hf_embeddings.pretraining.objectives import relation
@@ -23,7 +23,7 @@ from hf_embeddings.pretraining.packing import SPECIAL_TOKENS_PER_PAIR
 from hf_embeddings.pretraining.prepared import PreparedCorpus
 from hf_embeddings.pretraining.selection import HELD_OUT, TRAINING
 from hf_embeddings.pretraining.tokenizer import load_tokenizer
-from hf_embeddings.pretraining.tokenizer_training import train_tokenizer
+from hf_embeddings.pretraining.tokenizer_training import train_for
 
 Say = Callable[[str], None]
 
@@ -114,21 +114,8 @@ def _read(options: PretrainingOptions, checkpoint: Path | None, say: Say) -> Ing
     """Read, encode and cut the sources, all in memory."""
     corpus = read_corpus(options.corpus)
     say(f"{len(corpus.documents):,} different documents read")
-    settings = options.tokenizer
-    if path := checkpoint or settings.path:
-        tokenizer = load_tokenizer(str(path))
-    else:
-        sample = tokenizer_sample(
-            by_source(corpus), characters=settings.training_characters, fraction=options.corpus.evaluation_fraction
-        )
-        tokenizer = train_tokenizer(
-            sample,
-            algorithm=settings.algorithm,
-            vocab_size=settings.vocab_size,
-            lowercase=settings.lowercase,
-            min_frequency=settings.min_frequency,
-            max_length=options.examples.max_length,
-        )
+    path = checkpoint or options.tokenizer.path
+    tokenizer = load_tokenizer(str(path)) if path else train_for(options, by_source(corpus))
     encoded = encode_sentences(tokenizer, corpus.documents)
     max_tokens = options.examples.max_length - SPECIAL_TOKENS_PER_PAIR
     is_training = corpus.roles == TRAINING

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
 from hf_embeddings.pretraining.beginning import is_checkpoint
-from hf_embeddings.pretraining.corpus import read_source, tokenizer_sample
+from hf_embeddings.pretraining.corpus import read_source
 from hf_embeddings.pretraining.encoding import Encoder, TokenizedCorpus, encode_documents, joined
 from hf_embeddings.pretraining.finishing import finish
 from hf_embeddings.pretraining.lock import Lock
@@ -27,7 +27,7 @@ from hf_embeddings.pretraining.selection import digests
 from hf_embeddings.pretraining.shards import write_shard
 from hf_embeddings.pretraining.tasks import Tasks
 from hf_embeddings.pretraining.tokenizer import fingerprint, load_tokenizer
-from hf_embeddings.pretraining.tokenizer_training import train_tokenizer
+from hf_embeddings.pretraining.tokenizer_training import train_for
 
 BATCH_CHARACTERS = 1 << 19  # of text that a process encodes at a time
 BATCH_DOCUMENTS = 1000
@@ -265,21 +265,9 @@ def _plan(options: PretrainingOptions, shard_tokens: int, streams: int = 0) -> d
 
 
 def _tokenizer(options: PretrainingOptions) -> PreTrainedTokenizerBase:
-    settings = options.tokenizer
     if path := _existing_tokenizer(options):
         return load_tokenizer(path)
-    sources = (read_source(part, options.corpus, Counter()) for part in options.corpus.parts())
-    sample = tokenizer_sample(
-        sources, characters=settings.training_characters, fraction=options.corpus.evaluation_fraction
-    )
-    return train_tokenizer(
-        sample,
-        algorithm=settings.algorithm,
-        vocab_size=settings.vocab_size,
-        lowercase=settings.lowercase,
-        min_frequency=settings.min_frequency,
-        max_length=options.examples.max_length,
-    )
+    return train_for(options, (read_source(part, options.corpus, Counter()) for part in options.corpus.parts()))
 
 
 def _existing_tokenizer(options: PretrainingOptions) -> str | None:

@@ -8,6 +8,9 @@ from typing import Literal, NamedTuple
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import BertTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+from hf_embeddings.pretraining.corpus import tokenizer_sample
+from hf_embeddings.pretraining.options import PretrainingOptions
+
 Algorithm = Literal["wordpiece", "unigram", "bpe"]
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # ids 0..4
@@ -45,6 +48,19 @@ def train_tokenizer(
     """
     documents = documents if isinstance(documents, list) else list(documents)
     return ALGORITHMS[algorithm](documents, vocab_size, lowercase, min_frequency, max_length)
+
+
+def train_for(options: PretrainingOptions, sources: Iterable[Iterable[str]]) -> PreTrainedTokenizerBase:
+    """Train the tokenizer of a run on a sample of its sources, each the texts of its documents."""
+    settings = options.tokenizer
+    return train_tokenizer(
+        tokenizer_sample(sources, characters=settings.training_characters, fraction=options.corpus.evaluation_fraction),
+        algorithm=settings.algorithm,
+        vocab_size=settings.vocab_size,
+        lowercase=settings.lowercase,
+        min_frequency=settings.min_frequency,
+        max_length=options.examples.max_length,
+    )
 
 
 def _wordpiece(documents: list[str], size: int, lowercase: bool, frequency: int, length: int) -> BertTokenizer:
