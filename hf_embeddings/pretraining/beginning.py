@@ -11,6 +11,8 @@ from hf_embeddings.model.modeling_triembed import TriEmbedForPreTraining
 from hf_embeddings.pretraining.architecture import read_architecture
 from hf_embeddings.pretraining.training_state import no_bars
 
+PADDED_ROWS = 128  # token tables are commonly padded to a multiple of 8, 64 or 128 rows, as matrix products like it
+
 
 def is_checkpoint(base: Path) -> bool:
     """Tell whether `model.base` names a checkpoint directory, rather than the file of an architecture."""
@@ -34,8 +36,10 @@ def architecture(base: Path) -> dict[str, object]:
     return TriEmbedConfig.from_pretrained(base).to_dict()
 
 
-def check_vocabulary(base: Path, config: TriEmbedConfig, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Compare the tokenizer of a checkpoint with its token table.
+def check_vocabulary(
+    base: Path, config: TriEmbedConfig, tokenizer: PreTrainedTokenizerBase, say: Callable[[str], None]
+) -> None:
+    """Compare the tokenizer of a checkpoint with its token table; say when it has more unused rows than padding adds.
 
     Raises:
         ValueError: there are more tokens than rows.
@@ -44,6 +48,12 @@ def check_vocabulary(base: Path, config: TriEmbedConfig, tokenizer: PreTrainedTo
         raise ValueError(
             f"model.base: the tokenizer of {base} has {len(tokenizer):,} tokens, its model {config.vocab_size:,} rows "
             "(vocab_size); give the tokenizer that belongs to the model"
+        )
+    if (unused := config.vocab_size - len(tokenizer)) >= PADDED_ROWS:
+        say(
+            f"warning: the model of {base} has {config.vocab_size:,} rows (vocab_size), its tokenizer "
+            f"{len(tokenizer):,} tokens: {unused:,} rows are never used, more than padding to a multiple of "
+            f"{PADDED_ROWS} adds; is it the tokenizer of this model?"
         )
 
 

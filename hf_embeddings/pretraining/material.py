@@ -94,6 +94,7 @@ def prepare(
     vocabulary = Vocabulary.of(tokenizer)
     batches = evaluation_batches(held_out, vocabulary, options)
     config = _config(options, base_config, tokenizer)
+    check_vocabulary(base_config, config, tokenizer, say)
     if config.type_vocab_size < 2 and (name := relation(options.examples.objectives)):
         say(f"note: {name} runs without segments (type_vocab_size {config.type_vocab_size}); only [SEP] divides a pair")
     tokenizer.model_input_names = ["input_ids", "attention_mask"]
@@ -106,7 +107,6 @@ def prepare(
 def _config(options: PretrainingOptions, base_config: Path, tokenizer: PreTrainedTokenizerBase) -> TriEmbedConfig:
     config = build_config(options, base_config, vocab_size=math.ceil(len(tokenizer) / 64) * 64)
     config.pad_token_id = tokenizer.pad_token_id
-    check_vocabulary(base_config, config, tokenizer)
     return config
 
 

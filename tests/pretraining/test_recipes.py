@@ -7,6 +7,8 @@ import pytest
 from accelerate.state import AcceleratorState
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
+from hf_embeddings.model.configuration_triembed import TriEmbedConfig
+from hf_embeddings.model.modeling_triembed import TriEmbedForPreTraining
 from hf_embeddings.pretraining.options import PositionLabOptions, PretrainingOptions
 from hf_embeddings.pretraining.options_file import load_options
 from hf_embeddings.pretraining.run import pretrain
@@ -79,6 +81,21 @@ def test_what_does_not_fit_the_checkpoint_is_refused(override: str, message: str
     with pytest.raises(ValueError, match=message):
         train("continue", tmp_path, f"model.base={tmp_path}/demo", override)
     assert not (tmp_path / "continue").exists()
+
+
+def test_the_tokenizer_is_compared_with_the_rows_of_the_model(tmp_path: Path, capfd) -> None:
+    train("demo", tmp_path, *SMALLER_MODEL)
+
+    def with_rows(rows: int) -> None:
+        config = TriEmbedConfig.from_pretrained(tmp_path / "demo", vocab_size=rows)
+        TriEmbedForPreTraining(config).save_pretrained(tmp_path / "demo")
+        train("continue", tmp_path, f"model.base={tmp_path}/demo")
+
+    with pytest.raises(ValueError, match=r"tokenizer of .*/demo has \d+ tokens, its model 64 rows"):
+        with_rows(64)
+    assert not (tmp_path / "continue").exists()
+    with_rows(1024)
+    assert "/demo has 1,024 rows (vocab_size), its tokenizer" in capfd.readouterr().err
 
 
 def test_other_models_are_converted_first(tmp_path: Path) -> None:
