@@ -90,12 +90,13 @@ class Trainer:
                 self.push.offer(max(self.checkpoints.good))
         if not self.save():
             raise TrainingFailed(f"step {progress.step}: the weights are not finite; older checkpoints are intact")
-        if any(agreed([float(not self.checkpoints.settle())], self.accelerator)):
-            raise TrainingFailed(f"step {progress.step}: {self.checkpoints.last_error}; older checkpoints are intact")
-        ended = progress.fraction(training) >= 1
-        if self.push and not ended:  # the disk of a machine that is taken away may go with it
+        settled, ended = self.checkpoints.settle(), progress.fraction(training) >= 1
+        if self.push and settled and not ended:  # the disk of a machine that is taken away may go with it
             self.push.offer(progress.step)
             self.push.wait(STOPPING_PATIENCE)
+        # Others wait here: launchers end all processes as soon as one has left.
+        if any(agreed([float(not settled)], self.accelerator)):
+            raise TrainingFailed(f"step {progress.step}: {self.checkpoints.last_error}; older checkpoints are intact")
         return ended
 
     def _micro_batches(self) -> Iterator[list[dict]]:
