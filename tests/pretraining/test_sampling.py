@@ -5,6 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from hf_embeddings.pretraining.packing import SAMPLES_PER_BLOCK
 from hf_embeddings.pretraining.sampling import Sampling, Source, order_pages, page_size
 
 LENGTHS = np.random.default_rng(0).integers(4, 126, size=1 << 19)
@@ -29,7 +30,7 @@ def epoch_of(sampling: Sampling, epoch: int) -> np.ndarray:
 @pytest.mark.parametrize("count", [1, 5, 1000, 8191, 8192, 100_001])
 @pytest.mark.parametrize("epoch", [0, 3])
 def test_an_epoch_takes_each_sample_once(count: int, epoch: int) -> None:
-    for per_block in (1000, 1 << 14):
+    for per_block in (1000, SAMPLES_PER_BLOCK):
         sampling = Sampling.plan(sources((count, 1.0)), seed=5, samples_per_block=per_block)
         assert np.array_equal(np.sort(epoch_of(sampling, epoch)), np.arange(count))
 
@@ -48,7 +49,7 @@ def test_four_epochs_take_each_sample_as_often_as_the_weight_says(weight: float)
 
 
 def test_blocks_have_nearly_the_same_number_of_tokens_and_of_each_source() -> None:
-    sampling = Sampling.plan(sources((1 << 18, 1.0), (100_000, 0.5)), seed=0, samples_per_block=1 << 14)
+    sampling = Sampling.plan(sources((1 << 18, 1.0), (100_000, 0.5)), seed=0, samples_per_block=SAMPLES_PER_BLOCK)
     totals, shares = [], []
     for block in range(sampling.blocks):
         samples = sampling.block(1, block)
@@ -59,14 +60,14 @@ def test_blocks_have_nearly_the_same_number_of_tokens_and_of_each_source() -> No
 
 
 def test_a_block_is_drawn_from_everywhere_and_anew_in_each_epoch() -> None:
-    sampling = Sampling.plan(sources((1 << 18, 1.0)), seed=0, samples_per_block=1 << 14)
+    sampling = Sampling.plan(sources((1 << 18, 1.0)), seed=0, samples_per_block=SAMPLES_PER_BLOCK)
     first, again, later, other = (
         set((Sampling(sampling.sources, seed, sampling.blocks).block(epoch, 3) // 64).tolist())
         for seed, epoch in ((0, 0), (0, 0), (0, 1), (1, 0))
     )
-    assert first == again and len(first) == 256
+    assert first == again and len(first) == SAMPLES_PER_BLOCK // 64
     for different in (later, other):
-        assert len(first & different) < 0.2 * len(first)  # 1 in 16 by chance
+        assert len(first & different) < 0.2 * len(first)  # 1 in 32 by chance
     quarters = np.bincount(np.array(sorted(first)) // 1024, minlength=4)
     assert quarters.min() > 30
 

@@ -9,7 +9,7 @@ import pytest
 
 README = Path(__file__).parents[2] / "README.md"
 SRUN = """#!/bin/bash
-shift  # --kill-on-bad-exit=1
+shift 2  # options
 for task in 0 1; do SLURM_PROCID=$task SLURM_LOCALID=$task SLURM_NTASKS=2 "$@" || code=$?; done
 exit ${code:-0}
 """
