@@ -31,8 +31,10 @@ def position_lab(
     require("viz", "matplotlib")
     from hf_embeddings.pretraining.options import PositionLabOptions
     from hf_embeddings.pretraining.options_file import load_options
+    from hf_embeddings.pretraining.stopping import leave_on_signals
 
     options = load_options(find_config(options_file), overrides or [], PositionLabOptions)
+    leave_on_signals()
     from transformers.utils import logging
 
     from hf_embeddings.pretraining.loop import TrainingFailed

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from types import FrameType
 
@@ -11,6 +12,22 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 PREEMPTED = 75  # exit code: EX_TEMPFAIL of sysexits.h, try again later
 # A launcher passes on a signal that the process group has had already; only what comes later is a second one.
 SAME_SIGNAL_SECONDS = 1.0
+
+
+def leave_on_signals() -> None:
+    """Let a signal end this process at once as preempted, for where there is no step to finish: `Stop` does the rest.
+
+    What is saved is whole at any moment, so nothing is waited for, least of all other processes.
+    """
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        if os.environ.get("RANK", "0") == "0":
+            print(f"stopped by {signal.Signals(number).name} outside training; start again to go on", file=sys.stderr)
+            sys.stderr.flush()
+        os._exit(PREEMPTED)
+
+    for number in SIGNALS:
+        signal.signal(number, leave)
 
 
 class Stop:

@@ -4,6 +4,8 @@ import math
 import os
 import random
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -17,6 +19,20 @@ from hf_embeddings.pretraining.hub import LAST, Push
 from hf_embeddings.pretraining.options import HubOptions
 from hf_embeddings.pretraining.stopping import Stop
 from tests.pretraining.test_checkpoints import write
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_signal_before_training_asks_for_another_start(tmp_path: Path) -> None:
+    arguments = ["pretrain", str(ROOT / "configs/pretraining/demo.yaml"), f"model.base={ROOT}/configs/model/mini.json"]
+    line = [sys.executable, "-m", "hf_embeddings.cli.main", *arguments, "corpus.source=pydoc:torch"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
+    with subprocess.Popen(line, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment) as process:
+        assert "starting at step 0" in process.stderr.readline()  # and then the corpus is read, for seconds
+        process.send_signal(signal.SIGUSR1)
+        said = process.stderr.read()
+    assert process.returncode == stopping.PREEMPTED
+    assert said == "stopped by SIGUSR1 outside training; start again to go on\n"
 
 
 def test_a_guard_counts_what_is_not_finite_and_forgives() -> None:
