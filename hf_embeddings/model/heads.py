@@ -8,6 +8,7 @@ from torch import nn
 from transformers.activations import ACT2FN
 
 from .documents import Documents
+from .linear_cross_entropy import linear_cross_entropy
 from .norms import make_norm
 
 
@@ -53,9 +54,30 @@ class PredictionHead(Transform):
 
     def forward(self, hidden_states: torch.Tensor, masked_lm_positions: torch.Tensor | None = None) -> torch.Tensor:
         """Map (B, S, D) to logits (B, S, V), or (M, V) for the M given indices into the flattened B * S tokens."""
-        if masked_lm_positions is not None:
-            hidden_states = hidden_states.flatten(0, 1).index_select(0, masked_lm_positions)
-        return self.decoder(self.projection(super().forward(hidden_states)))
+        return self.decoder(self._states(hidden_states, masked_lm_positions))
+
+    def loss(
+        self,
+        hidden_states: torch.Tensor,
+        labels: torch.Tensor,
+        masked_lm_positions: torch.Tensor | None = None,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> torch.Tensor:
+        """Return the `classification_loss` of what `forward` returns, without holding all of these logits."""
+        labels = labels.flatten().to(hidden_states.device)
+        if masked_lm_positions is None and not torch.compiler.is_compiling():
+            masked_lm_positions = (labels != -100).nonzero().flatten()
+            labels = labels[masked_lm_positions]
+        states = self._states(hidden_states, masked_lm_positions).flatten(0, -2)
+        if type(self.decoder) is not nn.Linear:  # adapters and quantization put a layer of their own in its place
+            return classification_loss(self.decoder(states), labels, num_items_in_batch)
+        total = linear_cross_entropy(states, self.decoder.weight, self.decoder.bias, labels)
+        return _divide(total, (labels != -100).sum(), num_items_in_batch)
+
+    def _states(self, hidden_states: torch.Tensor, positions: torch.Tensor | None) -> torch.Tensor:
+        if positions is not None:
+            hidden_states = hidden_states.flatten(0, 1).index_select(0, positions)
+        return self.projection(super().forward(hidden_states))
 
 
 def first_token(

@@ -30,6 +30,7 @@ from .embeddings import EmbeddingParts, Embeddings
 from .fused_attention import fused_attention  # noqa: F401
 from .heads import SEQUENCE_LOSSES, Pooler, PredictionHead, Transform, classification_loss
 from .layers import NORM_POSITIONS, Layer, check_recomputable
+from .linear_cross_entropy import linear_cross_entropy  # noqa: F401
 from .norms import make_norm
 from .packing import pack  # noqa: F401
 from .placing import place
@@ -250,7 +251,7 @@ class TriEmbedForPreTrainingOutput(ModelOutput):
     """Outputs of `TriEmbedForPreTraining`, in the order of transformers' `BertForPreTrainingOutput`."""
 
     loss: torch.Tensor | None = None  # () sum of both losses, where both labels are given
-    prediction_logits: torch.Tensor | None = None  # (B, S, V) or (M, V)
+    prediction_logits: torch.Tensor | None = None  # (B, S, V) or (M, V); None with `skip_logits`
     seq_relationship_logits: torch.Tensor | None = None  # (B, 2): 0 "follows", 1 "is from elsewhere"
     hidden_states: tuple[torch.Tensor, ...] | None = None
     attentions: tuple[torch.Tensor, ...] | None = None
@@ -268,6 +269,22 @@ class _TiedHeadModel(TriEmbedPreTrainedModel):
     def set_output_embeddings(self, value: nn.Linear) -> None:
         """Replace the layer that scores the vocabulary."""
         self.predictions.decoder = value
+
+    def _predict(
+        self,
+        hidden_states: torch.Tensor,
+        labels: torch.Tensor | None,
+        positions: torch.Tensor | None,
+        num_items_in_batch: torch.Tensor | int | None,
+        skip_logits: bool,
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """Return the loss, where there are labels, and the logits, unless they are to be skipped."""
+        if skip_logits:
+            if labels is None:
+                return None, None
+            return self.predictions.loss(hidden_states, labels, positions, num_items_in_batch), None
+        logits = self.predictions(hidden_states, positions)
+        return None if labels is None else classification_loss(logits, labels, num_items_in_batch), logits
 
 
 class TriEmbedForPreTraining(_TiedHeadModel):
@@ -294,6 +311,8 @@ class TriEmbedForPreTraining(_TiedHeadModel):
         labels: torch.Tensor | None = None,
         next_sentence_label: torch.Tensor | None = None,
         masked_lm_positions: torch.Tensor | None = None,
+        num_items_in_batch: torch.Tensor | int | None = None,
+        skip_logits: bool = False,
         **kwargs,
     ) -> TriEmbedForPreTrainingOutput:
         """Score tokens and sentence pairs.
@@ -304,14 +323,15 @@ class TriEmbedForPreTraining(_TiedHeadModel):
             next_sentence_label: (B,), 0 where the second segment follows the first, 1 where it does not, -100 to skip.
             masked_lm_positions: (M,) indices into the flattened B * S tokens: only these are scored, which saves most
                 of the head's work.
+            num_items_in_batch: what the loss of `labels` is divided by, in place of their number.
+            skip_logits: return no `prediction_logits`, whose loss then takes less memory and time.
             kwargs: passed on to `TriEmbedModel`.
         """
         outputs = self.triembed(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, **kwargs)
-        prediction_logits = self.predictions(outputs.last_hidden_state, masked_lm_positions)
+        loss, prediction_logits = self._predict(
+            outputs.last_hidden_state, labels, masked_lm_positions, num_items_in_batch, skip_logits
+        )
         seq_relationship_logits = self.seq_relationship(outputs.pooler_output)
-        loss = None
-        if labels is not None:
-            loss = classification_loss(prediction_logits, labels)
         if next_sentence_label is not None:
             next_sentence_loss = classification_loss(seq_relationship_logits, next_sentence_label)
             loss = next_sentence_loss if loss is None else loss + next_sentence_loss
@@ -340,12 +360,14 @@ class TriEmbedForMaskedLM(_TiedHeadModel):
         labels: torch.Tensor | None = None,
         masked_lm_positions: torch.Tensor | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
+        skip_logits: bool = False,
         **kwargs,
     ) -> MaskedLMOutput:
         """Score tokens; the arguments are those of `TriEmbedForPreTraining`."""
         outputs = self.triembed(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, **kwargs)
-        logits = self.predictions(outputs.last_hidden_state, masked_lm_positions)
-        loss = None if labels is None else classification_loss(logits, labels, num_items_in_batch)
+        loss, logits = self._predict(
+            outputs.last_hidden_state, labels, masked_lm_positions, num_items_in_batch, skip_logits
+        )
         return MaskedLMOutput(loss, logits, outputs.hidden_states, outputs.attentions)
 
 

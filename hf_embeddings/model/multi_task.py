@@ -18,6 +18,7 @@ from .embeddings import EmbeddingParts  # noqa: F401
 from .fused_attention import fused_attention  # noqa: F401
 from .heads import SEQUENCE_LOSSES, classification_loss
 from .layers import _down_bias  # noqa: F401
+from .linear_cross_entropy import linear_cross_entropy  # noqa: F401
 from .modeling_triembed import TriEmbedModel, TriEmbedPreTrainedModel
 from .norms import make_norm  # noqa: F401
 from .packing import Group  # noqa: F401

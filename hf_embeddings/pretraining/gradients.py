@@ -16,7 +16,7 @@ from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
 from hf_embeddings.pretraining.evaluation import inputs_of, real_tokens
-from hf_embeddings.pretraining.objectives import label_count, summed_loss
+from hf_embeddings.pretraining.objectives import label_count, summed_loss, training_inputs
 from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.randomness import random_bits
 
@@ -57,7 +57,7 @@ def compute_gradients(
         last = index == len(micro_batches) - 1
         with _synchronised(model, last):
             batch = {name: tensor.to(accelerator.device) for name, tensor in batch.items()}
-            outputs = model(**inputs_of(batch, model))
+            outputs = model(**inputs_of(batch, model), **training_inputs(objectives, batch))
             losses = [
                 summed_loss(name, outputs, batch) / max(count, 1)
                 for name, count in zip(objectives, labels, strict=True)

@@ -31,11 +31,19 @@ def relation(objectives: list[str]) -> str | None:
     return next((name for name in objectives if name in RELATIONS), None)
 
 
+def training_inputs(objectives: list[str], batch: dict[str, torch.Tensor]) -> dict[str, object]:
+    """Return what the model is given to sum the loss of `mlm` itself, whose scores would outweigh all else."""
+    labels = {"labels": batch["labels"], "num_items_in_batch": 1} if "mlm" in objectives else {}
+    return labels | {"skip_logits": True}
+
+
 def summed_loss(name: str, outputs, batch: dict[str, torch.Tensor]) -> torch.Tensor:
     """Sum the cross-entropy, in nats and computed in fp32, over the labels of an objective."""
     objective = OBJECTIVES[name]
-    logits, labels = outputs[objective.logits].float(), batch[objective.labels]
-    return nn.functional.cross_entropy(logits, labels, ignore_index=IGNORED, reduction="sum")
+    logits, labels = outputs.get(objective.logits), batch[objective.labels]
+    if logits is None:
+        return outputs.loss
+    return nn.functional.cross_entropy(logits.float(), labels, ignore_index=IGNORED, reduction="sum")
 
 
 def label_count(name: str, batch: dict[str, torch.Tensor]) -> int:

@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_leaves
 from transformers import BertTokenizer
 
 from hf_embeddings import TriEmbedConfig, TriEmbedForPreTraining
+from hf_embeddings.model import linear_cross_entropy
 from hf_embeddings.pretraining.batches import Vocabulary, make_batch
 from hf_embeddings.pretraining.beginning import compile_layers
 from hf_embeddings.pretraining.chunks import cut_chunks
@@ -134,9 +135,11 @@ class LargestTensor(TorchDispatchMode):
         return result
 
 
-def test_scores_exist_for_masked_tokens_only() -> None:
-    with LargestTensor() as watched:
-        gradients(["mlm", "nsp"])
+def test_scores_exist_for_a_chunk_of_the_masked_tokens_only(monkeypatch) -> None:
     masked = len(batch_of(ExampleOptions(max_length=64))["labels"])
-    assert watched.elements == masked * ENTRIES  # of TOKENS x ENTRIES, a seventh
-    assert masked < TOKENS / 5
+    for rows in (masked, 32):
+        monkeypatch.setattr(linear_cross_entropy, "SCORES_AT_A_TIME", rows * ENTRIES)
+        with LargestTensor() as watched:
+            gradients(["mlm", "nsp"])
+        assert watched.elements == rows * ENTRIES
+    assert 64 <= masked < TOKENS / 5
