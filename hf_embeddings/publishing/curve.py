@@ -1,5 +1,6 @@
 """The loss curve of a run as an SVG: small, sharp at any size, and the same bytes for the same run."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 280, 48, 16, 24, 36  # pixels
@@ -25,13 +26,15 @@ def draw(curves: Mapping[str, Curve], *, baseline: tuple[str, float] | None = No
         "<title>Training loss in nats over optimizer steps</title>",
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>',
     ]
-    for quarter in range(5):
-        step, value = steps * quarter / 4, top * quarter / 4
+    for value in _ticks(top):
         parts += [
             f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(value)}" y2="{y(value)}" stroke="#d8dee4"/>',
-            f'<text x="{LEFT - 6}" y="{y(value) + 4}" text-anchor="end">{value:.1f}</text>',
-            f'<text x="{x(step)}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{step:,.0f}</text>',
+            f'<text x="{LEFT - 6}" y="{y(value) + 4}" text-anchor="end">{value:g}</text>',
         ]
+    parts += [
+        f'<text x="{x(step)}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{step:,.10g}</text>'
+        for step in _ticks(steps)
+    ]
     if baseline:
         height = y(baseline[1])
         parts += [
@@ -48,3 +51,10 @@ def draw(curves: Mapping[str, Curve], *, baseline: tuple[str, float] | None = No
         ]
     parts.append(f'<text x="{WIDTH / 2}" y="{HEIGHT - 6}" text-anchor="middle">optimizer steps</text>')
     return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def _ticks(top: float) -> list[float]:
+    """Return three to six round numbers from 0 to `top`."""
+    power = 10.0 ** math.floor(math.log10(top))
+    step = next(factor * power for factor in (0.2, 0.5, 1, 2) if top / (factor * power) < 6)
+    return [number * step for number in range(int(top / step) + 1)]
