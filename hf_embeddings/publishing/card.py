@@ -1,5 +1,6 @@
 """The model card of a checkpoint: MODEL_CARD.md with its parts filled in, or an existing card brought up to date."""
 
+import os
 from functools import partial
 from importlib import resources
 from pathlib import Path
@@ -38,7 +39,9 @@ def write_card(folder: Path, model_id: str | None = None, base_model: str | None
     text, kept = make_card(
         checkpoint, path.read_text(encoding="utf-8") if path.exists() else None, model_id, base_model
     )
-    path.write_text(text, encoding="utf-8")
+    staged = folder / ".README.md"  # half a card would be taken for one that people have edited
+    staged.write_text(text, encoding="utf-8")
+    os.replace(staged, path)
     return kept
 
 

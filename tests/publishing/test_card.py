@@ -176,7 +176,7 @@ def test_the_base_model_is_named_by_the_record_or_by_the_user(tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
-    "architecture, figures, row",
+    "architecture, results, row",
     [
         ("TriEmbedForSequenceClassification", {"eval_accuracy": 0.5, "eval_samples": 1000}, "0.5 (95 % interval 46.9%"),
         ("TriEmbedForQuestionAnswering", {"eval_exact_match": 0.5, "eval_samples": 1000}, "0.5 (95 % interval 46.9%"),
@@ -185,9 +185,9 @@ def test_the_base_model_is_named_by_the_record_or_by_the_user(tmp_path) -> None:
         ("TriEmbedForSequenceClassification", {"eval_accuracy": 0.5}, "| accuracy | 0.5 |"),
     ],
 )
-def test_fine_tuned_shares_have_intervals(architecture: str, figures: dict, row: str, tmp_path) -> None:
+def test_fine_tuned_shares_have_intervals(architecture: str, results: dict, row: str, tmp_path) -> None:
     checkpoint(tmp_path, architecture)
-    (tmp_path / "all_results.json").write_text(json.dumps(figures))
+    (tmp_path / "all_results.json").write_text(json.dumps(results))
     write_card(tmp_path)
     assert row in parts((tmp_path / "README.md").read_text())["evaluation"]
 
@@ -251,6 +251,19 @@ def test_writing_twice_changes_nothing(tmp_path) -> None:
     once = (tmp_path / "README.md").read_bytes()
     assert write_card(tmp_path) == []
     assert (tmp_path / "README.md").read_bytes() == once
+
+
+def test_a_card_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch) -> None:
+    """Half a card would be taken for one that people have edited, and stay."""
+    write_card(checkpoint(tmp_path))
+    once = (tmp_path / "README.md").read_bytes()
+    (tmp_path / "pretraining.json").write_text(json.dumps(FIGURES | {"training_steps": 77}))
+    with monkeypatch.context() as broken:
+        broken.setattr("os.replace", lambda *paths: (_ for _ in ()).throw(OSError("killed")))
+        with pytest.raises(OSError, match="killed"):
+            write_card(tmp_path)
+    assert (tmp_path / "README.md").read_bytes() == once
+    assert write_card(tmp_path) == [] and "77" in (tmp_path / "README.md").read_text()
 
 
 def test_edits_survive_while_the_rest_follows_the_files(tmp_path) -> None:
