@@ -2,6 +2,7 @@
 
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hf_embeddings.pretraining.training_state import NOT_OF_THE_MODEL
 Upload = Callable[..., object]  # huggingface_hub.upload_folder
 LAST = "last-checkpoint"  # as transformers names it
 PATIENCE = 600.0  # seconds that the end of a run waits for its last push
+PAUSES = (0.0, 1.0, 5.0, 25.0)  # seconds before each try of the last push, which no later one makes up for
 OF_THE_RUN = ("checkpoints/*", ".*", "status.json", "*.tmp")  # not part of a finished model
 
 
@@ -44,19 +46,29 @@ class Push:
                 threading.Thread(target=self._work, daemon=True, name="hub").start()
 
     def finish(self, folder: Path, patience: float = PATIENCE) -> bool:
-        """Wait for what is under way, then push the finished model; return whether that worked."""
-        self.wait(patience)
+        """Wait for what is under way, then push the last checkpoint, if that failed, and the finished model.
+
+        Returns:
+            Whether the finished model is on the Hub.
+        """
+        idle = self.wait(patience)
         outcome: list[bool] = []
 
         def last() -> None:
-            outcome.append(self._try(folder, ".", "the finished model", ignore=list(OF_THE_RUN)))
+            if idle and self._offered not in (None, self.pushed):
+                _insist(lambda: self._push(self._offered))
+            outcome.append(_insist(lambda: self._try(folder, ".", "the finished model", ignore=list(OF_THE_RUN))))
 
         thread = threading.Thread(target=last, daemon=True, name="hub")
         thread.start()
         thread.join(patience)
-        if thread.is_alive():
-            _warn(f"{self.options.model_id}: the push of the finished model takes more than {patience:.0f} s; given up")
-        return bool(outcome and outcome[0])
+        if not (done := bool(outcome and outcome[0])):
+            reason = f"takes more than {patience:.0f} s" if thread.is_alive() else f"failed {len(PAUSES)} times"
+            _warn(
+                f"{self.options.model_id}: the push of the finished model {reason}; given up: start the run again, or "
+                f"push it yourself: hf-embeddings publish {folder} {self.options.model_id}"
+            )
+        return done
 
     def wait(self, patience: float) -> bool:
         """Wait until nothing is under way; return whether that is so."""
@@ -71,8 +83,7 @@ class Push:
                     self._running = False
                     self._changed.notify_all()
                     return
-            if self._push(step):
-                self.pushed = step
+            self._push(step)
             self.checkpoints.held.discard(step)
 
     def _push(self, step: int) -> bool:
@@ -82,6 +93,8 @@ class Push:
             done = self._try(folder, LAST, f"{name}, to resume from", delete=["*"]) and done
         if self.options.hub_strategy == "all_checkpoints":
             done = self._try(folder, folder.name, f"{name}, to resume from") and done
+        if done:
+            self.pushed = step
         return done
 
     def _try(
@@ -96,9 +109,18 @@ class Push:
                 delete_patterns=delete,
             )
         except Exception as error:  # noqa: BLE001  whatever a network and a client library can raise
-            _warn(f"{self.options.model_id}: the push of {name} failed ({error}); the next one retries")
+            _warn(f"{self.options.model_id}: the push of {name} failed ({error}); the next one makes up for it")
             return False
         return True
+
+
+def _insist(push: Callable[[], bool]) -> bool:
+    """Try a push again and again, a few times."""
+    for pause in PAUSES:
+        time.sleep(pause)
+        if push():
+            return True
+    return False
 
 
 def _uploader(options: HubOptions) -> Upload:

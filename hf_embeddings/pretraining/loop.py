@@ -91,9 +91,10 @@ class Trainer:
         if not self.save():
             raise TrainingFailed(f"step {progress.step}: the weights are not finite; older checkpoints are intact")
         settled, ended = self.checkpoints.settle(), progress.fraction(training) >= 1
-        if self.push and settled and not ended:  # the disk of a machine that is taken away may go with it
+        if self.push and settled:
             self.push.offer(progress.step)
-            self.push.wait(STOPPING_PATIENCE)
+            if not ended:  # the disk of a machine that is taken away may go with it
+                self.push.wait(STOPPING_PATIENCE)
         # Others wait here: launchers end all processes as soon as one has left.
         if any(agreed([float(not settled)], self.accelerator)):
             raise TrainingFailed(f"step {progress.step}: {self.checkpoints.last_error}; older checkpoints are intact")

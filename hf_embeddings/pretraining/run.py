@@ -125,6 +125,8 @@ def _finish_run(
 
     if progress.fraction(options.training) >= 1 and from_main(trainer.accelerator, is_done):
         say(f"{output.folder} is complete: step {progress.step}")
+        if trainer.push:  # perhaps the last start ended before that
+            trainer.push.finish(output.folder)
         return {"state": "done"} | json.loads((output.folder / FIGURES).read_text(encoding="utf-8"))
     if is_checkpoint(material.base) and progress.step == 0:
         trained = options.examples.objectives

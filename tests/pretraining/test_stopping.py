@@ -140,3 +140,20 @@ def test_a_push_that_hangs_or_fails_holds_nothing_up(checkpoints, capsys) -> Non
     assert "the network is down" in capsys.readouterr().err
     save(checkpoints, 8)
     assert checkpoints.steps() == [8, 7] and not checkpoints.held
+
+
+def test_the_last_push_is_tried_again(checkpoints, monkeypatch, capsys) -> None:
+    """No later one makes up for it: the last checkpoint, if that has failed, then the finished model, and no more."""
+    monkeypatch.setattr("hf_embeddings.pretraining.hub.PAUSES", (0.0,) * 3)
+    hub, folder = Hub(), checkpoints.folder.parent
+    push = Push(HubOptions(model_id="a/b", hub_strategy="checkpoint"), checkpoints, hub)
+    save(checkpoints, 1)
+    hub.failing = 2
+    push.offer(1)
+    assert push.wait(30) and not hub.arrived and push.pushed is None
+    hub.failing = 1
+    assert push.finish(folder) and push.pushed == 1
+    assert [target for _, target in hub.arrived] == [LAST, ".", LAST, "."] and hub.arrived[-1][0] == folder.name
+    hub.failing = 3
+    assert not push.finish(folder)
+    assert f"hf-embeddings publish {folder} a/b" in capsys.readouterr().err
