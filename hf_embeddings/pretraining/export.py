@@ -44,6 +44,6 @@ def export(
 def is_exported(folder: Path, checkpoint: Path) -> bool:
     """Tell whether the folder holds the whole model of this checkpoint."""
     try:
-        return check(folder, exact=False)["checkpoint"] == checkpoint.name
+        return check(folder, exact=False).get("checkpoint") == checkpoint.name
     except Damaged:
         return False

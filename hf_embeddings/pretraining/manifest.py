@@ -59,10 +59,14 @@ def check(folder: Path, *, exact: bool = True, sums: bool = True) -> dict[str, o
         right = False
     if not right:
         raise Damaged(f"{folder / MANIFEST}: its text does not match its own SHA-256 sum")
-    if body["format"] != FORMAT:
-        raise ValueError(f"{folder / MANIFEST}: got format {body['format']}, expected {FORMAT}; update hf-embeddings")
+    if body.get("format") != FORMAT:
+        raise ValueError(
+            f"{folder / MANIFEST}: got format {body.get('format')!r}, expected {FORMAT}; update hf-embeddings"
+        )
+    if not _lists_files(body.get("files")):
+        raise Damaged(f"{folder / MANIFEST}: lists no files with their sizes and sums")
     present = {path.name for path in folder.iterdir()} - {MANIFEST}
-    if missing := sorted(body["files"].keys() - present):
+    if missing := sorted(name for name in body["files"] if name not in present or not (folder / name).is_file()):
         raise Damaged(f"{folder / missing[0]}: missing")
     if exact and (extra := sorted(present - body["files"].keys())):
         raise Damaged(f"{folder / extra[0]}: not in the manifest")
@@ -105,6 +109,14 @@ def _flushed(path: Path) -> tuple[str, dict[str, object]]:
         os.fsync(file.fileno())
         size = os.fstat(file.fileno()).st_size
         return path.name, {"size": size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+
+
+def _lists_files(files: object) -> bool:
+    """Tell whether this has the form of a manifest's `files`, whoever wrote it."""
+    return isinstance(files, dict) and all(
+        isinstance(file, dict) and isinstance(file.get("size"), int) and isinstance(file.get("sha256"), str)
+        for file in files.values()
+    )
 
 
 def _text(body: dict[str, object]) -> str:

@@ -35,6 +35,8 @@ def _problem(folder: Path, checkpoints: Checkpoints | None = None) -> str:
     """Compare a directory with its manifest, and a finished model also with its checkpoint, if that is still there."""
     try:
         facts = check(folder, exact=checkpoints is None)
+        if checkpoints and not isinstance(facts.get("checkpoint"), str):
+            return f"{folder / MANIFEST}: not that of a finished model"
         if checkpoints and (origin := checkpoints.folder / facts["checkpoint"]).is_dir():
             files = check(origin)["files"]
             if files.get(AVERAGE, files[WEIGHTS]) != facts["files"][WEIGHTS]:

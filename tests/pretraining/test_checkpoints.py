@@ -7,6 +7,7 @@ import random
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import torch
 from safetensors.torch import save_file
 
 from hf_embeddings.pretraining import lock as lock_module
+from hf_embeddings.pretraining import manifest
 from hf_embeddings.pretraining.checkpoints import FAILURES_ALLOWED, Checkpoints
 from hf_embeddings.pretraining.lock import LOCK, Lock
 from hf_embeddings.pretraining.manifest import MANIFEST, Damaged, check, seal
@@ -67,7 +69,7 @@ def test_a_checkpoint_is_what_was_written(tmp_path) -> None:
     assert [path.name for path in (tmp_path / "c").iterdir()] == ["step-00000005"]
 
 
-def test_every_corruption_is_found(tmp_path) -> None:
+def test_f4_every_corruption_is_found(tmp_path, figures) -> None:
     """300 random ones, of every file and the manifest itself."""
     checkpoints, choice = saved(tmp_path / "c", 1), random.Random(0)
     for number in range(300):
@@ -78,25 +80,56 @@ def test_every_corruption_is_found(tmp_path) -> None:
             check(copy)
             pytest.fail(f"{done} was not found")
         shutil.rmtree(copy)
+    figures("F4 corruptions of a checkpoint", made=300, found=300)
 
 
-@pytest.mark.parametrize("count", [1000, pytest.param(100_000, marks=pytest.mark.faults)])
-def test_mutated_manifests_raise_nothing_else(count: int, tmp_path) -> None:
-    """Bytes, lengths and JSON values at random: damage, and no other error."""
-    checkpoints, choice = saved(tmp_path / "c", 1), random.Random(1)
+def mutated_value(value: object, choice: random.Random) -> object:
+    """Return a JSON value with one part of it, at any depth, replaced, removed or renamed."""
+    if isinstance(value, dict) and value and choice.random() < 0.9:
+        name = choice.choice(sorted(value))
+        rest = {key: inner for key, inner in value.items() if key != name}
+        kind = choice.randrange(8)
+        if kind == 0:
+            return rest
+        return rest | {f"../{name}" if kind == 1 else name: mutated_value(value[name], choice) if kind > 1 else 0}
+    return choice.choice([None, [], {}, -1, 2**70, 1e300, True, "", "\0", "../x", ".", [[]], {"size": 1}, "a" * 64])
+
+
+def test_f20_mutated_manifests_raise_nothing_else(tmp_path, times, figures) -> None:
+    """Bytes at random: damage. Values at random, with a sum that is right again: refused, or the files are the same."""
+    checkpoints, choice, count = saved(tmp_path / "c", 1), random.Random(1), times(1000, 100_000)
     path = checkpoints.path(1) / MANIFEST
     text = path.read_bytes()
+    body = {name: value for name, value in json.loads(text).items() if name != "sha256"}
     pieces = [b"null", b"[]", b"{}", b"-1", b"1e999", b'"\\ud800"', b"NaN", b"\xff", b"[" * 5000, b'"../x"', b"\0"]
-    for _ in range(count):
+    outcomes, slowest = {"damaged": 0, "other_format": 0, "accepted": 0}, 0.0
+    for number in range(count):
         place, length = choice.randrange(len(text)), choice.randrange(1, 40)
         mutant = text[:place] + choice.choice(pieces) + text[place + length :]
+        if number % 2:
+            while not isinstance(changed := mutated_value(body, choice), dict):
+                pass
+            mutant = manifest._text(changed).encode()
         path.write_bytes(mutant)
-        if mutant != text:
-            with pytest.raises(Damaged):
-                check(checkpoints.path(1))
+        began = time.process_time()
+        try:
+            facts = check(checkpoints.path(1))
+        except Damaged:
+            outcomes["damaged"] += 1
+        except ValueError as error:
+            assert "got format" in str(error) and number % 2, mutant
+            outcomes["other_format"] += 1
+        else:
+            assert facts["files"] == body["files"] and facts["format"] == 1 and (number % 2 or mutant == text), mutant
+            outcomes["accepted"] += 1
+        slowest = max(slowest, time.process_time() - began)
+    figures(
+        "F20 mutations of a manifest", mutations=count, **outcomes, other_errors=0, slowest_ms=f"{1000 * slowest:.0f}"
+    )
+    assert slowest < 1 and outcomes["damaged"] > count / 2
 
 
-def test_the_newest_good_one_is_taken_and_the_damaged_are_set_aside(tmp_path) -> None:
+def test_f5_the_newest_good_one_is_taken_and_the_damaged_are_set_aside(tmp_path, figures) -> None:
     checkpoints, choice = saved(tmp_path / "c", 1, 2, 3, 10), random.Random(0)
     for step in (2, 3, 10):
         corrupt(checkpoints.path(step), "flip", choice)
@@ -104,9 +137,10 @@ def test_the_newest_good_one_is_taken_and_the_damaged_are_set_aside(tmp_path) ->
     assert step == 1 and len(damaged) == 3 and "step-00000010" in damaged[0]
     names = {path.name for path in (tmp_path / "c").iterdir()}
     assert names == {"step-00000001", *(f"damaged-step-{step:08d}" for step in (2, 3, 10))}
+    figures("F5 damaged checkpoints", damaged="3 of 4", resumed_from="the oldest", deleted=0)
 
 
-def test_all_damaged_is_an_error_now_and_later(tmp_path) -> None:
+def test_f5_all_damaged_is_an_error_now_and_later(tmp_path, figures) -> None:
     checkpoints, choice = saved(tmp_path / "c", 1, 2), random.Random(0)
     for step in (1, 2):
         corrupt(checkpoints.path(step), "truncate", choice)
@@ -114,6 +148,7 @@ def test_all_damaged_is_an_error_now_and_later(tmp_path) -> None:
         with pytest.raises(ValueError, match="every checkpoint is damaged"):
             Checkpoints(tmp_path / "c").newest()
     assert len(list((tmp_path / "c").iterdir())) == 2  # nothing is deleted
+    figures("F5 all checkpoints damaged", refused="always", deleted=0)
 
 
 def test_only_what_is_old_and_whole_is_pruned(tmp_path) -> None:
@@ -129,11 +164,12 @@ def test_only_what_is_old_and_whole_is_pruned(tmp_path) -> None:
     assert later.steps() == [6, 5, 3]
 
 
-def test_the_order_is_that_of_the_steps(tmp_path) -> None:
+def test_f14_the_order_is_that_of_the_steps(tmp_path, figures) -> None:
     checkpoints, choice = saved(tmp_path / "c", 2, 30, 100, 9), random.Random(0)
     for step in checkpoints.steps():
         os.utime(checkpoints.path(step), (choice.randrange(10**9), choice.randrange(10**9)))
     assert checkpoints.steps() == [100, 30, 9, 2] and checkpoints.newest() == (100, [])
+    figures("F14 times of files at random", order="that of the steps")
 
 
 def test_a_failing_disk_is_counted_and_leaves_nothing(tmp_path, capsys) -> None:
@@ -169,7 +205,7 @@ def test_a_manifest_from_the_future_is_not_damage(tmp_path, monkeypatch) -> None
     assert not isinstance(error.value, Damaged)
 
 
-def test_a_second_writer_is_refused_until_the_first_is_gone(tmp_path) -> None:
+def test_f13_a_second_writer_is_refused_until_the_first_is_gone(tmp_path, figures) -> None:
     """Even one that was killed: the lock is the system's, not the file's."""
     line = (
         "import runpy, sys; from pathlib import Path; Lock = runpy.run_path(sys.argv[1])['Lock']\n"
@@ -182,11 +218,15 @@ def test_a_second_writer_is_refused_until_the_first_is_gone(tmp_path) -> None:
         text=True,
     )
     assert other.stdout.readline() == "locked\n"
+    began = time.process_time()
     with pytest.raises(ValueError, match=f"live run .*{other.pid}"):
         Lock(tmp_path)
+    refused = time.process_time() - began
     other.kill()
     other.communicate()
     lock = Lock(tmp_path)
     assert json.loads((tmp_path / LOCK).read_text())["process"] == os.getpid()
     lock.release()
     assert not list(tmp_path.iterdir())
+    figures("F13 a second writer", refused_after=f"{1000 * refused:.1f} ms", let_in_when_the_first_was_killed=True)
+    assert refused < 1

@@ -77,13 +77,15 @@ def test_every_step_is_divided_and_nothing_else_changes() -> None:
                 assert all((one[name] == other[name]).all() for name in one)
 
 
-def test_f17_an_epoch_uses_each_sample_once_over_all_processes() -> None:
+def test_f17_an_epoch_uses_each_sample_once_over_all_processes(figures) -> None:
     batches = micro_batches()
     per_epoch = batches.stages[-1].schedule.batches_per_epoch
     samples = [batches.stages[-1].schedule.batch(number)[1].samples for number in range(per_epoch)]
     assert np.array_equal(np.sort(np.concatenate(samples)), np.arange(len(batches.stages[-1].schedule.chunks)))
     numbers = [set(range(p, per_epoch, 4)) for p in range(4)]
     assert set.union(*numbers) == set(range(per_epoch)) and sum(map(len, numbers)) == per_epoch
+    taken = sum(map(len, samples))
+    figures("F17 an epoch on 4 processes", samples=taken, taken_once=taken)
 
 
 def test_a_step_that_went_wrong_tells_its_samples() -> None:
