@@ -34,9 +34,7 @@ test-slow: $(VENV)/.tested
 	$(BIN)/python -m pytest -m slow
 
 faults: $(VENV)/.tested
-	$(BIN)/python -m pytest -m faults --ignore=tests/faults
-	rm -f $(FAULTS_LOG)
-	FAULTS_LOG=$(FAULTS_LOG) $(BIN)/python -m pytest -m '' tests/faults
+	FAULTS_LOG=$(FAULTS_LOG) $(BIN)/python -m pytest -m ''
 
 # Environments that know nothing of this package, on the torch of the first one, for each transformers that it supports.
 TRANSFORMERS := 5.16.0 5.23.0

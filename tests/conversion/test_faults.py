@@ -18,12 +18,26 @@ from tests.conversion.laws import tiny
 from tests.conversion.mutations import mutations
 from tests.conversion.test_tensorflow import write
 
-COUNTS = [1500, pytest.param(100_000, marks=pytest.mark.faults)]
+FEW, FULL = 1500, 100_000
 SLOWEST = 1.0  # seconds for one input
 
 
-def assert_only_ours(data: bytes, count: int, read, *, least: float = 0.01) -> None:
-    """Read `count` mutations: each is read or refused, neither is rare, and none is slow."""
+@pytest.fixture
+def assert_only_ours(times, figures):
+    """Return a check of a reader, which also writes the figures."""
+
+    def check(what: str, data: bytes, read, *, share: int = 1) -> None:
+        count = times(FEW, FULL) // share
+        outcomes, slowest = damage(data, count, read)
+        figures(
+            f"F20 mutations of {what}", mutations=count, **outcomes, other_errors=0, slowest_ms=f"{1000 * slowest:.0f}"
+        )
+
+    return check
+
+
+def damage(data: bytes, count: int, read, *, least: float = 0.01) -> tuple[dict[str, int], float]:
+    """Read `count` mutations: each is read or refused, neither is rare, and none is slow; return how many, how slow."""
     read(data)
     outcomes, slowest = {"read": 0, "refused": 0}, 0.0
     for mutated in mutations(data, count):
@@ -37,10 +51,10 @@ def assert_only_ours(data: bytes, count: int, read, *, least: float = 0.01) -> N
         slowest = max(slowest, time.process_time() - started)
     assert min(outcomes.values()) > count * least, outcomes
     assert slowest < SLOWEST
+    return outcomes, slowest
 
 
-@pytest.mark.parametrize("count", COUNTS)
-def test_tensorflow_indexes(count: int, tmp_path: Path, monkeypatch) -> None:
+def test_f20_tensorflow_indexes(tmp_path: Path, monkeypatch, assert_only_ours) -> None:
     write(tmp_path / "source")
     data = bytearray((tmp_path / "source/bert_model.ckpt.index").read_bytes())
     # Without checksums, which would let few mutations past the first test.
@@ -51,12 +65,11 @@ def test_tensorflow_indexes(count: int, tmp_path: Path, monkeypatch) -> None:
     handles = [reader._handle(value, 0) for _, value in reader._records(bytes(data[offset : offset + size]))]
     for start, length in [(offset, size), *handles]:
         data[start + length + 1 : start + length + 5] = bytes(4)
-    assert_only_ours(bytes(data), count, reader.read_index)
+    assert_only_ours("a TensorFlow index", bytes(data), reader.read_index)
     assert table([(b"", b"")])
 
 
-@pytest.mark.parametrize("count", COUNTS)
-def test_safetensors_headers(count: int, tmp_path: Path) -> None:
+def test_f20_safetensors_headers(tmp_path: Path, assert_only_ours) -> None:
     whole = save({"weight": torch.arange(6.0).reshape(2, 3), "bias": torch.zeros(3, dtype=torch.bfloat16)})
     length = 8 + struct.unpack("<Q", whole[:8])[0]
     path = tmp_path / "model.safetensors"
@@ -68,12 +81,11 @@ def test_safetensors_headers(count: int, tmp_path: Path) -> None:
             tensor = checkpoint.read(name) if described.dtype is not None else None
             assert tensor is None or tuple(tensor.shape) == described.shape
 
-    assert_only_ours(whole[:length], count, read)
+    assert_only_ours("a safetensors header", whole[:length], read)
 
 
-@pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("head", ["BertForPreTraining", "ModernBertForMaskedLM", "RobertaForMaskedLM"])
-def test_configs(head: str, count: int, tmp_path: Path) -> None:
+def test_f20_configs(head: str, tmp_path: Path, assert_only_ours) -> None:
     tiny(head, pad_token_id=1).config.save_pretrained(tmp_path)
     path = tmp_path / "config.json"
 
@@ -83,4 +95,4 @@ def test_configs(head: str, count: int, tmp_path: Path) -> None:
         family = find_family(config)
         to_triembed(config, family, family.heads[next(iter(family.heads))])
 
-    assert_only_ours(path.read_bytes(), count // 3, read)
+    assert_only_ours(f"the config.json of {head}", path.read_bytes(), read, share=3)

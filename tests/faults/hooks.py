@@ -3,18 +3,15 @@
 import json
 import os
 import random
-import signal
-import sys
 import time
 from pathlib import Path
 
 import torch
 
-from hf_embeddings.pretraining import checkpoints, feeding, gradients, hub, loop, manifest, run
+from hf_embeddings.pretraining import feeding, gradients, hub, loop, manifest
 from hf_embeddings.pretraining.progress import Progress
 from hf_embeddings.pretraining.stages import find_batch
-
-WATCHED = {"open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.chmod", "os.listdir", "os.scandir"}
+from hf_embeddings.pretraining.training_state import WEIGHTS
 
 
 def together(*hooks):
@@ -29,66 +26,6 @@ class _Together:
     def __call__(self, rank: int) -> None:
         for hook in self.hooks:
             hook(rank)
-
-
-EXPORT = 10**6  # in place of the number of a save
-
-
-class DieAt:
-    """Kill the process at one of the calls to the system that a save or the export makes.
-
-    With `place` None it counts them all.
-    """
-
-    def __init__(self, folder: Path, save: int, place: int | None) -> None:
-        """Look at what happens below `folder` during save number `save`, from 0, or during EXPORT."""
-        self.folder, self.save, self.place = str(folder), save, place
-
-    def __call__(self, rank: int) -> None:
-        saves, seen = -1, 0
-        real_save, real_settle, real_sync = checkpoints.Checkpoints.save, checkpoints.Checkpoints.settle, os.fsync
-
-        def passed(name: str) -> None:
-            nonlocal seen
-            if saves != self.save:
-                return
-            if seen == self.place:
-                os.kill(os.getpid(), signal.SIGKILL)
-            seen += 1
-
-        def audit(event: str, arguments: tuple) -> None:
-            if event in WATCHED and any(self.folder in str(argument) for argument in arguments[:2]):
-                passed(event)
-
-        def sync(handle: int) -> None:
-            passed("before fsync")
-            real_sync(handle)
-            passed("after fsync")
-
-        def end(name: str) -> None:
-            passed(name)
-            if self.place is None and saves == self.save:
-                print(f"calls {seen}", file=sys.stderr)
-
-        def save(own, *arguments):
-            nonlocal saves
-            own.settle()
-            saves += 1
-            done = real_save(own, *arguments)
-            real_settle(own)
-            end("after the save")
-            return done
-
-        def export(*arguments, **given):
-            nonlocal saves
-            saves = EXPORT
-            real_export(*arguments, **given)
-            end("after the export")
-
-        real_export, run.export = run.export, export
-        checkpoints.Checkpoints.save = save
-        manifest.os.fsync = sync
-        sys.addaudithook(audit)
 
 
 class SignalAt:
@@ -199,7 +136,10 @@ class MeanOfMeans:
 
 
 class BadHub:
-    """A Hub on which three uploads of ten fail, one of ten hangs, and the others take their time."""
+    """A Hub on which three uploads of ten fail, one of ten hangs, and the others take their time.
+
+    It writes down what arrives, one line each: the words of the commit, the step, and the sum of the weights.
+    """
 
     def __init__(self, arrived: Path) -> None:
         self.arrived = arrived
@@ -207,12 +147,39 @@ class BadHub:
     def __call__(self, rank: int) -> None:
         choice = random.Random(0)
 
-        def upload(*, commit_message: str, **_: object) -> None:
+        def upload(*, folder_path: str, commit_message: str, **_: object) -> None:
             fate = choice.random()
             time.sleep(5.0 if fate > 0.9 else 0.2)
             if fate < 0.3:
                 raise ConnectionError("the network is down")
+            sealed = json.loads((Path(folder_path) / manifest.MANIFEST).read_text())
+            line = {"commit": commit_message, "step": sealed["step"]}
             with self.arrived.open("a") as file:
-                file.write(commit_message + "\n")
+                file.write(json.dumps(line | {"weights": sealed["files"][WEIGHTS]["sha256"]}) + "\n")
 
         hub._uploader = lambda options: upload
+        hub.PAUSES = (0.1,) * 20
+
+
+class Clock:
+    """Write what training took into a file: seconds, seconds of the processor, the longest step, the longest save."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __call__(self, rank: int) -> None:
+        real_train, real_step, steps = loop.Trainer.train, loop.Trainer._step, [0.0]
+
+        def step(own, *arguments):
+            began = time.monotonic()
+            real_step(own, *arguments)
+            steps.append(time.monotonic() - began)
+
+        def train(own, *arguments):
+            began, used = time.monotonic(), time.process_time()
+            ended = real_train(own, *arguments)
+            taken = {"seconds": time.monotonic() - began, "processor": time.process_time() - used}
+            self.file.write_text(json.dumps(taken | {"step": max(steps), "save": own.checkpoints.seconds}))
+            return ended
+
+        loop.Trainer.train, loop.Trainer._step = train, step

@@ -7,6 +7,7 @@ A server process imports everything and prepares a corpus once; each run is fork
 import json
 import multiprocessing
 import os
+import random
 import signal
 import socket
 import sys
@@ -15,6 +16,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+
+import psutil
 
 from hf_embeddings.pretraining import run
 from hf_embeddings.pretraining.chunks import cut_chunks
@@ -49,7 +52,11 @@ SETTINGS = {
     "training.evaluation_examples": 8,
     "checkpoints.save_steps": 1,
 }
-PATIENCE = 1800  # seconds until a run counts as hanging: it takes 2 by itself, and minutes on a machine with much to do
+STEPS_PER_EPOCH = 11
+# A run takes a second by itself, and minutes on a machine with much to do; one that hangs does not use the processor.
+IDLE = 60  # looks, a second apart, after which a run that did nothing hangs
+PATIENCE = 600  # looks after which one that does something, and does not end, hangs too
+BUSY = 0.05  # seconds of a processor that are something
 
 
 def settings(folder: Path, rank: object = "", **changed: object) -> PretrainingOptions:
@@ -109,6 +116,7 @@ def child(options: PretrainingOptions, log: Path, before: Callable | None, given
     os.dup2(handle, 2)
     sys.stdout, sys.stderr = os.fdopen(1, "w", buffering=1), os.fdopen(2, "w", buffering=1)
     os.environ |= environment
+    multiprocessing.set_start_method(None, force=True)  # workers start as in a user's run, not as this process did
     run.prepare = material
     if before:
         before(int(os.environ.get("RANK", "0")))
@@ -163,17 +171,42 @@ class Run:
         if self.processes[rank].is_alive():
             os.kill(self.processes[rank].pid, number)
 
-    def wait(self, timeout: float = PATIENCE) -> int:
+    def wait(self, patience: int = PATIENCE) -> int:
         """Return the exit code: that of the process that ended worst."""
-        limit = time.monotonic() + timeout
-        for process in self.processes:
-            process.join(max(0.0, limit - time.monotonic()))
-        hanging = [process for process in self.processes if process.is_alive()]
-        for process in hanging:
-            os.kill(process.pid, signal.SIGKILL)
-        if hanging:
-            raise TimeoutError(f"{len(hanging)} processes still there after {timeout} s: {self.said()[-2000:]}")
+        self.until(lambda: False, patience)
         return max((process.exitcode for process in self.processes), key=abs)
+
+    def until(self, happened: Callable[[], bool], patience: int = PATIENCE) -> None:
+        """Return when something has happened, or the last process is gone.
+
+        Raises:
+            TimeoutError: they hang, and were killed.
+        """
+        looks = idle = 0
+        used, next_look = self._processor_seconds(), time.monotonic() + 1
+        while (there := [process for process in self.processes if process.is_alive()]) and not happened():
+            time.sleep(0.002)
+            if time.monotonic() < next_look:
+                continue
+            looks, idle, next_look = looks + 1, idle + 1, time.monotonic() + 1
+            if (now := self._processor_seconds()) > used + BUSY:
+                used, idle = now, 0
+            if idle > IDLE or looks > patience:
+                for process in there:
+                    os.kill(process.pid, signal.SIGKILL)
+                seconds = f"{idle} s without work" if idle > IDLE else f"{looks} s"
+                raise TimeoutError(f"{len(there)} processes still there after {seconds}: {self.said()[-2000:]}")
+
+    def _processor_seconds(self) -> float:
+        """Return what all its processes, and those that they started, have used."""
+        total = 0.0
+        for process in self.processes:
+            try:
+                first = psutil.Process(process.pid)
+                total += sum(sum(one.cpu_times()[:4]) for one in (first, *first.children(recursive=True)))
+            except psutil.NoSuchProcess:  # it has just ended
+                continue
+        return total
 
     def said(self) -> str:
         """Return everything it printed."""
@@ -183,6 +216,13 @@ class Run:
 def finish(options: PretrainingOptions, **given: object) -> int:
     """Run to the end, whatever that is, and return the exit code."""
     return Run(options, **given).wait()
+
+
+def chain_of_stops(steps: int, count: int) -> list[int]:
+    """Return steps to stop after: the ends of the epochs, and others at random, several in an epoch."""
+    ends = list(range(STEPS_PER_EPOCH, steps, STEPS_PER_EPOCH))
+    others = [step for step in range(1, steps) if step not in ends]
+    return sorted(ends + random.Random(0).sample(others, count - len(ends)))
 
 
 def weights(folder: Path) -> str:

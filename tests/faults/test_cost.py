@@ -15,11 +15,12 @@ from hf_embeddings.pretraining.checkpoints import Checkpoints
 from hf_embeddings.pretraining.manifest import check
 from hf_embeddings.pretraining.packing import SAMPLES_PER_BLOCK
 from hf_embeddings.pretraining.randomness import permuted
-from tests.faults.hooks import BadHub
-from tests.faults.small_run import finish, settings
+from tests.faults.hooks import BadHub, Clock, together
+from tests.faults.small_run import finish, settings, weights
 
 pytestmark = pytest.mark.faults
 BERT_BASE = 110_000_000  # parameters
+ROUNDS = 7
 
 
 def test_f19_hashing_and_forcing_to_the_disk(tmp_path, figures) -> None:
@@ -58,10 +59,11 @@ def test_f19_hashing_and_forcing_to_the_disk(tmp_path, figures) -> None:
 
 
 def test_f18_a_hub_that_fails_and_hangs(tmp_path, figures) -> None:
-    """Steps take as long as without a Hub; what is pushed last is the finished model."""
-    seconds: dict[bool, list[float]] = {False: [], True: []}
-    for number in range(10):
-        pushes, folder, arrived = bool(number % 2), tmp_path / f"run{number}", tmp_path / f"arrived{number}.txt"
+    """Steps take as long as without a Hub; what arrives last is the last checkpoint, and the finished model."""
+    taken: dict[bool, list[dict[str, float]]] = {False: [], True: []}
+    arrived = 0
+    for number in range(2 * ROUNDS):
+        pushes, folder, log = (number + number // 2) % 2 == 1, tmp_path / f"run{number}", tmp_path / f"log{number}"
         options = settings(
             folder,
             training__max_steps=400,
@@ -69,19 +71,30 @@ def test_f18_a_hub_that_fails_and_hangs(tmp_path, figures) -> None:
             hub__model_id="tester/model" if pushes else None,
             hub__hub_strategy="checkpoint",
         )
-        assert finish(options, before=BadHub(arrived)) == 0
-        seconds[pushes].append(json.loads((folder / "pretraining.json").read_text())["training_seconds"])
+        assert finish(options, before=together(BadHub(log), Clock(tmp_path / "clock.json"))) == 0
+        taken[pushes].append(json.loads((tmp_path / "clock.json").read_text()))
         if pushes:
-            lines = arrived.read_text().splitlines()
-            steps = [int(line.split()[2].rstrip(",")) for line in lines if "step" in line]
-            assert steps == sorted(steps) and len(steps) > 3 and "to resume from" in arrived.read_text()
-    ratios = sorted(theirs / ours for theirs, ours in zip(seconds[True], seconds[False], strict=True))
+            lines = [json.loads(line) for line in log.read_text().splitlines()]
+            arrived += len(lines)
+            to_resume = [line for line in lines if "to resume from" in line["commit"]]
+            assert [line["step"] for line in lines] == sorted(line["step"] for line in lines)
+            newest = Checkpoints(folder / "checkpoints").newest()[0]
+            assert to_resume[-1]["step"] == lines[-1]["step"] == newest == 400
+            assert "the finished model" in lines[-1]["commit"]
+            assert to_resume[-1]["weights"] == lines[-1]["weights"] == weights(folder)
+    ratios = {}
+    for name in ("seconds", "processor"):
+        pairs = zip(taken[True], taken[False], strict=True)
+        ratios[name] = statistics.median(theirs[name] / ours[name] for theirs, ours in pairs)
     figures(
-        "F18 pushing to a Hub that fails and hangs", runs=5, steps=400,
-        seconds_without=f"{statistics.median(seconds[False]):.2f}",
-        seconds_with=f"{statistics.median(seconds[True]):.2f}", median_ratio=f"{statistics.median(ratios):.3f}",
+        "F18 a Hub of whose uploads 30 % fail and 10 % hang", rounds=ROUNDS, steps=400, uploads_arrived=arrived,
+        last_commit_is_last_checkpoint=ROUNDS,
+        seconds_without=f"{statistics.median(one['seconds'] for one in taken[False]):.2f}",
+        median_ratio_of_seconds=f"{ratios['seconds']:.3f}",
+        median_ratio_of_processor_seconds=f"{ratios['processor']:.3f}",
     )  # fmt: skip
-    assert statistics.median(ratios) < 1.5  # on a machine with much to do; in quiet, see the log
+    # Seconds are those of a machine that may have other work; what waits for the Hub would double them.
+    assert ratios["processor"] < 1.05 and ratios["seconds"] < 1.25
 
 
 def test_f16_a_step_of_a_huge_corpus_is_found_at_once(figures) -> None:

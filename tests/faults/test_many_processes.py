@@ -17,7 +17,17 @@ from hf_embeddings.pretraining.checkpoints import Checkpoints
 from hf_embeddings.pretraining.stopping import PREEMPTED
 from hf_embeddings.pretraining.verification import verify
 from tests.faults.hooks import MeanOfMeans, Record, SignalAt, Spoil, Uneven, together
-from tests.faults.small_run import PATIENCE, ROOT, Run, finish, settings, state, weights
+from tests.faults.small_run import (
+    PATIENCE,
+    ROOT,
+    STEPS_PER_EPOCH,
+    Run,
+    chain_of_stops,
+    finish,
+    settings,
+    state,
+    weights,
+)
 
 full_only = pytest.mark.faults
 
@@ -74,30 +84,42 @@ def test_f12_any_number_of_processes_optimises_the_same(tmp_path, times, figures
     assert mutant > 1e-3
 
 
-def test_strict_determinism_gives_the_same_bits_on_any_number(tmp_path, times, figures) -> None:
-    """Also through a chain of stops, with another number of processes each time (F10, F11)."""
+def test_f10_strict_determinism_gives_the_same_bits_on_any_number(tmp_path, times, figures) -> None:
+    """Also through a chain of stops, within epochs and at their ends, each time other processes and workers.
+
+    The 4 micro-batches of a step are 4, 2 or 1 for each process: `gradient_accumulation_steps`.
+    """
     hashes = {}
+    common = {
+        "training__strict_determinism": "true",
+        "training__max_steps": times(12, 48),
+        "checkpoints__save_steps": None,
+    }
     for ranks in times((1, 2), (1, 2, 4)):
         folder = tmp_path / f"ranks{ranks}"
-        options = settings(folder, training__strict_determinism="true", checkpoints__save_steps=None, **split(ranks))
-        assert finish(options, ranks=ranks) == 0
+        assert finish(settings(folder, **common, **split(ranks)), ranks=ranks) == 0
         hashes[ranks] = weights(folder)
-    folder, choice, chain = tmp_path / "chain", random.Random(0), []
-    for at in sorted(choice.sample(range(1, 24), times(2, 10))):
-        ranks = choice.choice(times((1, 2), (1, 2, 4)))
-        chain.append(ranks)
-        options = settings(folder, training__strict_determinism="true", checkpoints__save_steps=None, **split(ranks))
+    folder, stops = tmp_path / "chain", chain_of_stops(common["training__max_steps"], times(2, 30))
+    ways = [(ranks, workers) for ranks in hashes for workers in (0, 1, 3)]
+    chain = random.Random(0).sample(ways * len(stops), len(stops))
+    for at, (ranks, workers) in zip(stops, chain, strict=True):
+        options = settings(folder, training__dataloader_num_workers=workers, **common, **split(ranks))
         assert finish(options, ranks=ranks, before=SignalAt(at, signal.SIGTERM, rank=ranks - 1)) == PREEMPTED
         assert state(folder)["step"] == at
-    assert finish(settings(folder, training__strict_determinism="true")) == 0
+    assert finish(settings(folder, **common)) == 0
     hashes["chain"] = weights(folder)
     figures(
-        "F10, F11 strict_determinism",
-        processes=list(hashes)[:-1],
-        chain=chain,
-        identical=len(set(hashes.values())) == 1,
-    )
+        "F10, F11 strict_determinism, one chain", stops=len(stops), of_these_at_ends_of_epochs=at_ends(stops),
+        processes_x_accumulation=sorted({f"{ranks} x {4 // ranks}" for ranks, _ in chain}),
+        workers=sorted({workers for _, workers in chain}),
+        identical_to_uninterrupted_on=list(hashes)[:-1] if len(set(hashes.values())) == 1 else None,
+    )  # fmt: skip
     assert len(set(hashes.values())) == 1
+
+
+def at_ends(stops: list[int]) -> int:
+    """Return how many of these steps end an epoch."""
+    return sum(step % STEPS_PER_EPOCH == 0 for step in stops)
 
 
 def test_f11_elastic_runs_see_the_same_samples(tmp_path, times, figures) -> None:
@@ -139,12 +161,13 @@ def test_fsdp2_trains_what_ddp_trains_and_leaves_one_file(tmp_path, figures) -> 
 
 
 @pytest.mark.parametrize("what", ["loss", "gradient"])
-def test_f9_one_rank_is_not_finite_and_all_skip(tmp_path, what) -> None:
+def test_f9_one_rank_is_not_finite_and_all_skip(tmp_path, what, figures) -> None:
     folder = tmp_path / "run"
     options = settings(folder, training__max_steps=8, checkpoints__save_steps=None, **split(2))
     assert finish(options, ranks=2, before=Spoil(what, range(3, 5), rank=1)) == 0
     assert state(folder)["guard"]["skipped"] == 2
     assert all(tensor.isfinite().all() for tensor in load_file(folder / "model.safetensors").values())
+    figures(f"F9 two steps with a {what} that is not finite on one of 2 ranks", both_skip=2, weights_finite=True)
 
 
 @full_only
@@ -153,14 +176,11 @@ def test_f3_a_random_rank_is_killed(tmp_path, figures) -> None:
     choice = random.Random(0)
     alone, options = (settings(tmp_path / name, training__max_steps=400, **split(2)) for name in ("alone", "run"))
     undisturbed = Run(alone, ranks=2)
-    checkpoints, kills, slowest = tmp_path / "run/checkpoints", 0, 0.0
+    checkpoints, kills, slowest = Checkpoints(tmp_path / "run/checkpoints"), 0, 0.0
     while kills < 50:
-        before = len(list(checkpoints.glob("step-*"))) and max(checkpoints.glob("step-*")).name
+        before = (checkpoints.steps() or [0])[0]
         run = Run(options, ranks=2)
-        while run.processes[0].is_alive() and (
-            not any(checkpoints.glob("step-*")) or max(checkpoints.glob("step-*")).name == before
-        ):
-            time.sleep(0.002)
+        run.until(lambda before=before: (checkpoints.steps() or [0])[0] > before)
         time.sleep(choice.uniform(0, 0.5))
         run.signal(signal.SIGKILL, rank=choice.randrange(2))
         killed = time.monotonic()
@@ -178,7 +198,7 @@ def test_f3_a_random_rank_is_killed(tmp_path, figures) -> None:
 
 
 @full_only
-def test_torchrun_starts_killed_processes_again(tmp_path, figures) -> None:
+def test_f3_torchrun_starts_killed_processes_again(tmp_path, figures) -> None:
     """One rank is killed three times, and `torchrun --max-restarts` starts all again; then it is told to stop."""
     steps, choice = 300, random.Random(0)
     alone, folder = tmp_path / "alone", tmp_path / "run"

@@ -1,0 +1,109 @@
+"""Proofs with numbers: few repetitions in `make test`, the full numbers in `make faults`, which keeps a log of them."""
+
+import os
+import platform
+import re
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import TypeVar
+
+import psutil
+import pytest
+
+LOG = Path(os.environ["FAULTS_LOG"]) if "FAULTS_LOG" in os.environ else None
+LIBRARIES = ("torch", "transformers", "accelerate", "safetensors", "numpy")
+Size = TypeVar("Size")
+
+
+@pytest.fixture
+def times() -> Callable[[Size, Size], Size]:
+    """Choose between a few repetitions and the full number."""
+    return lambda few, full: full if LOG else few
+
+
+@pytest.fixture
+def figures(request) -> Callable[..., None]:
+    """Write what was measured, and the seconds it took, into the log of `make faults`."""
+    began = time.monotonic()
+
+    def write(name: str, **measured: object) -> None:
+        taken = measured | {"seconds": round(time.monotonic() - began)} if LOG else measured
+        line = f"{name}: " + ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in taken.items())
+        print(line)
+        if LOG:
+            request.config.stash[PROGRESS].write(name, line)
+
+    return write
+
+
+class Log:
+    """The log, and on the terminal how much time is left, by the seconds in the log before."""
+
+    def __init__(self, path: Path, terminal: pytest.TerminalReporter) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        before = path.read_text(encoding="utf-8") if path.exists() else ""
+        self.expected = {m[1]: int(m[2]) for m in re.finditer(r"(?m)^(.+?): .*seconds (\d+)$", before)}
+        self.path, self.terminal, self.began = path, terminal, time.monotonic()
+        path.write_text(
+            f"Fault tests, full numbers, as `make faults` wrote them.\n{circumstances()}\n", encoding="utf-8"
+        )
+
+    def write(self, name: str, line: str) -> None:
+        """Add a line."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+        self.expected.pop(name, None)
+        left = f", about {sum(self.expected.values()) / 60:.0f} left" if self.expected else ""
+        self.terminal.write_line(f"\n{line}\n[{self._minutes():.0f} minutes{left}]")
+
+    def close(self, passed: int, failed: int) -> None:
+        """Say how it ended."""
+        self.write("", f"{passed} tests passed, {failed} failed, in {self._minutes():.0f} minutes; {load()}")
+
+    def _minutes(self) -> float:
+        return (time.monotonic() - self.began) / 60
+
+
+PROGRESS = pytest.StashKey[Log]()
+
+
+def circumstances() -> str:
+    """Return the machine and the versions."""
+    cpu = (
+        re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text()) if Path("/proc/cpuinfo").exists() else None
+    )
+    libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+    return (
+        f"{time.strftime('%Y-%m-%d')}; {cpu[1] if cpu else platform.processor()}, {psutil.cpu_count()} cores, "
+        f"{psutil.virtual_memory().total / 2**30:.0f} GiB, {platform.system()} {platform.release()}; {load()}\n"
+        f"Python {platform.python_version()}, {libraries}"
+    )
+
+
+def load() -> str:
+    """Return how many processes wanted a core in the last 1, 5 and 15 minutes."""
+    return "load " + ", ".join(f"{value:.1f}" for value in psutil.getloadavg())
+
+
+@pytest.hookimpl(trylast=True)  # after the terminal
+def pytest_configure(config) -> None:
+    """Begin the log."""
+    if LOG and not config.option.collectonly:
+        config.stash[PROGRESS] = Log(LOG, config.pluginmanager.get_plugin("terminalreporter"))
+
+
+def pytest_collection_modifyitems(config, items) -> None:
+    """Keep, of all tests, those of `make faults`: what writes figures, and the rest of tests/faults."""
+    if LOG:
+        kept = [item for item in items if "figures" in item.fixturenames or "faults" in item.path.parent.parts]
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = kept
+
+
+def pytest_sessionfinish(session) -> None:
+    """End the log."""
+    if PROGRESS in session.config.stash:
+        failed = session.testsfailed
+        session.config.stash[PROGRESS].close(session.testscollected - failed, failed)
