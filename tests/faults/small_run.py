@@ -28,7 +28,7 @@ from hf_embeddings.pretraining.manifest import sha256
 from hf_embeddings.pretraining.material import Material, build_config
 from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.options_file import load_options
-from hf_embeddings.pretraining.stopping import PREEMPTED
+from hf_embeddings.pretraining.stopping import PREEMPTED, leave_on_signals
 from hf_embeddings.pretraining.tokenizer_training import train_tokenizer
 
 ROOT = Path(__file__).parents[2]
@@ -117,6 +117,7 @@ def child(options: PretrainingOptions, log: Path, before: Callable | None, given
     sys.stdout, sys.stderr = os.fdopen(1, "w", buffering=1), os.fdopen(2, "w", buffering=1)
     os.environ |= environment
     multiprocessing.set_start_method(None, force=True)  # workers start as in a user's run, not as this process did
+    leave_on_signals()
     run.prepare = material
     if before:
         before(int(os.environ.get("RANK", "0")))
