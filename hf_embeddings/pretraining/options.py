@@ -203,7 +203,7 @@ class TrainingOptions:
     max_grad_norm: float = bounded(1.0, above=0)  # L2 norm over all parameters, to which gradients are clipped
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"  # number format of the forward pass; "no" is fp32
     attention: Literal["eager", "sdpa", "flex_attention"] = "sdpa"  # attention kernel
-    compile: bool = False  # torch.compile the feed-forward layers; takes a C++ compiler on CPU, and pays little there
+    compile: bool = False  # torch.compile the feed-forward layers; on CPU it takes a C++ compiler, and gains nothing
     gradient_checkpointing: bool = False  # recompute activations in the backward pass: less memory, more time
     logging_steps: int = bounded(10, min=1)  # optimizer steps between log lines
     evaluation_steps: int | None = bounded(None, min=1)  # optimizer steps between evaluations; None: only at the end

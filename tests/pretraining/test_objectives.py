@@ -90,18 +90,26 @@ def test_each_objective_works_alone_and_with_mlm(objectives: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [lambda model: model.gradient_checkpointing_enable(), compile_layers], ids=["checkpointing", "compiled"]
+    ("change", "backend"),
+    [
+        (lambda model: model.gradient_checkpointing_enable(), None),
+        (compile_layers, "aot_eager"),
+        pytest.param(compile_layers, "inductor", marks=pytest.mark.slow),  # calls a C++ compiler
+    ],
+    ids=["checkpointing", "traced", "compiled"],
 )
-def test_memory_and_speed_switches_keep_the_gradient(change: Callable, monkeypatch) -> None:
-    monkeypatch.setattr(torch.nn.Module, "compile", _compile_without_inductor)
+def test_memory_and_speed_switches_keep_the_gradient(change: Callable, backend: str | None, monkeypatch) -> None:
+    def compile_with(module: torch.nn.Module) -> None:
+        compiled.append(module)
+        module._compiled_call_impl = torch.compile(module._call_impl, backend=backend)
+
+    compiled: list[torch.nn.Module] = []
+    monkeypatch.setattr(torch.nn.Module, "compile", compile_with)
     _, expected = gradients(["mlm", "nsp"])
     _, found = gradients(["mlm", "nsp"], change=change)
+    assert len(compiled) == (2 if backend else 0)  # of two layers
     for name, gradient in expected.items():
         torch.testing.assert_close(found[name], gradient, msg=name)
-
-
-def _compile_without_inductor(module: torch.nn.Module) -> None:
-    module._compiled_call_impl = torch.compile(module._call_impl, backend="aot_eager")
 
 
 def test_all_chosen_tokens_can_be_masks() -> None:
