@@ -31,7 +31,7 @@ def test_the_script_starts_every_process_and_requeues_what_was_preempted(tmp_pat
     environment = os.environ | {"SLURM_JOB_NODELIST": "n[1-2]"} | {
         "PATH": f"{tmp_path}:{os.environ['PATH']}", "CODE": str(code), "SLURM_JOB_ID": "7"
     }  # fmt: skip
-    subprocess.run(["bash", "job"], cwd=tmp_path, env=environment, check=True)
+    assert subprocess.run(["bash", "job"], cwd=tmp_path, env=environment).returncode == code
     started = (tmp_path / "started").read_text().splitlines()
     arguments = "pretrain configs/pretraining/demo.yaml"
     assert started == [f"{rank} {rank} 2 first 29500 {arguments}" for rank in (0, 1)]
