@@ -78,6 +78,8 @@ def finish(preparation: Preparation, *, tasks: Tasks, advance: Callable[[float],
     for path in folder.iterdir():
         if path.name not in files and path.suffix in (".json", ".txt"):  # of the tokenizer
             files[path.name] = {"size": path.stat().st_size, "sha256": sha256(path)}
+        elif path.name not in files:  # half a file, of a writer that was killed
+            path.unlink()
     facts = {
         "kind": KIND,
         "plan": preparation.plan,

@@ -225,6 +225,7 @@ def test_a_shard_damaged_meanwhile_is_written_again(
     monkeypatch.setattr(preparing, "finish", finish)
     shard = sorted((tmp_path / "target.partial").glob("*.safetensors"))[1]
     shard.write_bytes(shard.read_bytes()[:-1] + b"x")
+    (shard.parent / ".tmpAb3").write_bytes(b"half a shard of a writer that was killed")
     make(tmp_path / "target", options)
     assert files_of(tmp_path / "target") == files_of(tmp_path / "whole")
 
