@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
 
 def mutations(data: bytes, count: int, seed: int = 0) -> Iterator[bytes]:
@@ -26,3 +27,9 @@ def mutations(data: bytes, count: int, seed: int = 0) -> Iterator[bytes]:
                 del damaged[max(1, place) :]
             damaged = damaged or bytearray(b"\0")
         yield bytes(damaged)
+
+
+def write_anew(path: Path, data: bytes) -> None:
+    """Write a file that may be there already: ext4 forces one that is cut to nothing and written again to the disk."""
+    path.unlink(missing_ok=True)
+    path.write_bytes(data)

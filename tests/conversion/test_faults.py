@@ -15,7 +15,7 @@ from hf_embeddings.conversion.configs import to_triembed
 from hf_embeddings.conversion.families import find_family
 from tests.conversion.bundles import table
 from tests.conversion.laws import tiny
-from tests.conversion.mutations import mutations
+from tests.conversion.mutations import mutations, write_anew
 from tests.conversion.test_tensorflow import write
 
 FEW, FULL = 1500, 100_000
@@ -75,7 +75,7 @@ def test_f20_safetensors_headers(tmp_path: Path, assert_only_ours) -> None:
     path = tmp_path / "model.safetensors"
 
     def read(header: bytes) -> None:
-        path.write_bytes(header + whole[length:])
+        write_anew(path, header + whole[length:])
         checkpoint = Safetensors([path])
         for name, described in checkpoint.tensors.items():
             tensor = checkpoint.read(name) if described.dtype is not None else None
@@ -90,7 +90,7 @@ def test_f20_configs(head: str, tmp_path: Path, assert_only_ours) -> None:
     path = tmp_path / "config.json"
 
     def read(data: bytes) -> None:
-        path.write_bytes(data)
+        write_anew(path, data)
         config = read_json(path)
         family = find_family(config)
         to_triembed(config, family, family.heads[next(iter(family.heads))])

@@ -1,6 +1,7 @@
 """What reliability costs, measured beside the same work without it: figures rather than bounds."""
 
 import json
+import os
 import resource
 import shutil
 import statistics
@@ -34,28 +35,38 @@ def test_f19_hashing_and_forcing_to_the_disk(tmp_path, figures) -> None:
 
     checkpoints = Checkpoints(tmp_path / "checkpoints")
     plain, waited, whole = [], [], []
-    for number in range(5):
+
+    def save_plainly(number: int) -> None:
         folder = tmp_path / "plain"
         folder.mkdir()
+        os.sync()  # nothing of the save before is still on its way to the disk
         began = time.perf_counter()
         write(folder)
         plain.append(time.perf_counter() - began)
         shutil.rmtree(folder)
+
+    def save_ours(number: int) -> None:
+        os.sync()
         began = time.perf_counter()
         assert checkpoints.save(number, write, {})
         waited.append(time.perf_counter() - began)
         assert checkpoints.settle()
         whole.append(time.perf_counter() - began)
+
+    for number in range(ROUNDS):
+        for save in (save_plainly, save_ours)[:: 1 if number % 2 else -1]:
+            save(number)
     began = time.perf_counter()
-    check(checkpoints.path(4))
+    check(checkpoints.path(ROUNDS - 1))
     verified = time.perf_counter() - began
-    ratios = sorted(ours / theirs for ours, theirs in zip(waited, plain, strict=True))
+    ratio = statistics.median(ours / theirs for ours, theirs in zip(waited, plain, strict=True))
     figures(
-        "F19 a save at BERT-base size, 1.3 GB", plain_seconds=f"{statistics.median(plain):.2f}",
-        training_waits_seconds=f"{statistics.median(waited):.2f}", median_ratio=f"{statistics.median(ratios):.2f}",
+        "F19 a save at BERT-base size, 1.3 GB", rounds=ROUNDS, plain_seconds=f"{statistics.median(plain):.2f}",
+        training_waits_seconds=f"{statistics.median(waited):.2f}", median_ratio=f"{ratio:.2f}",
         committed_after_seconds=f"{statistics.median(whole):.2f}", verified_in_seconds=f"{verified:.2f}",
     )  # fmt: skip
-    assert checkpoints.steps() == [4, 3]
+    assert checkpoints.steps() == [ROUNDS - 1, ROUNDS - 2]
+    assert ratio < 1.5  # 1.1 on a quiet machine: see the log
 
 
 def test_f18_a_hub_that_fails_and_hangs(tmp_path, figures) -> None:
