@@ -97,7 +97,7 @@ def pytest_configure(config) -> None:
 def pytest_collection_modifyitems(config, items) -> None:
     """Keep, of all tests, those of `make faults`: what writes figures, and the rest of tests/faults."""
     if LOG:
-        kept = [item for item in items if "figures" in item.fixturenames or "faults" in item.path.parent.parts]
+        kept = [item for item in items if "figures" in item.fixturenames or item.nodeid.startswith("tests/faults/")]
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])
         items[:] = kept
 
