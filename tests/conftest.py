@@ -41,11 +41,12 @@ def figures(request) -> Callable[..., None]:
 class Log:
     """The log, and on the terminal how much time is left, by the seconds in the log before."""
 
-    def __init__(self, path: Path, terminal: pytest.TerminalReporter) -> None:
+    def __init__(self, path: Path, plugins: pytest.PytestPluginManager) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         before = path.read_text(encoding="utf-8") if path.exists() else ""
         self.expected = {m[1]: int(m[2]) for m in re.finditer(r"(?m)^(.+?): .*seconds (\d+)$", before)}
-        self.path, self.terminal, self.began = path, terminal, time.monotonic()
+        self.path, self.began = path, time.monotonic()
+        self.terminal, self.capture = (plugins.get_plugin(name) for name in ("terminalreporter", "capturemanager"))
         path.write_text(
             f"Fault tests, full numbers, as `make faults` wrote them.\n{circumstances()}\n", encoding="utf-8"
         )
@@ -56,7 +57,9 @@ class Log:
             file.write(line + "\n")
         self.expected.pop(name, None)
         left = f", about {sum(self.expected.values()) / 60:.0f} left" if self.expected else ""
-        self.terminal.write_line(f"\n{line}\n[{self._minutes():.0f} minutes{left}]")
+        with self.capture.global_and_fixture_disabled():
+            self.terminal.write_line(f"\n{line}\n[{self._minutes():.0f} minutes{left}]")
+            self.terminal.flush()
 
     def close(self, passed: int, failed: int) -> None:
         """Say how it ended."""
@@ -91,7 +94,7 @@ def load() -> str:
 def pytest_configure(config) -> None:
     """Begin the log."""
     if LOG and not config.option.collectonly:
-        config.stash[PROGRESS] = Log(LOG, config.pluginmanager.get_plugin("terminalreporter"))
+        config.stash[PROGRESS] = Log(LOG, config.pluginmanager)
 
 
 def pytest_collection_modifyitems(config, items) -> None:

@@ -7,6 +7,7 @@ import shutil
 import signal
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -15,6 +16,7 @@ import pytest
 from hf_embeddings.pretraining.checkpoints import Checkpoints
 from hf_embeddings.pretraining.stopping import PREEMPTED
 from hf_embeddings.pretraining.verification import verify
+from tests.faults import small_run
 from tests.faults.hooks import Clock, SignalAt, together
 from tests.faults.small_run import STEPS_PER_EPOCH, Run, chain_of_stops, finish, settings, state, weights
 
@@ -205,3 +207,28 @@ def test_a_run_that_hides_nothing(tmp_path: Path) -> None:
     run = Run(settings(folder))
     assert run.wait() == 2 and "holds no run" in run.said()
     assert [path.name for path in folder.iterdir()] == ["thesis.txt"]
+
+
+def test_a_run_that_hangs_fails_the_test_with_what_it_said(tmp_path, monkeypatch) -> None:
+    """One that works goes on meanwhile, up to the patience of the test."""
+    monkeypatch.setattr(small_run, "IDLE", 2)
+    for hang, seconds in ((signal.pause, "without work"), (spin, "after 4 s")):
+        with pytest.raises(TimeoutError, match=f"1 processes still there .*{seconds}(?s:.*)here I am"):
+            Run(settings(tmp_path / "run"), before=Stall(hang)).wait(3)
+
+
+def spin() -> None:
+    """Work without end."""
+    while True:
+        pass
+
+
+class Stall:
+    """Say something, and go no further."""
+
+    def __init__(self, hang: Callable[[], None]) -> None:
+        self.hang = hang
+
+    def __call__(self, rank: int) -> None:
+        print("here I am", flush=True)
+        self.hang()
