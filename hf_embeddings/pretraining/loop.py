@@ -29,6 +29,7 @@ from hf_embeddings.pretraining.reporting import Reporter
 from hf_embeddings.pretraining.stopping import Stop
 
 BAD_STEPS = "bad_steps.json"
+LEAVING_SECONDS = 1.0  # that a process may take to end, once all is saved
 STOPPING_PATIENCE = 20.0  # seconds that a run which is told to stop waits for the push of its last checkpoint
 
 
@@ -71,7 +72,7 @@ class Trainer:
             began = time.monotonic()
             self._step(next(steps))
             slowest = max(slowest, time.monotonic() - began)
-            reserve = 2 * (slowest + self.checkpoints.seconds)
+            reserve = LEAVING_SECONDS + 2 * (slowest + self.checkpoints.seconds)
             progress.seconds, wish, failures = agreed(
                 [time.monotonic() - clock, stop.check(reserve), self.checkpoints.failures], self.accelerator
             )

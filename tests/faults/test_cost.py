@@ -21,7 +21,7 @@ from tests.faults.small_run import finish, settings, weights
 
 pytestmark = pytest.mark.faults
 BERT_BASE = 110_000_000  # parameters
-ROUNDS = 7
+ROUNDS = 5
 
 
 def test_f19_hashing_and_forcing_to_the_disk(tmp_path, figures) -> None:

@@ -63,6 +63,8 @@ def test_f1_prepare_killed_at_random_times(tmp_path: Path, times, figures) -> No
                 break
             process.kill()
             process.join()
+            if process.exitcode == 0:  # it was quicker
+                break
             kills += 1
             assert process.exitcode == -signal.SIGKILL
             with_shards += bool(list(partial.glob("*.safetensors")))
