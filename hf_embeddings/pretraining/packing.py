@@ -18,7 +18,7 @@ from hf_embeddings.pretraining.randomness import random_bits
 from hf_embeddings.pretraining.sampling import Sampling
 
 SPECIAL_TOKENS_PER_PAIR = 3  # [CLS] A [SEP] B [SEP]
-SAMPLES_PER_BLOCK = 1 << 13  # planned in some 20 ms, and so many that the last tokens of its batches do not count
+SAMPLES_PER_BLOCK = 1 << 13  # planned in some 15 ms, and so many that the last tokens of its batches do not count
 BLOCKS_PROBED = 8
 
 
