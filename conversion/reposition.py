@@ -109,7 +109,7 @@ def reposition(
         if texts or held_out:
             _measure_and_heal(old, new, Path(source), report, texts, held_out, healing, notify)
             report.kept = share_kept(report.figures)
-        save_own(new, stage)
+        save_own(new, stage, source=Path(source))
         copy_companions(Path(source), stage, tokenizer_class="BertTokenizer")
         _lengthen_tokenizer(stage, *report.max_position_embeddings)
         report.seconds = time.perf_counter() - started
@@ -159,7 +159,7 @@ def _remake(old: PreTrainedModel, changes: Config) -> PreTrainedModel:
     config = make_config(told | changes)
     torch.manual_seed(0)
     bare = {"add_pooling_layer": old.pooler is not None} if type(old).__name__ == "TriEmbedModel" else {}
-    return type(old)(config, **bare).to(old.dtype).eval()
+    return type(old)(config, **bare).eval()
 
 
 def _first_token(folder: Path) -> int | None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import torch
 from transformers import PreTrainedModel
 
 from hf_embeddings.conversion.check import quiet
@@ -12,7 +13,7 @@ from hf_embeddings.model.configuration_triembed import AUTO_MAP, TriEmbedConfig
 
 
 def load_own(folder: Path) -> PreTrainedModel:
-    """Load a TriEmbed checkpoint as the class that it was saved from.
+    """Load a TriEmbed checkpoint in fp32 as the class that it was saved from.
 
     Raises:
         ConversionError: the directory holds none.
@@ -30,10 +31,13 @@ def load_own(folder: Path) -> PreTrainedModel:
     if declared not in names:
         raise ConversionError(f"{folder}: architectures {declared!r}, expected one of {', '.join(sorted(names))}")
     with quiet():
-        return getattr(modeling_triembed, declared).from_pretrained(folder, local_files_only=True).eval()
+        model_class = getattr(modeling_triembed, declared)
+        return model_class.from_pretrained(folder, local_files_only=True, dtype=torch.float32).eval()
 
 
-def save_own(model: PreTrainedModel, folder: Path) -> None:
-    """Save weights, config and code."""
+def save_own(model: PreTrainedModel, folder: Path, *, source: Path) -> None:
+    """Save weights, config and code; weights in the number format of `source`, whatever they were worked on in."""
+    config = read_json(source / "config.json")
+    stored = config.get("dtype") or config.get("torch_dtype") or "float32"
     with quiet():
-        model.save_pretrained(folder)
+        model.to(getattr(torch, stored)).save_pretrained(folder)

@@ -58,7 +58,7 @@ class Opened:
         report.parameters = (report.parameters[0], *self._parameters())
         report.kept = kept
         with staged(Path(report.target), source=self.folder, overwrite=overwrite) as stage:
-            save_own(self.model, stage)
+            save_own(self.model, stage, source=self.folder)
             copy_companions(self.folder, stage, tokenizer_class=type(self.tokenizer).__name__)
             if tokenizer is not None:
                 for name in TOKENIZER_FILES:

@@ -9,14 +9,14 @@ joined and cut into blocks, so that nothing is lost and nothing is padding.
 import math
 from dataclasses import dataclass
 
+import torch
+from arguments import parse
 from data import read_data
 from transformers import (
     AutoModelForMaskedLM,
     AutoTokenizer,
     DataCollatorForLanguageModeling,
-    HfArgumentParser,
     Trainer,
-    TrainingArguments,
 )
 
 import hf_embeddings  # noqa: F401  (registers TriEmbed with the Auto classes)
@@ -36,10 +36,10 @@ class Arguments:
 
 def main() -> None:
     """Read, train, evaluate, save."""
-    arguments, training = HfArgumentParser((Arguments, TrainingArguments)).parse_args_into_dataclasses()
+    arguments, training = parse(Arguments)
     data = read_data(arguments.train, arguments.test)
     tokenizer = AutoTokenizer.from_pretrained(arguments.model)
-    model = AutoModelForMaskedLM.from_pretrained(arguments.model)
+    model = AutoModelForMaskedLM.from_pretrained(arguments.model, dtype=torch.float32)
     inside = arguments.block_length - 2
 
     def cut(rows: dict) -> dict:

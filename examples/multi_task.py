@@ -9,15 +9,14 @@ Each file has the columns text and label; a tenth of its rows is held out for th
 from dataclasses import dataclass
 
 import torch
+from arguments import parse
 from data import read_data
 from datasets import concatenate_datasets
 from transformers import (
     AutoConfig,
     AutoTokenizer,
     DataCollatorWithPadding,
-    HfArgumentParser,
     Trainer,
-    TrainingArguments,
 )
 
 from hf_embeddings import TriEmbedForMultiTask
@@ -34,7 +33,7 @@ class Arguments:
 
 def main() -> None:
     """Read, fine-tune, evaluate each task, save."""
-    arguments, training = HfArgumentParser((Arguments, TrainingArguments)).parse_args_into_dataclasses()
+    arguments, training = parse(Arguments)
     torch.manual_seed(training.seed)  # before the model: its new heads are random
     data = {name: read_data(path, None) for name, path in (task.split("=", 1) for task in arguments.tasks)}
     labels = {name: sorted(set(splits["train"]["label"])) for name, splits in data.items()}
@@ -42,7 +41,7 @@ def main() -> None:
     tasks = {n: {"problem_type": kind, "num_labels": len(words), "labels": words} for n, words in labels.items()}
     tokenizer = AutoTokenizer.from_pretrained(arguments.model)
     config = AutoConfig.from_pretrained(arguments.model, tasks=tasks)
-    model = TriEmbedForMultiTask.from_pretrained(arguments.model, config=config)
+    model = TriEmbedForMultiTask.from_pretrained(arguments.model, config=config, dtype=torch.float32)
     pad = DataCollatorWithPadding(tokenizer)
 
     def prepare(row: dict, name: str) -> dict:

@@ -8,14 +8,13 @@ A row holds a text, a list of choices (as many in every row) and the index of th
 from dataclasses import dataclass
 
 import torch
+from arguments import parse
 from data import read_data
 from transformers import (
     AutoModelForMultipleChoice,
     AutoTokenizer,
     DataCollatorForMultipleChoice,
-    HfArgumentParser,
     Trainer,
-    TrainingArguments,
 )
 
 import hf_embeddings  # noqa: F401  (registers TriEmbed with the Auto classes)
@@ -41,11 +40,11 @@ def metrics(prediction) -> dict[str, float]:
 
 def main() -> None:
     """Read, fine-tune, evaluate, save."""
-    arguments, training = HfArgumentParser((Arguments, TrainingArguments)).parse_args_into_dataclasses()
+    arguments, training = parse(Arguments)
     torch.manual_seed(training.seed)  # before the model: its new head is random
     data = read_data(arguments.train, arguments.test)
     tokenizer = AutoTokenizer.from_pretrained(arguments.model)
-    model = AutoModelForMultipleChoice.from_pretrained(arguments.model)
+    model = AutoModelForMultipleChoice.from_pretrained(arguments.model, dtype=torch.float32)
 
     def prepare(row: dict) -> dict:
         choices = row[arguments.choices]

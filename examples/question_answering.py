@@ -9,8 +9,9 @@ The window of a long context that holds the answer is read; without an answer, b
 from dataclasses import dataclass
 
 import torch
+from arguments import parse
 from data import read_data
-from transformers import AutoModelForQuestionAnswering, AutoTokenizer, HfArgumentParser, Trainer, TrainingArguments
+from transformers import AutoModelForQuestionAnswering, AutoTokenizer, Trainer
 
 import hf_embeddings  # noqa: F401  (registers TriEmbed with the Auto classes)
 
@@ -42,11 +43,11 @@ def metrics(prediction) -> dict[str, float]:
 
 def main() -> None:
     """Read, fine-tune, evaluate, save."""
-    arguments, training = HfArgumentParser((Arguments, TrainingArguments)).parse_args_into_dataclasses()
+    arguments, training = parse(Arguments)
     torch.manual_seed(training.seed)  # before the model: its new head is random
     data = read_data(arguments.train, arguments.test)
     tokenizer = AutoTokenizer.from_pretrained(arguments.model)
-    model = AutoModelForQuestionAnswering.from_pretrained(arguments.model)
+    model = AutoModelForQuestionAnswering.from_pretrained(arguments.model, dtype=torch.float32)
 
     def prepare(row: dict) -> dict:
         windows = tokenizer(

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from arguments import parse
 from data import read_data
 from datasets import List
 from sklearn.metrics import f1_score
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, HfArgumentParser, Trainer, TrainingArguments
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trainer
 
 import hf_embeddings  # noqa: F401  (registers TriEmbed with the Auto classes)
 
@@ -45,7 +46,7 @@ def metrics(prediction) -> dict[str, float]:
 
 def main() -> None:
     """Read, fine-tune, evaluate, save."""
-    arguments, training = HfArgumentParser((Arguments, TrainingArguments)).parse_args_into_dataclasses()
+    arguments, training = parse(Arguments)
     torch.manual_seed(training.seed)  # before the model: its new head is random
     data = read_data(arguments.train, arguments.test)
     kind = data["train"].features[arguments.label]
@@ -59,7 +60,11 @@ def main() -> None:
         problem, encode = "single_label_classification", names.index
     tokenizer = AutoTokenizer.from_pretrained(arguments.model)
     model = AutoModelForSequenceClassification.from_pretrained(
-        arguments.model, num_labels=len(names), id2label=dict(enumerate(map(str, names))), problem_type=problem
+        arguments.model,
+        num_labels=len(names),
+        id2label=dict(enumerate(map(str, names))),
+        problem_type=problem,
+        dtype=torch.float32,
     )
     columns = [name for name in (arguments.text, arguments.pair) if name]
 

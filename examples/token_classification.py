@@ -8,15 +8,14 @@ A row holds a list of words and a list of as many labels. The first piece of a w
 from dataclasses import dataclass
 
 import torch
+from arguments import parse
 from data import read_data
 from sklearn.metrics import f1_score
 from transformers import (
     AutoModelForTokenClassification,
     AutoTokenizer,
     DataCollatorForTokenClassification,
-    HfArgumentParser,
     Trainer,
-    TrainingArguments,
 )
 
 import hf_embeddings  # noqa: F401  (registers TriEmbed with the Auto classes)
@@ -36,13 +35,13 @@ class Arguments:
 
 def main() -> None:
     """Read, fine-tune, evaluate, save."""
-    arguments, training = HfArgumentParser((Arguments, TrainingArguments)).parse_args_into_dataclasses()
+    arguments, training = parse(Arguments)
     torch.manual_seed(training.seed)  # before the model: its new head is random
     data = read_data(arguments.train, arguments.test)
     names = sorted({tag for tags in data["train"][arguments.tags] for tag in tags}, key=str)
     tokenizer = AutoTokenizer.from_pretrained(arguments.model)
     model = AutoModelForTokenClassification.from_pretrained(
-        arguments.model, num_labels=len(names), id2label=dict(enumerate(map(str, names)))
+        arguments.model, num_labels=len(names), id2label=dict(enumerate(map(str, names))), dtype=torch.float32
     )
 
     def prepare(row: dict) -> dict:

@@ -6,11 +6,11 @@ import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from hf_embeddings.cli.output import AsJson
+from hf_embeddings.cli.output import AsJson, Precision
 
 
 def index(
@@ -19,7 +19,7 @@ def index(
     ],
     folder: Annotated[str, typer.Argument(metavar="INDEX", help="Folder of the index, new or to add to")],
     model: Annotated[str | None, typer.Option(help="Model directory or Hub id")] = None,
-    precision: Annotated[Literal["fp32", "bf16", "int8"], typer.Option(help="Arithmetic of the encoding.")] = "fp32",
+    precision: Precision = "auto",
     pooling: Annotated[str | None, typer.Option(help="mean, cls or max; else as the model directory says.")] = None,
     layer: Annotated[int | None, typer.Option(help="Hidden state to pool; 0 is the embeddings, -1 the last.")] = None,
     max_length: Annotated[int | None, typer.Option(help="Tokens of a passage; else what the model takes.")] = None,
@@ -80,7 +80,9 @@ def index(
     with Progress("encoding", total) as progress:
         chosen = records(documents(), id_field)
         try:
-            figures = build(chosen, folder, job, source=corpus, processes=processes, progress=progress.advance)
+            figures = build(
+                chosen, folder, job, source=corpus, processes=processes, progress=progress.advance, notify=_tell
+            )
         except KeyboardInterrupt:
             raise typer.Exit(_interrupted(folder)) from None
     if as_json:
@@ -102,6 +104,10 @@ def _copy(corpus: str, place: str, as_json: bool) -> None:
         copied = copy_index(index, store, progress.advance)
         store.close()
     print(json.dumps({"index": place, "passages": copied}) if as_json else f"{place}: {copied:,} passages")
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 def _interrupted(folder: str) -> int:

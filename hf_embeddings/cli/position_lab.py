@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import sys
 import time
 from pathlib import Path
@@ -149,17 +148,12 @@ def summarise(lab, content: dict[str, object]) -> dict[str, object]:
 
 
 def _machine() -> dict[str, str]:
-    import platform
-
     import torch
     import transformers
 
-    if torch.cuda.is_available():
-        device = torch.cuda.get_device_name()
-    else:
-        cpu = Path("/proc/cpuinfo")  # of Linux; others know their processor by `platform`
-        named = re.search(r"model name\s*: (.*)", cpu.read_text()) if cpu.exists() else None
-        device = f"{named[1] if named else platform.processor()}, threads used: {torch.get_num_threads()}"
+    from hf_embeddings.hardware import describe
+
+    device = describe("cuda") if torch.cuda.is_available() else f"{describe()}, threads used: {torch.get_num_threads()}"
     return {"device": device, "torch": torch.__version__, "transformers": transformers.__version__}
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hf_embeddings.cli.output import AsJson
+from hf_embeddings.cli.output import AsJson, Precision
 
 Where = Annotated[
     list[str] | None, typer.Option(help="Condition on the metadata: field=value, also != >= <= > < and ~ (contains).")
@@ -25,6 +25,7 @@ def search(
     k: Annotated[int, typer.Option("-k", help="How many results.")] = 10,
     where: Where = None,
     approximate: Approximate = False,
+    precision: Precision = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Find the documents nearest in meaning to each query."""
@@ -43,7 +44,7 @@ def search(
         raise ValueError(f"--approximate: is for an index on disk; {folder} searches in its own way, leave it out")
     conditions = [Condition.parse(text) for text in where or []]
     with contextlib.closing(open_store(folder) if is_store(folder) else Index(folder)) as place:
-        vectors = load_encoder(place).encode(queries, prompt="query")
+        vectors = load_encoder(place, precision=precision).encode(queries, prompt="query")
         if isinstance(place, Index):
             found = place.search(vectors, k, conditions, nearest=open_graph(place).nearest if approximate else None)
         else:

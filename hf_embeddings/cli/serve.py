@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from hf_embeddings.cli.output import Precision
 from hf_embeddings.cli.search import Approximate, open_graph
 
 
@@ -15,6 +16,7 @@ def serve(
     ),
     port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8765,
     approximate: Approximate = False,
+    precision: Precision = "auto",
 ) -> None:
     """Serve a page with a search box, results and a map of the corpus, until Ctrl-C."""
     from hf_embeddings.search.build import load_encoder
@@ -24,7 +26,8 @@ def serve(
     with Index(folder) as index:
         nearest = open_graph(index).nearest if approximate else None
         try:
-            server = SearchServer(index, load_encoder(index), host=host, port=port, nearest=nearest)
+            encoder = load_encoder(index, precision=precision)
+            server = SearchServer(index, encoder, host=host, port=port, nearest=nearest)
         except OSError as error:
             raise ValueError(f"{host}:{port}: cannot listen there ({error.strerror}); choose another --port") from None
         with server:

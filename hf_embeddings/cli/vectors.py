@@ -40,7 +40,8 @@ class Vectors:
         logging.disable_progress_bar()
         logging.set_verbosity_error()  # a pooler left unused is no news here; missing weights still raise
         given = {name: value for name, value in recipe.items() if value is not None}
-        return cls(Encoder.load(folder, **given), source, prompt)
+        # fp32 everywhere: a figure must not depend on the machine.
+        return cls(Encoder.load(folder, precision="fp32", **given), source, prompt)
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Return the vectors (N, D) of texts: contextual ones, or means of rows of the table."""

@@ -140,7 +140,7 @@ class Trainer:
         if self.progress.guard.in_a_row >= BAD_STEPS_ALLOWED:
             raise TrainingFailed(
                 f"step {step}: {problem}, {BAD_STEPS_ALLOWED} steps in a row; their samples are in {path}; lower "
-                f"training.learning_rate ({self.options.training.learning_rate}), or use mixed_precision bf16 or no"
+                f"training.learning_rate ({self.options.training.learning_rate}), or write training.mixed_precision=no"
             )
 
     def _evaluate(self) -> None:

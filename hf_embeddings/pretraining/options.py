@@ -201,7 +201,9 @@ class TrainingOptions:
     adam_beta2: float = bounded(0.98, min=0, below=1)  # decay of the gradient's square, per step
     adam_epsilon: float = bounded(1e-6, above=0)  # added to the root of the gradient's square
     max_grad_norm: float = bounded(1.0, above=0)  # L2 norm over all parameters, to which gradients are clipped
-    mixed_precision: Literal["no", "bf16", "fp16"] = "no"  # number format of the forward pass; "no" is fp32
+    # Number format of the forward pass. "auto": bf16 (on a GPU without it fp16) where the hardware multiplies that
+    # faster than fp32, else fp32; "no" is fp32.
+    mixed_precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
     attention: Literal["eager", "sdpa", "flex_attention"] = "sdpa"  # attention kernel
     compile: bool = False  # torch.compile the feed-forward layers; on CPU it takes a C++ compiler, and gains nothing
     gradient_checkpointing: bool = False  # recompute activations in the backward pass: less memory, more time

@@ -22,7 +22,7 @@ from hf_embeddings.pretraining.material import Material, Say, build_config, prep
 from hf_embeddings.pretraining.optimization import build_optimizers
 from hf_embeddings.pretraining.options import PositionLabOptions, PretrainingOptions
 from hf_embeddings.pretraining.packing import SPECIAL_TOKENS_PER_PAIR
-from hf_embeddings.pretraining.processes import build_accelerator, share
+from hf_embeddings.pretraining.processes import build_accelerator, choose_precision, join, share
 from hf_embeddings.pretraining.run import pretrain
 
 BASELINE = "learned"  # what the time of a step is compared with
@@ -87,7 +87,7 @@ class PositionLab:
         figures = pretrain(self._options(cell), base_config=self.base_config, finish=finish, material=self.material)
         if figures["state"] != "done":
             return figures
-        model = TriEmbedForPreTraining.from_pretrained(self.folder(cell), attn_implementation="sdpa")
+        model = TriEmbedForPreTraining.from_pretrained(self.folder(cell), dtype=torch.float32)
         losses: dict[str, float | None] = {"1": None}
         for factor in (1, *self.options.lab.length_factors):
             losses[str(factor)] = None
@@ -140,7 +140,7 @@ class PositionLab:
 
     def _stepper(self, cell: Cell) -> Callable[[], None]:
         options = self._options(cell)
-        accelerator = build_accelerator(options)
+        accelerator = build_accelerator(options, choose_precision(options, join(options)).name)
         model = TriEmbedForPreTraining(self.material.for_model(options, self.base_config).config)
         model.set_attn_implementation(options.training.attention)
         model = share(model, accelerator, options.training).train()

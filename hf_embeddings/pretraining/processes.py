@@ -5,11 +5,12 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs
-from accelerate.utils import broadcast_object_list
+from accelerate import Accelerator, DistributedDataParallelKwargs, PartialState
+from accelerate.utils import broadcast_object_list, gather_object
 from torch import nn
 from torch.distributed.fsdp import fully_shard
 
+from hf_embeddings.hardware import Precision, training_precision
 from hf_embeddings.model.layers import Layer
 from hf_embeddings.pretraining.options import PretrainingOptions, TrainingOptions
 
@@ -18,8 +19,8 @@ ASKED = ("WORLD_SIZE", "SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")  # wh
 _LEFT: list[object] = []  # process groups that runs have ended with
 
 
-def build_accelerator(options: PretrainingOptions) -> Accelerator:
-    """Join the other processes and return the accelerator.
+def join(options: PretrainingOptions) -> PartialState:
+    """Join the other processes.
 
     Raises:
         ValueError: the processes are not those that were asked for.
@@ -27,19 +28,53 @@ def build_accelerator(options: PretrainingOptions) -> Accelerator:
     training = options.training
     if not torch.cuda.is_available():
         os.environ.setdefault("ACCELERATE_USE_CPU", "true")
-        if training.mixed_precision == "fp16":
-            raise ValueError("training.mixed_precision: got 'fp16', which needs a GPU; use 'bf16' or 'no' on a CPU")
     if training.strict_determinism and training.sharding != "none":
         raise ValueError("training.strict_determinism: needs whole models; set training.sharding none")
-    accelerator = Accelerator(
-        mixed_precision=training.mixed_precision,
-        log_with="tensorboard" if training.tensorboard else None,
+    training_precision(training.mixed_precision, "cuda" if torch.cuda.is_available() else "cpu")  # if it can be at all
+    processes = PartialState(cpu=not torch.cuda.is_available())
+    check_processes(processes.num_processes, training)
+    return processes
+
+
+def choose_precision(options: PretrainingOptions, processes: PartialState, begun: str | None = None) -> Precision:
+    """Return the number format of a run, the same in all processes.
+
+    Args:
+        options: of the run.
+        processes: of the run.
+        begun: the format of the checkpoint that the run goes on from: what `auto` means then, so that it goes on
+            exactly.
+
+    Raises:
+        ValueError: the device cannot train in it, or the processes run on machines that differ.
+    """
+    asked = options.training.mixed_precision
+    if asked == "auto" and begun:
+        if begun == "fp16" and processes.device.type == "cpu":
+            raise ValueError(
+                "training.mixed_precision: auto goes on in the checkpoint's fp16, which needs a GPU; go on there, or "
+                "in fp32: training.mixed_precision=no --allow-changes"
+            )
+        return Precision(begun, "as the checkpoint")
+    chosen = training_precision(asked, processes.device)
+    everywhere = gather_object([chosen.name]) if processes.num_processes > 1 else [chosen.name]
+    if len(set(everywhere)) > 1:
+        raise ValueError(
+            f"training.mixed_precision: got auto, which is {' and '.join(sorted(set(everywhere)))} on the machines of "
+            "this run, expected one for all; write training.mixed_precision=no, which all can"
+        )
+    return chosen
+
+
+def build_accelerator(options: PretrainingOptions, precision: str) -> Accelerator:
+    """Return the accelerator of the processes that `join` has joined, for training in a number format."""
+    return Accelerator(
+        mixed_precision=precision,
+        log_with="tensorboard" if options.training.tensorboard else None,
         project_dir=options.output_dir,
         # A head that no objective trains gets no gradient, which DDP has to be told.
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=len(options.examples.objectives) < 2)],
     )
-    check_processes(accelerator.num_processes, training)
-    return accelerator
 
 
 def share(model: nn.Module, accelerator: Accelerator, training: TrainingOptions) -> nn.Module:
@@ -99,15 +134,15 @@ def restart_warning() -> str:
     return ""
 
 
-def from_main(accelerator: Accelerator, function: Callable[[], Result]) -> Result:
+def from_main(processes: PartialState | Accelerator, function: Callable[[], Result]) -> Result:
     """Run a function in the main process, and return its result or raise its error in every process."""
     outcome: list = [None, None]
-    if accelerator.is_main_process:
+    if processes.is_main_process:
         try:
             outcome[0] = function()
         except (ValueError, OSError) as error:
             outcome[1] = error
-    if accelerator.num_processes > 1:
+    if processes.num_processes > 1:
         broadcast_object_list(outcome)
     if outcome[1] is not None:
         raise outcome[1]

@@ -86,12 +86,21 @@ def micro_batches_per_step(source: Path | None, training: TrainingOptions, proce
     return total
 
 
+def precision_of(source: Path | None) -> str | None:
+    """Return the number format that a checkpoint was trained in; None without a checkpoint."""
+    return str(_manifest(source)["identity"]["training.mixed_precision"]) if source else None
+
+
 def identity(
-    options: PretrainingOptions, config: PreTrainedConfig, chunks: Chunks, micro_batches: int
+    options: PretrainingOptions, config: PreTrainedConfig, chunks: Chunks, micro_batches: int, precision: str
 ) -> dict[str, object]:
-    """Return everything that a checkpoint and the run that goes on from it must agree on."""
+    """Return everything that a checkpoint and the run that goes on from it must agree on.
+
+    `precision` stands for `training.mixed_precision`: `auto` is not the same everywhere.
+    """
     values = to_dict(options)
     training = {name: value for name, value in values["training"].items() if name not in FREE}
+    training["mixed_precision"] = precision
     sections = {"tokenizer": values["tokenizer"], "examples": values["examples"], "training": training}
     flat = {f"{section}.{name}": value for section, fields in sections.items() for name, value in fields.items()}
     skipped = {"architectures", "auto_map", "transformers_version", "dtype", "torch_dtype", "_name_or_path"}

@@ -9,9 +9,11 @@ from pathlib import Path
 import accelerate
 import torch
 import transformers
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from accelerate.utils import set_seed
 
+from hf_embeddings.hardware import SLOW, Precision, bf16_slowdown, describe, number_format
+from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.model.modeling_triembed import TriEmbedForPreTraining
 from hf_embeddings.pretraining.averaging import WeightAverage
 from hf_embeddings.pretraining.beginning import compile_layers, first_model, is_checkpoint
@@ -27,10 +29,18 @@ from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.options_file import dump
 from hf_embeddings.pretraining.output_directory import OutputDirectory
 from hf_embeddings.pretraining.prepared import PreparedCorpus
-from hf_embeddings.pretraining.processes import build_accelerator, from_main, leave, restart_warning, share
+from hf_embeddings.pretraining.processes import (
+    build_accelerator,
+    choose_precision,
+    from_main,
+    join,
+    leave,
+    restart_warning,
+    share,
+)
 from hf_embeddings.pretraining.progress import Progress
 from hf_embeddings.pretraining.reporting import Reporter
-from hf_embeddings.pretraining.resuming import compare, identity, micro_batches_per_step
+from hf_embeddings.pretraining.resuming import compare, identity, micro_batches_per_step, precision_of
 from hf_embeddings.pretraining.stages import plan_stages
 from hf_embeddings.pretraining.stopping import Stop
 from hf_embeddings.pretraining.training_state import WEIGHTS, TrainingState, load_progress, load_weights
@@ -67,16 +77,19 @@ def pretrain(
         ValueError: the options contradict each other, the corpus or the directory; nothing has been written then.
         TrainingFailed: training could not go on.
     """
-    build_config(options, base_config, vocab_size=options.tokenizer.vocab_size)  # a mistake shows before the work
-    accelerator = build_accelerator(options)
-    say = _speaker(accelerator)
+    config = build_config(options, base_config, vocab_size=options.tokenizer.vocab_size)  # mistakes show first
+    processes = join(options)
+    say = _speaker(processes)
     if warning := restart_warning():
         say(warning)
     output = OutputDirectory(Path(options.output_dir), options.checkpoints, resume=resume, overwrite=overwrite)
     try:
-        from_main(accelerator, output.enter)
-        source, line = from_main(accelerator, output.source)
+        from_main(processes, output.enter)
+        source, line = from_main(processes, output.source)
         say(line)
+        precision = choose_precision(options, processes, begun=precision_of(source))
+        accelerator = build_accelerator(options, precision.name)
+        _say_precision(precision, config, processes.device, say)
         if prepared := options.corpus.prepared:
             sums = options.corpus.verify_shards
             from_main(accelerator, lambda: PreparedCorpus.open(Path(prepared), sums=sums).facts["kind"])
@@ -88,7 +101,7 @@ def pretrain(
         if micro_batches > 1:
             say(f"{micro_batches} micro-batches per step, shared by {accelerator.num_processes} processes")
         facts = {
-            "identity": identity(options, material.config, material.training, micro_batches),
+            "identity": identity(options, material.config, material.training, micro_batches, precision.name),
             "gradient_accumulation_steps": options.training.gradient_accumulation_steps,
             "processes": accelerator.num_processes,
             "versions": _versions(),
@@ -106,6 +119,20 @@ def pretrain(
         return figures | {"main_process": accelerator.is_main_process}
     finally:
         output.close()
+
+
+def _say_precision(precision: Precision, config: TriEmbedConfig, device: torch.device, say: Say) -> None:
+    """Say in which number format the run multiplies and why, and how much time that costs where it is a slow one."""
+    say(f"precision: {number_format(precision.name)}, {precision.reason}")
+    if precision.name != "bf16":
+        return
+    inputs, outputs = config.hidden_size, config.intermediate_size
+    factor = bf16_slowdown(device, inputs=inputs, outputs=outputs, trains=True)
+    if factor >= SLOW:
+        say(
+            f"warning: bf16 takes {factor:.0f} times as long as fp32 on {describe(device)} (a layer of {inputs} x "
+            f"{outputs}, forward and backward); write training.mixed_precision=auto in a new output_dir"
+        )
 
 
 def _finish_run(
@@ -258,6 +285,8 @@ def conclude(
             "training_tokens_per_second": progress.tokens / progress.seconds,
             "training_skipped_steps": progress.guard.skipped,
             "parameters": trainer.parameters,
+            "precision": number_format(accelerator.mixed_precision),
+            "device": describe(accelerator.device),
             "output_dir": options.output_dir,
         }
     )
@@ -286,11 +315,11 @@ def _versions() -> dict[str, str]:
     return {library.__name__: library.__version__ for library in (torch, transformers, accelerate)}
 
 
-def _speaker(accelerator: Accelerator) -> Say:
+def _speaker(processes: PartialState) -> Say:
     started = time.monotonic()
 
     def say(message: str) -> None:
-        if accelerator.is_main_process:
+        if processes.is_main_process:
             print(f"[{time.monotonic() - started:6.1f} s] {message}", file=sys.stderr, flush=True)
 
     return say

@@ -48,7 +48,7 @@ def export_onnx(
     if target.exists() and not overwrite:
         raise ValueError(f"{target}: exists; choose another name or pass --overwrite")
     checkpoint = Checkpoint(folder)
-    model = getattr(transformers, _auto_class(checkpoint)).from_pretrained(folder).eval()
+    model = getattr(transformers, _auto_class(checkpoint)).from_pretrained(folder, dtype=torch.float32).eval()
     model.set_attn_implementation("eager")  # the exporter loses the strides of the fused kernel at batch 1
     inputs = _example(model, *(fixed or (2, 16)))
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 import inspect
 import math
 
+from hf_embeddings.hardware import number_format
 from hf_embeddings.model.positions import POSITION_TYPES
 from hf_embeddings.publishing.checkpoint import Checkpoint
 from hf_embeddings.publishing.figures import NOT_RECORDED, corpus_name, evaluation, limits, table
@@ -97,7 +98,8 @@ def recipe(checkpoint: Checkpoint, model_id: str | None) -> str:
         "optimizer": f"AdamW, peak learning rate {training['learning_rate']:g}, "
         f"betas {training['adam_beta1']:g} and {training['adam_beta2']:g}, weight decay {training['weight_decay']:g}",
         "warmup": f"{training['warmup_fraction']:.0%} of the training",
-        "number format": {"no": "fp32"}.get(training["mixed_precision"], training["mixed_precision"]),
+        # Earlier versions recorded no `precision`, and had no `auto`.
+        "number format": figures.get("precision") or number_format(training["mixed_precision"]),
         "length": f"{figures['training_steps']:,} steps, {figures['training_tokens']:,} tokens, "
         f"{figures['training_seconds']:,.0f} s",
         "seed": str(options["seed"]),

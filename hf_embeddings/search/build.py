@@ -10,9 +10,11 @@ from typing import Protocol
 
 import numpy as np
 
+from hf_embeddings.hardware import Precision, bf16_is_fast
 from hf_embeddings.search.encoder import Encoder
 from hf_embeddings.search.index import Index
 from hf_embeddings.search.passages import OPENING, TITLE, opening, split
+from hf_embeddings.search.precision import AUTO, choose_precision, time_lost
 from hf_embeddings.search.records import Record
 from hf_embeddings.search.workers import Chunk, EncodingJob, encode_chunks
 
@@ -37,25 +39,47 @@ def build(
     source: str,
     processes: int = 1,
     progress: Callable[[float], None] = lambda done: None,
+    notify: Callable[[str], None] = lambda line: None,
 ) -> Figures:
     """Encode documents into an index, new or begun before, and return what was done.
 
     An interrupted build goes on where the last commit left it: the same documents are read again and compared with the
-    digest of those that are done. Documents that a finished index has already are replaced, others are added.
+    digest of those that are done. Documents that a finished index has already are replaced, others are added. `notify`
+    is told in which precision they are encoded.
 
     Raises:
         ValueError: the index was made with another model or recipe, or the documents changed since the interruption.
     """
     path = Path(folder)
     index = Index(path) if (path / "records.sqlite").is_file() else None
+    asked, precision = job.precision, _precision(job, index)
+    job = replace(job, precision=precision.name)
     encoder = job.load()
+    notify(f"precision: {precision.name}, {precision.reason}")
+    widths = {"inputs": encoder.dimension, "outputs": 4 * encoder.dimension}
+    if lost := time_lost(precision.name, encoder.model.device, **widths):
+        notify(lost)
     facts = {**asdict(job), "recipe": asdict(encoder.recipe), "weights_sha256": weights_digest(job.model)}
     facts.pop("overrides")
     if index is None:
         index = Index.create(path, encoder.dimension, **facts)
+    if asked == AUTO:
+        facts["precision"] = index.settings["precision"]
     with index:
         _refuse_other_model(index, facts)
         return _fill(index, iter(documents), job, encoder, source=source, processes=processes, progress=progress)
+
+
+def _precision(job: EncodingJob, index: Index | None) -> Precision:
+    """Return what `auto` means for an index that is there, or here: that of the index, unless it is slow here.
+
+    bf16 and fp32 differ by rounding, so vectors of both may stand in one index; those of int8 may not.
+    """
+    device = job.device.split(",")[0]
+    before = str(index.settings["precision"]) if index else ""
+    if job.precision != AUTO or not before or (before == "bf16" and not bf16_is_fast(device)):
+        return choose_precision(job.precision, device)
+    return Precision(choose_precision(before, device).name, "as the index was made")
 
 
 class Built(Protocol):
@@ -64,8 +88,8 @@ class Built(Protocol):
     settings: dict[str, object]
 
 
-def load_encoder(built: Built) -> Encoder:
-    """Load the encoder that an index or store was made with, in fp32, for queries.
+def load_encoder(built: Built, *, precision: str = AUTO) -> Encoder:
+    """Load the encoder that an index or store was made with, for queries.
 
     Raises:
         ValueError: the model is gone, or its weights are no longer those that the vectors are of.
@@ -78,7 +102,7 @@ def load_encoder(built: Built) -> Encoder:
         raise ValueError(f"{model}: the model of this index is gone; put it back, or build the index anew")
     if weights_digest(model) != facts["weights_sha256"]:
         raise ValueError(f"{model}: its weights changed since the index was built; build the index anew")
-    return Encoder.load(model, **facts["recipe"])
+    return Encoder.load(model, precision=precision, **facts["recipe"])
 
 
 def weights_digest(model: str) -> str | None:

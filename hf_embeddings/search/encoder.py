@@ -14,7 +14,7 @@ from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTo
 
 from hf_embeddings.model.modeling_triembed import TriEmbedModel
 from hf_embeddings.search.pooling import POOLINGS
-from hf_embeddings.search.precision import PRECISIONS
+from hf_embeddings.search.precision import PRECISIONS, choose_precision
 from hf_embeddings.search.recipe import Recipe, read_recipe
 
 TOKENS_PER_BATCH = 4096  # enough to keep the matrix units busy, and small enough that activations stay in the caches
@@ -33,16 +33,17 @@ class Encoder:
         tokenizer: PreTrainedTokenizerBase,
         recipe: Recipe | None = None,
         *,
-        precision: str = "fp32",
+        precision: str = "auto",
         tokens_per_batch: int = TOKENS_PER_BATCH,
     ) -> None:
-        """Take a loaded encoder; `precision` other than fp32 changes it in place.
+        """Take a loaded encoder; a `precision` other than fp32 changes it in place.
+
+        The default is bf16 where the device multiplies that faster than fp32, else fp32 (`hardware.py`).
 
         Raises:
             ValueError: the tokenizer is no fast one, or precision, layer or length do not fit the model.
         """
-        if precision not in PRECISIONS:
-            raise ValueError(f"precision {precision!r}: expected one of {', '.join(PRECISIONS)}")
+        precision = choose_precision(precision, model.device).name
         if not tokenizer.is_fast:
             raise ValueError(f"{type(tokenizer).__name__} is no fast tokenizer; save it as tokenizer.json first")
         self.recipe = recipe or Recipe()
@@ -61,11 +62,12 @@ class Encoder:
 
     @classmethod
     def load(
-        cls, source: str | Path, *, precision: str = "fp32", device: str = "cpu", **overrides: object
+        cls, source: str | Path, *, precision: str = "auto", device: str = "cpu", **overrides: object
     ) -> "Encoder":
         """Load a model directory or Hub id; `overrides` are fields of `Recipe` that beat what the directory states."""
         import hf_embeddings  # noqa: F401  registers TriEmbed with AutoModel
 
+        choose_precision(precision, device)  # a mistake shows before the work
         folder = Path(source)
         recipe = read_recipe(folder) if folder.is_dir() else Recipe()
         tokenizer = AutoTokenizer.from_pretrained(source)

@@ -9,6 +9,8 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from hf_embeddings.hardware import SLOW, Precision, bf16_is_fast, describe, encoding_precision, packs_bf16, slowdown
+
 
 class PackedLinear(nn.Module):
     """A linear layer whose weight is laid out for oneDNN: (..., I) to (..., O) in the dtype of the layer given."""
@@ -45,24 +47,46 @@ class Int8Linear(nn.Module):
         )
 
 
+def choose_precision(asked: str, device: str | torch.device) -> Precision:
+    """Return the precision that `auto` means on a device, or the one asked for.
+
+    Raises:
+        ValueError: there is no such precision, or the device cannot encode in it.
+    """
+    if asked not in (AUTO, *PRECISIONS):
+        raise ValueError(f"precision {asked!r}: expected one of {', '.join((AUTO, *PRECISIONS))}")
+    return encoding_precision(asked, device)
+
+
+def time_lost(precision: str, device: str | torch.device, *, inputs: int, outputs: int) -> str:
+    """Return a warning where a precision is slower than fp32 on a device, by how much, else nothing.
+
+    It is measured by one layer of the model's own size: `inputs` and `outputs` are its widths.
+    """
+    if precision == "fp32" or (precision == "bf16" and bf16_is_fast(device)):
+        return ""
+    dtype = torch.bfloat16 if precision == "bf16" or bf16_is_fast(device) else torch.float32
+    factor = slowdown(PRECISIONS[precision], dtype, inputs=inputs, outputs=outputs, device=device)
+    if factor < SLOW:
+        return ""
+    return (
+        f"warning: {precision} takes {factor:.0f} times as long as fp32 on {describe(device)} (a layer of {inputs} x "
+        f"{outputs}); write --precision auto"
+    )
+
+
 def _fp32(model: nn.Module) -> nn.Module:
     return model.float()
 
 
 def _bf16(model: nn.Module) -> nn.Module:
     model = model.bfloat16()
-    on_cpu = next(model.parameters()).device.type == "cpu"
-    return _replace(model, _packed) if on_cpu and _packs() else model
+    return _replace(model, _packed) if next(model.parameters()).device.type == "cpu" else model
 
 
 def _int8(model: nn.Module) -> nn.Module:
     """Put 8 bits where they cost little, and the rest in bf16 where the processor multiplies that."""
-    if next(model.parameters()).device.type != "cpu":
-        raise ValueError("precision 'int8' runs on CPUs only; use 'bf16' on this device")
-    if not hasattr(torch.ops.onednn, "qlinear_pointwise"):
-        raise ValueError("precision 'int8': this build of torch has no oneDNN, which multiplies 8 bits; use 'bf16'")
-    model = model.bfloat16() if torch.ops.mkldnn._is_mkldnn_bf16_supported() else model.float()
-    return _replace(model, _int8_or_wider)
+    return _replace(model.bfloat16() if bf16_is_fast() else model.float(), _int8_or_wider)
 
 
 def _int8_or_wider(linear: nn.Linear) -> nn.Module:
@@ -74,14 +98,12 @@ def _int8_or_wider(linear: nn.Linear) -> nn.Module:
 
 
 def _packed(linear: nn.Linear) -> nn.Module:
-    return PackedLinear(linear) if _packs() and linear.weight.dtype == torch.bfloat16 else linear
-
-
-def _packs() -> bool:
-    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    return PackedLinear(linear) if packs_bf16() and linear.weight.dtype == torch.bfloat16 else linear
 
 
 def _replace(model: nn.Module, build: Callable[[nn.Linear], nn.Module]) -> nn.Module:
+    if type(model) is nn.Linear:
+        return build(model)
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if type(child) is nn.Linear:
@@ -89,4 +111,5 @@ def _replace(model: nn.Module, build: Callable[[nn.Linear], nn.Module]) -> nn.Mo
     return model
 
 
+AUTO = "auto"  # bf16 where the device multiplies that fast, else fp32
 PRECISIONS: dict[str, Callable[[nn.Module], nn.Module]] = {"fp32": _fp32, "bf16": _bf16, "int8": _int8}

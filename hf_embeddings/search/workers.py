@@ -22,7 +22,7 @@ class EncodingJob:
     """What a process needs to know to encode as the others do."""
 
     model: str  # directory or Hub id
-    precision: str = "fp32"
+    precision: str = "auto"  # of hf_embeddings.search.precision
     overrides: dict[str, object] = field(default_factory=dict)  # fields of Recipe
     device: str = "cpu"  # several, as in "cuda:0,cuda:1", are dealt to the processes in turn
 

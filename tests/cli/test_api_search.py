@@ -36,7 +36,7 @@ def minilm(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def hold(corpus: str, minilm: Path, index: Path) -> None:
-    run("index", corpus, index, "--model", minilm, "--precision", "bf16", "--where", "public=true")
+    run("index", corpus, index, "--model", minilm, "--where", "public=true")
     found = json.loads(run("search", index, *ANSWERS, "-k", 5, "--json"))
     for question, answer in ANSWERS.items():
         titles = [hit["metadata"]["title"] for hit in found[question]]
@@ -55,6 +55,6 @@ def test_questions_find_functions_in_all_of_it(minilm: Path, tmp_path: Path) -> 
 def test_the_readme_asks_these_questions() -> None:
     text = README.read_text(encoding="utf-8")
     assert (
-        "index pydoc:torch,numpy,accelerate runs/api --model runs/minilm --precision bf16 --where public=true" in text
+        "index pydoc:torch,numpy,accelerate runs/api --model runs/minilm --where public=true" in text
     )
     assert all(f'"{question}"' in text for question in ANSWERS)

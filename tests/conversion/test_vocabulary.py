@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoModelForMaskedLM, AutoTokenizer, BertTokenizer, PreTrainedTokenizerFast
 
@@ -32,6 +33,18 @@ def write(folder: Path, tokenizer=None, cls: type = TriEmbedForMaskedLM, **chang
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return model
+
+
+def test_weights_are_worked_on_in_fp32_and_written_as_the_source_stores_them(tmp_path: Path) -> None:
+    write(tmp_path / "source").to(torch.bfloat16).save_pretrained(tmp_path / "source")
+    add_tokens(tmp_path / "source", tmp_path / "target", ["dogs"])
+    old, new = (load_file(tmp_path / name / "model.safetensors") for name in ("source", "target"))
+    table = "triembed.embeddings.token.weight"
+    assert {weight.dtype for weight in new.values()} == {torch.bfloat16}
+    assert torch.equal(new[table][: len(WORDS)], old[table])
+    pieces = old[table][[WORDS.index("dog"), WORDS.index("##s")]].float().mean(dim=0)
+    assert torch.equal(new[table][len(WORDS)], pieces.bfloat16())  # rounded once
+    assert AutoModelForMaskedLM.from_pretrained(tmp_path / "target").dtype == torch.bfloat16
 
 
 def opened(folder: Path):

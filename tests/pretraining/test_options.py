@@ -190,7 +190,7 @@ def test_errors_of_overrides_name_the_override(fail: Fail, override: str, text: 
         ("training:\n  max_steps:\n  - 1", "7: training.max_steps: got a list, expected a whole number"),
         (
             "training:\n\n  mixed_precision: bf15",
-            "7: training.mixed_precision: got 'bf15', expected one of no, bf16, fp1",
+            "7: training.mixed_precision: got 'bf15', expected one of auto, no, bf16, fp1",
         ),
         ("training: {learning_rate: .nan}", "5: training.learning_rate: got '.nan', expected a finite number"),
         ("training: {learning_rate: nan}", "5: training.learning_rate: got 'nan', expected a finite number"),
@@ -430,7 +430,7 @@ OPTIONS = st.builds(
         TrainingOptions,
         learning_rate=POSITIVE,
         max_hours=st.none() | POSITIVE,
-        mixed_precision=st.sampled_from(["no", "bf16", "fp16"]),
+        mixed_precision=st.sampled_from(["auto", "no", "bf16", "fp16"]),
         tensorboard=st.booleans(),
     ),
     card=st.builds(CardOptions, name=st.none() | TEXTS, language=st.lists(TEXTS, max_size=3)),

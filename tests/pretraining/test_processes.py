@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import torch
 
+from hf_embeddings import hardware
+from hf_embeddings.pretraining import processes as processes_of_runs
 from hf_embeddings.pretraining.chunks import cut_chunks
 from hf_embeddings.pretraining.feeding import MicroBatches
 from hf_embeddings.pretraining.gradients import dropout_seed
 from hf_embeddings.pretraining.options import ExampleOptions, TrainingOptions
 from hf_embeddings.pretraining.packing import Schedule
-from hf_embeddings.pretraining.processes import ASKED, check_processes, leave, restart_warning
+from hf_embeddings.pretraining.processes import ASKED, check_processes, choose_precision, leave, restart_warning
 from hf_embeddings.pretraining.stages import Stage
 from tests.pretraining.numbered_corpus import VOCABULARY, numbered_corpus
 
@@ -50,6 +52,32 @@ def test_what_was_asked_is_what_is_there(launched, environment, got, options, me
         return check_processes(got, training)
     with pytest.raises(ValueError, match=message):
         check_processes(got, training)
+
+
+@pytest.mark.parametrize(
+    ("asked", "begun", "name", "reason"),
+    [
+        ("auto", "bf16", "bf16", "as the checkpoint"),  # also where bf16 is slow: resuming is exact
+        ("auto", "no", "no", "as the checkpoint"),
+        ("no", "bf16", "no", "as asked"),  # and then refused, unless changes are allowed
+        ("bf16", None, "bf16", "as asked"),
+    ],
+)
+def test_a_run_goes_on_in_the_precision_of_its_checkpoint(asked, begun, name, reason) -> None:
+    options = SimpleNamespace(training=TrainingOptions(mixed_precision=asked))
+    alone = SimpleNamespace(num_processes=1, device=torch.device("cpu"))
+    assert choose_precision(options, alone, begun=begun) == (name, reason)
+
+
+def test_processes_on_machines_that_differ_are_refused(monkeypatch) -> None:
+    monkeypatch.setattr(processes_of_runs, "gather_object", lambda mine: [*mine, "bf16"])
+    monkeypatch.setattr(hardware, "bf16_is_fast", lambda device: False)
+    two = SimpleNamespace(num_processes=2, device=torch.device("cpu"))
+    options = SimpleNamespace(training=TrainingOptions())
+    with pytest.raises(ValueError, match="auto, which is bf16 and no .* write training.mixed_precision=no"):
+        choose_precision(options, two)
+    with pytest.raises(ValueError, match="goes on in the checkpoint's fp16, which needs a GPU"):
+        choose_precision(options, two, begun="fp16")
 
 
 def micro_batches() -> MicroBatches:

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForMaskedLM, AutoTokenizer, pipeline
 
 from hf_embeddings import TriEmbedConfig, TriEmbedForPreTraining
+from hf_embeddings.hardware import bf16_is_fast, describe
 from hf_embeddings.pretraining.batches import make_batch
 from hf_embeddings.pretraining.chunks import cut_chunks
 from hf_embeddings.pretraining.evaluation import wilson_interval
@@ -67,6 +68,23 @@ def test_the_directory_is_whole(run) -> None:
 def test_training_lowers_the_loss(run) -> None:
     _, figures = run
     assert figures["mlm_loss"] < math.log(640)
+
+
+@pytest.mark.precision
+@pytest.mark.parametrize("asked", ["auto", "bf16"])
+def test_the_precision_is_told_and_recorded(asked: str, tmp_path) -> None:
+    few = "training.max_steps=2 training.evaluation_examples=8 corpus.source=pydoc:safetensors"
+    done = command(
+        "pretrain", str(ROOT / "configs/pretraining/demo.yaml"), *SMALL, *few.split(), "output_dir=out",
+        f"training.mixed_precision={asked}", f"model.base={ROOT / 'configs/model/mini.json'}", "--json", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    expected = "bf16" if asked == "bf16" or bf16_is_fast() else "fp32"
+    figures = json.loads(done.stdout)
+    assert (figures["precision"], figures["device"]) == (expected, describe())
+    assert f"precision: {expected}, " in done.stderr
+    assert f"| number format | {expected} |" in (tmp_path / "out/README.md").read_text()
+    assert ("times as long as fp32" in done.stderr) == (asked == "bf16" and not bf16_is_fast())
 
 
 def test_pipelines_work(run) -> None:

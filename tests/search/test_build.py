@@ -4,13 +4,15 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from hf_embeddings import hardware
 from hf_embeddings.search import build as building
-from hf_embeddings.search import passages
+from hf_embeddings.search import passages, precision
 from hf_embeddings.search.build import Figures, build, load_encoder
 from hf_embeddings.search.index import Index
 from hf_embeddings.search.records import Condition, Record
@@ -26,7 +28,7 @@ def documents(texts: list[str], monkeypatch: pytest.MonkeyPatch) -> list[Record]
 
 @pytest.fixture
 def job(model_folder: Path) -> EncodingJob:
-    return EncodingJob(str(model_folder), overrides={"max_length": 24})
+    return EncodingJob(str(model_folder), "fp32", overrides={"max_length": 24})
 
 
 def content(folder: Path) -> list[tuple[list[Record], np.ndarray]]:
@@ -151,6 +153,28 @@ def test_a_finished_index_is_added_to(tmp_path: Path, documents: list[Record], j
         }
 
 
+@pytest.mark.precision
+@pytest.mark.parametrize("units", [False, True])
+def test_auto_adds_to_an_index_of_any_machine(
+    tmp_path: Path, documents: list[Record], job: EncodingJob, refused: Callable, monkeypatch, units: bool
+) -> None:
+    folder, said = tmp_path / "index", []
+    build(documents[:8], folder, replace(job, precision="bf16"), source="a")
+    for module in (hardware, building, precision):
+        monkeypatch.setattr(module, "bf16_is_fast", lambda device="cpu": units)
+    figures = build(documents[8:16], folder, replace(job, precision="auto"), source="b", notify=said.append)
+    assert figures.documents == 8
+    assert said[0].startswith("precision: bf16, as the index was made" if units else "precision: fp32, ")
+    refused(lambda: build(documents, folder, job, source="c"), "built with precision 'bf16', got 'fp32'")
+
+
+def test_auto_keeps_8_bits_to_themselves(tmp_path: Path, documents: list[Record], job: EncodingJob) -> None:
+    said: list[str] = []
+    build(documents[:8], tmp_path / "index", replace(job, precision="int8"), source="a")
+    build(documents[8:], tmp_path / "index", replace(job, precision="auto"), source="b", notify=said.append)
+    assert said[0] == "precision: int8, as the index was made"
+
+
 def test_mistakes_are_refused(
     tmp_path: Path, documents: list[Record], job: EncodingJob, model_folder: Path, refused: Callable
 ) -> None:
@@ -164,7 +188,7 @@ def test_mistakes_are_refused(
         build(broken(), folder, job, source="s")
     refused(lambda: build(documents, folder, job, source="other"), "a build from 's' was interrupted; finish it")
     refused(lambda: build(documents[1:], folder, job, source="s"), "first 8 documents of 's' are no longer those")
-    other = EncodingJob(str(model_folder), overrides={"max_length": 20})
+    other = EncodingJob(str(model_folder), "fp32", overrides={"max_length": 20})
     refused(
         lambda: build(documents, folder, other, source="s"), "built with recipe .*'max_length': 24.*'max_length': 20"
     )

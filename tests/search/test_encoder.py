@@ -8,6 +8,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel
 
+from hf_embeddings.hardware import bf16_is_fast
 from hf_embeddings.search import encoder as encoding
 from hf_embeddings.search.encoder import Encoder
 from hf_embeddings.search.precision import PRECISIONS
@@ -16,7 +17,7 @@ from hf_embeddings.search.recipe import Recipe
 
 @pytest.fixture(scope="module")
 def encoder(model_folder: Path) -> Encoder:
-    return Encoder.load(model_folder)
+    return Encoder.load(model_folder, precision="fp32")
 
 
 def test_equals_sentence_transformers(model_folder: Path, encoder: Encoder, texts: list[str]) -> None:
@@ -83,6 +84,7 @@ def test_prompts_stand_before_the_text(model_folder: Path) -> None:
         prompted.encode(["cat"], prompt="question")
 
 
+@pytest.mark.precision
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_precisions_keep_the_directions(encoder: Encoder, model_folder: Path, texts: list[str], precision: str) -> None:
     found, expected = Encoder.load(model_folder, precision=precision).encode(texts), encoder.encode(texts)
@@ -90,6 +92,13 @@ def test_precisions_keep_the_directions(encoder: Encoder, model_folder: Path, te
     assert (found * expected).sum(1).min() > {"fp32": 0.99999, "bf16": 0.999, "int8": 0.98}[precision]
     if precision != "fp32":
         assert not np.array_equal(found, expected)  # it did change the arithmetic
+
+
+@pytest.mark.precision
+def test_auto_is_a_precision_that_is_fast_here(encoder: Encoder, model_folder: Path, texts: list[str]) -> None:
+    found = Encoder.load(model_folder)
+    assert found.precision == ("bf16" if bf16_is_fast() else "fp32")
+    assert (found.encode(texts) * encoder.encode(texts)).sum(1).min() > 0.999
 
 
 def test_empty_input(encoder: Encoder) -> None:
@@ -100,7 +109,7 @@ def test_empty_input(encoder: Encoder) -> None:
 def test_mistakes_are_refused(model_folder: Path, encoder: Encoder) -> None:
     with pytest.raises(ValueError, match="got one string, expected a list"):
         encoder.encode("cat")
-    with pytest.raises(ValueError, match="precision 'fp4': expected one of fp32, bf16, int8"):
+    with pytest.raises(ValueError, match="precision 'fp4': expected one of auto, fp32, bf16, int8"):
         Encoder.load(model_folder, precision="fp4")
     with pytest.raises(ValueError, match="layer 4: expected -4 to 3"):
         Encoder.load(model_folder, layer=4)

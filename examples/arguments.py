@@ -1,0 +1,20 @@
+"""The command line of every example: its own arguments beside all of transformers' TrainingArguments."""
+
+from typing import TypeVar
+
+import torch
+from transformers import HfArgumentParser, TrainingArguments
+
+from hf_embeddings.hardware import bf16_is_fast
+
+Arguments = TypeVar("Arguments")
+
+
+def parse(kind: type[Arguments]) -> tuple[Arguments, TrainingArguments]:
+    """Read the command line into a dataclass and TrainingArguments.
+
+    `--bf16` is on where the hardware multiplies bf16 faster than fp32, else off, unless it is given.
+    """
+    parser = HfArgumentParser((kind, TrainingArguments))
+    parser.set_defaults(bf16=bf16_is_fast("cuda" if torch.cuda.is_available() else "cpu"))
+    return parser.parse_args_into_dataclasses()
