@@ -12,7 +12,7 @@ import typer
 
 from hf_embeddings.cli.extras import require
 from hf_embeddings.cli.output import AsJson
-from hf_embeddings.cli.shipped_configs import find_config
+from hf_embeddings.cli.shipped_configs import check_run, find_config
 
 STATE, REPORT, PICTURE = "position-lab.json", "position-lab.md", "position-lab.png"
 
@@ -34,6 +34,7 @@ def position_lab(
     from hf_embeddings.pretraining.stopping import leave_on_signals
 
     options = load_options(find_config(options_file), overrides or [], PositionLabOptions)
+    check_run(options)
     leave_on_signals()
     from transformers.utils import logging
 

@@ -5,8 +5,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from hf_embeddings.pretraining.layout import AVERAGE, NOT_OF_THE_MODEL, WEIGHTS
 from hf_embeddings.pretraining.manifest import MANIFEST, Damaged, check, seal
-from hf_embeddings.pretraining.training_state import AVERAGE, NOT_OF_THE_MODEL, WEIGHTS
 
 STAGED = ".tmp-export"
 

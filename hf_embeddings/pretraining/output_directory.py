@@ -5,11 +5,10 @@ from pathlib import Path
 
 from hf_embeddings.pretraining.checkpoints import Checkpoints
 from hf_embeddings.pretraining.export import STAGED
+from hf_embeddings.pretraining.layout import CHECKPOINTS
 from hf_embeddings.pretraining.lock import LOCK, Lock
 from hf_embeddings.pretraining.options import CheckpointOptions
 from hf_embeddings.pretraining.resuming import choose
-
-CHECKPOINTS = "checkpoints"
 
 
 class OutputDirectory:

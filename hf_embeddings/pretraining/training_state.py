@@ -19,10 +19,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
 from hf_embeddings.pretraining.averaging import WeightAverage
+from hf_embeddings.pretraining.layout import AVERAGE, OPTIMIZER, STATE, WEIGHTS
 from hf_embeddings.pretraining.progress import Progress
-
-WEIGHTS, OPTIMIZER, AVERAGE, STATE = "model.safetensors", "optimizer.safetensors", "average.safetensors", "state.json"
-NOT_OF_THE_MODEL = (OPTIMIZER, AVERAGE, STATE)  # files of a checkpoint that a user of the model does not need
 
 Tensors = dict[str, torch.Tensor]
 

@@ -13,7 +13,7 @@ import numpy as np
 from hf_embeddings.search.encoder import Encoder
 from hf_embeddings.search.index import Index
 from hf_embeddings.search.passages import OPENING, TITLE, opening, split
-from hf_embeddings.search.records import Record
+from hf_embeddings.search.records import DATABASE, Record
 from hf_embeddings.search.workers import Chunk, EncodingJob, encode_chunks
 
 DOCUMENTS_PER_COMMIT = 4096  # what an interruption can cost, and the memory that a build takes
@@ -47,7 +47,7 @@ def build(
         ValueError: the index was made with another model or recipe, or the documents changed since the interruption.
     """
     path = Path(folder)
-    index = Index(path) if (path / "records.sqlite").is_file() else None
+    index = Index(path) if (path / DATABASE).is_file() else None
     encoder = job.load()
     facts = {**asdict(job), "recipe": asdict(encoder.recipe), "weights_sha256": weights_digest(job.model)}
     facts.pop("overrides")
