@@ -58,7 +58,12 @@ def test_it_registers_in_whatever_order_it_is_imported(order: str) -> None:
 def awaited(tmp_path: Path, monkeypatch) -> Iterator[tuple[str, list[str]]]:
     """A module that is waited for, whose file puts another in its place, as transformers does; and what was called."""
     name, called = "awaited_module", []
-    lines = ["import sys, types", "module = types.ModuleType(__name__)", "module.__spec__ = __spec__", "module.whole = 1"]
+    lines = [
+        "import sys, types",
+        "module = types.ModuleType(__name__)",
+        "module.__spec__ = __spec__",
+        "module.whole = 1",
+    ]
     (tmp_path / f"{name}.py").write_text("\n".join([*lines, "sys.modules[__name__] = module"]), encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
     before = list(sys.meta_path)
@@ -127,4 +132,6 @@ def test_a_config_is_pickled_by_the_name_of_its_class() -> None:
 
 
 def test_the_version_is_written_once() -> None:
-    assert hf_embeddings.__version__ not in (ROOT / "pyproject.toml").read_text(encoding="utf-8").split("dependencies")[0]
+    assert (
+        hf_embeddings.__version__ not in (ROOT / "pyproject.toml").read_text(encoding="utf-8").split("dependencies")[0]
+    )

@@ -123,6 +123,6 @@ def write_into_card(folder: Path, report: dict[str, object]) -> None:
 
     path = folder / REPORT_FILE
     staged = path.with_suffix(".tmp")
-    staged.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    staged.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
     os.replace(staged, path)
     write_card(folder)

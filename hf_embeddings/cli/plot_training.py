@@ -39,7 +39,9 @@ def training(
     out.parent.mkdir(parents=True, exist_ok=True)
     written = {"png": f"{out}.png", "html": f"{out}.html"}
     multiples_figure(stages, labels, groups, title=title).savefig(written["png"])
-    Path(written["html"]).write_text(animation_page(stages, labels, groups, title=title), encoding="utf-8")
+    Path(written["html"]).write_text(
+        animation_page(stages, labels, groups, title=title), encoding="utf-8", newline="\n"
+    )
     curves = Checkpoint(Path(run)).curves() if (Path(run) / "config.json").is_file() else {}
     if curves:
         written["loss"] = f"{out}-loss.png"

@@ -108,7 +108,9 @@ def _write(
     out.parent.mkdir(parents=True, exist_ok=True)
     written = {"png": f"{out}.png", "html": f"{out}.html"}
     figure.savefig(written["png"])
-    Path(written["html"]).write_text(word_page(points, labels, groups, near, title=title), encoding="utf-8")
+    Path(written["html"]).write_text(
+        word_page(points, labels, groups, near, title=title), encoding="utf-8", newline="\n"
+    )
     if "projector" in export:
         written["projector"] = str(write_projector(Path(f"{out}-projector"), encoded, labels, groups))
     if "parquet" in export:

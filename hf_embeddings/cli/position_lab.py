@@ -103,7 +103,7 @@ class _State:
     def save(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         staged = self.path.with_name(f".{STATE}")
-        staged.write_text(json.dumps(self.content, indent=1) + "\n", encoding="utf-8")
+        staged.write_text(json.dumps(self.content, indent=1) + "\n", encoding="utf-8", newline="\n")
         os.replace(staged, self.path)
 
 
@@ -159,7 +159,7 @@ def _machine() -> dict[str, str]:
         device = torch.cuda.get_device_name()
     else:
         cpu = Path("/proc/cpuinfo")  # of Linux; others know their processor by `platform`
-        named = re.search(r"model name\s*: (.*)", cpu.read_text()) if cpu.exists() else None
+        named = re.search(r"model name\s*: (.*)", cpu.read_text(encoding="utf-8")) if cpu.exists() else None
         device = f"{named[1] if named else platform.processor()}, threads used: {torch.get_num_threads()}"
     return {"device": device, "torch": torch.__version__, "transformers": transformers.__version__}
 
@@ -170,4 +170,4 @@ def write(folder: Path, summary: dict[str, object]) -> None:
     from hf_embeddings.visualization.lab_plots import lab_figure
 
     lab_figure(summary).savefig(folder / PICTURE)
-    (folder / REPORT).write_text(lab_report(summary, picture=PICTURE), encoding="utf-8")
+    (folder / REPORT).write_text(lab_report(summary, picture=PICTURE), encoding="utf-8", newline="\n")

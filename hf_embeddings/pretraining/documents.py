@@ -176,21 +176,26 @@ def _reader(part: str) -> Callable[[str, Reading], Iterator[Document]]:
 def _files(source: str) -> list[str]:
     path = os.path.expanduser(source)
     if not os.path.lexists(path):
-        bare = os.sep not in path and suffix_of(path) not in SUFFIXES | {"": None}
+        bare = not os.path.dirname(path) and suffix_of(path) not in SUFFIXES | {"": None}
         if _SCHEME.match(path) or bare:
             raise CorpusError(f"source {source!r}: got an unknown kind, expected {_KINDS}; name one of these")
         if glob.has_magic(path):
-            found = sorted(glob.glob(path, recursive=True))
+            found = sorted(glob.glob(path, recursive=True), key=_posix)
             if not found:
                 raise CorpusError(f"source {source!r}: no file matches, expected at least one; check the path")
             return found
     if not stat.S_ISDIR(_mode(path)):
         return [path]
     inside = [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
-    found = sorted(name for name in inside if suffix_of(name) in SUFFIXES)
+    found = sorted((name for name in inside if suffix_of(name) in SUFFIXES), key=_posix)
     if not found:
         raise CorpusError(f"{path}: got a folder without {' or '.join(SUFFIXES)} files, expected some; check the path")
     return found
+
+
+def _posix(path: str) -> str:
+    """Return what paths are sorted by, so that their order is the same on every system."""
+    return path.replace(os.sep, "/")
 
 
 def _mode(path: str) -> int:

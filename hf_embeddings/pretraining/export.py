@@ -31,7 +31,7 @@ def export(
     if (checkpoint / AVERAGE).exists():
         shutil.copyfile(checkpoint / AVERAGE, staged / WEIGHTS)
     for name, text in records.items():
-        (staged / name).write_text(text, encoding="utf-8")
+        (staged / name).write_text(text, encoding="utf-8", newline="\n")
     names = sorted(path.name for path in staged.iterdir())
     for name in names:
         os.replace(staged / name, folder / name)

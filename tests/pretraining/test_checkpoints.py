@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from hf_embeddings.pretraining import lock as lock_module
 from hf_embeddings.pretraining import manifest
 from hf_embeddings.pretraining.checkpoints import FAILURES_ALLOWED, Checkpoints
-from hf_embeddings.pretraining.lock import LOCK, Lock
+from hf_embeddings.pretraining.lock import HOLDER, Lock
 from hf_embeddings.pretraining.manifest import MANIFEST, Damaged, check, seal
 from tests.conversion.mutations import write_anew
 
@@ -227,7 +227,7 @@ def test_f13_a_second_writer_is_refused_until_the_first_is_gone(tmp_path, figure
     other.kill()
     other.communicate()
     lock = Lock(tmp_path)
-    assert json.loads((tmp_path / LOCK).read_text())["process"] == os.getpid()
+    assert json.loads((tmp_path / HOLDER).read_text())["process"] == os.getpid()
     lock.release()
     assert not list(tmp_path.iterdir())
     figures("F13 a second writer", refused_after=f"{1000 * refused:.1f} ms", let_in_when_the_first_was_killed=True)
