@@ -23,7 +23,7 @@ from hf_embeddings.pretraining.packing import SPECIAL_TOKENS_PER_PAIR
 from hf_embeddings.pretraining.preparation import Preparation
 from hf_embeddings.pretraining.sampling import order_pages, page_size
 from hf_embeddings.pretraining.selection import HELD_OUT, TRAINING, select
-from hf_embeddings.pretraining.shards import Joined, Shard, write_shard
+from hf_embeddings.pretraining.shards import Joined, Shard, open_shard, write_shard
 from hf_embeddings.pretraining.tasks import Tasks
 from hf_embeddings.pretraining.tokenizer import fingerprint, load_tokenizer
 
@@ -90,7 +90,8 @@ def finish(preparation: Preparation, *, tasks: Tasks, advance: Callable[[float],
         "statistics": dict(statistics),
     }
     write(folder, facts, files)
-    del roles, pieces, given  # Windows renames and removes nothing that is open
+    del roles, pieces, given
+    open_shard.cache_clear()  # Windows renames and removes nothing that is open
     if preparation.target.is_dir():
         shutil.rmtree(preparation.target)
     folder.rename(preparation.target)
