@@ -16,7 +16,7 @@ NO_MODULES = {"fcntl", "resource", "pwd", "grp", "termios", "tty", "pty", "posix
 NO_NAMES = {
     "signal": {"SIGUSR1", "SIGUSR2", "SIGKILL", "SIGHUP", "SIGALRM", "SIGCHLD", "alarm", "pause", "setitimer"},
     "os": {
-        "sched_getaffinity", "fork", "O_DIRECTORY", "O_NOFOLLOW", "getuid", "geteuid", "getppid_", "uname", "pread",
+        "sched_getaffinity", "fork", "O_DIRECTORY", "O_NOFOLLOW", "getuid", "geteuid", "uname", "pread",
         "pwrite", "setsid", "killpg", "mkfifo", "nice", "statvfs", "sync", "fchmod", "wait", "register_at_fork",
         "posix_fadvise", "getloadavg", "sysconf",
     },
