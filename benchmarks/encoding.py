@@ -207,7 +207,7 @@ def main() -> None:
         lines += [f"    {json.dumps({name: [round(x, 2) for x in own] for name, own in seconds.items()})}", ""]
         print("\n".join(lines), flush=True)
         if options.output:
-            options.output.write_text("\n".join(lines), encoding="utf-8")
+            options.output.write_text("\n".join(lines), encoding="utf-8", newline="\n")
 
 
 def _machine(threads: int) -> str:
@@ -217,7 +217,7 @@ def _machine(threads: int) -> str:
     versions = ", ".join(
         f"{name} {version(name)}" for name in names if importlib.util.find_spec(name.replace("-", "_"))
     )
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
     info = dict(line.split("\t", 1) for line in lines if "\t" in line)
     features = [
         f for f in ("avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8") if f in info.get("flags", "")

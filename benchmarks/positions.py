@@ -54,7 +54,7 @@ def main() -> None:
         print(f"time at {length} tokens measured", file=sys.stderr)
     print(table(figures, lengths))
     if options.json:
-        with open(options.json, "w", encoding="utf-8") as file:
+        with open(options.json, "w", encoding="utf-8", newline="\n") as file:
             json.dump(figures, file, indent=2)
             file.write("\n")
 
@@ -136,7 +136,11 @@ def device() -> str:
 
 def machine(threads: int) -> dict[str, object]:
     """Say on what, and with which versions."""
-    names = [line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
+    names = [
+        line.split(":", 1)[1].strip()
+        for line in open("/proc/cpuinfo", encoding="utf-8")
+        if line.startswith("model name")
+    ]
     return {
         "device": torch.cuda.get_device_name() if device() == "cuda" else f"{names[0]}, {len(names)} cores",
         "threads": threads,

@@ -179,12 +179,14 @@ def main() -> None:
     text = "\n".join(lines) + f"\n\n{json.dumps(versions | hardware | {'rounds': arguments.rounds})}\n"
     print(text)
     if arguments.output:
-        arguments.output.write_text(text)
+        arguments.output.write_text(text, encoding="utf-8", newline="\n")
 
 
 def processor() -> str:
     """Return the name of the processor."""
-    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else ():
+    for line in (
+        Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else ()
+    ):
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.processor()

@@ -229,4 +229,4 @@ def memory(name: str) -> float:
 
     Unlike getrusage's, the peak is not its parent's.
     """
-    return int(Path("/proc/self/status").read_text().split(f"{name}:")[1].split()[0]) / 1024
+    return int(Path("/proc/self/status").read_text(encoding="utf-8").split(f"{name}:")[1].split()[0]) / 1024

@@ -138,7 +138,7 @@ def seek(folder: Path, examples: int, step: int) -> dict[str, float]:
 
 def _memory(name: str) -> float:
     """Return a figure of this process in MB: VmRSS, now, or VmHWM, at the peak, which is not its parent's."""
-    return int(Path("/proc/self/status").read_text().split(f"{name}:")[1].split()[0]) / 1024
+    return int(Path("/proc/self/status").read_text(encoding="utf-8").split(f"{name}:")[1].split()[0]) / 1024
 
 
 def _elsewhere(folder: Path, examples: int, step: int) -> dict[str, float]:

@@ -39,7 +39,11 @@ def copy_companions(source: Path, target: Path, *, tokenizer_class: str) -> list
         path = target / "tokenizer_config.json"
         settings = read_json(path) if path.exists() else {}
         if "tokenizer_class" not in settings:
-            path.write_text(json.dumps(settings | {"tokenizer_class": tokenizer_class}, indent=2) + "\n")
+            path.write_text(
+                json.dumps(settings | {"tokenizer_class": tokenizer_class}, indent=2) + "\n",
+                encoding="utf-8",
+                newline="\n",
+            )
     return copied
 
 

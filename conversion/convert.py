@@ -105,7 +105,7 @@ def convert(
         if transfer.forwards:
             write_origin(stage, source=source, folder=folder, made=made(report), description=description(report))
         else:
-            (stage / "README.md").write_text(plain_card(report, folder), encoding="utf-8")
+            (stage / "README.md").write_text(plain_card(report, folder), encoding="utf-8", newline="\n")
     return report
 
 
@@ -152,7 +152,9 @@ def _write_config(stage: Path, transfer: Transfer, dtype: str) -> None:
     if not transfer.forwards:
         config = from_triembed(plan.config, plan.family, plan.head)
         config |= {"architectures": [plan.architecture], "dtype": dtype}
-        (stage / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        (stage / "config.json").write_text(
+            json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8", newline="\n"
+        )
         return
     plan.config.architectures = [plan.head.target]
     plan.config.dtype = dtype

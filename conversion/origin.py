@@ -27,7 +27,7 @@ def write_origin(stage: Path, *, source: str | Path, folder: Path, made: str, de
     if not Path(source).exists() and HUB_ID.fullmatch(str(source)):
         origin["base_model"] = str(source)
     record = {"made": made, "description": description, **origin}
-    (stage / FILE).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (stage / FILE).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
 
 
 def read_metadata(card: Path) -> dict[str, object]:

@@ -113,7 +113,9 @@ def reposition(
         copy_companions(Path(source), stage, tokenizer_class="BertTokenizer")
         _lengthen_tokenizer(stage, *report.max_position_embeddings)
         report.seconds = time.perf_counter() - started
-        (stage / "repositioning.json").write_text(json.dumps(asdict(report), indent=2) + "\n")
+        (stage / "repositioning.json").write_text(
+            json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8", newline="\n"
+        )
         before = f"`{shown(source)}`, which has `{report.before}` positions"
         made = f"with `{report.after}` positions, made from {before}"
         write_origin(stage, source=source, folder=Path(source), made=made, description=_description(report))
@@ -214,7 +216,9 @@ def _lengthen_tokenizer(folder: Path, before: int, after: int) -> None:
     """Let the tokenizer truncate at the new length where it truncated at the old one."""
     path = folder / "tokenizer_config.json"
     if path.is_file() and (settings := read_json(path)).get("model_max_length") == before:
-        path.write_text(json.dumps(settings | {"model_max_length": after}, indent=2) + "\n")
+        path.write_text(
+            json.dumps(settings | {"model_max_length": after}, indent=2) + "\n", encoding="utf-8", newline="\n"
+        )
 
 
 def _description(report: RepositionReport) -> str:

@@ -64,7 +64,9 @@ class Opened:
                 for name in TOKENIZER_FILES:
                     (stage / name).unlink(missing_ok=True)
                 tokenizer(stage)
-            (stage / "vocabulary.json").write_text(json.dumps(asdict(report), indent=2) + "\n")
+            (stage / "vocabulary.json").write_text(
+                json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8", newline="\n"
+            )
             write_origin(
                 stage,
                 source=self.folder,
@@ -197,7 +199,7 @@ def staged_tokenizer(old: PreTrainedTokenizerBase, content: str):
         old.save_pretrained(folder)
         for name in ("vocab.txt", "vocab.json", "merges.txt", "sentencepiece.bpe.model", "added_tokens.json"):
             (Path(folder) / name).unlink(missing_ok=True)
-        (Path(folder) / "tokenizer.json").write_text(content, encoding="utf-8")
+        (Path(folder) / "tokenizer.json").write_text(content, encoding="utf-8", newline="\n")
         yield type(old).from_pretrained(folder)
 
 

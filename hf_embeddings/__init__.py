@@ -1,29 +1,32 @@
 """TriEmbed, an encoder family whose input is token + position + segment, for Hugging Face transformers.
 
 Importing this package registers TriEmbed with transformers' Auto classes, so that `AutoModel.from_pretrained` loads its
-checkpoints without `trust_remote_code`.
+checkpoints without `trust_remote_code`. It is quick: torch and transformers are imported when a name here is used.
 """
 
-import transformers
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-from hf_embeddings.model import modeling_triembed
-from hf_embeddings.model.configuration_triembed import AUTO_MAP, TriEmbedConfig
-from hf_embeddings.model.embeddings import EmbeddingParts
-from hf_embeddings.model.modeling_triembed import (
-    TriEmbedForMaskedLM,
-    TriEmbedForMultipleChoice,
-    TriEmbedForNextSentencePrediction,
-    TriEmbedForPreTraining,
-    TriEmbedForPreTrainingOutput,
-    TriEmbedForQuestionAnswering,
-    TriEmbedForSequenceClassification,
-    TriEmbedForTokenClassification,
-    TriEmbedModel,
-    TriEmbedPreTrainedModel,
-)
-from hf_embeddings.model.multi_task import MultiTaskOutput, TriEmbedForMultiTask
-from hf_embeddings.model.position_signal import PositionSignal, PositionType
-from hf_embeddings.model.positions import POSITION_TYPES, Positions, register_position_type
+from hf_embeddings.registration import register_when_imported
+
+if TYPE_CHECKING:
+    from hf_embeddings.model.configuration_triembed import TriEmbedConfig
+    from hf_embeddings.model.embeddings import EmbeddingParts
+    from hf_embeddings.model.modeling_triembed import (
+        TriEmbedForMaskedLM,
+        TriEmbedForMultipleChoice,
+        TriEmbedForNextSentencePrediction,
+        TriEmbedForPreTraining,
+        TriEmbedForPreTrainingOutput,
+        TriEmbedForQuestionAnswering,
+        TriEmbedForSequenceClassification,
+        TriEmbedForTokenClassification,
+        TriEmbedModel,
+        TriEmbedPreTrainedModel,
+    )
+    from hf_embeddings.model.multi_task import MultiTaskOutput, TriEmbedForMultiTask
+    from hf_embeddings.model.position_signal import PositionSignal, PositionType
+    from hf_embeddings.model.positions import POSITION_TYPES, Positions, register_position_type
 
 __version__ = "0.1.0"
 
@@ -49,14 +52,30 @@ __all__ = [
     "register_position_type",
 ]
 
+_MODULES = {  # of the names above; all others are in the last one
+    "TriEmbedConfig": "configuration_triembed",
+    "EmbeddingParts": "embeddings",
+    "MultiTaskOutput": "multi_task",
+    "TriEmbedForMultiTask": "multi_task",
+    "PositionSignal": "position_signal",
+    "PositionType": "position_signal",
+    "POSITION_TYPES": "positions",
+    "Positions": "positions",
+    "register_position_type": "positions",
+}
 
-def _register() -> None:
-    for auto_class, path in AUTO_MAP.items():
-        if auto_class == "AutoConfig":
-            transformers.AutoConfig.register(TriEmbedConfig.model_type, TriEmbedConfig, exist_ok=True)
-        else:
-            model_class = getattr(modeling_triembed, path.split(".")[1])
-            getattr(transformers, auto_class).register(TriEmbedConfig, model_class, exist_ok=True)
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first used (PEP 562)."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.model.{_MODULES.get(name, 'modeling_triembed')}"), name)
+    globals()[name] = value
+    return value
 
 
-_register()
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+register_when_imported()

@@ -128,4 +128,4 @@ def write_tokenizer_settings(vocabulary: Path, folder: Path) -> None:
     tokens = vocabulary.read_text(encoding="utf-8").split("\n")
     cased = any(token != token.lower() for token in tokens if not re.fullmatch(r"\[.*\]", token))
     settings = {"tokenizer_class": "BertTokenizer", "do_lower_case": not cased}
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n")
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8", newline="\n")

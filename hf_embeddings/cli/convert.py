@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from hf_embeddings.cli.output import AsJson
+from hf_embeddings.cli.places import is_hub_id
 
 
 def convert(
@@ -24,6 +25,10 @@ def convert(
     as_json: AsJson = False,
 ) -> None:
     """Convert a checkpoint to TriEmbed, or with --to a TriEmbed checkpoint to a stock family."""
+    path = Path(source)
+    parts = path.parent.glob(f"{path.name}.*")  # a TensorFlow checkpoint goes by what the names of its files share
+    if not (path.exists() or any(parts) or is_hub_id(source)):
+        raise ValueError(f"{source}: no such directory, and no id of the Hub (USER/NAME); check the path")
     from hf_embeddings.conversion.convert import convert as run
     from hf_embeddings.publishing.card import write_card
 

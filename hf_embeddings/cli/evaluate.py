@@ -9,6 +9,8 @@ import typer
 
 from hf_embeddings.cli.extras import require
 from hf_embeddings.cli.output import AsJson
+from hf_embeddings.cli.places import Pooling, check_model
+from hf_embeddings.pretraining.documents import check_source
 
 REPORT_FILE = "embedding_evaluation.json"
 Files = list[Path] | None
@@ -24,7 +26,7 @@ def evaluate(
     text: Annotated[str, typer.Option(help="Corpus whose sentences show the geometry")] = "pydoc:json,logging,asyncio",
     sentences: Annotated[int, typer.Option(help="Sentences of the corpus to use")] = 1000,
     vectors: Annotated[Source, typer.Option(help="From the encoder, or the token table")] = "contextual",
-    pooling: Annotated[str | None, typer.Option(help="mean, cls or max; default: as the directory states")] = None,
+    pooling: Annotated[Pooling | None, typer.Option(help="mean, cls or max; default: as the directory states")] = None,
     layer: Annotated[int | None, typer.Option(help="Hidden states to pool, 0 the embeddings; default: last")] = None,
     prompt: Annotated[str, typer.Option(help="Put before every text, such as 'query: '")] = "",
     plot: Annotated[Path | None, typer.Option(help="PNG file for the picture")] = None,
@@ -37,8 +39,8 @@ def evaluate(
     for path in [*(similarity or []), *(analogies or []), *(retrieval or [])]:
         if not path.exists():
             raise ValueError(f"{path}: no such file; check the path")
-    if card and not (Path(folder) / "config.json").is_file():
-        raise ValueError(f"{folder}: no config.json in it; --card expects the directory of a TriEmbed checkpoint")
+    check_model(folder)
+    check_source(text)
     report = measure(
         folder, similarity or [], analogies or [], retrieval or [], bias or [], read_sentences(text, sentences), text,
         source=vectors, pooling=pooling, layer=layer, prompt=prompt,
@@ -121,6 +123,6 @@ def write_into_card(folder: Path, report: dict[str, object]) -> None:
 
     path = folder / REPORT_FILE
     staged = path.with_suffix(".tmp")
-    staged.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    staged.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
     os.replace(staged, path)
     write_card(folder)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from hf_embeddings.cli.output import AsJson
+from hf_embeddings.cli.places import check_model
 
 
 def export(
@@ -20,11 +21,12 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Write a checkpoint as one ONNX file, compared with the model."""
-    from hf_embeddings.publishing.export import export_onnx
-
     shape = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", fixed) if fixed is not None else None
     if fixed is not None and shape is None:
         raise ValueError(f"--fixed: got {fixed!r}, expected batch x tokens, such as 1x128")
+    check_model(folder, "the directory of a TriEmbed checkpoint")
+    from hf_embeddings.publishing.export import export_onnx
+
     sizes = (int(shape[1]), int(shape[2])) if shape else None
     done = export_onnx(folder, target, fixed=sizes, int8=int8, overwrite=overwrite)
     if as_json:

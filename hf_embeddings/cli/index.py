@@ -11,6 +11,8 @@ from typing import Annotated
 import typer
 
 from hf_embeddings.cli.output import AsJson, Precision
+from hf_embeddings.cli.places import Pooling, check_model_or_id
+from hf_embeddings.pretraining.documents import check_source, read_described_documents
 
 
 def index(
@@ -20,7 +22,7 @@ def index(
     folder: Annotated[str, typer.Argument(metavar="INDEX", help="Folder of the index, new or to add to")],
     model: Annotated[str | None, typer.Option(help="Model directory or Hub id")] = None,
     precision: Precision = "auto",
-    pooling: Annotated[str | None, typer.Option(help="mean, cls or max; else as the model directory says.")] = None,
+    pooling: Annotated[Pooling | None, typer.Option(help="mean, cls or max; else as the model directory says.")] = None,
     layer: Annotated[int | None, typer.Option(help="Hidden state to pool; 0 is the embeddings, -1 the last.")] = None,
     max_length: Annotated[int | None, typer.Option(help="Tokens of a passage; else what the model takes.")] = None,
     normalize: Annotated[bool | None, typer.Option(help="Scale vectors to length 1; else as the model says.")] = None,
@@ -38,7 +40,7 @@ def index(
 
     With an index as CORPUS and qdrant:LOCATION#COLLECTION or milvus:LOCATION#COLLECTION as INDEX, copy it there.
     """
-    from hf_embeddings.cli.progress import Progress
+    from hf_embeddings.search.records import Condition, find_records
     from hf_embeddings.search.stores import is_store
 
     overrides = {"pooling": pooling, "layer": layer, "max_length": max_length, "normalize": normalize}
@@ -46,14 +48,19 @@ def index(
         given = overrides | {"model": model, "max_documents": max_documents, "where": where or None}
         if refused := ", ".join(name for name, value in given.items() if value is not None):
             raise ValueError(f"{refused}: given, but an index is copied into {folder} as it is; leave them out")
+        find_records(corpus)
         _copy(corpus, folder, as_json)
         return
     if model is None:
         raise ValueError("--model: missing, expected a model directory or Hub id")
-    from hf_embeddings.pretraining.documents import read_described_documents
+    if max_documents is not None and max_documents < 1:
+        raise ValueError(f"--max-documents {max_documents}: expected 1 or more")
+    conditions = [Condition.parse(text) for text in where or []]
+    check_model_or_id(model, "--model")
+    check_source(corpus)
+    from hf_embeddings.cli.progress import Progress
     from hf_embeddings.pretraining.public_names import name_publicly
     from hf_embeddings.search.build import build
-    from hf_embeddings.search.records import Condition
     from hf_embeddings.search.workers import EncodingJob
 
     job = EncodingJob(
@@ -62,10 +69,6 @@ def index(
         {name: value for name, value in overrides.items() if value is not None},
         device,
     )
-
-    if max_documents is not None and max_documents < 1:
-        raise ValueError(f"--max-documents {max_documents}: expected 1 or more")
-    conditions = [Condition.parse(text) for text in where or []]
 
     def documents() -> Iterator[object]:
         read = name_publicly(read_described_documents(corpus, text_field=text_field))

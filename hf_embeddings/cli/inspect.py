@@ -8,6 +8,7 @@ import typer
 
 from hf_embeddings.cli.output import AsJson
 from hf_embeddings.cli.shipped_configs import find_config
+from hf_embeddings.pretraining.architecture import read_architecture
 
 
 def inspect(
@@ -24,18 +25,16 @@ def describe(source: Path) -> dict[str, object]:
     Raises:
         ValueError: the path holds no config of a TriEmbed model.
     """
+    fields = read_architecture(source)
     import torch
 
     from hf_embeddings.model.configuration_triembed import TriEmbedConfig
     from hf_embeddings.model.modeling_triembed import TriEmbedModel
-    from hf_embeddings.pretraining.architecture import read_architecture
 
-    path = source / "config.json" if source.is_dir() else source
-    fields = read_architecture(path)
     try:
         config = TriEmbedConfig(**fields)
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+        raise ValueError(f"{source}: {error}") from None
     with torch.device("meta"):
         model = TriEmbedModel(config)
     total = sum(p.numel() for p in model.parameters())

@@ -1,9 +1,11 @@
 """The command `hf-embeddings`: one table of verbs, each in a file of its own; heavy imports happen inside the verbs."""
 
 import sys
+from typing import Annotated
 
 import typer
 
+import hf_embeddings
 from hf_embeddings.cli.convert import convert
 from hf_embeddings.cli.evaluate import evaluate
 from hf_embeddings.cli.export import export
@@ -21,6 +23,7 @@ from hf_embeddings.cli.serve import serve
 from hf_embeddings.cli.verify import verify
 from hf_embeddings.cli.vocabulary import vocabulary
 
+COMMAND = "hf-embeddings"  # also where it is started as a module: what completes it in a shell goes by this name
 VERBS = {
     "convert": convert,
     "export": export,
@@ -42,22 +45,37 @@ VERBS = {
 
 GROUPS = {"plot": plot}  # verbs with sub-verbs
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 for _name, _verb in VERBS.items():
     app.command(_name)(_verb)
 for _name, _group in GROUPS.items():
     app.add_typer(_group, name=_name)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"{COMMAND} {hf_embeddings.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Pretrain, convert, look at, publish and search with TriEmbed encoders: token + position + segment."""
+
+
 def main() -> None:
     """Run the command; a mistake of the user is one line and exit code 2."""
     try:
-        app()
+        app(prog_name=COMMAND)
     except (ValueError, OSError) as error:
         print("error: " + " ".join(str(error).split()), file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("interrupted: nothing was written", file=sys.stderr)
+        print("interrupted", file=sys.stderr)
         sys.exit(130)
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from hf_embeddings.cli.extras import require
+from hf_embeddings.cli.places import check_model
 
 
 def attention(
@@ -18,10 +19,11 @@ def attention(
 ) -> None:
     """Draw attention weights: all layers and heads, or one of them with its tokens."""
     require("viz", "matplotlib")
-    from hf_embeddings.visualization.attention_plots import head_figure, heads_figure
-
     if head is not None and layer is None:
         raise ValueError(f"--head {head}: given without --layer; say which layer")
+    check_model(folder)
+    from hf_embeddings.visualization.attention_plots import head_figure, heads_figure
+
     weights, tokens = read_attention(folder, text, pair)
     layers, heads = weights.shape[:2]
     for name, value, count in (("--layer", layer, layers), ("--head", head, heads)):
@@ -46,8 +48,6 @@ def read_attention(folder: str, text: str, pair: str | None):
 
     import hf_embeddings  # noqa: F401  registers TriEmbed with AutoModel
 
-    if not (Path(folder) / "config.json").is_file():
-        raise ValueError(f"{folder}: no config.json in it; expected the directory of a model")
     model = AutoModel.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
     batch = tokenizer(

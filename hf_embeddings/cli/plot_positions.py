@@ -6,7 +6,9 @@ from typing import Annotated
 import typer
 
 from hf_embeddings.cli.extras import require
+from hf_embeddings.cli.positions import check_type, draw, measure
 from hf_embeddings.cli.shipped_configs import find_config
+from hf_embeddings.pretraining.architecture import read_architecture
 
 
 def positions(
@@ -20,7 +22,9 @@ def positions(
 ) -> None:
     """Draw position types: the vectors and their similarity, and what every head adds to the attention scores."""
     require("viz", "matplotlib")
-    from hf_embeddings.cli.positions import draw, measure
+    for name in types or ():
+        check_type(name)
+    read_architecture(find_config(config))
     from hf_embeddings.model.positions import POSITION_TYPES
     from hf_embeddings.visualization.position_plots import bias_figure
 

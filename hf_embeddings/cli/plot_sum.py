@@ -9,6 +9,7 @@ import typer
 
 from hf_embeddings.cli.extras import require
 from hf_embeddings.cli.output import AsJson
+from hf_embeddings.cli.places import check_model
 
 
 def input_sum(
@@ -20,6 +21,7 @@ def input_sum(
 ) -> None:
     """Draw norms, cosines and shares of token, position and segment, token by token."""
     require("viz", "matplotlib")
+    check_model(folder, "the directory of a TriEmbed model")
     from hf_embeddings.visualization.sum_plots import sum_figure
 
     tokens, parts = measure_sum(folder, text, pair)
@@ -36,19 +38,13 @@ def input_sum(
 
 
 def measure_sum(folder: str, text: str, pair: str | None) -> tuple[list[str], dict[str, dict]]:
-    """Return the tokens, and for each part of the sum its norm, cosine and share (S,).
-
-    Raises:
-        ValueError: the directory holds no TriEmbed model.
-    """
+    """Return the tokens, and for each part of the sum its norm, cosine and share (S,)."""
     import torch
     from transformers import AutoTokenizer
 
     from hf_embeddings.analysis.input_sum import decompose
     from hf_embeddings.model.modeling_triembed import TriEmbedModel
 
-    if not (Path(folder) / "config.json").is_file():
-        raise ValueError(f"{folder}: no config.json in it; expected the directory of a TriEmbed model")
     model = TriEmbedModel.from_pretrained(folder, add_pooling_layer=False, dtype=torch.float32).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
     batch = tokenizer(text, pair, return_tensors="pt", truncation=True, max_length=model.config.max_position_embeddings)

@@ -8,6 +8,7 @@ import typer
 
 from hf_embeddings.cli.extras import require
 from hf_embeddings.cli.output import AsJson
+from hf_embeddings.cli.word_lists import read_words, seed_example
 
 
 def training(
@@ -20,24 +21,27 @@ def training(
 ) -> None:  # fmt: skip
     """Draw the token embeddings of words over the checkpoints, aligned, as PNG and animation; and the loss curves."""
     require("viz", "matplotlib", "plotly")
-    from hf_embeddings.analysis.alignment import shared_plane
-    from hf_embeddings.cli.run_checkpoints import word_spaces
-    from hf_embeddings.cli.word_lists import read_words, seed_example
-    from hf_embeddings.publishing.checkpoint import Checkpoint
-    from hf_embeddings.visualization.training_plots import animation_page, loss_figure, multiples_figure
-
     if sum([bool(shown), file is not None, example]) != 1:
         raise ValueError("got no words, or several sources; give words, or one of --file --example")
     labels, groups = seed_example() if example else read_words(file) if file else (shown, ["words"] * len(shown))
     if len(labels) < 3:
         raise ValueError(f"got {len(labels)} words, expected at least 3")
+    if not Path(run).is_dir():
+        raise ValueError(f"{run}: no such directory; expected the output directory of a run")
+    from hf_embeddings.analysis.alignment import shared_plane
+    from hf_embeddings.cli.run_checkpoints import word_spaces
+    from hf_embeddings.publishing.checkpoint import Checkpoint
+    from hf_embeddings.visualization.training_plots import animation_page, loss_figure, multiples_figure
+
     spaces = word_spaces(Path(run), labels)
     stages = dict(zip(spaces, shared_plane(list(spaces.values())), strict=True))
     title = f"{Path(run).name}: token embeddings over {len(stages)} checkpoints"
     out.parent.mkdir(parents=True, exist_ok=True)
     written = {"png": f"{out}.png", "html": f"{out}.html"}
     multiples_figure(stages, labels, groups, title=title).savefig(written["png"])
-    Path(written["html"]).write_text(animation_page(stages, labels, groups, title=title), encoding="utf-8")
+    Path(written["html"]).write_text(
+        animation_page(stages, labels, groups, title=title), encoding="utf-8", newline="\n"
+    )
     curves = Checkpoint(Path(run)).curves() if (Path(run) / "config.json").is_file() else {}
     if curves:
         written["loss"] = f"{out}-loss.png"

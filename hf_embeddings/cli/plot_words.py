@@ -8,6 +8,9 @@ import typer
 
 from hf_embeddings.cli.extras import require
 from hf_embeddings.cli.output import AsJson
+from hf_embeddings.cli.places import Pooling, check_model
+from hf_embeddings.cli.word_lists import frequent_tokens, read_words, seed_example
+from hf_embeddings.pretraining.documents import check_source
 
 NEIGHBOURS = 8
 LIBRARIES = {"pca": "sklearn", "tsne": "openTSNE", "umap": "umap", "pacmap": "pacmap"}
@@ -25,7 +28,7 @@ def words(
     dimensions: Annotated[int, typer.Option(help="2 or 3")] = 2,
     vectors: Annotated[Literal["contextual", "table"], typer.Option(help="From encoder or token table")] = "contextual",
     layer: Annotated[int | None, typer.Option(help="Hidden states to pool, 0 the embeddings; default: last")] = None,
-    pooling: Annotated[str | None, typer.Option(help="mean, cls or max; default: as the directory states")] = None,
+    pooling: Annotated[Pooling | None, typer.Option(help="mean, cls or max; default: as the directory states")] = None,
     prompt: Annotated[str, typer.Option(help="Put before every text, such as 'query: '")] = "",
     seed: Annotated[int, typer.Option(help="Of the projection")] = 0,
     out: Annotated[Path, typer.Option(help="Path without suffix: .png and .html are written")] = Path("words"),
@@ -41,6 +44,11 @@ def words(
         raise ValueError(
             "got no words, or several sources; give words, or one of --file --example --frequent --sentences"
         )
+    check_model(folder)
+    if file is not None:
+        read_words(file)
+    if frequent is not None or sentences is not None:
+        check_source(text)
     from hf_embeddings.cli.vectors import Vectors
     from hf_embeddings.visualization.projections import project
 
@@ -59,7 +67,6 @@ def words(
 
 def _choose(made, shown, file, example, frequent, sentences, text) -> tuple[list[str], list[str]]:
     from hf_embeddings.cli.evaluate import read_sentences
-    from hf_embeddings.cli.word_lists import frequent_tokens, read_words, seed_example
 
     if example:
         return seed_example()
@@ -101,7 +108,9 @@ def _write(
     out.parent.mkdir(parents=True, exist_ok=True)
     written = {"png": f"{out}.png", "html": f"{out}.html"}
     figure.savefig(written["png"])
-    Path(written["html"]).write_text(word_page(points, labels, groups, near, title=title), encoding="utf-8")
+    Path(written["html"]).write_text(
+        word_page(points, labels, groups, near, title=title), encoding="utf-8", newline="\n"
+    )
     if "projector" in export:
         written["projector"] = str(write_projector(Path(f"{out}-projector"), encoded, labels, groups))
     if "parquet" in export:

@@ -11,7 +11,7 @@ import typer
 
 from hf_embeddings.cli.extras import require
 from hf_embeddings.cli.output import AsJson
-from hf_embeddings.cli.shipped_configs import find_config
+from hf_embeddings.cli.shipped_configs import check_run, find_config
 
 STATE, REPORT, PICTURE = "position-lab.json", "position-lab.md", "position-lab.png"
 
@@ -33,6 +33,7 @@ def position_lab(
     from hf_embeddings.pretraining.stopping import leave_on_signals
 
     options = load_options(find_config(options_file), overrides or [], PositionLabOptions)
+    check_run(options)
     leave_on_signals()
     from transformers.utils import logging
 
@@ -101,7 +102,7 @@ class _State:
     def save(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         staged = self.path.with_name(f".{STATE}")
-        staged.write_text(json.dumps(self.content, indent=1) + "\n", encoding="utf-8")
+        staged.write_text(json.dumps(self.content, indent=1) + "\n", encoding="utf-8", newline="\n")
         os.replace(staged, self.path)
 
 
@@ -163,4 +164,4 @@ def write(folder: Path, summary: dict[str, object]) -> None:
     from hf_embeddings.visualization.lab_plots import lab_figure
 
     lab_figure(summary).savefig(folder / PICTURE)
-    (folder / REPORT).write_text(lab_report(summary, picture=PICTURE), encoding="utf-8")
+    (folder / REPORT).write_text(lab_report(summary, picture=PICTURE), encoding="utf-8", newline="\n")

@@ -10,6 +10,7 @@ import typer
 from hf_embeddings.cli.extras import require
 from hf_embeddings.cli.output import AsJson
 from hf_embeddings.cli.shipped_configs import find_config
+from hf_embeddings.pretraining.architecture import read_architecture
 
 COLUMNS = (
     "uniqueness", "smoothness", "relative_linearity", "locality", "symmetry", "translation_invariance", "monotonicity",
@@ -28,10 +29,13 @@ def positions(
     as_json: AsJson = False,
 ) -> None:
     """Measure position types: uniqueness, smoothness, relative linearity, extrapolation, locality and symmetry."""
-    from hf_embeddings.model.positions import POSITION_TYPES
-
     if plot is not None:
         require("viz", "matplotlib")
+    for name in types or ():
+        check_type(name)
+    read_architecture(find_config(config))
+    from hf_embeddings.model.positions import POSITION_TYPES
+
     measured = {}
     for name in types or list(POSITION_TYPES):
         report, probe = measure(name, config=find_config(config), length=length)
@@ -39,6 +43,13 @@ def positions(
         if plot is not None:
             report["picture"] = str(draw(name, report, probe, plot))
     print(json.dumps(measured, indent=2) if as_json else render(measured))
+
+
+def check_type(name: str) -> None:
+    """Raise where a name is that of a path without a checkpoint; what else is no position type, the config says."""
+    is_path = Path(name).exists() or len(Path(name).parts) > 1
+    if is_path and not (Path(name) / "config.json").is_file():
+        raise ValueError(f"{name}: got neither a position type nor a directory with a config.json; check the path")
 
 
 def measure(name: str, *, config: Path, length: int | None) -> tuple[dict[str, object], object]:
@@ -116,14 +127,11 @@ def _prober(name: str, config: Path):
     from hf_embeddings.cli.position_probe import probe_checkpoint, probe_type
     from hf_embeddings.model.configuration_triembed import TriEmbedConfig
     from hf_embeddings.model.modeling_triembed import TriEmbedModel
-    from hf_embeddings.pretraining.architecture import read_architecture
 
     if (Path(name) / "config.json").is_file():
         model = TriEmbedModel.from_pretrained(name, attn_implementation="eager", dtype="float32")
         return (lambda *span: probe_checkpoint(model, torch.arange(*span))), model.config.max_position_embeddings
-    if Path(name).exists() or "/" in name:
-        raise ValueError(f"{name}: got neither a position type nor a directory with a config.json; check the path")
-    fields = read_architecture(config / "config.json" if config.is_dir() else config)
+    fields = read_architecture(config)
     if "rope" not in name.split("+"):
         fields = {key: value for key, value in fields.items() if not key.startswith("rope_")}
     fields |= {"position_embedding_type": name, "num_hidden_layers": 1, "vocab_size": 8, "attention_bias": True}

@@ -10,7 +10,7 @@ import typer
 
 from hf_embeddings.cli.output import AsJson
 from hf_embeddings.cli.progress import Progress
-from hf_embeddings.cli.shipped_configs import find_config
+from hf_embeddings.cli.shipped_configs import check_run, find_config
 
 
 def prepare(
@@ -29,6 +29,7 @@ def prepare(
     from hf_embeddings.pretraining.options_file import load_options
 
     options = load_options(find_config(options_file), overrides or [])
+    check_run(options)
     from hf_embeddings.pretraining.preparing import prepare as run
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from hf_embeddings.cli.output import AsJson
-from hf_embeddings.cli.shipped_configs import find_config
+from hf_embeddings.cli.shipped_configs import check_run, find_config
 
 
 def pretrain(
@@ -26,6 +26,7 @@ def pretrain(
     from hf_embeddings.pretraining.stopping import PREEMPTED, leave_on_signals
 
     options = load_options(find_config(options_file), overrides or [])
+    check_run(options)
     leave_on_signals()
     from hf_embeddings.pretraining.loop import TrainingFailed
     from hf_embeddings.pretraining.run import pretrain as run

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from hf_embeddings.cli.output import AsJson
+from hf_embeddings.cli.places import check_model
 
 
 def publish(
@@ -24,13 +25,14 @@ def publish(
     as_json: AsJson = False,
 ) -> None:
     """Push a checkpoint to the Hub, with its code and model card, as one commit."""
-    from huggingface_hub.utils import validate_repo_id
-
-    from hf_embeddings.publishing.push import publish as push
-
     if repo_id.count("/") != 1 or not all(repo_id.split("/")):
         raise ValueError(f"{repo_id}: expected USER/NAME, such as me/my-encoder")
+    check_model(folder, "the directory of a TriEmbed checkpoint")
+    from huggingface_hub.utils import validate_repo_id
+
     validate_repo_id(repo_id)
+    from hf_embeddings.publishing.push import publish as push
+
     done = push(
         folder, repo_id, private=private, revision=revision, exclude=exclude or (), card=card, base_model=base_model,
         dry_run=dry_run,

@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from hf_embeddings.cli.output import AsJson
+from hf_embeddings.cli.places import check_model
+from hf_embeddings.pretraining.documents import check_source
 
 
 def reposition(
@@ -27,12 +29,19 @@ def reposition(
     as_json: AsJson = False,
 ) -> None:
     """Change the position type of a model, or its length, and say what that costs before and after healing."""
+    if healing_steps and corpus is None:
+        raise ValueError("--healing-steps: needs texts to heal on; give some with --corpus")
+    check_model(source, "the directory of a TriEmbed checkpoint")
+    if corpus is not None:
+        check_source(corpus)
+    changed = {
+        "rope_parameters": _object("rope-parameters", rope_parameters),
+        "position_parameters": _object("position-parameters", position_parameters),
+    }
     from hf_embeddings.conversion.healing import Healing
     from hf_embeddings.conversion.reposition import reposition as run
     from hf_embeddings.publishing.card import write_card
 
-    if healing_steps and corpus is None:
-        raise ValueError("--healing-steps: needs texts to heal on; give some with --corpus")
     steps = 200 if healing_steps is None else healing_steps
     healing = Healing(steps, length=healing_length, learning_rate=learning_rate) if corpus and steps else None
     texts, held_out = _documents(corpus)
@@ -41,8 +50,7 @@ def reposition(
         target,
         to=to,
         max_position_embeddings=max_position_embeddings,
-        rope_parameters=_object("rope-parameters", rope_parameters),
-        position_parameters=_object("position-parameters", position_parameters),
+        **changed,
         interpolate=interpolate,
         texts=texts,
         held_out=held_out,

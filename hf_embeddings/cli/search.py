@@ -29,12 +29,8 @@ def search(
     as_json: AsJson = False,
 ) -> None:
     """Find the documents nearest in meaning to each query."""
-    from hf_embeddings.search.build import load_encoder
-    from hf_embeddings.search.index import Index
-    from hf_embeddings.search.records import Condition
-    from hf_embeddings.search.results import as_json as json_values
-    from hf_embeddings.search.results import render
-    from hf_embeddings.search.stores import is_store, open_store, search_store
+    from hf_embeddings.search.records import Condition, find_records
+    from hf_embeddings.search.stores import is_store
 
     if k < 1:
         raise ValueError(f"-k {k}: expected 1 or more")
@@ -43,6 +39,14 @@ def search(
     if approximate and is_store(folder):
         raise ValueError(f"--approximate: is for an index on disk; {folder} searches in its own way, leave it out")
     conditions = [Condition.parse(text) for text in where or []]
+    if not is_store(folder):
+        find_records(folder)
+    from hf_embeddings.search.build import load_encoder
+    from hf_embeddings.search.index import Index
+    from hf_embeddings.search.results import as_json as json_values
+    from hf_embeddings.search.results import render
+    from hf_embeddings.search.stores import open_store, search_store
+
     with contextlib.closing(open_store(folder) if is_store(folder) else Index(folder)) as place:
         vectors = load_encoder(place, precision=precision).encode(queries, prompt="query")
         if isinstance(place, Index):
@@ -73,12 +77,15 @@ def remove(
     as_json: AsJson = False,
 ) -> None:
     """Remove documents from an index, by id or by their metadata."""
+    from hf_embeddings.search.records import Condition, find_records
+
+    find_records(folder)
+    conditions = [Condition.parse(text) for text in where or []]
     from hf_embeddings.search.index import Index
-    from hf_embeddings.search.records import Condition
 
     with Index(folder) as index:
         asked = bool(ids or where) or not compact
-        removed = index.remove(ids or [], [Condition.parse(text) for text in where or []]) if asked else 0
+        removed = index.remove(ids or [], conditions) if asked else 0
         freed = index.compact() if compact else 0
         left = len(index)
     if as_json:

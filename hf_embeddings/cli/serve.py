@@ -19,6 +19,9 @@ def serve(
     precision: Precision = "auto",
 ) -> None:
     """Serve a page with a search box, results and a map of the corpus, until Ctrl-C."""
+    from hf_embeddings.search.records import find_records
+
+    find_records(folder)
     from hf_embeddings.search.build import load_encoder
     from hf_embeddings.search.index import Index
     from hf_embeddings.search.server import LOOPBACK, SearchServer

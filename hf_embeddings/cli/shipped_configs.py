@@ -1,7 +1,11 @@
-"""Config files by the names that README and docs use, wherever the package is installed."""
+"""Config files by the names that README and docs use, wherever the package is installed, and what they name in turn."""
 
 import importlib.util
 from pathlib import Path
+
+from hf_embeddings.pretraining.architecture import read_architecture
+from hf_embeddings.pretraining.documents import check_source
+from hf_embeddings.pretraining.options import PretrainingOptions
 
 
 def find_config(name: str) -> Path:
@@ -13,3 +17,19 @@ def find_config(name: str) -> Path:
     inside = Path(*path.parts[path.parts.index("configs") + 1 :])
     shipped = Path(spec.origin).parent / inside if spec and spec.origin else path
     return shipped if shipped.exists() else path
+
+
+def check_run(options: PretrainingOptions) -> None:
+    """Look for what the options of a run name, before anything heavy is loaded for it.
+
+    Raises:
+        ValueError: the base of the model, or a source of documents, is not there.
+    """
+    read_architecture(find_config(options.model.base))
+    if (prepared := options.corpus.prepared) is None:
+        for part in options.corpus.parts():
+            check_source(part.source)
+    elif not Path(prepared).is_dir():
+        raise ValueError(
+            f"corpus.source: {prepared}: no such directory, expected what `hf-embeddings prepare` made; check the path"
+        )

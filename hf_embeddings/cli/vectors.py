@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from transformers.utils import logging
 
+from hf_embeddings.cli.places import check_model
 from hf_embeddings.search.encoder import Encoder
 
 Source = Literal["contextual", "table"]
@@ -35,8 +36,7 @@ class Vectors:
         Raises:
             ValueError: the directory holds no model, or the model has no such layer or pooling.
         """
-        if not (Path(folder) / "config.json").is_file():
-            raise ValueError(f"{folder}: no config.json in it; expected the directory of a model")
+        check_model(folder)
         logging.disable_progress_bar()
         logging.set_verbosity_error()  # a pooler left unused is no news here; missing weights still raise
         given = {name: value for name, value in recipe.items() if value is not None}

@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from hf_embeddings.cli.output import AsJson
+from hf_embeddings.cli.places import check_model
+from hf_embeddings.pretraining.documents import check_source
 
 
 class Action(StrEnum):
@@ -37,11 +39,18 @@ def vocabulary(
     as_json: AsJson = False,
 ) -> None:
     """Change the vocabulary of a model; every token that stays keeps its row bit by bit."""
+    check_model(source, "the directory of a TriEmbed checkpoint")
+    if corpus is not None:
+        check_source(corpus)
+    words = [*(token or []), *_words(tokens_file)]
+    if action is Action.trim:
+        _given("trim", "--corpus", corpus)
+    if action is Action.factorise:
+        _given("factorise", "--rank", rank)
     from hf_embeddings.conversion import vocabulary as surgery
     from hf_embeddings.publishing.card import write_card
 
     if action is Action.add:
-        words = [*(token or []), *_words(tokens_file)]
         report = surgery.add_tokens(source, target, words, vectors=_vectors(vectors), overwrite=overwrite)
     elif action is Action.replace:
         texts = _texts(corpus) if corpus else []
@@ -49,9 +58,9 @@ def vocabulary(
             source, target, tokenizer=tokenizer, texts=texts, vocab_size=vocab_size, overwrite=overwrite
         )
     elif action is Action.trim:
-        report = surgery.trim(source, target, _texts(_given("trim", "--corpus", corpus)), overwrite=overwrite)
+        report = surgery.trim(source, target, _texts(corpus), overwrite=overwrite)
     else:
-        report = surgery.factorise(source, target, _given("factorise", "--rank", rank), overwrite=overwrite)
+        report = surgery.factorise(source, target, rank, overwrite=overwrite)
     write_card(Path(target))
     if as_json:
         print(json.dumps(asdict(report)))
@@ -63,10 +72,9 @@ def vocabulary(
         print(f"  {name.replace('_', ' ')} {value:.4g}")
 
 
-def _given(action: str, option: str, value):
+def _given(action: str, option: str, value: object) -> None:
     if value is None:
         raise ValueError(f"{action}: needs {option}")
-    return value
 
 
 def _words(path: str | None) -> list[str]:

@@ -5,11 +5,12 @@ from pathlib import Path
 
 
 def read_architecture(path: Path) -> dict[str, object]:
-    """Return the fields of a config file.
+    """Return the fields of a config file, or of that in a checkpoint directory.
 
     Raises:
         ValueError: the path is not a file, or holds no JSON object.
     """
+    path = path / "config.json" if path.is_dir() else path
     if not path.is_file():
         raise ValueError(f"{path}: not a config file; give one that exists, such as configs/model/mini.json")
     try:

@@ -27,7 +27,7 @@ def architecture(base: Path) -> dict[str, object]:
     """
     if not is_checkpoint(base):
         return read_architecture(base)
-    kind = read_architecture(base / "config.json").get("model_type")
+    kind = read_architecture(base).get("model_type")
     if kind != TriEmbedConfig.model_type:
         raise ValueError(
             f"model.base: {base} holds a {kind!r} model, expected 'triembed'; "

@@ -44,7 +44,7 @@ def package_files(name: str) -> dict[str, str]:
         for path in (*found, *_walk(part)):
             inside = os.path.splitext(os.path.relpath(path, root))[0].split(os.sep)
             files[path] = ".".join([top, *inside]).removesuffix(".__init__")
-    return dict(sorted(files.items()))
+    return dict(sorted(files.items(), key=lambda item: item[0].replace(os.sep, "/")))  # the same on every system
 
 
 def read_docstrings(files: Sequence[str]) -> Iterator[tuple[str, list[Named] | None]]:

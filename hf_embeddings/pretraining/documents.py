@@ -18,12 +18,7 @@ _SCHEME = re.compile(r"[A-Za-z]\w+:")  # one letter would be a Windows drive
 
 def read_packages(names: str, reading: Reading) -> Iterator[Document]:
     """Yield the docstrings of installed packages, given as `torch,numpy`."""
-    modules: dict[str, str] = {}  # of the files
-    for name in (name.strip() for name in names.split(",")):
-        found = package_files(name)
-        if not found:
-            raise CorpusError(_no_package(name))
-        modules |= found
+    modules = _modules(names)
     for path, texts in read_docstrings(list(modules)):
         reading.statistics["unparsable_files"] += texts is None
         module = modules[path]
@@ -34,6 +29,17 @@ def read_packages(names: str, reading: Reading) -> Iterator[Document]:
                 absolute = inner.startswith(f"{package}.")  # as in add_docstr(torch.abs, ...)
                 title = inner if absolute else ".".join(filter(None, (module, inner)))
                 yield Document(accepted, {"title": title, "package": package, "module": module})
+
+
+def _modules(names: str) -> dict[str, str]:
+    """Return the files of packages, with their modules."""
+    modules: dict[str, str] = {}
+    for name in (name.strip() for name in names.split(",")):
+        found = package_files(name)
+        if not found:
+            raise CorpusError(_no_package(name))
+        modules |= found
+    return modules
 
 
 def read_hub(name: str, reading: Reading) -> Iterator[Document]:
@@ -115,6 +121,19 @@ def read_described_documents(
         raise no_documents(source, reading.statistics)
 
 
+def check_source(source: str) -> None:
+    """Look for the files of a source, without reading them; one that starts with `hub:` is not looked up.
+
+    Raises:
+        CorpusError: there are none, or they are of an unknown kind.
+    """
+    if source.startswith("pydoc:"):
+        _modules(source.removeprefix("pydoc:"))
+    elif not source.startswith("hub:"):
+        for part in parts_of(source):
+            _reader(part)
+
+
 def parts_of(source: str) -> list[str]:
     """Return what a source consists of, in the order of reading: its files, or itself."""
     return [source] if source.startswith(tuple(SCHEMES)) else _files(source)
@@ -141,33 +160,42 @@ def _read(part: str, reading: Reading) -> Iterator[Document]:
     for scheme, read_rest in SCHEMES.items():
         if part.startswith(scheme):
             return read_rest(part.removeprefix(scheme), reading)
+    return _reader(part)(part, reading)
+
+
+def _reader(part: str) -> Callable[[str, Reading], Iterator[Document]]:
     read_file = SUFFIXES.get(suffix_of(part))
     if read_file is None:
         raise CorpusError(f"source {part!r}: got an unknown kind, expected {_KINDS}; name one of these")
     mode = _mode(part)  # before opening: to open a pipe is to wait for its writer
     if not stat.S_ISREG(mode):
         raise CorpusError(f"{part}: got a {_file_type(mode)}, expected a file; name a regular file")
-    return read_file(part, reading)
+    return read_file
 
 
 def _files(source: str) -> list[str]:
     path = os.path.expanduser(source)
     if not os.path.lexists(path):
-        bare = os.sep not in path and suffix_of(path) not in SUFFIXES | {"": None}
+        bare = not os.path.dirname(path) and suffix_of(path) not in SUFFIXES | {"": None}
         if _SCHEME.match(path) or bare:
             raise CorpusError(f"source {source!r}: got an unknown kind, expected {_KINDS}; name one of these")
         if glob.has_magic(path):
-            found = sorted(glob.glob(path, recursive=True))
+            found = sorted(glob.glob(path, recursive=True), key=_posix)
             if not found:
                 raise CorpusError(f"source {source!r}: no file matches, expected at least one; check the path")
             return found
     if not stat.S_ISDIR(_mode(path)):
         return [path]
     inside = [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
-    found = sorted(name for name in inside if suffix_of(name) in SUFFIXES)
+    found = sorted((name for name in inside if suffix_of(name) in SUFFIXES), key=_posix)
     if not found:
         raise CorpusError(f"{path}: got a folder without {' or '.join(SUFFIXES)} files, expected some; check the path")
     return found
+
+
+def _posix(path: str) -> str:
+    """Return what paths are sorted by, so that their order is the same on every system."""
+    return path.replace(os.sep, "/")
 
 
 def _mode(path: str) -> int:

@@ -5,8 +5,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from hf_embeddings.pretraining.layout import AVERAGE, NOT_OF_THE_MODEL, WEIGHTS
 from hf_embeddings.pretraining.manifest import MANIFEST, Damaged, check, seal
-from hf_embeddings.pretraining.training_state import AVERAGE, NOT_OF_THE_MODEL, WEIGHTS
 
 STAGED = ".tmp-export"
 
@@ -31,7 +31,7 @@ def export(
     if (checkpoint / AVERAGE).exists():
         shutil.copyfile(checkpoint / AVERAGE, staged / WEIGHTS)
     for name, text in records.items():
-        (staged / name).write_text(text, encoding="utf-8")
+        (staged / name).write_text(text, encoding="utf-8", newline="\n")
     names = sorted(path.name for path in staged.iterdir())
     for name in names:
         os.replace(staged / name, folder / name)

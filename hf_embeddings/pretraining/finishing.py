@@ -16,14 +16,14 @@ from hf_embeddings.pretraining.chunks import cut_table
 from hf_embeddings.pretraining.corpus import LEFT_OUT, place_of
 from hf_embeddings.pretraining.documents import no_documents
 from hf_embeddings.pretraining.encoding import TokenizedCorpus, token_counts
-from hf_embeddings.pretraining.lock import LOCK
+from hf_embeddings.pretraining.lock import LOCK_FILES
 from hf_embeddings.pretraining.manifest import sha256, sync_directory, write
 from hf_embeddings.pretraining.options import SourceOptions
 from hf_embeddings.pretraining.packing import SPECIAL_TOKENS_PER_PAIR
 from hf_embeddings.pretraining.preparation import Preparation
 from hf_embeddings.pretraining.sampling import order_pages, page_size
 from hf_embeddings.pretraining.selection import HELD_OUT, TRAINING, select
-from hf_embeddings.pretraining.shards import Joined, open_shard, write_shard
+from hf_embeddings.pretraining.shards import Joined, Shard, open_shard, write_shard
 from hf_embeddings.pretraining.tasks import Tasks
 from hf_embeddings.pretraining.tokenizer import fingerprint, load_tokenizer
 
@@ -90,12 +90,14 @@ def finish(preparation: Preparation, *, tasks: Tasks, advance: Callable[[float],
         "statistics": dict(statistics),
     }
     write(folder, facts, files)
+    del roles, pieces, given
+    open_shard.cache_clear()  # Windows renames and removes nothing that is open
     if preparation.target.is_dir():
         shutil.rmtree(preparation.target)
     folder.rename(preparation.target)
     sync_directory(preparation.target.parent)
     for path in preparation.work.iterdir():
-        if path.name != LOCK:
+        if path.name not in LOCK_FILES:
             path.unlink()
     return facts
 
@@ -108,7 +110,7 @@ def chunks_of(path: Path) -> Path:
 def cut_shard(given: tuple[Path, np.ndarray], *, max_tokens: int, size: int) -> Cut:
     """Cut the documents of a shard, whose roles (D,) say what for; this runs in the worker processes."""
     path, roles = given
-    arrays = open_shard(path)
+    arrays = Shard(path)
     corpus = shard_corpus(arrays)
     tables = {name: cut_table(corpus, np.flatnonzero(roles == role), max_tokens) for name, role in ROLES.items()}
     file = write_shard(
@@ -176,7 +178,7 @@ def _pages(written: list[Written], shards: list[dict]) -> Iterator[tuple[str, np
     for role in ROLES:
         size = page_size(sum(shard[role] for shard in shards))
         for source in sorted({shard["source"] for shard in shards}):
-            tables = (open_shard(chunks_of(shard.path))[role] for shard in written if shard.source == source)
+            tables = (Shard(chunks_of(shard.path))[role] for shard in written if shard.source == source)
             yield f"{role} {source}", order_pages((table[:, 1] - table[:, 0] for table in tables), size)
 
 

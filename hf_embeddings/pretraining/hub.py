@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hf_embeddings.pretraining.checkpoints import Checkpoints
+from hf_embeddings.pretraining.layout import NOT_OF_THE_MODEL
 from hf_embeddings.pretraining.manifest import MANIFEST
 from hf_embeddings.pretraining.options import HubOptions
-from hf_embeddings.pretraining.training_state import NOT_OF_THE_MODEL
 
 Upload = Callable[..., object]  # huggingface_hub.upload_folder
 LAST = "last-checkpoint"  # as transformers names it

@@ -1,51 +1,52 @@
 """A lock on an output directory: two runs never write to one place."""
 
-import fcntl
 import json
 import os
 import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 
-LOCK = ".lock"
+from filelock import FileLock, Timeout
+
+LOCK, HOLDER = ".lock", ".lock.json"
+LOCK_FILES = (LOCK, HOLDER)
 
 
 class Lock:
     """Held from construction to `release`, or to the end of the process, however it ends.
 
-    It is a POSIX record lock: it works over NFS, and processes that are forked to make batches do not inherit it.
+    It is the system's lock on an open file. Processes that are forked to make batches close that file first of all
+    (filelock sees to it), so they do not hold the place of a run that was killed. Who holds it stands in a file of its
+    own: on Windows, what is locked cannot be read.
     """
 
     def __init__(self, folder: Path) -> None:
         """Take the lock.
 
         Raises:
-            ValueError: another process holds it; the message says which.
+            ValueError: another process holds it, or this one already; the message says which.
         """
-        self.path = folder / LOCK
-        while True:
-            self._file = self.path.open("a+", encoding="utf-8")
+        self.path, self.holder = folder / LOCK, folder / HOLDER
+        self._lock = FileLock(self.path, timeout=0, thread_local=False)
+        try:
+            self._lock.acquire()
+        except (Timeout, RuntimeError):  # RuntimeError: this thread holds it by another object
             try:
-                fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if os.path.samestat(self.path.stat(), os.fstat(self._file.fileno())):
-                    break
-            except FileNotFoundError:  # its holder has just removed it: lock a new one
-                pass
-            except OSError:
-                self._file.seek(0)
-                holder = self._file.read().strip() or "another process"
-                self._file.close()
-                raise ValueError(
-                    f"output_dir: {folder} is being written by a live run ({holder}); wait for it, stop it, or choose "
-                    "another"
-                ) from None
-            self._file.close()
-        self._file.truncate(0)
+                holder = self.holder.read_text(encoding="utf-8")
+            except OSError:  # it has not said yet
+                holder = "another process"
+            raise ValueError(
+                f"output_dir: {folder} is being written by a live run ({holder}); wait for it, stop it, or choose "
+                "another"
+            ) from None
         since = time.strftime("%Y-%m-%d %H:%M:%S")
-        self._file.write(json.dumps({"host": socket.gethostname(), "process": os.getpid(), "since": since}))
-        self._file.flush()
+        facts = {"host": socket.gethostname(), "process": os.getpid(), "since": since}
+        self.holder.write_text(json.dumps(facts), encoding="utf-8", newline="\n")
 
     def release(self) -> None:
         """Let another run in."""
-        self.path.unlink(missing_ok=True)
-        self._file.close()
+        self.holder.unlink(missing_ok=True)
+        with suppress(PermissionError):  # of Windows, where filelock removes it once it is closed
+            self.path.unlink(missing_ok=True)  # while it is locked: who waits for it finds out, and takes a new one
+        self._lock.release()

@@ -1,6 +1,5 @@
 """The training loop: steps, and at their boundaries whatever else happens, agreed by all processes."""
 
-import ctypes
 import itertools
 import json
 import sys
@@ -133,7 +132,7 @@ class Trainer:
         path = self.folder / BAD_STEPS
         if self.accelerator.is_main_process:
             try:
-                with path.open("a", encoding="utf-8") as file:
+                with path.open("a", encoding="utf-8", newline="\n") as file:
                     file.write(json.dumps({"problem": problem} | self.micro_batches.samples(step)) + "\n")
             except OSError as error:  # a full disk must not decide what becomes of a bad step
                 self.reporter.say(f"warning: {path} could not be written: {error}")
@@ -151,6 +150,8 @@ class Trainer:
 def keep_freed_memory() -> None:
     """Tell glibc to keep freed memory: on a CPU, small models train up to 1.6 times as fast. Elsewhere do nothing."""
     if sys.platform.startswith("linux"):
+        import ctypes
+
         try:
             libc = ctypes.CDLL("libc.so.6")
         except OSError:  # another C library

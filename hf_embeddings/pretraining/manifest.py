@@ -89,7 +89,7 @@ def sha256(path: Path) -> str:
 
 def write_synced(path: Path, text: str) -> None:
     """Write a file and force it to the disk."""
-    with path.open("w", encoding="utf-8") as file:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
@@ -97,7 +97,9 @@ def write_synced(path: Path, text: str) -> None:
 
 def sync_directory(folder: Path) -> None:
     """Force the names of a directory to the disk."""
-    handle = os.open(folder, os.O_RDONLY)
+    if not hasattr(os, "O_DIRECTORY"):  # Windows opens no directories, and keeps their names by itself
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
     finally:
@@ -105,7 +107,7 @@ def sync_directory(folder: Path) -> None:
 
 
 def _flushed(path: Path) -> tuple[str, dict[str, object]]:
-    with path.open("rb") as file:
+    with path.open("r+b") as file:  # Windows flushes only what may be written
         os.fsync(file.fileno())
         size = os.fstat(file.fileno()).st_size
         return path.name, {"size": size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}

@@ -1,10 +1,12 @@
 """The options of a pretraining run: each key of a `configs/pretraining/*.yaml` file is a field here, with its unit."""
 
+import ast
 import json
 import math
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
+from importlib.resources import files
 from typing import Literal, TypeVar
 
 Value = TypeVar("Value")
@@ -31,11 +33,19 @@ def bounded(
 
 
 def model_fields() -> Mapping[str, object]:
-    """Return the architecture's own fields and their types: the keys that the `model` section takes besides `base`."""
-    from hf_embeddings.model.configuration_triembed import TriEmbedConfig  # late: importing transformers takes seconds
+    """Return the architecture's own fields and their types: the keys that the `model` section takes besides `base`.
 
-    own = TriEmbedConfig.__annotations__  # what PreTrainedConfig adds (label maps, dtype, ...) is not architecture
-    types = {declared.name: declared.type for declared in fields(TriEmbedConfig) if declared.name in own}
+    What PreTrainedConfig adds (label maps, dtype, ...) is not architecture. The class is read, not imported: that would
+    import torch and transformers, and a mistake in an options file is answered at once.
+    """
+    source = files("hf_embeddings").joinpath("model", "configuration_triembed.py").read_text(encoding="utf-8")
+    classes = [node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)]
+    declared = next(node.body for node in classes if node.name == "TriEmbedConfig")
+    types = {
+        ast.unparse(node.target): eval(ast.unparse(node.annotation), {"Literal": Literal})
+        for node in declared
+        if isinstance(node, ast.AnnAssign)
+    }
     return types | {"rope_parameters": dict[str, object] | None}  # read by the config, though it is not a field of it
 
 

@@ -5,11 +5,10 @@ from pathlib import Path
 
 from hf_embeddings.pretraining.checkpoints import Checkpoints
 from hf_embeddings.pretraining.export import STAGED
-from hf_embeddings.pretraining.lock import LOCK, Lock
+from hf_embeddings.pretraining.layout import CHECKPOINTS
+from hf_embeddings.pretraining.lock import LOCK_FILES, Lock
 from hf_embeddings.pretraining.options import CheckpointOptions
 from hf_embeddings.pretraining.resuming import choose
-
-CHECKPOINTS = "checkpoints"
 
 
 class OutputDirectory:
@@ -33,7 +32,7 @@ class OutputDirectory:
             raise ValueError(f"output_dir: {self.folder} is a file, expected a directory; choose another")
         if not self.folder.exists():
             return
-        if any(path.name != LOCK for path in self.folder.iterdir()) and not self.overwrite:
+        if any(path.name not in LOCK_FILES for path in self.folder.iterdir()) and not self.overwrite:
             if not self.checkpoints.folder.is_dir():
                 raise ValueError(
                     f"output_dir: {self.folder} is not empty and holds no run; choose another or pass --overwrite"
@@ -53,7 +52,7 @@ class OutputDirectory:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = self._lock or Lock(self.folder)
         for path in self.folder.iterdir():
-            if (self.overwrite and path.name != LOCK) or path.name == STAGED:
+            if (self.overwrite and path.name not in LOCK_FILES) or path.name == STAGED:
                 shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         self.checkpoints.folder.mkdir(exist_ok=True)
         self.checkpoints.sweep()

@@ -71,7 +71,7 @@ class Reporter:
         }
         staged = self.folder / f".{STATUS}"
         try:
-            staged.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+            staged.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8", newline="\n")
             os.replace(staged, self.folder / STATUS)
         except OSError:  # a full disk is reported by the checkpoints, which matter
             staged.unlink(missing_ok=True)

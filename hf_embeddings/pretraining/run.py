@@ -21,6 +21,7 @@ from hf_embeddings.pretraining.evaluation import evaluate
 from hf_embeddings.pretraining.export import export, is_exported
 from hf_embeddings.pretraining.feeding import MicroBatches
 from hf_embeddings.pretraining.hub import Push
+from hf_embeddings.pretraining.layout import WEIGHTS
 from hf_embeddings.pretraining.loop import Trainer
 from hf_embeddings.pretraining.material import Material, Say, build_config, prepare
 from hf_embeddings.pretraining.objectives import relation
@@ -43,7 +44,7 @@ from hf_embeddings.pretraining.reporting import Reporter
 from hf_embeddings.pretraining.resuming import compare, identity, micro_batches_per_step, precision_of
 from hf_embeddings.pretraining.stages import plan_stages
 from hf_embeddings.pretraining.stopping import Stop
-from hf_embeddings.pretraining.training_state import WEIGHTS, TrainingState, load_progress, load_weights
+from hf_embeddings.pretraining.training_state import TrainingState, load_progress, load_weights
 
 FIGURES = "pretraining.json"
 

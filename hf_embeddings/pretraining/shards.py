@@ -33,7 +33,7 @@ def write_shard(path: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, objec
     staged = path.with_name(path.name + STAGED)
     save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, staged)
     staged.chmod(0o644)  # safetensors lets the owner alone read it
-    with staged.open("rb") as file:
+    with staged.open("r+b") as file:  # Windows flushes only what may be written
         os.fsync(file.fileno())
     facts = {"size": staged.stat().st_size, "sha256": sha256(staged)}
     staged.rename(path)
@@ -78,7 +78,7 @@ class Shard:
         dtype, (_, *rest), offset = self._layout[name]
         row = dtype.itemsize * int(np.prod(rest))
         try:
-            data = os.pread(self._file.fileno(), (last - first) * row, offset + first * row)
+            data = _read(self._file.fileno(), (last - first) * row, offset + first * row)
         except OSError as error:
             raise self._unreadable(error) from error
         if len(data) < (last - first) * row:
@@ -88,6 +88,14 @@ class Shard:
     def _unreadable(self, error: Exception) -> ShardError:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         return ShardError(f"{self.path}: cannot be read as a shard ({reason}); prepare the corpus again")
+
+
+def _read(file: int, size: int, offset: int) -> bytes:
+    """Read a part of a file without moving the position in it, which processes may share."""
+    if hasattr(os, "pread"):
+        return os.pread(file, size, offset)
+    with mmap.mmap(file, 0, access=mmap.ACCESS_READ) as mapped:  # Windows
+        return mapped[offset : offset + size]
 
 
 @lru_cache(maxsize=OPEN_SHARDS)

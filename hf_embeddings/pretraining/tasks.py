@@ -24,8 +24,9 @@ class Tasks:
         """Start nothing yet: the first task does."""
         self._processes = processes
         # The server is a fresh interpreter that imports what tasks need once; what is forked from it has no threads.
-        context = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
-        if sys.platform == "linux":
+        served = sys.platform == "linux" and "forkserver" in multiprocessing.get_all_start_methods()
+        context = multiprocessing.get_context("forkserver" if served else "spawn")
+        if served:
             context.set_forkserver_preload([__name__, "hf_embeddings.pretraining.encoding"])
         self._pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_begin) if processes > 1 else None
 

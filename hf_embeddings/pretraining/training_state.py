@@ -19,10 +19,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
 from hf_embeddings.pretraining.averaging import WeightAverage
+from hf_embeddings.pretraining.layout import AVERAGE, OPTIMIZER, STATE, WEIGHTS
 from hf_embeddings.pretraining.progress import Progress
-
-WEIGHTS, OPTIMIZER, AVERAGE, STATE = "model.safetensors", "optimizer.safetensors", "average.safetensors", "state.json"
-NOT_OF_THE_MODEL = (OPTIMIZER, AVERAGE, STATE)  # files of a checkpoint that a user of the model does not need
 
 Tensors = dict[str, torch.Tensor]
 
@@ -60,7 +58,7 @@ class TrainingState:
             tensors = {key: tensor.contiguous() for key, tensor in files[name].items()}
             save_file(tensors, folder / name, metadata={"format": "pt"})
         tokenizer.save_pretrained(folder)
-        (folder / STATE).write_text(json.dumps(self.progress.to_dict()), encoding="utf-8")
+        (folder / STATE).write_text(json.dumps(self.progress.to_dict()), encoding="utf-8", newline="\n")
 
     def load(self, folder: Path) -> None:
         """Read all but weights and progress; each process keeps its share."""
@@ -70,7 +68,8 @@ class TrainingState:
             for entry in stored.keys():  # noqa: SIM118
                 name, _, key = entry.rpartition(".")
                 parameter = parameters[name]
-                owners[parameter].state[parameter][key] = _shared(stored.get_tensor(entry), parameter)
+                tensor = stored.get_tensor(entry).clone()  # which would keep the file open through the run
+                owners[parameter].state[parameter][key] = _shared(tensor, parameter)
         if self.average and (folder / AVERAGE).exists():
             with safe_open(folder / AVERAGE, framework="pt") as stored:
                 for name, tensor in self.average.averages.items():

@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from hf_embeddings.pretraining.checkpoints import Checkpoints
+from hf_embeddings.pretraining.layout import AVERAGE, CHECKPOINTS, WEIGHTS
 from hf_embeddings.pretraining.manifest import MANIFEST, Damaged, check
-from hf_embeddings.pretraining.output_directory import CHECKPOINTS
-from hf_embeddings.pretraining.training_state import AVERAGE, WEIGHTS
 
 
 def verify(folder: Path) -> dict[str, str]:

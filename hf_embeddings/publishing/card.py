@@ -34,13 +34,13 @@ def write_card(folder: Path, model_id: str | None = None, base_model: str | None
     if curves := checkpoint.curves():
         unigram = checkpoint.pretraining.get("unigram_loss")
         baseline = ("token frequencies alone", float(unigram)) if unigram else None
-        (folder / CURVE_FILE).write_text(draw(curves, baseline=baseline), encoding="utf-8")
+        (folder / CURVE_FILE).write_text(draw(curves, baseline=baseline), encoding="utf-8", newline="\n")
     write_eval_results(checkpoint)
     text, kept = make_card(
         checkpoint, path.read_text(encoding="utf-8") if path.exists() else None, model_id, base_model
     )
     staged = folder / ".README.md"  # half a card would be taken for one that people have edited
-    staged.write_text(text, encoding="utf-8")
+    staged.write_text(text, encoding="utf-8", newline="\n")
     os.replace(staged, path)
     return kept
 

@@ -19,4 +19,4 @@ def write_code(folder: Path) -> None:
     whole = (config.get("auto_map") or {}) | AUTO_MAP
     if config.get("auto_map") != whole:
         config["auto_map"] = whole
-        path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8", newline="\n")

@@ -18,7 +18,9 @@ def write_eval_results(checkpoint: Checkpoint) -> None:
     entries = [*_of_pretraining(checkpoint), *_of_mteb(checkpoint)]
     if entries:
         path.parent.mkdir(exist_ok=True)
-        path.write_text(yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False), encoding="utf-8")
+        path.write_text(
+            yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False), encoding="utf-8", newline="\n"
+        )
     else:
         path.unlink(missing_ok=True)
 

@@ -156,4 +156,4 @@ def _take_card(api: HfApi, folder: Path, repo_id: str, revision: str, choice: st
             "--card hub"
         )
     if choice == "hub" or edited_there:
-        local.write_text(remote, encoding="utf-8")
+        local.write_text(remote, encoding="utf-8", newline="\n")

@@ -10,6 +10,7 @@ Shapes: N rows, D features, K results.
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -110,7 +111,8 @@ def drop_graphs(index: Index, *, but: Path) -> None:
     """Remove graphs of former generations of an index."""
     for path in index.folder.glob("graph-*.faiss"):
         if path != but:
-            path.unlink()
+            with suppress(PermissionError):  # on Windows, where others still read it: the next one removes it
+                path.unlink()
 
 
 def _faiss():

@@ -15,7 +15,7 @@ from hf_embeddings.search.encoder import Encoder
 from hf_embeddings.search.index import Index
 from hf_embeddings.search.passages import OPENING, TITLE, opening, split
 from hf_embeddings.search.precision import AUTO, choose_precision, time_lost
-from hf_embeddings.search.records import Record
+from hf_embeddings.search.records import DATABASE, Record
 from hf_embeddings.search.workers import Chunk, EncodingJob, encode_chunks
 
 DOCUMENTS_PER_COMMIT = 4096  # what an interruption can cost, and the memory that a build takes
@@ -51,7 +51,7 @@ def build(
         ValueError: the index was made with another model or recipe, or the documents changed since the interruption.
     """
     path = Path(folder)
-    index = Index(path) if (path / "records.sqlite").is_file() else None
+    index = Index(path) if (path / DATABASE).is_file() else None
     asked, precision = job.precision, _precision(job, index)
     job = replace(job, precision=precision.name)
     encoder = job.load()

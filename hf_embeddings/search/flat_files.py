@@ -13,6 +13,7 @@ Shapes: N rows, D features, M rows of one addition.
 import hashlib
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -40,9 +41,10 @@ class FlatFiles:
         for name, part in parts.items():
             path, committed = self._path(name), first * self._row_bytes(name)
             with open(path, "r+b" if path.exists() else "w+b") as file:
-                if file.seek(0, os.SEEK_END) < committed:
+                if (size := file.seek(0, os.SEEK_END)) < committed:
                     raise ValueError(f"{path}: shorter than the {committed} bytes that are committed; build it anew")
-                file.truncate(committed)
+                if size > committed:
+                    file.truncate(committed)
                 file.seek(committed)
                 part.tofile(file)
                 file.flush()
@@ -64,7 +66,8 @@ class FlatFiles:
         for name, (_, suffix) in KINDS.items():
             for path in self.folder.glob(f"{name}-*.{suffix}"):
                 if path not in current:
-                    path.unlink()
+                    with suppress(PermissionError):  # on Windows, where others still read it: the next one removes it
+                        path.unlink()
 
     def _map(self, name: str, rows: int) -> np.ndarray:
         shape, dtype = (rows, self._columns(name)), KINDS[name][0]
@@ -93,7 +96,9 @@ def digest_rows(maps: dict[str, np.ndarray], rows: slice) -> str:
 
 def sync(folder: Path) -> None:
     """Force the names in a folder to disk."""
-    handle = os.open(folder, os.O_RDONLY)
+    if not hasattr(os, "O_DIRECTORY"):  # Windows opens no directories, and keeps their names by itself
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
     finally:

@@ -40,9 +40,7 @@ class Index:
             ValueError: the folder holds no index, or one of another format.
         """
         self.folder = Path(folder)
-        path = self.folder / "records.sqlite"
-        if not path.is_file():
-            raise ValueError(f"{folder}: no index there (no records.sqlite), expected a folder made by `index`")
+        path = table.find_records(folder)
         self._lock = threading.RLock()
         self._connection = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
         self._version: int | None = None
@@ -63,14 +61,14 @@ class Index:
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise ValueError(f"{folder}: exists, expected a new or empty folder; choose another, or remove it")
         path.mkdir(parents=True, exist_ok=True)
-        staged = path / "records.sqlite.new"
+        staged = path / f"{table.DATABASE}.new"
         connection = sqlite3.connect(staged)
         with connection:
             connection.executescript(table.SCHEMA)
             facts = {"format": FORMAT, "dimension": dimension, "generation": 1, "rows": 0, "settings": settings}
             connection.executemany("INSERT INTO settings VALUES (?, ?)", ((k, json.dumps(v)) for k, v in facts.items()))
         connection.close()
-        os.replace(staged, path / "records.sqlite")
+        os.replace(staged, path / table.DATABASE)
         sync(path)
         return cls(path)
 
@@ -200,7 +198,7 @@ class Index:
                     raise ValueError(f"{self.folder}: rows {first} to {first + rows - 1} are damaged; build it anew")
             damage = self._connection.execute("PRAGMA integrity_check").fetchone()[0]
             if damage != "ok":
-                raise ValueError(f"{self.folder / 'records.sqlite'} is damaged ({damage}); build the index anew")
+                raise ValueError(f"{self.folder / table.DATABASE} is damaged ({damage}); build the index anew")
 
     def compact(self) -> int:
         """Rewrite the flat files without removed rows, and return how many those were."""

@@ -8,9 +8,11 @@ import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
+DATABASE = "records.sqlite"
 SCHEMA = """
 CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE records (row INTEGER PRIMARY KEY, id TEXT NOT NULL, passage INTEGER NOT NULL, text TEXT NOT NULL,
@@ -20,6 +22,18 @@ CREATE TABLE removed (row INTEGER PRIMARY KEY);
 CREATE TABLE blocks (first INTEGER PRIMARY KEY, rows INTEGER NOT NULL, sha256 TEXT NOT NULL);
 """
 _OPERATORS = ("!=", ">=", "<=", "=", ">", "<", "~")  # two characters before one; ~ is "contains"
+
+
+def find_records(folder: str | Path) -> Path:
+    """Return the database of an index.
+
+    Raises:
+        ValueError: the folder holds no index.
+    """
+    path = Path(folder) / DATABASE
+    if not path.is_file():
+        raise ValueError(f"{folder}: no index there (no {DATABASE}), expected a folder made by `index`")
+    return path
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,17 @@ folder (Qdrant) or file ending in .db (Milvus) for their embedded modes.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from hf_embeddings.search.index import Index
 from hf_embeddings.search.milvus import MilvusStore
 from hf_embeddings.search.qdrant import QdrantStore
 from hf_embeddings.search.records import Condition, Record
 from hf_embeddings.search.results import Hit
+
+if TYPE_CHECKING:  # it imports torch, which a search in a database does not need
+    from hf_embeddings.search.index import Index
 
 ROWS_PER_REQUEST = 256
 
@@ -57,7 +59,7 @@ def open_store(place: str) -> Store:
     return STORES[kind](location, collection)
 
 
-def copy_index(index: Index, store: Store, progress: Callable[[float], None] = lambda done: None) -> int:
+def copy_index(index: "Index", store: Store, progress: Callable[[float], None] = lambda done: None) -> int:
     """Write all records of an index into a store, and return how many; to repeat it after an interruption is safe."""
     store.create(index.dimension, index.settings)
     copied = 0

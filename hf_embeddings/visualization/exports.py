@@ -20,9 +20,11 @@ def write_projector(folder: Path, vectors: np.ndarray, labels: Sequence[str], gr
     np.savetxt(folder / "vectors.tsv", vectors, fmt="%.6g", delimiter="\t")
     clean = [(" ".join(label.split()), " ".join(group.split())) for label, group in zip(labels, groups, strict=True)]
     lines = ["label\tgroup", *(f"{label}\t{group}" for label, group in clean)]
-    (folder / "metadata.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (folder / "metadata.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
     (folder / "projector_config.pbtxt").write_text(
-        'embeddings {\n  tensor_name: "embeddings"\n  tensor_path: "vectors.tsv"\n  metadata_path: "metadata.tsv"\n}\n'
+        'embeddings {\n  tensor_name: "embeddings"\n  tensor_path: "vectors.tsv"\n  metadata_path: "metadata.tsv"\n}\n',
+        encoding="utf-8",
+        newline="\n",
     )
     return folder
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 
 from hf_embeddings.pretraining import feeding, gradients, hub, loop, manifest
+from hf_embeddings.pretraining.layout import WEIGHTS
 from hf_embeddings.pretraining.progress import Progress
 from hf_embeddings.pretraining.stages import find_batch
-from hf_embeddings.pretraining.training_state import WEIGHTS
 
 
 def together(*hooks):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from hf_embeddings.pretraining.checkpoints import Checkpoints
+from hf_embeddings.pretraining.lock import LOCK_FILES
 from hf_embeddings.pretraining.manifest import MANIFEST
 from hf_embeddings.pretraining.verification import verify
 from hf_embeddings.publishing.card import write_card
@@ -101,7 +102,7 @@ def test_f2_killed_at_any_call_of_the_export(tmp_path, over, times, figures) -> 
 def exported(folder: Path) -> dict[str, bytes]:
     """Return what a run leaves, by name: not what it tells while it runs."""
     names = [path for path in folder.iterdir() if path.is_file() and "status.json" not in path.name]
-    return {path.name: path.read_bytes() for path in names if path.name != ".lock"}
+    return {path.name: path.read_bytes() for path in names if path.name not in LOCK_FILES}
 
 
 def is_one_of(exports: tuple[dict[str, bytes], ...], folder: Path) -> bool:

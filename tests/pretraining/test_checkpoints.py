@@ -5,6 +5,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ from safetensors.torch import save_file
 from hf_embeddings.pretraining import lock as lock_module
 from hf_embeddings.pretraining import manifest
 from hf_embeddings.pretraining.checkpoints import FAILURES_ALLOWED, Checkpoints
-from hf_embeddings.pretraining.lock import LOCK, Lock
+from hf_embeddings.pretraining.lock import HOLDER, Lock
 from hf_embeddings.pretraining.manifest import MANIFEST, Damaged, check, seal
 from tests.conversion.mutations import write_anew
 
@@ -227,8 +228,40 @@ def test_f13_a_second_writer_is_refused_until_the_first_is_gone(tmp_path, figure
     other.kill()
     other.communicate()
     lock = Lock(tmp_path)
-    assert json.loads((tmp_path / LOCK).read_text())["process"] == os.getpid()
+    assert json.loads((tmp_path / HOLDER).read_text())["process"] == os.getpid()
     lock.release()
     assert not list(tmp_path.iterdir())
     figures("F13 a second writer", refused_after=f"{1000 * refused:.1f} ms", let_in_when_the_first_was_killed=True)
     assert refused < 1
+
+
+def test_what_a_killed_run_has_forked_does_not_hold_its_place(tmp_path) -> None:
+    """Processes that make batches outlive a run that is killed, by seconds or, where they hang, for good."""
+    line = (
+        "import os, runpy, signal, sys; from pathlib import Path\n"
+        "lock = runpy.run_path(sys.argv[1])['Lock'](Path(sys.argv[2]))\n"
+        "os.fork() or print(os.getpid(), flush=True)\n"
+        "signal.pause()"
+    )
+    run = subprocess.Popen(
+        [sys.executable, "-c", line, lock_module.__file__, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    child = int(run.stdout.readline())
+    try:
+        with pytest.raises(ValueError, match=f"live run .*{run.pid}"):
+            Lock(tmp_path)
+        run.kill()
+        run.wait()
+        os.kill(child, 0)  # it lives
+        Lock(tmp_path).release()
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
+def test_one_process_cannot_lock_twice(tmp_path) -> None:
+    lock = Lock(tmp_path)
+    with pytest.raises(ValueError, match=f"live run .*{os.getpid()}"):
+        Lock(tmp_path)
+    lock.release()
+    Lock(tmp_path).release()
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,34 @@
+"""The places that verbs are given, looked at before anything heavy is loaded: a mistake is answered at once."""
+
+import re
+from pathlib import Path
+from typing import Literal
+
+Pooling = Literal["mean", "cls", "max"]
+
+
+def check_model(folder: str | Path, expected: str = "the directory of a model") -> None:
+    """Raise where a directory holds no model.
+
+    Raises:
+        ValueError: there is no config.json.
+    """
+    if not (Path(folder) / "config.json").is_file():
+        raise ValueError(f"{folder}: no config.json in it; expected {expected}")
+
+
+def check_model_or_id(name: str, option: str) -> None:
+    """Raise where a name is neither the directory of a model nor may be an id of the Hub.
+
+    Raises:
+        ValueError: there is no such directory, or no model in it.
+    """
+    if Path(name).is_dir():
+        check_model(name)
+    elif not is_hub_id(name):
+        raise ValueError(f"{option} {name}: no such directory, and no id of the Hub (USER/NAME); check the path")
+
+
+def is_hub_id(name: str) -> bool:
+    """Tell whether a name may be one of a repository of the Hub, rather than a path."""
+    return bool(re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", name)) and not Path(name).exists()
