@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol, TypeVar
 
 LINE_SECONDS = 10.0  # between lines where there is no terminal
-WORTH_A_LINE = 2.0  # seconds; what took longer is told when it ends
+WORTH_A_LINE = 2.0  # seconds; what took longer since the last line is told when it ends
 Item = TypeVar("Item")
 
 
@@ -59,7 +59,7 @@ class Phase:
         self.label, self.total, self.unit, self.done, self.note = label, total, unit, done, ""
         self._first, self._passing, self._silent, self._terminal = done, passing, silent, terminal
         self._say, self._clock, self._seconds = say, clock, seconds
-        self._began = clock()
+        self._began = self._told = clock()
         self._ended = threading.Event()
         self._beating = threading.Thread(target=self._beat, daemon=True)
         self._live = None
@@ -96,7 +96,7 @@ class Phase:
         return f"{self.label}: " + ", ".join(filter(None, parts))
 
     def __enter__(self) -> "Phase":
-        self._began = self._clock()
+        self._began = self._told = self._clock()
         if self._silent:
             return self
         if self._terminal if self._terminal is not None else sys.stderr.isatty():
@@ -112,11 +112,12 @@ class Phase:
             self._live.stop()
         elif self._beating.is_alive():
             self._beating.join()
-            if self._clock() - self._began >= WORTH_A_LINE and exception[0] is None:
+            if self._clock() - max(self._began, self._told) >= WORTH_A_LINE and exception[0] is None:
                 self._say(self.line())
 
     def _beat(self) -> None:
         while not self._ended.wait(self._seconds):  # in a thread, for one step may take longer than that
+            self._told = self._clock()
             self._say(self.line())
 
 

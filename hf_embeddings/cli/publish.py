@@ -1,6 +1,7 @@
 """`hf-embeddings publish`: a checkpoint directory to the Hub, with code and card, after a scan of its files."""
 
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
@@ -26,11 +27,14 @@ def publish(
     """Push a checkpoint to the Hub, with its code and model card, as one commit."""
     from huggingface_hub.utils import validate_repo_id
 
+    from hf_embeddings.publishing.checkpoint import Checkpoint
     from hf_embeddings.publishing.push import publish as push
 
     if repo_id.count("/") != 1 or not all(repo_id.split("/")):
         raise ValueError(f"{repo_id}: expected USER/NAME, such as me/my-encoder")
     validate_repo_id(repo_id)
+    if failings := Checkpoint(folder).failings:
+        print(f"warning: this model is not worth publishing: {'; '.join(failings)}", file=sys.stderr, flush=True)
     done = push(
         folder, repo_id, private=private, revision=revision, exclude=exclude or (), card=card, base_model=base_model,
         dry_run=dry_run,

@@ -42,8 +42,8 @@ MEASURES = {  # field or property of Health -> its measure, in the order in whic
         "{:.1%} of characters in [UNK]",
         0.01,
         True,
-        "take tokenizer.algorithm=unigram or bpe, which cut text without spaces and words of any length, raise "
-        "tokenizer.vocab_size, or give a tokenizer of the language as tokenizer.path",
+        "raise tokenizer.vocab_size; for text without spaces take tokenizer.algorithm=unigram or bpe, which cut words "
+        "of any length; or give a tokenizer of the language as tokenizer.path",
     ),
     "sentences_per_document": Measure(
         "{:.1f} sentences a document",
@@ -105,7 +105,8 @@ class Health:
             told["unknown_characters"] += f" ({self.unknown_tokens:.1%} of tokens)"
         if self.masked is not None:
             told["masking_error"] = f"{self.masked:.1%} of tokens masked ({self.masked_asked:.1%} asked)"
-        told["sources"] = f"{len(self.empty_sources)} empty sources"
+        if self.empty_sources:
+            told["empty_sources"] = f"sources without an example: {len(self.empty_sources)}"
         sample = f"; [UNK] and letters measured on {self.sampled_characters:,} characters"
         return "health: " + ", ".join(told.values()) + (sample if self.sampled_characters else "")
 
@@ -163,8 +164,8 @@ def examine(
     present = {source.name for source in chunks.sources}
     return Health(
         sampled_characters=sample.characters,
-        unknown_characters=sample.unknown / sample.characters if sample.characters else None,
-        changed_letters=sample.changed / sample.letters if sample.letters else None,
+        unknown_characters=sample.unknown_share,
+        changed_letters=sample.changed_share,
         changed_most=list(sample.examples)[:3],
         unknown_tokens=0.0 if unknown is None else float(frequencies[unknown] / max(frequencies.sum(), 1)),
         sentences_per_document=sentences_per_document,

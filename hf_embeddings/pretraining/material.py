@@ -17,7 +17,7 @@ from hf_embeddings.pretraining.chunks import Chunks, cut_chunks
 from hf_embeddings.pretraining.corpus import by_source, read_corpus
 from hf_embeddings.pretraining.encoding import Encoder, encode_sentences, token_counts
 from hf_embeddings.pretraining.evaluation import evaluation_batches, unigram_loss
-from hf_embeddings.pretraining.health import Health, examine
+from hf_embeddings.pretraining.health import MEASURES, Health, examine
 from hf_embeddings.pretraining.objectives import relation
 from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.packing import SPECIAL_TOKENS_PER_PAIR
@@ -29,7 +29,7 @@ from hf_embeddings.pretraining.tokenizer_training import train_for
 from hf_embeddings.progress import Phases, quiet
 
 Say = Callable[[str], None]
-SAMPLE_CHARACTERS = 1 << 20  # of the text whose health is measured
+SAMPLE_CHARACTERS = 1 << 18  # of the text whose health is measured
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def prepare(
     known = base_config if is_checkpoint(base_config) else None
     given = read(options, tokenizer_from or known, say, phases)
     tokenizer, statistics = given.tokenizer, given.statistics
-    _report(statistics, tokenizer, given.training, given.held_out, say)
+    _report(given, say)
     vocabulary = Vocabulary.of(tokenizer)
     with phases("planning the evaluation"):
         batches = evaluation_batches(given.held_out, vocabulary, options)
@@ -202,13 +202,15 @@ def _open(options: PretrainingOptions, checkpoint: Path | None, say: Say, phases
     )
 
 
-def _report(statistics: dict[str, int], tokenizer, training: Chunks, held_out: Chunks, say: Say) -> None:
-    counts = ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in statistics.items() if value)
+def _report(given: Ingredients, say: Say) -> None:
+    counts = ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in given.statistics.items() if value)
     say(f"corpus: {counts}")
-    say(f"tokenizer: {len(tokenizer):,} pieces")
-    for name, chunks in (("training", training), ("held-out", held_out)):
+    say(f"tokenizer: {len(given.tokenizer):,} pieces")
+    training, unknown = given.training, given.sample and given.sample.unknown_share
+    for name, chunks in (("training", training), ("held-out", given.held_out)):
         if not len(chunks):
-            raise ValueError(f"corpus.source: no {name} document has 4 tokens or more; give longer documents")
+            cause = MEASURES["unknown_characters"].warning(unknown or 0.0) or "give longer documents"
+            raise ValueError(f"corpus.source: no {name} document has 4 tokens or more; {cause}")
         tokens = sum(source.tokens for source in chunks.sources)
         say(f"{name}: {tokens:,} tokens in {len(chunks):,} examples, {chunks.skipped:,} too short for one")
     epoch = sum(source.weight * source.tokens for source in training.sources)

@@ -23,13 +23,23 @@ class TextSample:
     changed: int = 0  # of them, changed by the normalizer in more than case
     examples: dict[str, int] = field(default_factory=dict)  # the changed ones -> how often
 
+    @property
+    def unknown_share(self) -> float | None:
+        """Share of the characters that is unknown; None where there are none."""
+        return self.unknown / self.characters if self.characters else None
+
+    @property
+    def changed_share(self) -> float | None:
+        """Share of the letters that is changed; None where there are none."""
+        return self.changed / self.letters if self.letters else None
+
     @classmethod
     def of(cls, encoder: Encoder, documents: Sequence[str], *, characters: int) -> "TextSample":
         """Count in documents that lie evenly among those given, with about so many `characters`."""
         total = sum(min(len(document), DOCUMENT_CHARACTERS) for document in documents)
         chosen = [document[:DOCUMENT_CHARACTERS] for document in documents[:: max(1, -(-total // characters))]]
         texts = [sentence for document in chosen for sentence in split_sentences(document)]
-        written = Counter(character for text in texts for character in text if not character.isspace())
+        written = Counter("".join(" ".join(texts).split()))
         letters = {c: n for c, n in written.items() if unicodedata.category(c)[0] in "LM" or _is_format(c)}
         changed = Counter({c: n for c, n in letters.items() if _is_changed(c, encoder.normalize(c))})
         return cls(
