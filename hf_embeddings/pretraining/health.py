@@ -4,7 +4,7 @@ Shapes: N chunks.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -84,12 +84,12 @@ class Health:
     unknown_characters: float | None  # share that becomes [UNK]
     changed_letters: float | None
     changed_most: list[str] = field(default_factory=list)  # the characters
-    unknown_tokens: float  # share of the training tokens that is [UNK]
     sentences_per_document: float
     relation: str | None  # nsp or sop
-    cut_pairs: float | None
-    masked: float | None  # share of the tokens of training batches that is predicted
-    masked_asked: float
+    unknown_tokens: float | None = None  # share of the training tokens that is [UNK]
+    cut_pairs: float | None = None
+    masked: float | None = None  # share of the tokens of training batches that is predicted
+    masked_asked: float = 0.15
     empty_sources: list[str] = field(default_factory=list)  # without an example to train on
 
     @property
@@ -97,11 +97,15 @@ class Health:
         """How far the masked share is from the one that was asked for, as a share of that."""
         return None if self.masked is None else abs(self.masked / self.masked_asked - 1)
 
+    def lines(self) -> list[str]:
+        """Return all figures in one line, and the warnings."""
+        return [self.line(), *self.warnings()]
+
     def line(self) -> str:
         """Return all figures."""
         known = {name: value for name in MEASURES if (value := getattr(self, name)) is not None}
         told = {name: MEASURES[name].words.format(value) for name, value in known.items()}
-        if "unknown_characters" in told:
+        if "unknown_characters" in told and self.unknown_tokens is not None:
             told["unknown_characters"] += f" ({self.unknown_tokens:.1%} of tokens)"
         if self.masked is not None:
             told["masking_error"] = f"{self.masked:.1%} of tokens masked ({self.masked_asked:.1%} asked)"
@@ -160,20 +164,34 @@ def examine(
         examples: options of the run.
         seed: of the run.
     """
-    sample, unknown, pairs = sample or TextSample(), vocabulary.unknown, relation(examples.objectives)
-    present = {source.name for source in chunks.sources}
+    unknown, present = vocabulary.unknown, {source.name for source in chunks.sources}
+    text = examine_text(
+        sample or TextSample(),
+        empty_sources=[name for name in sources if name not in present],
+        sentences_per_document=sentences_per_document,
+        objectives=examples.objectives,
+    )
+    return replace(
+        text,
+        unknown_tokens=0.0 if unknown is None else float(frequencies[unknown] / max(frequencies.sum(), 1)),
+        cut_pairs=cut_share(chunks) if text.relation else None,
+        masked=masked_share(chunks, vocabulary, examples, seed=seed) if "mlm" in examples.objectives else None,
+        masked_asked=examples.masking_probability,
+    )
+
+
+def examine_text(
+    sample: TextSample, *, empty_sources: list[str], sentences_per_document: float, objectives: list[str]
+) -> Health:
+    """Return what can be said before examples are made."""
     return Health(
         sampled_characters=sample.characters,
         unknown_characters=sample.unknown_share,
         changed_letters=sample.changed_share,
         changed_most=list(sample.examples)[:3],
-        unknown_tokens=0.0 if unknown is None else float(frequencies[unknown] / max(frequencies.sum(), 1)),
         sentences_per_document=sentences_per_document,
-        relation=pairs,
-        cut_pairs=cut_share(chunks) if pairs else None,
-        masked=masked_share(chunks, vocabulary, examples, seed=seed) if "mlm" in examples.objectives else None,
-        masked_asked=examples.masking_probability,
-        empty_sources=[name for name in sources if name not in present],
+        relation=relation(objectives),
+        empty_sources=empty_sources,
     )
 
 

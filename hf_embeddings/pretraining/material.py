@@ -44,8 +44,8 @@ class Material:
     config: TriEmbedConfig
     statistics: dict[str, int]  # of the corpus
     baseline: float  # held-out loss of token frequencies alone, nats
-    health: Health
     base: Path  # the architecture file, or the checkpoint to begin with
+    health: Health
 
     def for_model(self, options: PretrainingOptions, base_config: Path) -> "Material":
         """Return the same material for another architecture."""
@@ -119,7 +119,7 @@ def prepare(
             examples=options.examples,
             seed=options.seed,
         )
-    for line in (health.line(), *health.warnings()):
+    for line in health.lines():
         say(line)
     config = _config(options, base_config, tokenizer)
     check_vocabulary(base_config, config, tokenizer, say)
@@ -137,8 +137,8 @@ def prepare(
         config,
         statistics,
         unigram_loss(given.frequencies, batches, config.vocab_size),
-        health,
         base_config,
+        health,
     )
 
 

@@ -17,6 +17,7 @@ from hf_embeddings.pretraining.beginning import is_checkpoint
 from hf_embeddings.pretraining.corpus import read_source
 from hf_embeddings.pretraining.encoding import Encoder, TokenizedCorpus, encode_documents, joined
 from hf_embeddings.pretraining.finishing import finish
+from hf_embeddings.pretraining.health import Health, examine_text
 from hf_embeddings.pretraining.lock import Lock
 from hf_embeddings.pretraining.manifest import MANIFEST, check, write_synced
 from hf_embeddings.pretraining.near_duplicates import require_library, signatures
@@ -84,7 +85,10 @@ def prepare(
                     encode_unit(preparation, number, tasks=tasks, advance=phase.advance)
             shards = sum(len(preparation.notes(number)) for number in range(len(sizes)))
             with phases("cutting examples", shards, unit="shards") as phase:
-                return finish(preparation, tasks=tasks, advance=phase.advance)
+                facts = finish(preparation, tasks=tasks, advance=phase.advance)
+        for line in _health(facts, options.examples.objectives).lines():
+            say(line)
+        return facts
     finally:
         lock.release()
         if not preparation.folder.exists():  # it has become the target
@@ -122,6 +126,17 @@ def begin(
         write_synced(preparation.work / PLAN, json.dumps(plan))
         say(f"tokenizer: {len(tokenizer):,} pieces")
     return preparation
+
+
+def _health(facts: dict, objectives: list[str]) -> Health:
+    """Return what the manifest of a corpus tells of its health."""
+    sentences, documents = (sum(shard[name] for shard in facts["shards"]) for name in ("sentences", "documents"))
+    return examine_text(
+        TextSample.from_dict(facts.get("text_sample", {})),
+        empty_sources=[source["source"] for source in facts["sources"] if not source["training"]],
+        sentences_per_document=sentences / max(1, documents),
+        objectives=objectives,
+    )
 
 
 def encode_unit(

@@ -36,10 +36,14 @@ class Stop:
     def __init__(self, max_job_hours: float | None) -> None:
         """Start to listen; `max_job_hours` count from the start of the process."""
         self.reason = ""
-        # In seconds since the epoch.
-        self.deadline = psutil.Process().create_time() + max_job_hours * 3600 if max_job_hours else None
+        self._deadline = psutil.Process().create_time() + max_job_hours * 3600 if max_job_hours else None
         self._first = 0.0
         self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
+
+    @property
+    def deadline(self) -> float | None:
+        """When the time limit of this process ends, in seconds since the epoch."""
+        return self._deadline
 
     def check(self, reserve: float) -> bool:
         """Return whether this process wants to stop.
@@ -47,7 +51,7 @@ class Stop:
         Args:
             reserve: seconds that the next step and a save may take, which must fit before the limit.
         """
-        if not self.reason and self.deadline is not None and time.time() + reserve >= self.deadline:
+        if not self.reason and self._deadline is not None and time.time() + reserve >= self._deadline:
             self.reason = "the time limit training.max_job_hours"
         return bool(self.reason)
 

@@ -141,7 +141,9 @@ def test_a_corpus_on_the_disk_is_as_healthy_as_in_memory(
         kept = ("kind", "plan", "tokenizer", "max_length", "sources", "shards", "statistics")
         forget = lambda folder, facts, files: write(folder, {name: facts[name] for name in kept}, files)  # noqa: E731
         monkeypatch.setattr(finishing, "write", forget)
-    prepare(options, tmp_path / "target", processes=1, say=lambda line: None)
+    told: list[str] = []
+    prepare(options, tmp_path / "target", processes=1, say=told.append)
+    assert sum("gives no example" in line for line in told) == 2
     on_disk = replace(options, corpus=replace(options.corpus, source=f"prepared:{tmp_path / 'target'}", sources=[]))
     disk = material.prepare(on_disk, base, lambda line: None).health
     assert (disk.empty_sources, disk.cut_pairs) == (memory.empty_sources, memory.cut_pairs)
