@@ -71,8 +71,8 @@ def measure(
 ) -> dict[str, object]:  # fmt: skip
     """Return the whole report as plain data."""
     from hf_embeddings.cli import evaluation
-    from hf_embeddings.cli.progress import steps
     from hf_embeddings.cli.vectors import Vectors
+    from hf_embeddings.progress import steps
 
     made = Vectors.load(folder, source=source, prompt=prompt, pooling=pooling, layer=layer)
     recipe = made.encoder.recipe

@@ -40,6 +40,7 @@ def index(
 
     With an index as CORPUS and qdrant:LOCATION#COLLECTION or milvus:LOCATION#COLLECTION as INDEX, copy it there.
     """
+    from hf_embeddings.progress import Phase
     from hf_embeddings.search.records import Condition, find_records
     from hf_embeddings.search.stores import is_store
 
@@ -58,7 +59,6 @@ def index(
     conditions = [Condition.parse(text) for text in where or []]
     check_model_or_id(model, "--model")
     check_source(corpus)
-    from hf_embeddings.cli.progress import Progress
     from hf_embeddings.pretraining.public_names import name_publicly
     from hf_embeddings.search.build import build
     from hf_embeddings.search.workers import EncodingJob
@@ -75,12 +75,12 @@ def index(
         met = (document for document in read if all(condition.holds(document.metadata) for condition in conditions))
         return islice(met, max_documents)
 
-    with Progress("reading") as progress:
+    with Phase("reading", unit="documents", passing=True) as progress:
         # Read twice, so that the time left is known: reading is quick beside encoding.
         total = progress.count(documents())
     if not total:
         raise ValueError(f"--where {' '.join(where or [])}: no document of {corpus} meets it; leave it out to see all")
-    with Progress("encoding", total) as progress:
+    with Phase("encoding", total, unit="documents") as progress:
         chosen = records(documents(), id_field)
         try:
             figures = build(
@@ -98,11 +98,11 @@ def index(
 
 
 def _copy(corpus: str, place: str, as_json: bool) -> None:
-    from hf_embeddings.cli.progress import Progress
+    from hf_embeddings.progress import Phase
     from hf_embeddings.search.index import Index
     from hf_embeddings.search.stores import copy_index, open_store
 
-    with Index(corpus) as index, Progress("copying", len(index)) as progress:
+    with Index(corpus) as index, Phase("copying", len(index), unit="passages") as progress:
         store = open_store(place)
         copied = copy_index(index, store, progress.advance)
         store.close()

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -39,10 +40,12 @@ def position_lab(
 
     from hf_embeddings.pretraining.loop import TrainingFailed
     from hf_embeddings.pretraining.position_lab import PositionLab
+    from hf_embeddings.progress import Phase, print_to_stderr
 
     logging.disable_progress_bar()  # of each small model that is loaded
     base_config = find_config(options.model.base)
-    lab = PositionLab(options, base_config=base_config, say=lambda line: print(line, file=sys.stderr, flush=True))
+    phases = partial(Phase, passing=True)
+    lab = PositionLab(options, base_config=base_config, say=print_to_stderr, phases=phases)
     state = _State(Path(options.output_dir), options)
     try:
         if not report:
@@ -131,6 +134,7 @@ def summarise(lab, content: dict[str, object]) -> dict[str, object]:
             "losses_by_length": lengths,
             "step_ratio": content["step_ratios"].get(position),
             "parameters": group[0]["parameters"],
+            "failed": sum(bool(run.get("worth", {}).get("reasons")) for run in group),
             "laws": group[0]["laws"],
         }
     architecture = ("num_hidden_layers", "hidden_size", "num_attention_heads", "vocab_size")

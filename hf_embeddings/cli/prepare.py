@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from hf_embeddings.cli.output import AsJson
-from hf_embeddings.cli.progress import Progress
 from hf_embeddings.cli.shipped_configs import check_run, find_config
 
 
@@ -31,6 +30,7 @@ def prepare(
     options = load_options(find_config(options_file), overrides or [])
     check_run(options)
     from hf_embeddings.pretraining.preparing import prepare as run
+    from hf_embeddings.progress import Phase, print_to_stderr
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
@@ -38,8 +38,8 @@ def prepare(
             options,
             target,
             processes=processes or cores,
-            bars=Progress,
-            say=lambda line: print(line, file=sys.stderr, flush=True),
+            say=print_to_stderr,
+            phases=Phase,
             overwrite=overwrite,
             shard_tokens=shard_tokens,
         )

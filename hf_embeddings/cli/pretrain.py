@@ -30,6 +30,7 @@ def pretrain(
     leave_on_signals()
     from hf_embeddings.pretraining.loop import TrainingFailed
     from hf_embeddings.pretraining.run import pretrain as run
+    from hf_embeddings.pretraining.worth import Worth
     from hf_embeddings.publishing.card import write_card
 
     try:
@@ -45,7 +46,10 @@ def pretrain(
         print(f"error: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
     if figures.pop("main_process"):
-        words = "ready for the Hub" if figures["state"] == "done" else f"stopped at step {figures['step']}, and saved"
+        if figures["state"] == "done":
+            words = Worth.from_dict(figures["worth"]).sentence() if "worth" in figures else "complete"
+        else:
+            words = f"stopped at step {figures['step']}, and saved"
         print(json.dumps(figures) if as_json else f"{options.output_dir}: {words}")
     if figures["state"] == "preempted":
         raise typer.Exit(PREEMPTED)

@@ -1,6 +1,7 @@
 """`hf-embeddings publish`: a checkpoint directory to the Hub, with code and card, after a scan of its files."""
 
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
@@ -31,8 +32,11 @@ def publish(
     from huggingface_hub.utils import validate_repo_id
 
     validate_repo_id(repo_id)
+    from hf_embeddings.publishing.checkpoint import Checkpoint
     from hf_embeddings.publishing.push import publish as push
 
+    if failings := Checkpoint(folder).failings:
+        print(f"warning: this model is not worth publishing: {'; '.join(failings)}", file=sys.stderr, flush=True)
     done = push(
         folder, repo_id, private=private, revision=revision, exclude=exclude or (), card=card, base_model=base_model,
         dry_run=dry_run,

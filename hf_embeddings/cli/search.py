@@ -62,10 +62,10 @@ def search(
 
 def open_graph(index):
     """Return the graph of an index, built or extended with a progress bar where that is due."""
-    from hf_embeddings.cli.progress import Progress
+    from hf_embeddings.progress import Phase
     from hf_embeddings.search.approximate import Graph
 
-    with Progress("graph of near neighbours", index.rows, passing=True) as progress:
+    with Phase("graph of near neighbours", index.rows, unit="rows", passing=True) as progress:
         return Graph(index, progress.advance)
 
 

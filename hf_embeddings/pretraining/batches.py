@@ -31,13 +31,14 @@ class Vocabulary:
     sep: int
     mask: int
     ordinary: np.ndarray  # ids of everything that is not special
+    unknown: int | None = None  # id of what stands for text that has no token
 
     @classmethod
     def of(cls, tokenizer) -> "Vocabulary":
         """Read the ids from a tokenizer."""
         ordinary = np.setdiff1d(np.arange(len(tokenizer)), tokenizer.all_special_ids)
         ids = (tokenizer.pad_token_id, tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.mask_token_id)
-        return cls(*ids, ordinary)
+        return cls(*ids, ordinary, tokenizer.unk_token_id)
 
 
 @dataclass(frozen=True)

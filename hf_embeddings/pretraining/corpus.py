@@ -1,17 +1,18 @@
 """The corpus in memory: documents without duplicates, split into those to train on and those to evaluate on."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from hf_embeddings.pretraining.documents import read_documents
+from hf_embeddings.pretraining.documents import read_documents, source_bytes
 from hf_embeddings.pretraining.encoding import CHUNK_DOCUMENTS, batched
 from hf_embeddings.pretraining.near_duplicates import require_library, signatures
 from hf_embeddings.pretraining.options import CorpusOptions, SourceOptions
 from hf_embeddings.pretraining.reading import CorpusError
 from hf_embeddings.pretraining.selection import HELD_OUT, TRAINING, digests, select, under
+from hf_embeddings.progress import Phases, quiet
 
 __all__ = ["Corpus", "CorpusError", "load_corpus", "read_corpus", "read_documents"]
 
@@ -43,7 +44,7 @@ def load_corpus(source: str, **options: object) -> Corpus:
     return read_corpus(CorpusOptions(source=source, **options))  # type: ignore[arg-type]
 
 
-def read_corpus(options: CorpusOptions) -> Corpus:
+def read_corpus(options: CorpusOptions, phases: Phases = quiet) -> Corpus:
     """Read the sources, drop exact duplicates (up to white space) and hold out a share of the documents.
 
     Which side a document falls on depends on its text alone, so adding documents or changing their order moves none.
@@ -53,21 +54,24 @@ def read_corpus(options: CorpusOptions) -> Corpus:
     statistics: Counter[str] = Counter(dict.fromkeys(("documents_read", "duplicates", *LEFT_OUT), 0))
     documents: dict[bytes, str] = {}
     sources = []
-    for part in options.parts():
-        sources.append((part.source, part.weight, len(documents)))
-        for document in read_source(part, options, statistics):
-            statistics["documents_read"] += 1
-            documents.setdefault(digests([document]).tobytes(), document)
+    with phases("reading", _bytes(options)) as phase:
+        for part in options.parts():
+            sources.append((part.source, part.weight, len(documents)))
+            for document in read_source(part, options, statistics, phase.advance):
+                statistics["documents_read"] += 1
+                documents.setdefault(digests([document]).tobytes(), document)
+                phase.note = f"{statistics['documents_read']:,} documents"
     texts = list(documents.values())
     roles = np.empty(len(texts), dtype=np.uint8)
-    found = select(
-        np.frombuffer(b"".join(documents), dtype=np.uint64).reshape(-1, 2),
-        roles,
-        fraction=options.evaluation_fraction,
-        signatures=None if options.near_duplicates is None else _signatures(texts),
-        threshold=options.near_duplicates,
-        place=place_of(options),
-    )
+    with phases("finding duplicates"):
+        found = select(
+            np.frombuffer(b"".join(documents), dtype=np.uint64).reshape(-1, 2),
+            roles,
+            fraction=options.evaluation_fraction,
+            signatures=None if options.near_duplicates is None else _signatures(texts),
+            threshold=options.near_duplicates,
+            place=place_of(options),
+        )
     statistics["duplicates"] = statistics["documents_read"] - len(texts)
     statistics["near_duplicates"] = found.get("near_duplicates", 0)
     for role, name in ((TRAINING, "training"), (HELD_OUT, "evaluation")):
@@ -76,11 +80,22 @@ def read_corpus(options: CorpusOptions) -> Corpus:
     return Corpus(texts, roles, sources, dict(statistics))
 
 
-def read_source(part: SourceOptions, options: CorpusOptions, statistics: Counter[str]) -> Iterator[str]:
+def read_source(
+    part: SourceOptions,
+    options: CorpusOptions,
+    statistics: Counter[str],
+    advance: Callable[[float], None] = lambda size: None,
+) -> Iterator[str]:
     """Yield the documents of one source."""
     settings = asdict(part) | {"on_invalid_text": options.on_invalid_text, "max_documents": options.max_documents}
     del settings["weight"]
-    return read_documents(**settings, statistics=statistics)
+    return read_documents(**settings, statistics=statistics, advance=advance)
+
+
+def _bytes(options: CorpusOptions) -> int | None:
+    """Return the bytes of all sources; None where nobody knows them, or where not all are read."""
+    sizes = [source_bytes(part.source) for part in options.parts()]
+    return sum(sizes) if all(sizes) and options.max_documents is None else None
 
 
 def tokenizer_sample(sources: Iterable[Iterable[str]], *, characters: int, fraction: float) -> Iterator[str]:

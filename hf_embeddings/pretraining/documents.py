@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 from hf_embeddings.pretraining.docstrings import package_files, read_docstrings
 from hf_embeddings.pretraining.reading import CorpusError, Document, InvalidTextPolicy, Reading
-from hf_embeddings.pretraining.text_files import SUFFIXES, suffix_of
+from hf_embeddings.pretraining.text_files import SUFFIXES, suffix_of, text_bytes
 
 _SCHEME = re.compile(r"[A-Za-z]\w+:")  # one letter would be a Windows drive
 
@@ -20,6 +20,7 @@ def read_packages(names: str, reading: Reading) -> Iterator[Document]:
     """Yield the docstrings of installed packages, given as `torch,numpy`."""
     modules = _modules(names)
     for path, texts in read_docstrings(list(modules)):
+        reading.advance(text_bytes(path))
         reading.statistics["unparsable_files"] += texts is None
         module = modules[path]
         package = module.split(".")[0]
@@ -78,6 +79,7 @@ def read_documents(
     on_invalid_text: InvalidTextPolicy = "error",
     max_documents: int | None = None,
     statistics: Counter[str] | None = None,
+    advance: Callable[[float], None] = lambda size: None,
 ) -> Iterator[str]:
     """Yield the texts of the documents of a source: see `read_described_documents`."""
     documents = read_described_documents(
@@ -88,6 +90,7 @@ def read_documents(
         on_invalid_text=on_invalid_text,
         max_documents=max_documents,
         statistics=statistics,
+        advance=advance,
     )
     return (document.text for document in documents)
 
@@ -101,14 +104,19 @@ def read_described_documents(
     on_invalid_text: InvalidTextPolicy = "error",
     max_documents: int | None = None,
     statistics: Counter[str] | None = None,
+    advance: Callable[[float], None] = lambda size: None,
 ) -> Iterator[Document]:
-    """Yield the documents of a source, in an order that depends on the source only; `statistics` counts what is not."""
+    """Yield the documents of a source, in an order that depends on the source only.
+
+    `statistics` counts what is left out, `advance` is told of bytes that were read.
+    """
     reading = Reading(
         text_field=text_field,
         hub_split=hub_split,
         hub_config=hub_config,
         on_invalid_text=on_invalid_text,
         statistics=Counter() if statistics is None else statistics,
+        advance=advance,
     )
     count = 0
     for part in parts_of(source):
@@ -137,6 +145,14 @@ def check_source(source: str) -> None:
 def parts_of(source: str) -> list[str]:
     """Return what a source consists of, in the order of reading: its files, or itself."""
     return [source] if source.startswith(tuple(SCHEMES)) else _files(source)
+
+
+def source_bytes(source: str) -> int:
+    """Return the bytes that are gone through to read a source, for the time left; 0 where nobody knows."""
+    if source.startswith("pydoc:"):
+        names = source.removeprefix("pydoc:").split(",")
+        return sum(text_bytes(path) for name in names for path in package_files(name.strip()))
+    return sum(text_bytes(part) for part in parts_of(source))
 
 
 def read_part(part: str, reading: Reading) -> Iterator[Document]:

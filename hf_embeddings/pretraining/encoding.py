@@ -3,6 +3,7 @@
 Shapes: N tokens, S sentences, D documents.
 """
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -46,6 +47,10 @@ class Encoder:
         self._backend.encode_special_tokens = True  # a "[MASK]" that a document writes about is text, not the mask
         pieces = {number: piece for piece, number in self._backend.get_vocab(with_added_tokens=True).items()}
         self.dtype = np.uint16 if max(pieces) < 2**16 else np.int32
+        model = json.loads(tokenizer.to_str())["model"]
+        self.unknown: int | None = model.get("unk_id")  # of Unigram; the others name the token
+        if model.get("unk_token"):
+            self.unknown = self._backend.token_to_id(model["unk_token"])
         prefix = getattr(self._backend.model, "continuing_subword_prefix", None)
         # A piece of WordPiece says itself whether it continues a word; for the others, offsets have to be computed.
         self._continuing = None
@@ -60,7 +65,7 @@ class Encoder:
 
     def encode(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the ids of texts, one after the other (N,), which of them continue a word (N,), and the lengths."""
-        encodings = self._run(texts)
+        encodings = self._run(texts, offsets=self._continuing is None)
         lists = [encoding.ids for encoding in encodings]
         lengths = np.fromiter(map(len, lists), np.int64, len(lists))
         ids = np.fromiter(chain.from_iterable(lists), self.dtype, lengths.sum())
@@ -68,8 +73,23 @@ class Encoder:
             return ids, self._continuing[ids], lengths
         return ids, _continues(encodings, texts, lengths), lengths
 
-    def _run(self, texts: list[str]) -> list[Encoding]:
-        encode = self._backend.encode_batch if self._continuing is None else self._backend.encode_batch_fast
+    def unknown_characters(self, texts: list[str]) -> int:
+        """Return how many characters of texts, white space aside, end up in the token for what is unknown."""
+        if self.unknown is None:
+            return 0
+        return sum(
+            len("".join(text[start:end].split()))
+            for text, encoding in zip(texts, self._run(texts, offsets=True), strict=True)
+            for token, (start, end) in zip(encoding.ids, encoding.offsets, strict=True)
+            if token == self.unknown
+        )
+
+    def normalize(self, text: str) -> str:
+        """Return a text as the tokenizer's normalizer leaves it."""
+        return self._backend.normalizer.normalize_str(text) if self._backend.normalizer else text
+
+    def _run(self, texts: list[str], *, offsets: bool) -> list[Encoding]:
+        encode = self._backend.encode_batch if offsets else self._backend.encode_batch_fast
         try:
             return encode(texts, add_special_tokens=False)
         except BaseException as error:

@@ -7,9 +7,12 @@ import torch
 
 from hf_embeddings.pretraining.batches import IGNORED, Vocabulary, make_batch
 from hf_embeddings.pretraining.chunks import Chunks
-from hf_embeddings.pretraining.objectives import correct_count, label_count, relation, summed_loss
+from hf_embeddings.pretraining.objectives import Scores, relation, scores_of
 from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.packing import SPECIAL_TOKENS_PER_PAIR, Schedule
+from hf_embeddings.progress import Phases, quiet
+
+Z = 1.959964  # standard errors to either side of a 95 % interval
 
 
 def evaluation_batches(chunks: Chunks, vocabulary: Vocabulary, options: PretrainingOptions) -> list[dict]:
@@ -33,28 +36,64 @@ def evaluation_batches(chunks: Chunks, vocabulary: Vocabulary, options: Pretrain
 
 
 @torch.no_grad()
-def evaluate(model, batches: list[dict], objectives: list[str], device: torch.device) -> dict[str, float]:
-    """Return loss, accuracy, number of labels and the 95 % interval of the accuracy for each objective."""
+def evaluate(
+    model,
+    batches: list[dict],
+    objectives: list[str],
+    device: torch.device,
+    *,
+    unknown: int | None = None,
+    phases: Phases = quiet,
+) -> dict[str, float]:
+    """Return loss, accuracy, their 95 % intervals and the number of labels for each objective.
+
+    Args:
+        model: with the heads of the objectives.
+        batches: of held-out examples.
+        objectives: names in OBJECTIVES.
+        device: of the model.
+        unknown: id of [UNK]; where labels are that, the figures of the other labels stand beside.
+        phases: makes what shows how far it is.
+    """
     model.eval()
-    totals = {name: np.zeros(3) for name in objectives}
-    for batch in batches:
-        batch = {name: tensor.to(device) for name, tensor in batch.items()}
-        outputs = model(**inputs_of(batch, model))
-        for name in objectives:
-            loss = summed_loss(name, outputs, batch).item()
-            totals[name] += [loss, label_count(name, batch), correct_count(name, outputs, batch)]
+    found: dict[str, list[Scores]] = {name: [] for name in objectives}
+    examples = 0
+    with phases("evaluating", len(batches), unit="batches") as phase:
+        for batch in batches:
+            batch = {name: tensor.to(device) for name, tensor in batch.items()}
+            outputs = model(**inputs_of(batch, model))
+            for name in objectives:
+                scores = scores_of(name, outputs, batch)
+                found[name].append(scores._replace(examples=scores.examples + examples))
+            examples += len(batch["cu_seq_lens"])
+            phase.advance()
     model.train()
-    figures = {}
-    for name, (loss, count, correct) in totals.items():
-        low, high = wilson_interval(int(correct), int(count))
-        figures |= {
-            f"{name}_loss": loss / count,
-            f"{name}_accuracy": correct / count,
-            f"{name}_accuracy_low": low,
-            f"{name}_accuracy_high": high,
-            f"{name}_labels": int(count),
-        }
+    figures: dict[str, float] = {}
+    for name, parts in found.items():
+        scores = Scores(*map(np.concatenate, zip(*parts, strict=True)))
+        figures |= _figures(name, scores)
+        known = scores.labels != unknown
+        if name == "mlm" and not known.all():
+            figures["mlm_unknown_labels"] = int((~known).sum())
+            if known.any():
+                figures["mlm_loss_without_unknown"] = float(scores.losses[known].mean())
+                figures["mlm_accuracy_without_unknown"] = float(scores.correct[known].mean())
     return figures
+
+
+def _figures(name: str, scores: Scores) -> dict[str, float]:
+    count, correct = len(scores.labels), int(scores.correct.sum())
+    loss, error = float(scores.losses.mean()), clustered_error(scores.losses, scores.examples)
+    low, high = wilson_interval(correct, count)
+    return {
+        f"{name}_loss": loss,
+        f"{name}_loss_low": loss - Z * error,
+        f"{name}_loss_high": loss + Z * error,
+        f"{name}_accuracy": correct / count,
+        f"{name}_accuracy_low": low,
+        f"{name}_accuracy_high": high,
+        f"{name}_labels": count,
+    }
 
 
 def inputs_of(batch: dict[str, torch.Tensor], model) -> dict[str, torch.Tensor | int]:
@@ -85,7 +124,13 @@ def unigram_loss(counts: np.ndarray, batches: list[dict], vocab_size: int) -> fl
     )
 
 
-def wilson_interval(correct: int, count: int, z: float = 1.959964) -> tuple[float, float]:
+def clustered_error(values: np.ndarray, clusters: np.ndarray) -> float:
+    """Return the standard error of the mean of values (N,), of which those of one cluster (N,) are alike."""
+    deviations = np.bincount(clusters, weights=values - values.mean())
+    return float(np.sqrt((deviations**2).sum()) / len(values))
+
+
+def wilson_interval(correct: int, count: int, z: float = Z) -> tuple[float, float]:
     """Return the 95 % Wilson score interval of a proportion (Wilson 1927)."""
     share = correct / count
     centre = share + z * z / (2 * count)

@@ -25,6 +25,7 @@ from hf_embeddings.pretraining.sampling import order_pages, page_size
 from hf_embeddings.pretraining.selection import HELD_OUT, TRAINING, select
 from hf_embeddings.pretraining.shards import Joined, Shard, open_shard, write_shard
 from hf_embeddings.pretraining.tasks import Tasks
+from hf_embeddings.pretraining.text_sample import TextSample
 from hf_embeddings.pretraining.tokenizer import fingerprint, load_tokenizer
 
 KIND = "prepared corpus"
@@ -89,6 +90,9 @@ def finish(preparation: Preparation, *, tasks: Tasks, advance: Callable[[float],
         "shards": shards,
         "statistics": dict(statistics),
     }
+    if all("text_sample" in shard.note for shard in written):  # noted by this version throughout
+        samples = (TextSample.from_dict(shard.note["text_sample"]) for shard in written)
+        facts["text_sample"] = sum(samples, TextSample()).to_dict()
     write(folder, facts, files)
     del roles, pieces, given
     open_shard.cache_clear()  # Windows renames and removes nothing that is open

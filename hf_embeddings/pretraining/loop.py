@@ -63,6 +63,7 @@ class Trainer:
         """
         keep_freed_memory()
         training, progress = self.options.training, self.progress
+        self.reporter.deadline = stop.deadline
         self.model.train()
         steps = self._micro_batches()
         slowest, stopping = 0.0, False

@@ -15,17 +15,21 @@ from hf_embeddings.pretraining.batches import Vocabulary
 from hf_embeddings.pretraining.beginning import architecture, check_vocabulary, is_checkpoint
 from hf_embeddings.pretraining.chunks import Chunks, cut_chunks
 from hf_embeddings.pretraining.corpus import by_source, read_corpus
-from hf_embeddings.pretraining.encoding import encode_sentences, token_counts
+from hf_embeddings.pretraining.encoding import Encoder, encode_sentences, token_counts
 from hf_embeddings.pretraining.evaluation import evaluation_batches, unigram_loss
+from hf_embeddings.pretraining.health import MEASURES, Health, examine
 from hf_embeddings.pretraining.objectives import relation
 from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.packing import SPECIAL_TOKENS_PER_PAIR
 from hf_embeddings.pretraining.prepared import PreparedCorpus
 from hf_embeddings.pretraining.selection import HELD_OUT, TRAINING
+from hf_embeddings.pretraining.text_sample import TextSample
 from hf_embeddings.pretraining.tokenizer import load_tokenizer
 from hf_embeddings.pretraining.tokenizer_training import train_for
+from hf_embeddings.progress import Phases, quiet
 
 Say = Callable[[str], None]
+SAMPLE_CHARACTERS = 1 << 18  # of the text whose health is measured
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class Material:
     statistics: dict[str, int]  # of the corpus
     baseline: float  # held-out loss of token frequencies alone, nats
     base: Path  # the architecture file, or the checkpoint to begin with
+    health: Health
 
     def for_model(self, options: PretrainingOptions, base_config: Path) -> "Material":
         """Return the same material for another architecture."""
@@ -55,6 +60,9 @@ class Ingredients(NamedTuple):
     held_out: Chunks
     frequencies: np.ndarray  # (V,) of the tokens in training documents
     statistics: dict[str, int]
+    sources: list[str]  # names of all, also of those that nothing is left of
+    sentences_per_document: float
+    sample: TextSample | None  # of the text
 
 
 def build_config(options: PretrainingOptions, base_config: Path, *, vocab_size: int) -> TriEmbedConfig:
@@ -77,7 +85,12 @@ def build_config(options: PretrainingOptions, base_config: Path, *, vocab_size: 
 
 
 def prepare(
-    options: PretrainingOptions, base_config: Path, say: Say, *, tokenizer_from: Path | None = None
+    options: PretrainingOptions,
+    base_config: Path,
+    say: Say,
+    *,
+    tokenizer_from: Path | None = None,
+    phases: Phases = quiet,
 ) -> Material:
     """Read the corpus, train or load the tokenizer, and cut the examples.
 
@@ -86,13 +99,28 @@ def prepare(
         base_config: the architecture file, or the checkpoint to begin with.
         say: told of each stage.
         tokenizer_from: a checkpoint, whose tokenizer is taken instead of training one anew.
+        phases: makes what shows how far each stage is.
     """
     read = _open if options.corpus.prepared else _read
     known = base_config if is_checkpoint(base_config) else None
-    tokenizer, training, held_out, frequencies, statistics = read(options, tokenizer_from or known, say)
-    _report(statistics, tokenizer, training, held_out, say)
+    given = read(options, tokenizer_from or known, say, phases)
+    tokenizer, statistics = given.tokenizer, given.statistics
+    _report(given, say)
     vocabulary = Vocabulary.of(tokenizer)
-    batches = evaluation_batches(held_out, vocabulary, options)
+    with phases("planning the evaluation"):
+        batches = evaluation_batches(given.held_out, vocabulary, options)
+        health = examine(
+            given.sample,
+            given.training,
+            sources=given.sources,
+            sentences_per_document=given.sentences_per_document,
+            frequencies=given.frequencies,
+            vocabulary=vocabulary,
+            examples=options.examples,
+            seed=options.seed,
+        )
+    for line in health.lines():
+        say(line)
     config = _config(options, base_config, tokenizer)
     check_vocabulary(base_config, config, tokenizer, say)
     if config.type_vocab_size < 2 and (name := relation(options.examples.objectives)):
@@ -100,8 +128,18 @@ def prepare(
     tokenizer.model_input_names = ["input_ids", "attention_mask"]
     if config.type_vocab_size:
         tokenizer.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
-    baseline = unigram_loss(frequencies, batches, config.vocab_size)
-    return Material(tokenizer, vocabulary, training, held_out, batches, config, statistics, baseline, base_config)
+    return Material(
+        tokenizer,
+        vocabulary,
+        given.training,
+        given.held_out,
+        batches,
+        config,
+        statistics,
+        unigram_loss(given.frequencies, batches, config.vocab_size),
+        base_config,
+        health,
+    )
 
 
 def _config(options: PretrainingOptions, base_config: Path, tokenizer: PreTrainedTokenizerBase) -> TriEmbedConfig:
@@ -110,22 +148,35 @@ def _config(options: PretrainingOptions, base_config: Path, tokenizer: PreTraine
     return config
 
 
-def _read(options: PretrainingOptions, checkpoint: Path | None, say: Say) -> Ingredients:
+def _read(options: PretrainingOptions, checkpoint: Path | None, say: Say, phases: Phases) -> Ingredients:
     """Read, encode and cut the sources, all in memory."""
-    corpus = read_corpus(options.corpus)
+    corpus = read_corpus(options.corpus, phases)
     say(f"{len(corpus.documents):,} different documents read")
     path = checkpoint or options.tokenizer.path
-    tokenizer = load_tokenizer(str(path)) if path else train_for(options, by_source(corpus))
-    encoded = encode_sentences(tokenizer, corpus.documents)
+    tokenizer = load_tokenizer(str(path)) if path else train_for(options, by_source(corpus), say, phases)
+    with phases("encoding", len(corpus.documents), unit="documents") as phase:
+        encoded = encode_sentences(tokenizer, corpus.documents, progress=phase.reach)
     max_tokens = options.examples.max_length - SPECIAL_TOKENS_PER_PAIR
     is_training = corpus.roles == TRAINING
-    training = cut_chunks(encoded, max_tokens=max_tokens, chosen=is_training, sources=corpus.sources)
-    held_out = cut_chunks(encoded, max_tokens=max_tokens, chosen=corpus.roles == HELD_OUT)
-    frequencies = token_counts(encoded, is_training, len(tokenizer))
-    return Ingredients(tokenizer, training, held_out, frequencies, corpus.statistics)
+    with phases("cutting examples"):
+        training = cut_chunks(encoded, max_tokens=max_tokens, chosen=is_training, sources=corpus.sources)
+        held_out = cut_chunks(encoded, max_tokens=max_tokens, chosen=corpus.roles == HELD_OUT)
+    with phases("examining the text"):
+        encoder = Encoder(tokenizer.backend_tokenizer)
+        sample = TextSample.of(encoder, corpus.documents, characters=SAMPLE_CHARACTERS)
+    return Ingredients(
+        tokenizer,
+        training,
+        held_out,
+        token_counts(encoded, is_training, len(tokenizer)),
+        corpus.statistics,
+        [name for name, *_ in corpus.sources],
+        (len(encoded.sentence_starts) - 1) / max(1, len(corpus.documents) - encoded.empty_documents),
+        sample,
+    )
 
 
-def _open(options: PretrainingOptions, checkpoint: Path | None, say: Say) -> Ingredients:
+def _open(options: PretrainingOptions, checkpoint: Path | None, say: Say, phases: Phases) -> Ingredients:
     """Open a prepared corpus, whose files `pretrain` has verified."""
     prepared = PreparedCorpus.open(Path(options.corpus.prepared or ""), sums=False)
     for path, place in ((checkpoint, "the checkpoint"), (options.tokenizer.path, "tokenizer.path")):
@@ -135,17 +186,31 @@ def _open(options: PretrainingOptions, checkpoint: Path | None, say: Say) -> Ing
     if not prepared.is_cut(max_tokens):
         cut = prepared.facts["max_length"]
         say(f"cut anew for examples.max_length {options.examples.max_length}, prepared was {cut}")
-    training, held_out = (prepared.chunks(role, max_tokens=max_tokens) for role in ("training", "held_out"))
-    return Ingredients(prepared.tokenizer, training, held_out, prepared.frequencies, prepared.facts["statistics"])
+    with phases("opening the corpus"):
+        training, held_out = (prepared.chunks(role, max_tokens=max_tokens) for role in ("training", "held_out"))
+    facts = prepared.facts
+    sentences, documents = (sum(shard[name] for shard in facts["shards"]) for name in ("sentences", "documents"))
+    return Ingredients(
+        prepared.tokenizer,
+        training,
+        held_out,
+        prepared.frequencies,
+        facts["statistics"],
+        [source["source"] for source in facts["sources"]],
+        sentences / max(1, documents),
+        TextSample.from_dict(facts["text_sample"]) if "text_sample" in facts else None,  # older ones have none
+    )
 
 
-def _report(statistics: dict[str, int], tokenizer, training: Chunks, held_out: Chunks, say: Say) -> None:
-    counts = ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in statistics.items() if value)
+def _report(given: Ingredients, say: Say) -> None:
+    counts = ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in given.statistics.items() if value)
     say(f"corpus: {counts}")
-    say(f"tokenizer: {len(tokenizer):,} pieces")
-    for name, chunks in (("training", training), ("held-out", held_out)):
+    say(f"tokenizer: {len(given.tokenizer):,} pieces")
+    training, unknown = given.training, given.sample and given.sample.unknown_share
+    for name, chunks in (("training", training), ("held-out", given.held_out)):
         if not len(chunks):
-            raise ValueError(f"corpus.source: no {name} document has 4 tokens or more; give longer documents")
+            cause = MEASURES["unknown_characters"].warning(unknown or 0.0) or "give longer documents"
+            raise ValueError(f"corpus.source: no {name} document has 4 tokens or more; {cause}")
         tokens = sum(source.tokens for source in chunks.sources)
         say(f"{name}: {tokens:,} tokens in {len(chunks):,} examples, {chunks.skipped:,} too short for one")
     epoch = sum(source.weight * source.tokens for source in training.sources)

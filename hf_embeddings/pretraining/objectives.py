@@ -5,6 +5,7 @@ A mean is taken once, over all micro-batches and processes, never as a mean of m
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -17,13 +18,23 @@ class Objective(NamedTuple):
 
     logits: str  # (N, classes)
     labels: str  # (N,), IGNORED where nothing is predicted
+    places: str | None = None  # (N,) tokens of the row that they belong to; None where each example has one label
 
 
 OBJECTIVES = {
-    "mlm": Objective("prediction_logits", "labels"),
+    "mlm": Objective("prediction_logits", "labels", "masked_lm_positions"),
     "nsp": Objective("seq_relationship_logits", "next_sentence_label"),
     "sop": Objective("seq_relationship_logits", "next_sentence_label"),
 }
+
+
+class Scores(NamedTuple):
+    """How well labels were predicted, (N,) each."""
+
+    losses: np.ndarray  # nats
+    correct: np.ndarray  # whether the label has the highest score
+    labels: np.ndarray
+    examples: np.ndarray  # number of the example in the batch
 
 
 def relation(objectives: list[str]) -> str | None:
@@ -51,7 +62,14 @@ def label_count(name: str, batch: dict[str, torch.Tensor]) -> int:
     return int((batch[OBJECTIVES[name].labels] != IGNORED).sum())
 
 
-def correct_count(name: str, outputs, batch: dict[str, torch.Tensor]) -> int:
-    """Number of labels that have the highest score."""
+def scores_of(name: str, outputs, batch: dict[str, torch.Tensor]) -> Scores:
+    """Return how well each label of an objective was predicted; outputs hold the scores."""
     objective = OBJECTIVES[name]
-    return int((outputs[objective.logits].argmax(dim=-1) == batch[objective.labels]).sum())
+    logits, labels = outputs[objective.logits].float(), batch[objective.labels]
+    losses = nn.functional.cross_entropy(logits, labels, ignore_index=IGNORED, reduction="none")
+    examples = torch.arange(len(labels), device=labels.device)
+    if objective.places:
+        examples = torch.searchsorted(batch["cu_seq_lens"].long(), batch[objective.places], right=True) - 1
+    columns = (losses, logits.argmax(dim=-1) == labels, labels, examples)
+    losses, *others = (column[labels != IGNORED].cpu().numpy() for column in columns)
+    return Scores(losses.astype(np.float64), *others)

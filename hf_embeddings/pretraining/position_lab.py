@@ -24,10 +24,14 @@ from hf_embeddings.pretraining.options import PositionLabOptions, PretrainingOpt
 from hf_embeddings.pretraining.packing import SPECIAL_TOKENS_PER_PAIR
 from hf_embeddings.pretraining.processes import build_accelerator, choose_precision, join, share
 from hf_embeddings.pretraining.run import pretrain
+from hf_embeddings.progress import Phases, quiet
 
 BASELINE = "learned"  # what the time of a step is compared with
 NEARLY_FULL = 0.75  # of the length: shorter examples would not test it
-MEASURED = ("mlm_loss", "mlm_accuracy", "mlm_labels", "nsp_accuracy", "nsp_labels", "sop_accuracy", "sop_labels")
+MEASURED = (
+    *("mlm_loss", "mlm_accuracy", "mlm_labels", "nsp_accuracy", "nsp_labels", "sop_accuracy", "sop_labels"),
+    "worth",
+)
 
 
 @dataclass(frozen=True)
@@ -46,13 +50,15 @@ class Cell:
 class PositionLab:
     """The runs of a lab; the corpus is prepared once, when the first of them needs it."""
 
-    def __init__(self, options: PositionLabOptions, *, base_config: Path, say: Say) -> None:
+    def __init__(
+        self, options: PositionLabOptions, *, base_config: Path, say: Say, phases: Phases = quiet
+    ) -> None:
         """Check the options.
 
         Raises:
             ValueError: a position type is unknown, or the model cannot be built with it.
         """
-        self.options, self.base_config, self.say = options, base_config, say
+        self.options, self.base_config, self.say, self.phases = options, base_config, say, phases
         self.positions = options.lab.positions or list(POSITION_TYPES)
         # Seeds outside: a lab that is not finished compares all types already.
         self.cells = [Cell(position, seed) for seed in options.lab.seeds for position in self.positions]
@@ -64,7 +70,7 @@ class PositionLab:
     def material(self) -> Material:
         """What all runs train on."""
         if self._material is None:
-            self._material = prepare(self.options, self.base_config, self.say)
+            self._material = prepare(self.options, self.base_config, self.say, phases=self.phases)
         return self._material
 
     def folder(self, cell: Cell) -> Path:
@@ -93,7 +99,8 @@ class PositionLab:
             losses[str(factor)] = None
             if factor == 1 or not model.config.positions_end:
                 batches = self.length_batches(factor)
-                losses[str(factor)] = evaluate(model, batches, ["mlm"], torch.device("cpu"))["mlm_loss"]
+                measured = evaluate(model, batches, ["mlm"], torch.device("cpu"), phases=self.phases)
+                losses[str(factor)] = measured["mlm_loss"]
         kept = {name: figures[name] for name in (*MEASURED, "training_tokens", "parameters") if name in figures}
         return {"state": "done", "position": cell.position, "seed": cell.seed} | kept | {"losses_by_length": losses}
 
@@ -126,12 +133,15 @@ class PositionLab:
         names = [BASELINE, *(position for position in self.positions if position != BASELINE)]
         steps = {name: self._stepper(Cell(name, 0)) for name in names}
         taken: dict[str, list[float]] = {name: [] for name in names}
-        for number in range(self.options.lab.timing_rounds + 1):  # the first round warms up
-            for name, step in steps.items():
-                began = _clock()
-                step()
-                if number:
-                    taken[name].append(_clock() - began)
+        rounds = self.options.lab.timing_rounds + 1  # the first one warms up
+        with self.phases("measuring the time of steps", rounds * len(steps), unit="steps") as phase:
+            for number in range(rounds):
+                for name, step in steps.items():
+                    began = _clock()
+                    step()
+                    if number:
+                        taken[name].append(_clock() - began)
+                    phase.advance()
         return {
             name: statistics.median(own / base for own, base in zip(times, taken[BASELINE], strict=True))
             for name, times in taken.items()

@@ -20,13 +20,12 @@ from hf_embeddings.pretraining.manifest import sha256, sync_directory, write_syn
 from hf_embeddings.pretraining.options import CorpusOptions, SourceOptions, to_dict
 from hf_embeddings.pretraining.reading import Reading
 from hf_embeddings.pretraining.shards import STAGED
-from hf_embeddings.pretraining.text_files import COMPRESSIONS
+from hf_embeddings.pretraining.text_files import text_bytes
 
 PLAN = "plan.json"  # written last of what a preparation begins with
 FORMAT = 1
 SHARD_TOKENS = 1 << 24  # some 64 MB of English text, 50 MB on the disk
 UNIT_BYTES = 64 << 20  # files smaller than this share a unit
-EXPANSION = 4  # a guess at the text in a byte of a compressed file, for the time left
 
 
 class Unit(NamedTuple):
@@ -205,17 +204,12 @@ def _units(corpus: CorpusOptions) -> Iterator[Unit]:
         group: list[str] = []
         size = 0
         for part in parts_of(source.source):
-            length = _text_bytes(part)
+            length = text_bytes(part)
             if group and size + length > UNIT_BYTES:
                 yield Unit(number, group, size, _stamps(group))
                 group, size = [], 0
             group, size = [*group, part], size + length
         yield Unit(number, group, size, _stamps(group))
-
-
-def _text_bytes(part: str) -> int:
-    compressed = os.path.splitext(part)[1].lower() in (*COMPRESSIONS, ".parquet")
-    return os.stat(part).st_size * (EXPANSION if compressed else 1) if os.path.isfile(part) else 0
 
 
 def _stamps(parts: list[str]) -> list[list[int]]:

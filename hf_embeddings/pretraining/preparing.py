@@ -4,11 +4,10 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
 from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -18,6 +17,7 @@ from hf_embeddings.pretraining.beginning import is_checkpoint
 from hf_embeddings.pretraining.corpus import read_source
 from hf_embeddings.pretraining.encoding import Encoder, TokenizedCorpus, encode_documents, joined
 from hf_embeddings.pretraining.finishing import finish
+from hf_embeddings.pretraining.health import Health, examine_text
 from hf_embeddings.pretraining.lock import Lock
 from hf_embeddings.pretraining.manifest import MANIFEST, check, write_synced
 from hf_embeddings.pretraining.near_duplicates import require_library, signatures
@@ -26,20 +26,16 @@ from hf_embeddings.pretraining.preparation import PLAN, SHARD_TOKENS, Preparatio
 from hf_embeddings.pretraining.selection import digests
 from hf_embeddings.pretraining.shards import write_shard
 from hf_embeddings.pretraining.tasks import Tasks
+from hf_embeddings.pretraining.text_sample import TextSample
 from hf_embeddings.pretraining.tokenizer import fingerprint, load_tokenizer
 from hf_embeddings.pretraining.tokenizer_training import train_for
+from hf_embeddings.progress import Phases, quiet
 
 BATCH_CHARACTERS = 1 << 19  # of text that a process encodes at a time
 BATCH_DOCUMENTS = 1000
+SAMPLE_CHARACTERS = 1 << 14  # of each batch, whose health is measured
 
 Advance = Callable[[float], None]
-
-
-class _Bar(Protocol):
-    def advance(self, steps: float) -> None: ...
-
-
-Bars = Callable[[str, int | None], AbstractContextManager[_Bar]]  # of a label and the number of steps, if it is known
 
 
 class Encoded(NamedTuple):
@@ -49,6 +45,7 @@ class Encoded(NamedTuple):
     digests: np.ndarray  # (D, 2) uint64
     characters: np.ndarray  # (D,) uint32
     signatures: np.ndarray | None  # (D, P) uint32, for near-duplicates
+    sample: TextSample  # of the text
 
 
 def prepare(
@@ -56,8 +53,8 @@ def prepare(
     target: Path,
     *,
     processes: int,
-    bars: Bars,
     say: Callable[[str], None],
+    phases: Phases = quiet,
     overwrite: bool = False,
     shard_tokens: int = SHARD_TOKENS,
 ) -> dict[str, object]:
@@ -67,8 +64,8 @@ def prepare(
         options: of the run that the corpus is for; sources, tokenizer and `examples.max_length` count.
         target: the directory.
         processes: that encode.
-        bars: makes progress bars.
         say: told of each stage.
+        phases: makes what shows how far each stage is.
         overwrite: begin anew where the target, or a part of it, is there.
         shard_tokens: tokens of a shard, at least.
 
@@ -78,16 +75,20 @@ def prepare(
     if not overwrite and (facts := completed(target, options, shard_tokens)):
         say(f"{target} is complete")
         return facts
-    preparation = begin(options, target, overwrite=overwrite, shard_tokens=shard_tokens, say=say)
+    preparation = begin(options, target, overwrite=overwrite, shard_tokens=shard_tokens, say=say, phases=phases)
     lock = Lock(preparation.work)
     try:
         sizes = [unit.size for unit in preparation.units]
         with Tasks(processes) as tasks:
-            with bars("encoding (bytes)", sum(sizes) if all(sizes) else None) as bar:
+            with phases("encoding", sum(sizes) if all(sizes) else None, unit="bytes of text") as phase:
                 for number in range(len(sizes)):
-                    encode_unit(preparation, number, tasks=tasks, advance=bar.advance)
-            with bars("cutting (shards)", sum(len(preparation.notes(number)) for number in range(len(sizes)))) as bar:
-                return finish(preparation, tasks=tasks, advance=bar.advance)
+                    encode_unit(preparation, number, tasks=tasks, advance=phase.advance)
+            shards = sum(len(preparation.notes(number)) for number in range(len(sizes)))
+            with phases("cutting examples", shards, unit="shards") as phase:
+                facts = finish(preparation, tasks=tasks, advance=phase.advance)
+        for line in _health(facts, options.examples.objectives).lines():
+            say(line)
+        return facts
     finally:
         lock.release()
         if not preparation.folder.exists():  # it has become the target
@@ -102,6 +103,7 @@ def begin(
     shard_tokens: int = SHARD_TOKENS,
     streams: int = 0,
     say: Callable[[str], None] = lambda line: None,
+    phases: Phases = quiet,
 ) -> Preparation:
     """Plan a preparation, with its tokenizer, in a directory beside the target; or find the one that was begun.
 
@@ -118,12 +120,23 @@ def begin(
     if enter(target, plan, overwrite=overwrite):
         say(f"going on in {preparation.folder}")
     else:
-        tokenizer = _tokenizer(options)
+        tokenizer = _tokenizer(options, say, phases)
         tokenizer.save_pretrained(preparation.folder)
         write_synced(preparation.encoder, tokenizer.backend_tokenizer.to_str())
         write_synced(preparation.work / PLAN, json.dumps(plan))
         say(f"tokenizer: {len(tokenizer):,} pieces")
     return preparation
+
+
+def _health(facts: dict, objectives: list[str]) -> Health:
+    """Return what the manifest of a corpus tells of its health."""
+    sentences, documents = (sum(shard[name] for shard in facts["shards"]) for name in ("sentences", "documents"))
+    return examine_text(
+        TextSample.from_dict(facts.get("text_sample", {})),
+        empty_sources=[source["source"] for source in facts["sources"] if not source["training"]],
+        sentences_per_document=sentences / max(1, documents),
+        objectives=objectives,
+    )
 
 
 def encode_unit(
@@ -183,11 +196,13 @@ def _encoder(path: Path) -> Encoder:
 
 def encode_batch(path: Path, documents: list[str], *, near_duplicates: bool) -> Encoded:
     """Encode documents with the tokenizer in a file; this runs in the worker processes."""
+    encoder = _encoder(path)
     return Encoded(
-        encode_documents(_encoder(path), documents),
+        encode_documents(encoder, documents),
         digests(documents),
         np.fromiter(map(len, documents), np.uint32, len(documents)),
         signatures(documents) if near_duplicates else None,
+        TextSample.of(encoder, documents, characters=SAMPLE_CHARACTERS),
     )
 
 
@@ -233,6 +248,7 @@ def _write(
         "tokens": len(corpus.tokens),
         "largest_id": int(corpus.tokens.max(initial=0)),
         "empty_sentences": corpus.empty_sentences,
+        "text_sample": sum((part.sample for part in parts), TextSample()).to_dict(),
         "ended": ended,
         "statistics": statistics,
     }
@@ -264,10 +280,11 @@ def _plan(options: PretrainingOptions, shard_tokens: int, streams: int = 0) -> d
     )
 
 
-def _tokenizer(options: PretrainingOptions) -> PreTrainedTokenizerBase:
+def _tokenizer(options: PretrainingOptions, say: Callable[[str], None], phases: Phases) -> PreTrainedTokenizerBase:
     if path := _existing_tokenizer(options):
         return load_tokenizer(path)
-    return train_for(options, (read_source(part, options.corpus, Counter()) for part in options.corpus.parts()))
+    sources = (read_source(part, options.corpus, Counter()) for part in options.corpus.parts())
+    return train_for(options, sources, say, phases)
 
 
 def _existing_tokenizer(options: PretrainingOptions) -> str | None:

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -33,6 +33,7 @@ class Reading:
     hub_config: str | None
     on_invalid_text: InvalidTextPolicy
     statistics: Counter[str]
+    advance: Callable[[float], None] = lambda size: None  # told of bytes that were read
 
     def valid(self, text: str, place: str, offset: int | None = None) -> str | None:
         """Return text without NUL and surrogates, or None to skip it; `offset` is its byte offset in the file."""

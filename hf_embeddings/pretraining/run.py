@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import accelerate
@@ -45,6 +46,8 @@ from hf_embeddings.pretraining.resuming import compare, identity, micro_batches_
 from hf_embeddings.pretraining.stages import plan_stages
 from hf_embeddings.pretraining.stopping import Stop
 from hf_embeddings.pretraining.training_state import TrainingState, load_progress, load_weights
+from hf_embeddings.pretraining.worth import judge
+from hf_embeddings.progress import Phase, Phases
 
 FIGURES = "pretraining.json"
 
@@ -81,6 +84,7 @@ def pretrain(
     config = build_config(options, base_config, vocab_size=options.tokenizer.vocab_size)  # mistakes show first
     processes = join(options)
     say = _speaker(processes)
+    phases = partial(Phase, passing=True, silent=not processes.is_main_process, say=say)
     if warning := restart_warning():
         say(warning)
     output = OutputDirectory(Path(options.output_dir), options.checkpoints, resume=resume, overwrite=overwrite)
@@ -93,16 +97,19 @@ def pretrain(
         _say_precision(precision, config, processes.device, say)
         if prepared := options.corpus.prepared:
             sums = options.corpus.verify_shards
-            from_main(accelerator, lambda: PreparedCorpus.open(Path(prepared), sums=sums).facts["kind"])
+            with phases("verifying the corpus"):
+                from_main(accelerator, lambda: PreparedCorpus.open(Path(prepared), sums=sums).facts["kind"])
         if material:
             material = material.for_model(options, base_config)
         else:
-            material = prepare(options, base_config, say, tokenizer_from=source)
+            material = prepare(options, base_config, say, tokenizer_from=source, phases=phases)
         micro_batches = micro_batches_per_step(source, options.training, accelerator.num_processes)
         if micro_batches > 1:
             say(f"{micro_batches} micro-batches per step, shared by {accelerator.num_processes} processes")
+        with phases("planning the training"):
+            known = identity(options, material.config, material.training, micro_batches, precision.name)
         facts = {
-            "identity": identity(options, material.config, material.training, micro_batches, precision.name),
+            "identity": known,
             "gradient_accumulation_steps": options.training.gradient_accumulation_steps,
             "processes": accelerator.num_processes,
             "versions": _versions(),
@@ -114,9 +121,9 @@ def pretrain(
                 if changes
                 else "options and corpus are those of the checkpoint"
             )
-        trainer = build_trainer(options, material, accelerator, output, facts, source, say)
+        trainer = build_trainer(options, material, accelerator, output, facts, source, say, phases)
         from_main(accelerator, output.create)
-        figures = _finish_run(trainer, material, output, source, finish=finish, say=say)
+        figures = _finish_run(trainer, material, output, source, finish=finish, say=say, phases=phases)
         return figures | {"main_process": accelerator.is_main_process}
     finally:
         output.close()
@@ -144,6 +151,7 @@ def _finish_run(
     *,
     finish: Callable[[Path], object] | None,
     say: Say,
+    phases: Phases,
 ) -> dict[str, object]:
     """Do what is left to do: nothing, or the export, or also some training."""
     progress, options = trainer.progress, trainer.options
@@ -158,12 +166,12 @@ def _finish_run(
         return {"state": "done"} | json.loads((output.folder / FIGURES).read_text(encoding="utf-8"))
     if is_checkpoint(material.base) and progress.step == 0:
         trained = options.examples.objectives
-        before = evaluate(trainer.model, material.held_out, trained, trainer.accelerator.device)
+        before = evaluate(trainer.model, material.held_out, trained, trainer.accelerator.device, phases=phases)
         say("held-out before: " + ", ".join(f"{name} loss {before[f'{name}_loss']:.3f} nats" for name in trained))
     if not train(trainer, say):
         return {"state": "preempted", "step": progress.step, "output_dir": str(output.folder)}
     try:
-        return {"state": "done"} | conclude(trainer, material, output, finish=finish, say=say)
+        return {"state": "done"} | conclude(trainer, material, output, finish=finish, say=say, phases=phases)
     except BaseException:  # a full disk, say: the last checkpoint is there, and the next start concludes
         trainer.reporter.status("failed", progress)
         raise
@@ -177,6 +185,7 @@ def build_trainer(
     facts: dict[str, object],
     source: Path | None,
     say: Say,
+    phases: Phases,
 ) -> Trainer:
     """Put model, optimizer and data together, in the state of the checkpoint `source` or in that of step 0."""
     training, per_step = options.training, facts["identity"]["micro_batches_per_step"]
@@ -189,7 +198,8 @@ def build_trainer(
         compile_layers(model)
     if source:
         load_weights(model, source)
-    stages = plan_stages(material.training, options, per_step=per_step)
+    with phases("planning the training"):
+        stages = plan_stages(material.training, options, per_step=per_step)
     parameters = model.num_parameters()
     say(f"model: {parameters:,} parameters, {material.config.position_embedding_type} positions")
     model = share(model, accelerator, training)
@@ -227,7 +237,7 @@ def build_trainer(
         ),
         held_out=material.held_out,
         checkpoints=checkpoints,
-        reporter=Reporter(accelerator, training, output.folder),
+        reporter=Reporter(accelerator, training, output.folder, progress=progress, phases=phases, say=say),
         push=Push(options.hub, checkpoints) if options.hub.model_id and accelerator.is_main_process else None,
         folder=output.folder,
         parameters=parameters,
@@ -266,13 +276,21 @@ def conclude(
     *,
     finish: Callable[[Path], object] | None,
     say: Say,
+    phases: Phases,
 ) -> dict[str, object]:
     """Evaluate the trained model and put it into the output directory."""
     options, accelerator, progress = trainer.options, trainer.accelerator, trainer.progress
     model = trainer.model if options.training.sharding == "fsdp2" else accelerator.unwrap_model(trainer.model, False)
     if trainer.average:
         trainer.average.copy_to(model)
-    figures = evaluate(model, material.held_out, options.examples.objectives, accelerator.device)
+    figures = evaluate(
+        model,
+        material.held_out,
+        options.examples.objectives,
+        accelerator.device,
+        unknown=material.vocabulary.unknown,
+        phases=phases,
+    )
     if options.training.tensorboard:
         accelerator.log({f"evaluation/{name}": value for name, value in figures.items()}, step=progress.step)
     leave(accelerator)
@@ -291,6 +309,7 @@ def conclude(
             "output_dir": options.output_dir,
         }
     )
+    figures |= {"worth": judge(figures).to_dict(), "health": material.health.to_dict()}
     if accelerator.is_main_process:
         records = {
             "pretraining.yaml": dump(options),
@@ -298,12 +317,19 @@ def conclude(
         }
         export(output.checkpoints.path(progress.step), output.folder, records, finish=finish)
         if trainer.push:
-            trainer.push.finish(output.folder)
+            with phases("publishing"):
+                trainer.push.finish(output.folder)
     trainer.reporter.status("done", progress)
     if "mlm_loss" in figures:
         say(
             f"held-out mlm loss {figures['mlm_loss']:.3f} nats beside {material.baseline:.3f} for token frequencies "
             f"alone; accuracy {figures['mlm_accuracy']:.1%}"
+        )
+    if figures.get("mlm_loss_without_unknown") is not None:
+        say(
+            f"without the {figures['mlm_unknown_labels']:,} of {figures['mlm_labels']:,} labels that are [UNK]: "
+            f"mlm loss {figures['mlm_loss_without_unknown']:.3f} nats, "
+            f"accuracy {figures['mlm_accuracy_without_unknown']:.1%}"
         )
     if name := relation(options.examples.objectives):
         low, high = figures[f"{name}_accuracy_low"], figures[f"{name}_accuracy_high"]

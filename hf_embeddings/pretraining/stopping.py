@@ -43,6 +43,11 @@ class Stop:
         self._first = 0.0
         self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
 
+    @property
+    def deadline(self) -> float | None:
+        """When the time limit of this process ends, in seconds since the epoch."""
+        return self._deadline
+
     def check(self, reserve: float) -> bool:
         """Return whether this process wants to stop.
 

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO
 
 from hf_embeddings.pretraining.reading import MAX_DOCUMENT_BYTES, CorpusError, Document, Reading, unreadable
@@ -40,7 +40,7 @@ def read_csv(path: str, reading: Reading) -> Iterator[Document]:
     try:
         with _open(path) as file:
             lines = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
-            rows = csv.DictReader(lines, strict=True)
+            rows = csv.DictReader(_told(lines, reading), strict=True)
             for row in rows:
                 yield from reading.text_of(row, f"{path}:{rows.line_num}")
     except csv.Error as error:
@@ -59,7 +59,9 @@ def read_parquet(path: str, reading: Reading) -> Iterator[Document]:
         file = ParquetFile(path)
         if reading.text_field not in file.schema_arrow.names:
             yield from reading.text_of(dict.fromkeys(file.schema_arrow.names), path)  # says which there are
+        row_bytes = os.stat(path).st_size * EXPANSION / max(file.metadata.num_rows, 1)
         for batch in file.iter_batches(batch_size=1000, columns=[reading.text_field]):
+            reading.advance(len(batch) * row_bytes)
             for text in batch.column(0).to_pylist():
                 number += 1
                 yield from reading.text_of({reading.text_field: text}, f"{path}, row {number}")
@@ -73,6 +75,7 @@ SUFFIXES: dict[str, Callable[[str, Reading], Iterator[Document]]] = {
     ".csv": read_csv,
     ".parquet": read_parquet,
 }
+EXPANSION = 4  # a guess at the text in a byte of a compressed file, for the time left
 COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}  # may follow every suffix but that of Parquet
 
 
@@ -80,6 +83,12 @@ def suffix_of(path: str) -> str:
     """Return what a file name ends with, in lower case and before that of a compression."""
     name, suffix = os.path.splitext(path.lower())
     return os.path.splitext(name)[1] if suffix in COMPRESSIONS else suffix
+
+
+def text_bytes(path: str) -> int:
+    """Return the bytes of text in a file, guessed where it is compressed; 0 where there is none."""
+    compressed = os.path.splitext(path)[1].lower() in (*COMPRESSIONS, ".parquet")
+    return os.stat(path).st_size * (EXPANSION if compressed else 1) if os.path.isfile(path) else 0
 
 
 def _blocks(path: str, reading: Reading, *, ends: Callable[[bytes], bool]) -> Iterator[tuple[int, bytes]]:
@@ -91,6 +100,7 @@ def _blocks(path: str, reading: Reading, *, ends: Callable[[bytes], bool]) -> It
         with _open(path) as file:
             while piece := file.readline(_PIECE_BYTES):
                 offset += len(piece)
+                reading.advance(len(piece))
                 if offset - start <= MAX_DOCUMENT_BYTES:
                     kept.append(piece)
                 elif kept:
@@ -114,6 +124,13 @@ def _open(path: str) -> BinaryIO:
     import pyarrow
 
     return io.BufferedReader(pyarrow.input_stream(path, compression=compression))  # type: ignore[arg-type]
+
+
+def _told(lines: Iterable[str], reading: Reading) -> Iterator[str]:
+    """Yield lines, telling how long they are."""
+    for line in lines:
+        reading.advance(len(line))
+        yield line
 
 
 def _decode(block: bytes, offset: int) -> str:

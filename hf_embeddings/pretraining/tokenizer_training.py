@@ -10,6 +10,7 @@ from transformers import BertTokenizer, PreTrainedTokenizerBase, PreTrainedToken
 
 from hf_embeddings.pretraining.corpus import tokenizer_sample
 from hf_embeddings.pretraining.options import PretrainingOptions
+from hf_embeddings.progress import Phases, quiet
 
 Algorithm = Literal["wordpiece", "unigram", "bpe"]
 
@@ -50,17 +51,34 @@ def train_tokenizer(
     return ALGORITHMS[algorithm](documents, vocab_size, lowercase, min_frequency, max_length)
 
 
-def train_for(options: PretrainingOptions, sources: Iterable[Iterable[str]]) -> PreTrainedTokenizerBase:
+def train_for(
+    options: PretrainingOptions,
+    sources: Iterable[Iterable[str]],
+    say: Callable[[str], None] = lambda line: None,
+    phases: Phases = quiet,
+) -> PreTrainedTokenizerBase:
     """Train the tokenizer of a run on a sample of its sources, each the texts of its documents."""
     settings = options.tokenizer
-    return train_tokenizer(
-        tokenizer_sample(sources, characters=settings.training_characters, fraction=options.corpus.evaluation_fraction),
-        algorithm=settings.algorithm,
-        vocab_size=settings.vocab_size,
-        lowercase=settings.lowercase,
-        min_frequency=settings.min_frequency,
-        max_length=options.examples.max_length,
+    limit, fraction = settings.training_characters, options.corpus.evaluation_fraction
+    with phases("reading for the tokenizer", unit="documents") as phase:
+        sample = []
+        for document in tokenizer_sample(sources, characters=limit, fraction=fraction):
+            sample.append(document)
+            phase.advance()
+    characters = sum(map(len, sample))
+    say(
+        f"training a {settings.algorithm} tokenizer of up to {settings.vocab_size:,} pieces on {characters:,} "
+        f"characters of {len(sample):,} documents"
     )
+    with phases("tokenizer training"):  # one call of a library, which does not say how far it is
+        return train_tokenizer(
+            sample,
+            algorithm=settings.algorithm,
+            vocab_size=settings.vocab_size,
+            lowercase=settings.lowercase,
+            min_frequency=settings.min_frequency,
+            max_length=options.examples.max_length,
+        )
 
 
 def _wordpiece(documents: list[str], size: int, lowercase: bool, frequency: int, length: int) -> BertTokenizer:

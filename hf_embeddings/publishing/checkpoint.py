@@ -49,6 +49,11 @@ class Checkpoint:
         """The figures of the pretraining run."""
         return self._json("pretraining.json")
 
+    @property
+    def failings(self) -> list[str]:
+        """Sentences on why the pretraining run judged its model to be worth nothing, or little; mostly none."""
+        return list((self.pretraining.get("worth") or {}).get("reasons", []))
+
     @cached_property
     def options(self) -> dict[str, dict[str, object]]:
         """The options of the pretraining run."""

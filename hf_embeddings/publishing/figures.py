@@ -15,13 +15,21 @@ def evaluation(checkpoint: Checkpoint, model_id: str | None) -> str:
     parts = []
     if "mlm_loss" in figures:
         rows = [_loss_row("mlm", figures, figures["unigram_loss"]), _accuracy_row("mlm", figures, "")]
-        if "nsp_loss" in figures:
-            rows += [_loss_row("nsp", figures, math.log(2)), _accuracy_row("nsp", figures, "50.0%")]
+        if "mlm_loss_without_unknown" in figures:
+            labels = f"{figures['mlm_labels'] - figures['mlm_unknown_labels']:,}"
+            rows += [
+                f"| MLM loss without [UNK] labels | {figures['mlm_loss_without_unknown']:.3f} | | | {labels} |",
+                f"| MLM accuracy without [UNK] labels | {figures['mlm_accuracy_without_unknown']:.1%} | | | {labels} |",
+            ]
+        for name in ("nsp", "sop"):
+            if f"{name}_loss" in figures:
+                rows += [_loss_row(name, figures, math.log(2)), _accuracy_row(name, figures, "50.0%")]
         parts.append(
             "On documents held out from the corpus:\n\n| figure | this model | 95 % interval | baseline | labels |\n"
             "|---|---:|---:|---:|---:|\n" + "\n".join(rows) + "\n\n"
             f"The baseline of the MLM loss, {figures['unigram_loss']:.3f} nats, is a model that knows only how often "
-            "each token occurs; that of NSP is chance. Intervals are Wilson's."
+            "each token occurs; that of NSP and SOP is chance. Intervals of accuracies are Wilson's; those of losses "
+            "take the labels of one example together."
         )
     metrics = {k: v for k, v in checkpoint.fine_tuning.items() if k.startswith("eval_") and isinstance(v, int | float)}
     if metrics:
@@ -143,8 +151,10 @@ def table(rows: dict[str, str]) -> str:
 
 
 def _loss_row(name: str, figures: dict, baseline: float) -> str:
-    loss, labels = figures[f"{name}_loss"], figures[f"{name}_labels"]
-    return f"| {name.upper()} loss, nats | {loss:.3f} | | {baseline:.3f} | {labels:,} |"
+    loss, labels, interval = figures[f"{name}_loss"], figures[f"{name}_labels"], ""
+    if f"{name}_loss_low" in figures:
+        interval = f"{figures[f'{name}_loss_low']:.3f} to {figures[f'{name}_loss_high']:.3f} "
+    return f"| {name.upper()} loss, nats | {loss:.3f} | {interval}| {baseline:.3f} | {labels:,} |"
 
 
 def _accuracy_row(name: str, figures: dict, baseline: str) -> str:

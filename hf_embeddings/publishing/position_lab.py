@@ -71,11 +71,14 @@ def _reading(lab: Mapping[str, object]) -> str:
             "Means over the seeds with 95 % intervals, from the scatter between seeds, pooled over all types; it does "
             "not contain the choice of held-out documents, which is the same for all."
         )
+    rows = {name: row for name, row in lab["positions"].items() if row.get("failed")}
+    failed = [f"`{name}` ({row['failed']} of {len(row['seeds'])})" for name, row in rows.items()]
+    worth = f" **Runs no better than token frequencies, or than chance: {', '.join(failed)}.**" if failed else ""
     return (
         f"Held-out figures, losses in nats. {noise} The losses at 1x, 2x, ... are of the same documents, those of "
         f"{longest} tokens or more, cut to so many times the trained length; *ends*: the type has no positions there. "
         "Time is a ratio to `learned`, the median over steps taken in turns. A lab shows how far each type comes in "
-        "these steps, not where it would end."
+        f"these steps, not where it would end.{worth}"
     )
 
 

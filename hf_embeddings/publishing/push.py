@@ -34,6 +34,7 @@ class Published:
     files: dict[str, int]  # path -> bytes
     kept: list[str] = field(default_factory=list)  # parts of the card that people have edited
     url: str | None = None  # of the commit; None for a dry run
+    failings: list[str] = field(default_factory=list)  # why the model is worth nothing, or little, as its run judged
 
 
 def publish(
@@ -78,7 +79,7 @@ def publish(
         _, kept = make_card(
             checkpoint, local.read_text(encoding="utf-8") if local.exists() else None, repo_id, base_model
         )
-        return Published(repo_id, revision, _sizes(folder, exclude), kept)
+        return Published(repo_id, revision, _sizes(folder, exclude), kept, failings=checkpoint.failings)
     api = HfApi(library_name="hf-embeddings")
     try:
         head = _prepare_repository(api, repo_id, private=private, revision=revision)
@@ -104,7 +105,7 @@ def publish(
             f"{api.endpoint}: the connection broke ({error or type(error).__name__}); nothing was published, run the "
             "same command again"
         ) from None
-    return Published(repo_id, revision, files, kept, commit.commit_url)
+    return Published(repo_id, revision, files, kept, commit.commit_url, checkpoint.failings)
 
 
 def _refuse_findings(folder: Path, paths: list[str]) -> None:

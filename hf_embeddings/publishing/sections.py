@@ -20,12 +20,26 @@ def summary(checkpoint: Checkpoint, model_id: str | None) -> str:
         f"# {title(checkpoint, model_id)}\n\n"
         f"A TriEmbed encoder ({config.num_hidden_layers} layers, width {config.hidden_size}, "
         f"`{config.position_embedding_type}` positions), {made}, with hf-embeddings, as `{checkpoint.architecture}`. "
-        "Its input is the sum *token + position + segment*."
+        "Its input is the sum *token + position + segment*." + _verdict(checkpoint)
     )
 
 
+def _verdict(checkpoint: Checkpoint) -> str:
+    """Say that a model is worth nothing, or little, where its run found so."""
+    if not checkpoint.failings:
+        return ""
+    worth = "little" if checkpoint.pretraining["worth"]["verdict"] == "learned in part" else "nothing"
+    reasons = "\n".join(f"> - {reason}" for reason in checkpoint.failings)
+    return f"\n\n> **This model is worth {worth}: it has not learned what it was trained for.**\n{reasons}"
+
+
 def use(checkpoint: Checkpoint, model_id: str | None) -> str:
-    """Snippets that run as they stand."""
+    """Snippets that run as they stand; none for a model that has not learned what it was trained for."""
+    if checkpoint.failings:
+        return (
+            "None is recommended, for the reasons above: what it answers is no better than chance or word counts. "
+            "`hf-embeddings pretrain` with more steps, or with what the warnings of its run ask for, replaces it."
+        )
     tasks = [checkpoint.task, *([TASKS["TriEmbedModel"]] if checkpoint.task.snippet != EMBED else [])]
     language, model = (checkpoint.language or ["en"])[0], model_id or "PATH_OR_ID"
     code = [snippet(task, model=model, language=language, mask_token=checkpoint.mask_token) for task in tasks]

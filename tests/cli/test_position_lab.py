@@ -68,6 +68,7 @@ def test_a_lab_measures_every_type_and_goes_on(overrides: list[str], capfd) -> N
     report = (folder / "position-lab.md").read_text()
     [line] = [line for line in report.splitlines() if line.startswith("| `learned` |") and "ends" in line]
     assert f"{rows['learned']['mlm_loss']['mean']:.3f} ±" in line and line.count("ends") == 2
+    assert rows["learned"]["failed"] == 2 and "`learned` (2 of 2)" in report  # after 3 steps nothing is learned
     assert imread(folder / "position-lab.png").std() > 0.02
     more = json.loads(run(*overrides, "lab.positions=[learned, rope, alibi]", "lab.seeds=[0, 2]", "--report").stdout)
     assert {name: row["seeds"] for name, row in more["positions"].items()} == {"learned": [0], "rope": [0]}

@@ -17,12 +17,14 @@ from functools import lru_cache
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import numpy as np
 import psutil
 
 from hf_embeddings.pretraining import run
 from hf_embeddings.pretraining.chunks import cut_chunks
 from hf_embeddings.pretraining.encoding import encode_sentences
 from hf_embeddings.pretraining.evaluation import evaluation_batches
+from hf_embeddings.pretraining.health import examine
 from hf_embeddings.pretraining.loop import TrainingFailed
 from hf_embeddings.pretraining.manifest import sha256
 from hf_embeddings.pretraining.material import Material, build_config
@@ -99,7 +101,17 @@ def material(options: PretrainingOptions, *_: object, **__: object) -> Material:
     config = build_config(options, BASE, vocab_size=128)
     config.pad_token_id = tokenizer.pad_token_id
     batches = evaluation_batches(other, vocabulary, options)
-    return Material(tokenizer, vocabulary, chunks, other, batches, config, {}, 4.8, BASE)
+    health = examine(
+        None,
+        chunks,
+        sources=[],
+        sentences_per_document=2.0,
+        frequencies=np.ones(128),
+        vocabulary=vocabulary,
+        examples=options.examples,
+        seed=options.seed,
+    )
+    return Material(tokenizer, vocabulary, chunks, other, batches, config, {}, 4.8, BASE, health)
 
 
 def run_vocabulary(tokenizer):

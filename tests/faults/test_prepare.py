@@ -4,7 +4,6 @@ import multiprocessing
 import random
 import signal
 import time
-from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -17,18 +16,12 @@ SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload([__name__])
 
 
-class _Bar:
-    def advance(self, steps: float) -> None:
-        pass
-
-
 def prepare(texts: Path, target: Path) -> None:
     """Prepare as the command does, in many small shards; workers are forked, for a server would import for seconds."""
     multiprocessing.get_context = lambda method: multiprocessing.context._concrete_contexts["fork"]
     preparing.BATCH_DOCUMENTS = 20
     options = options_for(texts, "corpus.near_duplicates=0.8")
-    bars, say = lambda label, total: nullcontext(_Bar()), lambda line: None  # noqa: E731
-    preparing.prepare(options, target, processes=2, bars=bars, say=say, shard_tokens=2000)
+    preparing.prepare(options, target, processes=2, say=lambda line: None, shard_tokens=2000)
 
 
 def start(texts: Path, target: Path) -> multiprocessing.Process:

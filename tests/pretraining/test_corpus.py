@@ -1,6 +1,7 @@
 """Laws of the corpus: every document is found once, in order, on one side of the split, and bad input is refused."""
 
 import csv
+import gzip
 import json
 import os
 from collections import Counter
@@ -12,7 +13,8 @@ from pyarrow import parquet
 
 from hf_embeddings.pretraining import reading, text_files
 from hf_embeddings.pretraining.corpus import CorpusError, load_corpus, read_documents
-from hf_embeddings.pretraining.documents import Document, read_described_documents
+from hf_embeddings.pretraining.documents import Document, read_described_documents, source_bytes
+from hf_embeddings.pretraining.text_files import EXPANSION
 
 
 def read(source: object, **options: object) -> list[str]:
@@ -83,6 +85,27 @@ def test_every_kind_of_file_gives_the_same_rows(tmp_path: Path, suffix: str, com
         assert "cannot be read" in refused(path)  # Parquet compresses by itself
     else:
         assert read(path) == ROWS
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.csv", "a.txt.gz"])
+def test_reading_tells_how_far_it_is(tmp_path: Path, name: str) -> None:
+    """The bytes that are told add up to those that are expected, or near where the file is compressed."""
+    lines = {".txt": "a text\n\n", ".jsonl": '{"text": "a text"}\n', ".csv": "a text\n"}
+    kind = next(suffix for suffix in lines if suffix in name)
+    content = ("text\n" if kind == ".csv" else "") + lines[kind] * 5000
+    with (gzip.open if name.endswith(".gz") else open)(tmp_path / name, "wt") as file:
+        file.write(content)
+    told: list[float] = []
+    assert sum(1 for _ in read_documents(str(tmp_path / name), advance=told.append)) == 5000
+    assert sum(told) == len(content) and len(told) > 1000
+    expected = source_bytes(str(tmp_path / name))
+    assert expected == (EXPANSION * (tmp_path / name).stat().st_size if name.endswith(".gz") else len(content))
+
+
+def test_reading_docstrings_tells_how_far_it_is() -> None:
+    told: list[float] = []
+    assert sum(1 for _ in read_documents("pydoc:json", advance=told.append))
+    assert sum(told) == source_bytes("pydoc:json") > 0
 
 
 def test_tables_without_the_field_or_with_damage_are_refused(tmp_path: Path) -> None:

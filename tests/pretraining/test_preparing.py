@@ -3,7 +3,6 @@
 import itertools
 import json
 import shutil
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,11 +24,6 @@ ROOT = Path(__file__).parents[2]
 WORDS = (
     "the cat dog embedding position segment token sums adds reads writes long short of in and 猫 狗 追 第 一 回".split()
 )
-
-
-class _Bar:
-    def advance(self, steps: float) -> None:
-        pass
 
 
 def write_texts(folder: Path, *, files: int = 4, documents: int = 40, seed: int = 0) -> Path:
@@ -72,7 +66,7 @@ def options_for(source: Path | str | None, *overrides: str) -> PretrainingOption
 
 def make(target: Path, options: PretrainingOptions, **settings: object) -> dict:
     settings = {"processes": 1, "shard_tokens": 1500, "say": lambda line: None} | settings
-    return prepare(options, target, bars=lambda label, total: nullcontext(_Bar()), **settings)
+    return prepare(options, target, **settings)
 
 
 def material_of(options: PretrainingOptions) -> material.Material:

@@ -21,6 +21,7 @@ from hf_embeddings.pretraining.batches import make_batch
 from hf_embeddings.pretraining.chunks import cut_chunks
 from hf_embeddings.pretraining.evaluation import wilson_interval
 from hf_embeddings.pretraining.gradients import compute_gradients
+from hf_embeddings.pretraining.health import Health
 from hf_embeddings.pretraining.optimization import build_optimizers
 from hf_embeddings.pretraining.options_file import load_options
 from hf_embeddings.pretraining.packing import Schedule
@@ -63,6 +64,26 @@ def test_the_directory_is_whole(run) -> None:
     assert figures["training_steps"] == 30 and figures["nsp_accuracy_low"] < figures["nsp_accuracy"]
     assert load_options(folder / "pretraining.yaml").training.max_steps == 30
     assert f"{figures['unigram_loss']:.3f} nats" in (folder / "README.md").read_text()
+
+
+def test_a_run_says_what_it_is_worth(run, tmp_path) -> None:
+    """Its figures, its last line, its card and `publish` say the same."""
+    folder, figures = run
+    recorded = json.loads((folder / "pretraining.json").read_text())
+    assert recorded["worth"] == figures["worth"] and Health.from_dict(recorded["health"]).warnings() == []
+    done = command("pretrain", str(folder / "pretraining.yaml"), "training.max_steps=3", "output_dir=bad", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    last = done.stdout.splitlines()[-1]
+    assert "worth nothing" in last and "token frequencies" in last and "ready for the Hub" not in last
+    assert sum(" health: " in line for line in done.stderr.splitlines()) == 1
+    reasons = json.loads((tmp_path / "bad/pretraining.json").read_text())["worth"]["reasons"]
+    card = (tmp_path / "bad/README.md").read_text()
+    assert reasons and all(reason in last and reason in card for reason in reasons) and "```python" not in card
+    published = command("publish", "bad", "me/bad", "--dry-run", "--json", cwd=tmp_path)
+    assert published.returncode == 0 and json.loads(published.stdout)["failings"] == reasons
+    assert all(reason in published.stderr for reason in reasons)
+    again = command("pretrain", str(tmp_path / "bad/pretraining.yaml"), cwd=tmp_path)
+    assert again.stdout.splitlines()[-1] == last  # it is complete already
 
 
 def test_training_lowers_the_loss(run) -> None:
@@ -113,7 +134,8 @@ def test_two_processes_do_what_one_does_in_two_parts(run, tmp_path) -> None:
     line = [*launcher, "-m", "hf_embeddings.cli.main", *arguments, "output_dir=two"]
     done = subprocess.run(line, capture_output=True, text=True, cwd=tmp_path, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.count("ready for the Hub") == 1
+    assert done.stdout.count("two: ") == 1 and len(done.stdout.splitlines()) == 1  # one process speaks
+    assert done.stderr.count("health: ") == 1
     one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
     for name in one:
         torch.testing.assert_close(two[name], one[name], atol=1e-6, rtol=1e-5, msg=name)

@@ -231,6 +231,35 @@ def test_the_project_card_runs_and_is_the_template() -> None:
         exec(compile(block, "MODEL_CARD.md", "exec"), {})
 
 
+@pytest.mark.parametrize("verdict, word", [("learned nothing", "worth nothing"), ("learned in part", "worth little")])
+def test_a_model_that_has_not_learned_recommends_nothing(verdict: str, word: str, tmp_path) -> None:
+    write_card(checkpoint(tmp_path))
+    figures = FIGURES | {"worth": {"verdict": verdict, "reasons": ["NSP accuracy 50.5% is not better than chance"]}}
+    (tmp_path / "pretraining.json").write_text(json.dumps(figures))
+    write_card(tmp_path)
+    text = parts((tmp_path / "README.md").read_text())
+    assert word in text["summary"] and "50.5% is not better than chance" in text["summary"]
+    assert python_blocks(text["use"]) == [] and "None is recommended" in text["use"]
+    (tmp_path / "pretraining.json").write_text(json.dumps(FIGURES | {"worth": {"verdict": "learned", "reasons": []}}))
+    write_card(tmp_path)
+    text = parts((tmp_path / "README.md").read_text())
+    assert "worth" not in text["summary"] and python_blocks(text["use"])
+
+
+def test_losses_have_intervals_and_figures_without_unknown_labels(tmp_path) -> None:
+    checkpoint(tmp_path)
+    more = {"mlm_loss_low": 3.2, "mlm_loss_high": 3.3, "sop_loss": 0.5, "sop_labels": 7, "sop_accuracy": 0.7}
+    more |= {"sop_accuracy_low": 0.6, "sop_accuracy_high": 0.8, "mlm_unknown_labels": 100}
+    more |= {"mlm_loss_without_unknown": 3.9, "mlm_accuracy_without_unknown": 0.25}
+    (tmp_path / "pretraining.json").write_text(json.dumps(FIGURES | more))
+    write_card(tmp_path)
+    text = parts((tmp_path / "README.md").read_text())["evaluation"]
+    assert "| MLM loss, nats | 3.250 | 3.200 to 3.300 | 5.500 | 500 |" in text
+    assert "| MLM loss without [UNK] labels | 3.900 | | | 400 |" in text
+    assert "| MLM accuracy without [UNK] labels | 25.0% | | | 400 |" in text
+    assert "| SOP accuracy | 70.0% | 60.0% to 80.0% | 50.0% | 7 |" in text
+
+
 def test_the_loss_curve_is_drawn_from_the_events(tmp_path) -> None:
     checkpoint(tmp_path)
     with SummaryWriter(str(tmp_path / "tensorboard")) as writer:
