@@ -16,7 +16,7 @@ from hf_embeddings.pretraining.beginning import architecture, check_vocabulary, 
 from hf_embeddings.pretraining.chunks import Chunks, cut_chunks
 from hf_embeddings.pretraining.corpus import by_source, read_corpus
 from hf_embeddings.pretraining.encoding import encode_sentences, token_counts
-from hf_embeddings.pretraining.evaluation import evaluation_batches, unigram_loss
+from hf_embeddings.pretraining.evaluation import evaluation_batches, log_frequencies, unigram_loss
 from hf_embeddings.pretraining.objectives import relation
 from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.packing import SPECIAL_TOKENS_PER_PAIR
@@ -40,6 +40,7 @@ class Material:
     config: TriEmbedConfig
     statistics: dict[str, int]  # of the corpus
     baseline: float  # held-out loss of token frequencies alone, nats
+    log_frequencies: np.ndarray  # (V,) of the tokens in the training documents
     base: Path  # the architecture file, or the checkpoint to begin with
 
     def for_model(self, options: PretrainingOptions, base_config: Path) -> "Material":
@@ -100,8 +101,11 @@ def prepare(
     tokenizer.model_input_names = ["input_ids", "attention_mask"]
     if config.type_vocab_size:
         tokenizer.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
-    baseline = unigram_loss(frequencies, batches, config.vocab_size)
-    return Material(tokenizer, vocabulary, training, held_out, batches, config, statistics, baseline, base_config)
+    shares = log_frequencies(frequencies, config.vocab_size)
+    baseline = unigram_loss(shares, batches)
+    return Material(
+        tokenizer, vocabulary, training, held_out, batches, config, statistics, baseline, shares, base_config
+    )
 
 
 def _config(options: PretrainingOptions, base_config: Path, tokenizer: PreTrainedTokenizerBase) -> TriEmbedConfig:

@@ -17,6 +17,7 @@ from functools import lru_cache
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import numpy as np
 import psutil
 
 from hf_embeddings.pretraining import run
@@ -99,7 +100,7 @@ def material(options: PretrainingOptions, *_: object, **__: object) -> Material:
     config = build_config(options, BASE, vocab_size=128)
     config.pad_token_id = tokenizer.pad_token_id
     batches = evaluation_batches(other, vocabulary, options)
-    return Material(tokenizer, vocabulary, chunks, other, batches, config, {}, 4.8, BASE)
+    return Material(tokenizer, vocabulary, chunks, other, batches, config, {}, 4.8, np.full(128, -4.8), BASE)
 
 
 def run_vocabulary(tokenizer):

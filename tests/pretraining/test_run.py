@@ -17,9 +17,11 @@ from transformers import AutoModelForMaskedLM, AutoTokenizer, pipeline
 
 from hf_embeddings import TriEmbedConfig, TriEmbedForPreTraining
 from hf_embeddings.pretraining.batches import make_batch
+from hf_embeddings.pretraining.beginning import first_model
 from hf_embeddings.pretraining.chunks import cut_chunks
-from hf_embeddings.pretraining.evaluation import wilson_interval
+from hf_embeddings.pretraining.evaluation import evaluate, wilson_interval
 from hf_embeddings.pretraining.gradients import compute_gradients
+from hf_embeddings.pretraining.material import prepare
 from hf_embeddings.pretraining.optimization import build_optimizers
 from hf_embeddings.pretraining.options_file import load_options
 from hf_embeddings.pretraining.packing import Schedule
@@ -67,6 +69,16 @@ def test_the_directory_is_whole(run) -> None:
 def test_training_lowers_the_loss(run) -> None:
     _, figures = run
     assert figures["mlm_loss"] < math.log(640)
+
+
+def test_a_new_model_begins_with_the_loss_of_token_frequencies(tmp_path) -> None:
+    given = [*SMALL, f"output_dir={tmp_path}", "corpus.source=pydoc:filelock", "tokenizer.vocab_size=300"]
+    options = load_options(ROOT / "configs/pretraining/demo.yaml", given)
+    material = prepare(options, ROOT / "configs/model/mini.json", print)
+    model = first_model(material.config, material.base, print, log_frequencies=material.log_frequencies)
+    figures = evaluate(model, material.held_out, ["mlm"], torch.device("cpu"))
+    assert figures["mlm_loss"] == pytest.approx(material.baseline, abs=0.1)
+    assert material.baseline < math.log(material.config.vocab_size) - 0.2
 
 
 def test_pipelines_work(run) -> None:
