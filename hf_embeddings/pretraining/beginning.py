@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
@@ -57,14 +58,22 @@ def check_vocabulary(
         )
 
 
-def first_model(config: TriEmbedConfig, base: Path, say: Callable[[str], None]) -> TriEmbedForPreTraining:
+def first_model(
+    config: TriEmbedConfig, base: Path, say: Callable[[str], None], *, log_frequencies: np.ndarray
+) -> TriEmbedForPreTraining:
     """Return a new model with random weights, or that of the checkpoint `base`; heads that it lacks begin at random.
+
+    A new model begins with the scores of token frequencies, `log_frequencies` (V,), which else take 100 steps to learn.
 
     Raises:
         ValueError: weights are missing, unknown, or have other shapes than the config asks for.
     """
     if not is_checkpoint(base):
-        return TriEmbedForPreTraining(config)
+        model = TriEmbedForPreTraining(config)
+        if config.decoder_bias:
+            with torch.no_grad():
+                model.predictions.decoder.bias.copy_(torch.from_numpy(log_frequencies))
+        return model
     with no_bars():
         model, info = TriEmbedForPreTraining.from_pretrained(
             base, config=config, dtype=torch.float32, ignore_mismatched_sizes=True, output_loading_info=True

@@ -115,13 +115,16 @@ def real_tokens(batch: dict[str, torch.Tensor]) -> int:
     return int(batch["cu_seq_lens"][(batch["next_sentence_label"] != IGNORED).sum()])
 
 
-def unigram_loss(counts: np.ndarray, batches: list[dict], vocab_size: int) -> float:
-    """Return the loss in nats, on the evaluation labels, of how often each token is in the training set (add-one)."""
+def log_frequencies(counts: np.ndarray, vocab_size: int) -> np.ndarray:
+    """Return the logarithm of each token's share of the training set (vocab_size,), from counts and one more each."""
     counts = np.pad(counts, (0, vocab_size - len(counts))).astype(np.float64) + 1
-    surprise = -np.log(counts / counts.sum())
-    return float(
-        np.mean(np.concatenate([surprise[batch["labels"][batch["labels"] != IGNORED].numpy()] for batch in batches]))
-    )
+    return np.asarray(np.log(counts / counts.sum()))
+
+
+def unigram_loss(log_frequencies: np.ndarray, batches: list[dict]) -> float:
+    """Return the loss in nats, on the evaluation labels, of a model that knows only how often each token occurs."""
+    labels = np.concatenate([batch["labels"].numpy() for batch in batches])
+    return -float(np.mean(log_frequencies[labels[labels != IGNORED]]))
 
 
 def clustered_error(values: np.ndarray, clusters: np.ndarray) -> float:

@@ -1,6 +1,5 @@
 """The training loop: steps, and at their boundaries whatever else happens, agreed by all processes."""
 
-import itertools
 import json
 import sys
 import time
@@ -20,7 +19,7 @@ from hf_embeddings.pretraining.feeding import MicroBatches
 from hf_embeddings.pretraining.gradients import compute_gradients
 from hf_embeddings.pretraining.guard import BAD_STEPS_ALLOWED
 from hf_embeddings.pretraining.hub import Push
-from hf_embeddings.pretraining.optimization import learning_rate
+from hf_embeddings.pretraining.optimization import set_learning_rates
 from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.processes import agreed
 from hf_embeddings.pretraining.progress import Progress
@@ -111,8 +110,7 @@ class Trainer:
 
     def _step(self, micro_batches: list[dict[str, torch.Tensor]]) -> None:
         training, progress = self.options.training, self.progress
-        for group in itertools.chain.from_iterable(optimizer.param_groups for optimizer in self.optimizers):
-            group["lr"] = learning_rate(progress.fraction(training), training)
+        set_learning_rates(self.optimizers, progress.fraction(training), training)
         figures = compute_gradients(self.model, micro_batches, self.options, self.accelerator, step=progress.step)
         problem = progress.guard.judge(sum(figures.losses.values()), figures.norm, training.spikes)
         skipped = progress.guard.in_a_row > 0 or bool(problem and training.spikes == "skip")

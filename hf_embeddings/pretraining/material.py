@@ -16,7 +16,7 @@ from hf_embeddings.pretraining.beginning import architecture, check_vocabulary, 
 from hf_embeddings.pretraining.chunks import Chunks, cut_chunks
 from hf_embeddings.pretraining.corpus import by_source, read_corpus
 from hf_embeddings.pretraining.encoding import Encoder, encode_sentences, token_counts
-from hf_embeddings.pretraining.evaluation import evaluation_batches, unigram_loss
+from hf_embeddings.pretraining.evaluation import evaluation_batches, log_frequencies, unigram_loss
 from hf_embeddings.pretraining.health import MEASURES, Health, examine
 from hf_embeddings.pretraining.objectives import relation
 from hf_embeddings.pretraining.options import PretrainingOptions
@@ -44,6 +44,7 @@ class Material:
     config: TriEmbedConfig
     statistics: dict[str, int]  # of the corpus
     baseline: float  # held-out loss of token frequencies alone, nats
+    log_frequencies: np.ndarray  # (V,) of the tokens in the training documents
     base: Path  # the architecture file, or the checkpoint to begin with
     health: Health
 
@@ -128,6 +129,7 @@ def prepare(
     tokenizer.model_input_names = ["input_ids", "attention_mask"]
     if config.type_vocab_size:
         tokenizer.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
+    shares = log_frequencies(given.frequencies, config.vocab_size)
     return Material(
         tokenizer,
         vocabulary,
@@ -136,7 +138,8 @@ def prepare(
         batches,
         config,
         statistics,
-        unigram_loss(given.frequencies, batches, config.vocab_size),
+        unigram_loss(shares, batches),
+        shares,
         base_config,
         health,
     )

@@ -202,6 +202,8 @@ class TrainingOptions:
     spikes: Literal["off", "warn", "skip"] = "warn"  # steps with loss or gradient norm 6 sigma above the last 128 steps
     optimizer: Literal["adamw", "muon"] = "adamw"  # "muon": for the encoder's matrices, with adamw for all else
     learning_rate: float = bounded(1e-3, above=0)  # peak, reached at the end of the warmup
+    # Peak of what "muon" leaves to adamw: tables, heads, biases, norms; None: that of the encoder's matrices.
+    adamw_learning_rate: float | None = bounded(None, above=0)
     schedule: Literal["linear", "cosine", "wsd"] = "linear"  # how it falls to 0; "wsd" stays at the peak, then 1 - sqrt
     warmup_fraction: float = bounded(0.05, min=0, max=1)  # share of training over which the learning rate rises
     decay_fraction: float = bounded(0.2, above=0, max=1)  # share of what follows the warmup over which "wsd" falls
@@ -223,6 +225,11 @@ class TrainingOptions:
     tensorboard: bool = True  # write the curves as TensorBoard events to the output directory
 
     def __post_init__(self) -> None:
+        if self.adamw_learning_rate is not None and self.optimizer == "adamw":
+            raise ValueError(
+                f"adamw_learning_rate: got {self.adamw_learning_rate} beside optimizer 'adamw', which has one rate for "
+                "all; give it as learning_rate"
+            )
         early = sum(stage.steps for stage in self.stages)
         if early >= self.max_steps:
             raise ValueError(

@@ -190,7 +190,10 @@ def build_trainer(
     """Put model, optimizer and data together, in the state of the checkpoint `source` or in that of step 0."""
     training, per_step = options.training, facts["identity"]["micro_batches_per_step"]
     set_seed(options.seed)
-    model = TriEmbedForPreTraining(material.config) if source else first_model(material.config, material.base, say)
+    if source:
+        model = TriEmbedForPreTraining(material.config)
+    else:
+        model = first_model(material.config, material.base, say, log_frequencies=material.log_frequencies)
     model.set_attn_implementation(training.attention)
     if training.gradient_checkpointing:
         model.gradient_checkpointing_enable()

@@ -109,8 +109,8 @@ def recipe(checkpoint: Checkpoint, model_id: str | None) -> str:
         f"{checkpoint.mask_token}, {examples['random_token_fraction']:.0%} random",
         "examples": f"at most {examples['max_length']} tokens",
         "batch": f"{training['tokens_per_step']:,} tokens per optimizer step",
-        "optimizer": f"AdamW, peak learning rate {training['learning_rate']:g}, "
-        f"betas {training['adam_beta1']:g} and {training['adam_beta2']:g}, weight decay {training['weight_decay']:g}",
+        "optimizer": f"{_peaks(training)}, betas {training['adam_beta1']:g} and "
+        f"{training['adam_beta2']:g}, weight decay {training['weight_decay']:g}",
         "warmup": f"{training['warmup_fraction']:.0%} of the training",
         # Earlier versions recorded no `precision`, and had no `auto`.
         "number format": figures.get("precision") or number_format(training["mixed_precision"]),
@@ -122,6 +122,15 @@ def recipe(checkpoint: Checkpoint, model_id: str | None) -> str:
     if (checkpoint.folder / CURVE_FILE).exists():
         text += f"\n\n![Training loss]({CURVE_FILE})"
     return text
+
+
+def _peaks(training: dict[str, object]) -> str:
+    """Return which optimizer has which peak learning rate."""
+    peak = training["learning_rate"]
+    if training.get("optimizer", "adamw") == "adamw":
+        return f"AdamW, peak learning rate {peak:g}"
+    rest = training.get("adamw_learning_rate") or peak
+    return f"Muon on the encoder's matrices, peak learning rate {peak:g}; AdamW on all else, peak {rest:g}"
 
 
 def title(checkpoint: Checkpoint, model_id: str | None) -> str:

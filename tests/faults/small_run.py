@@ -111,7 +111,9 @@ def material(options: PretrainingOptions, *_: object, **__: object) -> Material:
         examples=options.examples,
         seed=options.seed,
     )
-    return Material(tokenizer, vocabulary, chunks, other, batches, config, {}, 4.8, BASE, health)
+    return Material(
+        tokenizer, vocabulary, chunks, other, batches, config, {}, 4.8, np.full(128, -4.8), BASE, health
+    )
 
 
 def run_vocabulary(tokenizer):

@@ -7,7 +7,13 @@ import torch
 
 from hf_embeddings import TriEmbedConfig, TriEmbedForPreTraining
 from hf_embeddings.pretraining.averaging import WeightAverage
-from hf_embeddings.pretraining.optimization import OPTIMIZERS, build_optimizers, learning_rate
+from hf_embeddings.pretraining.muon import Muon
+from hf_embeddings.pretraining.optimization import (
+    OPTIMIZERS,
+    build_optimizers,
+    schedule_factor,
+    set_learning_rates,
+)
 from hf_embeddings.pretraining.options import TrainingOptions
 
 
@@ -37,7 +43,7 @@ def test_every_parameter_is_held_once_and_tables_do_not_decay(model, name: str) 
 
 def test_muon_takes_the_matrices_of_the_encoder(model) -> None:
     muon, adamw = build_optimizers(model, TrainingOptions(optimizer="muon"))
-    assert isinstance(muon, torch.optim.Muon) and isinstance(adamw, torch.optim.AdamW)
+    assert isinstance(muon, Muon) and isinstance(adamw, torch.optim.AdamW)
     expected = {id(p) for p in model.triembed.layers.parameters() if p.dim() == 2}
     expected -= {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Embedding)}
     assert {id(p) for group in muon.param_groups for p in group["params"]} == expected
@@ -58,10 +64,27 @@ def test_every_optimizer_lowers_a_loss(model, name: str) -> None:
     assert losses[-1] < 0.5 * losses[0]
 
 
+@pytest.mark.parametrize(("given", "expected"), [(0.001, 0.001), (None, 0.005)])
+def test_what_muon_leaves_has_a_peak_of_its_own(model, given: float | None, expected: float) -> None:
+    options = TrainingOptions(
+        optimizer="muon", learning_rate=0.005, adamw_learning_rate=given, warmup_fraction=0.1, schedule="linear"
+    )
+    muon, adamw = optimizers = build_optimizers(model, options)
+    for progress, factor in ((0.05, 0.5), (0.1, 1.0), (0.55, 0.5), (1.0, 0.0)):
+        set_learning_rates(optimizers, progress, options)
+        assert [group["lr"] for group in muon.param_groups] == pytest.approx([0.005 * factor])
+        assert [group["lr"] for group in adamw.param_groups] == pytest.approx([expected * factor] * 2)
+
+
+def test_a_peak_for_adamw_beside_muon_needs_muon() -> None:
+    with pytest.raises(ValueError, match="adamw_learning_rate: got 0.001 beside optimizer 'adamw'.*learning_rate"):
+        TrainingOptions(optimizer="adamw", adamw_learning_rate=0.001)
+
+
 def test_schedules_rise_and_fall() -> None:
     def curve(schedule: str) -> list[float]:
-        options = TrainingOptions(learning_rate=1.0, warmup_fraction=0.1, schedule=schedule, decay_fraction=0.5)
-        return [learning_rate(progress, options) for progress in (0, 0.05, 0.1, 0.55, 0.775, 1)]
+        options = TrainingOptions(warmup_fraction=0.1, schedule=schedule, decay_fraction=0.5)
+        return [schedule_factor(progress, options) for progress in (0, 0.05, 0.1, 0.55, 0.775, 1)]
 
     assert curve("linear") == pytest.approx([0, 0.5, 1, 0.5, 0.25, 0])
     assert curve("cosine") == pytest.approx([0, 0.5, 1, 0.5, 0.5 * (1 - math.cos(math.pi / 4)), 0])

@@ -18,10 +18,12 @@ from transformers import AutoModelForMaskedLM, AutoTokenizer, pipeline
 from hf_embeddings import TriEmbedConfig, TriEmbedForPreTraining
 from hf_embeddings.hardware import bf16_is_fast, describe
 from hf_embeddings.pretraining.batches import make_batch
+from hf_embeddings.pretraining.beginning import first_model
 from hf_embeddings.pretraining.chunks import cut_chunks
-from hf_embeddings.pretraining.evaluation import wilson_interval
+from hf_embeddings.pretraining.evaluation import evaluate, wilson_interval
 from hf_embeddings.pretraining.gradients import compute_gradients
 from hf_embeddings.pretraining.health import Health
+from hf_embeddings.pretraining.material import prepare
 from hf_embeddings.pretraining.optimization import build_optimizers
 from hf_embeddings.pretraining.options_file import load_options
 from hf_embeddings.pretraining.packing import Schedule
@@ -106,6 +108,14 @@ def test_the_precision_is_told_and_recorded(asked: str, tmp_path) -> None:
     assert f"precision: {expected}, " in done.stderr
     assert f"| number format | {expected} |" in (tmp_path / "out/README.md").read_text()
     assert ("times as long as fp32" in done.stderr) == (asked == "bf16" and not bf16_is_fast())
+def test_a_new_model_begins_with_the_loss_of_token_frequencies(tmp_path) -> None:
+    given = [*SMALL, f"output_dir={tmp_path}", "corpus.source=pydoc:filelock", "tokenizer.vocab_size=300"]
+    options = load_options(ROOT / "configs/pretraining/demo.yaml", given)
+    material = prepare(options, ROOT / "configs/model/mini.json", print)
+    model = first_model(material.config, material.base, print, log_frequencies=material.log_frequencies)
+    figures = evaluate(model, material.held_out, ["mlm"], torch.device("cpu"))
+    assert figures["mlm_loss"] == pytest.approx(material.baseline, abs=0.1)
+    assert material.baseline < math.log(material.config.vocab_size) - 0.2
 
 
 def test_pipelines_work(run) -> None:

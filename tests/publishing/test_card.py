@@ -84,6 +84,28 @@ def test_metadata_is_complete_and_says_what_was_measured(tmp_path) -> None:
     assert "pydoc:torch,transformers,numpy" in text["data"] and "20 steps" in text["recipe"]
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"optimizer": "adamw"}, "AdamW, peak learning rate 0.001, betas"),
+        (
+            {"optimizer": "muon", "adamw_learning_rate": 0.0005},
+            "Muon on the encoder's matrices, peak learning rate 0.001; AdamW on all else, peak 0.0005, betas",
+        ),
+        ({"optimizer": "muon", "adamw_learning_rate": None}, "AdamW on all else, peak 0.001, betas"),
+    ],
+)
+def test_the_recipe_names_the_optimizer_and_its_rates(given: dict, said: str, tmp_path) -> None:
+    folder = checkpoint(tmp_path)
+    options = yaml.safe_load((folder / "pretraining.yaml").read_text())
+    for name in ("optimizer", "adamw_learning_rate"):
+        options["training"].pop(name, None)
+    options["training"] |= given
+    (folder / "pretraining.yaml").write_text(yaml.safe_dump(options))
+    write_card(folder)
+    assert said in parts((folder / "README.md").read_text())["recipe"]
+
+
 def test_a_corpus_on_the_hub_becomes_metadata_and_a_private_path_does_not(tmp_path) -> None:
     checkpoint(tmp_path)
     for source, datasets, shown in (
