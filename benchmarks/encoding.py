@@ -24,6 +24,7 @@ import numpy as np
 import torch
 import transformers
 
+from hf_embeddings.hardware import bf16_is_fast, describe
 from hf_embeddings.pretraining.documents import read_documents
 from hf_embeddings.search.encoder import Encoder
 from hf_embeddings.search.precision import PRECISIONS
@@ -48,7 +49,7 @@ def contestants(source: str, converted: str, peers: list[str]) -> dict[str, Enco
 
     stock = SentenceTransformer(source, device="cpu")
     found: dict[str, Encode] = {PEER: lambda texts: stock.encode(texts, normalize_embeddings=True)}
-    for precision in PRECISIONS:
+    for precision in (name for name in PRECISIONS if name != "bf16" or bf16_is_fast()):
         encoder = Encoder.load(converted, precision=precision)
         found[f"ours, {precision}"] = encoder.encode
     for name, build in (("onnxruntime", _onnxruntime), ("openvino", _openvino)):
@@ -217,13 +218,7 @@ def _machine(threads: int) -> str:
     versions = ", ".join(
         f"{name} {version(name)}" for name in names if importlib.util.find_spec(name.replace("-", "_"))
     )
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
-    info = dict(line.split("\t", 1) for line in lines if "\t" in line)
-    features = [
-        f for f in ("avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8") if f in info.get("flags", "")
-    ]
-    processor = info.get("model name", platform.processor()).strip("\t: ")
-    return f"{processor} ({', '.join(features)}), {threads} thread(s), Python {platform.python_version()}, {versions}."
+    return f"{describe()}, {threads} thread(s), Python {platform.python_version()}, {versions}."
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ from benchmarks.pretraining_peers import (
     triembed,
 )
 from hf_embeddings.conversion import convert
+from hf_embeddings.hardware import bf16_is_fast, describe
 from hf_embeddings.pretraining.batches import iter_batches
 from hf_embeddings.pretraining.chunks import Chunks
 from hf_embeddings.pretraining.options import ExampleOptions
@@ -109,14 +110,16 @@ def measure(documents: Documents, name: str, rounds: int) -> list[str]:
     if gap > 1e-4:
         raise SystemExit(f"{name}: the losses of BERT and TriEmbed differ by {gap}; nothing was measured")
     count = size.pairs_per_step * size.steps
-    speeds: dict[str, list[float]] = {variant: [] for variant in VARIANTS}
-    shares: dict[str, list[float]] = {variant: [] for variant in VARIANTS}
+    speeds: dict[str, list[float]] = {variant: [] for variant in variants()}
+    shares: dict[str, list[float]] = {variant: [] for variant in variants()}
     memory: dict[str, float] = {}
     with workers(documents, size) as connections:
         for number in range(rounds + 1):
             chunks = documents.round(number, count)
             tokens, flops = float((chunks.ends - chunks.starts + 3).sum()), useful_flops(size, chunks)
-            limits = {False: matmul_limit(torch.float32), True: matmul_limit(torch.bfloat16)}
+            limits = {False: matmul_limit(torch.float32)}
+            if bf16_is_fast():
+                limits[True] = matmul_limit(torch.bfloat16)
             for variant, connection in connections.items():
                 connection.send(number)
                 seconds, memory[variant] = connection.recv()
@@ -125,7 +128,7 @@ def measure(documents: Documents, name: str, rounds: int) -> list[str]:
                     speeds[variant].append(tokens / seconds)
                     shares[variant].append(flops / seconds / limits["bf16" in variant])
     rows = []
-    for ours, peer in PAIRS:
+    for ours, peer in (pair for pair in PAIRS if speeds.keys() >= set(pair)):
         ratio = statistics.median(a / b for a, b in zip(speeds[ours], speeds[peer], strict=True))
         share = "" if "modern" in ours else f"{statistics.median(shares[ours]):.0%}"
         rows.append(
@@ -136,12 +139,17 @@ def measure(documents: Documents, name: str, rounds: int) -> list[str]:
     return rows
 
 
+def variants() -> list[str]:
+    """Return what is measured: nothing in bf16 where the processor has no units for it."""
+    return [variant for variant in VARIANTS if "bf16" not in variant or bf16_is_fast()]
+
+
 @contextmanager
 def workers(documents: Documents, size: Size) -> Iterator[dict[str, Connection]]:
     """Start a process for each variant, so that none has another's allocator or precision; they work in turns."""
     context = multiprocessing.get_context("spawn")
     connections, processes = {}, []
-    for variant in VARIANTS:
+    for variant in variants():
         connections[variant], theirs = context.Pipe()
         processes.append(context.Process(target=serve, args=(theirs, documents, size, variant), daemon=True))
         processes[-1].start()
@@ -175,21 +183,11 @@ def main() -> None:
     for name in arguments.sizes:
         lines += measure(documents, name, arguments.rounds)
     versions = {name: package.__version__ for name, package in (("torch", torch), ("transformers", transformers))}
-    hardware = {"python": platform.python_version(), "processor": processor(), "threads": torch.get_num_threads()}
+    hardware = {"python": platform.python_version(), "processor": describe(), "threads": torch.get_num_threads()}
     text = "\n".join(lines) + f"\n\n{json.dumps(versions | hardware | {'rounds': arguments.rounds})}\n"
     print(text)
     if arguments.output:
         arguments.output.write_text(text, encoding="utf-8", newline="\n")
-
-
-def processor() -> str:
-    """Return the name of the processor."""
-    for line in (
-        Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else ()
-    ):
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor()
 
 
 if __name__ == "__main__":
