@@ -271,7 +271,7 @@ def test_too_long_for_a_table_is_an_error_in_words() -> None:
 
 def test_flash_attention_refuses_a_bias_in_words() -> None:
     with pytest.raises(ValueError, match="flash attention cannot add the score bias"):
-        make("alibi")._flash_attn_can_dispatch(2)
+        make("alibi").set_attn_implementation("flash_attention_2")
 
 
 def test_every_auto_class_is_registered() -> None:
