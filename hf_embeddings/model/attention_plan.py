@@ -9,8 +9,9 @@ from typing import NamedTuple
 import torch
 import transformers
 from transformers.integrations.flex_attention import flex_attention_forward
+from transformers.masking_utils import packed_sequence_mask_function
 
-from .compat import create_mask, create_window_mask, packed_sequence_mask_function
+from .compat import create_mask, create_window_mask
 from .documents import Documents
 from .fused_attention import keep_normal
 from .packing import merge_bias, pack

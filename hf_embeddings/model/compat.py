@@ -12,12 +12,12 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 try:
     from huggingface_hub.dataclasses import strict
-    from transformers.masking_utils import and_masks, packed_sequence_mask_function
+    from transformers.masking_utils import and_masks
     from transformers.masking_utils import create_bidirectional_mask as create_mask
 except ImportError as error:
     raise ImportError(
-        f"TriEmbed: found transformers {transformers.__version__}, expected 5.0 or newer, as older ones have no masks for "
-        "encoders; pip install --upgrade 'transformers>=5.0'"
+        f"TriEmbed: found transformers {transformers.__version__}, expected 5.0 or newer, as older ones have no masks "
+        "for encoders; pip install --upgrade 'transformers>=5.0'"
     ) from error
 
 try:
@@ -44,7 +44,7 @@ try:
         """Let a forward return hidden states and attentions, where they are asked for."""
         return merge_with_config_defaults(capture_outputs(forward))
 except ImportError:
-    from transformers.utils.generic import check_model_inputs as record_outputs
+    from transformers.utils.generic import check_model_inputs as record_outputs  # noqa: F401
 
 
 def attention_function(kernel: str, eager: Callable) -> Callable:
