@@ -36,16 +36,19 @@ test-slow: $(VENV)/.tested
 faults: $(VENV)/.tested
 	FAULTS_LOG=$(FAULTS_LOG) $(BIN)/python -m pytest -m ''
 
-# Environments that know nothing of this package, on the torch of the first one, for each transformers that it supports.
-TRANSFORMERS := 5.16.0 5.23.0
+# Environments that know nothing of this package, on the torch of the first one, for each transformers that is tried.
+TRANSFORMERS := 5.0.0 5.3.0 5.4.0 5.5.4 5.8.1 5.12.1 5.15.1 5.16.0 5.23.0
+TOO_OLD := 4.57.6
+pythons = $$(echo $(1:%=$(CURDIR)/$(VENV)/compat-%/bin/python) | tr ' ' ':')
 $(VENV)/compat-%/.made: | $(VENV)/.tested
+	@echo "installing transformers $*"
 	$(PYTHON) -m venv $(@D)
 	ls -d $(CURDIR)/$(VENV)/lib/python*/site-packages > $$(ls -d $(@D)/lib/python*/site-packages)/base.pth
 	$(@D)/bin/pip install --quiet --disable-pip-version-check transformers==$*
 	touch $@
 
-compat: $(TRANSFORMERS:%=$(VENV)/compat-%/.made)
-	COMPAT_PYTHONS=$$(echo $(TRANSFORMERS:%=$(CURDIR)/$(VENV)/compat-%/bin/python) | tr ' ' ':') \
+compat: $(TRANSFORMERS:%=$(VENV)/compat-%/.made) $(TOO_OLD:%=$(VENV)/compat-%/.made)
+	COMPAT_PYTHONS=$(call pythons,$(TRANSFORMERS)) COMPAT_TOO_OLD=$(call pythons,$(TOO_OLD)) \
 		$(BIN)/python -m pytest -m compat tests/compat
 
 lint: $(VENV)/.tested

@@ -5,9 +5,9 @@ Shapes: B batch, S sequence, D hidden, H heads, K head width.
 
 import torch
 from torch import nn
-from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from .attention_plan import add_bias
+from .compat import attention_function
 from .fused_attention import computes_exactly, fused_attention, trains_on_cpu
 from .packing import Packing, packed_attention
 from .position_signal import PositionSignal
@@ -76,7 +76,7 @@ class Attention(nn.Module):
         if self.config._attn_implementation == "sdpa" and trains_on_cpu(query):
             context = fused_attention(query, key, value, attention_mask, dropout=dropout, scaling=self.scaling)
             return self._project(context.transpose(1, 2), hidden_states), None
-        attend = ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, eager_attention)
+        attend = attention_function(self.config._attn_implementation, eager_attention)
         context, weights = attend(
             self,
             query,

@@ -9,12 +9,9 @@ from typing import NamedTuple
 import torch
 import transformers
 from transformers.integrations.flex_attention import flex_attention_forward
-from transformers.masking_utils import (
-    create_bidirectional_mask,
-    create_bidirectional_sliding_window_mask,
-    packed_sequence_mask_function,
-)
+from transformers.masking_utils import packed_sequence_mask_function
 
+from .compat import create_mask, create_window_mask
 from .documents import Documents
 from .fused_attention import keep_normal
 from .packing import merge_bias, pack
@@ -65,15 +62,11 @@ def plan_attention(
             f"position_ids: they restart within a row that an attention_mask pads, which {kernel} cannot keep apart; "
             "leave the padding out, or use 'sdpa'"
         )
-    arguments = {"config": config, "inputs_embeds": hidden_states, "attention_mask": attention_mask}
-    if documents is not None:
-        arguments["and_mask_function"] = packed_sequence_mask_function(documents.ids)
-    masks = {
-        window: create_bidirectional_mask(**arguments)
-        if window is None
-        else create_bidirectional_sliding_window_mask(**arguments)
-        for window in windows
-    }
+    apart = None if documents is None else packed_sequence_mask_function(documents.ids)
+    masks = {}
+    for window in windows:
+        create = create_mask if window is None else create_window_mask
+        masks[window] = create(config, hidden_states, attention_mask, and_mask_function=apart)
     of_pairs = pairs(position_ids, position_dtype(hidden_states.dtype))
     signal = signal._replace(content=of_pairs.content)
     if of_pairs.bias is not None:
@@ -103,7 +96,8 @@ def add_bias(
         if "position_bias" not in signature(flex_attention_forward).parameters:
             raise ValueError(
                 f"attn_implementation: flex_attention of transformers {transformers.__version__} would drop the score "
-                f"bias of position_embedding_type {config.position_embedding_type!r}; use 'sdpa', or transformers 5.16"
+                f"bias of position_embedding_type {config.position_embedding_type!r}; use 'sdpa', or pip install "
+                "'transformers>=5.14.1'"
             )
         bias = bias.expand(batch, -1, -1, -1)  # it reads a bias of each row
         return signal._replace(bias=bias if signal.bias is None else signal.bias + bias), attention_mask

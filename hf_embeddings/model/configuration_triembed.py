@@ -10,12 +10,11 @@ import math
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-from huggingface_hub.dataclasses import strict
-from transformers import PreTrainedConfig
 from transformers.activations import ACT2FN
 from transformers.utils import logging
 
 # Some are imported only to be seen: older transformers copy just what this file itself imports next to a checkpoint.
+from .compat import PreTrainedConfig, strict
 from .documents import Documents  # noqa: F401
 from .position_biases import AlibiPosition  # noqa: F401
 from .position_contents import RelativeKeyScores  # noqa: F401

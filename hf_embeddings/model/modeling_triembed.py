@@ -18,12 +18,11 @@ from transformers.modeling_outputs import (
     TokenClassifierOutput,
 )
 from transformers.utils import ModelOutput, can_return_tuple, logging
-from transformers.utils.generic import merge_with_config_defaults
-from transformers.utils.output_capturing import capture_outputs
 
 # Some are imported only to be seen: older transformers copy just what this file itself imports next to a checkpoint.
 from .attention import Attention
 from .attention_plan import folds_biases, plan_attention
+from .compat import record_outputs
 from .configuration_triembed import AUTO_MAP, UPGRADES, TriEmbedConfig, renamed_weights
 from .documents import find_documents, take_boundaries
 from .embeddings import EmbeddingParts, Embeddings
@@ -70,14 +69,14 @@ class TriEmbedPreTrainedModel(PreTrainedModel):
     # A pretraining checkpoint is loaded for other tasks every day: its heads need no mention in the loading report.
     _keys_to_ignore_on_load_unexpected = [r"(^|\.)(pooler|predictions|seq_relationship)\."]
 
-    def _flash_attn_can_dispatch(self, flash_attn_version: int, is_init_check: bool = False) -> bool:
+    def _check_and_adjust_attn_implementation(self, attn_implementation: str | None, *args, **kwargs) -> str:
         biased = [name for name, part in self.config.position_classes.items() if part.pairwise]
-        if biased:
+        if biased and "flash" in (attn_implementation or ""):
             raise ValueError(
                 f"attn_implementation: flash attention cannot add the score bias of position_embedding_type "
                 f"{'+'.join(biased)!r}; use 'sdpa', 'eager' or 'flex_attention'"
             )
-        return super()._flash_attn_can_dispatch(flash_attn_version, is_init_check)
+        return super()._check_and_adjust_attn_implementation(attn_implementation, *args, **kwargs)
 
     def get_position_embeddings(self) -> nn.Embedding | None:
         """Return the first table of positions, None where positions have no table."""
@@ -134,6 +133,7 @@ class TriEmbedPreTrainedModel(PreTrainedModel):
             if keys:
                 shown = ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
                 raise ValueError(f"{source}: {problem} weights for {cls.__name__}: {shown}; {cure}")
+        _check_tied(model, source)
         if getattr(model, "pooler", None) is not None and any(k.startswith("pooler") for k in info["missing_keys"]):
             logger.warning(f"{source} has no pooler: pooler_output will be None (nothing random is used in its place)")
             model.pooler = None
@@ -162,8 +162,7 @@ class TriEmbedModel(TriEmbedPreTrainedModel):
         """Replace the token table."""
         self.embeddings.token = value
 
-    @merge_with_config_defaults
-    @capture_outputs
+    @record_outputs
     def forward(
         self,
         input_ids: torch.Tensor | None = None,
@@ -550,6 +549,19 @@ def _shape(input_ids: torch.Tensor | None, inputs_embeds: torch.Tensor | None) -
     if tensor.shape[1] == 0:
         raise ValueError("input_ids: got a sequence of 0 tokens, expected at least 1")
     return (tensor.shape[0], tensor.shape[1]), tensor.device
+
+
+def _check_tied(model: PreTrainedModel, source: object) -> None:
+    """Raise ValueError where the decoder should be the token table and is not, which older transformers only log."""
+    decoder = model.get_output_embeddings()
+    if decoder is None or not model.config.tie_word_embeddings:
+        return
+    scores, table = decoder.weight, model.get_input_embeddings().weight
+    if scores is not table and "meta" not in (scores.device.type, table.device.type) and not torch.equal(scores, table):
+        raise ValueError(
+            f"{source}: tie_word_embeddings is true, but predictions.decoder.weight is not the token table; if the "
+            "checkpoint holds a decoder of its own, set tie_word_embeddings to false in its config.json"
+        )
 
 
 def _belongs_to_task(key: str) -> bool:

@@ -12,6 +12,7 @@ from transformers.utils import ModelOutput, can_return_tuple
 # Some are imported only to be seen: older transformers copy just what this file itself imports next to a checkpoint.
 from .attention import Attention  # noqa: F401
 from .attention_plan import AttentionPlan  # noqa: F401
+from .compat import record_outputs  # noqa: F401
 from .configuration_triembed import TriEmbedConfig
 from .documents import Documents  # noqa: F401
 from .embeddings import EmbeddingParts  # noqa: F401

@@ -264,6 +264,16 @@ def test_missing_encoder_weights_are_an_error(tmp_path) -> None:
         AutoModel.from_pretrained(tmp_path, config=config)
 
 
+def test_a_decoder_that_is_not_the_token_table_is_an_error(tmp_path) -> None:
+    make(tie_word_embeddings=False).save_pretrained(tmp_path)
+    untied = AutoModelForPreTraining.from_pretrained(tmp_path)
+    assert not torch.equal(untied.predictions.decoder.weight, untied.get_input_embeddings().weight)
+    untied.config.tie_word_embeddings = True
+    untied.config.save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="tie_word_embeddings is true, but predictions.decoder.weight"):
+        AutoModelForPreTraining.from_pretrained(tmp_path)
+
+
 def test_too_long_for_a_table_is_an_error_in_words() -> None:
     with pytest.raises(ValueError, match="41 tokens.*max_position_embeddings 40"):
         make()(torch.ones(1, 41, dtype=torch.long))
@@ -271,7 +281,7 @@ def test_too_long_for_a_table_is_an_error_in_words() -> None:
 
 def test_flash_attention_refuses_a_bias_in_words() -> None:
     with pytest.raises(ValueError, match="flash attention cannot add the score bias"):
-        make("alibi")._flash_attn_can_dispatch(2)
+        make("alibi").set_attn_implementation("flash_attention_2")
 
 
 def test_every_auto_class_is_registered() -> None:
