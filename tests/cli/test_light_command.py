@@ -59,7 +59,7 @@ MISTAKES = {  # arguments: what the answer says
     "position-lab DEMO lab.nonsense=1": "an unknown key",
     "index nowhere.txt i --model m": "cannot be read",
     "index nowhere.txt i": "--model: missing",
-    "index nowhere.txt i --model ./nowhere": "no such directory",
+    "index pydoc:json i --model ./nowhere": "no such directory",
     "index nowhere.txt i --model m --where nonsense": "condition 'nonsense'",
     "index nowhere qdrant:here#docs": "no index there",
     "search nowhere q": "no index there",
