@@ -57,8 +57,8 @@ def index(
     if max_documents is not None and max_documents < 1:
         raise ValueError(f"--max-documents {max_documents}: expected 1 or more")
     conditions = [Condition.parse(text) for text in where or []]
-    check_model_or_id(model, "--model")
     check_source(corpus)
+    check_model_or_id(model, "--model")
     from hf_embeddings.pretraining.public_names import name_publicly
     from hf_embeddings.search.build import build
     from hf_embeddings.search.workers import EncodingJob
