@@ -227,8 +227,8 @@ class TrainingOptions:
     def __post_init__(self) -> None:
         if self.adamw_learning_rate is not None and self.optimizer == "adamw":
             raise ValueError(
-                f"adamw_learning_rate: got {self.adamw_learning_rate} beside optimizer 'adamw', which has one rate for "
-                "all; give it as learning_rate"
+                f"adamw_learning_rate: got {self.adamw_learning_rate} beside optimizer 'adamw', expected null: all "
+                "parameters have the learning_rate then; write null, or use muon"
             )
         early = sum(stage.steps for stage in self.stages)
         if early >= self.max_steps:

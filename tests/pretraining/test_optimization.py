@@ -77,7 +77,7 @@ def test_what_muon_leaves_has_a_peak_of_its_own(model, given: float | None, expe
 
 
 def test_a_peak_for_adamw_beside_muon_needs_muon() -> None:
-    with pytest.raises(ValueError, match="adamw_learning_rate: got 0.001 beside optimizer 'adamw'.*learning_rate"):
+    with pytest.raises(ValueError, match="adamw_learning_rate: got 0.001 beside optimizer 'adamw', expected null"):
         TrainingOptions(optimizer="adamw", adamw_learning_rate=0.001)
 
 
