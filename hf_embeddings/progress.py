@@ -59,18 +59,18 @@ class Phase:
         self.label, self.total, self.unit, self.done, self.note = label, total, unit, done, ""
         self._first, self._passing, self._silent, self._terminal = done, passing, silent, terminal
         self._say, self._clock, self._seconds = say, clock, seconds
-        self._began = self._told = clock()
+        self._began = self._told = self._moved = clock()
         self._ended = threading.Event()
         self._beating = threading.Thread(target=self._beat, daemon=True)
         self._live = None
 
     def advance(self, steps: float = 1) -> None:
         """Count steps that were done just now."""
-        self.done += steps
+        self.reach(self.done + steps, self.note)
 
     def reach(self, done: float, note: str = "") -> None:
         """Say how much is done in all, and what else there is to tell."""
-        self.done, self.note = done, note
+        self.done, self.note, self._moved = done, note, self._clock()
 
     def describe(self, label: str) -> None:
         """Say what is being done."""
@@ -92,7 +92,9 @@ class Phase:
             parts.append(f"{share:.0%}")
         parts.append(duration(passed))
         if share is not None and self._first < self.done < self.total:
-            parts.append(f"{duration(passed * (self.total - self.done) / (self.done - self._first))} left")
+            # At the speed up to the last step, however long the next one takes.
+            taken = self._moved - self._began
+            parts.append(f"{duration(taken * (self.total - self.done) / (self.done - self._first))} left")
         return f"{self.label}: " + ", ".join(filter(None, parts))
 
     def __enter__(self) -> "Phase":

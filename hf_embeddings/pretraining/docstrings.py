@@ -18,7 +18,7 @@ from inspect import cleandoc
 
 Named = tuple[str, str]  # the name of what is documented, as its module or a documentation call has it, and the text
 
-GROUP_BYTES = 8 << 20  # source bytes per worker process: large beside its start, small beside what one core does
+GROUP_BYTES = 2 << 20  # source bytes per worker process: large beside its start, small beside what one core does
 DOCUMENTATION_CHARACTERS = 80  # shorter strings in add_docstr(...) calls are names and types, not documentation
 
 
