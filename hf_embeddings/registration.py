@@ -5,6 +5,7 @@ the ordinary ones for this one module, lets them find and load it, and registers
 """
 
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -16,6 +17,16 @@ def register_when_imported() -> None:
 
 
 def register() -> None:
+    """Register; where another thread imports our classes and waits for transformers, let that go first."""
+    try:
+        register_classes()
+    except RuntimeError as error:
+        if type(error).__name__ != "_DeadlockError":  # by which Python refuses that two imports wait for each other
+            raise
+        threading.Thread(target=register_classes, name="registration of TriEmbed").start()
+
+
+def register_classes() -> None:
     """Make `AutoModel.from_pretrained` and its siblings load TriEmbed without `trust_remote_code`."""
     import transformers
 

@@ -37,7 +37,7 @@ def work(name):
         errors.append(error)
 threads = [threading.Thread(target=work, args=[name]) for name in names]
 [thread.start() for thread in threads]
-[thread.join() for thread in threads]
+[thread.join() for thread in threading.enumerate() if thread is not threading.main_thread() and not thread.daemon]
 assert not errors, errors
 """
 ORDERS = {
