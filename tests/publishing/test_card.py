@@ -17,6 +17,7 @@ from transformers import BertTokenizer
 
 import hf_embeddings
 from hf_embeddings import POSITION_TYPES, TriEmbedConfig
+from hf_embeddings.pretraining.options_file import dump, load_options
 from hf_embeddings.publishing.card import template, write_card
 from hf_embeddings.publishing.intervals import correlation_interval, share_interval
 from hf_embeddings.publishing.regions import REGION
@@ -26,6 +27,7 @@ ROOT = Path(__file__).parents[2]
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "answer", "is", "on", "next", "page", ".", "today"]
 TASKS_OF_A_MULTI_TASK_MODEL = {"polarity": {"problem_type": "single_label_classification", "num_labels": 2}}
 FIGURES = {
+    "precision": "fp32",
     "unigram_loss": 5.5, "mlm_loss": 3.25, "mlm_accuracy": 0.4, "mlm_accuracy_low": 0.35, "mlm_accuracy_high": 0.45,
     "mlm_labels": 500, "nsp_loss": 0.6, "nsp_accuracy": 0.7, "nsp_accuracy_low": 0.65, "nsp_accuracy_high": 0.75,
     "nsp_labels": 300, "training_steps": 20, "training_tokens": 1000, "training_seconds": 2.0, "parameters": 1,
@@ -45,16 +47,9 @@ def checkpoint(
     )  # fmt: skip
     getattr(hf_embeddings, architecture)(config).save_pretrained(folder)
     BertTokenizer(vocab={word: index for index, word in enumerate(WORDS)}).save_pretrained(folder)
-    options = yaml.safe_load((ROOT / "configs/pretraining/demo.yaml").read_text())
-    options["output_dir"], options["seed"] = "runs/demo", 0
-    options["card"] = {"name": None, "language": [language], "license": "apache-2.0"}
-    options["examples"] = {
-        "max_length": 32, "masking_probability": 0.15, "mask_token_fraction": 0.8, "random_token_fraction": 0.1,
-        "objectives": ["mlm", "nsp"],
-    }  # fmt: skip
-    options["training"] |= {"adam_beta1": 0.9, "adam_beta2": 0.98, "weight_decay": 0.01, "warmup_fraction": 0.05}
-    options["training"]["learning_rate"] = 0.001
-    (folder / "pretraining.yaml").write_text(yaml.safe_dump(options))
+    changes = [f"card.language=[{language}]", "examples.max_length=32", "examples.masking_probability=0.15"]
+    options = load_options(ROOT / "configs/pretraining/demo.yaml", changes)
+    (folder / "pretraining.yaml").write_text(dump(options))
     (folder / "pretraining.json").write_text(json.dumps(FIGURES))
     return folder
 
