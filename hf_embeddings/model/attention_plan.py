@@ -97,7 +97,7 @@ def add_bias(
             raise ValueError(
                 f"attn_implementation: flex_attention of transformers {transformers.__version__} would drop the score "
                 f"bias of position_embedding_type {config.position_embedding_type!r}; use 'sdpa', or pip install "
-                "'transformers>=5.14.1'"
+                "'transformers>=5.14'"
             )
         bias = bias.expand(batch, -1, -1, -1)  # it reads a bias of each row
         return signal._replace(bias=bias if signal.bias is None else signal.bias + bias), attention_mask

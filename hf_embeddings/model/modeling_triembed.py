@@ -133,7 +133,7 @@ class TriEmbedPreTrainedModel(PreTrainedModel):
             if keys:
                 shown = ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
                 raise ValueError(f"{source}: {problem} weights for {cls.__name__}: {shown}; {cure}")
-        _check_tied(model, source)
+        _hold_tie(model, source)
         if getattr(model, "pooler", None) is not None and any(k.startswith("pooler") for k in info["missing_keys"]):
             logger.warning(f"{source} has no pooler: pooler_output will be None (nothing random is used in its place)")
             model.pooler = None
@@ -551,13 +551,17 @@ def _shape(input_ids: torch.Tensor | None, inputs_embeds: torch.Tensor | None) -
     return (tensor.shape[0], tensor.shape[1]), tensor.device
 
 
-def _check_tied(model: PreTrainedModel, source: object) -> None:
-    """Raise ValueError where the decoder should be the token table and is not, which older transformers only log."""
+def _hold_tie(model: PreTrainedModel, source: object) -> None:
+    """Raise ValueError where the decoder should be the token table and is not; transformers only logs it."""
     decoder = model.get_output_embeddings()
     if decoder is None or not model.config.tie_word_embeddings:
         return
     scores, table = decoder.weight, model.get_input_embeddings().weight
-    if scores is not table and "meta" not in (scores.device.type, table.device.type) and not torch.equal(scores, table):
+    if scores is table or table.is_meta:  # offloaded
+        return
+    if scores.is_meta:  # no checkpoint held it, and yet transformers 5.3 has not tied it
+        model.tie_weights()
+    elif not torch.equal(scores, table):
         raise ValueError(
             f"{source}: tie_word_embeddings is true, but predictions.decoder.weight is not the token table; if the "
             "checkpoint holds a decoder of its own, set tie_word_embeddings to false in its config.json"

@@ -23,7 +23,7 @@ from hf_embeddings.model.configuration_triembed import AUTO_MAP
 ENVIRONMENTS = [path for path in os.environ.get("COMPAT_PYTHONS", "").split(":") if path]
 TOO_OLD = [path for path in os.environ.get("COMPAT_TOO_OLD", "").split(":") if path]
 POSITIONS = [*POSITION_TYPES, "learned+relative_bias"]
-FLEX_BIAS = (5, 14, 1)  # the first transformers whose flex attention adds a bias
+FLEX_BIAS = (5, 14)  # the first transformers whose flex attention adds a bias
 
 
 def make(head: str, position: str, **changes):
