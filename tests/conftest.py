@@ -11,10 +11,14 @@ from typing import TypeVar
 
 import psutil
 import pytest
+from hypothesis import settings
 
 LOG = Path(os.environ["FAULTS_LOG"]) if "FAULTS_LOG" in os.environ else None
 LIBRARIES = ("torch", "transformers", "accelerate", "safetensors", "numpy")
 Size = TypeVar("Size")
+# Hypothesis would time each example by the clock, which a busy machine fails.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture
