@@ -58,7 +58,7 @@ def test_the_worked_example_packs_and_reloads_where_it_is_registered(gaussian: s
     with torch.no_grad():
         torch.testing.assert_close(again(ids).last_hidden_state, before)
     with pytest.raises(ValueError, match="flash attention cannot add the score bias .* 'gaussian'"):
-        model._flash_attn_can_dispatch(2)
+        model.set_attn_implementation("flash_attention_2")
     # Another process has not made the call: it says so.
     load = f"from transformers import AutoModel; import hf_embeddings; AutoModel.from_pretrained({str(tmp_path)!r})"
     run = subprocess.run([sys.executable, "-c", load], capture_output=True, text=True)
