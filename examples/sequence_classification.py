@@ -59,13 +59,8 @@ def main() -> None:
         names = sorted(set(data["train"][arguments.label]))
         problem, encode = "single_label_classification", names.index
     tokenizer = AutoTokenizer.from_pretrained(arguments.model)
-    model = AutoModelForSequenceClassification.from_pretrained(
-        arguments.model,
-        num_labels=len(names),
-        id2label=dict(enumerate(map(str, names))),
-        problem_type=problem,
-        dtype=torch.float32,
-    )
+    labels = {"num_labels": len(names), "id2label": dict(enumerate(map(str, names))), "problem_type": problem}
+    model = AutoModelForSequenceClassification.from_pretrained(arguments.model, dtype=torch.float32, **labels)
     columns = [name for name in (arguments.text, arguments.pair) if name]
 
     def prepare(row: dict) -> dict:

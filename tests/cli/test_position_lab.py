@@ -110,6 +110,6 @@ def test_longer_examples_are_of_the_same_documents(overrides: list[str]) -> None
         ("lab.type=[rope]", "unknown key"),
     ],
 )
-def test_mistakes_show_before_anything_is_read(overrides: list[str], mistake: str, message: str) -> None:
-    failed = run(*overrides, "corpus.source=nowhere", mistake)
+def test_mistakes_are_one_line(overrides: list[str], mistake: str, message: str) -> None:
+    failed = run(*overrides, "corpus.source=pydoc:torch", mistake)
     assert isinstance(failed.exception, ValueError) and message in str(failed.exception)

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 WORDS = "the a cat dog king queen eats sleeps sees and in of house garden old young man woman . ,".split()
 RUN = [
     str(ROOT / "configs/pretraining/demo.yaml"), f"model.base={ROOT / 'configs/model/tiny.json'}",
-    "model.hidden_size=16", "model.num_hidden_layers=1", "model.num_attention_heads=2", "model.intermediate_size=32",
+    "model.hidden_size=16", "model.num_hidden_layers=2", "model.num_attention_heads=2", "model.intermediate_size=32",
     "tokenizer.vocab_size=70", "examples.max_length=32", "training.tokens_per_step=256", "training.max_hours=null",
     "training.evaluation_examples=8", "training.gradient_accumulation_steps=1",
     "checkpoints.save_steps=1",

@@ -71,7 +71,7 @@ def test_pretraining_goes_on_from_a_checkpoint(tmp_path: Path, capfd) -> None:
     "override, message",
     [
         ("model.hidden_size=64", r"has shape .* in .*, and .* with the fields of `model`; remove"),
-        ("model.position_embedding_type=alibi+kerple", "missing weights"),
+        ("model.position_embedding_type=rope+kerple", "missing weights"),
         ("tokenizer.path=elsewhere", "beside the checkpoint"),
         ("examples.max_length=256", "max_position_embeddings"),
     ],
