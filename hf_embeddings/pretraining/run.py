@@ -18,17 +18,16 @@ from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.model.modeling_triembed import TriEmbedForPreTraining
 from hf_embeddings.pretraining.averaging import WeightAverage
 from hf_embeddings.pretraining.beginning import compile_layers, first_model, is_checkpoint
+from hf_embeddings.pretraining.conclusion import FIGURES, conclude
 from hf_embeddings.pretraining.evaluation import evaluate
-from hf_embeddings.pretraining.export import export, is_exported
+from hf_embeddings.pretraining.export import is_exported
 from hf_embeddings.pretraining.feeding import MicroBatches
 from hf_embeddings.pretraining.hub import Push
 from hf_embeddings.pretraining.layout import WEIGHTS
 from hf_embeddings.pretraining.loop import Trainer
 from hf_embeddings.pretraining.material import Material, Say, build_config, prepare
-from hf_embeddings.pretraining.objectives import relation
 from hf_embeddings.pretraining.optimization import build_optimizers
 from hf_embeddings.pretraining.options import PretrainingOptions
-from hf_embeddings.pretraining.options_file import dump
 from hf_embeddings.pretraining.output_directory import OutputDirectory
 from hf_embeddings.pretraining.prepared import PreparedCorpus
 from hf_embeddings.pretraining.processes import (
@@ -46,10 +45,7 @@ from hf_embeddings.pretraining.resuming import compare, identity, micro_batches_
 from hf_embeddings.pretraining.stages import plan_stages
 from hf_embeddings.pretraining.stopping import Stop
 from hf_embeddings.pretraining.training_state import TrainingState, load_progress, load_weights
-from hf_embeddings.pretraining.worth import judge
 from hf_embeddings.progress import Phase, Phases
-
-FIGURES = "pretraining.json"
 
 
 def pretrain(
@@ -270,75 +266,6 @@ def train(trainer: Trainer, say: Say) -> bool:
         say(f"stopped by {reason} after step {progress.step}, which is saved; start again to go on")
         leave(trainer.accelerator)
     return ended
-
-
-def conclude(
-    trainer: Trainer,
-    material: Material,
-    output: OutputDirectory,
-    *,
-    finish: Callable[[Path], object] | None,
-    say: Say,
-    phases: Phases,
-) -> dict[str, object]:
-    """Evaluate the trained model and put it into the output directory."""
-    options, accelerator, progress = trainer.options, trainer.accelerator, trainer.progress
-    model = trainer.model if options.training.sharding == "fsdp2" else accelerator.unwrap_model(trainer.model, False)
-    if trainer.average:
-        trainer.average.copy_to(model)
-    figures = evaluate(
-        model,
-        material.held_out,
-        options.examples.objectives,
-        accelerator.device,
-        unknown=material.vocabulary.unknown,
-        phases=phases,
-    )
-    if options.training.tensorboard:
-        accelerator.log({f"evaluation/{name}": value for name, value in figures.items()}, step=progress.step)
-    leave(accelerator)
-    figures = (
-        {"unigram_loss": material.baseline}
-        | figures
-        | {
-            "training_steps": progress.step,
-            "training_tokens": progress.tokens,
-            "training_seconds": progress.seconds,
-            "training_tokens_per_second": progress.tokens / progress.seconds,
-            "training_skipped_steps": progress.guard.skipped,
-            "parameters": trainer.parameters,
-            "precision": number_format(accelerator.mixed_precision),
-            "device": describe(accelerator.device),
-            "output_dir": options.output_dir,
-        }
-    )
-    figures |= {"worth": judge(figures).to_dict(), "health": material.health.to_dict()}
-    if accelerator.is_main_process:
-        records = {
-            "pretraining.yaml": dump(options),
-            FIGURES: json.dumps(figures | {"corpus": material.statistics}, indent=2) + "\n",
-        }
-        export(output.checkpoints.path(progress.step), output.folder, records, finish=finish)
-        if trainer.push:
-            with phases("publishing"):
-                trainer.push.finish(output.folder)
-    trainer.reporter.status("done", progress)
-    if "mlm_loss" in figures:
-        say(
-            f"held-out mlm loss {figures['mlm_loss']:.3f} nats beside {material.baseline:.3f} for token frequencies "
-            f"alone; accuracy {figures['mlm_accuracy']:.1%}"
-        )
-    if figures.get("mlm_loss_without_unknown") is not None:
-        say(
-            f"without the {figures['mlm_unknown_labels']:,} of {figures['mlm_labels']:,} labels that are [UNK]: "
-            f"mlm loss {figures['mlm_loss_without_unknown']:.3f} nats, "
-            f"accuracy {figures['mlm_accuracy_without_unknown']:.1%}"
-        )
-    if name := relation(options.examples.objectives):
-        low, high = figures[f"{name}_accuracy_low"], figures[f"{name}_accuracy_high"]
-        accuracy = figures[f"{name}_accuracy"]
-        say(f"held-out {name} accuracy {accuracy:.1%} (95 % interval {low:.1%} to {high:.1%}; chance 50 %)")
-    return figures
 
 
 def _versions() -> dict[str, str]:
