@@ -41,10 +41,6 @@ class Processor:
     bf16: bool  # units that multiply bf16 faster than fp32
     int8: bool  # oneDNN multiplies 8 bits faster than fp32
 
-    def __str__(self) -> str:
-        units = [name for name in ("bf16", "int8") if getattr(self, name)]
-        return f"{self.name}, {self.instructions}, {' and '.join(units) or 'no bf16'} units"
-
 
 class Precision(NamedTuple):
     """A number format, and why it is the one."""
@@ -89,6 +85,25 @@ def bf16_is_fast(device: torch.device | str = "cpu") -> bool:
     return device.type == "cpu" and processor().bf16
 
 
+def int8_is_fast() -> bool:
+    """Tell whether the CPU multiplies 8 bits faster than fp32."""
+    return processor().int8
+
+
+@cache
+def multiplies_int8() -> bool:
+    """Tell whether torch multiplies 8 bits on this CPU at all, by doing it once: builds differ."""
+    try:
+        packed = torch.ops.onednn.qlinear_prepack(torch.ones(1, 1, dtype=torch.int8), None)
+        given, scales, zeros = torch.ones(1, 1, dtype=torch.int8), torch.ones(1), torch.zeros(1, dtype=torch.int32)
+        torch.ops.onednn.qlinear_pointwise(
+            given, 1.0, 0, packed, scales, zeros, None, 1.0, 0, torch.float32, "none", [], ""
+        )
+    except (AttributeError, RuntimeError):  # no such operator in this build, or none for this processor
+        return False
+    return True
+
+
 def packs_bf16() -> bool:
     """Tell whether oneDNN takes bf16 weights that were laid out for it in advance."""
     return processor().bf16 and hasattr(torch.ops.mkldnn, "_linear_pointwise")
@@ -107,8 +122,8 @@ def training_precision(asked: str, device: torch.device | str) -> Precision:
     device = torch.device(device)
     if asked == "fp16" and device.type == "cpu":
         raise ValueError(
-            "training.mixed_precision: got 'fp16', which needs a GPU; write auto, which takes "
-            f"{training_precision('auto', device).name} on this processor"
+            "training.mixed_precision: got 'fp16', which needs a GPU; write auto, which means "
+            f"{number_format(training_precision('auto', device).name)} on this processor"
         )
     if asked != "auto":
         return Precision(asked, "as asked")
@@ -137,8 +152,8 @@ def encoding_precision(asked: str, device: torch.device | str) -> Precision:
     device = torch.device(device)
     if asked == "int8" and device.type != "cpu":
         raise ValueError(f"precision 'int8' runs on CPUs only, got the device {device}; write auto or bf16")
-    if asked == "int8" and not hasattr(torch.ops.onednn, "qlinear_pointwise"):
-        raise ValueError("precision 'int8': this build of torch has no oneDNN, which multiplies 8 bits; write auto")
+    if asked == "int8" and not multiplies_int8():
+        raise ValueError(f"precision 'int8': torch cannot multiply 8 bits on {describe()}; write auto")
     if asked != "auto":
         return Precision(asked, "as asked")
     if bf16_is_fast(device):

@@ -48,7 +48,7 @@ def test_flags_and_limits_decide(flags: dict, vectors: str, environment: dict, b
 
 @pytest.fixture(params=[False, True], ids=["without bf16 units", "with bf16 units"])
 def has_units(request, monkeypatch) -> bool:
-    changed = replace(hardware.processor(), bf16=request.param)
+    changed = replace(hardware.processor(), bf16=request.param, int8=False)
     monkeypatch.setattr(hardware, "processor", lambda: changed)
     return request.param
 
@@ -65,12 +65,22 @@ def test_what_is_asked_for_by_name_is_taken(has_units: bool) -> None:
     assert [encoding_precision(name, "cpu").name for name in ("fp32", "bf16", "int8")] == ["fp32", "bf16", "int8"]
 
 
-def test_what_cannot_run_is_refused_with_the_cure(has_units: bool) -> None:
-    instead = "bf16" if has_units else "no"
-    with pytest.raises(ValueError, match=f"'fp16', which needs a GPU; write auto, which takes {instead}"):
+def _fails(*arguments: object) -> None:
+    raise RuntimeError("unsupported")
+
+
+def test_what_cannot_run_is_refused_with_the_cure(has_units: bool, monkeypatch) -> None:
+    instead = "bf16" if has_units else "fp32"
+    with pytest.raises(ValueError, match=f"'fp16', which needs a GPU; write auto, which means {instead}"):
         training_precision("fp16", "cpu")
     with pytest.raises(ValueError, match="'int8' runs on CPUs only, got the device cuda:1; write auto or bf16"):
         encoding_precision("int8", "cuda:1")
+    hardware.multiplies_int8.cache_clear()
+    monkeypatch.setattr(torch.ops.onednn, "qlinear_prepack", _fails)
+    with pytest.raises(ValueError, match="'int8': torch cannot multiply 8 bits on .*; write auto"):
+        encoding_precision("int8", "cpu")
+    monkeypatch.undo()
+    hardware.multiplies_int8.cache_clear()
 
 
 def test_time_lost_is_the_measured_factor(has_units: bool, monkeypatch) -> None:
@@ -110,5 +120,7 @@ def test_precision_on_a_smaller_processor(limits: dict[str, str], tmp_path: Path
 
 @pytest.mark.precision
 def test_the_limits_of_this_process_hold() -> None:
-    if os.environ.get("ONEDNN_MAX_CPU_ISA") == "AVX2" or os.environ.get("ATEN_CPU_CAPABILITY") in ("avx2", "default"):
-        assert not hardware.processor().bf16 and training_precision("auto", "cpu").name == "no"
+    limits = (os.environ.get("ONEDNN_MAX_CPU_ISA"), os.environ.get("ATEN_CPU_CAPABILITY"))
+    limited = limits[0] == "AVX2" or limits[1] in ("avx2", "default")
+    assert not (limited and hardware.processor().bf16)
+    assert training_precision("auto", "cpu").name == ("bf16" if hardware.processor().bf16 else "no")

@@ -10,7 +10,7 @@ from accelerate.utils import broadcast_object_list, gather_object
 from torch import nn
 from torch.distributed.fsdp import fully_shard
 
-from hf_embeddings.hardware import Precision, training_precision
+from hf_embeddings.hardware import Precision, number_format, training_precision
 from hf_embeddings.model.layers import Layer
 from hf_embeddings.pretraining.options import PretrainingOptions, TrainingOptions
 
@@ -59,8 +59,9 @@ def choose_precision(options: PretrainingOptions, processes: PartialState, begun
     chosen = training_precision(asked, processes.device)
     everywhere = gather_object([chosen.name]) if processes.num_processes > 1 else [chosen.name]
     if len(set(everywhere)) > 1:
+        formats = " and ".join(sorted({number_format(name) for name in everywhere}))
         raise ValueError(
-            f"training.mixed_precision: got auto, which is {' and '.join(sorted(set(everywhere)))} on the machines of "
+            f"training.mixed_precision: got auto, which means {formats} on the machines of "
             "this run, expected one for all; write training.mixed_precision=no, which all can"
         )
     return chosen

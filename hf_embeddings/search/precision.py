@@ -9,7 +9,16 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from hf_embeddings.hardware import SLOW, Precision, bf16_is_fast, describe, encoding_precision, packs_bf16, slowdown
+from hf_embeddings.hardware import (
+    SLOW,
+    Precision,
+    bf16_is_fast,
+    describe,
+    encoding_precision,
+    int8_is_fast,
+    packs_bf16,
+    slowdown,
+)
 
 
 class PackedLinear(nn.Module):
@@ -63,7 +72,8 @@ def time_lost(precision: str, device: str | torch.device, *, inputs: int, output
 
     It is measured by one layer of the model's own size: `inputs` and `outputs` are its widths.
     """
-    if precision == "fp32" or (precision == "bf16" and bf16_is_fast(device)):
+    fast = {"fp32": True, "bf16": bf16_is_fast(device), "int8": int8_is_fast()}
+    if fast[precision]:
         return ""
     dtype = torch.bfloat16 if precision == "bf16" or bf16_is_fast(device) else torch.float32
     factor = slowdown(PRECISIONS[precision], dtype, inputs=inputs, outputs=outputs, device=device)

@@ -74,7 +74,7 @@ def test_processes_on_machines_that_differ_are_refused(monkeypatch) -> None:
     monkeypatch.setattr(hardware, "bf16_is_fast", lambda device: False)
     two = SimpleNamespace(num_processes=2, device=torch.device("cpu"))
     options = SimpleNamespace(training=TrainingOptions())
-    with pytest.raises(ValueError, match="auto, which is bf16 and no .* write training.mixed_precision=no"):
+    with pytest.raises(ValueError, match="auto, which means bf16 and fp32 .* write training.mixed_precision=no"):
         choose_precision(options, two)
     with pytest.raises(ValueError, match="goes on in the checkpoint's fp16, which needs a GPU"):
         choose_precision(options, two, begun="fp16")
