@@ -1,7 +1,6 @@
 """`hf-embeddings convert`: a checkpoint of another family becomes TriEmbed, or TriEmbed becomes one of theirs."""
 
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -30,6 +29,7 @@ def convert(
     if not (path.exists() or any(parts) or is_hub_id(source)):
         raise ValueError(f"{source}: no such directory, and no id of the Hub (USER/NAME); check the path")
     from hf_embeddings.conversion.convert import convert as run
+    from hf_embeddings.progress import print_to_stderr
     from hf_embeddings.publishing.card import write_card
 
     report = run(
@@ -42,7 +42,7 @@ def convert(
         ignore_keys=tuple(ignore_key or ()),
         shard_bytes=int(max_shard_gb * 1e9),
         revision=revision,
-        notify=lambda line: print(line, file=sys.stderr),
+        notify=print_to_stderr,
     )
     if to is None:
         write_card(Path(target))

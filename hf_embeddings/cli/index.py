@@ -40,7 +40,7 @@ def index(
 
     With an index as CORPUS and qdrant:LOCATION#COLLECTION or milvus:LOCATION#COLLECTION as INDEX, copy it there.
     """
-    from hf_embeddings.progress import Phase
+    from hf_embeddings.progress import Phase, print_to_stderr
     from hf_embeddings.search.records import Condition, find_records
     from hf_embeddings.search.stores import is_store
 
@@ -83,9 +83,8 @@ def index(
     with Phase("encoding", total, unit="documents") as progress:
         chosen = records(documents(), id_field)
         try:
-            figures = build(
-                chosen, folder, job, source=corpus, processes=processes, progress=progress.advance, notify=_tell
-            )
+            told = {"progress": progress.advance, "notify": print_to_stderr}
+            figures = build(chosen, folder, job, source=corpus, processes=processes, **told)
         except KeyboardInterrupt:
             raise typer.Exit(_interrupted(folder)) from None
     if as_json:
@@ -107,10 +106,6 @@ def _copy(corpus: str, place: str, as_json: bool) -> None:
         copied = copy_index(index, store, progress.advance)
         store.close()
     print(json.dumps({"index": place, "passages": copied}) if as_json else f"{place}: {copied:,} passages")
-
-
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr)
 
 
 def _interrupted(folder: str) -> int:

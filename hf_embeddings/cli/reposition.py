@@ -1,7 +1,6 @@
 """`hf-embeddings reposition`: other positions, or more of them, for a TriEmbed checkpoint."""
 
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -40,6 +39,7 @@ def reposition(
     }
     from hf_embeddings.conversion.healing import Healing
     from hf_embeddings.conversion.reposition import reposition as run
+    from hf_embeddings.progress import print_to_stderr
     from hf_embeddings.publishing.card import write_card
 
     steps = 200 if healing_steps is None else healing_steps
@@ -56,7 +56,7 @@ def reposition(
         held_out=held_out,
         healing=healing,
         overwrite=overwrite,
-        notify=lambda line: print(line, file=sys.stderr),
+        notify=print_to_stderr,
     )
     write_card(Path(target))
     if as_json:
