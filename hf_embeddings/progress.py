@@ -57,6 +57,7 @@ class Phase:
             seconds: between lines.
         """
         self.label, self.total, self.unit, self.done, self.note = label, total, unit, done, ""
+        self.shortest = WORTH_A_LINE  # seconds; what ended sooner after its last line tells nothing more
         self._first, self._passing, self._silent, self._terminal = done, passing, silent, terminal
         self._say, self._clock, self._seconds = say, clock, seconds
         self._began = self._told = self._moved = clock()
@@ -114,7 +115,7 @@ class Phase:
             self._live.stop()
         elif self._beating.is_alive():
             self._beating.join()
-            if self._clock() - max(self._began, self._told) >= WORTH_A_LINE and exception[0] is None:
+            if self._clock() - max(self._began, self._told) >= self.shortest and exception[0] is None:
                 self._say(self.line())
 
     def _beat(self) -> None:

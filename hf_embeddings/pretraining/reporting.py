@@ -33,6 +33,7 @@ class Reporter:
         self.accelerator, self.training, self.folder, self.say = accelerator, training, folder, say
         self.deadline: float | None = None  # of the process, in seconds since the epoch
         self._phase = phases("training", 1.0, done=progress.fraction(training))
+        self._phase.shortest = 0.0  # the last losses belong into every log
         self._note = ""
         self._begin: tuple[int, float] | None = None  # step and seconds after the first step, which is a slow one
         self._forecast_told = False
@@ -52,9 +53,10 @@ class Reporter:
             curves = {f"training/{name}_loss": value for name, value in means.items()} | {"tokens_per_second": speed}
             self.accelerator.log(curves, progress.step)
             losses = (f"{name} {value:.3f}" for name, value in means.items())
-            self._note = ", ".join(["", *losses, f"{speed:,.0f} tokens/s"])
+            self._note = ", ".join([*losses, f"{speed:,.0f} tokens/s"])
             self.status("running", progress, means)
-        self._phase.reach(progress.fraction(self.training), f"step {progress.step:,}{self._note}")
+        self._phase.describe(f"step {progress.step}")
+        self._phase.reach(progress.fraction(self.training), self._note)
         self._tell_forecast(progress)
 
     def _tell_forecast(self, progress: Progress) -> None:

@@ -22,7 +22,8 @@ class Worth:
             return "ready for the Hub"
         worth = "worth nothing" if self.verdict == "learned nothing" else "worth little"
         return (
-            f"complete, but {worth}: {'; '.join(self.reasons)}. Train longer, or change what the health lines warn of"
+            f"complete, with a warning: it is {worth}: {'; '.join(self.reasons)}. Train longer, or change what the "
+            "health lines warn of"
         )
 
     def to_dict(self) -> dict[str, object]:

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -76,7 +77,8 @@ def test_a_run_says_what_it_is_worth(run, tmp_path) -> None:
     done = command("pretrain", str(folder / "pretraining.yaml"), "training.max_steps=3", "output_dir=bad", cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     last = done.stdout.splitlines()[-1]
-    assert "worth nothing" in last and "token frequencies" in last and "ready for the Hub" not in last
+    assert "warning" in last and "worth nothing" in last and "token frequencies" in last and "ready for" not in last
+    assert re.search(r"(?m)^\[.*\] step 3: 100%", done.stderr)  # also of a run that is over before a line is due
     assert sum(" health: " in line for line in done.stderr.splitlines()) == 1
     reasons = json.loads((tmp_path / "bad/pretraining.json").read_text())["worth"]["reasons"]
     card = (tmp_path / "bad/README.md").read_text()
