@@ -17,7 +17,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from hf_embeddings.pretraining import checkpoints, run
+from hf_embeddings.pretraining import checkpoints, conclusion
 
 POSSIBLE = sys.platform == "linux" and platform.machine() == "x86_64"  # the numbers below are those of this machine
 # Name: number, and where the file is: the argument that is a descriptor, or those that are directory and name.
@@ -61,7 +61,8 @@ class DieAt:
     def _mark(self, judge: socket.socket) -> None:
         """Tell the judge when the save begins and ends."""
         saves = -1
-        real_save, real_settle, real_export = checkpoints.Checkpoints.save, checkpoints.Checkpoints.settle, run.export
+        real_save, real_settle = checkpoints.Checkpoints.save, checkpoints.Checkpoints.settle
+        real_export = conclusion.export
 
         def tell(word: str) -> None:
             judge.send(word.encode())
@@ -87,7 +88,7 @@ class DieAt:
 
         checkpoints.Checkpoints.save = save
         if self.save == EXPORT:
-            run.export = export
+            conclusion.export = export
 
 
 class Judge:
