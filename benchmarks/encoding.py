@@ -24,8 +24,8 @@ import numpy as np
 import torch
 import transformers
 
+from hf_embeddings.corpora.sources import read_documents
 from hf_embeddings.hardware import bf16_is_fast, describe
-from hf_embeddings.pretraining.documents import read_documents
 from hf_embeddings.search.encoder import Encoder
 from hf_embeddings.search.precision import PRECISIONS
 

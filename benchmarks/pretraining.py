@@ -40,10 +40,10 @@ from benchmarks.pretraining_peers import (
 )
 from hf_embeddings.conversion import convert
 from hf_embeddings.hardware import bf16_is_fast, describe
-from hf_embeddings.pretraining.batches import iter_batches
-from hf_embeddings.pretraining.chunks import Chunks
+from hf_embeddings.pretraining.examples.batches import iter_batches
+from hf_embeddings.pretraining.examples.chunks import Chunks
+from hf_embeddings.pretraining.examples.schedule import Schedule
 from hf_embeddings.pretraining.options import ExampleOptions
-from hf_embeddings.pretraining.packing import Schedule
 
 PAIRS = [  # ours beside a peer
     ("TriEmbed", "BERT"),

@@ -24,13 +24,13 @@ from transformers import (
 from transformers.utils import logging
 
 from hf_embeddings import TriEmbedConfig, TriEmbedForPreTraining
-from hf_embeddings.pretraining.batches import Vocabulary, flat_row, iter_batches
-from hf_embeddings.pretraining.chunks import Chunks, cut_chunks
-from hf_embeddings.pretraining.corpus import load_corpus
-from hf_embeddings.pretraining.encoding import encode_sentences
-from hf_embeddings.pretraining.gradients import compute_gradients
-from hf_embeddings.pretraining.loop import keep_freed_memory
-from hf_embeddings.pretraining.optimization import build_optimizers
+from hf_embeddings.corpora.corpus import load_corpus
+from hf_embeddings.corpora.tokenized_corpus import encode_sentences
+from hf_embeddings.corpora.tokenizer_training import train_tokenizer
+from hf_embeddings.pretraining.examples.batches import Vocabulary, flat_row, iter_batches
+from hf_embeddings.pretraining.examples.chunks import Chunks, cut_chunks
+from hf_embeddings.pretraining.examples.pairs import make_pairs
+from hf_embeddings.pretraining.examples.schedule import Schedule
 from hf_embeddings.pretraining.options import (
     CorpusOptions,
     ExampleOptions,
@@ -38,9 +38,9 @@ from hf_embeddings.pretraining.options import (
     PretrainingOptions,
     TrainingOptions,
 )
-from hf_embeddings.pretraining.packing import Schedule
-from hf_embeddings.pretraining.pairs import make_pairs
-from hf_embeddings.pretraining.tokenizer_training import train_tokenizer
+from hf_embeddings.pretraining.training.gradients import compute_gradients
+from hf_embeddings.pretraining.training.loop import keep_freed_memory
+from hf_embeddings.pretraining.training.optimization import build_optimizers
 
 VOCAB_SIZE = 30_522
 MAX_LENGTH = 128

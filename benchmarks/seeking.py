@@ -17,13 +17,13 @@ from pathlib import Path
 
 import numpy as np
 
-from hf_embeddings.pretraining.batches import Vocabulary, make_batch
-from hf_embeddings.pretraining.chunks import Chunks, cut_table
-from hf_embeddings.pretraining.encoding import TokenizedCorpus
+from hf_embeddings.corpora.tokenized_corpus import TokenizedCorpus
+from hf_embeddings.files.shards import Joined, open_shard, write_shard
+from hf_embeddings.pretraining.examples.batches import Vocabulary, make_batch
+from hf_embeddings.pretraining.examples.chunks import Chunks, cut_table
+from hf_embeddings.pretraining.examples.sampling import Source, order_pages, page_size
+from hf_embeddings.pretraining.examples.schedule import Schedule
 from hf_embeddings.pretraining.options import ExampleOptions
-from hf_embeddings.pretraining.packing import Schedule
-from hf_embeddings.pretraining.sampling import Source, order_pages, page_size
-from hf_embeddings.pretraining.shards import Joined, open_shard, write_shard
 
 PER_SHARD = 1_000_000  # examples
 MAX_TOKENS, TOKENS_PER_BATCH, STEPS = 125, 2048, 15

@@ -2,11 +2,11 @@
 
 from hf_embeddings.conversion.convert import convert
 from hf_embeddings.conversion.families import FAMILIES
-from hf_embeddings.conversion.healing import Healing
 from hf_embeddings.conversion.report import Report
-from hf_embeddings.conversion.reposition import RepositionReport, reposition
 from hf_embeddings.conversion.rules import ConversionError
-from hf_embeddings.conversion.vocabulary import VocabularyReport, add_tokens, factorise, replace_tokenizer, trim
+from hf_embeddings.conversion.surgery.healing import Healing
+from hf_embeddings.conversion.surgery.reposition import RepositionReport, reposition
+from hf_embeddings.conversion.surgery.vocabulary import VocabularyReport, add_tokens, factorise, replace_tokenizer, trim
 
 __all__ = [
     "FAMILIES",

@@ -19,7 +19,7 @@ from accelerate.state import AcceleratorState
 from transformers import BertConfig, BertModel, BertTokenizer
 
 from hf_embeddings.cli.main import app
-from hf_embeddings.cli.word_lists import SEED_EXAMPLE
+from hf_embeddings.evaluation.word_lists import SEED_EXAMPLE
 from tests.hub.server import Hub
 
 ROOT = Path(__file__).parents[1]

@@ -10,7 +10,7 @@ import typer
 from hf_embeddings.cli.extras import require
 from hf_embeddings.cli.output import AsJson
 from hf_embeddings.cli.places import Pooling, check_model
-from hf_embeddings.pretraining.documents import check_source
+from hf_embeddings.corpora.sources import check_source
 
 REPORT_FILE = "embedding_evaluation.json"
 Files = list[Path] | None
@@ -46,7 +46,7 @@ def evaluate(
         source=vectors, pooling=pooling, layer=layer, prompt=prompt,
     )  # fmt: skip
     if mteb:
-        from hf_embeddings.cli.mteb_tasks import run_tasks, task_datasets
+        from hf_embeddings.evaluation.mteb_tasks import run_tasks, task_datasets
 
         report["mteb"], report["mteb_datasets"] = run_tasks(folder, mteb), task_datasets(mteb)
     if plot is not None:
@@ -70,8 +70,8 @@ def measure(
     sentences: list[str], text: str, *, source: str, pooling: str | None, layer: int | None, prompt: str,
 ) -> dict[str, object]:  # fmt: skip
     """Return the whole report as plain data."""
-    from hf_embeddings.cli import evaluation
-    from hf_embeddings.cli.vectors import Vectors
+    from hf_embeddings.evaluation import measures as evaluation
+    from hf_embeddings.evaluation.vectors import Vectors
     from hf_embeddings.progress import steps
 
     made = Vectors.load(folder, source=source, prompt=prompt, pooling=pooling, layer=layer)
@@ -101,8 +101,8 @@ def measure(
 
 def read_sentences(corpus: str, count: int) -> list[str]:
     """Return the first different sentences of 4 words or 8 Chinese characters and more."""
-    from hf_embeddings.pretraining.documents import read_documents
-    from hf_embeddings.pretraining.sentences import split_sentences
+    from hf_embeddings.corpora.sentences import split_sentences
+    from hf_embeddings.corpora.sources import read_documents
 
     found: dict[str, None] = {}
     for document in read_documents(corpus):

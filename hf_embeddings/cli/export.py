@@ -25,7 +25,7 @@ def export(
     if fixed is not None and shape is None:
         raise ValueError(f"--fixed: got {fixed!r}, expected batch x tokens, such as 1x128")
     check_model(folder, "the directory of a TriEmbed checkpoint")
-    from hf_embeddings.publishing.export import export_onnx
+    from hf_embeddings.publishing.onnx_export import export_onnx
 
     sizes = (int(shape[1]), int(shape[2])) if shape else None
     done = export_onnx(folder, target, fixed=sizes, int8=int8, overwrite=overwrite)

@@ -12,7 +12,7 @@ import typer
 
 from hf_embeddings.cli.output import AsJson, Precision
 from hf_embeddings.cli.places import Pooling, check_model_or_id
-from hf_embeddings.pretraining.documents import check_source, read_described_documents
+from hf_embeddings.corpora.sources import check_source, read_described_documents
 
 
 def index(
@@ -59,7 +59,7 @@ def index(
     conditions = [Condition.parse(text) for text in where or []]
     check_source(corpus)
     check_model_or_id(model, "--model")
-    from hf_embeddings.pretraining.public_names import name_publicly
+    from hf_embeddings.corpora.public_names import name_publicly
     from hf_embeddings.search.build import build
     from hf_embeddings.search.workers import EncodingJob
 

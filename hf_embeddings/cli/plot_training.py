@@ -8,7 +8,7 @@ import typer
 
 from hf_embeddings.cli.extras import require
 from hf_embeddings.cli.output import AsJson
-from hf_embeddings.cli.word_lists import read_words, seed_example
+from hf_embeddings.evaluation.word_lists import read_words, seed_example
 
 
 def training(
@@ -29,7 +29,7 @@ def training(
     if not Path(run).is_dir():
         raise ValueError(f"{run}: no such directory; expected the output directory of a run")
     from hf_embeddings.analysis.alignment import shared_plane
-    from hf_embeddings.cli.run_checkpoints import word_spaces
+    from hf_embeddings.evaluation.run_checkpoints import word_spaces
     from hf_embeddings.publishing.checkpoint import Checkpoint
     from hf_embeddings.visualization.training_plots import animation_page, loss_figure, multiples_figure
 

@@ -9,8 +9,8 @@ import typer
 from hf_embeddings.cli.extras import require
 from hf_embeddings.cli.output import AsJson
 from hf_embeddings.cli.places import Pooling, check_model
-from hf_embeddings.cli.word_lists import frequent_tokens, read_words, seed_example
-from hf_embeddings.pretraining.documents import check_source
+from hf_embeddings.corpora.sources import check_source
+from hf_embeddings.evaluation.word_lists import frequent_tokens, read_words, seed_example
 
 NEIGHBOURS = 8
 LIBRARIES = {"pca": "sklearn", "tsne": "openTSNE", "umap": "umap", "pacmap": "pacmap"}
@@ -49,7 +49,7 @@ def words(
         read_words(file)
     if frequent is not None or sentences is not None:
         check_source(text)
-    from hf_embeddings.cli.vectors import Vectors
+    from hf_embeddings.evaluation.vectors import Vectors
     from hf_embeddings.visualization.projections import project
 
     made = Vectors.load(folder, source=vectors, prompt=prompt, layer=layer, pooling=pooling)

@@ -31,15 +31,15 @@ def position_lab(
     require("viz", "matplotlib")
     from hf_embeddings.pretraining.options import PositionLabOptions
     from hf_embeddings.pretraining.options_file import load_options
-    from hf_embeddings.pretraining.stopping import leave_on_signals
+    from hf_embeddings.pretraining.training.stop import leave_on_signals
 
     options = load_options(find_config(options_file), overrides or [], PositionLabOptions)
     check_run(options)
     leave_on_signals()
     from transformers.utils import logging
 
-    from hf_embeddings.pretraining.loop import TrainingFailed
-    from hf_embeddings.pretraining.position_lab import PositionLab
+    from hf_embeddings.lab.position_lab import PositionLab
+    from hf_embeddings.pretraining.training.loop import TrainingFailed
     from hf_embeddings.progress import Phase, print_to_stderr
 
     logging.disable_progress_bar()  # of each small model that is loaded
@@ -66,7 +66,7 @@ def position_lab(
 
 def _run_all(lab, state: "_State") -> None:
     from hf_embeddings.cli.positions import measure
-    from hf_embeddings.pretraining.stopping import PREEMPTED
+    from hf_embeddings.pretraining.training.stop import PREEMPTED
     from hf_embeddings.publishing.card import write_card
 
     missing = [cell for cell in lab.cells if cell.name not in state.content["runs"]]
@@ -112,7 +112,7 @@ class _State:
 def summarise(lab, content: dict[str, object]) -> dict[str, object]:
     """Return what report and picture show: means over the seeds of each position type, with intervals."""
     from hf_embeddings.analysis.intervals import pooled_intervals
-    from hf_embeddings.pretraining.objectives import relation
+    from hf_embeddings.pretraining.training.objectives import relation
 
     runs = {cell.name: content["runs"][cell.name] for cell in lab.cells if cell.name in content["runs"]}
     by_position = {p: [run for run in runs.values() if run["position"] == p] for p in lab.positions}
@@ -164,7 +164,7 @@ def _machine() -> dict[str, str]:
 
 def write(folder: Path, summary: dict[str, object]) -> None:
     """Write report and picture."""
-    from hf_embeddings.publishing.position_lab import lab_report
+    from hf_embeddings.lab.report import lab_report
     from hf_embeddings.visualization.lab_plots import lab_figure
 
     lab_figure(summary).savefig(folder / PICTURE)

@@ -124,7 +124,7 @@ def _prober(name: str, config: Path):
     """Return a function from a range of positions to a probe, and the trained length."""
     import torch
 
-    from hf_embeddings.cli.position_probe import probe_checkpoint, probe_type
+    from hf_embeddings.evaluation.position_probe import probe_checkpoint, probe_type
     from hf_embeddings.model.configuration_triembed import TriEmbedConfig
     from hf_embeddings.model.modeling_triembed import TriEmbedModel
 

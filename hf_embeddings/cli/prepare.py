@@ -29,7 +29,7 @@ def prepare(
 
     options = load_options(find_config(options_file), overrides or [])
     check_run(options)
-    from hf_embeddings.pretraining.preparing import prepare as run
+    from hf_embeddings.pretraining.prepared.writer import prepare as run
     from hf_embeddings.progress import Phase, print_to_stderr
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -23,14 +23,14 @@ def pretrain(
     Exit codes: 0 done, 75 stopped by a signal or a time limit and saved, 2 a mistake in what was given, 1 other errors.
     """
     from hf_embeddings.pretraining.options_file import load_options
-    from hf_embeddings.pretraining.stopping import PREEMPTED, leave_on_signals
+    from hf_embeddings.pretraining.training.stop import PREEMPTED, leave_on_signals
 
     options = load_options(find_config(options_file), overrides or [])
     check_run(options)
     leave_on_signals()
-    from hf_embeddings.pretraining.loop import TrainingFailed
     from hf_embeddings.pretraining.run import pretrain as run
-    from hf_embeddings.pretraining.worth import Worth
+    from hf_embeddings.pretraining.training.loop import TrainingFailed
+    from hf_embeddings.pretraining.training.worth import Worth
     from hf_embeddings.publishing.card import write_card
 
     try:

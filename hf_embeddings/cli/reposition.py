@@ -9,7 +9,7 @@ import typer
 
 from hf_embeddings.cli.output import AsJson
 from hf_embeddings.cli.places import check_model
-from hf_embeddings.pretraining.documents import check_source
+from hf_embeddings.corpora.sources import check_source
 
 
 def reposition(
@@ -37,8 +37,8 @@ def reposition(
         "rope_parameters": _object("rope-parameters", rope_parameters),
         "position_parameters": _object("position-parameters", position_parameters),
     }
-    from hf_embeddings.conversion.healing import Healing
-    from hf_embeddings.conversion.reposition import reposition as run
+    from hf_embeddings.conversion.surgery.healing import Healing
+    from hf_embeddings.conversion.surgery.reposition import reposition as run
     from hf_embeddings.progress import print_to_stderr
     from hf_embeddings.publishing.card import write_card
 
@@ -75,7 +75,7 @@ def reposition(
 def _documents(source: str | None) -> tuple[list[str], list[str]]:
     if source is None:
         return [], []
-    from hf_embeddings.pretraining.corpus import load_corpus
+    from hf_embeddings.corpora.corpus import load_corpus
 
     corpus = load_corpus(source)
     return corpus.training, corpus.evaluation

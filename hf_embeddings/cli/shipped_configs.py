@@ -3,8 +3,8 @@
 import importlib.util
 from pathlib import Path
 
+from hf_embeddings.corpora.sources import check_source
 from hf_embeddings.pretraining.architecture import read_architecture
-from hf_embeddings.pretraining.documents import check_source
 from hf_embeddings.pretraining.options import PretrainingOptions
 
 

@@ -10,7 +10,7 @@ import typer
 
 from hf_embeddings.cli.output import AsJson
 from hf_embeddings.cli.places import check_model
-from hf_embeddings.pretraining.documents import check_source
+from hf_embeddings.corpora.sources import check_source
 
 
 class Action(StrEnum):
@@ -47,7 +47,7 @@ def vocabulary(
         _given("trim", "--corpus", corpus)
     if action is Action.factorise:
         _given("factorise", "--rank", rank)
-    from hf_embeddings.conversion import vocabulary as surgery
+    from hf_embeddings.conversion.surgery.own_checkpoint import vocabulary as surgery
     from hf_embeddings.publishing.card import write_card
 
     if action is Action.add:
@@ -82,7 +82,7 @@ def _words(path: str | None) -> list[str]:
 
 
 def _texts(source: str) -> list[str]:
-    from hf_embeddings.pretraining.corpus import read_documents
+    from hf_embeddings.corpora.corpus import read_documents
 
     return list(read_documents(source))
 

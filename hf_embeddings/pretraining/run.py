@@ -16,21 +16,20 @@ from accelerate.utils import set_seed
 from hf_embeddings.hardware import SLOW, Precision, bf16_slowdown, describe, number_format
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.model.modeling_triembed import TriEmbedForPreTraining
-from hf_embeddings.pretraining.averaging import WeightAverage
-from hf_embeddings.pretraining.beginning import compile_layers, first_model, is_checkpoint
-from hf_embeddings.pretraining.conclusion import FIGURES, conclude
-from hf_embeddings.pretraining.evaluation import evaluate
-from hf_embeddings.pretraining.export import is_exported
-from hf_embeddings.pretraining.feeding import MicroBatches
-from hf_embeddings.pretraining.hub import Push
-from hf_embeddings.pretraining.layout import WEIGHTS
-from hf_embeddings.pretraining.loop import Trainer
-from hf_embeddings.pretraining.material import Material, Say, build_config, prepare
-from hf_embeddings.pretraining.optimization import build_optimizers
+from hf_embeddings.pretraining.checkpoints.finished_model import is_exported
+from hf_embeddings.pretraining.checkpoints.names import WEIGHTS
+from hf_embeddings.pretraining.checkpoints.output_directory import OutputDirectory
+from hf_embeddings.pretraining.checkpoints.push import Push
+from hf_embeddings.pretraining.checkpoints.resume import compare, identity, micro_batches_per_step, precision_of
+from hf_embeddings.pretraining.examples.stages import plan_stages
 from hf_embeddings.pretraining.options import PretrainingOptions
-from hf_embeddings.pretraining.output_directory import OutputDirectory
-from hf_embeddings.pretraining.prepared import PreparedCorpus
-from hf_embeddings.pretraining.processes import (
+from hf_embeddings.pretraining.prepared.reader import PreparedCorpus
+from hf_embeddings.pretraining.training.held_out import evaluate
+from hf_embeddings.pretraining.training.initial_model import compile_layers, first_model, is_checkpoint
+from hf_embeddings.pretraining.training.loop import Trainer
+from hf_embeddings.pretraining.training.micro_batches import MicroBatches
+from hf_embeddings.pretraining.training.optimization import build_optimizers
+from hf_embeddings.pretraining.training.processes import (
     build_accelerator,
     choose_precision,
     from_main,
@@ -39,12 +38,13 @@ from hf_embeddings.pretraining.processes import (
     restart_warning,
     share,
 )
-from hf_embeddings.pretraining.progress import Progress
-from hf_embeddings.pretraining.reporting import Reporter
-from hf_embeddings.pretraining.resuming import compare, identity, micro_batches_per_step, precision_of
-from hf_embeddings.pretraining.stages import plan_stages
-from hf_embeddings.pretraining.stopping import Stop
-from hf_embeddings.pretraining.training_state import TrainingState, load_progress, load_weights
+from hf_embeddings.pretraining.training.progress import Progress
+from hf_embeddings.pretraining.training.reporting import Reporter
+from hf_embeddings.pretraining.training.result import FIGURES, conclude
+from hf_embeddings.pretraining.training.state import TrainingState, load_progress, load_weights
+from hf_embeddings.pretraining.training.stop import Stop
+from hf_embeddings.pretraining.training.training_data import Material, Say, build_config, prepare
+from hf_embeddings.pretraining.training.weight_average import WeightAverage
 from hf_embeddings.progress import Phase, Phases
 
 

@@ -21,10 +21,10 @@ from sentence_transformers.sentence_transformer.evaluation import (
 from transformers import AutoModel, AutoTokenizer
 from typer.testing import CliRunner
 
-from hf_embeddings.cli import evaluation
-from hf_embeddings.cli.evaluation_files import read_association_tests, read_retrieval, read_scored_pairs
 from hf_embeddings.cli.main import app
-from hf_embeddings.cli.vectors import Vectors
+from hf_embeddings.evaluation import measures as evaluation
+from hf_embeddings.evaluation.test_sets import read_association_tests, read_retrieval, read_scored_pairs
+from hf_embeddings.evaluation.vectors import Vectors
 from hf_embeddings.visualization.evaluation_plots import evaluation_figure
 
 PAIRS = "# a comment\nword1\tword2\tscore\ncat\tdog\t7\ncat\tking\t1\nking\tqueen\t8.5\nhot\twarm\t6\ncat\tzebra\t5\n"

@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 from hf_embeddings.cli.main import app
 from hf_embeddings.cli.plot_attention import read_attention
 from hf_embeddings.cli.plot_sum import measure_sum
-from hf_embeddings.cli.run_checkpoints import checkpoints, word_spaces
-from hf_embeddings.cli.word_lists import SEED_EXAMPLE, read_words
+from hf_embeddings.evaluation.run_checkpoints import checkpoints, word_spaces
+from hf_embeddings.evaluation.word_lists import SEED_EXAMPLE, read_words
 from tests.visualization.test_word_plots import figure_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:no font with Chinese", "ignore:Glyph")

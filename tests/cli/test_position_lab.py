@@ -10,9 +10,9 @@ from matplotlib.image import imread
 from typer.testing import CliRunner
 
 from hf_embeddings.cli.main import app
+from hf_embeddings.lab.position_lab import PositionLab
 from hf_embeddings.pretraining.options import PositionLabOptions
 from hf_embeddings.pretraining.options_file import load_options
-from hf_embeddings.pretraining.position_lab import PositionLab
 from hf_embeddings.pretraining.run import pretrain
 
 ROOT = Path(__file__).parents[2]

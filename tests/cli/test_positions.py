@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from hf_embeddings import POSITION_TYPES, TriEmbedConfig, TriEmbedModel
 from hf_embeddings.cli.main import app
-from hf_embeddings.cli.position_probe import probe_checkpoint, probe_type
+from hf_embeddings.evaluation.position_probe import probe_checkpoint, probe_type
 from hf_embeddings.model.position_biases import alibi_slopes
 from hf_embeddings.visualization.position_plots import bias_figure, position_figure
 

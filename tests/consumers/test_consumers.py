@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassificati
 
 import hf_embeddings.adapters  # noqa: F401  (tells PEFT which layers to adapt)
 from hf_embeddings import TriEmbedConfig, TriEmbedModel
-from hf_embeddings.publishing.export import export_onnx
+from hf_embeddings.publishing.onnx_export import export_onnx
 from tests.publishing.test_card import checkpoint
 
 TEXTS = ["the answer is on the next page .", "the page is today ."]

@@ -11,8 +11,8 @@ import torch
 from transformers import AutoModelForSequenceClassification, BertConfig, BertModel
 
 from hf_embeddings import TriEmbedConfig, TriEmbedForMultiTask, TriEmbedForPreTraining, TriEmbedModel
-from hf_embeddings.pretraining.corpus import load_corpus
-from hf_embeddings.pretraining.tokenizer_training import train_tokenizer
+from hf_embeddings.corpora.corpus import load_corpus
+from hf_embeddings.corpora.tokenizer_training import train_tokenizer
 from hf_embeddings.publishing.card import write_card
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hf_embeddings.pretraining.verification import verify
+from hf_embeddings.pretraining.checkpoints.verification import verify
 from tests.faults.small_run import finish, settings, weights
 
 

@@ -5,8 +5,9 @@ import os
 import shutil
 from pathlib import Path
 
-from hf_embeddings.pretraining import checkpoints, run
-from hf_embeddings.pretraining.progress import Progress
+from hf_embeddings.pretraining import run
+from hf_embeddings.pretraining.checkpoints.store import store as checkpoints
+from hf_embeddings.pretraining.training.progress import Progress
 
 
 class SmallDisk:

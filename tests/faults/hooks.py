@@ -8,10 +8,13 @@ from pathlib import Path
 
 import torch
 
-from hf_embeddings.pretraining import feeding, gradients, hub, loop, manifest
-from hf_embeddings.pretraining.layout import WEIGHTS
-from hf_embeddings.pretraining.progress import Progress
-from hf_embeddings.pretraining.stages import find_batch
+from hf_embeddings.files import manifest
+from hf_embeddings.pretraining.checkpoints.names import WEIGHTS
+from hf_embeddings.pretraining.checkpoints.store import push as hub
+from hf_embeddings.pretraining.examples.stages import find_batch
+from hf_embeddings.pretraining.training import gradients, loop
+from hf_embeddings.pretraining.training import micro_batches as feeding
+from hf_embeddings.pretraining.training.progress import Progress
 
 
 def together(*hooks):

@@ -20,18 +20,18 @@ from pathlib import Path
 import numpy as np
 import psutil
 
+from hf_embeddings.corpora.tokenized_corpus import encode_sentences
+from hf_embeddings.corpora.tokenizer_training import train_tokenizer
+from hf_embeddings.files.manifest import sha256
 from hf_embeddings.pretraining import run
-from hf_embeddings.pretraining.chunks import cut_chunks
-from hf_embeddings.pretraining.encoding import encode_sentences
-from hf_embeddings.pretraining.evaluation import evaluation_batches
-from hf_embeddings.pretraining.health import examine
-from hf_embeddings.pretraining.loop import TrainingFailed
-from hf_embeddings.pretraining.manifest import sha256
-from hf_embeddings.pretraining.material import Material, build_config
+from hf_embeddings.pretraining.examples.chunks import cut_chunks
 from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.options_file import load_options
-from hf_embeddings.pretraining.stopping import PREEMPTED, leave_on_signals
-from hf_embeddings.pretraining.tokenizer_training import train_tokenizer
+from hf_embeddings.pretraining.training.health import examine
+from hf_embeddings.pretraining.training.held_out import evaluation_batches
+from hf_embeddings.pretraining.training.loop import TrainingFailed
+from hf_embeddings.pretraining.training.stop import PREEMPTED, leave_on_signals
+from hf_embeddings.pretraining.training.training_data import Material, build_config
 
 ROOT = Path(__file__).parents[2]
 BASE = ROOT / "configs/model/tiny.json"
@@ -118,7 +118,7 @@ def material(options: PretrainingOptions, *_: object, **__: object) -> Material:
 
 def run_vocabulary(tokenizer):
     """Return the ids of a tokenizer."""
-    from hf_embeddings.pretraining.batches import Vocabulary
+    from hf_embeddings.pretraining.examples.batches import Vocabulary
 
     return Vocabulary.of(tokenizer)
 

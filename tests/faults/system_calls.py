@@ -17,7 +17,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from hf_embeddings.pretraining import checkpoints, conclusion
+from hf_embeddings.pretraining.checkpoints.store import store as checkpoints
+from hf_embeddings.pretraining.training import result as conclusion
 
 POSSIBLE = sys.platform == "linux" and platform.machine() == "x86_64"  # the numbers below are those of this machine
 # Name: number, and where the file is: the argument that is a descriptor, or those that are directory and name.

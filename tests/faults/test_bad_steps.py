@@ -5,7 +5,7 @@ import json
 import pytest
 from safetensors.torch import load_file
 
-from hf_embeddings.pretraining.checkpoints import Checkpoints
+from hf_embeddings.pretraining.checkpoints.store import Checkpoints
 from tests.faults.hooks import Spoil
 from tests.faults.small_run import Run, settings, state
 

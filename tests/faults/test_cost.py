@@ -12,10 +12,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from hf_embeddings.pretraining.checkpoints import Checkpoints
-from hf_embeddings.pretraining.manifest import check
-from hf_embeddings.pretraining.packing import SAMPLES_PER_BLOCK
-from hf_embeddings.pretraining.randomness import permuted
+from hf_embeddings.files.manifest import check
+from hf_embeddings.pretraining.checkpoints.store import Checkpoints
+from hf_embeddings.pretraining.examples.schedule import SAMPLES_PER_BLOCK
+from hf_embeddings.randomness import permuted
 from tests.faults.hooks import BadHub, Clock, together
 from tests.faults.small_run import finish, settings, weights
 

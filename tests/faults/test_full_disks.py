@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 
-from hf_embeddings.pretraining.checkpoints import Checkpoints
-from hf_embeddings.pretraining.verification import verify
+from hf_embeddings.pretraining.checkpoints.store import Checkpoints
+from hf_embeddings.pretraining.checkpoints.verification import verify
 from tests.faults.disks import LimitFiles, SmallDisk
 from tests.faults.small_run import Run, finish, settings, weights
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from hf_embeddings.pretraining.checkpoints import Checkpoints
-from hf_embeddings.pretraining.lock import LOCK_FILES
-from hf_embeddings.pretraining.manifest import MANIFEST
-from hf_embeddings.pretraining.verification import verify
+from hf_embeddings.files.lock import LOCK_FILES
+from hf_embeddings.files.manifest import MANIFEST
+from hf_embeddings.pretraining.checkpoints.store import Checkpoints
+from hf_embeddings.pretraining.checkpoints.verification import verify
 from hf_embeddings.publishing.card import write_card
 from hf_embeddings.publishing.checkpoint import Checkpoint
 from hf_embeddings.publishing.sections import CURVE_FILE

@@ -13,9 +13,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from hf_embeddings.pretraining.checkpoints import Checkpoints
-from hf_embeddings.pretraining.stopping import PREEMPTED
-from hf_embeddings.pretraining.verification import verify
+from hf_embeddings.pretraining.checkpoints.store import Checkpoints
+from hf_embeddings.pretraining.checkpoints.verification import verify
+from hf_embeddings.pretraining.training.stop import PREEMPTED
 from tests.faults.hooks import MeanOfMeans, Record, SignalAt, Spoil, Uneven, together
 from tests.faults.small_run import (
     PATIENCE,

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from hf_embeddings.pretraining import preparing
+from hf_embeddings.pretraining.prepared.reader import writer as preparing
 from tests.faults.small_run import PATIENCE
-from tests.pretraining.test_preparing import files_of, options_for, write_texts
+from tests.pretraining.prepared.test_prepare import files_of, options_for, write_texts
 
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload([__name__])

@@ -13,9 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from hf_embeddings.pretraining.checkpoints import Checkpoints
-from hf_embeddings.pretraining.stopping import PREEMPTED
-from hf_embeddings.pretraining.verification import verify
+from hf_embeddings.pretraining.checkpoints.store import Checkpoints
+from hf_embeddings.pretraining.checkpoints.verification import verify
+from hf_embeddings.pretraining.training.stop import PREEMPTED
 from tests.faults import small_run
 from tests.faults.hooks import Clock, SignalAt, together
 from tests.faults.small_run import STEPS_PER_EPOCH, Run, chain_of_stops, finish, settings, state, weights
@@ -80,7 +80,7 @@ class Hang:
         self.sent = sent
 
     def __call__(self, rank: int) -> None:
-        from hf_embeddings.pretraining import stopping
+        from hf_embeddings.pretraining.training import stop as stopping
 
         def save(*arguments) -> None:
             stopping.SAME_SIGNAL_SECONDS = 0.0

@@ -72,7 +72,7 @@ DATA = """
 import sys
 from data import read_data
 from datasets import Dataset, DatasetDict, load_dataset
-from hf_embeddings.pretraining.corpus import load_corpus
+from hf_embeddings.corpora.corpus import load_corpus
 rows = [{"text": f"Review {i} is long enough to be read. It has two sentences.", "label": i % 2} for i in range(40)]
 DatasetDict(train=Dataset.from_list(rows[:30]), test=Dataset.from_list(rows[30:])).push_to_hub("tester/reviews")
 loaded = load_dataset("tester/reviews")

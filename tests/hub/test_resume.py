@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import HfApi, constants
 
-from hf_embeddings.pretraining.stopping import PREEMPTED
+from hf_embeddings.pretraining.training.stop import PREEMPTED
 from tests.faults.hooks import SignalAt, together
 from tests.faults.small_run import Run, finish, settings, state, weights
 from tests.hub.server import TOKEN, Hub
@@ -66,7 +66,7 @@ def test_a_run_goes_on_from_the_hub(strategy: str, hub: Hub, tmp_path: Path, mon
 
 
 def test_a_commit_of_somebody_else_is_neither_lost_nor_mixed_up(hub: Hub, tmp_path, monkeypatch, capsys) -> None:
-    from hf_embeddings.pretraining.hub import _uploader
+    from hf_embeddings.pretraining.checkpoints.push import _uploader
     from hf_embeddings.pretraining.options import HubOptions
 
     hub.redirect(monkeypatch, tmp_path, use_xet=False)

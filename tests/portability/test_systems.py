@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from hf_embeddings.pretraining.documents import CorpusError, parts_of
+from hf_embeddings.corpora.sources import CorpusError, parts_of
 from hf_embeddings.pretraining.options import CorpusOptions
-from hf_embeddings.pretraining.stopping import SIGNALS
+from hf_embeddings.pretraining.training.stop import SIGNALS
 from hf_embeddings.search.stores import is_store
 
 ROOT = Path(__file__).parents[2]

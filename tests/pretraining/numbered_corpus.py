@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from hf_embeddings.pretraining.batches import Vocabulary
-from hf_embeddings.pretraining.encoding import TokenizedCorpus
+from hf_embeddings.corpora.tokenized_corpus import TokenizedCorpus
+from hf_embeddings.pretraining.examples.batches import Vocabulary
 
 VOCABULARY = Vocabulary(pad=0, cls=2, sep=3, mask=4, ordinary=np.arange(5, 5000))
 

@@ -18,17 +18,17 @@ from transformers import AutoModelForMaskedLM, AutoTokenizer, pipeline
 
 from hf_embeddings import TriEmbedConfig, TriEmbedForPreTraining
 from hf_embeddings.hardware import bf16_is_fast, describe
-from hf_embeddings.pretraining.batches import make_batch
-from hf_embeddings.pretraining.beginning import first_model
-from hf_embeddings.pretraining.chunks import cut_chunks
-from hf_embeddings.pretraining.evaluation import evaluate, wilson_interval
-from hf_embeddings.pretraining.gradients import compute_gradients
-from hf_embeddings.pretraining.health import Health
-from hf_embeddings.pretraining.material import prepare
-from hf_embeddings.pretraining.optimization import build_optimizers
+from hf_embeddings.pretraining.examples.batches import make_batch
+from hf_embeddings.pretraining.examples.chunks import cut_chunks
+from hf_embeddings.pretraining.examples.pairs import make_pairs
+from hf_embeddings.pretraining.examples.schedule import Schedule
 from hf_embeddings.pretraining.options_file import load_options
-from hf_embeddings.pretraining.packing import Schedule
-from hf_embeddings.pretraining.pairs import make_pairs
+from hf_embeddings.pretraining.training.gradients import compute_gradients
+from hf_embeddings.pretraining.training.health import Health
+from hf_embeddings.pretraining.training.held_out import evaluate, wilson_interval
+from hf_embeddings.pretraining.training.initial_model import first_model
+from hf_embeddings.pretraining.training.optimization import build_optimizers
+from hf_embeddings.pretraining.training.training_data import prepare
 from tests.pretraining.numbered_corpus import VOCABULARY, numbered_corpus
 
 ROOT = Path(__file__).parents[2]

@@ -1,0 +1,1 @@
+"""Surgery: other positions or another vocabulary for a checkpoint, and its healing."""

@@ -1,0 +1,176 @@
+"""Teach a changed model, for a short while, to do again what it did before: distillation from the source.
+
+Shapes: B batch, S sequence, N tokens of text, M masked tokens, L layers, D hidden, V vocabulary.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from hf_embeddings.conversion.rules import ConversionError
+from hf_embeddings.conversion.surgery.distillation import Frame, mask, states_of, windows_of
+
+SHORTEST = 3  # tokens in a row, [CLS] and [SEP] included
+BETAS = (0.9, 0.98)  # of Adam: there is no time for a longer memory
+STATES_WEIGHT = 0.1  # of the hidden states beside the predictions
+BIASES_FASTER = 20.0  # than weights: biases of scores are few and large, weights many and small
+ROWS_FASTER = 30.0  # the new rows of a table, which nothing else is trained beside
+
+
+@dataclass(frozen=True)
+class Healing:
+    """How long and how fast to learn."""
+
+    steps: int = 200
+    batch_size: int = 16  # rows of `length` tokens in a step; of longer or shorter rows it takes fewer or more
+    length: int = 128  # tokens in a row, in every other step; see `heal`
+    learning_rate: float = 5e-4  # at its highest, after a tenth of the steps; it then falls to 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what heals nothing."""
+        for name, least in (("steps", 1), ("batch_size", 1), ("length", 8)):
+            if getattr(self, name) < least:
+                raise ConversionError(f"healing {name}: got {getattr(self, name)}, expected {least} or more")
+        if not 0 < self.learning_rate < 1:
+            raise ConversionError(f"healing learning_rate: got {self.learning_rate}, expected a number between 0 and 1")
+
+
+def heal(
+    student: PreTrainedModel,
+    teacher: PreTrainedModel,
+    text: torch.Tensor,
+    frame: Frame,
+    options: Healing,
+    *,
+    notify: Callable[[str], None] = lambda line: None,
+) -> list[float]:
+    """Train `student` in place towards the hidden states and predictions of `teacher`; return the losses.
+
+    Every other step takes rows of `options.length` tokens, the others short ones. Where the student reads longer rows
+    than the teacher, it is given some, which the teacher reads in windows: so it learns to mean in long rows what the
+    teacher means in short ones. A model that predicts no tokens also gets rows of a few random ones, so that words
+    which the text lacks keep their meaning. Where a learned table has only got longer, its new rows alone are trained.
+
+    Args:
+        student: the changed model.
+        teacher: the source.
+        text: (N,) token ids.
+        frame: what stands around the text of a row.
+        options: how long and how fast.
+        notify: called with a line of text now and then.
+    """
+    generator = torch.Generator().manual_seed(options.seed)
+    rows = _new_rows(student, teacher, options.learning_rate)
+    groups = rows or _groups(student, options.learning_rate)
+    optimizer = torch.optim.AdamW(groups, betas=BETAS, weight_decay=0.0)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, options.steps))
+    _without_dropout(student)
+    known, longest = (model.config.max_position_embeddings for model in (teacher, student))
+    kinds = ["usual", "new" if longest > known else "short", "usual", "short" if _predicts(student) else "words"]
+    losses, started = [], time.perf_counter()
+    for step in range(options.steps):
+        kind = "new" if rows else kinds[step % len(kinds)]
+        length = _length(kind, options.length, known, longest, generator)
+        count = max(1, options.batch_size * options.length // length)
+        room = min(length - frame.size, len(text))
+        starts = torch.randint(len(text) - room + 1, (count,), generator=generator)
+        content = text[starts[:, None] + torch.arange(room)]
+        if kind == "words":
+            content = torch.randint(student.config.vocab_size, content.shape, generator=generator)
+        loss = _loss(student, teacher, content, frame, generator)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(student.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        losses.append(loss.item())
+        if step % 20 == 19 or step + 1 == options.steps:
+            left = (time.perf_counter() - started) / (step + 1) * (options.steps - step - 1)
+            notify(f"healing: step {step + 1} of {options.steps}, loss {losses[-1]:.4f}, {left:.0f} s left")
+    student.eval()
+    return losses
+
+
+def _length(kind: str, usual: int, known: int, longest: int, generator: torch.Generator) -> int:
+    """Return the length of a step's rows; short ones are drawn evenly on a logarithmic scale."""
+    share = torch.rand((), generator=generator).item()
+    return {
+        "usual": usual,
+        "short": round(math.exp(math.log(SHORTEST) + share * math.log(usual / SHORTEST))),
+        "words": SHORTEST + round(share * 4),
+        "new": round(known + share * (longest - known)),
+    }[kind]
+
+
+def _predicts(model: PreTrainedModel) -> bool:
+    return hasattr(model, "predictions")
+
+
+def _new_rows(student: PreTrainedModel, teacher: PreTrainedModel, rate: float) -> list[dict[str, object]]:
+    """Return the position table alone, its old rows held fast, where they are all that short inputs need; else nothing.
+
+    The student then keeps every output within the old length, bit by bit.
+    """
+    tables = [model.get_position_embeddings() for model in (student, teacher)]
+    if student.config.position_embedding_type != "learned" or any(table is None for table in tables):
+        return []
+    new, old = (table.weight for table in tables)
+    others = (dict(model.named_parameters()) for model in (student, teacher))
+    same = all(p is new or torch.equal(p, q) for p, q in zip(*(part.values() for part in others), strict=True))
+    if len(new) <= len(old) or not torch.equal(new[: len(old)], old) or not same:
+        return []
+    for parameter in student.parameters():
+        parameter.requires_grad_(parameter is new)
+    new.register_hook(lambda gradient: gradient.index_fill(0, torch.arange(len(old)), 0.0))
+    return [{"params": [new], "lr": rate * ROWS_FASTER}]
+
+
+def _groups(student: PreTrainedModel, rate: float) -> list[dict[str, object]]:
+    """Return the parameters with their learning rates."""
+    position = student.base_model.embeddings.position
+    biases = [parameter for part in position.values() if part.pairwise for parameter in part.parameters()]
+    ids = {id(parameter) for parameter in biases}
+    weights = [parameter for parameter in student.parameters() if id(parameter) not in ids]
+    return [{"params": weights, "lr": rate}, {"params": biases, "lr": rate * BIASES_FASTER}][: 2 if biases else 1]
+
+
+def _without_dropout(student: PreTrainedModel) -> None:
+    """Leave out the noise: the teacher is a fixed target, which it would only blur."""
+    student.train()
+    for module in student.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    for layer in student.base_model.layers:
+        layer.attention.attention_dropout = 0.0
+
+
+def _loss(
+    student: PreTrainedModel, teacher: PreTrainedModel, content: torch.Tensor, frame: Frame, generator: torch.Generator
+) -> torch.Tensor:
+    """Squared error of the hidden states of all layers, and the divergence of the predictions at masked tokens."""
+    windows = windows_of(teacher, frame, content.shape[1])
+    content = content[:, : content.shape[1] // windows * windows]
+    masked, chosen = mask(content, frame, generator) if _predicts(student) else (content, None)
+    with torch.no_grad():
+        wanted = states_of(teacher, masked, frame, windows)  # (L, B, S, D)
+    made = states_of(student, masked, frame)
+    errors = (made - wanted).square().mean(dim=(1, 2, 3)) / wanted.square().mean(dim=(1, 2, 3))  # (L,)
+    loss = STATES_WEIGHT * errors.mean()
+    if chosen is not None and chosen.any():
+        places = frame.places(chosen)
+        with torch.no_grad():
+            target = teacher.predictions(wanted[-1], places).log_softmax(dim=-1)  # (M, V)
+        scores = student.predictions(made[-1], places).log_softmax(dim=-1)
+        loss = loss + (target.exp() * (target - scores)).sum(dim=-1).mean()
+    return loss
+
+
+def _rate(step: int, steps: int) -> float:
+    warm = max(1, steps // 10)
+    return min((step + 1) / warm, max(0.0, (steps - step) / max(1, steps - warm)))

@@ -1,0 +1,94 @@
+"""What a changed model has kept of its source: accuracy on masked tokens, and which texts it holds for alike.
+
+Shapes: B batch, S sequence, R text tokens in a row, N tokens of text, D hidden.
+"""
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from hf_embeddings.conversion.surgery.distillation import Frame, mask, states_of, windows_of
+
+BATCH = 2048  # tokens
+MOST_ROWS = 1024  # whose similarities are compared
+
+
+@torch.no_grad()
+def measure(
+    model: PreTrainedModel, teacher: PreTrainedModel | None, text: torch.Tensor, frame: Frame, length: int
+) -> dict[str, float]:
+    """Measure on rows of `length` tokens.
+
+    Args:
+        model: the model.
+        teacher: whose similarities to compare with; it reads in windows what is too long for it. None compares none.
+        text: (N,) token ids; the same ones are masked at any length.
+        frame: what stands around the text of a row.
+        length: tokens in a row.
+
+    Returns:
+        mlm_accuracy: share of the masked tokens that the model finds; only with a prediction head.
+        mlm_accuracy_margin: half of its 95 % confidence interval.
+        similarity_correlation: rank correlation (Spearman) of the cosines of all pairs of rows, as mean hidden states,
+            with the teacher's.
+    """
+    model.eval()
+    masked, chosen = mask(text, frame, torch.Generator().manual_seed(1))
+    windows = 1 if teacher is None else windows_of(teacher, frame, length - frame.size)
+    room = (length - frame.size) // windows * windows
+    right = total = 0
+    means, theirs = [], []
+    rows = (rows_of(tokens, room).split(max(1, BATCH // length)) for tokens in (text, masked, chosen))
+    for plain, hidden, hits in zip(*rows, strict=True):
+        if hasattr(model, "predictions") and frame.mask is not None:
+            scores = model.predictions(states_of(model, hidden, frame)[-1], frame.places(hits))
+            right += int((scores.argmax(dim=-1) == plain[hits]).sum())
+            total += len(scores)
+        if teacher is not None:
+            means.append(states_of(model, plain, frame)[-1].mean(dim=1))
+            theirs.append(states_of(teacher, plain, frame, windows)[-1].mean(dim=1))
+    figures = {}
+    if total:
+        accuracy = right / total
+        figures = {"mlm_accuracy": accuracy, "mlm_accuracy_margin": 1.96 * (accuracy * (1 - accuracy) / total) ** 0.5}
+    if teacher is not None and sum(map(len, means)) > 2:
+        ours, wanted = (_cosines(torch.cat(found)[:MOST_ROWS]) for found in (means, theirs))
+        figures["similarity_correlation"] = _spearman(ours, wanted)
+    return figures
+
+
+def share_kept(figures: dict[str, dict[str, dict[str, float]]]) -> dict[str, dict[str, float]]:
+    """Return, for each model but "source" and each length, what it has kept.
+
+    That is its accuracy on masked tokens over the source's, at the same length or, where the source does not reach it,
+    at the source's longest; for a model that predicts no tokens, the correlation of its similarities with the source's.
+    """
+    own = figures.get("source", {})
+
+    def share(length: str, found: dict[str, float]) -> float:
+        reference = own.get(length) or own[max(own, key=int)]
+        if "mlm_accuracy" in found:
+            return found["mlm_accuracy"] / max(reference["mlm_accuracy"], 1e-9)
+        return found["similarity_correlation"]
+
+    return {
+        model: {length: share(length, found) for length, found in lengths.items() if found}
+        for model, lengths in figures.items()
+        if model != "source"
+    }
+
+
+def rows_of(text: torch.Tensor, room: int) -> torch.Tensor:
+    """Cut (N,) into whole rows (B, R); the rest is left out."""
+    return text[: len(text) // room * room].view(-1, room)
+
+
+def _cosines(states: torch.Tensor) -> torch.Tensor:
+    normed = nn.functional.normalize(states.float(), dim=-1)
+    upper = torch.triu_indices(len(states), len(states), offset=1)
+    return (normed @ normed.T)[upper[0], upper[1]]
+
+
+def _spearman(first: torch.Tensor, second: torch.Tensor) -> float:
+    ranks = [values.argsort().argsort().double() for values in (first, second)]
+    return float(torch.corrcoef(torch.stack(ranks))[0, 1])

@@ -1,0 +1,246 @@
+"""Change the vocabulary of a TriEmbed checkpoint: add tokens, replace the tokenizer, trim it, factorise the table."""
+
+import json
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from hf_embeddings.conversion.companions import TOKENIZER_FILES, copy_companions
+from hf_embeddings.conversion.origin import shown, table, write_origin
+from hf_embeddings.conversion.rules import ConversionError
+from hf_embeddings.conversion.staging import staged
+from hf_embeddings.conversion.surgery.own_checkpoint import load_own, save_own
+from hf_embeddings.conversion.surgery.token_rows import factorise_rows, fit_vectors, replace_rows, set_special_ids
+from hf_embeddings.conversion.surgery.tokenizer_subset import trimmed
+
+ROLES = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token", "bos_token", "eos_token")
+
+
+@dataclass
+class VocabularyReport:
+    """What changed."""
+
+    source: str
+    target: str
+    action: str
+    vocab_size: tuple[int, int]
+    kept: int  # tokens whose rows are bit by bit those of the source
+    parameters: tuple[int, int]
+    figures: dict[str, float] = field(default_factory=dict)
+
+
+class Opened:
+    """A checkpoint under the knife: model, tokenizer, and where they came from."""
+
+    def __init__(self, source: str | Path, target: str | Path, action: str) -> None:
+        self.folder = Path(source)
+        self.model: PreTrainedModel = load_own(self.folder)
+        try:
+            self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(self.folder)
+        except Exception as error:  # whatever the files provoke
+            raise ConversionError(f"{source}: no tokenizer that loads ({str(error).splitlines()[0]})") from None
+        size = self.model.config.vocab_size
+        if len(self.tokenizer) > size:
+            raise ConversionError(f"{source}: the tokenizer has {len(self.tokenizer)} tokens, the model {size}")
+        self.report = VocabularyReport(str(source), str(target), action, (size, size), size, self._parameters() * 2)
+
+    def _parameters(self) -> tuple[int]:
+        return (sum(parameter.numel() for parameter in self.model.parameters()),)
+
+    def write(self, *, overwrite: bool, tokenizer: Callable[[Path], None] | None, kept: int) -> VocabularyReport:
+        """Save everything; `tokenizer` writes its files, None copies them."""
+        report = self.report
+        report.vocab_size = (report.vocab_size[0], self.model.config.vocab_size)
+        report.parameters = (report.parameters[0], *self._parameters())
+        report.kept = kept
+        with staged(Path(report.target), source=self.folder, overwrite=overwrite) as stage:
+            save_own(self.model, stage, source=self.folder)
+            copy_companions(self.folder, stage, tokenizer_class=type(self.tokenizer).__name__)
+            if tokenizer is not None:
+                for name in TOKENIZER_FILES:
+                    (stage / name).unlink(missing_ok=True)
+                tokenizer(stage)
+            (stage / "vocabulary.json").write_text(
+                json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8", newline="\n"
+            )
+            write_origin(
+                stage,
+                source=self.folder,
+                folder=self.folder,
+                made=f"made from `{shown(self.folder)}` with another vocabulary",
+                description=_description(report),
+            )
+        return report
+
+
+def add_tokens(
+    source: str | Path,
+    target: str | Path,
+    tokens: Sequence[str],
+    *,
+    vectors: dict[str, torch.Tensor] | None = None,
+    overwrite: bool = False,
+) -> VocabularyReport:
+    """Add whole words to the vocabulary; each starts as the mean of the pieces it was cut into so far.
+
+    Args:
+        source: directory of a TriEmbed checkpoint.
+        target: directory to write.
+        tokens: words to add; those that are tokens already are left as they are.
+        vectors: static vectors by word; a token that has one starts from it, mapped into the table by regression.
+        overwrite: replace `target` if it is not empty.
+
+    Raises:
+        ConversionError: no token is new, or one is empty.
+    """
+    opened = Opened(source, target, "add")
+    known = opened.tokenizer.get_vocab()
+    new = list(dict.fromkeys(token.strip() for token in tokens))
+    if "" in new:
+        raise ConversionError("tokens: one of them is empty")
+    new = [token for token in new if token not in known]
+    if not new:
+        raise ConversionError("tokens: all of them are in the vocabulary already")
+    pieces = {token: opened.tokenizer(token, add_special_tokens=False)["input_ids"] for token in new}
+    mapped = fit_vectors(opened.model, opened.tokenizer, vectors, new) if vectors else {}
+    opened.tokenizer.add_tokens(new)
+    ids = {token: opened.tokenizer.convert_tokens_to_ids(token) for token in new}
+    size = max(opened.model.config.vocab_size, len(opened.tokenizer))
+    sources = [[index] if index < opened.model.config.vocab_size else [] for index in range(size)]
+    for token, index in ids.items():
+        sources[index] = pieces[token]
+    replace_rows(opened.model, sources)
+    with torch.no_grad():
+        for token, row in mapped.items():
+            opened.model.base_model.embeddings.token.weight[ids[token]] = row
+    opened.report.figures = {"added": len(new), "from_vectors": len(mapped)}
+    return opened.write(overwrite=overwrite, tokenizer=opened.tokenizer.save_pretrained, kept=size - len(new))
+
+
+def replace_tokenizer(
+    source: str | Path,
+    target: str | Path,
+    *,
+    tokenizer: str | Path | None = None,
+    texts: Sequence[str] = (),
+    vocab_size: int | None = None,
+    overwrite: bool = False,
+) -> VocabularyReport:
+    """Put another tokenizer under the model: a given one, or one of the same kind trained on `texts`.
+
+    Tokens that both have keep their rows, special ones by their role; others start as the mean of their old pieces.
+
+    Raises:
+        ConversionError: neither tokenizer nor texts are given, or both.
+    """
+    opened = Opened(source, target, "replace")
+    old = opened.tokenizer
+    if (tokenizer is None) == (not texts):
+        raise ConversionError("replace: give either a tokenizer or a corpus to train one on")
+    if tokenizer is None:
+        size = vocab_size or opened.model.config.vocab_size
+        new = old.train_new_from_iterator((texts[i : i + 1000] for i in range(0, len(texts), 1000)), vocab_size=size)
+    else:
+        new = AutoTokenizer.from_pretrained(tokenizer)
+    if new.pad_token is None:
+        raise ConversionError(f"{tokenizer}: the new tokenizer has no padding token")
+    sources, kept = _sources(old, new)
+    replace_rows(opened.model, sources)
+    set_special_ids(opened.model, new)
+    opened.report.figures = {"from_pieces": sum(len(source) > 0 for source in sources) - kept,
+                             "from_nothing": sum(not source for source in sources)}  # fmt: skip
+    return opened.write(overwrite=overwrite, tokenizer=new.save_pretrained, kept=kept)
+
+
+def trim(source: str | Path, target: str | Path, texts: Sequence[str], *, overwrite: bool = False) -> VocabularyReport:
+    """Keep the tokens that `texts` use, and the special ones: on these texts no output changes.
+
+    Raises:
+        ConversionError: the tokenizer is of a kind that cannot be cut, or cuts the texts differently afterwards.
+    """
+    opened = Opened(source, target, "trim")
+    old = opened.tokenizer
+    used: set[int] = set()
+    for start in range(0, len(texts), 1000):
+        for ids in old(list(texts[start : start + 1000]), verbose=False)["input_ids"]:
+            used.update(ids)
+    if not used:
+        raise ConversionError("corpus: holds no text")
+    made, order = trimmed(old, used)
+    sources = [[index] for index in order]
+    with staged_tokenizer(old, made) as new:
+        for text in texts:
+            if _pieces_of(old, text) != _pieces_of(new, text):
+                raise ConversionError(f"trim: the smaller tokenizer cuts a text differently ({text[:40]!r})")
+        replace_rows(opened.model, sources)
+        set_special_ids(opened.model, new)
+        opened.report.figures = {"share_kept": len(order) / opened.report.vocab_size[0]}
+        return opened.write(overwrite=overwrite, tokenizer=new.save_pretrained, kept=len(order))
+
+
+def factorise(source: str | Path, target: str | Path, rank: int, *, overwrite: bool = False) -> VocabularyReport:
+    """Replace the token table by the best product of two matrices of rank `rank`."""
+    opened = Opened(source, target, "factorise")
+    opened.model, error = factorise_rows(opened.model, rank)
+    opened.report.figures = {"rank": rank, "relative_error": error}
+    return opened.write(overwrite=overwrite, tokenizer=None, kept=0)
+
+
+@contextmanager
+def staged_tokenizer(old: PreTrainedTokenizerBase, content: str):
+    """Yield the tokenizer that a tokenizer.json describes, with the settings of `old`."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        old.save_pretrained(folder)
+        for name in ("vocab.txt", "vocab.json", "merges.txt", "sentencepiece.bpe.model", "added_tokens.json"):
+            (Path(folder) / name).unlink(missing_ok=True)
+        (Path(folder) / "tokenizer.json").write_text(content, encoding="utf-8", newline="\n")
+        yield type(old).from_pretrained(folder)
+
+
+def _sources(old: PreTrainedTokenizerBase, new: PreTrainedTokenizerBase) -> tuple[list[list[int]], int]:
+    """Return for each new id the old ids whose mean it starts from, and how many are the same token."""
+    known = old.get_vocab()
+    roles = {getattr(new, role): getattr(old, role) for role in ROLES if getattr(new, role) and getattr(old, role)}
+    by_id = {index: token for token, index in new.get_vocab().items()}
+    sources, kept = [], 0
+    for index in range(max(by_id) + 1):
+        token = by_id.get(index)
+        same = roles.get(token, token)
+        if same in known:
+            sources.append([known[same]])
+            kept += 1
+        else:
+            sources.append([] if token is None else _pieces(old, new, token))
+    return sources, kept
+
+
+def _pieces(old: PreTrainedTokenizerBase, new: PreTrainedTokenizerBase, token: str) -> list[int]:
+    """Cut a new token into old pieces; a piece from within a word is looked up as such where the old kind marks it."""
+    inside = token.startswith("##")
+    text = token[2:] if inside else new.convert_tokens_to_string([token])
+    ids = old(text, add_special_tokens=False, verbose=False)["input_ids"] if text else []
+    if inside and ids:
+        within = old.convert_tokens_to_ids("##" + old.convert_ids_to_tokens(ids[0]))
+        ids = [within if within not in (None, old.unk_token_id) else ids[0], *ids[1:]]
+    return [index for index in ids if index != old.unk_token_id]
+
+
+def _pieces_of(tokenizer: PreTrainedTokenizerBase, text: str) -> list[str]:
+    return tokenizer.convert_ids_to_tokens(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+
+
+def _description(report: VocabularyReport) -> str:
+    """Return what was done, and the figures, in Markdown."""
+    rows = {
+        "change": report.action,
+        "tokens": f"{report.vocab_size[1]:,}, before {report.vocab_size[0]:,}",
+        "unchanged rows": f"{report.kept:,}",
+        "parameters": f"{report.parameters[1]:,}, before {report.parameters[0]:,}",
+    }
+    return table(rows | {name.replace("_", " "): f"{value:.4g}" for name, value in report.figures.items()})

@@ -1,0 +1,1 @@
+"""Corpora: from the name of a source to documents, sentences and token ids."""

@@ -1,0 +1,128 @@
+"""The corpus in memory: documents without duplicates, split into those to train on and those to evaluate on."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from hf_embeddings.corpora.document import CorpusError
+from hf_embeddings.corpora.near_duplicates import require_library, signatures
+from hf_embeddings.corpora.selection import HELD_OUT, TRAINING, digests, select, under
+from hf_embeddings.corpora.sources import read_documents, source_bytes
+from hf_embeddings.corpora.tokenized_corpus import CHUNK_DOCUMENTS, batched
+from hf_embeddings.pretraining.options import CorpusOptions, SourceOptions
+from hf_embeddings.progress import Phases, quiet
+
+__all__ = ["Corpus", "CorpusError", "load_corpus", "read_corpus", "read_documents"]
+
+LEFT_OUT = ("invalid_text", "replaced_text", "overlong_documents", "unparsable_files")  # what reading may count
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Different documents in the order of their sources, and the count of everything read, kept and left out."""
+
+    documents: list[str]  # D
+    roles: np.ndarray  # (D,) TRAINING, HELD_OUT, or DROPPED as a near-duplicate
+    sources: list[tuple[str, float, int]]  # name, weight and first document of each
+    statistics: dict[str, int]
+
+    @property
+    def training(self) -> list[str]:
+        """The documents to train on."""
+        return [text for text, role in zip(self.documents, self.roles, strict=True) if role == TRAINING]
+
+    @property
+    def evaluation(self) -> list[str]:
+        """The documents held out."""
+        return [text for text, role in zip(self.documents, self.roles, strict=True) if role == HELD_OUT]
+
+
+def load_corpus(source: str, **options: object) -> Corpus:
+    """Read one source, with further fields of `CorpusOptions`: see `read_corpus`."""
+    return read_corpus(CorpusOptions(source=source, **options))  # type: ignore[arg-type]
+
+
+def read_corpus(options: CorpusOptions, phases: Phases = quiet) -> Corpus:
+    """Read the sources, drop exact duplicates (up to white space) and hold out a share of the documents.
+
+    Which side a document falls on depends on its text alone, so adding documents or changing their order moves none.
+    """
+    if options.near_duplicates is not None:
+        require_library()
+    statistics: Counter[str] = Counter(dict.fromkeys(("documents_read", "duplicates", *LEFT_OUT), 0))
+    documents: dict[bytes, str] = {}
+    sources = []
+    with phases("reading", _bytes(options)) as phase:
+        for part in options.parts():
+            sources.append((part.source, part.weight, len(documents)))
+            for document in read_source(part, options, statistics, phase.advance):
+                statistics["documents_read"] += 1
+                documents.setdefault(digests([document]).tobytes(), document)
+                phase.note = f"{statistics['documents_read']:,} documents"
+    texts = list(documents.values())
+    roles = np.empty(len(texts), dtype=np.uint8)
+    with phases("finding duplicates"):
+        found = select(
+            np.frombuffer(b"".join(documents), dtype=np.uint64).reshape(-1, 2),
+            roles,
+            fraction=options.evaluation_fraction,
+            signatures=None if options.near_duplicates is None else _signatures(texts),
+            threshold=options.near_duplicates,
+            place=place_of(options),
+        )
+    statistics["duplicates"] = statistics["documents_read"] - len(texts)
+    statistics["near_duplicates"] = found.get("near_duplicates", 0)
+    for role, name in ((TRAINING, "training"), (HELD_OUT, "evaluation")):
+        statistics[f"{name}_documents"] = int((roles == role).sum())
+        statistics[f"{name}_characters"] = sum(len(texts[number]) for number in np.flatnonzero(roles == role))
+    return Corpus(texts, roles, sources, dict(statistics))
+
+
+def read_source(
+    part: SourceOptions,
+    options: CorpusOptions,
+    statistics: Counter[str],
+    advance: Callable[[float], None] = lambda size: None,
+) -> Iterator[str]:
+    """Yield the documents of one source."""
+    settings = asdict(part) | {"on_invalid_text": options.on_invalid_text, "max_documents": options.max_documents}
+    del settings["weight"]
+    return read_documents(**settings, statistics=statistics, advance=advance)
+
+
+def _bytes(options: CorpusOptions) -> int | None:
+    """Return the bytes of all sources; None where nobody knows them, or where not all are read."""
+    sizes = [source_bytes(part.source) for part in options.parts()]
+    return sum(sizes) if all(sizes) and options.max_documents is None else None
+
+
+def tokenizer_sample(sources: Iterable[Iterable[str]], *, characters: int, fraction: float) -> Iterator[str]:
+    """Yield the documents that a tokenizer is trained on: of each source the first different ones, none held out."""
+    sources = list(sources)
+    for source in sources:
+        left, seen = characters // len(sources), set()
+        for document in source:
+            digest = digests([document])
+            if digest[0, 0] >= under(fraction) and (key := digest.tobytes()) not in seen:
+                seen.add(key)
+                yield document
+                left -= len(document)
+                if left <= 0:
+                    break
+
+
+def _signatures(texts: list[str]) -> np.ndarray:
+    return np.concatenate([signatures(some) for some in batched(texts, CHUNK_DOCUMENTS)])
+
+
+def place_of(options: CorpusOptions) -> str:
+    """Return the sources as errors name them."""
+    return ", ".join(part.source for part in options.parts())
+
+
+def by_source(corpus: Corpus) -> list[list[str]]:
+    """Return the documents of each source, near-duplicates included."""
+    firsts = [first for *_, first in corpus.sources]
+    return [corpus.documents[a:b] for a, b in zip(firsts, [*firsts[1:], None], strict=True)]

@@ -1,0 +1,235 @@
+"""Documents of text from wherever they are: installed packages, files of several kinds, datasets of the Hub."""
+
+import difflib
+import glob
+import os
+import pkgutil
+import re
+import stat
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from hf_embeddings.corpora.docstrings import package_files, read_docstrings
+from hf_embeddings.corpora.document import CorpusError, Document, InvalidTextPolicy, Reading
+from hf_embeddings.corpora.text_files import SUFFIXES, suffix_of, text_bytes
+
+_SCHEME = re.compile(r"[A-Za-z]\w+:")  # one letter would be a Windows drive
+
+
+def read_packages(names: str, reading: Reading) -> Iterator[Document]:
+    """Yield the docstrings of installed packages, given as `torch,numpy`."""
+    modules = _modules(names)
+    for path, texts in read_docstrings(list(modules)):
+        reading.advance(text_bytes(path))
+        reading.statistics["unparsable_files"] += texts is None
+        module = modules[path]
+        package = module.split(".")[0]
+        for inner, text in texts or ():
+            accepted = reading.valid(text, f"a docstring of {path}")
+            if accepted is not None:
+                absolute = inner.startswith(f"{package}.")  # as in add_docstr(torch.abs, ...)
+                title = inner if absolute else ".".join(filter(None, (module, inner)))
+                yield Document(accepted, {"title": title, "package": package, "module": module})
+
+
+def _modules(names: str) -> dict[str, str]:
+    """Return the files of packages, with their modules."""
+    modules: dict[str, str] = {}
+    for name in (name.strip() for name in names.split(",")):
+        found = package_files(name)
+        if not found:
+            raise CorpusError(_no_package(name))
+        modules |= found
+    return modules
+
+
+def read_hub(name: str, reading: Reading) -> Iterator[Document]:
+    """Yield a column of a dataset of the Hub, or of a local folder that `datasets` can load, as a stream."""
+    import datasets
+
+    place = f"hub:{name}"
+    try:
+        rows = datasets.load_dataset(name, reading.hub_config, split=reading.hub_split, streaming=True)
+        if rows.column_names and reading.text_field in rows.column_names:
+            rows = rows.select_columns([reading.text_field])  # do not decode images or sound beside the text
+        for number, row in enumerate(rows, 1):
+            yield from reading.text_of(row, f"{place}, row {number}")
+    except CorpusError:
+        raise
+    except Exception as error:  # datasets raises many kinds, its dependencies more
+        raise CorpusError(
+            f"{place}: `datasets` cannot load split {reading.hub_split!r}, configuration {reading.hub_config!r}: "
+            f"{' '.join(str(error).split())}; check the name, hub_split, hub_config and the connection"
+        ) from error
+
+
+SCHEMES: dict[str, Callable[[str, Reading], Iterator[Document]]] = {"pydoc:": read_packages, "hub:": read_hub}
+_KINDS = (
+    "pydoc:PACKAGE,PACKAGE; hub:USER/NAME; or the path, glob or folder of .txt, .jsonl, .csv or .parquet files (the "
+    "first three also as .gz, .bz2 or .zst)"
+)
+
+
+def read_documents(
+    source: str,
+    *,
+    text_field: str = "text",
+    hub_split: str = "train",
+    hub_config: str | None = None,
+    on_invalid_text: InvalidTextPolicy = "error",
+    max_documents: int | None = None,
+    statistics: Counter[str] | None = None,
+    advance: Callable[[float], None] = lambda size: None,
+) -> Iterator[str]:
+    """Yield the texts of the documents of a source: see `read_described_documents`."""
+    documents = read_described_documents(
+        source,
+        text_field=text_field,
+        hub_split=hub_split,
+        hub_config=hub_config,
+        on_invalid_text=on_invalid_text,
+        max_documents=max_documents,
+        statistics=statistics,
+        advance=advance,
+    )
+    return (document.text for document in documents)
+
+
+def read_described_documents(
+    source: str,
+    *,
+    text_field: str = "text",
+    hub_split: str = "train",
+    hub_config: str | None = None,
+    on_invalid_text: InvalidTextPolicy = "error",
+    max_documents: int | None = None,
+    statistics: Counter[str] | None = None,
+    advance: Callable[[float], None] = lambda size: None,
+) -> Iterator[Document]:
+    """Yield the documents of a source, in an order that depends on the source only.
+
+    `statistics` counts what is left out, `advance` is told of bytes that were read.
+    """
+    reading = Reading(
+        text_field=text_field,
+        hub_split=hub_split,
+        hub_config=hub_config,
+        on_invalid_text=on_invalid_text,
+        statistics=Counter() if statistics is None else statistics,
+        advance=advance,
+    )
+    count = 0
+    for part in parts_of(source):
+        for document in read_part(part, reading):
+            yield document
+            count += 1
+            if count == max_documents:
+                return
+    if not count:
+        raise no_documents(source, reading.statistics)
+
+
+def check_source(source: str) -> None:
+    """Look for the files of a source, without reading them; one that starts with `hub:` is not looked up.
+
+    Raises:
+        CorpusError: there are none, or they are of an unknown kind.
+    """
+    if source.startswith("pydoc:"):
+        _modules(source.removeprefix("pydoc:"))
+    elif not source.startswith("hub:"):
+        for part in parts_of(source):
+            _reader(part)
+
+
+def parts_of(source: str) -> list[str]:
+    """Return what a source consists of, in the order of reading: its files, or itself."""
+    return [source] if source.startswith(tuple(SCHEMES)) else _files(source)
+
+
+def source_bytes(source: str) -> int:
+    """Return the bytes that are gone through to read a source, for the time left; 0 where nobody knows."""
+    if source.startswith("pydoc:"):
+        names = source.removeprefix("pydoc:").split(",")
+        return sum(text_bytes(path) for name in names for path in package_files(name.strip()))
+    return sum(text_bytes(part) for part in parts_of(source))
+
+
+def read_part(part: str, reading: Reading) -> Iterator[Document]:
+    """Yield the documents of what `parts_of` gives, without white space around them; perhaps none."""
+    for document in _read(part, reading):
+        text = document.text.strip()
+        if text:  # and not space between blank lines, or an empty field
+            yield Document(text, document.metadata)
+
+
+def no_documents(source: str, statistics: Counter[str]) -> CorpusError:
+    """Return the error of a source that gives nothing."""
+    dropped = ", ".join(f"{number} {name}" for name, number in statistics.items() if number)
+    return CorpusError(
+        f"source {source!r}: got no documents" + (f" ({dropped})" if dropped else "") + ", expected some text; "
+        "choose another source"
+    )
+
+
+def _read(part: str, reading: Reading) -> Iterator[Document]:
+    for scheme, read_rest in SCHEMES.items():
+        if part.startswith(scheme):
+            return read_rest(part.removeprefix(scheme), reading)
+    return _reader(part)(part, reading)
+
+
+def _reader(part: str) -> Callable[[str, Reading], Iterator[Document]]:
+    read_file = SUFFIXES.get(suffix_of(part))
+    if read_file is None:
+        raise CorpusError(f"source {part!r}: got an unknown kind, expected {_KINDS}; name one of these")
+    mode = _mode(part)  # before opening: to open a pipe is to wait for its writer
+    if not stat.S_ISREG(mode):
+        raise CorpusError(f"{part}: got a {_file_type(mode)}, expected a file; name a regular file")
+    return read_file
+
+
+def _files(source: str) -> list[str]:
+    path = os.path.expanduser(source)
+    if not os.path.lexists(path):
+        bare = not os.path.dirname(path) and suffix_of(path) not in SUFFIXES | {"": None}
+        if _SCHEME.match(path) or bare:
+            raise CorpusError(f"source {source!r}: got an unknown kind, expected {_KINDS}; name one of these")
+        if glob.has_magic(path):
+            found = sorted(glob.glob(path, recursive=True), key=_posix)
+            if not found:
+                raise CorpusError(f"source {source!r}: no file matches, expected at least one; check the path")
+            return found
+    if not stat.S_ISDIR(_mode(path)):
+        return [path]
+    inside = [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
+    found = sorted((name for name in inside if suffix_of(name) in SUFFIXES), key=_posix)
+    if not found:
+        raise CorpusError(f"{path}: got a folder without {' or '.join(SUFFIXES)} files, expected some; check the path")
+    return found
+
+
+def _posix(path: str) -> str:
+    """Return what paths are sorted by, so that their order is the same on every system."""
+    return path.replace(os.sep, "/")
+
+
+def _mode(path: str) -> int:
+    try:
+        return os.stat(path).st_mode
+    except (OSError, ValueError) as error:  # ValueError: NUL in the path
+        reason = getattr(error, "strerror", None) or str(error)
+        message = f"source {path!r}: cannot be read ({reason}), expected a file or folder; check the path"
+        raise CorpusError(message) from error
+
+
+def _file_type(mode: int) -> str:
+    types = {stat.S_IFIFO: "named pipe", stat.S_IFDIR: "folder", stat.S_IFSOCK: "socket"}
+    return types.get(stat.S_IFMT(mode), "device")
+
+
+def _no_package(name: str) -> str:
+    top = name.split(".")[0]
+    near = difflib.get_close_matches(top, sorted({module.name for module in pkgutil.iter_modules()}), n=1)
+    cure = f"did you mean {near[0]!r}" if near and near[0] != top else "install it, or name another one"
+    return f"pydoc: package {name!r} is not installed or has no .py files, expected an importable name; {cure}"

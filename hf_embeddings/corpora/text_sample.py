@@ -1,0 +1,76 @@
+"""What a tokenizer loses of a text: counted on a sample of the documents, in parts that add up."""
+
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+
+from hf_embeddings.corpora.sentences import split_sentences
+from hf_embeddings.corpora.tokenized_corpus import Encoder
+
+DOCUMENT_CHARACTERS = 4000  # that are looked at in one document
+EXAMPLES = 10  # changed characters that are kept in mind
+WORD_START = "▁"  # what many normalizers put before a word
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextSample:
+    """Counts over some documents."""
+
+    characters: int = 0  # white space aside
+    unknown: int = 0  # of them, in the token for what is unknown
+    letters: int = 0  # letters, marks, and characters without width, such as the joiners of Persian
+    changed: int = 0  # of them, changed by the normalizer in more than case
+    examples: dict[str, int] = field(default_factory=dict)  # the changed ones -> how often
+
+    @property
+    def unknown_share(self) -> float | None:
+        """Share of the characters that is unknown; None where there are none."""
+        return self.unknown / self.characters if self.characters else None
+
+    @property
+    def changed_share(self) -> float | None:
+        """Share of the letters that is changed; None where there are none."""
+        return self.changed / self.letters if self.letters else None
+
+    @classmethod
+    def of(cls, encoder: Encoder, documents: Sequence[str], *, characters: int) -> "TextSample":
+        """Count in documents that lie evenly among those given, with about so many `characters`."""
+        total = sum(min(len(document), DOCUMENT_CHARACTERS) for document in documents)
+        chosen = [document[:DOCUMENT_CHARACTERS] for document in documents[:: max(1, -(-total // characters))]]
+        texts = [sentence for document in chosen for sentence in split_sentences(document)]
+        written = Counter("".join(" ".join(texts).split()))
+        letters = {c: n for c, n in written.items() if unicodedata.category(c)[0] in "LM" or _is_format(c)}
+        changed = Counter({c: n for c, n in letters.items() if _is_changed(c, encoder.normalize(c))})
+        return cls(
+            characters=written.total(),
+            unknown=encoder.unknown_characters(texts),
+            letters=sum(letters.values()),
+            changed=changed.total(),
+            examples=dict(changed.most_common(EXAMPLES)),
+        )
+
+    def __add__(self, other: "TextSample") -> "TextSample":
+        names = ("characters", "unknown", "letters", "changed")
+        examples = Counter(self.examples) + Counter(other.examples)
+        sums = {name: getattr(self, name) + getattr(other, name) for name in names}
+        return TextSample(**sums, examples=dict(examples.most_common(EXAMPLES)))
+
+    def to_dict(self) -> dict[str, object]:
+        """Return what `from_dict` reads."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "TextSample":
+        """Read counts as JSON has them."""
+        return cls(**values)
+
+
+def _is_format(character: str) -> bool:
+    return unicodedata.category(character) == "Cf"
+
+
+def _is_changed(character: str, normalized: str) -> bool:
+    """Tell whether more than the case has changed; another way to write the same character is no change."""
+    before, after = (unicodedata.normalize("NFC", text).lower() for text in (character, normalized))
+    return before != after.replace(WORD_START, "").strip()

@@ -1,0 +1,1 @@
+"""Evaluation: measures on models and files."""

@@ -1,0 +1,57 @@
+"""Which words, tokens or sentences a picture shows."""
+
+from collections import Counter
+from pathlib import Path
+
+SEED_EXAMPLE = {
+    "synonyms": "快乐 高兴 愉悦 开心",
+    "contrast": "男人 女人 国王 王后",
+    "gradient": "冷 凉 温 热",
+    "grammar": "走 走了 走过 走着",
+}
+
+
+def seed_example() -> tuple[list[str], list[str]]:
+    """Return the words of the four examples, and the example each belongs to."""
+    groups = [(word, group) for group, words in SEED_EXAMPLE.items() for word in words.split()]
+    return [word for word, _ in groups], [group for _, group in groups]
+
+
+def read_words(path: Path) -> tuple[list[str], list[str]]:
+    """Read words and their groups: `group: word word ...` or one word a line, or `word<TAB>group`.
+
+    Raises:
+        ValueError: the file holds no words.
+    """
+    words, groups = [], []
+    for line in path.read_text(encoding="utf-8-sig").splitlines():
+        line = line.strip()
+        if not line or line.startswith("#"):
+            continue
+        if "\t" in line:
+            word, group = line.split("\t")[:2]
+            words, groups = [*words, word.strip()], [*groups, group.strip()]
+            continue
+        group, colon, rest = line.partition(":")
+        found = rest.split() if colon and rest.strip() else [line]
+        words += found
+        groups += [group.strip() if colon and rest.strip() else "words"] * len(found)
+    if not words:
+        raise ValueError(f"{path}: no words in it; expected one a line, or 'group: word word ...'")
+    return words, groups
+
+
+def frequent_tokens(tokenizer, corpus: str, count: int) -> list[str]:
+    """Return the most frequent tokens of a corpus that are words or characters, most frequent first."""
+    from hf_embeddings.corpora.sources import read_documents
+
+    counts: Counter[str] = Counter()
+    for document in read_documents(corpus):
+        counts.update(tokenizer.tokenize(document))
+    words = (token.removeprefix("▁").removeprefix("Ġ") for token, _ in counts.most_common())
+    found = list(dict.fromkeys(word for word in words if word.isalpha()))
+    if len(found) < count:
+        raise ValueError(
+            f"--frequent {count}: {corpus} has {len(found)} different words; give a larger --text or a smaller number"
+        )
+    return found[:count]

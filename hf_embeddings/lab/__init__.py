@@ -1,0 +1,1 @@
+"""Labs: runs that compare, and their reports."""

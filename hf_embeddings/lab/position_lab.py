@@ -1,0 +1,185 @@
+"""The position lab: one model pretrained with each position type, measured on the same held-out text.
+
+All runs of a lab have the same corpus, tokenizer, examples and number of steps; they differ in position type and seed.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from hf_embeddings.model.modeling_triembed import TriEmbedForPreTraining
+from hf_embeddings.model.positions import POSITION_TYPES
+from hf_embeddings.pretraining.examples.chunks import Chunks
+from hf_embeddings.pretraining.examples.schedule import SPECIAL_TOKENS_PER_PAIR
+from hf_embeddings.pretraining.options import PositionLabOptions, PretrainingOptions
+from hf_embeddings.pretraining.run import pretrain
+from hf_embeddings.pretraining.training.gradients import compute_gradients
+from hf_embeddings.pretraining.training.held_out import evaluate, evaluation_batches
+from hf_embeddings.pretraining.training.loop import keep_freed_memory
+from hf_embeddings.pretraining.training.optimization import build_optimizers
+from hf_embeddings.pretraining.training.processes import build_accelerator, choose_precision, join, share
+from hf_embeddings.pretraining.training.training_data import Material, Say, build_config, prepare
+from hf_embeddings.progress import Phases, quiet
+
+BASELINE = "learned"  # what the time of a step is compared with
+NEARLY_FULL = 0.75  # of the length: shorter examples would not test it
+MEASURED = (
+    *("mlm_loss", "mlm_accuracy", "mlm_labels", "nsp_accuracy", "nsp_labels", "sop_accuracy", "sop_labels"),
+    "worth",
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a lab."""
+
+    position: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Name of its directory."""
+        return f"{self.position}-seed{self.seed}"
+
+
+class PositionLab:
+    """The runs of a lab; the corpus is prepared once, when the first of them needs it."""
+
+    def __init__(
+        self, options: PositionLabOptions, *, base_config: Path, say: Say, phases: Phases = quiet
+    ) -> None:
+        """Check the options.
+
+        Raises:
+            ValueError: a position type is unknown, or the model cannot be built with it.
+        """
+        self.options, self.base_config, self.say, self.phases = options, base_config, say, phases
+        self.positions = options.lab.positions or list(POSITION_TYPES)
+        # Seeds outside: a lab that is not finished compares all types already.
+        self.cells = [Cell(position, seed) for seed in options.lab.seeds for position in self.positions]
+        for position in self.positions:
+            build_config(self._options(Cell(position, 0)), base_config, vocab_size=options.tokenizer.vocab_size)
+        self._material: Material | None = None
+
+    @property
+    def material(self) -> Material:
+        """What all runs train on."""
+        if self._material is None:
+            self._material = prepare(self.options, self.base_config, self.say, phases=self.phases)
+        return self._material
+
+    def folder(self, cell: Cell) -> Path:
+        """Return the output directory of a run."""
+        return Path(self.options.output_dir) / "runs" / cell.name
+
+    def _options(self, cell: Cell) -> PretrainingOptions:
+        given = {field.name: getattr(self.options, field.name) for field in fields(PretrainingOptions)}
+        overrides = self.options.model.overrides | {"position_embedding_type": cell.position}
+        model = replace(self.options.model, overrides=overrides)
+        return PretrainingOptions(**given | {"seed": cell.seed, "model": model, "output_dir": str(self.folder(cell))})
+
+    def run(self, cell: Cell, finish: Callable[[Path], object] | None = None) -> dict[str, object]:
+        """Pretrain, or go on with it, and measure; `finish` as in `pretrain`.
+
+        Returns:
+            Held-out figures; `losses_by_length`: factor -> MLM loss in nats of the same documents, cut to `factor`
+            times the trained length, None where the position type ends before; `state` as in `pretrain`.
+        """
+        figures = pretrain(self._options(cell), base_config=self.base_config, finish=finish, material=self.material)
+        if figures["state"] != "done":
+            return figures
+        model = TriEmbedForPreTraining.from_pretrained(self.folder(cell), dtype=torch.float32)
+        losses: dict[str, float | None] = {"1": None}
+        for factor in (1, *self.options.lab.length_factors):
+            losses[str(factor)] = None
+            if factor == 1 or not model.config.positions_end:
+                batches = self.length_batches(factor)
+                measured = evaluate(model, batches, ["mlm"], torch.device("cpu"), phases=self.phases)
+                losses[str(factor)] = measured["mlm_loss"]
+        kept = {name: figures[name] for name in (*MEASURED, "training_tokens", "parameters") if name in figures}
+        return {"state": "done", "position": cell.position, "seed": cell.seed} | kept | {"losses_by_length": losses}
+
+    def length_batches(self, factor: int) -> list[dict[str, torch.Tensor]]:
+        """Return held-out batches of documents that are long enough for every factor, cut to `factor` lengths.
+
+        Raises:
+            ValueError: no held-out document is.
+        """
+        length = self.options.examples.max_length
+        longest = length * max(self.options.lab.length_factors)
+        chunks = long_chunks(
+            self.material.evaluation, max_tokens=length * factor - SPECIAL_TOKENS_PER_PAIR, document_tokens=longest
+        )
+        if not len(chunks):
+            raise ValueError(
+                f"lab.length_factors: no held-out document has the {longest} tokens that factor "
+                f"{max(self.options.lab.length_factors)} needs; lower it, or examples.max_length ({length})"
+            )
+        examples = replace(self.options.examples, objectives=["mlm"], objective_weights={})
+        return evaluation_batches(chunks, self.material.vocabulary, replace(self.options, examples=examples))
+
+    def step_ratios(self) -> dict[str, float]:
+        """Return the time of a training step with each position type, as a ratio to that with `learned`.
+
+        Medians of the ratios over rounds in which the types take turns, in one process; on a CPU it is processor time,
+        which other work on the machine disturbs less.
+        """
+        keep_freed_memory()
+        names = [BASELINE, *(position for position in self.positions if position != BASELINE)]
+        steps = {name: self._stepper(Cell(name, 0)) for name in names}
+        taken: dict[str, list[float]] = {name: [] for name in names}
+        rounds = self.options.lab.timing_rounds + 1  # the first one warms up
+        with self.phases("measuring the time of steps", rounds * len(steps), unit="steps") as phase:
+            for number in range(rounds):
+                for name, step in steps.items():
+                    began = _clock()
+                    step()
+                    if number:
+                        taken[name].append(_clock() - began)
+                    phase.advance()
+        return {
+            name: statistics.median(own / base for own, base in zip(times, taken[BASELINE], strict=True))
+            for name, times in taken.items()
+            if name in self.positions
+        }
+
+    def _stepper(self, cell: Cell) -> Callable[[], None]:
+        options = self._options(cell)
+        accelerator = build_accelerator(options, choose_precision(options, join(options)).name)
+        model = TriEmbedForPreTraining(self.material.for_model(options, self.base_config).config)
+        model.set_attn_implementation(options.training.attention)
+        model = share(model, accelerator, options.training).train()
+        optimizers = [
+            accelerator.prepare_optimizer(optimizer) for optimizer in build_optimizers(model, options.training)
+        ]
+        batch = self.material.held_out[0]
+
+        def step() -> None:
+            compute_gradients(model, [batch], options, accelerator, step=0)
+            for optimizer in optimizers:
+                optimizer.step()
+                optimizer.zero_grad()
+
+        return step
+
+
+def long_chunks(chunks: Chunks, *, max_tokens: int, document_tokens: int) -> Chunks:
+    """Cut documents of at least `document_tokens` anew into chunks of nearly `max_tokens`."""
+    corpus, cut = chunks.corpus, chunks.recut(max_tokens)
+    bounds = corpus.sentence_starts[corpus.document_starts[:]]
+    if not len(cut):
+        return cut
+    kept = (np.diff(bounds)[cut.documents] >= document_tokens) & (cut.ends - cut.starts >= NEARLY_FULL * max_tokens)
+    return cut.select(np.flatnonzero(kept))
+
+
+def _clock() -> float:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+        return time.perf_counter()
+    return time.process_time()

@@ -1,0 +1,49 @@
+"""What a finished run leaves: the model of its last checkpoint, options and figures, sealed by a manifest."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from hf_embeddings.files.manifest import MANIFEST, Damaged, check, seal
+from hf_embeddings.pretraining.checkpoints.names import AVERAGE, NOT_OF_THE_MODEL, WEIGHTS
+
+STAGED = ".tmp-export"
+
+
+def export(
+    checkpoint: Path, folder: Path, records: dict[str, str], *, finish: Callable[[Path], object] | None = None
+) -> None:
+    """Put the finished model into `folder`; what is interrupted is done again when the run is started again.
+
+    Args:
+        checkpoint: the last one; its weights, or their average where there is one, are copied.
+        folder: the output directory.
+        records: further files, by name.
+        finish: called with the folder when all but the manifest is there.
+    """
+    staged = folder / STAGED
+    shutil.rmtree(staged, ignore_errors=True)
+    staged.mkdir()
+    for path in checkpoint.iterdir():
+        if path.name not in (*NOT_OF_THE_MODEL, MANIFEST):
+            shutil.copyfile(path, staged / path.name)
+    if (checkpoint / AVERAGE).exists():
+        shutil.copyfile(checkpoint / AVERAGE, staged / WEIGHTS)
+    for name, text in records.items():
+        (staged / name).write_text(text, encoding="utf-8", newline="\n")
+    names = sorted(path.name for path in staged.iterdir())
+    for name in names:
+        os.replace(staged / name, folder / name)
+    staged.rmdir()
+    if finish:
+        finish(folder)
+    seal(folder, {"checkpoint": checkpoint.name, "step": check(checkpoint)["step"]}, names)
+
+
+def is_exported(folder: Path, checkpoint: Path) -> bool:
+    """Tell whether the folder holds the whole model of this checkpoint."""
+    try:
+        return check(folder, exact=False).get("checkpoint") == checkpoint.name
+    except Damaged:
+        return False

@@ -1,0 +1,151 @@
+"""Publishing while training: committed checkpoints, in the background; what goes wrong there stays there."""
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from hf_embeddings.files.manifest import MANIFEST
+from hf_embeddings.pretraining.checkpoints.names import NOT_OF_THE_MODEL
+from hf_embeddings.pretraining.checkpoints.store import Checkpoints
+from hf_embeddings.pretraining.options import HubOptions
+
+Upload = Callable[..., object]  # huggingface_hub.upload_folder
+LAST = "last-checkpoint"  # as transformers names it
+PATIENCE = 600.0  # seconds that the end of a run waits for its last push
+PAUSES = (0.0, 1.0, 5.0, 25.0)  # seconds before each try of the last push, which no later one makes up for
+OF_THE_RUN = ("checkpoints/*", ".*", "status.json", "*.tmp")  # not part of a finished model
+
+
+class Push:
+    """One push at a time; the newest checkpoint waits, older ones that never got their turn are left out."""
+
+    def __init__(self, options: HubOptions, checkpoints: Checkpoints, upload: Upload | None = None) -> None:
+        self.options, self.checkpoints = options, checkpoints
+        self.upload = upload or _uploader(options)
+        self.pushed: int | None = None  # the newest step that is on the Hub
+        self._offered: int | None = None
+        self._waiting: int | None = None
+        self._running = False
+        self._changed = threading.Condition()
+
+    def offer(self, step: int) -> None:
+        """Push a committed checkpoint when the push before it is done. Returns at once."""
+        if self.options.hub_strategy == "end" or step == self._offered:
+            return
+        self._offered = step
+        with self._changed:
+            if self._waiting is not None:
+                self.checkpoints.held.discard(self._waiting)
+            self._waiting = step
+            self.checkpoints.held.add(step)
+            if not self._running:
+                self._running = True
+                # A daemon: a push that hangs must not keep the process.
+                threading.Thread(target=self._work, daemon=True, name="hub").start()
+
+    def finish(self, folder: Path, patience: float = PATIENCE) -> bool:
+        """Wait for what is under way, then push the last checkpoint, if that failed, and the finished model.
+
+        Returns:
+            Whether the finished model is on the Hub.
+        """
+        idle = self.wait(patience)
+        outcome: list[bool] = []
+
+        def last() -> None:
+            if idle and self._offered not in (None, self.pushed):
+                _insist(lambda: self._push(self._offered))
+            outcome.append(_insist(lambda: self._try(folder, ".", "the finished model", ignore=list(OF_THE_RUN))))
+
+        thread = threading.Thread(target=last, daemon=True, name="hub")
+        thread.start()
+        thread.join(patience)
+        if not (done := bool(outcome and outcome[0])):
+            reason = f"takes more than {patience:.0f} s" if thread.is_alive() else f"failed {len(PAUSES)} times"
+            _warn(
+                f"{self.options.model_id}: the push of the finished model {reason}; given up: start the run again, or "
+                f"push it yourself: hf-embeddings publish {folder} {self.options.model_id}"
+            )
+        return done
+
+    def wait(self, patience: float) -> bool:
+        """Wait until nothing is under way; return whether that is so."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._running, timeout=patience)
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                step, self._waiting = self._waiting, None
+                if step is None:
+                    self._running = False
+                    self._changed.notify_all()
+                    return
+            self._push(step)
+            self.checkpoints.held.discard(step)
+
+    def _push(self, step: int) -> bool:
+        folder, name = self.checkpoints.path(step), f"step {step}"
+        done = self._try(folder, ".", name, ignore=[*NOT_OF_THE_MODEL, MANIFEST])
+        if self.options.hub_strategy == "checkpoint":
+            done = self._try(folder, LAST, f"{name}, to resume from", delete=["*"]) and done
+        if self.options.hub_strategy == "all_checkpoints":
+            done = self._try(folder, folder.name, f"{name}, to resume from") and done
+        if done:
+            self.pushed = step
+        return done
+
+    def _try(
+        self, folder: Path, target: str, name: str, *, ignore: list[str] | None = None, delete: list[str] | None = None
+    ) -> bool:
+        try:
+            self.upload(
+                folder_path=str(folder),
+                path_in_repo=target,
+                commit_message=f"Pretraining: {name}",
+                ignore_patterns=ignore,
+                delete_patterns=delete,
+            )
+        except Exception as error:  # noqa: BLE001  whatever a network and a client library can raise
+            _warn(f"{self.options.model_id}: the push of {name} failed ({error}); the next one makes up for it")
+            return False
+        return True
+
+
+def _insist(push: Callable[[], bool]) -> bool:
+    """Try a push again and again, a few times."""
+    for pause in PAUSES:
+        time.sleep(pause)
+        if push():
+            return True
+    return False
+
+
+def _uploader(options: HubOptions) -> Upload:
+    """Return a function that uploads to the repository of the options, which the first call makes.
+
+    Each commit names its parent, the newest one at the time: what somebody else commits meanwhile makes it fail, to be
+    tried again on top of that, and is never mixed up with it.
+    """
+    own: str | None = None  # the last commit made here
+
+    def upload(**arguments: object) -> object:
+        nonlocal own
+        from huggingface_hub import HfApi
+
+        api = HfApi()
+        api.create_repo(options.model_id, private=options.private, exist_ok=True)
+        newest = api.model_info(options.model_id).sha
+        if own not in (None, newest):
+            _warn(f"{options.model_id}: somebody else has pushed commit {newest[:8]} meanwhile; going on from it")
+        made = api.upload_folder(repo_id=options.model_id, parent_commit=newest, **arguments)
+        own = made.oid
+        return made
+
+    return upload
+
+
+def _warn(message: str) -> None:
+    print(f"warning: {message}", file=sys.stderr, flush=True)

@@ -1,0 +1,141 @@
+"""Where a run begins: which checkpoint it goes on from, and whether that is a checkpoint of the same run."""
+
+import json
+from pathlib import Path
+
+from transformers import PreTrainedConfig
+
+from hf_embeddings.files.manifest import MANIFEST, check
+from hf_embeddings.pretraining.checkpoints.download import PREFIX, fetch_checkpoint
+from hf_embeddings.pretraining.checkpoints.store import Checkpoints
+from hf_embeddings.pretraining.examples.chunks import Chunks
+from hf_embeddings.pretraining.options import PretrainingOptions, TrainingOptions, to_dict
+
+# Fields of `training` that may differ between the parts of a run: the sequence of samples and what is optimised do not
+# depend on them.
+FREE = {
+    "gradient_accumulation_steps", "max_job_hours", "num_processes", "dataloader_num_workers", "sharding",
+    "strict_determinism", "attention", "compile",
+    "gradient_checkpointing", "logging_steps", "evaluation_steps", "evaluation_examples", "tensorboard",
+}  # fmt: skip
+
+
+def choose(resume: str, checkpoints: Checkpoints) -> tuple[Path | None, str]:
+    """Return the checkpoint to go on from, verified, or None; and a line that says so.
+
+    Args:
+        resume: `auto` (the newest good one, if there is one), `must` (an error if there is none), `never`, the
+            directory of a checkpoint, or of a run that has some, or `hub:USER/NAME[@REVISION]`.
+        checkpoints: of the run.
+
+    Raises:
+        ValueError: there is none though there must be, or all are damaged.
+    """
+    if resume == "never":
+        return None, "starting at step 0: --resume never"
+    if resume not in ("auto", "must"):
+        commit = ""
+        if resume.startswith(PREFIX):
+            source, commit = fetch_checkpoint(resume)
+        else:
+            source = _named(Path(resume))
+        step = check(source)["step"]
+        if newer := [other for other in checkpoints.steps() if other > step]:
+            raise ValueError(
+                f"--resume {resume}: {checkpoints.folder} holds newer checkpoints (step {newer[0]}), which this run "
+                "would meet again; choose another output_dir, or move them away"
+            )
+        return source, f"resuming step {step} from {f'{resume}, commit {commit}' if commit else source}"
+    found = checkpoints.newest()
+    if found is None:
+        if resume == "must":
+            raise ValueError(f"--resume must: no checkpoint in {checkpoints.folder}; start with --resume auto")
+        return None, f"starting at step 0: no checkpoint in {checkpoints.folder}"
+    step, damaged = found
+    line = f"resuming step {step} from {checkpoints.path(step)}"
+    if damaged:
+        line = f"warning: {line}; {len(damaged)} newer damaged: {'; '.join(damaged)}"
+    return checkpoints.path(step), line
+
+
+def _named(folder: Path) -> Path:
+    """Return the checkpoint that a path means: itself, or the newest of a run."""
+    inner = folder / "checkpoints" if (folder / "checkpoints").is_dir() else folder
+    if steps := Checkpoints(inner).steps():
+        return Checkpoints(inner).path(steps[0])
+    if not folder.is_dir():
+        raise ValueError(f"--resume {folder}: no such directory, expected auto, never, must or a directory")
+    return folder
+
+
+def micro_batches_per_step(source: Path | None, training: TrainingOptions, processes: int) -> int:
+    """Return the number of micro-batches of a step, over all processes: that of the checkpoint, where there is one.
+
+    Raises:
+        ValueError: the processes cannot share them.
+    """
+    total = training.gradient_accumulation_steps * processes
+    if source and (facts := _manifest(source))["gradient_accumulation_steps"] == training.gradient_accumulation_steps:
+        total = facts["identity"]["micro_batches_per_step"]
+    if total % processes:
+        possible = ", ".join(str(number) for number in range(1, total + 1) if total % number == 0)
+        raise ValueError(
+            f"{processes} processes cannot share {total} micro-batches per step of {source}; start one of {possible} "
+            "processes, or begin anew with more training.gradient_accumulation_steps"
+        )
+    return total
+
+
+def precision_of(source: Path | None) -> str | None:
+    """Return the number format that a checkpoint was trained in; None without a checkpoint."""
+    return str(_manifest(source)["identity"]["training.mixed_precision"]) if source else None
+
+
+def identity(
+    options: PretrainingOptions, config: PreTrainedConfig, chunks: Chunks, micro_batches: int, precision: str
+) -> dict[str, object]:
+    """Return everything that a checkpoint and the run that goes on from it must agree on.
+
+    `precision` stands for `training.mixed_precision`: `auto` is not the same everywhere.
+    """
+    values = to_dict(options)
+    training = {name: value for name, value in values["training"].items() if name not in FREE}
+    training["mixed_precision"] = precision
+    sections = {"tokenizer": values["tokenizer"], "examples": values["examples"], "training": training}
+    flat = {f"{section}.{name}": value for section, fields in sections.items() for name, value in fields.items()}
+    skipped = {"architectures", "auto_map", "transformers_version", "dtype", "torch_dtype", "_name_or_path"}
+    architecture = {k: v for k, v in json.loads(config.to_json_string()).items() if k not in skipped}
+    return (
+        {"seed": options.seed, "micro_batches_per_step": micro_batches}
+        | flat
+        | {f"model.{k}": v for k, v in architecture.items()}
+        | {"corpus": chunks.fingerprint()}
+    )
+
+
+def compare(checkpoint: Path, now: dict[str, object], *, allow_changes: bool) -> str:
+    """Return what changed between the checkpoint, whose manifest has been verified, and the run that goes on from it.
+
+    Raises:
+        ValueError: something did, and that is not allowed.
+    """
+    then = _manifest(checkpoint)["identity"]
+    names = [name for name in sorted(then.keys() | now.keys()) if then.get(name) != now.get(name)]
+    changes = ", ".join(f"{name}: {_brief(then.get(name))} -> {_brief(now.get(name))}" for name in names)
+    if fixed := [name for name in names if name.startswith("tokenizer.")]:
+        raise ValueError(f"{fixed[0]}: the checkpoint has its tokenizer; {changes}; begin anew in another output_dir")
+    if changes and not allow_changes:
+        raise ValueError(
+            f"the checkpoint and this run differ (checkpoint -> now): {changes}; give the old values, accept the new "
+            "ones by --allow-changes, or begin anew in another output_dir"
+        )
+    return changes
+
+
+def _manifest(checkpoint: Path) -> dict[str, object]:
+    return json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))
+
+
+def _brief(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:12]}...{text[-4:]}"

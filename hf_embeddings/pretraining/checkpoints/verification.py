@@ -1,0 +1,45 @@
+"""Verification of what a run left: its checkpoints, and the finished model beside the checkpoint that it is from."""
+
+from pathlib import Path
+
+from hf_embeddings.files.manifest import MANIFEST, Damaged, check
+from hf_embeddings.pretraining.checkpoints.names import AVERAGE, CHECKPOINTS, WEIGHTS
+from hf_embeddings.pretraining.checkpoints.store import Checkpoints
+
+
+def verify(folder: Path) -> dict[str, str]:
+    """Return for each checkpoint and for the finished model what is wrong with it; nothing where it is whole.
+
+    Raises:
+        ValueError: there is nothing to verify.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: no such directory, expected the output directory of a run, or a checkpoint")
+    checkpoints = Checkpoints(folder / CHECKPOINTS if (folder / CHECKPOINTS).is_dir() else folder)
+    findings = {checkpoints.path(step).name: _problem(checkpoints.path(step)) for step in checkpoints.steps()}
+    if checkpoints.folder == folder and not findings:
+        findings[folder.name] = _problem(folder)
+        if not (folder / MANIFEST).exists():
+            raise ValueError(
+                f"{folder}: no {MANIFEST} in it, expected a run or a checkpoint of `hf-embeddings pretrain`"
+            )
+    elif (folder / MANIFEST).exists():
+        findings["the finished model"] = _problem(folder, checkpoints)
+    if not findings:
+        raise ValueError(f"{folder}: the run has no checkpoint yet")
+    return findings
+
+
+def _problem(folder: Path, checkpoints: Checkpoints | None = None) -> str:
+    """Compare a directory with its manifest, and a finished model also with its checkpoint, if that is still there."""
+    try:
+        facts = check(folder, exact=checkpoints is None)
+        if checkpoints and not isinstance(facts.get("checkpoint"), str):
+            return f"{folder / MANIFEST}: not that of a finished model"
+        if checkpoints and (origin := checkpoints.folder / facts["checkpoint"]).is_dir():
+            files = check(origin)["files"]
+            if files.get(AVERAGE, files[WEIGHTS]) != facts["files"][WEIGHTS]:
+                return f"{folder / WEIGHTS}: not the weights of {facts['checkpoint']}"
+    except Damaged as error:
+        return str(error)
+    return ""

@@ -1,0 +1,1 @@
+"""Training examples: pairs, schedule, masking and batches, as pure functions of keys."""

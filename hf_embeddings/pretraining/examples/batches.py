@@ -1,0 +1,167 @@
+"""Batches: many pairs in one flat row without padding between them; a pure function of the schedule and a number.
+
+Every batch has the same number of tokens and nearly the same number of masked ones, so that kernels, which are compiled
+for each shape, are compiled once. Shapes: T tokens, N documents (pairs, and padding at the end), M masked tokens.
+"""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from hf_embeddings.corpora.tokenized_corpus import TokenizedCorpus
+from hf_embeddings.pretraining.examples.masking import choose_masked, find_units, hide
+from hf_embeddings.pretraining.examples.pairs import Pairs
+from hf_embeddings.pretraining.examples.schedule import SPECIAL_TOKENS_PER_PAIR, Schedule
+from hf_embeddings.pretraining.options import ExampleOptions
+
+IGNORED = -100  # the label of what is not predicted
+MASKED_ROUNDED_TO = 32  # masked tokens: fewer different shapes for little more work
+NO_SAMPLE = -1
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The ids that an input is made of."""
+
+    pad: int
+    cls: int
+    sep: int
+    mask: int
+    ordinary: np.ndarray  # ids of everything that is not special
+    unknown: int | None = None  # id of what stands for text that has no token
+
+    @classmethod
+    def of(cls, tokenizer) -> "Vocabulary":
+        """Read the ids from a tokenizer."""
+        ordinary = np.setdiff1d(np.arange(len(tokenizer)), tokenizer.all_special_ids)
+        ids = (tokenizer.pad_token_id, tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.mask_token_id)
+        return cls(*ids, ordinary, tokenizer.unk_token_id)
+
+
+@dataclass(frozen=True)
+class Row:
+    """Pairs, each as [CLS] A [SEP] B [SEP], one after the other, and padding at the end."""
+
+    ids: np.ndarray  # (T,)
+    segments: np.ndarray  # (T,) 0 up to the first [SEP] of a pair, then 1
+    positions: np.ndarray  # (T,) from 0 in each document
+    samples: np.ndarray  # (T,) the sample that a token belongs to; NO_SAMPLE in the padding
+    maskable: np.ndarray  # (T,) False for special tokens and padding
+    continues: np.ndarray  # (T,) whether a token continues the word before it
+    bounds: np.ndarray  # (N + 1,) where each document begins, and the end
+
+
+def iter_batches(
+    schedule: Schedule,
+    vocabulary: Vocabulary,
+    options: ExampleOptions,
+    *,
+    start: int = 0,
+    stride: int = 1,
+    last: int | None = None,
+) -> Iterator[dict[str, torch.Tensor]]:
+    """Yield the batches `start`, `start + stride`, ... of a schedule without end.
+
+    `last` is the number of the batch at which `final_masking_probability` is reached.
+    """
+    for number, (epoch, pairs) in zip(itertools.count(start, stride), schedule.batches(start, stride), strict=False):
+        probability = masking_probability(options, number / last if last else 0.0)
+        yield make_batch(schedule, epoch, pairs, vocabulary, options, probability=probability)
+
+
+def masking_probability(options: ExampleOptions, fraction: float) -> float:
+    """Return the share of tokens to predict when `fraction` of the run is done."""
+    first, final = options.masking_probability, options.final_masking_probability
+    return first if final is None else first + (final - first) * min(fraction, 1.0)
+
+
+def make_batch(
+    schedule: Schedule,
+    epoch: int,
+    pairs: Pairs,
+    vocabulary: Vocabulary,
+    options: ExampleOptions,
+    *,
+    probability: float | None = None,
+) -> dict[str, torch.Tensor]:
+    """Build the tensors of one batch; `probability` is that of masking, by default that of the options.
+
+    Returns:
+        input_ids, token_type_ids and position_ids (1, T); cu_seq_lens (N + 1,), the bounds of the documents;
+        masked_lm_positions and labels (M,), next_sentence_label (N,), with IGNORED where nothing is predicted.
+    """
+    pairs = _fitted(pairs, schedule.tokens_per_batch)
+    row = flat_row(schedule.chunks.corpus, pairs, vocabulary, size=schedule.tokens_per_batch)
+    key = {"seed": schedule.seed, "epoch": epoch}
+    units = find_units(options.masking_unit, row.samples, row.continues, **key)
+    probability = options.masking_probability if probability is None else probability
+    chosen = choose_masked(row.samples, row.maskable, units, probability=probability, **key)
+    hidden = hide(
+        row.ids,
+        row.samples,
+        chosen,
+        mask_token_id=vocabulary.mask,
+        ordinary_ids=vocabulary.ordinary,
+        mask_token_fraction=options.mask_token_fraction,
+        random_token_fraction=options.random_token_fraction,
+        **key,
+    )
+    spare = -len(chosen) % MASKED_ROUNDED_TO
+    batch = {
+        "input_ids": hidden[None],
+        "token_type_ids": row.segments[None],
+        "position_ids": row.positions[None],
+        "cu_seq_lens": row.bounds.astype(np.int32),
+        "masked_lm_positions": np.pad(chosen, (0, spare)),
+        "labels": np.pad(row.ids[chosen], (0, spare), constant_values=IGNORED),
+        "next_sentence_label": np.pad(pairs.labels, (0, len(row.bounds) - 1 - len(pairs)), constant_values=IGNORED),
+    }
+    return {name: torch.from_numpy(array) for name, array in batch.items()}
+
+
+def flat_row(corpus: TokenizedCorpus, pairs: Pairs, vocabulary: Vocabulary, *, size: int) -> Row:
+    """Lay out pairs in a row of `size` tokens."""
+    first = pairs.first_ends - pairs.first_starts
+    lengths = pairs.lengths + SPECIAL_TOKENS_PER_PAIR
+    total, longest = int(lengths.sum()), int(lengths.max())
+    # Padding is cut into documents too, no longer than the others: a position table need not be longer for it.
+    bounds = np.concatenate(([0], np.cumsum(lengths), np.arange(total + longest, size, longest)))
+    bounds = bounds if bounds[-1] == size else np.append(bounds, size)
+    owner = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
+    positions = np.arange(size) - bounds[owner]
+    owner, within = owner[:total], positions[:total]
+    segments = within >= first[owner] + 2
+    sources = np.where(
+        segments, pairs.second_starts[owner] + within - first[owner] - 2, pairs.first_starts[owner] + within - 1
+    )
+    starts, middles, ends = bounds[: len(pairs)], bounds[: len(pairs)] + first + 1, bounds[1 : len(pairs) + 1] - 1
+    ids = np.full(size, vocabulary.pad, dtype=np.int64)
+    sources = np.clip(sources, 0, len(corpus.tokens) - 1)  # beyond the ends stand the places of special tokens only
+    ids[:total] = corpus.tokens[sources]
+    continues = np.zeros(size, dtype=bool)
+    continues[:total] = corpus.continues[sources]
+    ids[starts] = vocabulary.cls
+    ids[middles] = ids[ends] = vocabulary.sep
+    maskable = np.arange(size) < total
+    for special in (starts, middles, ends):
+        maskable[special] = continues[special] = False
+    samples = np.full(size, NO_SAMPLE, dtype=np.int64)
+    samples[:total] = pairs.samples[owner]
+    segments = np.pad(segments.astype(np.int64), (0, size - total))
+    return Row(ids, segments, positions, samples, maskable, continues, bounds)
+
+
+def _fitted(pairs: Pairs, size: int) -> Pairs:
+    """Cut the longest seconds where pairs are longer than a batch, which a schedule's margin makes a rare thing."""
+    excess = int(pairs.lengths.sum()) + SPECIAL_TOKENS_PER_PAIR * len(pairs) - size
+    if excess <= 0:
+        return pairs
+    seconds = pairs.second_ends - pairs.second_starts
+    while excess > 0:
+        longest = int(seconds.argmax())
+        seconds[longest] -= 1
+        excess -= 1
+    return replace(pairs, second_ends=pairs.second_starts + seconds)

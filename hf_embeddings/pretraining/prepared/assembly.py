@@ -1,0 +1,192 @@
+"""The end of a preparation: which documents stay, where their chunks are, and the manifest of it all.
+
+Shapes: D documents, P shards, V vocabulary.
+"""
+
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from hf_embeddings.corpora.corpus import LEFT_OUT, place_of
+from hf_embeddings.corpora.selection import HELD_OUT, TRAINING, select
+from hf_embeddings.corpora.sources import no_documents
+from hf_embeddings.corpora.text_sample import TextSample
+from hf_embeddings.corpora.tokenized_corpus import TokenizedCorpus, token_counts
+from hf_embeddings.corpora.tokenizer import fingerprint, load_tokenizer
+from hf_embeddings.files.lock import LOCK_FILES
+from hf_embeddings.files.manifest import sha256, sync_directory, write
+from hf_embeddings.files.shards import Joined, Shard, open_shard, write_shard
+from hf_embeddings.pretraining.examples.chunks import cut_table
+from hf_embeddings.pretraining.examples.sampling import order_pages, page_size
+from hf_embeddings.pretraining.examples.schedule import SPECIAL_TOKENS_PER_PAIR
+from hf_embeddings.pretraining.options import SourceOptions
+from hf_embeddings.pretraining.prepared.plan import Preparation
+from hf_embeddings.worker_pool import Tasks
+
+KIND = "prepared corpus"
+INDEX = "index.safetensors"
+ROLES = {"training": TRAINING, "held_out": HELD_OUT}
+
+
+class Written(NamedTuple):
+    """A shard of tokens, and what was noted when it was written."""
+
+    path: Path
+    source: int
+    note: dict
+
+
+class Cut(NamedTuple):
+    """What came of cutting a shard."""
+
+    file: dict[str, object]  # size and sum
+    counts: dict[str, int]
+    frequencies: np.ndarray  # (V,) of the tokens in training documents
+
+
+def finish(preparation: Preparation, *, tasks: Tasks, advance: Callable[[float], None]) -> dict[str, object]:
+    """Select the documents, cut them, write the manifest, and give the directory its name; return the manifest's facts.
+
+    Raises:
+        ValueError: a unit has not been encoded, or there are too few documents.
+    """
+    folder, corpus = preparation.folder, preparation.corpus
+    written, tokenizer = list(_written(preparation)), load_tokenizer(folder)
+    roles, statistics = _select(preparation, written)
+
+    frequencies, shards, files = np.zeros(len(tokenizer), dtype=np.int64), [], {}
+    cut = partial(
+        cut_shard, max_tokens=int(preparation.plan["max_length"]) - SPECIAL_TOKENS_PER_PAIR, size=len(tokenizer)
+    )
+    documents = [shard.note["documents"] for shard in written]
+    pieces = np.split(roles, np.cumsum(documents)[:-1])
+    given = ((shard.path, np.array(piece)) for shard, piece in zip(written, pieces, strict=True))
+    for shard, done in zip(written, tasks.map(cut, given), strict=True):
+        frequencies += done.frequencies
+        counted = {name: shard.note[name] for name in ("documents", "sentences", "tokens", "largest_id")}
+        shards.append({"name": shard.path.name, "source": shard.source} | counted | done.counts)
+        files |= {shard.path.name: shard.note["file"], chunks_of(shard.path).name: done.file}
+        advance(1)
+    for name in ("training_documents", "training_characters", "evaluation_documents", "evaluation_characters"):
+        statistics[name] = sum(shard.pop(name) for shard in shards)
+
+    files[INDEX] = write_shard(folder / INDEX, {"frequencies": frequencies} | dict(_pages(written, shards)))
+    for path in folder.iterdir():
+        if path.name not in files and path.suffix in (".json", ".txt"):  # of the tokenizer
+            files[path.name] = {"size": path.stat().st_size, "sha256": sha256(path)}
+        elif path.name not in files:  # half a file, of a writer that was killed
+            path.unlink()
+    facts = {
+        "kind": KIND,
+        "plan": preparation.plan,
+        "tokenizer": fingerprint(tokenizer),
+        "max_length": preparation.plan["max_length"],
+        "sources": [_source(number, part, shards) for number, part in enumerate(corpus.parts())],
+        "shards": shards,
+        "statistics": dict(statistics),
+    }
+    if all("text_sample" in shard.note for shard in written):  # noted by this version throughout
+        samples = (TextSample.from_dict(shard.note["text_sample"]) for shard in written)
+        facts["text_sample"] = sum(samples, TextSample()).to_dict()
+    write(folder, facts, files)
+    del roles, pieces, given
+    open_shard.cache_clear()  # Windows renames and removes nothing that is open
+    if preparation.target.is_dir():
+        shutil.rmtree(preparation.target)
+    folder.rename(preparation.target)
+    sync_directory(preparation.target.parent)
+    for path in preparation.work.iterdir():
+        if path.name not in LOCK_FILES:
+            path.unlink()
+    return facts
+
+
+def chunks_of(path: Path) -> Path:
+    """Return the path of the chunks of a shard."""
+    return path.with_name(f"{path.stem}-chunks.safetensors")
+
+
+def cut_shard(given: tuple[Path, np.ndarray], *, max_tokens: int, size: int) -> Cut:
+    """Cut the documents of a shard, whose roles (D,) say what for; this runs in the worker processes."""
+    path, roles = given
+    arrays = Shard(path)
+    corpus = shard_corpus(arrays)
+    tables = {name: cut_table(corpus, np.flatnonzero(roles == role), max_tokens) for name, role in ROLES.items()}
+    file = write_shard(
+        chunks_of(path), {"roles": roles} | {name: table.astype(np.uint32) for name, (table, _) in tables.items()}
+    )
+    counts = {name: len(table) for name, (table, _) in tables.items()}
+    counts |= {f"{name}_skipped": skipped for name, (_, skipped) in tables.items()}
+    counts |= {f"{name}_tokens": int((table[:, 1] - table[:, 0]).sum()) for name, (table, _) in tables.items()}
+    for name, role in (("training", TRAINING), ("evaluation", HELD_OUT)):
+        counts[f"{name}_documents"] = int((roles == role).sum())
+        counts[f"{name}_characters"] = int(arrays["characters"][roles == role].sum())
+    return Cut(file, counts, token_counts(corpus, roles == TRAINING, size))
+
+
+def shard_corpus(arrays: dict[str, np.ndarray]) -> TokenizedCorpus:
+    """Return the documents of one shard."""
+    return TokenizedCorpus(
+        tokens=arrays["tokens"],
+        continues=arrays["continues"],
+        sentence_starts=arrays["sentence_starts"].astype(np.int64),
+        document_starts=arrays["document_starts"].astype(np.int64),
+        empty_sentences=0,
+    )
+
+
+def _written(preparation: Preparation) -> Iterator[Written]:
+    for number, unit in enumerate(preparation.units):
+        notes = preparation.notes(number)
+        if not notes or not notes[-1]["ended"]:
+            raise ValueError(f"{preparation.folder}: unit {number} is not encoded yet; encode it first")
+        for index, note in enumerate(notes):
+            yield Written(preparation.shard(number, index), unit.source, note)
+
+
+def _select(preparation: Preparation, written: list[Written]) -> tuple[np.ndarray, Counter[str]]:
+    """Return the role of each document (D,), in a file that is mapped, and the count of what was read and dropped."""
+    corpus, paths = preparation.corpus, [shard.path for shard in written]
+    documents = np.array([shard.note["documents"] for shard in written], dtype=np.int64)
+    names = ("documents_read", "duplicates", "near_duplicates", *LEFT_OUT)
+    statistics: Counter[str] = Counter(dict.fromkeys(names, 0))
+    statistics["documents_read"] = int(documents.sum())
+    for shard in written:
+        statistics.update(shard.note["statistics"])
+    for number, part in enumerate(corpus.parts()):
+        if not sum(shard.note["documents"] for shard in written if shard.source == number):
+            raise no_documents(part.source, statistics)
+    roles = np.memmap(preparation.work / "roles", dtype=np.uint8, mode="w+", shape=(int(documents.sum()),))
+    signatures = None
+    if corpus.near_duplicates is not None:
+        signatures = Joined([preparation.signatures(path) for path in paths], "signatures", documents)
+    dropped = select(
+        Joined(paths, "digests", documents),  # type: ignore[arg-type]
+        roles,
+        fraction=corpus.evaluation_fraction,
+        signatures=signatures,  # type: ignore[arg-type]
+        threshold=corpus.near_duplicates,
+        place=place_of(corpus),
+    )
+    statistics.update(dropped)
+    return roles, statistics
+
+
+def _pages(written: list[Written], shards: list[dict]) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield name and array of the pages of every source, for training and for what is held out."""
+    for role in ROLES:
+        size = page_size(sum(shard[role] for shard in shards))
+        for source in sorted({shard["source"] for shard in shards}):
+            tables = (Shard(chunks_of(shard.path))[role] for shard in written if shard.source == source)
+            yield f"{role} {source}", order_pages((table[:, 1] - table[:, 0] for table in tables), size)
+
+
+def _source(number: int, part: SourceOptions, shards: list[dict]) -> dict[str, object]:
+    mine = [shard for shard in shards if shard["source"] == number]
+    names = ("documents", "tokens", "training", "training_tokens", "held_out")
+    return {"source": part.source, "weight": part.weight} | {name: sum(shard[name] for shard in mine) for name in names}

@@ -1,0 +1,140 @@
+"""A prepared corpus, opened: its tokens and chunks stay on the disk, and only what a batch needs is read."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+from hf_embeddings.corpora.tokenized_corpus import TokenizedCorpus
+from hf_embeddings.corpora.tokenizer import fingerprint, load_tokenizer
+from hf_embeddings.files.manifest import MANIFEST, Damaged, check
+from hf_embeddings.files.shards import Joined, ShardError, open_shard
+from hf_embeddings.pretraining.examples.chunks import Chunks, cut_table
+from hf_embeddings.pretraining.examples.sampling import Source, order_pages, page_size
+from hf_embeddings.pretraining.examples.schedule import SPECIAL_TOKENS_PER_PAIR
+from hf_embeddings.pretraining.prepared.assembly import INDEX, KIND, ROLES, chunks_of, shard_corpus
+
+
+@dataclass(frozen=True)
+class PreparedCorpus:
+    """What `hf-embeddings prepare` left."""
+
+    folder: Path
+    facts: dict  # of the manifest
+    tokenizer: PreTrainedTokenizerBase
+
+    @classmethod
+    def open(cls, folder: Path, *, sums: bool) -> "PreparedCorpus":
+        """Compare a directory with its manifest, and open it.
+
+        Args:
+            folder: the directory.
+            sums: whether all files are read and their SHA-256 sums compared, or their sizes only.
+
+        Raises:
+            ValueError: it is no prepared corpus, or not what its manifest says; the message names the shard.
+        """
+        place = f"corpus.source: {folder}"
+        if not folder.is_dir():
+            raise ValueError(f"{place}: no such directory, expected what `hf-embeddings prepare` made; check the path")
+        try:
+            facts = check(folder, sums=sums)
+        except Damaged as error:
+            raise ValueError(f"corpus.source: {error}, expected a whole prepared corpus; prepare it again") from error
+        if facts.get("kind") != KIND:
+            raise ValueError(f"{place}: got another kind of directory, expected a prepared corpus; check the path")
+        tokenizer = load_tokenizer(folder)
+        if fingerprint(tokenizer) != facts["tokenizer"]:
+            raise ValueError(f"{place}: its tokenizer is not the one it was encoded with; prepare it again")
+        for shard in facts["shards"]:
+            if shard["largest_id"] >= len(tokenizer):
+                raise ShardError(_unknown_token(folder / shard["name"], len(tokenizer)))
+        return cls(folder, facts, tokenizer)
+
+    def demand(self, tokenizer: PreTrainedTokenizerBase, place: str) -> None:
+        """Compare another tokenizer, that of a checkpoint or of the options, with this one.
+
+        Raises:
+            ValueError: it would encode the corpus to other ids.
+        """
+        if fingerprint(tokenizer) != self.facts["tokenizer"]:
+            raise ValueError(
+                f"{place}: got another tokenizer than that of the prepared corpus {self.folder}, expected the same; "
+                "prepare the corpus with it, or leave tokenizer.path out"
+            )
+
+    @property
+    def frequencies(self) -> np.ndarray:
+        """How often each token stands in the training documents, (V,)."""
+        return open_shard(self.folder / INDEX)["frequencies"]
+
+    def chunks(self, role: str, *, max_tokens: int) -> Chunks:
+        """Return the chunks of a role, `training` or `held_out`.
+
+        They are on the disk for the length that the corpus was prepared for; for others they are cut now, in memory.
+        """
+        shards = self.facts["shards"]
+        paths = [self.folder / shard["name"] for shard in shards]
+        tokens, sentences, documents = (
+            np.array([shard[name] for shard in shards], dtype=np.int64) for name in ("tokens", "sentences", "documents")
+        )
+        first_token, first_mark, first_document = _before(tokens), _before(sentences + 1), _before(documents + 1)
+        corpus = TokenizedCorpus(
+            tokens=Joined(paths, "tokens", tokens),  # type: ignore[arg-type]
+            continues=Joined(paths, "continues", tokens),  # type: ignore[arg-type]
+            sentence_starts=Joined(paths, "sentence_starts", sentences + 1, first_token),  # type: ignore[arg-type]
+            document_starts=Joined(paths, "document_starts", documents + 1, first_mark),  # type: ignore[arg-type]
+            empty_sentences=0,
+        )
+        shifts = np.stack([first_token, first_token, first_document, first_mark, first_mark], axis=1)
+        if self.is_cut(max_tokens):
+            counts = [shard[role] for shard in shards]
+            table = Joined([chunks_of(path) for path in paths], role, np.array(counts, dtype=np.int64), shifts)
+            skipped = sum(shard[f"{role}_skipped"] for shard in shards)
+        else:
+            cut = [self._cut(path, role, max_tokens) for path in paths]
+            counts, skipped = [len(rows) for rows, _ in cut], sum(number for _, number in cut)
+            table = np.concatenate([rows + shift for (rows, _), shift in zip(cut, shifts, strict=True)])
+        sources = self._sources(role, counts, None if self.is_cut(max_tokens) else table)
+        origin = hashlib.sha256((self.folder / MANIFEST).read_bytes()).hexdigest()
+        again = partial(self.chunks, role)
+        return Chunks(corpus, table, max_tokens, skipped, sources, again, f"{origin} {role}")  # type: ignore[arg-type]
+
+    def is_cut(self, max_tokens: int) -> bool:
+        """Tell whether chunks of that length are on the disk."""
+        return max_tokens == self.facts["max_length"] - SPECIAL_TOKENS_PER_PAIR
+
+    def _cut(self, path: Path, role: str, max_tokens: int) -> tuple[np.ndarray, int]:
+        chosen = np.flatnonzero(open_shard(chunks_of(path))["roles"] == ROLES[role])
+        return cut_table(shard_corpus(open_shard(path)), chosen, max_tokens)
+
+    def _sources(self, role: str, counts: list[int], table: np.ndarray | None) -> tuple[Source, ...]:
+        """Describe the sources of chunks, of which each shard has so many; a table has been cut anew."""
+        owners = [shard["source"] for shard in self.facts["shards"]]
+        size, first, found = page_size(sum(counts)), 0, []
+        for number, facts in enumerate(self.facts["sources"]):
+            count = sum(count for count, owner in zip(counts, owners, strict=True) if owner == number)
+            if table is None:
+                pages = open_shard(self.folder / INDEX)[f"{role} {number}"]
+                tokens = sum(shard[f"{role}_tokens"] for shard in self.facts["shards"] if shard["source"] == number)
+            else:
+                lengths = table[first : first + count, 1] - table[first : first + count, 0]
+                pages, tokens = order_pages([lengths], size), int(lengths.sum())
+            if count:
+                weight = facts["weight"] if role == "training" else 1.0
+                found.append(Source(facts["source"], weight, first, count, tokens, pages))
+            first += count
+        return tuple(found)
+
+
+def _before(counts: np.ndarray) -> np.ndarray:
+    return np.concatenate(([0], np.cumsum(counts)[:-1]))
+
+
+def _unknown_token(path: Path, size: int) -> str:
+    tokens = open_shard(path)["tokens"]
+    row = int(np.argmax(tokens >= size))
+    return f"{path}: token {row} is id {tokens[row]}, expected below {size}; prepare the corpus again"

@@ -1,0 +1,292 @@
+"""`hf-embeddings prepare`: a corpus of any size as shards of tokens on the disk, in parallel, in bounded memory."""
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache, partial
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerBase
+
+from hf_embeddings.corpora.corpus import read_source
+from hf_embeddings.corpora.near_duplicates import require_library, signatures
+from hf_embeddings.corpora.selection import digests
+from hf_embeddings.corpora.text_sample import TextSample
+from hf_embeddings.corpora.tokenized_corpus import Encoder, TokenizedCorpus, encode_documents, joined
+from hf_embeddings.corpora.tokenizer import fingerprint, load_tokenizer
+from hf_embeddings.corpora.tokenizer_training import train_for
+from hf_embeddings.files.lock import Lock
+from hf_embeddings.files.manifest import MANIFEST, check, write_synced
+from hf_embeddings.files.shards import write_shard
+from hf_embeddings.pretraining.options import PretrainingOptions, to_dict
+from hf_embeddings.pretraining.prepared.assembly import finish
+from hf_embeddings.pretraining.prepared.plan import PLAN, SHARD_TOKENS, Preparation, enter, new_plan, work_of
+from hf_embeddings.pretraining.training.health import Health, examine_text
+from hf_embeddings.pretraining.training.initial_model import is_checkpoint
+from hf_embeddings.progress import Phases, quiet
+from hf_embeddings.worker_pool import Tasks
+
+BATCH_CHARACTERS = 1 << 19  # of text that a process encodes at a time
+BATCH_DOCUMENTS = 1000
+SAMPLE_CHARACTERS = 1 << 14  # of each batch, whose health is measured
+
+Advance = Callable[[float], None]
+
+
+class Encoded(NamedTuple):
+    """What becomes of some documents, D of them."""
+
+    corpus: TokenizedCorpus
+    digests: np.ndarray  # (D, 2) uint64
+    characters: np.ndarray  # (D,) uint32
+    signatures: np.ndarray | None  # (D, P) uint32, for near-duplicates
+    sample: TextSample  # of the text
+
+
+def prepare(
+    options: PretrainingOptions,
+    target: Path,
+    *,
+    processes: int,
+    say: Callable[[str], None],
+    phases: Phases = quiet,
+    overwrite: bool = False,
+    shard_tokens: int = SHARD_TOKENS,
+) -> dict[str, object]:
+    """Write a directory that `corpus.source` takes as prepared:DIRECTORY, or what is left of it; return its manifest.
+
+    Args:
+        options: of the run that the corpus is for; sources, tokenizer and `examples.max_length` count.
+        target: the directory.
+        processes: that encode.
+        say: told of each stage.
+        phases: makes what shows how far each stage is.
+        overwrite: begin anew where the target, or a part of it, is there.
+        shard_tokens: tokens of a shard, at least.
+
+    Raises:
+        ValueError: the sources, the tokenizer or the target cannot be used.
+    """
+    if not overwrite and (facts := completed(target, options, shard_tokens)):
+        say(f"{target} is complete")
+        return facts
+    preparation = begin(options, target, overwrite=overwrite, shard_tokens=shard_tokens, say=say, phases=phases)
+    lock = Lock(preparation.work)
+    try:
+        sizes = [unit.size for unit in preparation.units]
+        with Tasks(processes) as tasks:
+            with phases("encoding", sum(sizes) if all(sizes) else None, unit="bytes of text") as phase:
+                for number in range(len(sizes)):
+                    encode_unit(preparation, number, tasks=tasks, advance=phase.advance)
+            shards = sum(len(preparation.notes(number)) for number in range(len(sizes)))
+            with phases("cutting examples", shards, unit="shards") as phase:
+                facts = finish(preparation, tasks=tasks, advance=phase.advance)
+        for line in _health(facts, options.examples.objectives).lines():
+            say(line)
+        return facts
+    finally:
+        lock.release()
+        if not preparation.folder.exists():  # it has become the target
+            shutil.rmtree(preparation.work, ignore_errors=True)
+
+
+def begin(
+    options: PretrainingOptions,
+    target: str | Path,
+    *,
+    overwrite: bool = False,
+    shard_tokens: int = SHARD_TOKENS,
+    streams: int = 0,
+    say: Callable[[str], None] = lambda line: None,
+    phases: Phases = quiet,
+) -> Preparation:
+    """Plan a preparation, with its tokenizer, in a directory beside the target; or find the one that was begun.
+
+    With `streams`, documents come from elsewhere, in so many streams (datatrove_steps.py); the tokenizer is then one
+    that exists, and `corpus.source` is only a name.
+    """
+    target = Path(target)
+    if options.corpus.near_duplicates is not None:
+        require_library()
+    if streams and (not _existing_tokenizer(options) or options.corpus.sources):
+        raise ValueError("streams: expected one corpus.source, and tokenizer.path, for documents come later; give both")
+    plan = _plan(options, shard_tokens, streams)
+    preparation = Preparation(target, plan)
+    if enter(target, plan, overwrite=overwrite):
+        say(f"going on in {preparation.folder}")
+    else:
+        tokenizer = _tokenizer(options, say, phases)
+        tokenizer.save_pretrained(preparation.folder)
+        write_synced(preparation.encoder, tokenizer.backend_tokenizer.to_str())
+        write_synced(preparation.work / PLAN, json.dumps(plan))
+        say(f"tokenizer: {len(tokenizer):,} pieces")
+    return preparation
+
+
+def _health(facts: dict, objectives: list[str]) -> Health:
+    """Return what the manifest of a corpus tells of its health."""
+    sentences, documents = (sum(shard[name] for shard in facts["shards"]) for name in ("sentences", "documents"))
+    return examine_text(
+        TextSample.from_dict(facts.get("text_sample", {})),
+        empty_sources=[source["source"] for source in facts["sources"] if not source["training"]],
+        sentences_per_document=sentences / max(1, documents),
+        objectives=objectives,
+    )
+
+
+def encode_unit(
+    preparation: Preparation,
+    number: int,
+    *,
+    tasks: Tasks,
+    documents: Iterable[str] | None = None,
+    advance: Advance = lambda steps: None,
+) -> None:
+    """Write the shards of a unit that are not there yet.
+
+    Args:
+        preparation: what `begin` returned.
+        number: of the unit.
+        tasks: the processes that encode.
+        documents: texts instead of those that the plan names, the same at each call.
+        advance: told of bytes of text that are done.
+    """
+    size = preparation.units[number].size
+    notes = preparation.verified(number)
+    if not notes or not notes[-1]["ended"]:
+        statistics: Counter[str] = Counter()
+        texts = preparation.documents(number, statistics) if documents is None else documents
+        left = _Left(size)
+        remaining = islice(texts, sum(note["documents"] for note in notes), None)
+        near = preparation.corpus.near_duplicates is not None
+        encode = partial(encode_batch, preparation.encoder, near_duplicates=near)
+        index, parts, tokens = len(notes), [], 0
+        for part in tasks.map(encode, _batches(remaining)):
+            parts.append(part)
+            tokens += len(part.corpus.tokens)
+            advance(left.take(part.characters))
+            if tokens >= preparation.plan["shard_tokens"]:
+                _write(preparation, number, index, parts, ended=False, statistics={})
+                index, parts, tokens = index + 1, [], 0
+        _write(preparation, number, index, parts or [encode([])], ended=True, statistics=dict(statistics))
+        size = left.bytes
+    advance(size)
+
+
+def completed(target: Path, options: PretrainingOptions, shard_tokens: int) -> dict[str, object] | None:
+    """Return the manifest of a directory, if it is what these options make."""
+    if not (target / MANIFEST).is_file():
+        return None
+    facts = check(target)
+    if facts.get("plan") != _plan(options, shard_tokens):
+        return None
+    shutil.rmtree(work_of(target), ignore_errors=True)  # left by a kill at the very end
+    return facts
+
+
+@lru_cache(maxsize=1)
+def _encoder(path: Path) -> Encoder:
+    return Encoder(Tokenizer.from_file(str(path)))
+
+
+def encode_batch(path: Path, documents: list[str], *, near_duplicates: bool) -> Encoded:
+    """Encode documents with the tokenizer in a file; this runs in the worker processes."""
+    encoder = _encoder(path)
+    return Encoded(
+        encode_documents(encoder, documents),
+        digests(documents),
+        np.fromiter(map(len, documents), np.uint32, len(documents)),
+        signatures(documents) if near_duplicates else None,
+        TextSample.of(encoder, documents, characters=SAMPLE_CHARACTERS),
+    )
+
+
+class _Left:
+    """The bytes of a unit that the progress bar still waits for; the size of compressed files is a guess."""
+
+    def __init__(self, size: int) -> None:
+        self.bytes = size
+
+    def take(self, characters: np.ndarray) -> int:
+        taken = min(int(characters.sum()), self.bytes)
+        self.bytes -= taken
+        return taken
+
+
+def _write(
+    preparation: Preparation,
+    number: int,
+    index: int,
+    parts: list[Encoded],
+    *,
+    ended: bool,
+    statistics: dict[str, int],
+) -> None:
+    path = preparation.shard(number, index)
+    corpus = joined([part.corpus for part in parts])
+    arrays = {
+        "tokens": corpus.tokens,
+        "continues": corpus.continues,
+        "sentence_starts": corpus.sentence_starts.astype(np.uint32),
+        "document_starts": corpus.document_starts.astype(np.uint32),
+        "digests": np.concatenate([part.digests for part in parts]),
+        "characters": np.concatenate([part.characters for part in parts]),
+    }
+    found = [part.signatures for part in parts if part.signatures is not None]
+    facts = {
+        "file": write_shard(path, arrays),
+        "signatures": write_shard(preparation.signatures(path), {"signatures": np.concatenate(found)})
+        if found
+        else None,
+        "documents": len(arrays["digests"]),
+        "sentences": len(corpus.sentence_starts) - 1,
+        "tokens": len(corpus.tokens),
+        "largest_id": int(corpus.tokens.max(initial=0)),
+        "empty_sentences": corpus.empty_sentences,
+        "text_sample": sum((part.sample for part in parts), TextSample()).to_dict(),
+        "ended": ended,
+        "statistics": statistics,
+    }
+    preparation.note(number, index, facts)
+
+
+def _batches(documents: Iterable[str]) -> Iterator[list[str]]:
+    batch: list[str] = []
+    characters = 0
+    for document in documents:
+        batch.append(document)
+        characters += len(document)
+        if characters >= BATCH_CHARACTERS or len(batch) >= BATCH_DOCUMENTS:
+            yield batch
+            batch, characters = [], 0
+    if batch:
+        yield batch
+
+
+def _plan(options: PretrainingOptions, shard_tokens: int, streams: int = 0) -> dict:
+    if options.corpus.prepared:
+        raise ValueError("corpus.source: got a prepared corpus, expected documents; name what it was made of")
+    settings = to_dict(options.tokenizer)
+    if path := _existing_tokenizer(options):
+        settings = {"path": path, "fingerprint": fingerprint(load_tokenizer(path))}
+    max_length = options.examples.max_length
+    return new_plan(
+        options.corpus, max_length=max_length, tokenizer=settings, shard_tokens=shard_tokens, streams=streams
+    )
+
+
+def _tokenizer(options: PretrainingOptions, say: Callable[[str], None], phases: Phases) -> PreTrainedTokenizerBase:
+    if path := _existing_tokenizer(options):
+        return load_tokenizer(path)
+    sources = (read_source(part, options.corpus, Counter()) for part in options.corpus.parts())
+    return train_for(options, sources, say, phases)
+
+
+def _existing_tokenizer(options: PretrainingOptions) -> str | None:
+    """Return the directory of the tokenizer that the run will have; None where one is to be trained."""
+    return options.model.base if is_checkpoint(Path(options.model.base)) else options.tokenizer.path

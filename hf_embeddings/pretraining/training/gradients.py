@@ -1,0 +1,126 @@
+"""Gradients of one optimizer step: micro-batches on one process or many, as if they were one batch.
+
+A loss is a sum divided by the number of its labels in the whole step, so neither accumulation nor the number of
+processes changes what is optimised. Dropout is drawn from (seed, step, micro-batch), whoever computes it.
+"""
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import nn
+from torch.distributed.fsdp import FSDPModule
+from torch.distributed.tensor import DTensor
+from torch.nn.parallel import DistributedDataParallel
+
+from hf_embeddings.pretraining.options import PretrainingOptions
+from hf_embeddings.pretraining.training.held_out import inputs_of, real_tokens
+from hf_embeddings.pretraining.training.objectives import label_count, summed_loss, training_inputs
+from hf_embeddings.randomness import random_bits
+
+
+class StepFigures(NamedTuple):
+    """What a step tells about itself, the same in every process."""
+
+    losses: dict[str, float]  # mean over the labels of the step, nats
+    norm: float  # of the gradient, before clipping
+    tokens: int  # without padding
+
+
+def compute_gradients(
+    model: nn.Module,
+    micro_batches: list[dict[str, torch.Tensor]],
+    options: PretrainingOptions,
+    accelerator: Accelerator,
+    *,
+    step: int,
+) -> StepFigures:
+    """Leave the clipped gradient of step `step` in the parameters.
+
+    Args:
+        model: as prepared by the accelerator; not wrapped where `training.strict_determinism` is set.
+        micro_batches: this process's share; number i of process r is number i * processes + r of the step.
+        options: of the run.
+        accelerator: of the run.
+        step: number of the step, from 0.
+    """
+    objectives, processes = options.examples.objectives, accelerator.num_processes
+    strict = options.training.strict_determinism
+    *labels, tokens = _global_counts(micro_batches, objectives, accelerator)
+    weights = [options.examples.objective_weights.get(name, 1.0) for name in objectives]
+    totals = torch.zeros(len(objectives), device=accelerator.device)
+    ordered = OrderedSum(model) if strict else None
+    for index, batch in enumerate(micro_batches):
+        torch.manual_seed(dropout_seed(options.seed, step, index * processes + accelerator.process_index))
+        last = index == len(micro_batches) - 1
+        with _synchronised(model, last):
+            batch = {name: tensor.to(accelerator.device) for name, tensor in batch.items()}
+            outputs = model(**inputs_of(batch, model), **training_inputs(objectives, batch))
+            losses = [
+                summed_loss(name, outputs, batch) / max(count, 1)
+                for name, count in zip(objectives, labels, strict=True)
+            ]
+            # DDP and FSDP average over processes; the counts are global already, so that is undone here.
+            total = sum(weight * loss for weight, loss in zip(weights, losses, strict=True))
+            accelerator.backward(total * (1 if strict else processes))
+        totals += torch.stack([loss.detach() for loss in losses])
+        if ordered is not None:
+            ordered.add(processes)
+    if ordered is not None:
+        ordered.finish()
+    norm = accelerator.clip_grad_norm_(model.parameters(), options.training.max_grad_norm)
+    norm = norm.full_tensor() if isinstance(norm, DTensor) else norm
+    totals = accelerator.reduce(totals, reduction="sum")
+    return StepFigures(dict(zip(objectives, totals.tolist(), strict=True)), float(norm), tokens)
+
+
+def dropout_seed(seed: int, step: int, micro_batch: int) -> int:
+    """Return the seed of the dropout of one micro-batch."""
+    return int(random_bits(seed, "dropout", step, np.array([micro_batch]))[0] >> np.uint64(1))
+
+
+class OrderedSum:
+    """The sum of the gradients of all micro-batches, added in their order, whichever process made which.
+
+    Addition of floating-point numbers depends on the order; here it is that of the micro-batches alone, so that any
+    number of processes gets the same bits. Each process sends and receives a gradient for every micro-batch.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self._total: torch.Tensor | None = None
+
+    def add(self, processes: int) -> None:
+        """Take the gradients out of the parameters, and add those of all processes."""
+        self._parameters = [parameter for parameter in self._parameters if parameter.grad is not None]
+        own = torch.cat([parameter.grad.flatten() for parameter in self._parameters])
+        parts = [own]
+        if processes > 1:
+            parts = [torch.empty_like(own) for _ in range(processes)]
+            torch.distributed.all_gather(parts, own)
+        for part in parts:
+            self._total = part.clone() if self._total is None else self._total.add_(part)
+        for parameter in self._parameters:
+            parameter.grad = None
+
+    def finish(self) -> None:
+        """Put the sum into the parameters."""
+        sizes = [parameter.numel() for parameter in self._parameters]
+        for parameter, part in zip(self._parameters, self._total.split(sizes), strict=True):
+            parameter.grad = part.view_as(parameter)
+
+
+def _synchronised(model: nn.Module, wanted: bool) -> AbstractContextManager[None]:
+    """Let a wrapped model exchange gradients in this backward pass, or keep them until the last one."""
+    if isinstance(model, FSDPModule):
+        model.set_requires_gradient_sync(wanted)
+    return model.no_sync() if isinstance(model, DistributedDataParallel) and not wanted else nullcontext()
+
+
+def _global_counts(micro_batches: list[dict], objectives: list[str], accelerator: Accelerator) -> list[int]:
+    """Return the number of labels of each objective, and of real tokens, in the whole step."""
+    counts = [sum(label_count(name, batch) for batch in micro_batches) for name in objectives]
+    counts.append(sum(real_tokens(batch) for batch in micro_batches))
+    return accelerator.reduce(torch.tensor(counts, device=accelerator.device), reduction="sum").tolist()

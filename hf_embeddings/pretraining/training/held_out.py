@@ -1,0 +1,141 @@
+"""Evaluation on held-out documents, beside what a model would reach that knows only how often each token occurs."""
+
+import math
+
+import numpy as np
+import torch
+
+from hf_embeddings.pretraining.examples.batches import IGNORED, Vocabulary, make_batch
+from hf_embeddings.pretraining.examples.chunks import Chunks
+from hf_embeddings.pretraining.examples.schedule import SPECIAL_TOKENS_PER_PAIR, Schedule
+from hf_embeddings.pretraining.options import PretrainingOptions
+from hf_embeddings.pretraining.training.objectives import Scores, relation, scores_of
+from hf_embeddings.progress import Phases, quiet
+
+Z = 1.959964  # standard errors to either side of a 95 % interval
+
+
+def evaluation_batches(chunks: Chunks, vocabulary: Vocabulary, options: PretrainingOptions) -> list[dict]:
+    """Return the same batches at every call, with `evaluation_examples` held-out examples where there are so many."""
+    longest = chunks.max_tokens + SPECIAL_TOKENS_PER_PAIR
+    schedule = Schedule.plan(
+        chunks,
+        tokens_per_batch=max(4096, longest),
+        seed=options.seed + 1,
+        relation=relation(options.examples.objectives),
+    )
+    batches, examples = [], 0
+    for number in range(schedule.batches_per_epoch):
+        epoch, pairs = schedule.batch(number)
+        probability = options.examples.evaluation_masking_probability
+        batches.append(make_batch(schedule, epoch, pairs, vocabulary, options.examples, probability=probability))
+        examples += len(pairs)
+        if examples >= options.training.evaluation_examples:
+            break
+    return batches
+
+
+@torch.no_grad()
+def evaluate(
+    model,
+    batches: list[dict],
+    objectives: list[str],
+    device: torch.device,
+    *,
+    unknown: int | None = None,
+    phases: Phases = quiet,
+) -> dict[str, float]:
+    """Return loss, accuracy, their 95 % intervals and the number of labels for each objective.
+
+    Args:
+        model: with the heads of the objectives.
+        batches: of held-out examples.
+        objectives: names in OBJECTIVES.
+        device: of the model.
+        unknown: id of [UNK]; where labels are that, the figures of the other labels stand beside.
+        phases: makes what shows how far it is.
+    """
+    model.eval()
+    found: dict[str, list[Scores]] = {name: [] for name in objectives}
+    examples = 0
+    with phases("evaluating", len(batches), unit="batches") as phase:
+        for batch in batches:
+            batch = {name: tensor.to(device) for name, tensor in batch.items()}
+            outputs = model(**inputs_of(batch, model))
+            for name in objectives:
+                scores = scores_of(name, outputs, batch)
+                found[name].append(scores._replace(examples=scores.examples + examples))
+            examples += len(batch["cu_seq_lens"])
+            phase.advance()
+    model.train()
+    figures: dict[str, float] = {}
+    for name, parts in found.items():
+        scores = Scores(*map(np.concatenate, zip(*parts, strict=True)))
+        figures |= _figures(name, scores)
+        known = scores.labels != unknown
+        if name == "mlm" and not known.all():
+            figures["mlm_unknown_labels"] = int((~known).sum())
+            if known.any():
+                figures["mlm_loss_without_unknown"] = float(scores.losses[known].mean())
+                figures["mlm_accuracy_without_unknown"] = float(scores.correct[known].mean())
+    return figures
+
+
+def _figures(name: str, scores: Scores) -> dict[str, float]:
+    count, correct = len(scores.labels), int(scores.correct.sum())
+    loss, error = float(scores.losses.mean()), clustered_error(scores.losses, scores.examples)
+    low, high = wilson_interval(correct, count)
+    return {
+        f"{name}_loss": loss,
+        f"{name}_loss_low": loss - Z * error,
+        f"{name}_loss_high": loss + Z * error,
+        f"{name}_accuracy": correct / count,
+        f"{name}_accuracy_low": low,
+        f"{name}_accuracy_high": high,
+        f"{name}_labels": count,
+    }
+
+
+def inputs_of(batch: dict[str, torch.Tensor], model) -> dict[str, torch.Tensor | int]:
+    """Return what the model reads of a batch: labels stay outside, where counts over all devices are known."""
+    config = getattr(model, "module", model).config
+    names = ["input_ids", "position_ids", "masked_lm_positions"] + ["token_type_ids"] * (config.type_vocab_size > 1)
+    bounds = batch["cu_seq_lens"]
+    longest = int(batch["position_ids"].max()) + 1
+    return {name: batch[name] for name in names} | {
+        "cu_seq_lens_q": bounds,
+        "cu_seq_lens_k": bounds,
+        "max_length_q": longest,
+        "max_length_k": longest,
+    }
+
+
+def real_tokens(batch: dict[str, torch.Tensor]) -> int:
+    """Number of tokens that are not padding."""
+    return int(batch["cu_seq_lens"][(batch["next_sentence_label"] != IGNORED).sum()])
+
+
+def log_frequencies(counts: np.ndarray, vocab_size: int) -> np.ndarray:
+    """Return the logarithm of each token's share of the training set (vocab_size,), from counts and one more each."""
+    counts = np.pad(counts, (0, vocab_size - len(counts))).astype(np.float64) + 1
+    return np.asarray(np.log(counts / counts.sum()))
+
+
+def unigram_loss(log_frequencies: np.ndarray, batches: list[dict]) -> float:
+    """Return the loss in nats, on the evaluation labels, of a model that knows only how often each token occurs."""
+    labels = np.concatenate([batch["labels"].numpy() for batch in batches])
+    return -float(np.mean(log_frequencies[labels[labels != IGNORED]]))
+
+
+def clustered_error(values: np.ndarray, clusters: np.ndarray) -> float:
+    """Return the standard error of the mean of values (N,), of which those of one cluster (N,) are alike."""
+    deviations = np.bincount(clusters, weights=values - values.mean())
+    return float(np.sqrt((deviations**2).sum()) / len(values))
+
+
+def wilson_interval(correct: int, count: int, z: float = Z) -> tuple[float, float]:
+    """Return the 95 % Wilson score interval of a proportion (Wilson 1927)."""
+    share = correct / count
+    centre = share + z * z / (2 * count)
+    spread = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    return (centre - spread) / (1 + z * z / count), (centre + spread) / (1 + z * z / count)

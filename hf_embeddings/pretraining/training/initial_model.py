@@ -1,0 +1,98 @@
+"""What a run begins with: a new model, or a checkpoint whose pretraining goes on, on other text or in another way."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from hf_embeddings.model.configuration_triembed import TriEmbedConfig
+from hf_embeddings.model.modeling_triembed import TriEmbedForPreTraining
+from hf_embeddings.pretraining.architecture import read_architecture
+from hf_embeddings.pretraining.training.state import no_bars
+
+PADDED_ROWS = 128  # token tables are commonly padded to a multiple of 8, 64 or 128 rows, as matrix products like it
+
+
+def is_checkpoint(base: Path) -> bool:
+    """Tell whether `model.base` names a checkpoint directory, rather than the file of an architecture."""
+    return base.is_dir()
+
+
+def architecture(base: Path) -> dict[str, object]:
+    """Return the fields of a config file, or of the config of a checkpoint.
+
+    Raises:
+        ValueError: there is none, or it is that of another model.
+    """
+    if not is_checkpoint(base):
+        return read_architecture(base)
+    kind = read_architecture(base).get("model_type")
+    if kind != TriEmbedConfig.model_type:
+        raise ValueError(
+            f"model.base: {base} holds a {kind!r} model, expected 'triembed'; "
+            f"convert it first: hf-embeddings convert {base} DIR"
+        )
+    return TriEmbedConfig.from_pretrained(base).to_dict()
+
+
+def check_vocabulary(
+    base: Path, config: TriEmbedConfig, tokenizer: PreTrainedTokenizerBase, say: Callable[[str], None]
+) -> None:
+    """Compare the tokenizer of a checkpoint with its token table; say when it has more unused rows than padding adds.
+
+    Raises:
+        ValueError: there are more tokens than rows.
+    """
+    if len(tokenizer) > config.vocab_size:
+        raise ValueError(
+            f"model.base: the tokenizer of {base} has {len(tokenizer):,} tokens, its model {config.vocab_size:,} rows "
+            "(vocab_size); give the tokenizer that belongs to the model"
+        )
+    if (unused := config.vocab_size - len(tokenizer)) >= PADDED_ROWS:
+        say(
+            f"warning: the model of {base} has {config.vocab_size:,} rows (vocab_size), its tokenizer "
+            f"{len(tokenizer):,} tokens: {unused:,} rows are never used, more than padding to a multiple of "
+            f"{PADDED_ROWS} adds; is it the tokenizer of this model?"
+        )
+
+
+def first_model(
+    config: TriEmbedConfig, base: Path, say: Callable[[str], None], *, log_frequencies: np.ndarray
+) -> TriEmbedForPreTraining:
+    """Return a new model with random weights, or that of the checkpoint `base`; heads that it lacks begin at random.
+
+    A new model begins with the scores of token frequencies, `log_frequencies` (V,), which else take 100 steps to learn.
+
+    Raises:
+        ValueError: weights are missing, unknown, or have other shapes than the config asks for.
+    """
+    if not is_checkpoint(base):
+        model = TriEmbedForPreTraining(config)
+        if config.decoder_bias:
+            with torch.no_grad():
+                model.predictions.decoder.bias.copy_(torch.from_numpy(log_frequencies))
+        return model
+    with no_bars():
+        model, info = TriEmbedForPreTraining.from_pretrained(
+            base, config=config, dtype=torch.float32, ignore_mismatched_sizes=True, output_loading_info=True
+        )
+    if info["mismatched_keys"]:
+        name, there, here = sorted(info["mismatched_keys"])[0]
+        raise ValueError(
+            f"model.base: {name} has shape {tuple(there)} in {base}, and {tuple(here)} with the fields of `model`; "
+            "remove the field that changes it, or change the checkpoint first: hf-embeddings reposition, vocabulary"
+        )
+    if new := sorted({key.split(".")[0 if not key.startswith("triembed") else 1] for key in info["missing_keys"]}):
+        say(f"note: {base} has no {', '.join(new)}: random at first")
+    return model
+
+
+def compile_layers(model: TriEmbedForPreTraining) -> None:
+    """Compile the feed-forward part of each layer, whose shapes stay the same; names of weights stay too.
+
+    Not attention, which looks at the lengths of the documents in Python and would be compiled again at each step.
+    """
+    for layer in model.triembed.layers:
+        layer.feed_forward.compile()

@@ -1,0 +1,159 @@
+"""The training loop: steps, and at their boundaries whatever else happens, agreed by all processes."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from accelerate.optimizer import AcceleratedOptimizer
+from torch import nn
+
+from hf_embeddings.pretraining.checkpoints.push import Push
+from hf_embeddings.pretraining.checkpoints.store import FAILURES_ALLOWED, Checkpoints
+from hf_embeddings.pretraining.options import PretrainingOptions
+from hf_embeddings.pretraining.training.gradients import compute_gradients
+from hf_embeddings.pretraining.training.held_out import evaluate
+from hf_embeddings.pretraining.training.micro_batches import MicroBatches
+from hf_embeddings.pretraining.training.optimization import set_learning_rates
+from hf_embeddings.pretraining.training.processes import agreed
+from hf_embeddings.pretraining.training.progress import Progress
+from hf_embeddings.pretraining.training.reporting import Reporter
+from hf_embeddings.pretraining.training.step_monitor import BAD_STEPS_ALLOWED
+from hf_embeddings.pretraining.training.stop import Stop
+from hf_embeddings.pretraining.training.weight_average import WeightAverage
+
+BAD_STEPS = "bad_steps.json"
+LEAVING_SECONDS = 1.0  # that a process may take to end, once all is saved
+STOPPING_PATIENCE = 20.0  # seconds that a run which is told to stop waits for the push of its last checkpoint
+
+
+class TrainingFailed(RuntimeError):
+    """Training cannot go on; its checkpoints are intact."""
+
+
+@dataclass
+class Trainer:
+    """The parts of a run that is ready to train."""
+
+    model: nn.Module
+    optimizers: list[AcceleratedOptimizer]
+    average: WeightAverage | None
+    accelerator: Accelerator
+    options: PretrainingOptions
+    progress: Progress
+    micro_batches: MicroBatches
+    held_out: list[dict[str, torch.Tensor]]
+    checkpoints: Checkpoints
+    reporter: Reporter
+    folder: Path
+    parameters: int  # of the whole model
+    save: Callable[[], bool]  # a checkpoint of the state as it is, unless it is spoiled; every process calls it
+    push: Push | None = None  # in the main process, where the run is published
+
+    def train(self, stop: Stop) -> bool:
+        """Train until the end or until `stop`; return whether the end was reached. The last state is saved.
+
+        Raises:
+            TrainingFailed: steps are not finite, or the disk takes no checkpoint, three times in a row.
+        """
+        keep_freed_memory()
+        training, progress = self.options.training, self.progress
+        self.reporter.deadline = stop.deadline
+        self.model.train()
+        steps = self._micro_batches()
+        slowest, stopping = 0.0, False
+        clock = time.monotonic() - progress.seconds
+        while progress.fraction(training) < 1 and not stopping:
+            began = time.monotonic()
+            self._step(next(steps))
+            slowest = max(slowest, time.monotonic() - began)
+            reserve = LEAVING_SECONDS + 2 * (slowest + self.checkpoints.seconds)
+            progress.seconds, wish, failures = agreed(
+                [time.monotonic() - clock, stop.check(reserve), self.checkpoints.failures], self.accelerator
+            )
+            stopping = bool(wish)
+            self.reporter.step(progress)
+            if failures >= FAILURES_ALLOWED:
+                raise TrainingFailed(
+                    f"step {progress.step}: {self.checkpoints.last_error or 'the main process cannot save'}, "
+                    f"{FAILURES_ALLOWED} times in a row; older checkpoints are intact: make room, and start again"
+                )
+            if training.evaluation_steps and progress.step % training.evaluation_steps == 0:
+                self._evaluate()
+            if self.options.checkpoints.save_steps and progress.step % self.options.checkpoints.save_steps == 0:
+                self.save()
+            if self.push and self.checkpoints.good:
+                self.push.offer(max(self.checkpoints.good))
+        if not self.save():
+            raise TrainingFailed(f"step {progress.step}: the weights are not finite; older checkpoints are intact")
+        settled, ended = self.checkpoints.settle(), progress.fraction(training) >= 1
+        if self.push and settled:
+            self.push.offer(progress.step)
+            if not ended:  # the disk of a machine that is taken away may go with it
+                self.push.wait(STOPPING_PATIENCE)
+        # Others wait here: launchers end all processes as soon as one has left.
+        if any(agreed([float(not settled)], self.accelerator)):
+            raise TrainingFailed(f"step {progress.step}: {self.checkpoints.last_error}; older checkpoints are intact")
+        return ended
+
+    def _micro_batches(self) -> Iterator[list[dict]]:
+        return self.micro_batches.steps(
+            self.progress.step,
+            process=self.accelerator.process_index,
+            processes=self.accelerator.num_processes,
+            workers=self.options.training.dataloader_num_workers,
+        )
+
+    def _step(self, micro_batches: list[dict[str, torch.Tensor]]) -> None:
+        training, progress = self.options.training, self.progress
+        set_learning_rates(self.optimizers, progress.fraction(training), training)
+        figures = compute_gradients(self.model, micro_batches, self.options, self.accelerator, step=progress.step)
+        problem = progress.guard.judge(sum(figures.losses.values()), figures.norm, training.spikes)
+        skipped = progress.guard.in_a_row > 0 or bool(problem and training.spikes == "skip")
+        for optimizer in self.optimizers:
+            if not skipped:
+                optimizer.step()
+            optimizer.zero_grad()
+        if self.average and not skipped:
+            self.average.update(self.accelerator.unwrap_model(self.model))
+        if problem:
+            self._report(problem, skipped)
+        progress.add(figures, counted=progress.guard.in_a_row == 0)
+
+    def _report(self, problem: str, skipped: bool) -> None:
+        """Tell of a bad step and keep its sample numbers; stop at the third in a row that is not finite."""
+        step = self.progress.step
+        self.reporter.say(f"warning: step {step}: {problem}{'; skipped' if skipped else ''}")
+        path = self.folder / BAD_STEPS
+        if self.accelerator.is_main_process:
+            try:
+                with path.open("a", encoding="utf-8", newline="\n") as file:
+                    file.write(json.dumps({"problem": problem} | self.micro_batches.samples(step)) + "\n")
+            except OSError as error:  # a full disk must not decide what becomes of a bad step
+                self.reporter.say(f"warning: {path} could not be written: {error}")
+        if self.progress.guard.in_a_row >= BAD_STEPS_ALLOWED:
+            raise TrainingFailed(
+                f"step {step}: {problem}, {BAD_STEPS_ALLOWED} steps in a row; their samples are in {path}; lower "
+                f"training.learning_rate ({self.options.training.learning_rate}), or write training.mixed_precision=no"
+            )
+
+    def _evaluate(self) -> None:
+        figures = evaluate(self.model, self.held_out, self.options.examples.objectives, self.accelerator.device)
+        self.accelerator.log({f"evaluation/{name}": value for name, value in figures.items()}, step=self.progress.step)
+
+
+def keep_freed_memory() -> None:
+    """Tell glibc to keep freed memory: on a CPU, small models train up to 1.6 times as fast. Elsewhere do nothing."""
+    if sys.platform.startswith("linux"):
+        import ctypes
+
+        try:
+            libc = ctypes.CDLL("libc.so.6")
+        except OSError:  # another C library
+            return
+        libc.mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD
+        libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD

@@ -1,0 +1,75 @@
+"""Objectives: which scores answer which labels, and sums over the labels.
+
+A mean is taken once, over all micro-batches and processes, never as a mean of means.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from hf_embeddings.pretraining.examples.batches import IGNORED
+from hf_embeddings.pretraining.examples.pairs import RELATIONS
+
+
+class Objective(NamedTuple):
+    """A classification: its scores among the model's outputs, and its labels in the batch."""
+
+    logits: str  # (N, classes)
+    labels: str  # (N,), IGNORED where nothing is predicted
+    places: str | None = None  # (N,) tokens of the row that they belong to; None where each example has one label
+
+
+OBJECTIVES = {
+    "mlm": Objective("prediction_logits", "labels", "masked_lm_positions"),
+    "nsp": Objective("seq_relationship_logits", "next_sentence_label"),
+    "sop": Objective("seq_relationship_logits", "next_sentence_label"),
+}
+
+
+class Scores(NamedTuple):
+    """How well labels were predicted, (N,) each."""
+
+    losses: np.ndarray  # nats
+    correct: np.ndarray  # whether the label has the highest score
+    labels: np.ndarray
+    examples: np.ndarray  # number of the example in the batch
+
+
+def relation(objectives: list[str]) -> str | None:
+    """Return the objective that says how the two segments of a pair relate; None where no objective asks for it."""
+    return next((name for name in objectives if name in RELATIONS), None)
+
+
+def training_inputs(objectives: list[str], batch: dict[str, torch.Tensor]) -> dict[str, object]:
+    """Return what the model is given to sum the loss of `mlm` itself, whose scores would outweigh all else."""
+    labels = {"labels": batch["labels"], "num_items_in_batch": 1} if "mlm" in objectives else {}
+    return labels | {"skip_logits": True}
+
+
+def summed_loss(name: str, outputs, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Sum the cross-entropy, in nats and computed in fp32, over the labels of an objective."""
+    objective = OBJECTIVES[name]
+    logits, labels = outputs.get(objective.logits), batch[objective.labels]
+    if logits is None:
+        return outputs.loss
+    return nn.functional.cross_entropy(logits.float(), labels, ignore_index=IGNORED, reduction="sum")
+
+
+def label_count(name: str, batch: dict[str, torch.Tensor]) -> int:
+    """Number of labels that an objective has in a batch, known before the forward pass."""
+    return int((batch[OBJECTIVES[name].labels] != IGNORED).sum())
+
+
+def scores_of(name: str, outputs, batch: dict[str, torch.Tensor]) -> Scores:
+    """Return how well each label of an objective was predicted; outputs hold the scores."""
+    objective = OBJECTIVES[name]
+    logits, labels = outputs[objective.logits].float(), batch[objective.labels]
+    losses = nn.functional.cross_entropy(logits, labels, ignore_index=IGNORED, reduction="none")
+    examples = torch.arange(len(labels), device=labels.device)
+    if objective.places:
+        examples = torch.searchsorted(batch["cu_seq_lens"].long(), batch[objective.places], right=True) - 1
+    columns = (losses, logits.argmax(dim=-1) == labels, labels, examples)
+    losses, *others = (column[labels != IGNORED].cpu().numpy() for column in columns)
+    return Scores(losses.astype(np.float64), *others)

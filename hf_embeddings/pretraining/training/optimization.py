@@ -1,0 +1,89 @@
+"""Optimizers by name, without decay on biases, norms and embeddings; learning rates as functions of progress."""
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator
+
+import torch
+from torch import nn
+
+from hf_embeddings.pretraining.options import TrainingOptions
+from hf_embeddings.pretraining.training.muon import Muon
+
+
+def build_optimizers(model: nn.Module, options: TrainingOptions) -> list[torch.optim.Optimizer]:
+    """Return the optimizers that together hold every parameter once; each group's `initial_lr` is its peak."""
+    optimizers = OPTIMIZERS[options.optimizer](model, options)
+    for group in groups_of(optimizers):
+        group["initial_lr"] = group["lr"]
+    return optimizers
+
+
+def groups_of(optimizers: Iterable[torch.optim.Optimizer]) -> Iterator[dict]:
+    """Yield the parameter groups of all optimizers."""
+    return itertools.chain.from_iterable(optimizer.param_groups for optimizer in optimizers)
+
+
+def _adamw(model: nn.Module, options: TrainingOptions) -> list[torch.optim.Optimizer]:
+    """AdamW (https://arxiv.org/abs/1711.05101), fused, over matrices with weight decay and everything else without."""
+    matrices, rest = _divided(model)
+    return [_fused_adamw(matrices, rest, options, peak=options.learning_rate)]
+
+
+def _muon(model: nn.Module, options: TrainingOptions) -> list[torch.optim.Optimizer]:
+    """Muon on the matrices of the encoder, AdamW, with a peak of its own where one is given, on everything else."""
+    matrices, rest = _divided(model)
+    hidden = {id(p) for layer in getattr(model, model.base_model_prefix).layers for p in layer.parameters()}
+    inner = [p for p in matrices if id(p) in hidden]
+    outer = [p for p in matrices if id(p) not in hidden]
+    muon = Muon(inner, lr=options.learning_rate, weight_decay=options.weight_decay)
+    return [muon, _fused_adamw(outer, rest, options, peak=options.adamw_learning_rate or options.learning_rate)]
+
+
+def _divided(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """Part matrices from what weight decay does not suit: vectors, and tables of which a step touches a few rows."""
+    tables = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+    matrices, rest = [], []
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            (matrices if parameter.dim() == 2 and id(parameter) not in tables else rest).append(parameter)
+    return matrices, rest
+
+
+def _fused_adamw(decayed: list, kept: list, options: TrainingOptions, *, peak: float) -> torch.optim.AdamW:
+    groups = [{"params": decayed, "weight_decay": options.weight_decay}, {"params": kept, "weight_decay": 0.0}]
+    betas = (options.adam_beta1, options.adam_beta2)
+    return torch.optim.AdamW(groups, lr=peak, betas=betas, eps=options.adam_epsilon, fused=True)
+
+
+def set_learning_rates(optimizers: Iterable[torch.optim.Optimizer], progress: float, options: TrainingOptions) -> None:
+    """Give every group its peak times the factor of the schedule; `progress` runs from 0 to 1."""
+    for group in groups_of(optimizers):
+        group["lr"] = group["initial_lr"] * schedule_factor(progress, options)
+
+
+def schedule_factor(progress: float, options: TrainingOptions) -> float:
+    """Rise linearly to 1 over the warmup, then follow the schedule; `progress` runs from 0 to 1."""
+    if progress < options.warmup_fraction:
+        return progress / options.warmup_fraction
+    remaining = (1 - progress) / max(1 - options.warmup_fraction, 1e-9)
+    return SCHEDULES[options.schedule](min(max(remaining, 0.0), 1.0), options)
+
+
+def _linear(remaining: float, options: TrainingOptions) -> float:
+    return remaining
+
+
+def _cosine(remaining: float, options: TrainingOptions) -> float:
+    return 0.5 * (1 - math.cos(math.pi * remaining))
+
+
+def _warmup_stable_decay(remaining: float, options: TrainingOptions) -> float:
+    """Stay at the peak, then fall as 1 - sqrt over the last part (https://arxiv.org/abs/2405.18392)."""
+    if remaining >= options.decay_fraction:
+        return 1.0
+    return 1 - math.sqrt(1 - remaining / options.decay_fraction)
+
+
+OPTIMIZERS = {"adamw": _adamw, "muon": _muon}
+SCHEDULES = {"linear": _linear, "cosine": _cosine, "wsd": _warmup_stable_decay}

@@ -1,0 +1,53 @@
+"""How far a run is: everything that is neither weights nor optimizer, as JSON can say it.
+
+The number of the step is the only state of the data: batches, masks and dropout are functions of it.
+"""
+
+from dataclasses import asdict, dataclass, field
+
+from hf_embeddings.pretraining.options import TrainingOptions
+from hf_embeddings.pretraining.training.gradients import StepFigures
+from hf_embeddings.pretraining.training.step_monitor import Guard
+
+
+@dataclass
+class Progress:
+    """Counters of a run, over all its processes and resumptions."""
+
+    step: int = 0  # optimizer steps done, skipped ones included
+    seconds: float = 0.0  # of training
+    tokens: int = 0
+    sums: dict[str, float] = field(default_factory=dict)  # of the losses since the last log line
+    summed: int = 0  # steps in `sums`
+    guard: Guard = field(default_factory=Guard)
+    averaged: int = 0  # steps in the weight average
+    scaler: dict[str, object] | None = None  # of fp16
+
+    def fraction(self, training: TrainingOptions) -> float:
+        """Return the share of the run that is done; the learning rate follows it."""
+        hours = self.seconds / 3600 / training.max_hours if training.max_hours else 0.0
+        return min(1.0, max(self.step / training.max_steps, hours))
+
+    def add(self, figures: StepFigures, *, counted: bool) -> None:
+        """Count a step; the losses of one that is not `counted` do not enter the log."""
+        self.step += 1
+        self.tokens += figures.tokens
+        if counted:
+            self.summed += 1
+            for name, loss in figures.losses.items():
+                self.sums[name] = self.sums.get(name, 0.0) + loss
+
+    def take_means(self) -> dict[str, float]:
+        """Return the mean losses since the last call, and start anew."""
+        means = {name: total / self.summed for name, total in self.sums.items()}
+        self.sums, self.summed = {}, 0
+        return means
+
+    def to_dict(self) -> dict[str, object]:
+        """Return what `from_dict` reads."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, object]) -> "Progress":
+        """Read a saved progress."""
+        return cls(**values | {"guard": Guard(**values["guard"])})

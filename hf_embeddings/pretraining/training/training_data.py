@@ -1,0 +1,222 @@
+"""What a run trains and what on: corpus, tokenizer, examples, architecture."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from hf_embeddings.corpora.corpus import by_source, read_corpus
+from hf_embeddings.corpora.selection import HELD_OUT, TRAINING
+from hf_embeddings.corpora.text_sample import TextSample
+from hf_embeddings.corpora.tokenized_corpus import Encoder, encode_sentences, token_counts
+from hf_embeddings.corpora.tokenizer import load_tokenizer
+from hf_embeddings.corpora.tokenizer_training import train_for
+from hf_embeddings.model.configuration_triembed import TriEmbedConfig
+from hf_embeddings.pretraining.examples.batches import Vocabulary
+from hf_embeddings.pretraining.examples.chunks import Chunks, cut_chunks
+from hf_embeddings.pretraining.examples.schedule import SPECIAL_TOKENS_PER_PAIR
+from hf_embeddings.pretraining.options import PretrainingOptions
+from hf_embeddings.pretraining.prepared.reader import PreparedCorpus
+from hf_embeddings.pretraining.training.health import MEASURES, Health, examine
+from hf_embeddings.pretraining.training.held_out import evaluation_batches, log_frequencies, unigram_loss
+from hf_embeddings.pretraining.training.initial_model import architecture, check_vocabulary, is_checkpoint
+from hf_embeddings.pretraining.training.objectives import relation
+from hf_embeddings.progress import Phases, quiet
+
+Say = Callable[[str], None]
+SAMPLE_CHARACTERS = 1 << 18  # of the text whose health is measured
+
+
+@dataclass(frozen=True)
+class Material:
+    """Everything that is read or derived before training starts."""
+
+    tokenizer: PreTrainedTokenizerBase
+    vocabulary: Vocabulary
+    training: Chunks
+    evaluation: Chunks
+    held_out: list[dict[str, torch.Tensor]]  # batches of `evaluation`
+    config: TriEmbedConfig
+    statistics: dict[str, int]  # of the corpus
+    baseline: float  # held-out loss of token frequencies alone, nats
+    log_frequencies: np.ndarray  # (V,) of the tokens in the training documents
+    base: Path  # the architecture file, or the checkpoint to begin with
+    health: Health
+
+    def for_model(self, options: PretrainingOptions, base_config: Path) -> "Material":
+        """Return the same material for another architecture."""
+        return replace(self, config=_config(options, base_config, self.tokenizer), base=base_config)
+
+
+class Ingredients(NamedTuple):
+    """A corpus, in memory or on the disk."""
+
+    tokenizer: PreTrainedTokenizerBase
+    training: Chunks
+    held_out: Chunks
+    frequencies: np.ndarray  # (V,) of the tokens in training documents
+    statistics: dict[str, int]
+    sources: list[str]  # names of all, also of those that nothing is left of
+    sentences_per_document: float
+    sample: TextSample | None  # of the text
+
+
+def build_config(options: PretrainingOptions, base_config: Path, *, vocab_size: int) -> TriEmbedConfig:
+    """Return the architecture: the base, the overrides of the run, and for a new model the size of the vocabulary."""
+    fields = architecture(base_config) | options.model.overrides
+    if not is_checkpoint(base_config):
+        fields["vocab_size"] = vocab_size
+    elif options.tokenizer.path:
+        raise ValueError(
+            f"tokenizer.path: got {options.tokenizer.path} beside the checkpoint {base_config}, which has a tokenizer; "
+            "remove it, or change the vocabulary first: hf-embeddings vocabulary replace"
+        )
+    config = TriEmbedConfig(**fields)
+    if options.examples.max_length > config.max_position_embeddings and config.positions_end:
+        raise ValueError(
+            f"examples.max_length: {options.examples.max_length} is above max_position_embeddings "
+            f"{config.max_position_embeddings}; lower it or raise model.max_position_embeddings"
+        )
+    return config
+
+
+def prepare(
+    options: PretrainingOptions,
+    base_config: Path,
+    say: Say,
+    *,
+    tokenizer_from: Path | None = None,
+    phases: Phases = quiet,
+) -> Material:
+    """Read the corpus, train or load the tokenizer, and cut the examples.
+
+    Args:
+        options: of the run.
+        base_config: the architecture file, or the checkpoint to begin with.
+        say: told of each stage.
+        tokenizer_from: a checkpoint, whose tokenizer is taken instead of training one anew.
+        phases: makes what shows how far each stage is.
+    """
+    read = _open if options.corpus.prepared else _read
+    known = base_config if is_checkpoint(base_config) else None
+    given = read(options, tokenizer_from or known, say, phases)
+    tokenizer, statistics = given.tokenizer, given.statistics
+    _report(given, say)
+    vocabulary = Vocabulary.of(tokenizer)
+    with phases("planning the evaluation"):
+        batches = evaluation_batches(given.held_out, vocabulary, options)
+        health = examine(
+            given.sample,
+            given.training,
+            sources=given.sources,
+            sentences_per_document=given.sentences_per_document,
+            frequencies=given.frequencies,
+            vocabulary=vocabulary,
+            examples=options.examples,
+            seed=options.seed,
+        )
+    for line in health.lines():
+        say(line)
+    config = _config(options, base_config, tokenizer)
+    check_vocabulary(base_config, config, tokenizer, say)
+    if config.type_vocab_size < 2 and (name := relation(options.examples.objectives)):
+        say(f"note: {name} runs without segments (type_vocab_size {config.type_vocab_size}); only [SEP] divides a pair")
+    tokenizer.model_input_names = ["input_ids", "attention_mask"]
+    if config.type_vocab_size:
+        tokenizer.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
+    shares = log_frequencies(given.frequencies, config.vocab_size)
+    return Material(
+        tokenizer,
+        vocabulary,
+        given.training,
+        given.held_out,
+        batches,
+        config,
+        statistics,
+        unigram_loss(shares, batches),
+        shares,
+        base_config,
+        health,
+    )
+
+
+def _config(options: PretrainingOptions, base_config: Path, tokenizer: PreTrainedTokenizerBase) -> TriEmbedConfig:
+    config = build_config(options, base_config, vocab_size=math.ceil(len(tokenizer) / 64) * 64)
+    config.pad_token_id = tokenizer.pad_token_id
+    return config
+
+
+def _read(options: PretrainingOptions, checkpoint: Path | None, say: Say, phases: Phases) -> Ingredients:
+    """Read, encode and cut the sources, all in memory."""
+    corpus = read_corpus(options.corpus, phases)
+    say(f"{len(corpus.documents):,} different documents read")
+    path = checkpoint or options.tokenizer.path
+    tokenizer = load_tokenizer(str(path)) if path else train_for(options, by_source(corpus), say, phases)
+    with phases("encoding", len(corpus.documents), unit="documents") as phase:
+        encoded = encode_sentences(tokenizer, corpus.documents, progress=phase.reach)
+    max_tokens = options.examples.max_length - SPECIAL_TOKENS_PER_PAIR
+    is_training = corpus.roles == TRAINING
+    with phases("cutting examples"):
+        training = cut_chunks(encoded, max_tokens=max_tokens, chosen=is_training, sources=corpus.sources)
+        held_out = cut_chunks(encoded, max_tokens=max_tokens, chosen=corpus.roles == HELD_OUT)
+    with phases("examining the text"):
+        encoder = Encoder(tokenizer.backend_tokenizer)
+        sample = TextSample.of(encoder, corpus.documents, characters=SAMPLE_CHARACTERS)
+    return Ingredients(
+        tokenizer,
+        training,
+        held_out,
+        token_counts(encoded, is_training, len(tokenizer)),
+        corpus.statistics,
+        [name for name, *_ in corpus.sources],
+        (len(encoded.sentence_starts) - 1) / max(1, len(corpus.documents) - encoded.empty_documents),
+        sample,
+    )
+
+
+def _open(options: PretrainingOptions, checkpoint: Path | None, say: Say, phases: Phases) -> Ingredients:
+    """Open a prepared corpus, whose files `pretrain` has verified."""
+    prepared = PreparedCorpus.open(Path(options.corpus.prepared or ""), sums=False)
+    for path, place in ((checkpoint, "the checkpoint"), (options.tokenizer.path, "tokenizer.path")):
+        if path:
+            prepared.demand(load_tokenizer(str(path)), place)
+    max_tokens = options.examples.max_length - SPECIAL_TOKENS_PER_PAIR
+    if not prepared.is_cut(max_tokens):
+        cut = prepared.facts["max_length"]
+        say(f"cut anew for examples.max_length {options.examples.max_length}, prepared was {cut}")
+    with phases("opening the corpus"):
+        training, held_out = (prepared.chunks(role, max_tokens=max_tokens) for role in ("training", "held_out"))
+    facts = prepared.facts
+    sentences, documents = (sum(shard[name] for shard in facts["shards"]) for name in ("sentences", "documents"))
+    return Ingredients(
+        prepared.tokenizer,
+        training,
+        held_out,
+        prepared.frequencies,
+        facts["statistics"],
+        [source["source"] for source in facts["sources"]],
+        sentences / max(1, documents),
+        TextSample.from_dict(facts["text_sample"]) if "text_sample" in facts else None,  # older ones have none
+    )
+
+
+def _report(given: Ingredients, say: Say) -> None:
+    counts = ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in given.statistics.items() if value)
+    say(f"corpus: {counts}")
+    say(f"tokenizer: {len(given.tokenizer):,} pieces")
+    training, unknown = given.training, given.sample and given.sample.unknown_share
+    for name, chunks in (("training", training), ("held-out", given.held_out)):
+        if not len(chunks):
+            cause = MEASURES["unknown_characters"].warning(unknown or 0.0) or "give longer documents"
+            raise ValueError(f"corpus.source: no {name} document has 4 tokens or more; {cause}")
+        tokens = sum(source.tokens for source in chunks.sources)
+        say(f"{name}: {tokens:,} tokens in {len(chunks):,} examples, {chunks.skipped:,} too short for one")
+    epoch = sum(source.weight * source.tokens for source in training.sources)
+    for source in training.sources if len(training.sources) > 1 else ():
+        share = f"weight {source.weight:g}, {source.weight * source.tokens / epoch:.1%} of an epoch"
+        say(f"{source.name}: {source.tokens:,} tokens in {source.count:,} examples, {share}")

@@ -1,0 +1,114 @@
+"""Laws of trained tokenizers: alike twice, the same after saving, Chinese by characters, words known."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from transformers import AutoTokenizer, BertTokenizer
+
+from hf_embeddings.corpora.tokenizer import load_tokenizer
+from hf_embeddings.corpora.tokenizer_training import SPECIAL_TOKENS, train_tokenizer
+from tests.corpora.mixed_documents import DOCUMENTS, train
+
+TIES = " ".join(f"{a}{b}{c}" for a in "abcdefgh" for b in "ijklmnop" for c in "qrstuvwx")  # all pairs equally frequent
+
+
+each = pytest.mark.parametrize("algorithm", ["wordpiece", "unigram", "bpe"])
+
+
+@each
+def test_special_tokens_come_first(algorithm: str) -> None:
+    tokenizer = train(algorithm=algorithm)
+    vocabulary = tokenizer.get_vocab()
+    assert [vocabulary[token] for token in SPECIAL_TOKENS] == [0, 1, 2, 3, 4]
+    assert sorted(vocabulary.values()) == list(range(len(vocabulary)))
+    assert [tokenizer.pad_token_id, tokenizer.unk_token_id, tokenizer.cls_token_id] == [0, 1, 2]
+    assert [tokenizer.sep_token_id, tokenizer.mask_token_id] == [3, 4]
+
+
+@pytest.mark.parametrize("vocab_size", [64, 100, 125])
+def test_the_vocabulary_has_the_size_asked_for(vocab_size: int) -> None:
+    assert len(train(vocab_size=vocab_size)) == vocab_size
+    assert vocab_size - 5 <= len(train(vocab_size=vocab_size, algorithm="bpe")) <= vocab_size  # no more to merge
+    assert len(train(vocab_size=vocab_size, algorithm="unigram")) <= vocab_size
+
+
+@each
+def test_training_twice_gives_the_same_vocabulary(algorithm: str) -> None:
+    program = (
+        "import sys; from hf_embeddings.corpora.tokenizer_training import train_tokenizer\n"
+        "t = train_tokenizer(\n"
+        "    sys.argv[2:], algorithm=sys.argv[1], vocab_size=150, lowercase=True, min_frequency=1, max_length=8\n"
+        ")\n"
+        "print(t.backend_tokenizer.to_str())"
+    )
+    words = [*TIES.split(), *DOCUMENTS]
+    here, back = (
+        train_tokenizer(
+            texts, algorithm=algorithm, vocab_size=150, lowercase=True, min_frequency=1, max_length=8
+        ).backend_tokenizer.to_str()
+        for texts in (iter(words), reversed(words))
+    )
+    command = [sys.executable, "-c", program, algorithm, *words]
+    there = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert json.loads(there) == json.loads(here) == json.loads(back)
+
+
+@each
+def test_chinese_characters_and_punctuation_are_pieces_by_themselves(algorithm: str) -> None:
+    tokenizer = train(algorithm=algorithm)
+    assert tokenizer.tokenize("猫追狗。") == ["猫", "追", "狗", "。"]
+    assert not any("猫" in piece and piece != "猫" for piece in tokenizer.get_vocab())
+    assert not any("," in piece and piece != "," for piece in tokenizer.get_vocab())
+
+
+@pytest.mark.parametrize("algorithm", ["unigram", "bpe"])
+def test_text_comes_back_and_pairs_have_segments(algorithm: str, tmp_path: Path) -> None:
+    tokenizer = train(algorithm=algorithm)
+    tokenizer.save_pretrained(tmp_path)
+    for loaded in (tokenizer, load_tokenizer(tmp_path), AutoTokenizer.from_pretrained(tmp_path)):
+        text = "the cat, and the embeddings of the dog. 猫追狗。"
+        assert loaded.decode(loaded(text)["input_ids"], skip_special_tokens=True).replace(" 猫", "猫") == text.replace(
+            " 猫", "猫"
+        )
+        encoded = loaded("the cat", "the dog")
+        first = encoded["input_ids"].index(3) + 1
+        assert encoded["token_type_ids"] == [0] * first + [1] * (len(encoded["input_ids"]) - first)
+        assert loaded.model_max_length == 64 and loaded("▁the")["input_ids"] == loaded("the")["input_ids"]
+
+
+@pytest.mark.parametrize("algorithm", ["unigram", "bpe"])
+def test_more_characters_than_the_vocabulary_holds_are_unknown(algorithm: str) -> None:
+    characters = [chr(0x4E00 + number) * (1 + number % 7) for number in range(500)]
+    tokenizer = train_tokenizer(
+        characters, algorithm=algorithm, vocab_size=100, lowercase=True, min_frequency=1, max_length=8
+    )
+    assert len(tokenizer) <= 100
+    assert tokenizer.unk_token_id in tokenizer("".join(characters))["input_ids"]
+    assert tokenizer.tokenize(characters[6]) == [chr(0x4E06)] * 7  # the most frequent stay
+
+
+def test_min_frequency_keeps_rare_pieces_out() -> None:
+    assert len(train(min_frequency=10**6)) == len(SPECIAL_TOKENS)
+    assert len(train(min_frequency=10, vocab_size=2000)) < len(train(vocab_size=2000))
+
+
+@pytest.mark.parametrize("lowercase", [True, False])
+def test_saving_keeps_everything(tmp_path: Path, lowercase: bool) -> None:
+    tokenizer = train(lowercase=lowercase)
+    tokenizer.save_pretrained(tmp_path)
+    assert json.loads((tmp_path / "tokenizer_config.json").read_text())["tokenizer_class"] == "BertTokenizer"
+    for loaded in (load_tokenizer(tmp_path), AutoTokenizer.from_pretrained(tmp_path)):
+        assert type(loaded) is BertTokenizer and loaded.do_lower_case == lowercase and loaded.model_max_length == 64
+        for text in DOCUMENTS:
+            assert loaded(text, "The pair") == tokenizer(text, "The pair")
+    assert (tokenizer.tokenize("The") == tokenizer.tokenize("the")) == lowercase
+
+
+def test_pairs_have_segments() -> None:
+    encoded = train()("the cat", "the dog")
+    first = encoded["input_ids"].index(3) + 1
+    assert encoded["token_type_ids"] == [0] * first + [1] * (len(encoded["input_ids"]) - first)
+    assert encoded["input_ids"][0] == 2 and encoded["input_ids"][-1] == 3

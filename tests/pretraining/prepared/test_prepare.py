@@ -1,0 +1,336 @@
+"""Laws of prepared corpora: the training of the corpus in memory, whole or absent, and the same after any stop."""
+
+import itertools
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from hf_embeddings.corpora import selection
+from hf_embeddings.corpora.tokenizer import load_tokenizer
+from hf_embeddings.pretraining.examples import sampling
+from hf_embeddings.pretraining.examples.batches import iter_batches
+from hf_embeddings.pretraining.examples.schedule import Schedule
+from hf_embeddings.pretraining.options import PretrainingOptions
+from hf_embeddings.pretraining.options_file import load_options
+from hf_embeddings.pretraining.prepared.assembly import finish
+from hf_embeddings.pretraining.prepared.reader import assembly as finishing
+from hf_embeddings.pretraining.prepared.reader import plan as preparation
+from hf_embeddings.pretraining.prepared.reader import writer as preparing
+from hf_embeddings.pretraining.prepared.writer import prepare
+from hf_embeddings.pretraining.training import training_data as material
+from tests.corpora.mixed_documents import train
+
+ROOT = Path(__file__).parents[3]
+WORDS = (
+    "the cat dog embedding position segment token sums adds reads writes long short of in and 猫 狗 追 第 一 回".split()
+)
+
+
+def write_texts(folder: Path, *, files: int = 4, documents: int = 40, seed: int = 0) -> Path:
+    """Write documents of both languages into files, with some that are equal and some that are nearly so."""
+    random = np.random.default_rng(seed)
+    folder.mkdir(parents=True)
+    earlier: list[str] = []
+    for number in range(files):
+        texts = []
+        for _ in range(documents):
+            sentences = [
+                " ".join(random.choice(WORDS, random.integers(3, 14))) + random.choice([". ", "。"])
+                for _ in range(random.integers(1, 12))
+            ]
+            text = "".join(sentences).strip()
+            if earlier and random.random() < 0.1:
+                text = str(random.choice(earlier)) + random.choice(["", " cat."])
+            earlier.append(text)
+            texts.append(text[0].upper() + text[1:])
+        lines = [json.dumps({"text": text}, ensure_ascii=False) for text in texts]
+        path = folder / f"{number}.{'jsonl' if number % 2 else 'txt'}"
+        path.write_text("\n".join(lines) if number % 2 else "\n\n".join(texts), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preparing, "BATCH_DOCUMENTS", 7)
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_texts(tmp_path_factory.mktemp("texts") / "all")
+
+
+def options_for(source: Path | str | None, *overrides: str) -> PretrainingOptions:
+    given = [f"corpus.source={source or 'null'}", "tokenizer.vocab_size=200", "examples.max_length=32"]
+    return load_options(ROOT / "configs/pretraining/demo.yaml", [*given, "corpus.evaluation_fraction=0.2", *overrides])
+
+
+def make(target: Path, options: PretrainingOptions, **settings: object) -> dict:
+    settings = {"processes": 1, "shard_tokens": 1500, "say": lambda line: None} | settings
+    return prepare(options, target, **settings)
+
+
+def material_of(options: PretrainingOptions) -> material.Material:
+    return material.prepare(options, ROOT / options.model.base, lambda line: None)
+
+
+def from_target(options: PretrainingOptions, target: Path) -> PretrainingOptions:
+    return replace(options, corpus=replace(options.corpus, source=f"prepared:{target}", sources=[]))
+
+
+def batches_of(made: material.Material, options: PretrainingOptions, count: int = 12) -> list[dict[str, torch.Tensor]]:
+    schedule = Schedule.plan(made.training, tokens_per_batch=256, seed=options.seed, relation="nsp")
+    batches = iter_batches(schedule, made.vocabulary, options.examples)
+    return list(itertools.islice(batches, count))
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def same_training(memory: material.Material, disk: material.Material, options: PretrainingOptions) -> None:
+    assert memory.tokenizer.get_vocab() == disk.tokenizer.get_vocab()
+    assert memory.baseline == disk.baseline and memory.statistics == disk.statistics
+    pairs = zip(batches_of(memory, options), batches_of(disk, options), strict=True)
+    held_out = zip(memory.held_out, disk.held_out, strict=True)
+    for ours, theirs in itertools.chain(pairs, held_out):
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [],
+        ["tokenizer.algorithm=bpe", "examples.masking_unit=word"],
+        ["corpus.near_duplicates=0.7"],
+        ["corpus.max_documents=33", "tokenizer.training_characters=1000"],
+    ],
+    ids=" ".join,
+)
+def test_training_is_that_of_the_corpus_in_memory(
+    texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overrides: list[str]
+) -> None:
+    monkeypatch.setattr(sampling, "MIN_PAGES", 16)  # pages of several samples, which cross the borders of shards
+    monkeypatch.setattr(selection, "KEYS_PER_PASS", 50)  # documents that are gone through several times
+    options = options_for(texts, *overrides)
+    facts = make(tmp_path / "target", options)
+    assert len(facts["shards"]) > 3 or "corpus.max_documents=33" in overrides
+    same_training(material_of(options), material_of(from_target(options, tmp_path / "target")), options)
+    assert {path.name for path in tmp_path.iterdir()} == {"target"}
+
+
+def test_sources_are_weighted_and_counted(texts: Path, tmp_path: Path) -> None:
+    other = write_texts(tmp_path / "other", files=1, seed=5)
+    sources = f"[{{source: {texts}}}, {{source: {other}, weight: 2.5}}]"
+    options = options_for(None, f"corpus.sources={sources}")
+    facts = make(tmp_path / "target", options)
+    assert [source["source"] for source in facts["sources"]] == [str(texts), str(other)]
+    assert sum(source["documents"] for source in facts["sources"]) == facts["statistics"]["documents_read"] == 200
+    memory, disk = material_of(options), material_of(from_target(options, tmp_path / "target"))
+    same_training(memory, disk, options)
+    (_, _, first), (_, _, second) = ((s.name, s.weight, s.count) for s in disk.training.sources)
+    schedule = Schedule.plan(disk.training, tokens_per_batch=256, seed=0, relation=None)
+    taken = schedule.sampling.block(0, 0) % len(disk.training)
+    assert (taken < first).sum() == first and (taken >= first).sum() == round(2.5 * second)
+
+
+def test_another_length_is_cut_anew(texts: Path, tmp_path: Path) -> None:
+    make(tmp_path / "target", options_for(texts))
+    options = options_for(texts, "examples.max_length=48", f"tokenizer.path={tmp_path / 'target'}")
+    lines: list[str] = []
+    disk = material.prepare(from_target(options, tmp_path / "target"), ROOT / options.model.base, lines.append)
+    assert any("cut anew for examples.max_length 48, prepared was 32" in line for line in lines)
+    same_training(material_of(options), disk, options)
+
+
+def test_processes_change_nothing(texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preparation, "UNIT_BYTES", 4000)
+    options = options_for(texts)
+    make(tmp_path / "one", options)
+    make(tmp_path / "three", options, processes=3)
+    assert files_of(tmp_path / "one") == files_of(tmp_path / "three")
+
+
+def test_data_sets_are_streamed(texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    asked: list[bool] = []
+    load = datasets.load_dataset
+    monkeypatch.setattr(datasets, "load_dataset", lambda *a, **k: asked.append(k["streaming"]) or load(*a, **k))
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    shutil.copy(texts / "1.jsonl", folder)
+    options = options_for(f"hub:{folder}")
+    facts = make(tmp_path / "target", options)
+    assert asked and all(asked) and facts["statistics"]["documents_read"] == 40
+    same_training(material_of(options), material_of(from_target(options, tmp_path / "target")), options)
+
+
+# Stops
+
+
+class Stopped(BaseException):
+    """Stands in for a kill."""
+
+
+@pytest.mark.parametrize("calls", [1, 2, 5, 9, 14])
+def test_a_preparation_goes_on_where_it_stopped(
+    texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calls: int
+) -> None:
+    options = options_for(texts, "corpus.near_duplicates=0.8")
+    make(tmp_path / "whole", options)
+    left = [calls]
+
+    def killed(*arguments: object) -> dict[str, object]:
+        left[0] -= 1
+        if left[0] < 0:
+            raise Stopped
+        return write(*arguments)
+
+    write = preparing.write_shard
+    for module in (preparing, finishing):
+        monkeypatch.setattr(module, "write_shard", killed)
+    with pytest.raises(Stopped):
+        make(tmp_path / "target", options)
+    assert not (tmp_path / "target").exists()
+    left[0] = 10**6
+    encoded: list[int] = []
+    encode = preparing.encode_batch
+    monkeypatch.setattr(
+        preparing, "encode_batch", lambda path, texts, **rest: encoded.append(len(texts)) or encode(path, texts, **rest)
+    )
+    make(tmp_path / "target", options)
+    assert files_of(tmp_path / "target") == files_of(tmp_path / "whole")
+    assert sum(encoded) < 160 or calls == 1  # not all of it again
+    assert not (tmp_path / "target.partial").exists() and not (tmp_path / "target.work").exists()
+    lines: list[str] = []
+    make(tmp_path / "target", options, say=lines.append)
+    assert lines == [f"{tmp_path / 'target'} is complete"]
+
+
+def test_a_shard_damaged_meanwhile_is_written_again(
+    texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = options_for(texts)
+    make(tmp_path / "whole", options)
+    monkeypatch.setattr(preparing, "finish", lambda *arguments, **rest: (_ for _ in ()).throw(Stopped))
+    with pytest.raises(Stopped):
+        make(tmp_path / "target", options)
+    monkeypatch.setattr(preparing, "finish", finish)
+    shard = sorted((tmp_path / "target.partial").glob("*.safetensors"))[1]
+    shard.write_bytes(shard.read_bytes()[:-1] + b"x")
+    (shard.parent / ".tmpAb3").write_bytes(b"half a shard of a writer that was killed")
+    make(tmp_path / "target", options)
+    assert files_of(tmp_path / "target") == files_of(tmp_path / "whole")
+
+
+def test_what_was_begun_otherwise_is_refused(texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = tmp_path / "texts"
+    shutil.copytree(texts, copy)
+    options = options_for(copy)
+    monkeypatch.setattr(preparing, "finish", lambda *arguments, **rest: (_ for _ in ()).throw(Stopped))
+    with pytest.raises(Stopped):
+        make(tmp_path / "target", options)
+    monkeypatch.setattr(preparing, "finish", finish)
+    with pytest.raises(ValueError, match="was begun with other max_length; give the old ones"):
+        make(tmp_path / "target", replace(options, examples=replace(options.examples, max_length=64)))
+    (copy / "0.txt").write_text("changed " * 9)
+    with pytest.raises(ValueError, match="was begun with other units"):
+        make(tmp_path / "target", options)
+    facts = make(tmp_path / "target", options, overwrite=True)
+    assert facts["statistics"]["documents_read"] == 121
+    with pytest.raises(ValueError, match="is not empty, and not what these options make"):
+        make(tmp_path / "target", options_for(copy, "tokenizer.vocab_size=100"))
+
+
+# Bad input
+
+
+def refused(options: PretrainingOptions) -> str:
+    with pytest.raises(ValueError) as error:
+        material_of(options)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.fixture
+def prepared(texts: Path, tmp_path: Path) -> Path:
+    make(tmp_path / "target", options_for(texts))
+    return tmp_path / "target"
+
+
+def verified(folder: Path) -> str:
+    from hf_embeddings.pretraining.prepared.reader import PreparedCorpus
+
+    with pytest.raises(ValueError) as error:
+        PreparedCorpus.open(folder, sums=True)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_damaged_shards_are_named(prepared: Path) -> None:
+    shard = prepared / "00000-0001.safetensors"
+    content = shard.read_bytes()
+    shard.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert "00000-0001.safetensors: its SHA-256 sum" in verified(prepared)
+    shard.write_bytes(content[:-1])
+    assert "00000-0001.safetensors" in refused(from_target(options_for("x"), prepared))  # sizes are always compared
+    shard.unlink()
+    assert "00000-0001.safetensors: missing" in verified(prepared)
+
+
+def test_other_directories_and_tokenizers_are_refused(prepared: Path, tmp_path: Path) -> None:
+    options = from_target(options_for("x"), prepared)
+    assert "no such directory" in refused(from_target(options, tmp_path / "absent"))
+    assert "no manifest.json" in refused(from_target(options, tmp_path))
+    train(vocab_size=90).save_pretrained(tmp_path / "other")
+    other = replace(options, tokenizer=replace(options.tokenizer, path=str(tmp_path / "other")))
+    assert "tokenizer.path: got another tokenizer than that of the prepared corpus" in refused(other)
+    same = replace(options, tokenizer=replace(options.tokenizer, path=str(prepared)))
+    assert len(material_of(same).training)
+    assert load_tokenizer(prepared).get_vocab() == material_of(options).tokenizer.get_vocab()
+    with pytest.raises(ValueError, match="corpus.source: got a prepared corpus, expected documents"):
+        make(tmp_path / "again", options)
+
+
+def test_an_unknown_token_is_named_with_its_place(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from hf_embeddings.pretraining.prepared.reader import reader as module
+
+    real = module.check
+
+    def lying(folder: Path, **settings: object) -> dict:
+        facts = real(folder, **settings)
+        facts["shards"][1]["largest_id"] = 10**6
+        return facts
+
+    monkeypatch.setattr(module, "check", lying)
+    monkeypatch.setattr(module, "open_shard", lambda path: {"tokens": np.array([1, 2, 999_999, 3])})
+    size = len(load_tokenizer(prepared))
+    place = f"{prepared}/00000-0001.safetensors"
+    assert verified(prepared) == f"{place}: token 2 is id 999999, expected below {size}; prepare the corpus again"
+
+
+def test_empty_and_tiny_sources_are_refused_before_anything_has_its_name(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("\n\n \n")
+    with pytest.raises(ValueError, match="got no documents"):
+        make(tmp_path / "target", options_for(tmp_path / "a.txt"))
+    (tmp_path / "a.txt").write_text("one here\n\ntwo here\n\ntwo here")
+    with pytest.raises(ValueError, match="got 2 different documents, expected at least 4"):
+        make(tmp_path / "target", options_for(tmp_path / "a.txt"))
+    assert not (tmp_path / "target").exists()
+
+
+def test_chunks_point_into_the_joined_arrays(prepared: Path) -> None:
+    made = material_of(from_target(options_for("x"), prepared)).training
+    spans = made[np.arange(len(made))[::-1]]
+    assert (spans.ends - spans.starts <= 29).all() and (spans.ends - spans.starts >= 4).all()
+    for start, end, first, last in zip(spans.starts, spans.ends, spans.first_marks, spans.end_marks, strict=True):
+        marks = made.corpus.sentence_starts[first:last]
+        assert ((marks > start) & (marks < end)).all()
+    backwards = made.corpus.tokens[np.arange(len(made.corpus.tokens))[::-1]]
+    assert np.array_equal(backwards[::-1], made.corpus.tokens[:])
