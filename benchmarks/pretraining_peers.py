@@ -25,19 +25,14 @@ from transformers.utils import logging
 
 from hf_embeddings import TriEmbedConfig, TriEmbedForPreTraining
 from hf_embeddings.corpora.corpus import load_corpus
+from hf_embeddings.corpora.options import CorpusOptions
 from hf_embeddings.corpora.tokenized_corpus import encode_sentences
 from hf_embeddings.corpora.tokenizer_training import train_tokenizer
 from hf_embeddings.pretraining.examples.batches import Vocabulary, flat_row, iter_batches
 from hf_embeddings.pretraining.examples.chunks import Chunks, cut_chunks
 from hf_embeddings.pretraining.examples.pairs import make_pairs
 from hf_embeddings.pretraining.examples.schedule import Schedule
-from hf_embeddings.pretraining.options import (
-    CorpusOptions,
-    ExampleOptions,
-    ModelOptions,
-    PretrainingOptions,
-    TrainingOptions,
-)
+from hf_embeddings.pretraining.options import ExampleOptions, ModelOptions, PretrainingOptions, TrainingOptions
 from hf_embeddings.pretraining.training.gradients import compute_gradients
 from hf_embeddings.pretraining.training.loop import keep_freed_memory
 from hf_embeddings.pretraining.training.optimization import build_optimizers

@@ -1,13 +1,32 @@
-"""The floors of the package: imports point down, siblings on a floor do not know each other."""
+"""The floors of the package: imports point down, rooms on one floor do not know each other, and there is no circle."""
 
 import ast
+import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ROOMS = {"pretraining", "analysis", "visualization", "search", "conversion", "publishing"}
-MAY_IMPORT = {"model": set(), **{room: {"model"} for room in ROOMS}, "cli": {"model", *ROOMS}}
+# From the ground. Files beside the rooms (hardware.py, progress.py, ...) stand on the ground too.
+FLOORS = (
+    {"files", "model", "analysis", "visualization"},
+    {"corpora"},
+    {"pretraining", "conversion", "publishing"},
+    {"search"},
+    {"evaluation"},
+    {"lab"},
+    {"cli"},
+)
+# The rooms within pretraining, and the files beside them.
+PRETRAINING_FLOORS = (
+    {"options", "architecture"},
+    {"options_file", "examples", "checkpoints"},
+    {"prepared"},
+    {"training"},
+    {"run"},
+)
+LONGEST_CHAIN = 11  # of imports within pretraining
 FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "misc", "base"}
 
 
@@ -15,40 +34,89 @@ def files() -> list[Path]:
     return sorted([*(ROOT / "hf_embeddings").rglob("*.py"), *(ROOT / "conversion").rglob("*.py")])
 
 
-def room_of(path: Path) -> str | None:
-    """The room a file stands in; None for the package's own `__init__`."""
-    parts = path.relative_to(ROOT).parts
-    return "conversion" if parts[0] == "conversion" else parts[1] if len(parts) > 2 else None
+def module_of(path: Path) -> str:
+    """The name under which a file is imported."""
+    parts = list(path.relative_to(ROOT).with_suffix("").parts)
+    if parts[0] == "conversion":
+        parts = ["hf_embeddings", *parts]
+    return ".".join(part for part in parts if part != "__init__")
 
 
-def imported_modules(path: Path) -> set[str]:
+MODULES = {module_of(path): path for path in files()}
+
+
+@cache
+def imported_modules(path: Path) -> frozenset[str]:
     """Every module that a file imports, wherever in the file."""
-    found = set()
+    found, package = set(), module_of(path).split(".")
+    if path.name != "__init__.py":
+        package = package[:-1]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+        elif isinstance(node, ast.ImportFrom):
+            start = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*start, *([node.module] if node.module else [])])
+            names = {f"{module}.{alias.name}" for alias in node.names}
+            found |= {name if name in MODULES else module for name in names}
+    return frozenset(found)
+
+
+def own_imports(module: str) -> set[str]:
+    return {name for name in imported_modules(MODULES[module]) if name in MODULES and name != module}
+
+
+def place(module: str, floors: tuple[set[str], ...], depth: int) -> tuple[int, str]:
+    """The number of the floor that a module stands on, from 0, and its room."""
+    parts = module.split(".")
+    name = parts[depth] if len(parts) > depth else ""
+    return next(((number, name) for number, rooms in enumerate(floors) if name in rooms), (-1, ""))
+
+
+def longest_chain(room: str) -> list[str]:
+    """The longest way from a module of a room to one that imports no other of it."""
+
+    @cache
+    def chain(module: str) -> tuple[str, ...]:
+        below = [chain(name) for name in own_imports(module) if name.startswith(room)]
+        return (module, *max(below, key=len, default=()))
+
+    return list(max((chain(module) for module in MODULES if module.startswith(room)), key=len))
 
 
 def test_every_room_has_a_floor() -> None:
-    assert {room_of(path) for path in files()} - {None} <= set(MAY_IMPORT)
+    rooms = {module.split(".")[1] for module, path in MODULES.items() if len(path.relative_to(ROOT).parts) > 2}
+    assert rooms | {"conversion"} == set().union(*FLOORS)
+    within = {module.split(".")[2] for module in MODULES if module.startswith("hf_embeddings.pretraining.")}
+    assert within == set().union(*PRETRAINING_FLOORS)
 
 
-@pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_point_down(path: Path) -> None:
-    room = room_of(path)
-    rooms = {name.split(".")[1] for name in imported_modules(path) if name.startswith("hf_embeddings.")}
-    known = rooms & set(MAY_IMPORT)
-    if room is not None:
-        assert known <= MAY_IMPORT[room] | {room}, f"{room} imports {sorted(known - MAY_IMPORT[room] - {room})}"
-    assert path.stem not in FORBIDDEN_NAMES
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_imports_point_down(module: str) -> None:
+    """A file imports from its own room, and from floors below; those beside the rooms, from the ground."""
+    if module in ("hf_embeddings", "hf_embeddings.__main__"):  # the door: what the package offers, and its command
+        return
+    floors = [(FLOORS, 1)]
+    if module.startswith("hf_embeddings.pretraining."):
+        floors.append((PRETRAINING_FLOORS, 2))
+    for rooms, depth in floors:
+        floor, room = place(module, rooms, depth)
+        for name in own_imports(module) - {"hf_embeddings"}:
+            if depth == 2 and not name.startswith("hf_embeddings.pretraining."):
+                continue
+            below, other = place(name, rooms, depth)
+            ground = below <= 0 if floor == -1 else below < floor
+            assert other == room or ground, f"{module} stands on floor {floor}, and imports {name} of floor {below}"
+    assert module.rpartition(".")[2] not in FORBIDDEN_NAMES
+
+
+def test_no_chain_of_imports_is_long() -> None:
+    """Nor is there a circle, which would have no end."""
+    chain = longest_chain("hf_embeddings.pretraining.")
+    assert len(chain) <= LONGEST_CHAIN, " -> ".join(name.removeprefix("hf_embeddings.pretraining.") for name in chain)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "hf_embeddings/model").glob("*.py")), ids=lambda path: path.name)
 def test_the_published_room_needs_torch_and_transformers_alone(path: Path) -> None:
-    import sys
-
-    tops = {name.split(".")[0] for name in imported_modules(path)}
+    tops = {name.split(".")[0] for name in imported_modules(path) if not name.startswith("hf_embeddings.model")}
     assert tops <= {"torch", "transformers", "huggingface_hub", *sys.stdlib_module_names}

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from hf_embeddings.cli.output import AsJson
-from hf_embeddings.cli.places import is_hub_id
+from hf_embeddings.model_names import is_hub_id
 
 
 def convert(

@@ -11,8 +11,8 @@ from typing import Annotated
 import typer
 
 from hf_embeddings.cli.output import AsJson, Precision
-from hf_embeddings.cli.places import Pooling, check_model_or_id
 from hf_embeddings.corpora.sources import check_source, read_described_documents
+from hf_embeddings.model_names import Pooling, check_model_or_id
 
 
 def index(

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from hf_embeddings.cli.extras import require
-from hf_embeddings.cli.places import check_model
+from hf_embeddings.model_names import check_model
 
 
 def attention(

@@ -9,7 +9,7 @@ import typer
 
 from hf_embeddings.cli.extras import require
 from hf_embeddings.cli.output import AsJson
-from hf_embeddings.cli.places import check_model
+from hf_embeddings.model_names import check_model
 
 
 def input_sum(

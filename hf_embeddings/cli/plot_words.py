@@ -8,9 +8,9 @@ import typer
 
 from hf_embeddings.cli.extras import require
 from hf_embeddings.cli.output import AsJson
-from hf_embeddings.cli.places import Pooling, check_model
 from hf_embeddings.corpora.sources import check_source
 from hf_embeddings.evaluation.word_lists import frequent_tokens, read_words, seed_example
+from hf_embeddings.model_names import Pooling, check_model
 
 NEIGHBOURS = 8
 LIBRARIES = {"pca": "sklearn", "tsne": "openTSNE", "umap": "umap", "pacmap": "pacmap"}

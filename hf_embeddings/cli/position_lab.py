@@ -92,7 +92,7 @@ class _State:
         Raises:
             ValueError: it belongs to other options.
         """
-        from hf_embeddings.pretraining.options import to_dict
+        from hf_embeddings.option_fields import to_dict
 
         self.path = folder / STATE
         own = {name: value for name, value in to_dict(options).items() if name not in ("lab", "output_dir")}
@@ -112,7 +112,7 @@ class _State:
 def summarise(lab, content: dict[str, object]) -> dict[str, object]:
     """Return what report and picture show: means over the seeds of each position type, with intervals."""
     from hf_embeddings.analysis.intervals import pooled_intervals
-    from hf_embeddings.pretraining.training.objectives import relation
+    from hf_embeddings.pretraining.examples.pairs import relation
 
     runs = {cell.name: content["runs"][cell.name] for cell in lab.cells if cell.name in content["runs"]}
     by_position = {p: [run for run in runs.values() if run["position"] == p] for p in lab.positions}

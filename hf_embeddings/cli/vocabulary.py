@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from hf_embeddings.cli.output import AsJson
-from hf_embeddings.cli.places import check_model
 from hf_embeddings.corpora.sources import check_source
+from hf_embeddings.model_names import check_model
 
 
 class Action(StrEnum):

@@ -8,10 +8,10 @@ import numpy as np
 
 from hf_embeddings.corpora.document import CorpusError
 from hf_embeddings.corpora.near_duplicates import require_library, signatures
+from hf_embeddings.corpora.options import CorpusOptions, SourceOptions
 from hf_embeddings.corpora.selection import HELD_OUT, TRAINING, digests, select, under
 from hf_embeddings.corpora.sources import read_documents, source_bytes
 from hf_embeddings.corpora.tokenized_corpus import CHUNK_DOCUMENTS, batched
-from hf_embeddings.pretraining.options import CorpusOptions, SourceOptions
 from hf_embeddings.progress import Phases, quiet
 
 __all__ = ["Corpus", "CorpusError", "load_corpus", "read_corpus", "read_documents"]

@@ -9,7 +9,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from transformers import BertTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from hf_embeddings.corpora.corpus import tokenizer_sample
-from hf_embeddings.pretraining.options import PretrainingOptions
+from hf_embeddings.corpora.options import TokenizerOptions
 from hf_embeddings.progress import Phases, quiet
 
 Algorithm = Literal["wordpiece", "unigram", "bpe"]
@@ -52,14 +52,25 @@ def train_tokenizer(
 
 
 def train_for(
-    options: PretrainingOptions,
+    settings: TokenizerOptions,
     sources: Iterable[Iterable[str]],
+    *,
+    max_length: int,
+    evaluation_fraction: float,
     say: Callable[[str], None] = lambda line: None,
     phases: Phases = quiet,
 ) -> PreTrainedTokenizerBase:
-    """Train the tokenizer of a run on a sample of its sources, each the texts of its documents."""
-    settings = options.tokenizer
-    limit, fraction = settings.training_characters, options.corpus.evaluation_fraction
+    """Train the tokenizer of a run on a sample of its sources, each the texts of its documents.
+
+    Args:
+        settings: of the tokenizer.
+        sources: the texts of each source.
+        max_length: `model_max_length` of the tokenizer.
+        evaluation_fraction: share of the documents that is held out, and not trained on.
+        say: told of the sample.
+        phases: makes what shows how far it is.
+    """
+    limit, fraction = settings.training_characters, evaluation_fraction
     with phases("reading for the tokenizer", unit="documents") as phase:
         sample = []
         for document in tokenizer_sample(sources, characters=limit, fraction=fraction):
@@ -77,7 +88,7 @@ def train_for(
             vocab_size=settings.vocab_size,
             lowercase=settings.lowercase,
             min_frequency=settings.min_frequency,
-            max_length=options.examples.max_length,
+            max_length=max_length,
         )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from transformers.utils import logging
 
-from hf_embeddings.cli.places import check_model
+from hf_embeddings.model_names import check_model
 from hf_embeddings.search.encoder import Encoder
 
 Source = Literal["contextual", "table"]

@@ -14,8 +14,7 @@ import torch
 
 from hf_embeddings.model.modeling_triembed import TriEmbedForPreTraining
 from hf_embeddings.model.positions import POSITION_TYPES
-from hf_embeddings.pretraining.examples.chunks import Chunks
-from hf_embeddings.pretraining.examples.schedule import SPECIAL_TOKENS_PER_PAIR
+from hf_embeddings.pretraining.examples.chunks import SPECIAL_TOKENS_PER_PAIR, Chunks
 from hf_embeddings.pretraining.options import PositionLabOptions, PretrainingOptions
 from hf_embeddings.pretraining.run import pretrain
 from hf_embeddings.pretraining.training.gradients import compute_gradients

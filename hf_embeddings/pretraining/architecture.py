@@ -4,6 +4,11 @@ import json
 from pathlib import Path
 
 
+def is_checkpoint(base: Path) -> bool:
+    """Tell whether `model.base` names a checkpoint directory, rather than the file of an architecture."""
+    return base.is_dir()
+
+
 def read_architecture(path: Path) -> dict[str, object]:
     """Return the fields of a config file, or of that in a checkpoint directory.
 

@@ -1,35 +1,14 @@
 """The options of a pretraining run: each key of a `configs/pretraining/*.yaml` file is a field here, with its unit."""
 
 import ast
-import json
 import math
-import operator
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib.resources import files
-from typing import Literal, TypeVar
+from typing import Literal
 
-Value = TypeVar("Value")
-PREPARED = "prepared:"  # before the directory, in `corpus.source`
-BOUNDS = {  # the words of `bounded`: what has to hold, and how an error says it
-    "min": (operator.ge, "at least"),
-    "max": (operator.le, "at most"),
-    "above": (operator.gt, "above"),
-    "below": (operator.lt, "below"),
-}
-
-
-def bounded(
-    default: Value,
-    *,
-    min: float | None = None,
-    max: float | None = None,
-    above: float | None = None,
-    below: float | None = None,
-) -> Value:
-    """Declare a field with bounds that the loader checks: `min <= value <= max`, `above < value < below`."""
-    bounds = {"min": min, "max": max, "above": above, "below": below}
-    return field(default=default, metadata={name: bound for name, bound in bounds.items() if bound is not None})
+from hf_embeddings.corpora.options import CorpusOptions, TokenizerOptions
+from hf_embeddings.option_fields import bounded, remaining
 
 
 def model_fields() -> Mapping[str, object]:
@@ -49,11 +28,6 @@ def model_fields() -> Mapping[str, object]:
     return types | {"rope_parameters": dict[str, object] | None}  # read by the config, though it is not a field of it
 
 
-def remaining(types: Callable[[], Mapping[str, object]]) -> dict[str, object]:
-    """Declare the field that collects every further key of a section; `types` is called when such a key appears."""
-    return field(default_factory=dict, metadata={"remaining": types})
-
-
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions:
     """What the run begins with, and the fields of its config that the run changes."""
@@ -62,68 +36,6 @@ class ModelOptions:
     # and tokenizer the run takes over.
     base: str
     overrides: dict[str, object] = remaining(lambda: model_fields())  # any field of TriEmbedConfig, beside `base`
-
-
-@dataclass(frozen=True, kw_only=True)
-class SourceOptions:
-    """One of several sources; what is not given is that of the corpus."""
-
-    source: str  # as in `corpus.source`
-    weight: float = bounded(1.0, min=0.001, max=1000)  # how often an epoch takes each example of it, fractions included
-    text_field: str | None = None
-    hub_split: str | None = None
-    hub_config: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class CorpusOptions:
-    """Where the documents come from, and which part of them is held out."""
-
-    # `pydoc:PKG,PKG` (docstrings), the path, glob or folder of files, `hub:USER/NAME`, or `prepared:DIRECTORY`, which
-    # `hf-embeddings prepare` made.
-    source: str | None = None
-    sources: list[SourceOptions] = field(default_factory=list)  # several with weights, instead of `source`
-    verify_shards: bool = True  # compare what is prepared with its SHA-256 sums first; false compares sizes only
-    text_field: str = "text"  # the key or column that holds the text (.jsonl, .csv, .parquet, hub)
-    hub_split: str = "train"  # split of a hub dataset
-    hub_config: str | None = None  # configuration of a hub dataset; None is its default one
-    evaluation_fraction: float = bounded(0.05, above=0, below=1)  # share of documents held out for evaluation
-    on_invalid_text: Literal["error", "skip", "replace"] = "error"  # what to do with bytes that are not UTF-8
-    max_documents: int | None = bounded(None, min=2)  # documents of each source; None reads all
-    # Drop a document whose runs of five words are to this share (Jaccard) those of an earlier one; None keeps it.
-    near_duplicates: float | None = bounded(None, min=0.5, max=1)
-
-    def __post_init__(self) -> None:
-        if (self.source is None) == (not self.sources):
-            given = f"{self.source!r} beside {len(self.sources)} sources" if self.sources else "nothing"
-            raise ValueError(f"source: got {given}, expected source or sources; give one of them")
-        names = [part.source for part in self.sources]
-        if twice := next((name for name in names if names.count(name) > 1), None):
-            raise ValueError(f"sources: got {twice!r} twice, expected each source once; give it a higher weight")
-
-    @property
-    def prepared(self) -> str | None:
-        """The directory of a prepared corpus."""
-        return self.source.removeprefix(PREPARED) if self.source and self.source.startswith(PREPARED) else None
-
-    def parts(self) -> list[SourceOptions]:
-        """Return every source with its own settings filled in from those of the corpus."""
-        parts = self.sources or [SourceOptions(source=self.source or "")]
-        inherited = ("text_field", "hub_split", "hub_config")
-        return [replace(p, **{n: getattr(self, n) for n in inherited if getattr(p, n) is None}) for p in parts]
-
-
-@dataclass(frozen=True, kw_only=True)
-class TokenizerOptions:
-    """An existing tokenizer, or the one to train on the corpus."""
-
-    path: str | None = None  # directory of an existing tokenizer; None trains one with the fields below
-    algorithm: Literal["wordpiece", "unigram", "bpe"] = "wordpiece"  # the kind to train
-    vocab_size: int = bounded(8192, min=64)  # tokens, special ones included
-    lowercase: bool = True  # fold case before tokenizing
-    # Characters of the corpus to train on: the first documents of each source, which all get the same share.
-    training_characters: int = bounded(100_000_000, min=1000)
-    min_frequency: int = bounded(2, min=1)  # occurrences that a character, or a pair of pieces to be merged, needs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -309,14 +221,3 @@ class PositionLabOptions(PretrainingOptions):
     """A position lab: the options of its runs, and what differs between them."""
 
     lab: LabOptions = field(default_factory=LabOptions)
-
-
-def to_dict(options: object) -> dict[str, object]:
-    """Return options as the nested mapping of plain data that an options file holds."""
-    result: dict[str, object] = {}
-    for declared in fields(options):  # type: ignore[arg-type]
-        value = getattr(options, declared.name)
-        # Through JSON: a copy in which tuples are lists and nothing is shared, as YAML would write that as an alias.
-        value = to_dict(value) if is_dataclass(value) else json.loads(json.dumps(value, default=to_dict))
-        result |= value if "remaining" in declared.metadata else {declared.name: value}
-    return result

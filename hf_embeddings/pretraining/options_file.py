@@ -16,7 +16,8 @@ import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from yaml.reader import ReaderError
 
-from hf_embeddings.pretraining.options import BOUNDS, PretrainingOptions, to_dict
+from hf_embeddings.option_fields import BOUNDS, to_dict
+from hf_embeddings.pretraining.options import PretrainingOptions
 
 Section = TypeVar("Section")
 

@@ -16,6 +16,7 @@ from accelerate.utils import set_seed
 from hf_embeddings.hardware import SLOW, Precision, bf16_slowdown, describe, number_format
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.model.modeling_triembed import TriEmbedForPreTraining
+from hf_embeddings.pretraining.architecture import is_checkpoint
 from hf_embeddings.pretraining.checkpoints.finished_model import is_exported
 from hf_embeddings.pretraining.checkpoints.names import WEIGHTS
 from hf_embeddings.pretraining.checkpoints.output_directory import OutputDirectory
@@ -25,7 +26,7 @@ from hf_embeddings.pretraining.examples.stages import plan_stages
 from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.prepared.reader import PreparedCorpus
 from hf_embeddings.pretraining.training.held_out import evaluate
-from hf_embeddings.pretraining.training.initial_model import compile_layers, first_model, is_checkpoint
+from hf_embeddings.pretraining.training.initial_model import compile_layers, first_model
 from hf_embeddings.pretraining.training.loop import Trainer
 from hf_embeddings.pretraining.training.micro_batches import MicroBatches
 from hf_embeddings.pretraining.training.optimization import build_optimizers
@@ -64,7 +65,8 @@ def pretrain(
         options: everything the run depends on.
         base_config: the architecture file that `options.model` changes, or the checkpoint to begin with.
         overwrite: empty an output directory that is not empty, and begin anew.
-        resume: `auto`, `must`, `never`, a checkpoint's directory, or `hub:USER/NAME[@REVISION]` (resuming.py).
+        resume: `auto`, `must`, `never`, a checkpoint's directory, or `hub:USER/NAME[@REVISION]`: see
+            `checkpoints.resume.choose`.
         allow_changes: go on though the options are not those of the checkpoint.
         finish: called in the main process with the output directory when the model is in it; `hf-embeddings pretrain`
             writes the model card there.
@@ -103,7 +105,13 @@ def pretrain(
         if micro_batches > 1:
             say(f"{micro_batches} micro-batches per step, shared by {accelerator.num_processes} processes")
         with phases("planning the training"):
-            known = identity(options, material.config, material.training, micro_batches, precision.name)
+            known = identity(
+                options,
+                material.config,
+                corpus=material.training.fingerprint(),
+                micro_batches=micro_batches,
+                precision=precision.name,
+            )
         facts = {
             "identity": known,
             "gradient_accumulation_steps": options.training.gradient_accumulation_steps,

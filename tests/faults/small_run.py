@@ -25,9 +25,9 @@ from hf_embeddings.corpora.tokenizer_training import train_tokenizer
 from hf_embeddings.files.manifest import sha256
 from hf_embeddings.pretraining import run
 from hf_embeddings.pretraining.examples.chunks import cut_chunks
+from hf_embeddings.pretraining.examples.health import examine
 from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.options_file import load_options
-from hf_embeddings.pretraining.training.health import examine
 from hf_embeddings.pretraining.training.held_out import evaluation_batches
 from hf_embeddings.pretraining.training.loop import TrainingFailed
 from hf_embeddings.pretraining.training.stop import PREEMPTED, leave_on_signals

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from hf_embeddings.corpora.options import CorpusOptions
 from hf_embeddings.corpora.sources import CorpusError, parts_of
-from hf_embeddings.pretraining.options import CorpusOptions
 from hf_embeddings.pretraining.training.stop import SIGNALS
 from hf_embeddings.search.stores import is_store
 

@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hf_embeddings.corpora.options import CorpusOptions
+from hf_embeddings.option_fields import to_dict
 from hf_embeddings.pretraining import options as options_module
 from hf_embeddings.pretraining.options import (
     CardOptions,
-    CorpusOptions,
     ExampleOptions,
     ModelOptions,
     PretrainingOptions,
     TrainingOptions,
     model_fields,
-    to_dict,
 )
 from hf_embeddings.pretraining.options_file import OptionsError, dump, load_options
 

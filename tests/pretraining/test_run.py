@@ -20,11 +20,11 @@ from hf_embeddings import TriEmbedConfig, TriEmbedForPreTraining
 from hf_embeddings.hardware import bf16_is_fast, describe
 from hf_embeddings.pretraining.examples.batches import make_batch
 from hf_embeddings.pretraining.examples.chunks import cut_chunks
+from hf_embeddings.pretraining.examples.health import Health
 from hf_embeddings.pretraining.examples.pairs import make_pairs
 from hf_embeddings.pretraining.examples.schedule import Schedule
 from hf_embeddings.pretraining.options_file import load_options
 from hf_embeddings.pretraining.training.gradients import compute_gradients
-from hf_embeddings.pretraining.training.health import Health
 from hf_embeddings.pretraining.training.held_out import evaluate, wilson_interval
 from hf_embeddings.pretraining.training.initial_model import first_model
 from hf_embeddings.pretraining.training.optimization import build_optimizers

@@ -6,10 +6,10 @@ from pathlib import Path
 from transformers import PreTrainedConfig
 
 from hf_embeddings.files.manifest import MANIFEST, check
+from hf_embeddings.option_fields import to_dict
 from hf_embeddings.pretraining.checkpoints.download import PREFIX, fetch_checkpoint
 from hf_embeddings.pretraining.checkpoints.store import Checkpoints
-from hf_embeddings.pretraining.examples.chunks import Chunks
-from hf_embeddings.pretraining.options import PretrainingOptions, TrainingOptions, to_dict
+from hf_embeddings.pretraining.options import PretrainingOptions, TrainingOptions
 
 # Fields of `training` that may differ between the parts of a run: the sequence of samples and what is optimised do not
 # depend on them.
@@ -92,11 +92,12 @@ def precision_of(source: Path | None) -> str | None:
 
 
 def identity(
-    options: PretrainingOptions, config: PreTrainedConfig, chunks: Chunks, micro_batches: int, precision: str
+    options: PretrainingOptions, config: PreTrainedConfig, *, corpus: str, micro_batches: int, precision: str
 ) -> dict[str, object]:
     """Return everything that a checkpoint and the run that goes on from it must agree on.
 
-    `precision` stands for `training.mixed_precision`: `auto` is not the same everywhere.
+    `corpus` is the fingerprint of the training examples; `precision` stands for `training.mixed_precision`, for `auto`
+    is not the same everywhere.
     """
     values = to_dict(options)
     training = {name: value for name, value in values["training"].items() if name not in FREE}
@@ -109,7 +110,7 @@ def identity(
         {"seed": options.seed, "micro_batches_per_step": micro_batches}
         | flat
         | {f"model.{k}": v for k, v in architecture.items()}
-        | {"corpus": chunks.fingerprint()}
+        | {"corpus": corpus}
     )
 
 

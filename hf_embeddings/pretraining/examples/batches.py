@@ -12,9 +12,10 @@ import numpy as np
 import torch
 
 from hf_embeddings.corpora.tokenized_corpus import TokenizedCorpus
+from hf_embeddings.pretraining.examples.chunks import SPECIAL_TOKENS_PER_PAIR
 from hf_embeddings.pretraining.examples.masking import choose_masked, find_units, hide
 from hf_embeddings.pretraining.examples.pairs import Pairs
-from hf_embeddings.pretraining.examples.schedule import SPECIAL_TOKENS_PER_PAIR, Schedule
+from hf_embeddings.pretraining.examples.schedule import Schedule
 from hf_embeddings.pretraining.options import ExampleOptions
 
 IGNORED = -100  # the label of what is not predicted
@@ -152,6 +153,25 @@ def flat_row(corpus: TokenizedCorpus, pairs: Pairs, vocabulary: Vocabulary, *, s
     samples[:total] = pairs.samples[owner]
     segments = np.pad(segments.astype(np.int64), (0, size - total))
     return Row(ids, segments, positions, samples, maskable, continues, bounds)
+
+
+def inputs_of(batch: dict[str, torch.Tensor], model) -> dict[str, torch.Tensor | int]:
+    """Return what the model reads of a batch: labels stay outside, where counts over all devices are known."""
+    config = getattr(model, "module", model).config
+    names = ["input_ids", "position_ids", "masked_lm_positions"] + ["token_type_ids"] * (config.type_vocab_size > 1)
+    bounds = batch["cu_seq_lens"]
+    longest = int(batch["position_ids"].max()) + 1
+    return {name: batch[name] for name in names} | {
+        "cu_seq_lens_q": bounds,
+        "cu_seq_lens_k": bounds,
+        "max_length_q": longest,
+        "max_length_k": longest,
+    }
+
+
+def real_tokens(batch: dict[str, torch.Tensor]) -> int:
+    """Number of tokens that are not padding."""
+    return int(batch["cu_seq_lens"][(batch["next_sentence_label"] != IGNORED).sum()])
 
 
 def _fitted(pairs: Pairs, size: int) -> Pairs:

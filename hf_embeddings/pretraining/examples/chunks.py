@@ -15,6 +15,7 @@ from hf_embeddings.corpora.tokenized_corpus import TokenizedCorpus
 from hf_embeddings.pretraining.examples.sampling import Source, order_pages, page_size
 
 SHORTEST_CHUNK = 4  # tokens; less cannot be split into two segments with something to predict
+SPECIAL_TOKENS_PER_PAIR = 3  # [CLS] A [SEP] B [SEP]
 
 
 class Spans(NamedTuple):

@@ -146,3 +146,8 @@ RELATIONS: dict[str, Callable[[Chunks, Spans, Pairs, np.ndarray], Pairs]] = {
     "nsp": _exchange_seconds,
     "sop": _swap_order,
 }
+
+
+def relation(objectives: list[str]) -> str | None:
+    """Return the objective that says how the two segments of a pair relate; None where no objective asks for it."""
+    return next((name for name in objectives if name in RELATIONS), None)

@@ -12,12 +12,11 @@ from functools import lru_cache
 
 import numpy as np
 
-from hf_embeddings.pretraining.examples.chunks import Chunks
+from hf_embeddings.pretraining.examples.chunks import SPECIAL_TOKENS_PER_PAIR, Chunks
 from hf_embeddings.pretraining.examples.pairs import Pairs, make_pairs
 from hf_embeddings.pretraining.examples.sampling import Sampling
 from hf_embeddings.randomness import random_bits
 
-SPECIAL_TOKENS_PER_PAIR = 3  # [CLS] A [SEP] B [SEP]
 SAMPLES_PER_BLOCK = 1 << 13  # planned in some 15 ms, and so many that the last tokens of its batches do not count
 BLOCKS_PROBED = 8
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hf_embeddings.pretraining.examples.chunks import Chunks
-from hf_embeddings.pretraining.examples.schedule import SPECIAL_TOKENS_PER_PAIR, Schedule
+from hf_embeddings.pretraining.examples.chunks import SPECIAL_TOKENS_PER_PAIR, Chunks
+from hf_embeddings.pretraining.examples.pairs import relation
+from hf_embeddings.pretraining.examples.schedule import Schedule
 from hf_embeddings.pretraining.options import PretrainingOptions, StageOptions
-from hf_embeddings.pretraining.training.objectives import relation
 from hf_embeddings.randomness import random_bits
 
 

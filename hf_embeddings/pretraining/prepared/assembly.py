@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hf_embeddings.corpora.corpus import LEFT_OUT, place_of
+from hf_embeddings.corpora.options import SourceOptions
 from hf_embeddings.corpora.selection import HELD_OUT, TRAINING, select
 from hf_embeddings.corpora.sources import no_documents
 from hf_embeddings.corpora.text_sample import TextSample
@@ -21,10 +22,8 @@ from hf_embeddings.corpora.tokenizer import fingerprint, load_tokenizer
 from hf_embeddings.files.lock import LOCK_FILES
 from hf_embeddings.files.manifest import sha256, sync_directory, write
 from hf_embeddings.files.shards import Joined, Shard, open_shard, write_shard
-from hf_embeddings.pretraining.examples.chunks import cut_table
+from hf_embeddings.pretraining.examples.chunks import SPECIAL_TOKENS_PER_PAIR, cut_table
 from hf_embeddings.pretraining.examples.sampling import order_pages, page_size
-from hf_embeddings.pretraining.examples.schedule import SPECIAL_TOKENS_PER_PAIR
-from hf_embeddings.pretraining.options import SourceOptions
 from hf_embeddings.pretraining.prepared.plan import Preparation
 from hf_embeddings.worker_pool import Tasks
 

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hf_embeddings.corpora.document import Reading
+from hf_embeddings.corpora.options import CorpusOptions, SourceOptions
 from hf_embeddings.corpora.sources import parts_of, read_part
 from hf_embeddings.corpora.text_files import text_bytes
 from hf_embeddings.files.manifest import sha256, sync_directory, write_synced
 from hf_embeddings.files.shards import STAGED
-from hf_embeddings.pretraining.options import CorpusOptions, SourceOptions, to_dict
+from hf_embeddings.option_fields import to_dict
 
 PLAN = "plan.json"  # written last of what a preparation begins with
 FORMAT = 1

@@ -12,9 +12,8 @@ from hf_embeddings.corpora.tokenized_corpus import TokenizedCorpus
 from hf_embeddings.corpora.tokenizer import fingerprint, load_tokenizer
 from hf_embeddings.files.manifest import MANIFEST, Damaged, check
 from hf_embeddings.files.shards import Joined, ShardError, open_shard
-from hf_embeddings.pretraining.examples.chunks import Chunks, cut_table
+from hf_embeddings.pretraining.examples.chunks import SPECIAL_TOKENS_PER_PAIR, Chunks, cut_table
 from hf_embeddings.pretraining.examples.sampling import Source, order_pages, page_size
-from hf_embeddings.pretraining.examples.schedule import SPECIAL_TOKENS_PER_PAIR
 from hf_embeddings.pretraining.prepared.assembly import INDEX, KIND, ROLES, chunks_of, shard_corpus
 
 

@@ -23,11 +23,12 @@ from hf_embeddings.corpora.tokenizer_training import train_for
 from hf_embeddings.files.lock import Lock
 from hf_embeddings.files.manifest import MANIFEST, check, write_synced
 from hf_embeddings.files.shards import write_shard
-from hf_embeddings.pretraining.options import PretrainingOptions, to_dict
+from hf_embeddings.option_fields import to_dict
+from hf_embeddings.pretraining.architecture import is_checkpoint
+from hf_embeddings.pretraining.examples.health import Health, examine_text
+from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.prepared.assembly import finish
 from hf_embeddings.pretraining.prepared.plan import PLAN, SHARD_TOKENS, Preparation, enter, new_plan, work_of
-from hf_embeddings.pretraining.training.health import Health, examine_text
-from hf_embeddings.pretraining.training.initial_model import is_checkpoint
 from hf_embeddings.progress import Phases, quiet
 from hf_embeddings.worker_pool import Tasks
 
@@ -107,7 +108,7 @@ def begin(
 ) -> Preparation:
     """Plan a preparation, with its tokenizer, in a directory beside the target; or find the one that was begun.
 
-    With `streams`, documents come from elsewhere, in so many streams (datatrove_steps.py); the tokenizer is then one
+    With `streams`, documents come from elsewhere, in so many streams (datatrove.py); the tokenizer is then one
     that exists, and `corpus.source` is only a name.
     """
     target = Path(target)
@@ -284,7 +285,14 @@ def _tokenizer(options: PretrainingOptions, say: Callable[[str], None], phases: 
     if path := _existing_tokenizer(options):
         return load_tokenizer(path)
     sources = (read_source(part, options.corpus, Counter()) for part in options.corpus.parts())
-    return train_for(options, sources, say, phases)
+    return train_for(
+        options.tokenizer,
+        sources,
+        max_length=options.examples.max_length,
+        evaluation_fraction=options.corpus.evaluation_fraction,
+        say=say,
+        phases=phases,
+    )
 
 
 def _existing_tokenizer(options: PretrainingOptions) -> str | None:

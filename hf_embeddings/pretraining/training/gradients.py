@@ -5,7 +5,6 @@ processes changes what is optimised. Dropout is drawn from (seed, step, micro-ba
 """
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,18 +14,11 @@ from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
+from hf_embeddings.pretraining.examples.batches import inputs_of, real_tokens
 from hf_embeddings.pretraining.options import PretrainingOptions
-from hf_embeddings.pretraining.training.held_out import inputs_of, real_tokens
 from hf_embeddings.pretraining.training.objectives import label_count, summed_loss, training_inputs
+from hf_embeddings.pretraining.training.progress import StepFigures
 from hf_embeddings.randomness import random_bits
-
-
-class StepFigures(NamedTuple):
-    """What a step tells about itself, the same in every process."""
-
-    losses: dict[str, float]  # mean over the labels of the step, nats
-    norm: float  # of the gradient, before clipping
-    tokens: int  # without padding
 
 
 def compute_gradients(

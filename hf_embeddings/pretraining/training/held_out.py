@@ -5,11 +5,12 @@ import math
 import numpy as np
 import torch
 
-from hf_embeddings.pretraining.examples.batches import IGNORED, Vocabulary, make_batch
-from hf_embeddings.pretraining.examples.chunks import Chunks
-from hf_embeddings.pretraining.examples.schedule import SPECIAL_TOKENS_PER_PAIR, Schedule
+from hf_embeddings.pretraining.examples.batches import IGNORED, Vocabulary, inputs_of, make_batch
+from hf_embeddings.pretraining.examples.chunks import SPECIAL_TOKENS_PER_PAIR, Chunks
+from hf_embeddings.pretraining.examples.pairs import relation
+from hf_embeddings.pretraining.examples.schedule import Schedule
 from hf_embeddings.pretraining.options import PretrainingOptions
-from hf_embeddings.pretraining.training.objectives import Scores, relation, scores_of
+from hf_embeddings.pretraining.training.objectives import Scores, scores_of
 from hf_embeddings.progress import Phases, quiet
 
 Z = 1.959964  # standard errors to either side of a 95 % interval
@@ -94,25 +95,6 @@ def _figures(name: str, scores: Scores) -> dict[str, float]:
         f"{name}_accuracy_high": high,
         f"{name}_labels": count,
     }
-
-
-def inputs_of(batch: dict[str, torch.Tensor], model) -> dict[str, torch.Tensor | int]:
-    """Return what the model reads of a batch: labels stay outside, where counts over all devices are known."""
-    config = getattr(model, "module", model).config
-    names = ["input_ids", "position_ids", "masked_lm_positions"] + ["token_type_ids"] * (config.type_vocab_size > 1)
-    bounds = batch["cu_seq_lens"]
-    longest = int(batch["position_ids"].max()) + 1
-    return {name: batch[name] for name in names} | {
-        "cu_seq_lens_q": bounds,
-        "cu_seq_lens_k": bounds,
-        "max_length_q": longest,
-        "max_length_k": longest,
-    }
-
-
-def real_tokens(batch: dict[str, torch.Tensor]) -> int:
-    """Number of tokens that are not padding."""
-    return int(batch["cu_seq_lens"][(batch["next_sentence_label"] != IGNORED).sum()])
 
 
 def log_frequencies(counts: np.ndarray, vocab_size: int) -> np.ndarray:

@@ -7,17 +7,12 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from hf_embeddings.loading_bars import no_bars
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.model.modeling_triembed import TriEmbedForPreTraining
-from hf_embeddings.pretraining.architecture import read_architecture
-from hf_embeddings.pretraining.training.state import no_bars
+from hf_embeddings.pretraining.architecture import is_checkpoint, read_architecture
 
 PADDED_ROWS = 128  # token tables are commonly padded to a multiple of 8, 64 or 128 rows, as matrix products like it
-
-
-def is_checkpoint(base: Path) -> bool:
-    """Tell whether `model.base` names a checkpoint directory, rather than the file of an architecture."""
-    return base.is_dir()
 
 
 def architecture(base: Path) -> dict[str, object]:

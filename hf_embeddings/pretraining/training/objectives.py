@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from hf_embeddings.pretraining.examples.batches import IGNORED
-from hf_embeddings.pretraining.examples.pairs import RELATIONS
 
 
 class Objective(NamedTuple):
@@ -35,11 +34,6 @@ class Scores(NamedTuple):
     correct: np.ndarray  # whether the label has the highest score
     labels: np.ndarray
     examples: np.ndarray  # number of the example in the batch
-
-
-def relation(objectives: list[str]) -> str | None:
-    """Return the objective that says how the two segments of a pair relate; None where no objective asks for it."""
-    return next((name for name in objectives if name in RELATIONS), None)
 
 
 def training_inputs(objectives: list[str], batch: dict[str, torch.Tensor]) -> dict[str, object]:

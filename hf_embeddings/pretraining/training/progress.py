@@ -4,10 +4,18 @@ The number of the step is the only state of the data: batches, masks and dropout
 """
 
 from dataclasses import asdict, dataclass, field
+from typing import NamedTuple
 
 from hf_embeddings.pretraining.options import TrainingOptions
-from hf_embeddings.pretraining.training.gradients import StepFigures
 from hf_embeddings.pretraining.training.step_monitor import Guard
+
+
+class StepFigures(NamedTuple):
+    """What a step tells about itself, the same in every process."""
+
+    losses: dict[str, float]  # mean over the labels of the step, nats
+    norm: float  # of the gradient, before clipping
+    tokens: int  # without padding
 
 
 @dataclass

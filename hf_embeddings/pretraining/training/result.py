@@ -7,10 +7,10 @@ from pathlib import Path
 from hf_embeddings.hardware import describe, number_format
 from hf_embeddings.pretraining.checkpoints.finished_model import export
 from hf_embeddings.pretraining.checkpoints.output_directory import OutputDirectory
+from hf_embeddings.pretraining.examples.pairs import relation
 from hf_embeddings.pretraining.options_file import dump
 from hf_embeddings.pretraining.training.held_out import evaluate
 from hf_embeddings.pretraining.training.loop import Trainer
-from hf_embeddings.pretraining.training.objectives import relation
 from hf_embeddings.pretraining.training.processes import leave
 from hf_embeddings.pretraining.training.training_data import Material, Say
 from hf_embeddings.pretraining.training.worth import judge

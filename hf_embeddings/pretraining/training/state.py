@@ -5,8 +5,6 @@ Nothing belongs to a process, so any number of processes can go on from it. A ch
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +14,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch.distributed.tensor import DTensor, distribute_tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
-from transformers.utils import logging
 
+from hf_embeddings.loading_bars import no_bars
 from hf_embeddings.pretraining.checkpoints.names import AVERAGE, OPTIMIZER, STATE, WEIGHTS
 from hf_embeddings.pretraining.training.progress import Progress
 from hf_embeddings.pretraining.training.weight_average import WeightAverage
@@ -90,18 +88,6 @@ def load_weights(model: PreTrainedModel, folder: Path) -> None:
 def load_progress(folder: Path) -> Progress:
     """Read how far the run was."""
     return Progress.from_dict(json.loads((folder / STATE).read_text(encoding="utf-8")))
-
-
-@contextmanager
-def no_bars() -> Iterator[None]:
-    """Keep transformers from drawing a progress bar for each checkpoint."""
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
 
 
 def _whole(tensor: torch.Tensor) -> torch.Tensor:

@@ -9,9 +9,7 @@ from types import FrameType
 import psutil
 
 # Those that the system has: Windows lacks SIGUSR1, and has Ctrl-Break to ask a process to stop.
-SIGNALS = tuple(
-    getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1", "SIGBREAK") if hasattr(signal, name)
-)
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1", "SIGBREAK") if hasattr(signal, name))
 PREEMPTED = 75  # exit code: EX_TEMPFAIL of sysexits.h, try again later
 # A launcher passes on a signal that the process group has had already; only what comes later is a second one.
 SAME_SIGNAL_SECONDS = 1.0

@@ -17,15 +17,15 @@ from hf_embeddings.corpora.tokenized_corpus import Encoder, encode_sentences, to
 from hf_embeddings.corpora.tokenizer import load_tokenizer
 from hf_embeddings.corpora.tokenizer_training import train_for
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
+from hf_embeddings.pretraining.architecture import is_checkpoint
 from hf_embeddings.pretraining.examples.batches import Vocabulary
-from hf_embeddings.pretraining.examples.chunks import Chunks, cut_chunks
-from hf_embeddings.pretraining.examples.schedule import SPECIAL_TOKENS_PER_PAIR
+from hf_embeddings.pretraining.examples.chunks import SPECIAL_TOKENS_PER_PAIR, Chunks, cut_chunks
+from hf_embeddings.pretraining.examples.health import MEASURES, Health, examine
+from hf_embeddings.pretraining.examples.pairs import relation
 from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.prepared.reader import PreparedCorpus
-from hf_embeddings.pretraining.training.health import MEASURES, Health, examine
 from hf_embeddings.pretraining.training.held_out import evaluation_batches, log_frequencies, unigram_loss
-from hf_embeddings.pretraining.training.initial_model import architecture, check_vocabulary, is_checkpoint
-from hf_embeddings.pretraining.training.objectives import relation
+from hf_embeddings.pretraining.training.initial_model import architecture, check_vocabulary
 from hf_embeddings.progress import Phases, quiet
 
 Say = Callable[[str], None]
@@ -156,7 +156,7 @@ def _read(options: PretrainingOptions, checkpoint: Path | None, say: Say, phases
     corpus = read_corpus(options.corpus, phases)
     say(f"{len(corpus.documents):,} different documents read")
     path = checkpoint or options.tokenizer.path
-    tokenizer = load_tokenizer(str(path)) if path else train_for(options, by_source(corpus), say, phases)
+    tokenizer = load_tokenizer(str(path)) if path else _train_tokenizer(options, by_source(corpus), say, phases)
     with phases("encoding", len(corpus.documents), unit="documents") as phase:
         encoded = encode_sentences(tokenizer, corpus.documents, progress=phase.reach)
     max_tokens = options.examples.max_length - SPECIAL_TOKENS_PER_PAIR
@@ -176,6 +176,19 @@ def _read(options: PretrainingOptions, checkpoint: Path | None, say: Say, phases
         [name for name, *_ in corpus.sources],
         (len(encoded.sentence_starts) - 1) / max(1, len(corpus.documents) - encoded.empty_documents),
         sample,
+    )
+
+
+def _train_tokenizer(
+    options: PretrainingOptions, sources: list[list[str]], say: Say, phases: Phases
+) -> PreTrainedTokenizerBase:
+    return train_for(
+        options.tokenizer,
+        sources,
+        max_length=options.examples.max_length,
+        evaluation_fraction=options.corpus.evaluation_fraction,
+        say=say,
+        phases=phases,
     )
 
 

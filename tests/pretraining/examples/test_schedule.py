@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from hf_embeddings.pretraining.examples import schedule as packing
-from hf_embeddings.pretraining.examples.chunks import Chunks, cut_chunks
-from hf_embeddings.pretraining.examples.schedule import SPECIAL_TOKENS_PER_PAIR, Schedule, deal
+from hf_embeddings.pretraining.examples.chunks import SPECIAL_TOKENS_PER_PAIR, Chunks, cut_chunks
+from hf_embeddings.pretraining.examples.schedule import Schedule, deal
 from tests.pretraining.numbered_corpus import numbered_corpus
 
 

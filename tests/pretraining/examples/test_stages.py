@@ -9,10 +9,10 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 
+from hf_embeddings.corpora.options import CorpusOptions
 from hf_embeddings.pretraining.examples.chunks import cut_chunks
 from hf_embeddings.pretraining.examples.stages import plan_stages
 from hf_embeddings.pretraining.options import (
-    CorpusOptions,
     ExampleOptions,
     ModelOptions,
     PretrainingOptions,

@@ -13,20 +13,15 @@ from torch.utils._pytree import tree_leaves
 from transformers import BertTokenizer
 
 from hf_embeddings import TriEmbedConfig, TriEmbedForPreTraining
+from hf_embeddings.corpora.options import CorpusOptions
 from hf_embeddings.model import linear_cross_entropy
 from hf_embeddings.pretraining.examples.batches import Vocabulary, make_batch
 from hf_embeddings.pretraining.examples.chunks import cut_chunks
+from hf_embeddings.pretraining.examples.pairs import relation
 from hf_embeddings.pretraining.examples.schedule import Schedule
-from hf_embeddings.pretraining.options import (
-    CorpusOptions,
-    ExampleOptions,
-    ModelOptions,
-    PretrainingOptions,
-    TrainingOptions,
-)
+from hf_embeddings.pretraining.options import ExampleOptions, ModelOptions, PretrainingOptions, TrainingOptions
 from hf_embeddings.pretraining.training.gradients import compute_gradients
 from hf_embeddings.pretraining.training.initial_model import compile_layers
-from hf_embeddings.pretraining.training.objectives import relation
 from tests.pretraining.numbered_corpus import VOCABULARY, numbered_corpus
 
 TOKENS, ENTRIES = 640, 1000

@@ -10,12 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 from hf_embeddings.corpora.text_sample import TextSample
-from hf_embeddings.pretraining.examples.batches import Vocabulary, make_batch
-from hf_embeddings.pretraining.examples.chunks import Chunks
-from hf_embeddings.pretraining.examples.schedule import SPECIAL_TOKENS_PER_PAIR, Schedule
+from hf_embeddings.pretraining.examples.batches import IGNORED, Vocabulary, make_batch, real_tokens
+from hf_embeddings.pretraining.examples.chunks import SPECIAL_TOKENS_PER_PAIR, Chunks
+from hf_embeddings.pretraining.examples.pairs import relation
+from hf_embeddings.pretraining.examples.schedule import Schedule
 from hf_embeddings.pretraining.options import ExampleOptions
-from hf_embeddings.pretraining.training.held_out import real_tokens
-from hf_embeddings.pretraining.training.objectives import label_count, relation
 
 CHUNKS_LOOKED_AT = 1 << 12
 TOKENS_LOOKED_AT = 1 << 14
@@ -210,7 +209,7 @@ def masked_share(chunks: Chunks, vocabulary: Vocabulary, examples: ExampleOption
     masked = tokens = 0
     for epoch, pairs in schedule.batches():
         batch = make_batch(schedule, epoch, pairs, vocabulary, examples)
-        masked += label_count("mlm", batch)
+        masked += int((batch["labels"] != IGNORED).sum())
         tokens += real_tokens(batch) - SPECIAL_TOKENS_PER_PAIR * len(pairs)
         if tokens >= TOKENS_LOOKED_AT:
             return masked / tokens

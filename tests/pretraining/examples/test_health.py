@@ -11,12 +11,12 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from hf_embeddings.corpora.text_sample import TextSample
 from hf_embeddings.corpora.tokenized_corpus import Encoder
 from hf_embeddings.pretraining.examples.chunks import cut_chunks
+from hf_embeddings.pretraining.examples.health import MEASURES, Health, cut_share, masked_share
 from hf_embeddings.pretraining.options import ExampleOptions
 from hf_embeddings.pretraining.options_file import load_options
 from hf_embeddings.pretraining.prepared.reader import assembly as finishing
 from hf_embeddings.pretraining.prepared.writer import prepare
 from hf_embeddings.pretraining.training import training_data as material
-from hf_embeddings.pretraining.training.health import MEASURES, Health, cut_share, masked_share
 from tests.pretraining.numbered_corpus import VOCABULARY, numbered_corpus
 
 ROOT = Path(__file__).parents[3]
