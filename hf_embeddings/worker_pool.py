@@ -17,17 +17,17 @@ Result = TypeVar("Result")
 AHEAD = 3  # tasks per process that are under way or wait to be taken
 
 
-class Tasks:
+class WorkerPool:
     """Processes for functions of a module; with one process, there are none and the work is done here."""
 
-    def __init__(self, processes: int) -> None:
-        """Start nothing yet: the first task does."""
+    def __init__(self, processes: int, *, preload: str = __name__) -> None:
+        """Start nothing yet: the first task does. The module `preload` is imported once, for all processes."""
         self._processes = processes
         # The server is a fresh interpreter that imports what tasks need once; what is forked from it has no threads.
         served = sys.platform == "linux" and "forkserver" in multiprocessing.get_all_start_methods()
         context = multiprocessing.get_context("forkserver" if served else "spawn")
         if served:
-            context.set_forkserver_preload([__name__, "hf_embeddings.corpora.tokenized_corpus"])
+            context.set_forkserver_preload([__name__, preload])
         self._pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_begin) if processes > 1 else None
 
     def map(self, function: Callable[[Given], Result], given: Iterable[Given]) -> Iterator[Result]:
@@ -50,7 +50,7 @@ class Tasks:
         except BrokenProcessPool:
             raise ChildProcessError("a worker process was killed, perhaps for want of memory; start again") from None
 
-    def __enter__(self) -> "Tasks":
+    def __enter__(self) -> "WorkerPool":
         return self
 
     def __exit__(self, *exception: object) -> None:

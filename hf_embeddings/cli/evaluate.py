@@ -1,7 +1,6 @@
 """`hf-embeddings evaluate`: figures that judge the embeddings of a model directory."""
 
 import json
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -119,10 +118,8 @@ def read_sentences(corpus: str, count: int) -> list[str]:
 
 def write_into_card(folder: Path, report: dict[str, object]) -> None:
     """Leave the figures beside the weights and bring the model card up to date."""
+    from hf_embeddings.files.atomic import write_text
     from hf_embeddings.publishing.card import write_card
 
-    path = folder / REPORT_FILE
-    staged = path.with_suffix(".tmp")
-    staged.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
-    os.replace(staged, path)
+    write_text(folder / REPORT_FILE, json.dumps(report, indent=2, ensure_ascii=False) + "\n", durable=False)
     write_card(folder)

@@ -1,7 +1,6 @@
 """`hf-embeddings position-lab`: the same small model with every position type, and a report."""
 
 import json
-import os
 import sys
 import time
 from functools import partial
@@ -13,6 +12,7 @@ import typer
 from hf_embeddings.cli.extras import require
 from hf_embeddings.cli.output import AsJson
 from hf_embeddings.cli.shipped_configs import check_run, find_config
+from hf_embeddings.files.atomic import write_text
 
 STATE, REPORT, PICTURE = "position-lab.json", "position-lab.md", "position-lab.png"
 
@@ -104,9 +104,7 @@ class _State:
 
     def save(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        staged = self.path.with_name(f".{STATE}")
-        staged.write_text(json.dumps(self.content, indent=1) + "\n", encoding="utf-8", newline="\n")
-        os.replace(staged, self.path)
+        write_text(self.path, json.dumps(self.content, indent=1) + "\n")
 
 
 def summarise(lab, content: dict[str, object]) -> dict[str, object]:

@@ -29,12 +29,12 @@ def prepare(
 
     options = load_options(find_config(options_file), overrides or [])
     check_run(options)
-    from hf_embeddings.pretraining.prepared.writer import prepare as run
+    from hf_embeddings.pretraining.prepared.writer import prepare_corpus
     from hf_embeddings.progress import Phase, print_to_stderr
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
-        facts = run(
+        facts = prepare_corpus(
             options,
             target,
             processes=processes or cores,

@@ -25,7 +25,7 @@ class Document:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class SourceReader:
     """How to read a source, and the running count of what was left out or changed while reading."""
 
     text_field: str

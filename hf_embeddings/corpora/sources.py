@@ -10,22 +10,22 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from hf_embeddings.corpora.docstrings import package_files, read_docstrings
-from hf_embeddings.corpora.document import CorpusError, Document, InvalidTextPolicy, Reading
+from hf_embeddings.corpora.document import CorpusError, Document, InvalidTextPolicy, SourceReader
 from hf_embeddings.corpora.text_files import SUFFIXES, suffix_of, text_bytes
 
 _SCHEME = re.compile(r"[A-Za-z]\w+:")  # one letter would be a Windows drive
 
 
-def read_packages(names: str, reading: Reading) -> Iterator[Document]:
+def read_packages(names: str, reader: SourceReader) -> Iterator[Document]:
     """Yield the docstrings of installed packages, given as `torch,numpy`."""
     modules = _modules(names)
     for path, texts in read_docstrings(list(modules)):
-        reading.advance(text_bytes(path))
-        reading.statistics["unparsable_files"] += texts is None
+        reader.advance(text_bytes(path))
+        reader.statistics["unparsable_files"] += texts is None
         module = modules[path]
         package = module.split(".")[0]
         for inner, text in texts or ():
-            accepted = reading.valid(text, f"a docstring of {path}")
+            accepted = reader.valid(text, f"a docstring of {path}")
             if accepted is not None:
                 absolute = inner.startswith(f"{package}.")  # as in add_docstr(torch.abs, ...)
                 title = inner if absolute else ".".join(filter(None, (module, inner)))
@@ -43,27 +43,27 @@ def _modules(names: str) -> dict[str, str]:
     return modules
 
 
-def read_hub(name: str, reading: Reading) -> Iterator[Document]:
+def read_hub(name: str, reader: SourceReader) -> Iterator[Document]:
     """Yield a column of a dataset of the Hub, or of a local folder that `datasets` can load, as a stream."""
     import datasets
 
     place = f"hub:{name}"
     try:
-        rows = datasets.load_dataset(name, reading.hub_config, split=reading.hub_split, streaming=True)
-        if rows.column_names and reading.text_field in rows.column_names:
-            rows = rows.select_columns([reading.text_field])  # do not decode images or sound beside the text
+        rows = datasets.load_dataset(name, reader.hub_config, split=reader.hub_split, streaming=True)
+        if rows.column_names and reader.text_field in rows.column_names:
+            rows = rows.select_columns([reader.text_field])  # do not decode images or sound beside the text
         for number, row in enumerate(rows, 1):
-            yield from reading.text_of(row, f"{place}, row {number}")
+            yield from reader.text_of(row, f"{place}, row {number}")
     except CorpusError:
         raise
     except Exception as error:  # datasets raises many kinds, its dependencies more
         raise CorpusError(
-            f"{place}: `datasets` cannot load split {reading.hub_split!r}, configuration {reading.hub_config!r}: "
+            f"{place}: `datasets` cannot load split {reader.hub_split!r}, configuration {reader.hub_config!r}: "
             f"{' '.join(str(error).split())}; check the name, hub_split, hub_config and the connection"
         ) from error
 
 
-SCHEMES: dict[str, Callable[[str, Reading], Iterator[Document]]] = {"pydoc:": read_packages, "hub:": read_hub}
+SCHEMES: dict[str, Callable[[str, SourceReader], Iterator[Document]]] = {"pydoc:": read_packages, "hub:": read_hub}
 _KINDS = (
     "pydoc:PACKAGE,PACKAGE; hub:USER/NAME; or the path, glob or folder of .txt, .jsonl, .csv or .parquet files (the "
     "first three also as .gz, .bz2 or .zst)"
@@ -110,7 +110,7 @@ def read_described_documents(
 
     `statistics` counts what is left out, `advance` is told of bytes that were read.
     """
-    reading = Reading(
+    reader = SourceReader(
         text_field=text_field,
         hub_split=hub_split,
         hub_config=hub_config,
@@ -120,13 +120,13 @@ def read_described_documents(
     )
     count = 0
     for part in parts_of(source):
-        for document in read_part(part, reading):
+        for document in read_part(part, reader):
             yield document
             count += 1
             if count == max_documents:
                 return
     if not count:
-        raise no_documents(source, reading.statistics)
+        raise no_documents(source, reader.statistics)
 
 
 def check_source(source: str) -> None:
@@ -155,9 +155,9 @@ def source_bytes(source: str) -> int:
     return sum(text_bytes(part) for part in parts_of(source))
 
 
-def read_part(part: str, reading: Reading) -> Iterator[Document]:
+def read_part(part: str, reader: SourceReader) -> Iterator[Document]:
     """Yield the documents of what `parts_of` gives, without white space around them; perhaps none."""
-    for document in _read(part, reading):
+    for document in _read(part, reader):
         text = document.text.strip()
         if text:  # and not space between blank lines, or an empty field
             yield Document(text, document.metadata)
@@ -172,14 +172,14 @@ def no_documents(source: str, statistics: Counter[str]) -> CorpusError:
     )
 
 
-def _read(part: str, reading: Reading) -> Iterator[Document]:
+def _read(part: str, reader: SourceReader) -> Iterator[Document]:
     for scheme, read_rest in SCHEMES.items():
         if part.startswith(scheme):
-            return read_rest(part.removeprefix(scheme), reading)
-    return _reader(part)(part, reading)
+            return read_rest(part.removeprefix(scheme), reader)
+    return _reader(part)(part, reader)
 
 
-def _reader(part: str) -> Callable[[str, Reading], Iterator[Document]]:
+def _reader(part: str) -> Callable[[str, SourceReader], Iterator[Document]]:
     read_file = SUFFIXES.get(suffix_of(part))
     if read_file is None:
         raise CorpusError(f"source {part!r}: got an unknown kind, expected {_KINDS}; name one of these")

@@ -7,49 +7,49 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO
 
-from hf_embeddings.corpora.document import MAX_DOCUMENT_BYTES, CorpusError, Document, Reading, unreadable
+from hf_embeddings.corpora.document import MAX_DOCUMENT_BYTES, CorpusError, Document, SourceReader, unreadable
 
 _PIECE_BYTES = 1 << 20  # a line of any length is read in pieces of this size
 
 
-def read_paragraphs(path: str, reading: Reading) -> Iterator[Document]:
+def read_paragraphs(path: str, reader: SourceReader) -> Iterator[Document]:
     """Yield the documents of a text file: runs of lines between blank lines."""
-    for offset, block in _blocks(path, reading, ends=lambda line: not line.strip()):
-        text = reading.valid(_decode(block, offset), path, offset)
+    for offset, block in _blocks(path, reader, ends=lambda line: not line.strip()):
+        text = reader.valid(_decode(block, offset), path, offset)
         if text is not None:
             yield Document(text, {"source": path, "offset": offset})
 
 
-def read_json_lines(path: str, reading: Reading) -> Iterator[Document]:
+def read_json_lines(path: str, reader: SourceReader) -> Iterator[Document]:
     """Yield the text field of each line of a JSON lines file, with the other fields."""
-    for number, (offset, block) in enumerate(_blocks(path, reading, ends=lambda line: True), 1):
+    for number, (offset, block) in enumerate(_blocks(path, reader, ends=lambda line: True), 1):
         place = f"{path}:{number}"
-        line = reading.valid(_decode(block, offset), place, offset)
+        line = reader.valid(_decode(block, offset), place, offset)
         if line is None or not line.strip():
             continue
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise CorpusError(f"{place}: got a line that is not JSON ({error}), expected an object; fix it") from error
-        yield from reading.text_of(row, place)
+        yield from reader.text_of(row, place)
 
 
-def read_csv(path: str, reading: Reading) -> Iterator[Document]:
+def read_csv(path: str, reader: SourceReader) -> Iterator[Document]:
     """Yield the text field of each row of a CSV file, whose first line names the fields."""
     csv.field_size_limit(MAX_DOCUMENT_BYTES)
     try:
         with _open(path) as file:
             lines = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
-            rows = csv.DictReader(_told(lines, reading), strict=True)
+            rows = csv.DictReader(_told(lines, reader), strict=True)
             for row in rows:
-                yield from reading.text_of(row, f"{path}:{rows.line_num}")
+                yield from reader.text_of(row, f"{path}:{rows.line_num}")
     except csv.Error as error:
         raise CorpusError(f"{path}:{rows.line_num + 1}: got a line that is not CSV ({error}); fix it") from error
     except OSError as error:
         raise unreadable(path, error) from error
 
 
-def read_parquet(path: str, reading: Reading) -> Iterator[Document]:
+def read_parquet(path: str, reader: SourceReader) -> Iterator[Document]:
     """Yield a column of a Parquet file, some rows at a time."""
     import pyarrow
     from pyarrow.parquet import ParquetFile
@@ -57,19 +57,19 @@ def read_parquet(path: str, reading: Reading) -> Iterator[Document]:
     number = 0
     try:
         file = ParquetFile(path)
-        if reading.text_field not in file.schema_arrow.names:
-            yield from reading.text_of(dict.fromkeys(file.schema_arrow.names), path)  # says which there are
+        if reader.text_field not in file.schema_arrow.names:
+            yield from reader.text_of(dict.fromkeys(file.schema_arrow.names), path)  # says which there are
         row_bytes = os.stat(path).st_size * EXPANSION / max(file.metadata.num_rows, 1)
-        for batch in file.iter_batches(batch_size=1000, columns=[reading.text_field]):
-            reading.advance(len(batch) * row_bytes)
+        for batch in file.iter_batches(batch_size=1000, columns=[reader.text_field]):
+            reader.advance(len(batch) * row_bytes)
             for text in batch.column(0).to_pylist():
                 number += 1
-                yield from reading.text_of({reading.text_field: text}, f"{path}, row {number}")
+                yield from reader.text_of({reader.text_field: text}, f"{path}, row {number}")
     except (OSError, pyarrow.ArrowException) as error:
         raise unreadable(path, error) from error
 
 
-SUFFIXES: dict[str, Callable[[str, Reading], Iterator[Document]]] = {
+SUFFIXES: dict[str, Callable[[str, SourceReader], Iterator[Document]]] = {
     ".txt": read_paragraphs,
     ".jsonl": read_json_lines,
     ".csv": read_csv,
@@ -91,7 +91,7 @@ def text_bytes(path: str) -> int:
     return os.stat(path).st_size * (EXPANSION if compressed else 1) if os.path.isfile(path) else 0
 
 
-def _blocks(path: str, reading: Reading, *, ends: Callable[[bytes], bool]) -> Iterator[tuple[int, bytes]]:
+def _blocks(path: str, reader: SourceReader, *, ends: Callable[[bytes], bool]) -> Iterator[tuple[int, bytes]]:
     """Yield the byte offset and bytes of each run of lines up to one that `ends` it; of an overlong run, none."""
     offset = start = 0
     kept: list[bytes] = []
@@ -100,12 +100,12 @@ def _blocks(path: str, reading: Reading, *, ends: Callable[[bytes], bool]) -> It
         with _open(path) as file:
             while piece := file.readline(_PIECE_BYTES):
                 offset += len(piece)
-                reading.advance(len(piece))
+                reader.advance(len(piece))
                 if offset - start <= MAX_DOCUMENT_BYTES:
                     kept.append(piece)
                 elif kept:
                     kept.clear()
-                    reading.overlong(path, start)
+                    reader.overlong(path, start)
                 line, fresh = (piece if fresh else b"..." + piece), piece.endswith(b"\n")
                 if fresh and ends(line):
                     yield start, b"".join(kept)
@@ -126,14 +126,14 @@ def _open(path: str) -> BinaryIO:
     return io.BufferedReader(pyarrow.input_stream(path, compression=compression))  # type: ignore[arg-type]
 
 
-def _told(lines: Iterable[str], reading: Reading) -> Iterator[str]:
+def _told(lines: Iterable[str], reader: SourceReader) -> Iterator[str]:
     """Yield lines, telling how long they are."""
     for line in lines:
-        reading.advance(len(line))
+        reader.advance(len(line))
         yield line
 
 
 def _decode(block: bytes, offset: int) -> str:
-    """Decode UTF-8 with each invalid byte 0x80..0xff as the surrogate U+DC80..U+DCFF, for `Reading.valid` to judge."""
+    """Decode UTF-8 with each invalid byte 0x80..0xff as the surrogate U+DC80..U+DCFF, for `SourceReader.valid`."""
     text = block.decode("utf-8", "surrogateescape")
     return text if offset else text.removeprefix("\ufeff")  # the byte order mark of some editors

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
 from hf_embeddings.corpora.sentences import split_sentences
-from hf_embeddings.corpora.tokenized_corpus import Encoder
+from hf_embeddings.corpora.tokenized_corpus import SentenceTokenizer
 
 DOCUMENT_CHARACTERS = 4000  # that are looked at in one document
 EXAMPLES = 10  # changed characters that are kept in mind
@@ -34,7 +34,7 @@ class TextSample:
         return self.changed / self.letters if self.letters else None
 
     @classmethod
-    def of(cls, encoder: Encoder, documents: Sequence[str], *, characters: int) -> "TextSample":
+    def of(cls, encoder: SentenceTokenizer, documents: Sequence[str], *, characters: int) -> "TextSample":
         """Count in documents that lie evenly among those given, with about so many `characters`."""
         total = sum(min(len(document), DOCUMENT_CHARACTERS) for document in documents)
         chosen = [document[:DOCUMENT_CHARACTERS] for document in documents[:: max(1, -(-total // characters))]]

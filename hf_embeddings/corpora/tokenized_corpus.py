@@ -36,7 +36,7 @@ class TokenizedCorpus:
         return int((np.diff(self.document_starts) == 0).sum())
 
 
-class Encoder:
+class SentenceTokenizer:
     """A tokenizer as the corpus needs it: no truncation, no padding, and special tokens in a text are text."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -105,7 +105,7 @@ def encode_sentences(
     tokenizer: PreTrainedTokenizerBase, documents: Iterable[str], *, progress: Callable[[int], None] | None = None
 ) -> TokenizedCorpus:
     """Split documents into sentences and encode them; `progress` is told how many documents are done."""
-    encoder, parts, done = Encoder(tokenizer.backend_tokenizer), [], 0
+    encoder, parts, done = SentenceTokenizer(tokenizer.backend_tokenizer), [], 0
     for chunk in batched(documents, CHUNK_DOCUMENTS):
         parts.append(encode_documents(encoder, chunk))
         done += len(chunk)
@@ -114,7 +114,7 @@ def encode_sentences(
     return joined(parts or [encode_documents(encoder, [])])
 
 
-def encode_documents(encoder: Encoder, documents: list[str]) -> TokenizedCorpus:
+def encode_documents(encoder: SentenceTokenizer, documents: list[str]) -> TokenizedCorpus:
     """Encode documents, each of which keeps its number though it be empty."""
     sentences = [split_sentences(document) for document in documents]
     tokens, continues, lengths = encoder.encode(list(chain.from_iterable(sentences)))

@@ -10,6 +10,8 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from hf_embeddings.files.atomic import write_text
+
 MANIFEST = "manifest.json"
 FORMAT = 1
 
@@ -34,8 +36,7 @@ def seal(folder: Path, facts: dict[str, object], names: list[str] | None = None)
 
 def write(folder: Path, facts: dict[str, object], files: dict[str, dict[str, object]]) -> None:
     """Write a manifest of files that are on the disk, and whose sizes and sums are known."""
-    write_synced(folder / MANIFEST, _text({"format": FORMAT, **facts, "files": files}))
-    sync_directory(folder)
+    write_text(folder / MANIFEST, _text({"format": FORMAT, **facts, "files": files}))
 
 
 def check(folder: Path, *, exact: bool = True, sums: bool = True) -> dict[str, object]:
@@ -85,25 +86,6 @@ def sha256(path: Path) -> str:
     """Return the SHA-256 sum of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_synced(path: Path, text: str) -> None:
-    """Write a file and force it to the disk."""
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def sync_directory(folder: Path) -> None:
-    """Force the names of a directory to the disk."""
-    if not hasattr(os, "O_DIRECTORY"):  # Windows opens no directories, and keeps their names by itself
-        return
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _flushed(path: Path) -> tuple[str, dict[str, object]]:

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
-from hf_embeddings.files.manifest import sha256, sync_directory
+from hf_embeddings.files.atomic import replacing
+from hf_embeddings.files.manifest import sha256
 
-STAGED = ".staged"  # suffix of a file that is being written
 FAR = 4096  # rows between neighbours in an index from which on they are read apart
 OPEN_SHARDS = 512  # each holds a file descriptor, of which processes often have 1024
 _TYPES = {"BOOL": "?", "U8": "u1", "U16": "<u2", "I32": "<i4", "U32": "<u4", "I64": "<i8", "U64": "<u8"}
@@ -30,15 +30,10 @@ class ShardError(ValueError):
 
 def write_shard(path: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, object]:
     """Write arrays to a file that is whole or absent; return its size and SHA-256 sum."""
-    staged = path.with_name(path.name + STAGED)
-    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, staged)
-    staged.chmod(0o644)  # safetensors lets the owner alone read it
-    with staged.open("r+b") as file:  # Windows flushes only what may be written
-        os.fsync(file.fileno())
-    facts = {"size": staged.stat().st_size, "sha256": sha256(staged)}
-    staged.rename(path)
-    sync_directory(path.parent)
-    return facts
+    with replacing(path) as staged:
+        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, staged)
+        staged.chmod(0o644)  # safetensors lets the owner alone read it
+        return {"size": staged.stat().st_size, "sha256": sha256(staged)}
 
 
 class Shard:

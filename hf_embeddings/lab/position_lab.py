@@ -22,7 +22,7 @@ from hf_embeddings.pretraining.training.held_out import evaluate, evaluation_bat
 from hf_embeddings.pretraining.training.loop import keep_freed_memory
 from hf_embeddings.pretraining.training.optimization import build_optimizers
 from hf_embeddings.pretraining.training.processes import build_accelerator, choose_precision, join, share
-from hf_embeddings.pretraining.training.training_data import Material, Say, build_config, prepare
+from hf_embeddings.pretraining.training.training_data import Say, TrainingData, build_config, load_training_data
 from hf_embeddings.progress import Phases, quiet
 
 BASELINE = "learned"  # what the time of a step is compared with
@@ -49,9 +49,7 @@ class Cell:
 class PositionLab:
     """The runs of a lab; the corpus is prepared once, when the first of them needs it."""
 
-    def __init__(
-        self, options: PositionLabOptions, *, base_config: Path, say: Say, phases: Phases = quiet
-    ) -> None:
+    def __init__(self, options: PositionLabOptions, *, base_config: Path, say: Say, phases: Phases = quiet) -> None:
         """Check the options.
 
         Raises:
@@ -63,14 +61,14 @@ class PositionLab:
         self.cells = [Cell(position, seed) for seed in options.lab.seeds for position in self.positions]
         for position in self.positions:
             build_config(self._options(Cell(position, 0)), base_config, vocab_size=options.tokenizer.vocab_size)
-        self._material: Material | None = None
+        self._data: TrainingData | None = None
 
     @property
-    def material(self) -> Material:
+    def data(self) -> TrainingData:
         """What all runs train on."""
-        if self._material is None:
-            self._material = prepare(self.options, self.base_config, self.say, phases=self.phases)
-        return self._material
+        if self._data is None:
+            self._data = load_training_data(self.options, self.base_config, self.say, phases=self.phases)
+        return self._data
 
     def folder(self, cell: Cell) -> Path:
         """Return the output directory of a run."""
@@ -89,7 +87,7 @@ class PositionLab:
             Held-out figures; `losses_by_length`: factor -> MLM loss in nats of the same documents, cut to `factor`
             times the trained length, None where the position type ends before; `state` as in `pretrain`.
         """
-        figures = pretrain(self._options(cell), base_config=self.base_config, finish=finish, material=self.material)
+        figures = pretrain(self._options(cell), base_config=self.base_config, finish=finish, data=self.data)
         if figures["state"] != "done":
             return figures
         model = TriEmbedForPreTraining.from_pretrained(self.folder(cell), dtype=torch.float32)
@@ -112,7 +110,7 @@ class PositionLab:
         length = self.options.examples.max_length
         longest = length * max(self.options.lab.length_factors)
         chunks = long_chunks(
-            self.material.evaluation, max_tokens=length * factor - SPECIAL_TOKENS_PER_PAIR, document_tokens=longest
+            self.data.evaluation, max_tokens=length * factor - SPECIAL_TOKENS_PER_PAIR, document_tokens=longest
         )
         if not len(chunks):
             raise ValueError(
@@ -120,7 +118,7 @@ class PositionLab:
                 f"{max(self.options.lab.length_factors)} needs; lower it, or examples.max_length ({length})"
             )
         examples = replace(self.options.examples, objectives=["mlm"], objective_weights={})
-        return evaluation_batches(chunks, self.material.vocabulary, replace(self.options, examples=examples))
+        return evaluation_batches(chunks, self.data.vocabulary, replace(self.options, examples=examples))
 
     def step_ratios(self) -> dict[str, float]:
         """Return the time of a training step with each position type, as a ratio to that with `learned`.
@@ -150,13 +148,13 @@ class PositionLab:
     def _stepper(self, cell: Cell) -> Callable[[], None]:
         options = self._options(cell)
         accelerator = build_accelerator(options, choose_precision(options, join(options)).name)
-        model = TriEmbedForPreTraining(self.material.for_model(options, self.base_config).config)
+        model = TriEmbedForPreTraining(self.data.for_model(options, self.base_config).config)
         model.set_attn_implementation(options.training.attention)
         model = share(model, accelerator, options.training).train()
         optimizers = [
             accelerator.prepare_optimizer(optimizer) for optimizer in build_optimizers(model, options.training)
         ]
-        batch = self.material.held_out[0]
+        batch = self.data.held_out[0]
 
         def step() -> None:
             compute_gradients(model, [batch], options, accelerator, step=0)

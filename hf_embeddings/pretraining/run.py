@@ -44,7 +44,7 @@ from hf_embeddings.pretraining.training.reporting import Reporter
 from hf_embeddings.pretraining.training.result import FIGURES, conclude
 from hf_embeddings.pretraining.training.state import TrainingState, load_progress, load_weights
 from hf_embeddings.pretraining.training.stop import Stop
-from hf_embeddings.pretraining.training.training_data import Material, Say, build_config, prepare
+from hf_embeddings.pretraining.training.training_data import Say, TrainingData, build_config, load_training_data
 from hf_embeddings.pretraining.training.weight_average import WeightAverage
 from hf_embeddings.progress import Phase, Phases
 
@@ -57,7 +57,7 @@ def pretrain(
     resume: str = "auto",
     allow_changes: bool = False,
     finish: Callable[[Path], object] | None = None,
-    material: Material | None = None,
+    data: TrainingData | None = None,
 ) -> dict[str, object]:
     """Run everything, or what is left of it, and return the figures, which are also written to `pretraining.json`.
 
@@ -70,7 +70,7 @@ def pretrain(
         allow_changes: go on though the options are not those of the checkpoint.
         finish: called in the main process with the output directory when the model is in it; `hf-embeddings pretrain`
             writes the model card there.
-        material: what `prepare` returned for the same corpus, tokenizer and examples, where several runs share it.
+        data: what `load_training_data` returned for the same corpus, tokenizer and examples; several runs may share it.
 
     Returns:
         The figures; `state` is `done`, or `preempted` where a signal or a time limit came before the end.
@@ -97,18 +97,18 @@ def pretrain(
             sums = options.corpus.verify_shards
             with phases("verifying the corpus"):
                 from_main(accelerator, lambda: PreparedCorpus.open(Path(prepared), sums=sums).facts["kind"])
-        if material:
-            material = material.for_model(options, base_config)
+        if data:
+            data = data.for_model(options, base_config)
         else:
-            material = prepare(options, base_config, say, tokenizer_from=source, phases=phases)
+            data = load_training_data(options, base_config, say, tokenizer_from=source, phases=phases)
         micro_batches = micro_batches_per_step(source, options.training, accelerator.num_processes)
         if micro_batches > 1:
             say(f"{micro_batches} micro-batches per step, shared by {accelerator.num_processes} processes")
         with phases("planning the training"):
             known = identity(
                 options,
-                material.config,
-                corpus=material.training.fingerprint(),
+                data.config,
+                corpus=data.training.fingerprint(),
                 micro_batches=micro_batches,
                 precision=precision.name,
             )
@@ -125,9 +125,9 @@ def pretrain(
                 if changes
                 else "options and corpus are those of the checkpoint"
             )
-        trainer = build_trainer(options, material, accelerator, output, facts, source, say, phases)
+        trainer = build_trainer(options, data, accelerator, output, facts, source, say, phases)
         from_main(accelerator, output.create)
-        figures = _finish_run(trainer, material, output, source, finish=finish, say=say, phases=phases)
+        figures = _finish_run(trainer, data, output, source, finish=finish, say=say, phases=phases)
         return figures | {"main_process": accelerator.is_main_process}
     finally:
         output.close()
@@ -149,7 +149,7 @@ def _say_precision(precision: Precision, config: TriEmbedConfig, device: torch.d
 
 def _finish_run(
     trainer: Trainer,
-    material: Material,
+    data: TrainingData,
     output: OutputDirectory,
     source: Path | None,
     *,
@@ -168,14 +168,14 @@ def _finish_run(
         if trainer.push:  # perhaps the last start ended before that
             trainer.push.finish(output.folder)
         return {"state": "done"} | json.loads((output.folder / FIGURES).read_text(encoding="utf-8"))
-    if is_checkpoint(material.base) and progress.step == 0:
+    if is_checkpoint(data.base) and progress.step == 0:
         trained = options.examples.objectives
-        before = evaluate(trainer.model, material.held_out, trained, trainer.accelerator.device, phases=phases)
+        before = evaluate(trainer.model, data.held_out, trained, trainer.accelerator.device, phases=phases)
         say("held-out before: " + ", ".join(f"{name} loss {before[f'{name}_loss']:.3f} nats" for name in trained))
     if not train(trainer, say):
         return {"state": "preempted", "step": progress.step, "output_dir": str(output.folder)}
     try:
-        return {"state": "done"} | conclude(trainer, material, output, finish=finish, say=say, phases=phases)
+        return {"state": "done"} | conclude(trainer, data, output, finish=finish, say=say, phases=phases)
     except BaseException:  # a full disk, say: the last checkpoint is there, and the next start concludes
         trainer.reporter.status("failed", progress)
         raise
@@ -183,7 +183,7 @@ def _finish_run(
 
 def build_trainer(
     options: PretrainingOptions,
-    material: Material,
+    data: TrainingData,
     accelerator: Accelerator,
     output: OutputDirectory,
     facts: dict[str, object],
@@ -195,9 +195,9 @@ def build_trainer(
     training, per_step = options.training, facts["identity"]["micro_batches_per_step"]
     set_seed(options.seed)
     if source:
-        model = TriEmbedForPreTraining(material.config)
+        model = TriEmbedForPreTraining(data.config)
     else:
-        model = first_model(material.config, material.base, say, log_frequencies=material.log_frequencies)
+        model = first_model(data.config, data.base, say, log_frequencies=data.log_frequencies)
     model.set_attn_implementation(training.attention)
     if training.gradient_checkpointing:
         model.gradient_checkpointing_enable()
@@ -206,9 +206,9 @@ def build_trainer(
     if source:
         load_weights(model, source)
     with phases("planning the training"):
-        stages = plan_stages(material.training, options, per_step=per_step)
+        stages = plan_stages(data.training, options, per_step=per_step)
     parameters = model.num_parameters()
-    say(f"model: {parameters:,} parameters, {material.config.position_embedding_type} positions")
+    say(f"model: {parameters:,} parameters, {data.config.position_embedding_type} positions")
     model = share(model, accelerator, training)
     plain = accelerator.unwrap_model(model)
     optimizers = [accelerator.prepare_optimizer(optimizer) for optimizer in build_optimizers(plain, training)]
@@ -217,12 +217,12 @@ def build_trainer(
     state = TrainingState(plain, optimizers, average, progress)
     if source:
         state.load(source)
-    checkpoints, tokenizer = output.checkpoints, material.tokenizer
+    checkpoints, tokenizer = output.checkpoints, data.tokenizer
 
     def save() -> bool:
         tensors = state.gather()
         # After a step that was not finite the weights may be the cause, and then there is nothing worth keeping.
-        if progress.guard.in_a_row and not all(tensor.isfinite().all() for tensor in tensors[WEIGHTS].values()):
+        if progress.monitor.in_a_row and not all(tensor.isfinite().all() for tensor in tensors[WEIGHTS].values()):
             return False
         if accelerator.is_main_process:
             checkpoints.save(progress.step, lambda folder: state.write(folder, tensors, tokenizer), facts)
@@ -237,12 +237,12 @@ def build_trainer(
         progress=progress,
         micro_batches=MicroBatches(
             stages,
-            material.vocabulary,
+            data.vocabulary,
             options.examples,
             per_step=per_step,
             steps=training.max_steps,
         ),
-        held_out=material.held_out,
+        held_out=data.held_out,
         checkpoints=checkpoints,
         reporter=Reporter(accelerator, training, output.folder, progress=progress, phases=phases, say=say),
         push=Push(options.hub, checkpoints) if options.hub.model_id and accelerator.is_main_process else None,

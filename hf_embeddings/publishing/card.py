@@ -1,12 +1,12 @@
 """The model card of a checkpoint: MODEL_CARD.md with its parts filled in, or an existing card brought up to date."""
 
-import os
 from functools import partial
 from importlib import resources
 from pathlib import Path
 
 from huggingface_hub import ModelCard
 
+from hf_embeddings.files.atomic import write_text
 from hf_embeddings.publishing.checkpoint import Checkpoint
 from hf_embeddings.publishing.curve import draw
 from hf_embeddings.publishing.eval_results import write_eval_results
@@ -39,9 +39,7 @@ def write_card(folder: Path, model_id: str | None = None, base_model: str | None
     text, kept = make_card(
         checkpoint, path.read_text(encoding="utf-8") if path.exists() else None, model_id, base_model
     )
-    staged = folder / ".README.md"  # half a card would be taken for one that people have edited
-    staged.write_text(text, encoding="utf-8", newline="\n")
-    os.replace(staged, path)
+    write_text(path, text, durable=False)  # half a card would be taken for one that people have edited
     return kept
 
 

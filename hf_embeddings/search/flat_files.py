@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hf_embeddings.files.atomic import fsync_directory
 from hf_embeddings.search import scan
 
 KINDS = {"vectors": (np.float32, "f32"), "codes": (np.int8, "i8"), "scales": (np.float32, "f32")}
@@ -49,7 +50,7 @@ class FlatFiles:
                 part.tofile(file)
                 file.flush()
                 os.fsync(file.fileno())
-        sync(self.folder)
+        fsync_directory(self.folder)
         return _digest(part.tobytes() for part in parts.values())
 
     def map(self, rows: int) -> dict[str, np.ndarray]:
@@ -92,17 +93,6 @@ class FlatFiles:
 def digest_rows(maps: dict[str, np.ndarray], rows: slice) -> str:
     """Return the sha256 of rows in all files, as `append` does."""
     return _digest(np.ascontiguousarray(maps[name][rows]).tobytes() for name in KINDS)
-
-
-def sync(folder: Path) -> None:
-    """Force the names in a folder to disk."""
-    if not hasattr(os, "O_DIRECTORY"):  # Windows opens no directories, and keeps their names by itself
-        return
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _digest(parts: Iterable[bytes]) -> str:

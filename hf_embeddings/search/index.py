@@ -8,7 +8,6 @@ Shapes: N rows, D features, Q queries, K results.
 """
 
 import json
-import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -17,9 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
+from hf_embeddings.files.atomic import replacing
 from hf_embeddings.search import records as table
 from hf_embeddings.search import scan
-from hf_embeddings.search.flat_files import FlatFiles, digest_rows, sync
+from hf_embeddings.search.flat_files import FlatFiles, digest_rows
 from hf_embeddings.search.records import Condition, Record
 from hf_embeddings.search.results import Hit
 
@@ -61,15 +61,14 @@ class Index:
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise ValueError(f"{folder}: exists, expected a new or empty folder; choose another, or remove it")
         path.mkdir(parents=True, exist_ok=True)
-        staged = path / f"{table.DATABASE}.new"
-        connection = sqlite3.connect(staged)
-        with connection:
-            connection.executescript(table.SCHEMA)
-            facts = {"format": FORMAT, "dimension": dimension, "generation": 1, "rows": 0, "settings": settings}
-            connection.executemany("INSERT INTO settings VALUES (?, ?)", ((k, json.dumps(v)) for k, v in facts.items()))
-        connection.close()
-        os.replace(staged, path / table.DATABASE)
-        sync(path)
+        with replacing(path / table.DATABASE) as staged:
+            connection = sqlite3.connect(staged)
+            with connection:
+                connection.executescript(table.SCHEMA)
+                facts = {"format": FORMAT, "dimension": dimension, "generation": 1, "rows": 0, "settings": settings}
+                rows = ((name, json.dumps(value)) for name, value in facts.items())
+                connection.executemany("INSERT INTO settings VALUES (?, ?)", rows)
+            connection.close()
         return cls(path)
 
     def __len__(self) -> int:

@@ -88,7 +88,7 @@ def test_runs_of_a_lab_are_ordinary_runs(overrides: list[str], tmp_path: Path) -
 
 def test_longer_examples_are_of_the_same_documents(overrides: list[str]) -> None:
     own = lab(overrides)
-    corpus = own.material.evaluation.corpus
+    corpus = own.data.evaluation.corpus
     tokens = np.diff(corpus.sentence_starts[corpus.document_starts])
     assert (tokens >= 128).sum() > 1 and (tokens < 128).sum() > 1
     for factor in (1, 2, 4):

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from hf_embeddings.pretraining import run
-from hf_embeddings.pretraining.checkpoints.store import store as checkpoints
+from hf_embeddings.pretraining.checkpoints import store
 from hf_embeddings.pretraining.training.progress import Progress
 
 
@@ -21,7 +21,7 @@ class SmallDisk:
 
     def __call__(self, rank: int) -> None:
         _mount(self.disk, self.size)
-        checkpoints.SPARE = 0.0  # no look at the free space: the disk is full in the middle of a file
+        store.SPARE = 0.0  # no look at the free space: the disk is full in the middle of a file
         ballast = self.disk / "ballast"
 
         def at(step: int) -> None:
@@ -59,8 +59,8 @@ def _mount(folder: Path, size: int) -> None:
 
 def _after_steps(at) -> None:
     """Call a function with the number of each step, when it is done and what was saved before it is committed."""
-    real, real_save = Progress.add, checkpoints.Checkpoints.save
-    writers: list[checkpoints.Checkpoints] = []
+    real, real_save = Progress.add, store.Checkpoints.save
+    writers: list[store.Checkpoints] = []
 
     def save(own, *arguments):
         writers.append(own)
@@ -72,7 +72,7 @@ def _after_steps(at) -> None:
             writer.settle()
         at(own.step)
 
-    Progress.add, checkpoints.Checkpoints.save = add, save
+    Progress.add, store.Checkpoints.save = add, save
 
 
 class LimitFiles:

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 
 from hf_embeddings.files import manifest
+from hf_embeddings.pretraining.checkpoints import push
 from hf_embeddings.pretraining.checkpoints.names import WEIGHTS
-from hf_embeddings.pretraining.checkpoints.store import push as hub
 from hf_embeddings.pretraining.examples.stages import find_batch
 from hf_embeddings.pretraining.training import gradients, loop
 from hf_embeddings.pretraining.training import micro_batches as feeding
@@ -160,8 +160,8 @@ class BadHub:
             with self.arrived.open("a") as file:
                 file.write(json.dumps(line | {"weights": sealed["files"][WEIGHTS]["sha256"]}) + "\n")
 
-        hub._uploader = lambda options: upload
-        hub.PAUSES = (0.1,) * 20
+        push._uploader = lambda options: upload
+        push.PAUSES = (0.1,) * 20
 
 
 class Clock:

@@ -31,7 +31,7 @@ from hf_embeddings.pretraining.options_file import load_options
 from hf_embeddings.pretraining.training.held_out import evaluation_batches
 from hf_embeddings.pretraining.training.loop import TrainingFailed
 from hf_embeddings.pretraining.training.stop import PREEMPTED, leave_on_signals
-from hf_embeddings.pretraining.training.training_data import Material, build_config
+from hf_embeddings.pretraining.training.training_data import TrainingData, build_config
 
 ROOT = Path(__file__).parents[2]
 BASE = ROOT / "configs/model/tiny.json"
@@ -93,7 +93,7 @@ def _tokenized():
     return tokenizer, encode_sentences(tokenizer, training), encode_sentences(tokenizer, held_out)
 
 
-def material(options: PretrainingOptions, *_: object, **__: object) -> Material:
+def data(options: PretrainingOptions, *_: object, **__: object) -> TrainingData:
     """Return what `prepare` would, from text made here."""
     tokenizer, training, held_out = _tokenized()
     vocabulary = run_vocabulary(tokenizer)
@@ -111,7 +111,7 @@ def material(options: PretrainingOptions, *_: object, **__: object) -> Material:
         examples=options.examples,
         seed=options.seed,
     )
-    return Material(
+    return TrainingData(
         tokenizer, vocabulary, chunks, other, batches, config, {}, 4.8, np.full(128, -4.8), BASE, health
     )
 
@@ -132,7 +132,7 @@ def child(options: PretrainingOptions, log: Path, before: Callable | None, given
     os.environ |= environment
     multiprocessing.set_start_method(None, force=True)  # workers start as in a user's run, not as this process did
     leave_on_signals()
-    run.prepare = material
+    run.load_training_data = data
     if before:
         before(int(os.environ.get("RANK", "0")))
     try:

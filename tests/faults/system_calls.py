@@ -17,7 +17,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from hf_embeddings.pretraining.checkpoints.store import store as checkpoints
+from hf_embeddings.pretraining.checkpoints import store
 from hf_embeddings.pretraining.training import result as conclusion
 
 POSSIBLE = sys.platform == "linux" and platform.machine() == "x86_64"  # the numbers below are those of this machine
@@ -62,7 +62,7 @@ class DieAt:
     def _mark(self, judge: socket.socket) -> None:
         """Tell the judge when the save begins and ends."""
         saves = -1
-        real_save, real_settle = checkpoints.Checkpoints.save, checkpoints.Checkpoints.settle
+        real_save, real_settle = store.Checkpoints.save, store.Checkpoints.settle
         real_export = conclusion.export
 
         def tell(word: str) -> None:
@@ -87,7 +87,7 @@ class DieAt:
             real_export(*arguments, **given)
             tell("end")
 
-        checkpoints.Checkpoints.save = save
+        store.Checkpoints.save = save
         if self.save == EXPORT:
             conclusion.export = export
 

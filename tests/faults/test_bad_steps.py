@@ -15,7 +15,7 @@ def test_f9_what_is_not_finite_is_skipped(tmp_path, what, figures) -> None:
     folder = tmp_path / "run"
     run = Run(settings(folder, checkpoints__save_steps=8), before=Spoil(what, range(5, 7)))
     assert run.wait() == 0
-    assert state(folder)["guard"]["skipped"] == 2 and run.said().count("not finite; skipped") == 2
+    assert state(folder)["monitor"]["skipped"] == 2 and run.said().count("not finite; skipped") == 2
     assert all(tensor.isfinite().all() for tensor in load_file(folder / "model.safetensors").values())
     lines = (folder / "bad_steps.json").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == [5, 6] and len(json.loads(lines[0])["samples"]) == 4

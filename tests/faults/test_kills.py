@@ -92,7 +92,7 @@ def test_f2_killed_at_any_call_of_the_export(tmp_path, over, times, figures) -> 
         again = Run(options, **changed)
         assert again.wait() == 0 and "resuming step 24" in again.said()
         assert exported(folder) == whole, place
-        assert {path.name for path in folder.glob(".*")} <= {".status.json", ".eval_results"}
+        assert {path.name for path in folder.glob(".*")} <= {".status.json.staged", ".eval_results"}
     figures(
         f"F2 killed at each call of the export into {over}", calls=calls, kills=len(places), lost=0,
         completed_by_the_next_start=len(places), looked_whole_before=looked_whole, wrong_ones_among_these=0,

@@ -165,7 +165,7 @@ def test_f9_one_rank_is_not_finite_and_all_skip(tmp_path, what, figures) -> None
     folder = tmp_path / "run"
     options = settings(folder, training__max_steps=8, checkpoints__save_steps=None, **split(2))
     assert finish(options, ranks=2, before=Spoil(what, range(3, 5), rank=1)) == 0
-    assert state(folder)["guard"]["skipped"] == 2
+    assert state(folder)["monitor"]["skipped"] == 2
     assert all(tensor.isfinite().all() for tensor in load_file(folder / "model.safetensors").values())
     figures(f"F9 two steps with a {what} that is not finite on one of 2 ranks", both_skip=2, weights_finite=True)
 

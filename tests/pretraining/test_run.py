@@ -28,7 +28,7 @@ from hf_embeddings.pretraining.training.gradients import compute_gradients
 from hf_embeddings.pretraining.training.held_out import evaluate, wilson_interval
 from hf_embeddings.pretraining.training.initial_model import first_model
 from hf_embeddings.pretraining.training.optimization import build_optimizers
-from hf_embeddings.pretraining.training.training_data import prepare
+from hf_embeddings.pretraining.training.training_data import load_training_data
 from tests.pretraining.numbered_corpus import VOCABULARY, numbered_corpus
 
 ROOT = Path(__file__).parents[2]
@@ -110,14 +110,16 @@ def test_the_precision_is_told_and_recorded(asked: str, tmp_path) -> None:
     assert f"precision: {expected}, " in done.stderr
     assert f"| number format | {expected} |" in (tmp_path / "out/README.md").read_text()
     assert ("times as long as fp32" in done.stderr) == (asked == "bf16" and not bf16_is_fast())
+
+
 def test_a_new_model_begins_with_the_loss_of_token_frequencies(tmp_path) -> None:
     given = [*SMALL, f"output_dir={tmp_path}", "corpus.source=pydoc:filelock", "tokenizer.vocab_size=300"]
     options = load_options(ROOT / "configs/pretraining/demo.yaml", given)
-    material = prepare(options, ROOT / "configs/model/mini.json", print)
-    model = first_model(material.config, material.base, print, log_frequencies=material.log_frequencies)
-    figures = evaluate(model, material.held_out, ["mlm"], torch.device("cpu"))
-    assert figures["mlm_loss"] == pytest.approx(material.baseline, abs=0.1)
-    assert material.baseline < math.log(material.config.vocab_size) - 0.2
+    data = load_training_data(options, ROOT / "configs/model/mini.json", print)
+    model = first_model(data.config, data.base, print, log_frequencies=data.log_frequencies)
+    figures = evaluate(model, data.held_out, ["mlm"], torch.device("cpu"))
+    assert figures["mlm_loss"] == pytest.approx(data.baseline, abs=0.1)
+    assert data.baseline < math.log(data.config.vocab_size) - 0.2
 
 
 def test_pipelines_work(run) -> None:

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from hf_embeddings.files.manifest import Damaged, check, seal, sync_directory
+from hf_embeddings.files.atomic import fsync_directory
+from hf_embeddings.files.manifest import Damaged, check, seal
 
 MIN_KEPT = 2  # the last one may be the one that is being replaced
 FAILURES_ALLOWED = 3  # saves in a row
@@ -81,7 +82,7 @@ class Checkpoints:
         while (target := self.folder / f"damaged-{self.path(step).name}{f'.{number}' if number else ''}").exists():
             number += 1
         os.rename(self.path(step), target)
-        sync_directory(self.folder)
+        fsync_directory(self.folder)
         return target
 
     def sweep(self) -> None:
@@ -142,7 +143,7 @@ class Checkpoints:
             seal(staged, {"step": step} | facts)
             staged.chmod(0o755)
             os.rename(staged, self.path(step))
-            sync_directory(self.folder)
+            fsync_directory(self.folder)
         except OSError as error:
             shutil.rmtree(staged, ignore_errors=True)
             self._failed(step, error)

@@ -17,19 +17,17 @@ from hf_embeddings.corpora.options import SourceOptions
 from hf_embeddings.corpora.selection import HELD_OUT, TRAINING, select
 from hf_embeddings.corpora.sources import no_documents
 from hf_embeddings.corpora.text_sample import TextSample
-from hf_embeddings.corpora.tokenized_corpus import TokenizedCorpus, token_counts
+from hf_embeddings.corpora.tokenized_corpus import token_counts
 from hf_embeddings.corpora.tokenizer import fingerprint, load_tokenizer
+from hf_embeddings.files.atomic import fsync_directory
 from hf_embeddings.files.lock import LOCK_FILES
-from hf_embeddings.files.manifest import sha256, sync_directory, write
+from hf_embeddings.files.manifest import sha256, write
 from hf_embeddings.files.shards import Joined, Shard, open_shard, write_shard
 from hf_embeddings.pretraining.examples.chunks import SPECIAL_TOKENS_PER_PAIR, cut_table
 from hf_embeddings.pretraining.examples.sampling import order_pages, page_size
-from hf_embeddings.pretraining.prepared.plan import Preparation
-from hf_embeddings.worker_pool import Tasks
-
-KIND = "prepared corpus"
-INDEX = "index.safetensors"
-ROLES = {"training": TRAINING, "held_out": HELD_OUT}
+from hf_embeddings.pretraining.prepared.layout import INDEX, KIND, ROLES, chunks_of, shard_corpus
+from hf_embeddings.pretraining.prepared.plan import PreparationPlan
+from hf_embeddings.worker_pool import WorkerPool
 
 
 class Written(NamedTuple):
@@ -48,7 +46,7 @@ class Cut(NamedTuple):
     frequencies: np.ndarray  # (V,) of the tokens in training documents
 
 
-def finish(preparation: Preparation, *, tasks: Tasks, advance: Callable[[float], None]) -> dict[str, object]:
+def assemble(preparation: PreparationPlan, *, pool: WorkerPool, advance: Callable[[float], None]) -> dict[str, object]:
     """Select the documents, cut them, write the manifest, and give the directory its name; return the manifest's facts.
 
     Raises:
@@ -65,7 +63,7 @@ def finish(preparation: Preparation, *, tasks: Tasks, advance: Callable[[float],
     documents = [shard.note["documents"] for shard in written]
     pieces = np.split(roles, np.cumsum(documents)[:-1])
     given = ((shard.path, np.array(piece)) for shard, piece in zip(written, pieces, strict=True))
-    for shard, done in zip(written, tasks.map(cut, given), strict=True):
+    for shard, done in zip(written, pool.map(cut, given), strict=True):
         frequencies += done.frequencies
         counted = {name: shard.note[name] for name in ("documents", "sentences", "tokens", "largest_id")}
         shards.append({"name": shard.path.name, "source": shard.source} | counted | done.counts)
@@ -98,16 +96,11 @@ def finish(preparation: Preparation, *, tasks: Tasks, advance: Callable[[float],
     if preparation.target.is_dir():
         shutil.rmtree(preparation.target)
     folder.rename(preparation.target)
-    sync_directory(preparation.target.parent)
+    fsync_directory(preparation.target.parent)
     for path in preparation.work.iterdir():
         if path.name not in LOCK_FILES:
             path.unlink()
     return facts
-
-
-def chunks_of(path: Path) -> Path:
-    """Return the path of the chunks of a shard."""
-    return path.with_name(f"{path.stem}-chunks.safetensors")
 
 
 def cut_shard(given: tuple[Path, np.ndarray], *, max_tokens: int, size: int) -> Cut:
@@ -128,18 +121,7 @@ def cut_shard(given: tuple[Path, np.ndarray], *, max_tokens: int, size: int) -> 
     return Cut(file, counts, token_counts(corpus, roles == TRAINING, size))
 
 
-def shard_corpus(arrays: dict[str, np.ndarray]) -> TokenizedCorpus:
-    """Return the documents of one shard."""
-    return TokenizedCorpus(
-        tokens=arrays["tokens"],
-        continues=arrays["continues"],
-        sentence_starts=arrays["sentence_starts"].astype(np.int64),
-        document_starts=arrays["document_starts"].astype(np.int64),
-        empty_sentences=0,
-    )
-
-
-def _written(preparation: Preparation) -> Iterator[Written]:
+def _written(preparation: PreparationPlan) -> Iterator[Written]:
     for number, unit in enumerate(preparation.units):
         notes = preparation.notes(number)
         if not notes or not notes[-1]["ended"]:
@@ -148,7 +130,7 @@ def _written(preparation: Preparation) -> Iterator[Written]:
             yield Written(preparation.shard(number, index), unit.source, note)
 
 
-def _select(preparation: Preparation, written: list[Written]) -> tuple[np.ndarray, Counter[str]]:
+def _select(preparation: PreparationPlan, written: list[Written]) -> tuple[np.ndarray, Counter[str]]:
     """Return the role of each document (D,), in a file that is mapped, and the count of what was read and dropped."""
     corpus, paths = preparation.corpus, [shard.path for shard in written]
     documents = np.array([shard.note["documents"] for shard in written], dtype=np.int64)

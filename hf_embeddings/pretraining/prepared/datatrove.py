@@ -3,11 +3,11 @@
     from datatrove.executor import LocalPipelineExecutor
     from hf_embeddings.pretraining.prepared.datatrove import EncodeShards, FinishShards
     from hf_embeddings.pretraining.options_file import load_options
-    from hf_embeddings.pretraining.prepared.writer import begin
+    from hf_embeddings.pretraining.prepared.writer import plan_corpus
 
     if __name__ == "__main__":
         options, target = load_options("configs/pretraining/demo.yaml"), Path("corpora/demo")
-        units = len(begin(options, target).units)  # plans the work, and trains the tokenizer
+        units = len(plan_corpus(options, target).units)  # plans the work, and trains the tokenizer
         encode = LocalPipelineExecutor([EncodeShards(target)], tasks=units, workers=8, logging_dir="logs/encode")
         LocalPipelineExecutor([FinishShards(target)], depends=encode, logging_dir="logs/finish").run()
 
@@ -17,19 +17,19 @@ and Ray 2.60 on one machine); the target lies where all machines see it:
     SlurmPipelineExecutor([EncodeShards(target)], tasks=units, time="4:00:00", partition="cpu", logging_dir=...)
     RayPipelineExecutor([EncodeShards(target)], tasks=units, workers=64, logging_dir=...)
 
-Readers and filters of datatrove may stand before `EncodeShards`: `begin(options, target, streams=TASKS)` then plans one
-unit for each task, and the documents are those that the blocks before it yield. The shards are those of `prepare`, byte
-by byte, as long as the documents of a unit are; what a task had finished when it was killed is kept.
+Readers and filters of datatrove may stand before `EncodeShards`: `plan_corpus(options, target, streams=TASKS)` then
+plans one unit for each task, and the documents are those that the blocks before it yield. The shards are those of
+`prepare`, byte by byte, as long as the documents of a unit are; what a task had finished when it was killed is kept.
 """
 
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from hf_embeddings.pretraining.prepared.assembly import finish
-from hf_embeddings.pretraining.prepared.plan import Preparation
+from hf_embeddings.pretraining.prepared.assembly import assemble
+from hf_embeddings.pretraining.prepared.plan import PreparationPlan
 from hf_embeddings.pretraining.prepared.writer import encode_unit
-from hf_embeddings.worker_pool import Tasks
+from hf_embeddings.worker_pool import WorkerPool
 
 try:
     from datatrove.data import Document
@@ -55,23 +55,25 @@ class EncodeShards(PipelineStep):
         Raises:
             ValueError: the preparation cannot be shared out like this.
         """
-        preparation = Preparation.load(Path(self.target))
+        preparation = PreparationPlan.load(Path(self.target))
         units = len(preparation.units)
         if preparation.corpus.max_documents is not None and world_size > 1:
             raise ValueError("corpus.max_documents: counts over all units, which tasks do not know; leave it out")
-        with Tasks(1) as tasks, self.track_time():
+        with WorkerPool(1) as pool, self.track_time():
             if preparation.plan["streams"]:
                 if data is None or world_size != units:
                     raise ValueError(
                         f"EncodeShards: got {world_size} tasks, expected documents in {units}, as planned; change tasks"
                     )
                 texts = (document.text.strip() for document in data)
-                encode_unit(preparation, rank, tasks=tasks, documents=(text for text in texts if text))
+                encode_unit(preparation, rank, pool=pool, documents=(text for text in texts if text))
                 return
             if data is not None:
-                raise ValueError("EncodeShards: got documents, expected none; plan them by begin(..., streams=TASKS)")
+                raise ValueError(
+                    "EncodeShards: got documents, expected none; plan_corpus(..., streams=TASKS) plans for them"
+                )
             for number in range(rank, units, world_size):
-                encode_unit(preparation, number, tasks=tasks)
+                encode_unit(preparation, number, pool=pool)
                 self.stat_update("units")
 
 
@@ -89,7 +91,7 @@ class FinishShards(PipelineStep):
     def run(self, data: Iterable[Document] | None, rank: int = 0, world_size: int = 1) -> None:
         """Finish, in the first task."""
         if rank == 0:
-            preparation = Preparation.load(Path(self.target))
-            with Tasks(self.processes) as tasks, self.track_time():
-                finish(preparation, tasks=tasks, advance=lambda steps: None)
+            preparation = PreparationPlan.load(Path(self.target))
+            with WorkerPool(self.processes) as pool, self.track_time():
+                assemble(preparation, pool=pool, advance=lambda steps: None)
             shutil.rmtree(preparation.work, ignore_errors=True)

@@ -15,12 +15,12 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from hf_embeddings.corpora.document import Reading
+from hf_embeddings.corpora.document import SourceReader
 from hf_embeddings.corpora.options import CorpusOptions, SourceOptions
 from hf_embeddings.corpora.sources import parts_of, read_part
 from hf_embeddings.corpora.text_files import text_bytes
-from hf_embeddings.files.manifest import sha256, sync_directory, write_synced
-from hf_embeddings.files.shards import STAGED
+from hf_embeddings.files.atomic import write_text
+from hf_embeddings.files.manifest import sha256
 from hf_embeddings.option_fields import to_dict
 
 PLAN = "plan.json"  # written last of what a preparation begins with
@@ -39,14 +39,14 @@ class Unit(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Preparation:
+class PreparationPlan:
     """A plan and its directories; any number of processes may work on different units of it."""
 
     target: Path
     plan: dict[str, object]
 
     @classmethod
-    def load(cls, target: Path) -> "Preparation":
+    def load(cls, target: Path) -> "PreparationPlan":
         """Read the plan of a preparation that has begun.
 
         Raises:
@@ -95,14 +95,14 @@ class Preparation:
             raise ValueError(
                 f"{unit.parts[0]}: it, or a file after it, has changed meanwhile; begin anew (--overwrite)"
             )
-        reading = Reading(
+        reader = SourceReader(
             text_field=part.text_field or "text",
             hub_split=part.hub_split or "train",
             hub_config=part.hub_config,
             on_invalid_text=corpus.on_invalid_text,
             statistics=statistics,
         )
-        texts = (document.text for name in unit.parts for document in read_part(name, reading))
+        texts = (document.text for name in unit.parts for document in read_part(name, reader))
         if corpus.max_documents is None:
             return texts
         earlier = (other for other in range(number) if self.units[other].source == unit.source)
@@ -140,11 +140,7 @@ class Preparation:
 
     def note(self, number: int, index: int, facts: dict[str, object]) -> None:
         """Note that a shard is on the disk."""
-        path = self._note(number, index)
-        staged = path.with_name(path.name + STAGED)
-        write_synced(staged, json.dumps(facts))
-        staged.rename(path)
-        sync_directory(self.work)
+        write_text(self._note(number, index), json.dumps(facts))
 
     def _note(self, number: int, index: int) -> Path:
         return self.work / f"{self.shard(number, index).stem}.json"
@@ -178,7 +174,7 @@ def enter(target: Path, plan: dict, *, overwrite: bool) -> bool:
     Raises:
         ValueError: something else is there.
     """
-    made = Preparation(target, plan)
+    made = PreparationPlan(target, plan)
     for path in (target, made.folder, made.work):
         if path.exists() and not path.is_dir():
             raise ValueError(f"{path}: is a file, expected a directory or nothing; choose another target")
@@ -187,7 +183,7 @@ def enter(target: Path, plan: dict, *, overwrite: bool) -> bool:
             f"{target}: is not empty, and not what these options make; choose another, or pass --overwrite"
         )
     if (made.work / PLAN).is_file() and not overwrite:
-        begun = Preparation.load(target).plan
+        begun = PreparationPlan.load(target).plan
         if changed := [name for name in plan if begun.get(name) != plan[name]]:
             raise ValueError(
                 f"{made.folder}: was begun with other {', '.join(changed)}; give the old ones, choose another target, "

@@ -14,7 +14,7 @@ from hf_embeddings.files.manifest import MANIFEST, Damaged, check
 from hf_embeddings.files.shards import Joined, ShardError, open_shard
 from hf_embeddings.pretraining.examples.chunks import SPECIAL_TOKENS_PER_PAIR, Chunks, cut_table
 from hf_embeddings.pretraining.examples.sampling import Source, order_pages, page_size
-from hf_embeddings.pretraining.prepared.assembly import INDEX, KIND, ROLES, chunks_of, shard_corpus
+from hf_embeddings.pretraining.prepared.layout import INDEX, KIND, ROLES, chunks_of, shard_corpus
 
 
 @dataclass(frozen=True)

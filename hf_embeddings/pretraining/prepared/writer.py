@@ -17,20 +17,21 @@ from hf_embeddings.corpora.corpus import read_source
 from hf_embeddings.corpora.near_duplicates import require_library, signatures
 from hf_embeddings.corpora.selection import digests
 from hf_embeddings.corpora.text_sample import TextSample
-from hf_embeddings.corpora.tokenized_corpus import Encoder, TokenizedCorpus, encode_documents, joined
+from hf_embeddings.corpora.tokenized_corpus import SentenceTokenizer, TokenizedCorpus, encode_documents, joined
 from hf_embeddings.corpora.tokenizer import fingerprint, load_tokenizer
 from hf_embeddings.corpora.tokenizer_training import train_for
+from hf_embeddings.files.atomic import write_text
 from hf_embeddings.files.lock import Lock
-from hf_embeddings.files.manifest import MANIFEST, check, write_synced
+from hf_embeddings.files.manifest import MANIFEST, check
 from hf_embeddings.files.shards import write_shard
 from hf_embeddings.option_fields import to_dict
 from hf_embeddings.pretraining.architecture import is_checkpoint
 from hf_embeddings.pretraining.examples.health import Health, examine_text
 from hf_embeddings.pretraining.options import PretrainingOptions
-from hf_embeddings.pretraining.prepared.assembly import finish
-from hf_embeddings.pretraining.prepared.plan import PLAN, SHARD_TOKENS, Preparation, enter, new_plan, work_of
+from hf_embeddings.pretraining.prepared.assembly import assemble
+from hf_embeddings.pretraining.prepared.plan import PLAN, SHARD_TOKENS, PreparationPlan, enter, new_plan, work_of
 from hf_embeddings.progress import Phases, quiet
-from hf_embeddings.worker_pool import Tasks
+from hf_embeddings.worker_pool import WorkerPool
 
 BATCH_CHARACTERS = 1 << 19  # of text that a process encodes at a time
 BATCH_DOCUMENTS = 1000
@@ -49,7 +50,7 @@ class Encoded(NamedTuple):
     sample: TextSample  # of the text
 
 
-def prepare(
+def prepare_corpus(
     options: PretrainingOptions,
     target: Path,
     *,
@@ -76,17 +77,17 @@ def prepare(
     if not overwrite and (facts := completed(target, options, shard_tokens)):
         say(f"{target} is complete")
         return facts
-    preparation = begin(options, target, overwrite=overwrite, shard_tokens=shard_tokens, say=say, phases=phases)
+    preparation = plan_corpus(options, target, overwrite=overwrite, shard_tokens=shard_tokens, say=say, phases=phases)
     lock = Lock(preparation.work)
     try:
         sizes = [unit.size for unit in preparation.units]
-        with Tasks(processes) as tasks:
+        with WorkerPool(processes) as pool:
             with phases("encoding", sum(sizes) if all(sizes) else None, unit="bytes of text") as phase:
                 for number in range(len(sizes)):
-                    encode_unit(preparation, number, tasks=tasks, advance=phase.advance)
+                    encode_unit(preparation, number, pool=pool, advance=phase.advance)
             shards = sum(len(preparation.notes(number)) for number in range(len(sizes)))
             with phases("cutting examples", shards, unit="shards") as phase:
-                facts = finish(preparation, tasks=tasks, advance=phase.advance)
+                facts = assemble(preparation, pool=pool, advance=phase.advance)
         for line in _health(facts, options.examples.objectives).lines():
             say(line)
         return facts
@@ -96,7 +97,7 @@ def prepare(
             shutil.rmtree(preparation.work, ignore_errors=True)
 
 
-def begin(
+def plan_corpus(
     options: PretrainingOptions,
     target: str | Path,
     *,
@@ -105,7 +106,7 @@ def begin(
     streams: int = 0,
     say: Callable[[str], None] = lambda line: None,
     phases: Phases = quiet,
-) -> Preparation:
+) -> PreparationPlan:
     """Plan a preparation, with its tokenizer, in a directory beside the target; or find the one that was begun.
 
     With `streams`, documents come from elsewhere, in so many streams (datatrove.py); the tokenizer is then one
@@ -117,14 +118,14 @@ def begin(
     if streams and (not _existing_tokenizer(options) or options.corpus.sources):
         raise ValueError("streams: expected one corpus.source, and tokenizer.path, for documents come later; give both")
     plan = _plan(options, shard_tokens, streams)
-    preparation = Preparation(target, plan)
+    preparation = PreparationPlan(target, plan)
     if enter(target, plan, overwrite=overwrite):
         say(f"going on in {preparation.folder}")
     else:
         tokenizer = _tokenizer(options, say, phases)
         tokenizer.save_pretrained(preparation.folder)
-        write_synced(preparation.encoder, tokenizer.backend_tokenizer.to_str())
-        write_synced(preparation.work / PLAN, json.dumps(plan))
+        write_text(preparation.encoder, tokenizer.backend_tokenizer.to_str())
+        write_text(preparation.work / PLAN, json.dumps(plan))
         say(f"tokenizer: {len(tokenizer):,} pieces")
     return preparation
 
@@ -141,19 +142,19 @@ def _health(facts: dict, objectives: list[str]) -> Health:
 
 
 def encode_unit(
-    preparation: Preparation,
+    preparation: PreparationPlan,
     number: int,
     *,
-    tasks: Tasks,
+    pool: WorkerPool,
     documents: Iterable[str] | None = None,
     advance: Advance = lambda steps: None,
 ) -> None:
     """Write the shards of a unit that are not there yet.
 
     Args:
-        preparation: what `begin` returned.
+        preparation: what `plan_corpus` returned.
         number: of the unit.
-        tasks: the processes that encode.
+        pool: the processes that encode.
         documents: texts instead of those that the plan names, the same at each call.
         advance: told of bytes of text that are done.
     """
@@ -167,7 +168,7 @@ def encode_unit(
         near = preparation.corpus.near_duplicates is not None
         encode = partial(encode_batch, preparation.encoder, near_duplicates=near)
         index, parts, tokens = len(notes), [], 0
-        for part in tasks.map(encode, _batches(remaining)):
+        for part in pool.map(encode, _batches(remaining)):
             parts.append(part)
             tokens += len(part.corpus.tokens)
             advance(left.take(part.characters))
@@ -191,8 +192,8 @@ def completed(target: Path, options: PretrainingOptions, shard_tokens: int) -> d
 
 
 @lru_cache(maxsize=1)
-def _encoder(path: Path) -> Encoder:
-    return Encoder(Tokenizer.from_file(str(path)))
+def _encoder(path: Path) -> SentenceTokenizer:
+    return SentenceTokenizer(Tokenizer.from_file(str(path)))
 
 
 def encode_batch(path: Path, documents: list[str], *, near_duplicates: bool) -> Encoded:
@@ -220,7 +221,7 @@ class _Left:
 
 
 def _write(
-    preparation: Preparation,
+    preparation: PreparationPlan,
     number: int,
     index: int,
     parts: list[Encoded],

@@ -112,8 +112,8 @@ class Trainer:
         training, progress = self.options.training, self.progress
         set_learning_rates(self.optimizers, progress.fraction(training), training)
         figures = compute_gradients(self.model, micro_batches, self.options, self.accelerator, step=progress.step)
-        problem = progress.guard.judge(sum(figures.losses.values()), figures.norm, training.spikes)
-        skipped = progress.guard.in_a_row > 0 or bool(problem and training.spikes == "skip")
+        problem = progress.monitor.judge(sum(figures.losses.values()), figures.norm, training.spikes)
+        skipped = progress.monitor.in_a_row > 0 or bool(problem and training.spikes == "skip")
         for optimizer in self.optimizers:
             if not skipped:
                 optimizer.step()
@@ -122,7 +122,7 @@ class Trainer:
             self.average.update(self.accelerator.unwrap_model(self.model))
         if problem:
             self._report(problem, skipped)
-        progress.add(figures, counted=progress.guard.in_a_row == 0)
+        progress.add(figures, counted=progress.monitor.in_a_row == 0)
 
     def _report(self, problem: str, skipped: bool) -> None:
         """Tell of a bad step and keep its sample numbers; stop at the third in a row that is not finite."""
@@ -135,7 +135,7 @@ class Trainer:
                     file.write(json.dumps({"problem": problem} | self.micro_batches.samples(step)) + "\n")
             except OSError as error:  # a full disk must not decide what becomes of a bad step
                 self.reporter.say(f"warning: {path} could not be written: {error}")
-        if self.progress.guard.in_a_row >= BAD_STEPS_ALLOWED:
+        if self.progress.monitor.in_a_row >= BAD_STEPS_ALLOWED:
             raise TrainingFailed(
                 f"step {step}: {problem}, {BAD_STEPS_ALLOWED} steps in a row; their samples are in {path}; lower "
                 f"training.learning_rate ({self.options.training.learning_rate}), or write training.mixed_precision=no"

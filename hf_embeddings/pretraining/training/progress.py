@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import NamedTuple
 
 from hf_embeddings.pretraining.options import TrainingOptions
-from hf_embeddings.pretraining.training.step_monitor import Guard
+from hf_embeddings.pretraining.training.step_monitor import StepMonitor
 
 
 class StepFigures(NamedTuple):
@@ -27,7 +27,7 @@ class Progress:
     tokens: int = 0
     sums: dict[str, float] = field(default_factory=dict)  # of the losses since the last log line
     summed: int = 0  # steps in `sums`
-    guard: Guard = field(default_factory=Guard)
+    monitor: StepMonitor = field(default_factory=StepMonitor)
     averaged: int = 0  # steps in the weight average
     scaler: dict[str, object] | None = None  # of fp16
 
@@ -58,4 +58,6 @@ class Progress:
     @classmethod
     def from_dict(cls, values: dict[str, object]) -> "Progress":
         """Read a saved progress."""
-        return cls(**values | {"guard": Guard(**values["guard"])})
+        counters = {name: value for name, value in values.items() if name not in ("monitor", "guard")}
+        monitor = values.get("monitor") or values["guard"]  # its name in checkpoints of version 0.1
+        return cls(**counters, monitor=StepMonitor(**monitor))  # type: ignore[arg-type]

@@ -1,13 +1,14 @@
 """What a run tells while it trains: how far it is, when it will end, curves, and `status.json`."""
 
 import json
-import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from accelerate import Accelerator
 
+from hf_embeddings.files.atomic import write_text
 from hf_embeddings.pretraining.options import TrainingOptions
 from hf_embeddings.pretraining.training.forecast import MIN_SECONDS, MIN_STEPS, forecast
 from hf_embeddings.pretraining.training.progress import Progress
@@ -82,12 +83,8 @@ class Reporter:
             "fraction": round(progress.fraction(self.training), 6),
             "seconds": round(progress.seconds, 1),
             "losses": losses or {},
-            "skipped_steps": progress.guard.skipped,
+            "skipped_steps": progress.monitor.skipped,
             "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         }
-        staged = self.folder / f".{STATUS}"
-        try:
-            staged.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8", newline="\n")
-            os.replace(staged, self.folder / STATUS)
-        except OSError:  # a full disk is reported by the checkpoints, which matter
-            staged.unlink(missing_ok=True)
+        with suppress(OSError):  # a full disk is reported by the checkpoints, which matter
+            write_text(self.folder / STATUS, json.dumps(content, indent=1) + "\n", durable=False)

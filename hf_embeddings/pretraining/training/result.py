@@ -12,7 +12,7 @@ from hf_embeddings.pretraining.options_file import dump
 from hf_embeddings.pretraining.training.held_out import evaluate
 from hf_embeddings.pretraining.training.loop import Trainer
 from hf_embeddings.pretraining.training.processes import leave
-from hf_embeddings.pretraining.training.training_data import Material, Say
+from hf_embeddings.pretraining.training.training_data import Say, TrainingData
 from hf_embeddings.pretraining.training.worth import judge
 from hf_embeddings.progress import Phases
 
@@ -21,7 +21,7 @@ FIGURES = "pretraining.json"
 
 def conclude(
     trainer: Trainer,
-    material: Material,
+    data: TrainingData,
     output: OutputDirectory,
     *,
     finish: Callable[[Path], object] | None,
@@ -35,35 +35,35 @@ def conclude(
         trainer.average.copy_to(model)
     figures = evaluate(
         model,
-        material.held_out,
+        data.held_out,
         options.examples.objectives,
         accelerator.device,
-        unknown=material.vocabulary.unknown,
+        unknown=data.vocabulary.unknown,
         phases=phases,
     )
     if options.training.tensorboard:
         accelerator.log({f"evaluation/{name}": value for name, value in figures.items()}, step=progress.step)
     leave(accelerator)
     figures = (
-        {"unigram_loss": material.baseline}
+        {"unigram_loss": data.baseline}
         | figures
         | {
             "training_steps": progress.step,
             "training_tokens": progress.tokens,
             "training_seconds": progress.seconds,
             "training_tokens_per_second": progress.tokens / progress.seconds,
-            "training_skipped_steps": progress.guard.skipped,
+            "training_skipped_steps": progress.monitor.skipped,
             "parameters": trainer.parameters,
             "precision": number_format(accelerator.mixed_precision),
             "device": describe(accelerator.device),
             "output_dir": options.output_dir,
         }
     )
-    figures |= {"worth": judge(figures).to_dict(), "health": material.health.to_dict()}
+    figures |= {"worth": judge(figures).to_dict(), "health": data.health.to_dict()}
     if accelerator.is_main_process:
         records = {
             "pretraining.yaml": dump(options),
-            FIGURES: json.dumps(figures | {"corpus": material.statistics}, indent=2) + "\n",
+            FIGURES: json.dumps(figures | {"corpus": data.statistics}, indent=2) + "\n",
         }
         export(output.checkpoints.path(progress.step), output.folder, records, finish=finish)
         if trainer.push:

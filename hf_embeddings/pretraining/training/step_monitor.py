@@ -1,4 +1,4 @@
-"""A guard against bad steps: what is not finite is skipped, what is far out of the ordinary is reported or skipped.
+"""A monitor against bad steps: what is not finite is skipped, what is far out of the ordinary is reported or skipped.
 
 It sees sums over all processes only, so every process decides the same.
 """
@@ -10,13 +10,13 @@ from typing import Literal
 import numpy as np
 
 WINDOW = 128  # steps that say what is ordinary
-ENOUGH = 64  # steps before the guard judges
+ENOUGH = 64  # steps before the monitor judges
 SIGMAS = 6.0  # as in OLMo-core's SkipStepOptimizer
 BAD_STEPS_ALLOWED = 3  # in a row
 
 
 @dataclass
-class Guard:
+class StepMonitor:
     """The last losses and gradient norms, and the number of steps that were skipped."""
 
     losses: list[float] = field(default_factory=list)

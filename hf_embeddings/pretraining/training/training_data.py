@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from hf_embeddings.corpora.corpus import by_source, read_corpus
 from hf_embeddings.corpora.selection import HELD_OUT, TRAINING
 from hf_embeddings.corpora.text_sample import TextSample
-from hf_embeddings.corpora.tokenized_corpus import Encoder, encode_sentences, token_counts
+from hf_embeddings.corpora.tokenized_corpus import SentenceTokenizer, encode_sentences, token_counts
 from hf_embeddings.corpora.tokenizer import load_tokenizer
 from hf_embeddings.corpora.tokenizer_training import train_for
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
@@ -33,7 +33,7 @@ SAMPLE_CHARACTERS = 1 << 18  # of the text whose health is measured
 
 
 @dataclass(frozen=True)
-class Material:
+class TrainingData:
     """Everything that is read or derived before training starts."""
 
     tokenizer: PreTrainedTokenizerBase
@@ -48,12 +48,12 @@ class Material:
     base: Path  # the architecture file, or the checkpoint to begin with
     health: Health
 
-    def for_model(self, options: PretrainingOptions, base_config: Path) -> "Material":
-        """Return the same material for another architecture."""
+    def for_model(self, options: PretrainingOptions, base_config: Path) -> "TrainingData":
+        """Return the same data for another architecture."""
         return replace(self, config=_config(options, base_config, self.tokenizer), base=base_config)
 
 
-class Ingredients(NamedTuple):
+class LoadedCorpus(NamedTuple):
     """A corpus, in memory or on the disk."""
 
     tokenizer: PreTrainedTokenizerBase
@@ -85,14 +85,14 @@ def build_config(options: PretrainingOptions, base_config: Path, *, vocab_size: 
     return config
 
 
-def prepare(
+def load_training_data(
     options: PretrainingOptions,
     base_config: Path,
     say: Say,
     *,
     tokenizer_from: Path | None = None,
     phases: Phases = quiet,
-) -> Material:
+) -> TrainingData:
     """Read the corpus, train or load the tokenizer, and cut the examples.
 
     Args:
@@ -130,7 +130,7 @@ def prepare(
     if config.type_vocab_size:
         tokenizer.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
     shares = log_frequencies(given.frequencies, config.vocab_size)
-    return Material(
+    return TrainingData(
         tokenizer,
         vocabulary,
         given.training,
@@ -151,7 +151,7 @@ def _config(options: PretrainingOptions, base_config: Path, tokenizer: PreTraine
     return config
 
 
-def _read(options: PretrainingOptions, checkpoint: Path | None, say: Say, phases: Phases) -> Ingredients:
+def _read(options: PretrainingOptions, checkpoint: Path | None, say: Say, phases: Phases) -> LoadedCorpus:
     """Read, encode and cut the sources, all in memory."""
     corpus = read_corpus(options.corpus, phases)
     say(f"{len(corpus.documents):,} different documents read")
@@ -165,9 +165,9 @@ def _read(options: PretrainingOptions, checkpoint: Path | None, say: Say, phases
         training = cut_chunks(encoded, max_tokens=max_tokens, chosen=is_training, sources=corpus.sources)
         held_out = cut_chunks(encoded, max_tokens=max_tokens, chosen=corpus.roles == HELD_OUT)
     with phases("examining the text"):
-        encoder = Encoder(tokenizer.backend_tokenizer)
+        encoder = SentenceTokenizer(tokenizer.backend_tokenizer)
         sample = TextSample.of(encoder, corpus.documents, characters=SAMPLE_CHARACTERS)
-    return Ingredients(
+    return LoadedCorpus(
         tokenizer,
         training,
         held_out,
@@ -192,7 +192,7 @@ def _train_tokenizer(
     )
 
 
-def _open(options: PretrainingOptions, checkpoint: Path | None, say: Say, phases: Phases) -> Ingredients:
+def _open(options: PretrainingOptions, checkpoint: Path | None, say: Say, phases: Phases) -> LoadedCorpus:
     """Open a prepared corpus, whose files `pretrain` has verified."""
     prepared = PreparedCorpus.open(Path(options.corpus.prepared or ""), sums=False)
     for path, place in ((checkpoint, "the checkpoint"), (options.tokenizer.path, "tokenizer.path")):
@@ -206,7 +206,7 @@ def _open(options: PretrainingOptions, checkpoint: Path | None, say: Say, phases
         training, held_out = (prepared.chunks(role, max_tokens=max_tokens) for role in ("training", "held_out"))
     facts = prepared.facts
     sentences, documents = (sum(shard[name] for shard in facts["shards"]) for name in ("sentences", "documents"))
-    return Ingredients(
+    return LoadedCorpus(
         prepared.tokenizer,
         training,
         held_out,
@@ -218,7 +218,7 @@ def _open(options: PretrainingOptions, checkpoint: Path | None, say: Say, phases
     )
 
 
-def _report(given: Ingredients, say: Say) -> None:
+def _report(given: LoadedCorpus, say: Say) -> None:
     counts = ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in given.statistics.items() if value)
     say(f"corpus: {counts}")
     say(f"tokenizer: {len(given.tokenizer):,} pieces")

@@ -9,14 +9,14 @@ import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from hf_embeddings.corpora.text_sample import TextSample
-from hf_embeddings.corpora.tokenized_corpus import Encoder
+from hf_embeddings.corpora.tokenized_corpus import SentenceTokenizer
 from hf_embeddings.pretraining.examples.chunks import cut_chunks
 from hf_embeddings.pretraining.examples.health import MEASURES, Health, cut_share, masked_share
 from hf_embeddings.pretraining.options import ExampleOptions
 from hf_embeddings.pretraining.options_file import load_options
-from hf_embeddings.pretraining.prepared.reader import assembly as finishing
-from hf_embeddings.pretraining.prepared.writer import prepare
-from hf_embeddings.pretraining.training import training_data as material
+from hf_embeddings.pretraining.prepared import assembly
+from hf_embeddings.pretraining.prepared.writer import prepare_corpus
+from hf_embeddings.pretraining.training.training_data import load_training_data
 from tests.pretraining.numbered_corpus import VOCABULARY, numbered_corpus
 
 ROOT = Path(__file__).parents[3]
@@ -26,12 +26,12 @@ WELL = Health(
 )  # fmt: skip
 
 
-def encoder(words: str, *, lowercase: bool = True) -> Encoder:
+def encoder(words: str, *, lowercase: bool = True) -> SentenceTokenizer:
     """Return WordPiece over some words, without pieces."""
     tokenizer = Tokenizer(models.WordPiece({w: i for i, w in enumerate(["[UNK]", *words.split()])}, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    return Encoder(tokenizer)
+    return SentenceTokenizer(tokenizer)
 
 
 def sample(text: str, words: str = "a", **settings) -> TextSample:
@@ -133,20 +133,20 @@ def test_a_corpus_on_the_disk_is_as_healthy_as_in_memory(
 ) -> None:
     options = load_options(ROOT / "configs/pretraining/demo.yaml", sources)
     base, lines = ROOT / options.model.base, []
-    memory = material.prepare(options, base, lines.append).health
+    memory = load_training_data(options, base, lines.append).health
     assert memory.empty_sources == [str(tmp_path / "b.txt"), str(tmp_path / "c.txt")]
     assert sum(line.startswith("health: ") for line in lines) == 1
     assert sum("gives no example" in line for line in lines) == 2
-    write = finishing.write
+    write = assembly.write
     if old:  # prepared before there was a sample
         kept = ("kind", "plan", "tokenizer", "max_length", "sources", "shards", "statistics")
         forget = lambda folder, facts, files: write(folder, {name: facts[name] for name in kept}, files)  # noqa: E731
-        monkeypatch.setattr(finishing, "write", forget)
+        monkeypatch.setattr(assembly, "write", forget)
     told: list[str] = []
-    prepare(options, tmp_path / "target", processes=1, say=told.append)
+    prepare_corpus(options, tmp_path / "target", processes=1, say=told.append)
     assert sum("gives no example" in line for line in told) == 2
     on_disk = replace(options, corpus=replace(options.corpus, source=f"prepared:{tmp_path / 'target'}", sources=[]))
-    disk = material.prepare(on_disk, base, lambda line: None).health
+    disk = load_training_data(on_disk, base, lambda line: None).health
     assert (disk.empty_sources, disk.cut_pairs) == (memory.empty_sources, memory.cut_pairs)
     assert disk.masked == pytest.approx(memory.masked, rel=0.05)
     assert disk.sentences_per_document == pytest.approx(memory.sentences_per_document, rel=0.1)
@@ -160,6 +160,6 @@ def test_text_that_becomes_one_unknown_token_is_told_apart_from_short_text(tmp_p
     given = [f"corpus.source={tmp_path / 'thai.txt'}", "tokenizer.vocab_size=200"]
     options = load_options(ROOT / "configs/pretraining/demo.yaml", given)
     with pytest.raises(ValueError, match=r"100\.0% of characters in \[UNK\].*tokenizer\.algorithm=unigram"):
-        material.prepare(options, ROOT / options.model.base, lambda line: None)
+        load_training_data(options, ROOT / options.model.base, lambda line: None)
     options = load_options(ROOT / "configs/pretraining/demo.yaml", [*given, "tokenizer.algorithm=unigram"])
-    assert material.prepare(options, ROOT / options.model.base, lambda line: None).health.unknown_characters < 0.01
+    assert load_training_data(options, ROOT / options.model.base, lambda line: None).health.unknown_characters < 0.01

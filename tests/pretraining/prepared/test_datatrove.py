@@ -8,9 +8,9 @@ from datatrove.executor import LocalPipelineExecutor
 from datatrove.pipeline.filters import LambdaFilter
 from datatrove.pipeline.readers import JsonlReader
 
+from hf_embeddings.pretraining.prepared import plan
 from hf_embeddings.pretraining.prepared.datatrove import EncodeShards, FinishShards
-from hf_embeddings.pretraining.prepared.reader import plan as preparation
-from hf_embeddings.pretraining.prepared.writer import begin
+from hf_embeddings.pretraining.prepared.writer import plan_corpus
 from tests.corpora.mixed_documents import train
 from tests.pretraining.prepared.test_prepare import files_of, make, options_for, write_texts
 
@@ -22,7 +22,7 @@ def run(steps: list, logs: Path, tasks: int = 1) -> None:
 
 @pytest.fixture
 def texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(preparation, "UNIT_BYTES", 10_000)  # files of their own units
+    monkeypatch.setattr(plan, "UNIT_BYTES", 10_000)  # files of their own units
     return write_texts(tmp_path / "texts")
 
 
@@ -31,10 +31,10 @@ def test_an_executor_makes_what_prepare_makes(texts: Path, tmp_path: Path, tasks
     options = options_for(texts, "corpus.near_duplicates=0.8")
     make(tmp_path / "prepared", options)
     target = tmp_path / "target"
-    begun = begin(options, target, shard_tokens=1500)
+    begun = plan_corpus(options, target, shard_tokens=1500)
     assert len(begun.units) == 4
     run([EncodeShards(target)], tmp_path / "logs" / "encode", tasks)
-    run([FinishShards(target)], tmp_path / "logs" / "finish")
+    run([FinishShards(target)], tmp_path / "logs" / "assemble")
     assert files_of(target) == files_of(tmp_path / "prepared")
     assert not begun.folder.exists() and not begun.work.exists()
 
@@ -52,7 +52,7 @@ def test_documents_may_come_from_readers_and_filters_of_datatrove(tmp_path: Path
     tokenizer = f"tokenizer.path={tmp_path / 'tokenizer'}"
     options = options_for(folder, tokenizer)
     target = tmp_path / "target"
-    begin(options, target, streams=2)
+    plan_corpus(options, target, streams=2)
     reader = JsonlReader(str(folder))
     run([reader, LambdaFilter(lambda document: "3" not in document.text), EncodeShards(target)], tmp_path / "logs", 2)
     run([FinishShards(target)], tmp_path / "logs2")
@@ -65,13 +65,13 @@ def test_documents_may_come_from_readers_and_filters_of_datatrove(tmp_path: Path
 def test_what_cannot_be_shared_out_is_refused(texts: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no such file, expected the plan"):
         EncodeShards(tmp_path / "absent").run(None)
-    begin(options_for(texts, "corpus.max_documents=5"), tmp_path / "a")
+    plan_corpus(options_for(texts, "corpus.max_documents=5"), tmp_path / "a")
     with pytest.raises(ValueError, match="corpus.max_documents: counts over all units"):
         EncodeShards(tmp_path / "a").run(None, 0, 2)
-    begin(options_for(texts), tmp_path / "b")
+    plan_corpus(options_for(texts), tmp_path / "b")
     with pytest.raises(ValueError, match="got documents, expected none"):
         EncodeShards(tmp_path / "b").run(iter([]), 0, 2)
     with pytest.raises(ValueError, match="unit 0 is not encoded yet"):
         FinishShards(tmp_path / "b").run(None)
     with pytest.raises(ValueError, match="streams: expected one corpus.source, and tokenizer.path"):
-        begin(options_for(texts), tmp_path / "c", streams=2)
+        plan_corpus(options_for(texts), tmp_path / "c", streams=2)

@@ -17,12 +17,10 @@ from hf_embeddings.pretraining.examples.batches import iter_batches
 from hf_embeddings.pretraining.examples.schedule import Schedule
 from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.options_file import load_options
-from hf_embeddings.pretraining.prepared.assembly import finish
-from hf_embeddings.pretraining.prepared.reader import assembly as finishing
-from hf_embeddings.pretraining.prepared.reader import plan as preparation
-from hf_embeddings.pretraining.prepared.reader import writer as preparing
-from hf_embeddings.pretraining.prepared.writer import prepare
-from hf_embeddings.pretraining.training import training_data as material
+from hf_embeddings.pretraining.prepared import assembly, plan, writer
+from hf_embeddings.pretraining.prepared.assembly import assemble
+from hf_embeddings.pretraining.prepared.writer import prepare_corpus
+from hf_embeddings.pretraining.training.training_data import TrainingData, load_training_data
 from tests.corpora.mixed_documents import train
 
 ROOT = Path(__file__).parents[3]
@@ -56,7 +54,7 @@ def write_texts(folder: Path, *, files: int = 4, documents: int = 40, seed: int 
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preparing, "BATCH_DOCUMENTS", 7)
+    monkeypatch.setattr(writer, "BATCH_DOCUMENTS", 7)
 
 
 @pytest.fixture(scope="module")
@@ -71,18 +69,18 @@ def options_for(source: Path | str | None, *overrides: str) -> PretrainingOption
 
 def make(target: Path, options: PretrainingOptions, **settings: object) -> dict:
     settings = {"processes": 1, "shard_tokens": 1500, "say": lambda line: None} | settings
-    return prepare(options, target, **settings)
+    return prepare_corpus(options, target, **settings)
 
 
-def material_of(options: PretrainingOptions) -> material.Material:
-    return material.prepare(options, ROOT / options.model.base, lambda line: None)
+def data_of(options: PretrainingOptions) -> TrainingData:
+    return load_training_data(options, ROOT / options.model.base, lambda line: None)
 
 
 def from_target(options: PretrainingOptions, target: Path) -> PretrainingOptions:
     return replace(options, corpus=replace(options.corpus, source=f"prepared:{target}", sources=[]))
 
 
-def batches_of(made: material.Material, options: PretrainingOptions, count: int = 12) -> list[dict[str, torch.Tensor]]:
+def batches_of(made: TrainingData, options: PretrainingOptions, count: int = 12) -> list[dict[str, torch.Tensor]]:
     schedule = Schedule.plan(made.training, tokens_per_batch=256, seed=options.seed, relation="nsp")
     batches = iter_batches(schedule, made.vocabulary, options.examples)
     return list(itertools.islice(batches, count))
@@ -92,7 +90,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def same_training(memory: material.Material, disk: material.Material, options: PretrainingOptions) -> None:
+def same_training(memory: TrainingData, disk: TrainingData, options: PretrainingOptions) -> None:
     assert memory.tokenizer.get_vocab() == disk.tokenizer.get_vocab()
     assert memory.baseline == disk.baseline and memory.statistics == disk.statistics
     pairs = zip(batches_of(memory, options), batches_of(disk, options), strict=True)
@@ -120,7 +118,7 @@ def test_training_is_that_of_the_corpus_in_memory(
     options = options_for(texts, *overrides)
     facts = make(tmp_path / "target", options)
     assert len(facts["shards"]) > 3 or "corpus.max_documents=33" in overrides
-    same_training(material_of(options), material_of(from_target(options, tmp_path / "target")), options)
+    same_training(data_of(options), data_of(from_target(options, tmp_path / "target")), options)
     assert {path.name for path in tmp_path.iterdir()} == {"target"}
 
 
@@ -131,7 +129,7 @@ def test_sources_are_weighted_and_counted(texts: Path, tmp_path: Path) -> None:
     facts = make(tmp_path / "target", options)
     assert [source["source"] for source in facts["sources"]] == [str(texts), str(other)]
     assert sum(source["documents"] for source in facts["sources"]) == facts["statistics"]["documents_read"] == 200
-    memory, disk = material_of(options), material_of(from_target(options, tmp_path / "target"))
+    memory, disk = data_of(options), data_of(from_target(options, tmp_path / "target"))
     same_training(memory, disk, options)
     (_, _, first), (_, _, second) = ((s.name, s.weight, s.count) for s in disk.training.sources)
     schedule = Schedule.plan(disk.training, tokens_per_batch=256, seed=0, relation=None)
@@ -143,13 +141,13 @@ def test_another_length_is_cut_anew(texts: Path, tmp_path: Path) -> None:
     make(tmp_path / "target", options_for(texts))
     options = options_for(texts, "examples.max_length=48", f"tokenizer.path={tmp_path / 'target'}")
     lines: list[str] = []
-    disk = material.prepare(from_target(options, tmp_path / "target"), ROOT / options.model.base, lines.append)
+    disk = load_training_data(from_target(options, tmp_path / "target"), ROOT / options.model.base, lines.append)
     assert any("cut anew for examples.max_length 48, prepared was 32" in line for line in lines)
-    same_training(material_of(options), disk, options)
+    same_training(data_of(options), disk, options)
 
 
 def test_processes_change_nothing(texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preparation, "UNIT_BYTES", 4000)
+    monkeypatch.setattr(plan, "UNIT_BYTES", 4000)
     options = options_for(texts)
     make(tmp_path / "one", options)
     make(tmp_path / "three", options, processes=3)
@@ -168,7 +166,7 @@ def test_data_sets_are_streamed(texts: Path, tmp_path: Path, monkeypatch: pytest
     options = options_for(f"hub:{folder}")
     facts = make(tmp_path / "target", options)
     assert asked and all(asked) and facts["statistics"]["documents_read"] == 40
-    same_training(material_of(options), material_of(from_target(options, tmp_path / "target")), options)
+    same_training(data_of(options), data_of(from_target(options, tmp_path / "target")), options)
 
 
 # Stops
@@ -192,17 +190,17 @@ def test_a_preparation_goes_on_where_it_stopped(
             raise Stopped
         return write(*arguments)
 
-    write = preparing.write_shard
-    for module in (preparing, finishing):
+    write = writer.write_shard
+    for module in (writer, assembly):
         monkeypatch.setattr(module, "write_shard", killed)
     with pytest.raises(Stopped):
         make(tmp_path / "target", options)
     assert not (tmp_path / "target").exists()
     left[0] = 10**6
     encoded: list[int] = []
-    encode = preparing.encode_batch
+    encode = writer.encode_batch
     monkeypatch.setattr(
-        preparing, "encode_batch", lambda path, texts, **rest: encoded.append(len(texts)) or encode(path, texts, **rest)
+        writer, "encode_batch", lambda path, texts, **rest: encoded.append(len(texts)) or encode(path, texts, **rest)
     )
     make(tmp_path / "target", options)
     assert files_of(tmp_path / "target") == files_of(tmp_path / "whole")
@@ -218,10 +216,10 @@ def test_a_shard_damaged_meanwhile_is_written_again(
 ) -> None:
     options = options_for(texts)
     make(tmp_path / "whole", options)
-    monkeypatch.setattr(preparing, "finish", lambda *arguments, **rest: (_ for _ in ()).throw(Stopped))
+    monkeypatch.setattr(writer, "assemble", lambda *arguments, **rest: (_ for _ in ()).throw(Stopped))
     with pytest.raises(Stopped):
         make(tmp_path / "target", options)
-    monkeypatch.setattr(preparing, "finish", finish)
+    monkeypatch.setattr(writer, "assemble", assemble)
     shard = sorted((tmp_path / "target.partial").glob("*.safetensors"))[1]
     shard.write_bytes(shard.read_bytes()[:-1] + b"x")
     (shard.parent / ".tmpAb3").write_bytes(b"half a shard of a writer that was killed")
@@ -233,10 +231,10 @@ def test_what_was_begun_otherwise_is_refused(texts: Path, tmp_path: Path, monkey
     copy = tmp_path / "texts"
     shutil.copytree(texts, copy)
     options = options_for(copy)
-    monkeypatch.setattr(preparing, "finish", lambda *arguments, **rest: (_ for _ in ()).throw(Stopped))
+    monkeypatch.setattr(writer, "assemble", lambda *arguments, **rest: (_ for _ in ()).throw(Stopped))
     with pytest.raises(Stopped):
         make(tmp_path / "target", options)
-    monkeypatch.setattr(preparing, "finish", finish)
+    monkeypatch.setattr(writer, "assemble", assemble)
     with pytest.raises(ValueError, match="was begun with other max_length; give the old ones"):
         make(tmp_path / "target", replace(options, examples=replace(options.examples, max_length=64)))
     (copy / "0.txt").write_text("changed " * 9)
@@ -253,7 +251,7 @@ def test_what_was_begun_otherwise_is_refused(texts: Path, tmp_path: Path, monkey
 
 def refused(options: PretrainingOptions) -> str:
     with pytest.raises(ValueError) as error:
-        material_of(options)
+        data_of(options)
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -292,24 +290,24 @@ def test_other_directories_and_tokenizers_are_refused(prepared: Path, tmp_path: 
     other = replace(options, tokenizer=replace(options.tokenizer, path=str(tmp_path / "other")))
     assert "tokenizer.path: got another tokenizer than that of the prepared corpus" in refused(other)
     same = replace(options, tokenizer=replace(options.tokenizer, path=str(prepared)))
-    assert len(material_of(same).training)
-    assert load_tokenizer(prepared).get_vocab() == material_of(options).tokenizer.get_vocab()
+    assert len(data_of(same).training)
+    assert load_tokenizer(prepared).get_vocab() == data_of(options).tokenizer.get_vocab()
     with pytest.raises(ValueError, match="corpus.source: got a prepared corpus, expected documents"):
         make(tmp_path / "again", options)
 
 
 def test_an_unknown_token_is_named_with_its_place(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from hf_embeddings.pretraining.prepared.reader import reader as module
+    from hf_embeddings.pretraining.prepared import reader
 
-    real = module.check
+    real = reader.check
 
     def lying(folder: Path, **settings: object) -> dict:
         facts = real(folder, **settings)
         facts["shards"][1]["largest_id"] = 10**6
         return facts
 
-    monkeypatch.setattr(module, "check", lying)
-    monkeypatch.setattr(module, "open_shard", lambda path: {"tokens": np.array([1, 2, 999_999, 3])})
+    monkeypatch.setattr(reader, "check", lying)
+    monkeypatch.setattr(reader, "open_shard", lambda path: {"tokens": np.array([1, 2, 999_999, 3])})
     size = len(load_tokenizer(prepared))
     place = f"{prepared}/00000-0001.safetensors"
     assert verified(prepared) == f"{place}: token 2 is id 999999, expected below {size}; prepare the corpus again"
@@ -326,7 +324,7 @@ def test_empty_and_tiny_sources_are_refused_before_anything_has_its_name(tmp_pat
 
 
 def test_chunks_point_into_the_joined_arrays(prepared: Path) -> None:
-    made = material_of(from_target(options_for("x"), prepared)).training
+    made = data_of(from_target(options_for("x"), prepared)).training
     spans = made[np.arange(len(made))[::-1]]
     assert (spans.ends - spans.starts <= 29).all() and (spans.ends - spans.starts >= 4).all()
     for start, end, first, last in zip(spans.starts, spans.ends, spans.first_marks, spans.end_marks, strict=True):

@@ -1,4 +1,4 @@
-"""The guard against bad steps, the clock of a job, and the push in the background."""
+"""The monitor against bad steps, the clock of a job, and the push in the background."""
 
 import math
 import os
@@ -16,7 +16,7 @@ from hf_embeddings.pretraining.checkpoints.push import LAST, Push
 from hf_embeddings.pretraining.checkpoints.store import Checkpoints
 from hf_embeddings.pretraining.options import HubOptions
 from hf_embeddings.pretraining.training import stop as stopping
-from hf_embeddings.pretraining.training.step_monitor import ENOUGH, WINDOW, Guard
+from hf_embeddings.pretraining.training.step_monitor import ENOUGH, WINDOW, StepMonitor
 from hf_embeddings.pretraining.training.stop import Stop
 from tests.pretraining.checkpoints.test_store import write
 
@@ -36,23 +36,23 @@ def test_a_signal_before_training_asks_for_another_start(tmp_path: Path) -> None
 
 
 def test_a_guard_counts_what_is_not_finite_and_forgives() -> None:
-    guard = Guard()
-    assert not guard.judge(1.0, 1.0, "warn")
+    monitor = StepMonitor()
+    assert not monitor.judge(1.0, 1.0, "warn")
     for value in (math.nan, math.inf, -math.inf):
-        assert "not finite" in guard.judge(value, 1.0, "off") and "not finite" in guard.judge(1.0, value, "off")
-    assert guard.skipped == guard.in_a_row == 6
-    assert not guard.judge(1.0, 1.0, "warn") and guard.in_a_row == 0 and guard.losses == [1.0, 1.0]
+        assert "not finite" in monitor.judge(value, 1.0, "off") and "not finite" in monitor.judge(1.0, value, "off")
+    assert monitor.skipped == monitor.in_a_row == 6
+    assert not monitor.judge(1.0, 1.0, "warn") and monitor.in_a_row == 0 and monitor.losses == [1.0, 1.0]
 
 
 def test_a_spike_is_far_above_what_was_ordinary() -> None:
-    choice, guard = random.Random(0), Guard()
+    choice, monitor = random.Random(0), StepMonitor()
     for step in range(3 * WINDOW):
-        assert not guard.judge(choice.gauss(3, 0.1), choice.gauss(1, 0.1), "skip"), step
-    assert len(guard.losses) == WINDOW
-    assert "spike" in guard.judge(5.0, 1.0, "skip") and "spike" in guard.judge(3.0, 5.0, "warn")
-    assert guard.spikes == 2 and guard.skipped == 1 and guard.in_a_row == 0
-    assert not guard.judge(500.0, 1.0, "off") and not guard.judge(0.0, 0.0, "skip")
-    young = Guard()
+        assert not monitor.judge(choice.gauss(3, 0.1), choice.gauss(1, 0.1), "skip"), step
+    assert len(monitor.losses) == WINDOW
+    assert "spike" in monitor.judge(5.0, 1.0, "skip") and "spike" in monitor.judge(3.0, 5.0, "warn")
+    assert monitor.spikes == 2 and monitor.skipped == 1 and monitor.in_a_row == 0
+    assert not monitor.judge(500.0, 1.0, "off") and not monitor.judge(0.0, 0.0, "skip")
+    young = StepMonitor()
     assert not any(young.judge(10.0**step, 1.0, "skip") for step in range(ENOUGH))
 
 
