@@ -173,7 +173,7 @@ class CardOptions:
     """What the model card says beyond what the run knows by itself."""
 
     name: str | None = None  # title of the model; None takes the name of the output directory
-    language: list[str] = field(default_factory=lambda: ["en"])  # ISO 639-1 codes of the corpus
+    language: list[str] = field(default_factory=list)  # ISO 639-1 codes of the corpus; the card says none otherwise
     license: str = "apache-2.0"  # the Hub's identifier of the license of the weights
 
 

@@ -1,11 +1,13 @@
 """The parts of a model card that state figures and what follows from them: evaluation, limits and bias."""
 
 import math
+import re
 from pathlib import Path
 
 from hf_embeddings.publishing.checkpoint import Checkpoint
 from hf_embeddings.publishing.intervals import correlation_interval, share_interval
 
+SCHEME = re.compile(r"[a-z]{2,}:")  # of a source; a single letter is the drive of a path
 NOT_RECORDED = "Not recorded: no `{}` lies beside the weights."
 
 
@@ -69,9 +71,9 @@ def limits(checkpoint: Checkpoint, model_id: str | None) -> str:
     else:
         lines.append(f"- Input beyond {longest} runs, but was not seen in training; measure first.")
     if checkpoint.pretraining:
-        languages = ", ".join(checkpoint.language)
+        languages = f" ({', '.join(checkpoint.language)})" if checkpoint.language else ""
         lines.append(
-            f"- It knows what `{corpus_name(checkpoint)}` holds ({languages}) and little else; other languages and "
+            f"- It knows what `{corpus_name(checkpoint)}` holds{languages} and little else; other languages and "
             "domains need training of their own."
         )
     lines += _limits_of_embeddings(checkpoint.embedding_evaluation)
@@ -139,10 +141,16 @@ def _embeddings(report: dict) -> str:
     return f"Of its {chosen['source']} embeddings ({chosen['pooling']} pooling):\n\n{table(rows)}"
 
 
+def corpus_names(checkpoint: Checkpoint) -> list[str]:
+    """Return the sources as the run names them; of a local path only the last part, which is all a reader can use."""
+    corpus = checkpoint.options.get("corpus") or {}
+    sources = [corpus["source"]] if corpus.get("source") else [part["source"] for part in corpus.get("sources") or []]
+    return [source if SCHEME.match(source) else Path(source).name for source in sources]
+
+
 def corpus_name(checkpoint: Checkpoint) -> str:
-    """Return the corpus as the run names it; of a local path only the last part, which is all a reader can use."""
-    source = str((checkpoint.options.get("corpus") or {}).get("source", "unknown"))
-    return source if ":" in source.split("/")[0] else Path(source).name
+    """Return all sources in one line."""
+    return ", ".join(corpus_names(checkpoint)) or "unknown"
 
 
 def table(rows: dict[str, str]) -> str:

@@ -3,19 +3,20 @@
 from huggingface_hub import EvalResult, ModelCardData
 
 from hf_embeddings.publishing.checkpoint import Checkpoint
-from hf_embeddings.publishing.figures import corpus_name
+from hf_embeddings.publishing.figures import corpus_name, corpus_names
 from hf_embeddings.publishing.sections import title
 
 METRICS = {  # figure of a pretraining run -> task of the Hub, metric, and the metric's name in words
     "mlm_loss": ("fill-mask", "loss", "Masked language modeling loss in nats"),
     "mlm_accuracy": ("fill-mask", "accuracy", "Masked language modeling accuracy"),
     "nsp_accuracy": ("text-classification", "accuracy", "Next sentence prediction accuracy"),
+    "sop_accuracy": ("text-classification", "accuracy", "Sentence order prediction accuracy"),
 }
 
 
 def metadata(checkpoint: Checkpoint, model_id: str | None) -> dict[str, object]:
     """Return the front matter as plain data, without what is not known."""
-    hub_corpus = corpus_name(checkpoint).removeprefix("hub:")
+    datasets = [name.removeprefix("hub:") for name in corpus_names(checkpoint) if name.startswith("hub:")]
     objectives = (checkpoint.options.get("examples") or {}).get("objectives") or []
     task = checkpoint.task.pipeline_tag
     sentences = ["sentence-transformers"] if checkpoint.sentences else []
@@ -26,7 +27,7 @@ def metadata(checkpoint: Checkpoint, model_id: str | None) -> dict[str, object]:
         pipeline_tag=task,
         tags=["triembed", task, "feature-extraction", *sentences, *checkpoint.config.position_parts, *objectives],
         base_model=checkpoint.origin.get("base_model"),
-        datasets=[hub_corpus] if hub_corpus != corpus_name(checkpoint) else None,
+        datasets=datasets or None,
         eval_results=_eval_results(checkpoint) or None,
         model_name=title(checkpoint, model_id),
         ignore_metadata_errors=True,

@@ -104,14 +104,15 @@ def recipe(checkpoint: Checkpoint, model_id: str | None) -> str:
         return NOT_RECORDED.format("pretraining.yaml")
     examples, training = options["examples"], options["training"]
     rows = {
-        "objectives": " + ".join(examples["objectives"]),
-        "masking": f"{examples['masking_probability']:.0%} of tokens; {examples['mask_token_fraction']:.0%} of those "
+        "objectives": _objectives(examples),
+        "masking": f"{_masked(examples)}; {examples['mask_token_fraction']:.0%} of those "
         f"{checkpoint.mask_token}, {examples['random_token_fraction']:.0%} random",
         "examples": f"at most {examples['max_length']} tokens",
         "batch": f"{training['tokens_per_step']:,} tokens per optimizer step",
         "optimizer": f"{_peaks(training)}, betas {training['adam_beta1']:g} and "
         f"{training['adam_beta2']:g}, weight decay {training['weight_decay']:g}",
-        "warmup": f"{training['warmup_fraction']:.0%} of the training",
+        "schedule": f"{training.get('schedule', 'linear')}, after a warmup over {training['warmup_fraction']:.0%} of "
+        "the training",
         # Earlier versions recorded no `precision`, and had no `auto`.
         "number format": figures.get("precision") or number_format(training["mixed_precision"]),
         "length": f"{figures['training_steps']:,} steps, {figures['training_tokens']:,} tokens, "
@@ -122,6 +123,18 @@ def recipe(checkpoint: Checkpoint, model_id: str | None) -> str:
     if (checkpoint.folder / CURVE_FILE).exists():
         text += f"\n\n![Training loss]({CURVE_FILE})"
     return text
+
+
+def _objectives(examples: dict[str, object]) -> str:
+    weights = examples.get("objective_weights") or {}
+    return " + ".join(f"{weights[name]:g} {name}" if name in weights else name for name in examples["objectives"])
+
+
+def _masked(examples: dict[str, object]) -> str:
+    """Return which share of the tokens is predicted, and what is hidden together."""
+    share, final = f"{examples['masking_probability']:.0%}", examples.get("final_masking_probability")
+    unit = {"word": ", whole words", "span": ", spans"}.get(examples.get("masking_unit", "token"), "")
+    return f"{share} of tokens{f' at first, {final:.0%} at the end' if final else ''}{unit}"
 
 
 def _peaks(training: dict[str, object]) -> str:

@@ -1,10 +1,12 @@
 """Every recipe in configs/pretraining starts and trains; made small, it stays what it says it is."""
 
+import json
 import math
 from pathlib import Path
 
 import pytest
 from accelerate.state import AcceleratorState
+from huggingface_hub import ModelCard
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
@@ -12,6 +14,7 @@ from hf_embeddings.model.modeling_triembed import TriEmbedForPreTraining
 from hf_embeddings.pretraining.options import PositionLabOptions, PretrainingOptions
 from hf_embeddings.pretraining.options_file import load_options
 from hf_embeddings.pretraining.run import pretrain
+from hf_embeddings.publishing.card import write_card
 
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted((ROOT / "configs/pretraining").glob("*.yaml"))
@@ -47,6 +50,58 @@ def test_a_recipe_trains(recipe: str, tmp_path: Path) -> None:
     assert figures["state"] == "done" and figures["training_steps"] == 4
     assert 0 < figures["mlm_loss"] < 2 * math.log(300)
     assert AutoModelForMaskedLM.from_pretrained(tmp_path / recipe).config.hidden_size == 32
+
+
+@pytest.mark.parametrize(
+    "recipe, optimizer, objectives, language",
+    [
+        ("bert-classic", "AdamW, peak learning rate 0.001", "mlm + nsp", "en"),
+        ("chinese", "Muon on the encoder's matrices, peak learning rate 0.005; AdamW on all else", "mlm + sop", "zh"),
+        ("demo", "AdamW, peak learning rate 0.001", "mlm + 3 nsp", "en"),
+        ("modern", "Muon on the encoder's matrices, peak learning rate 0.005; AdamW on all else", "mlm + 4 nsp", "en"),
+    ],
+)
+def test_the_card_of_a_recipe_is_true(
+    recipe: str, optimizer: str, objectives: str, language: str, tmp_path: Path
+) -> None:
+    options, figures = train(recipe, tmp_path, *SMALLER_MODEL)
+    folder = tmp_path / recipe
+    write_card(folder)
+    card = ModelCard.load(folder / "README.md")
+    order = options.examples.objectives[-1]
+    assert card.data.language == [language]
+    assert {"mlm", order} <= set(card.data.tags) and card.data.datasets is None
+    results = {result.metric_name: result.metric_value for result in card.data.eval_results}
+    words = {"nsp": "Next sentence prediction accuracy", "sop": "Sentence order prediction accuracy"}[order]
+    assert results[words] == round(figures[f"{order}_accuracy"], 4) and len(results) == 3
+    cells = [
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in card.text.splitlines() if line.startswith("|")
+    ]
+    rows = {cell[0]: cell[1] for cell in cells if len(cell) == 2}
+    assert rows["optimizer"].startswith(optimizer) and rows["objectives"] == objectives
+    assert rows["number format"] == figures["precision"]
+    assert rows["training documents"] == str(
+        json.loads((folder / "pretraining.json").read_text())["corpus"]["training_documents"]
+    )
+    assert "Corpus: `texts.txt`" in card.text
+    assert rows["batch"] == "512 tokens per optimizer step"
+
+
+def test_a_corpus_of_several_sources_is_named_in_full(tmp_path: Path) -> None:
+    """And a language that nobody has named is not English."""
+    for name in "ab":
+        texts = "\n\n".join(ENGLISH.format(n=n, m=f"{name}{n}") for n in range(60))
+        (tmp_path / f"{name}.txt").write_text(texts, encoding="utf-8")
+    sources = "".join(f"\n  - source: {tmp_path}/{name}.txt" for name in "ab")
+    recipe = (ROOT / "configs/pretraining/demo.yaml").read_text(encoding="utf-8")
+    recipe = recipe.replace("  source: pydoc:torch,transformers,numpy", f"  sources:{sources}").split("card:")[0]
+    (tmp_path / "run.yaml").write_text(recipe, encoding="utf-8")
+    options = load_options(tmp_path / "run.yaml", [*SMALL, *SMALLER_MODEL, f"output_dir={tmp_path}/run"])
+    pretrain(options, base_config=ROOT / options.model.base)
+    write_card(tmp_path / "run")
+    card = ModelCard.load(tmp_path / "run/README.md")
+    assert card.data.language is None and "Corpus: `a.txt, b.txt`" in card.text
+    assert "It knows what `a.txt, b.txt` holds and little else" in card.text
 
 
 def test_every_recipe_says_what_it_does_how_to_start_it_and_what_to_expect() -> None:
