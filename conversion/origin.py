@@ -7,7 +7,8 @@ from pathlib import Path
 import yaml
 from huggingface_hub.repocard import metadata_load
 
-FILE = "origin.json"
+from hf_embeddings.file_names import ORIGIN
+
 TAKEN_OVER = ("license", "license_name", "license_link", "language", "base_model")
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -27,7 +28,7 @@ def write_origin(stage: Path, *, source: str | Path, folder: Path, made: str, de
     if not Path(source).exists() and HUB_ID.fullmatch(str(source)):
         origin["base_model"] = str(source)
     record = {"made": made, "description": description, **origin}
-    (stage / FILE).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
+    (stage / ORIGIN).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
 
 
 def read_metadata(card: Path) -> dict[str, object]:

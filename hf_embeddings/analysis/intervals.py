@@ -1,10 +1,11 @@
-"""Confidence intervals of means over few repetitions, whose scatter is estimated over all groups together."""
+"""95 % confidence intervals: of shares, of rank correlations, and of means over few repetitions."""
 
 import math
 from collections.abc import Mapping, Sequence
 from statistics import NormalDist, fmean
 from typing import NamedTuple
 
+Z = 1.959964  # standard errors to either side of a 95 % interval, of the normal distribution
 FEWEST_DEGREES = 3  # of freedom: below, an interval would say nothing
 
 
@@ -44,3 +45,18 @@ def student_quantile(share: float, degrees: int) -> float:
         (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
     )
     return z + sum(term / degrees ** (power + 1) for power, term in enumerate(terms))
+
+
+def share_interval(share: float, count: int) -> tuple[float, float]:
+    """Return Wilson's interval (https://doi.org/10.1080/01621459.1927.10502953) of a share of `count` samples."""
+    centre, width = share + Z**2 / (2 * count), Z * math.sqrt(share * (1 - share) / count + Z**2 / (4 * count**2))
+    scale = 1 + Z**2 / count
+    return max(0.0, (centre - width) / scale), min(1.0, (centre + width) / scale)
+
+
+def correlation_interval(spearman: float, count: int) -> tuple[float, float]:
+    """Return the interval of Spearman's rho over `count` pairs (https://doi.org/10.1007/BF02294183)."""
+    if count <= 3 or abs(spearman) >= 1:
+        return (-1.0, 1.0) if count <= 3 else (spearman, spearman)
+    middle, width = math.atanh(spearman), Z * math.sqrt((1 + spearman**2 / 2) / (count - 3))
+    return math.tanh(middle - width), math.tanh(middle + width)

@@ -9,9 +9,9 @@ import typer
 from hf_embeddings.cli.extras import require
 from hf_embeddings.cli.output import AsJson
 from hf_embeddings.corpora.sources import check_source
+from hf_embeddings.file_names import EMBEDDING_EVALUATION
 from hf_embeddings.model_names import Pooling, check_model
 
-REPORT_FILE = "embedding_evaluation.json"
 Files = list[Path] | None
 Source = Literal["contextual", "table"]
 
@@ -121,5 +121,5 @@ def write_into_card(folder: Path, report: dict[str, object]) -> None:
     from hf_embeddings.files.atomic import write_text
     from hf_embeddings.publishing.card import write_card
 
-    write_text(folder / REPORT_FILE, json.dumps(report, indent=2, ensure_ascii=False) + "\n", durable=False)
+    write_text(folder / EMBEDDING_EVALUATION, json.dumps(report, indent=2, ensure_ascii=False) + "\n", durable=False)
     write_card(folder)

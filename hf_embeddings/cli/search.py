@@ -41,8 +41,8 @@ def search(
     conditions = [Condition.parse(text) for text in where or []]
     if not is_store(folder):
         find_records(folder)
-    from hf_embeddings.search.build import load_encoder
     from hf_embeddings.search.index import Index
+    from hf_embeddings.search.query_encoder import load_encoder
     from hf_embeddings.search.results import as_json as json_values
     from hf_embeddings.search.results import render
     from hf_embeddings.search.stores import open_store, search_store

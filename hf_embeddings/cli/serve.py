@@ -22,8 +22,8 @@ def serve(
     from hf_embeddings.search.records import find_records
 
     find_records(folder)
-    from hf_embeddings.search.build import load_encoder
     from hf_embeddings.search.index import Index
+    from hf_embeddings.search.query_encoder import load_encoder
     from hf_embeddings.search.server import LOOPBACK, SearchServer
 
     with Index(folder) as index:

@@ -47,20 +47,20 @@ def vocabulary(
         _given("trim", "--corpus", corpus)
     if action is Action.factorise:
         _given("factorise", "--rank", rank)
-    from hf_embeddings.conversion.surgery.own_checkpoint import vocabulary as surgery
+    from hf_embeddings.conversion.surgery import vocabulary as changes
     from hf_embeddings.publishing.card import write_card
 
     if action is Action.add:
-        report = surgery.add_tokens(source, target, words, vectors=_vectors(vectors), overwrite=overwrite)
+        report = changes.add_tokens(source, target, words, vectors=_vectors(vectors), overwrite=overwrite)
     elif action is Action.replace:
         texts = _texts(corpus) if corpus else []
-        report = surgery.replace_tokenizer(
+        report = changes.replace_tokenizer(
             source, target, tokenizer=tokenizer, texts=texts, vocab_size=vocab_size, overwrite=overwrite
         )
     elif action is Action.trim:
-        report = surgery.trim(source, target, _texts(corpus), overwrite=overwrite)
+        report = changes.trim(source, target, _texts(corpus), overwrite=overwrite)
     else:
-        report = surgery.factorise(source, target, rank, overwrite=overwrite)
+        report = changes.factorise(source, target, rank, overwrite=overwrite)
     write_card(Path(target))
     if as_json:
         print(json.dumps(asdict(report)))

@@ -10,13 +10,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hf_embeddings.corpora.chinese import CLASS
 from hf_embeddings.randomness import mixed
 
 PERMUTATIONS = 128  # the error of an estimated similarity of 0.8 is 0.035 (one standard deviation)
 SHINGLE_WORDS = 5  # a document is the set of its runs of so many words
 # A document at the threshold meets its like in some band with 98 % at 0.8; those that only seem alike are compared.
 MARGIN = 0.1
-_WORD = re.compile(r"[㐀-䶿一-鿿豈-﫿]|[^\W㐀-䶿一-鿿豈-﫿]+")  # a Chinese character is a word
+_WORD = re.compile(rf"[{CLASS}]|[^\W{CLASS}]+")  # a Chinese character is a word
 
 
 def require_library() -> None:

@@ -2,6 +2,8 @@
 
 import re
 
+from hf_embeddings.corpora.chinese import CLASS
+
 ABBREVIATIONS = frozenset(  # the sentence goes on after them
     "e.g i.e eg ie cf vs etc al dr mr mrs ms prof sr jr st fig figs eq eqs ed eds vol approx resp incl viz dept univ "
     "inc ltd co corp jan feb mar apr jun jul aug sep sept oct nov dec".split()
@@ -22,7 +24,7 @@ _BOUNDARY = re.compile(
     |   (?<=[。！？；]) [.!?。！？；…]*+ {_CLOSING}*+                            # Chinese stops need no space
     |   (?<=…) (?<! [.!?…]… ) [.!?。！？；…]*+ {_CLOSING}*+ (?! \s*+ [a-z,;，、] )   # "wait… what?" is one sentence
     |   (?<=[.!?]) (?<! [.!?…][.!?] ) [.!?…]*+ {_CLOSING}*+
-        (?: (?= {_END_OF_LINE} ) | (?= \s++ [^\sa-zß-öø-ÿа-я,;:)\]}}…=+/] ) | (?= [一-鿿] ) )
+        (?: (?= {_END_OF_LINE} ) | (?= \s++ [^\sa-zß-öø-ÿа-я,;:)\]}}…=+/] ) | (?= [{CLASS}] ) )
         (?! \s++ [,;:)\]}}] )
     )""",
     re.VERBOSE,

@@ -12,11 +12,11 @@ import numpy as np
 from tokenizers import Encoding, Tokenizer
 from transformers import PreTrainedTokenizerBase
 
+from hf_embeddings.corpora.chinese import RANGES
 from hf_embeddings.corpora.sentences import split_sentences
 from hf_embeddings.corpora.tokenizer import TokenizerError
 
 CHUNK_DOCUMENTS = 1000  # documents per call of the tokenizer and of `progress`
-_CHINESE = ((0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x2FA1F))  # as BERT's normalizer has them
 _SPACES = np.array([9, 10, 13, 32, 0xA0, 0x3000], dtype=np.uint32)
 
 
@@ -175,4 +175,4 @@ def _continues(encodings: list[Encoding], texts: list[str], lengths: np.ndarray)
 
 
 def _is_chinese(characters: np.ndarray) -> np.ndarray:
-    return np.logical_or.reduce([(first <= characters) & (characters <= last) for first, last in _CHINESE])
+    return np.logical_or.reduce([(first <= characters) & (characters <= last) for first, last in RANGES])

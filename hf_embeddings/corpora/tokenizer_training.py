@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import BertTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+from hf_embeddings.corpora.chinese import RUST_CLASS
 from hf_embeddings.corpora.corpus import tokenizer_sample
 from hf_embeddings.corpora.options import TokenizerOptions
 from hf_embeddings.progress import Phases, quiet
@@ -17,8 +18,7 @@ Algorithm = Literal["wordpiece", "unigram", "bpe"]
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # ids 0..4
 NAMES = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), SPECIAL_TOKENS, strict=True))
 WORD_START = "▁"  # before each word, and not before punctuation and Chinese characters, which are words by themselves
-_CHINESE = r"\x{3400}-\x{4DBF}\x{4E00}-\x{9FFF}\x{F900}-\x{FAFF}\x{20000}-\x{2FA1F}"
-_LETTER = rf"[^\s\p{{P}}$+<=>^`|~{WORD_START}{_CHINESE}]"  # whatever BertPreTokenizer leaves in one piece
+_LETTER = rf"[^\s\p{{P}}$+<=>^`|~{WORD_START}{RUST_CLASS}]"  # whatever BertPreTokenizer leaves in one piece
 
 
 class Alphabet(NamedTuple):

@@ -13,12 +13,12 @@ import transformers
 from accelerate import Accelerator, PartialState
 from accelerate.utils import set_seed
 
+from hf_embeddings.file_names import FIGURES, WEIGHTS
 from hf_embeddings.hardware import SLOW, Precision, bf16_slowdown, describe, number_format
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.model.modeling_triembed import TriEmbedForPreTraining
 from hf_embeddings.pretraining.architecture import is_checkpoint
 from hf_embeddings.pretraining.checkpoints.finished_model import is_exported
-from hf_embeddings.pretraining.checkpoints.names import WEIGHTS
 from hf_embeddings.pretraining.checkpoints.output_directory import OutputDirectory
 from hf_embeddings.pretraining.checkpoints.push import Push
 from hf_embeddings.pretraining.checkpoints.resume import compare, identity, micro_batches_per_step, precision_of
@@ -41,7 +41,7 @@ from hf_embeddings.pretraining.training.processes import (
 )
 from hf_embeddings.pretraining.training.progress import Progress
 from hf_embeddings.pretraining.training.reporting import Reporter
-from hf_embeddings.pretraining.training.result import FIGURES, conclude
+from hf_embeddings.pretraining.training.result import conclude
 from hf_embeddings.pretraining.training.state import TrainingState, load_progress, load_weights
 from hf_embeddings.pretraining.training.stop import Stop
 from hf_embeddings.pretraining.training.training_data import Say, TrainingData, build_config, load_training_data

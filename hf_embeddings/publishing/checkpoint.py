@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 from safetensors import safe_open
 
+from hf_embeddings.file_names import EMBEDDING_EVALUATION, FIGURES, FINE_TUNING, OPTIONS, ORIGIN
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.publishing.tasks import SENTENCES, TASKS, Task
 
@@ -47,7 +48,7 @@ class Checkpoint:
     @cached_property
     def pretraining(self) -> dict[str, object]:
         """The figures of the pretraining run."""
-        return self._json("pretraining.json")
+        return self._json(FIGURES)
 
     @property
     def failings(self) -> list[str]:
@@ -57,13 +58,13 @@ class Checkpoint:
     @cached_property
     def options(self) -> dict[str, dict[str, object]]:
         """The options of the pretraining run."""
-        path = self.folder / "pretraining.yaml"
+        path = self.folder / OPTIONS
         return yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
 
     @cached_property
     def origin(self) -> dict[str, object]:
         """What the checkpoint was made from: the record that `convert`, `reposition` and `vocabulary` leave."""
-        return self._json("origin.json")
+        return self._json(ORIGIN)
 
     @cached_property
     def sentences(self) -> bool:
@@ -78,12 +79,12 @@ class Checkpoint:
     @cached_property
     def fine_tuning(self) -> dict[str, object]:
         """The metrics that `Trainer.save_metrics` left."""
-        return self._json("all_results.json")
+        return self._json(FINE_TUNING)
 
     @cached_property
     def embedding_evaluation(self) -> dict[str, object]:
         """The report that `hf-embeddings evaluate --card` left."""
-        return self._json("embedding_evaluation.json")
+        return self._json(EMBEDDING_EVALUATION)
 
     @cached_property
     def mask_token(self) -> str:

@@ -4,8 +4,9 @@ import math
 import re
 from pathlib import Path
 
+from hf_embeddings.analysis.intervals import correlation_interval, share_interval
+from hf_embeddings.file_names import FIGURES
 from hf_embeddings.publishing.checkpoint import Checkpoint
-from hf_embeddings.publishing.intervals import correlation_interval, share_interval
 
 SCHEME = re.compile(r"[a-z]{2,}:")  # of a source; a single letter is the drive of a path
 NOT_RECORDED = "Not recorded: no `{}` lies beside the weights."
@@ -44,7 +45,7 @@ def evaluation(checkpoint: Checkpoint, model_id: str | None) -> str:
         parts.append(_embeddings(checkpoint.embedding_evaluation))
     if checkpoint.origin and not parts:
         return "Not measured since it was made from its source; `hf-embeddings evaluate DIR --card` does."
-    return "\n\n".join(parts) or NOT_RECORDED.format("pretraining.json")
+    return "\n\n".join(parts) or NOT_RECORDED.format(FIGURES)
 
 
 def _interval(name: str, checkpoint: Checkpoint) -> str:

@@ -7,8 +7,9 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import NamedTuple
 
+from hf_embeddings.file_names import OF_A_RUN
+
 ALWAYS_LEFT_OUT = (".git/*", ".cache/*", "*__pycache__/*", ".DS_Store", "*/.DS_Store")  # as huggingface_hub does
-OF_A_RUN = ("checkpoints/*", "status.json", "bad_steps.json", ".lock")  # what `pretrain` leaves beside its model
 STRAY = {  # left by training runs: of no use to anybody who loads the model
     "checkpoint-*/*": "a checkpoint of a training run",
     "optimizer.*": "the state of an optimizer",

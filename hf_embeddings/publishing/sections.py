@@ -3,6 +3,7 @@
 import inspect
 import math
 
+from hf_embeddings.file_names import FIGURES, OPTIONS
 from hf_embeddings.hardware import number_format
 from hf_embeddings.model.positions import POSITION_TYPES
 from hf_embeddings.publishing.checkpoint import Checkpoint
@@ -90,7 +91,7 @@ def data(checkpoint: Checkpoint, model_id: str | None) -> str:
     """The corpus and what was left out of it."""
     counts = checkpoint.pretraining.get("corpus")
     if not counts:
-        return "That of its source." if checkpoint.origin else NOT_RECORDED.format("pretraining.json")
+        return "That of its source." if checkpoint.origin else NOT_RECORDED.format(FIGURES)
     rows = {name.replace("_", " "): f"{value:,}" for name, value in counts.items() if value}
     return f"Corpus: `{corpus_name(checkpoint)}`\n\n{table(rows)}"
 
@@ -101,7 +102,7 @@ def recipe(checkpoint: Checkpoint, model_id: str | None) -> str:
     if checkpoint.origin:
         return str(checkpoint.origin["description"])
     if not options or not figures:
-        return NOT_RECORDED.format("pretraining.yaml")
+        return NOT_RECORDED.format(OPTIONS)
     examples, training = options["examples"], options["training"]
     rows = {
         "objectives": _objectives(examples),
@@ -119,7 +120,7 @@ def recipe(checkpoint: Checkpoint, model_id: str | None) -> str:
         f"{figures['training_seconds']:,.0f} s",
         "seed": str(options["seed"]),
     }
-    text = f"{table(rows)}\n\nAll options are in `pretraining.yaml`, all figures in `pretraining.json`."
+    text = f"{table(rows)}\n\nAll options are in `{OPTIONS}`, all figures in `{FIGURES}`."
     if (checkpoint.folder / CURVE_FILE).exists():
         text += f"\n\n![Training loss]({CURVE_FILE})"
     return text

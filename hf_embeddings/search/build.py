@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from hf_embeddings.search.encoder import Encoder
 from hf_embeddings.search.index import Index
 from hf_embeddings.search.passages import OPENING, TITLE, opening, split
 from hf_embeddings.search.precision import AUTO, choose_precision, time_lost
+from hf_embeddings.search.query_encoder import weights_digest
 from hf_embeddings.search.records import DATABASE, Record
 from hf_embeddings.search.workers import Chunk, EncodingJob, encode_chunks
 
@@ -80,39 +80,6 @@ def _precision(job: EncodingJob, index: Index | None) -> Precision:
     if job.precision != AUTO or not before or (before == "bf16" and not bf16_is_fast(device)):
         return choose_precision(job.precision, device)
     return Precision(choose_precision(before, device).name, "as the index was made")
-
-
-class Built(Protocol):
-    """An index or a store: something that knows the model it was made with."""
-
-    settings: dict[str, object]
-
-
-def load_encoder(built: Built, *, precision: str = AUTO) -> Encoder:
-    """Load the encoder that an index or store was made with, for queries.
-
-    Raises:
-        ValueError: the model is gone, or its weights are no longer those that the vectors are of.
-    """
-    facts = built.settings
-    if not facts:
-        raise ValueError("no index was copied there: expected a collection made by `index INDEX STORE`")
-    model = str(facts["model"])
-    if Path(model).is_absolute() and not Path(model).is_dir():
-        raise ValueError(f"{model}: the model of this index is gone; put it back, or build the index anew")
-    if weights_digest(model) != facts["weights_sha256"]:
-        raise ValueError(f"{model}: its weights changed since the index was built; build the index anew")
-    return Encoder.load(model, precision=precision, **facts["recipe"])
-
-
-def weights_digest(model: str) -> str | None:
-    """Return one sha256 over the weight files of a model directory; None for an id of the Hub."""
-    files = sorted(Path(model).glob("*.safetensors"))
-    digest = hashlib.sha256()
-    for file in files:
-        with open(file, "rb") as opened:
-            digest.update(hashlib.file_digest(opened, "sha256").digest())
-    return digest.hexdigest() if files else None
 
 
 def _fill(

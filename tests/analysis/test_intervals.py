@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hf_embeddings.analysis.intervals import pooled_intervals, student_quantile
+from hf_embeddings.analysis.intervals import pooled_intervals, share_interval, student_quantile
 
 
 @pytest.mark.parametrize("degrees", [3, 4, 7, 19, 200])
@@ -31,3 +31,7 @@ def test_pooled_intervals_hold_the_true_mean_as_often_as_they_say() -> None:
 
 def test_too_few_repetitions_give_no_interval() -> None:
     assert pooled_intervals({"rope": [1.0], "alibi": [2.0, 2.2]})["alibi"] == (pytest.approx(2.1), None)
+
+
+def test_wilson_interval_against_published_values() -> None:
+    assert share_interval(15 / 20, 20) == pytest.approx((0.5313, 0.8881), abs=1e-4)

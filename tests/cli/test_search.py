@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from hf_embeddings.cli.main import app, main
 from hf_embeddings.hardware import bf16_is_fast
-from hf_embeddings.search.build import load_encoder
 from hf_embeddings.search.index import Index
+from hf_embeddings.search.query_encoder import load_encoder
 from tests.search.conftest import model_folder, texts  # noqa: F401  fixtures
 
 

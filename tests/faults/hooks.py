@@ -8,9 +8,9 @@ from pathlib import Path
 
 import torch
 
+from hf_embeddings.file_names import WEIGHTS
 from hf_embeddings.files import manifest
 from hf_embeddings.pretraining.checkpoints import push
-from hf_embeddings.pretraining.checkpoints.names import WEIGHTS
 from hf_embeddings.pretraining.examples.stages import find_batch
 from hf_embeddings.pretraining.training import gradients, loop
 from hf_embeddings.pretraining.training import micro_batches as feeding

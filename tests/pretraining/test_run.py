@@ -25,7 +25,7 @@ from hf_embeddings.pretraining.examples.pairs import make_pairs
 from hf_embeddings.pretraining.examples.schedule import Schedule
 from hf_embeddings.pretraining.options_file import load_options
 from hf_embeddings.pretraining.training.gradients import compute_gradients
-from hf_embeddings.pretraining.training.held_out import evaluate, wilson_interval
+from hf_embeddings.pretraining.training.held_out import evaluate
 from hf_embeddings.pretraining.training.initial_model import first_model
 from hf_embeddings.pretraining.training.optimization import build_optimizers
 from hf_embeddings.pretraining.training.training_data import load_training_data
@@ -222,7 +222,3 @@ def test_accumulation_changes_nothing() -> None:
     assert weights[0][0] == pytest.approx(weights[1][0], abs=1e-5)
     for name, tensor in weights[0][1].items():
         torch.testing.assert_close(weights[1][1][name], tensor, atol=1e-6, rtol=1e-5, msg=name)
-
-
-def test_wilson_interval_against_published_values() -> None:
-    assert wilson_interval(15, 20) == pytest.approx((0.5313, 0.8881), abs=1e-4)

@@ -17,9 +17,9 @@ from transformers import BertTokenizer
 
 import hf_embeddings
 from hf_embeddings import POSITION_TYPES, TriEmbedConfig
+from hf_embeddings.analysis.intervals import correlation_interval, share_interval
 from hf_embeddings.pretraining.options_file import dump, load_options
 from hf_embeddings.publishing.card import template, write_card
-from hf_embeddings.publishing.intervals import correlation_interval, share_interval
 from hf_embeddings.publishing.regions import REGION
 from hf_embeddings.publishing.tasks import EXAMPLES, TASKS
 

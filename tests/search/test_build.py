@@ -13,8 +13,9 @@ import pytest
 from hf_embeddings import hardware
 from hf_embeddings.search import build as building
 from hf_embeddings.search import passages, precision
-from hf_embeddings.search.build import Figures, build, load_encoder
+from hf_embeddings.search.build import Figures, build
 from hf_embeddings.search.index import Index
+from hf_embeddings.search.query_encoder import load_encoder
 from hf_embeddings.search.records import Condition, Record
 from hf_embeddings.search.workers import EncodingJob
 

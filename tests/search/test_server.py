@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from hf_embeddings.search.build import build, load_encoder
+from hf_embeddings.search.build import build
 from hf_embeddings.search.corpus_map import draw_map
 from hf_embeddings.search.index import Index
+from hf_embeddings.search.query_encoder import load_encoder
 from hf_embeddings.search.records import Record
 from hf_embeddings.search.server import SearchServer
 from hf_embeddings.search.workers import EncodingJob

@@ -5,8 +5,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from hf_embeddings.file_names import AVERAGE, NOT_OF_THE_MODEL, WEIGHTS
 from hf_embeddings.files.manifest import MANIFEST, Damaged, check, seal
-from hf_embeddings.pretraining.checkpoints.names import AVERAGE, NOT_OF_THE_MODEL, WEIGHTS
 
 STAGED = ".tmp-export"
 

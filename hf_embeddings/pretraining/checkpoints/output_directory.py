@@ -3,9 +3,9 @@
 import shutil
 from pathlib import Path
 
+from hf_embeddings.file_names import CHECKPOINTS
 from hf_embeddings.files.lock import LOCK_FILES, Lock
 from hf_embeddings.pretraining.checkpoints.finished_model import STAGED
-from hf_embeddings.pretraining.checkpoints.names import CHECKPOINTS
 from hf_embeddings.pretraining.checkpoints.resume import choose
 from hf_embeddings.pretraining.checkpoints.store import Checkpoints
 from hf_embeddings.pretraining.options import CheckpointOptions

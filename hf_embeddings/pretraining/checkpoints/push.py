@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from hf_embeddings.file_names import NOT_OF_THE_MODEL, OF_A_RUN
 from hf_embeddings.files.manifest import MANIFEST
-from hf_embeddings.pretraining.checkpoints.names import NOT_OF_THE_MODEL
 from hf_embeddings.pretraining.checkpoints.store import Checkpoints
 from hf_embeddings.pretraining.options import HubOptions
 
@@ -15,7 +15,6 @@ Upload = Callable[..., object]  # huggingface_hub.upload_folder
 LAST = "last-checkpoint"  # as transformers names it
 PATIENCE = 600.0  # seconds that the end of a run waits for its last push
 PAUSES = (0.0, 1.0, 5.0, 25.0)  # seconds before each try of the last push, which no later one makes up for
-OF_THE_RUN = ("checkpoints/*", ".*", "status.json", "*.tmp")  # not part of a finished model
 
 
 class Push:
@@ -57,7 +56,7 @@ class Push:
         def last() -> None:
             if idle and self._offered not in (None, self.pushed):
                 _insist(lambda: self._push(self._offered))
-            outcome.append(_insist(lambda: self._try(folder, ".", "the finished model", ignore=list(OF_THE_RUN))))
+            outcome.append(_insist(lambda: self._try(folder, ".", "the finished model", ignore=list(OF_A_RUN))))
 
         thread = threading.Thread(target=last, daemon=True, name="hub")
         thread.start()

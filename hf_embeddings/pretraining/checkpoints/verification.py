@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from hf_embeddings.file_names import AVERAGE, CHECKPOINTS, WEIGHTS
 from hf_embeddings.files.manifest import MANIFEST, Damaged, check
-from hf_embeddings.pretraining.checkpoints.names import AVERAGE, CHECKPOINTS, WEIGHTS
 from hf_embeddings.pretraining.checkpoints.store import Checkpoints
 
 

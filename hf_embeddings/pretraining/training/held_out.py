@@ -1,10 +1,10 @@
 """Evaluation on held-out documents, beside what a model would reach that knows only how often each token occurs."""
 
-import math
 
 import numpy as np
 import torch
 
+from hf_embeddings.analysis.intervals import Z, share_interval
 from hf_embeddings.pretraining.examples.batches import IGNORED, Vocabulary, inputs_of, make_batch
 from hf_embeddings.pretraining.examples.chunks import SPECIAL_TOKENS_PER_PAIR, Chunks
 from hf_embeddings.pretraining.examples.pairs import relation
@@ -12,8 +12,6 @@ from hf_embeddings.pretraining.examples.schedule import Schedule
 from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.training.objectives import Scores, scores_of
 from hf_embeddings.progress import Phases, quiet
-
-Z = 1.959964  # standard errors to either side of a 95 % interval
 
 
 def evaluation_batches(chunks: Chunks, vocabulary: Vocabulary, options: PretrainingOptions) -> list[dict]:
@@ -85,7 +83,7 @@ def evaluate(
 def _figures(name: str, scores: Scores) -> dict[str, float]:
     count, correct = len(scores.labels), int(scores.correct.sum())
     loss, error = float(scores.losses.mean()), clustered_error(scores.losses, scores.examples)
-    low, high = wilson_interval(correct, count)
+    low, high = share_interval(correct / count, count)
     return {
         f"{name}_loss": loss,
         f"{name}_loss_low": loss - Z * error,
@@ -113,11 +111,3 @@ def clustered_error(values: np.ndarray, clusters: np.ndarray) -> float:
     """Return the standard error of the mean of values (N,), of which those of one cluster (N,) are alike."""
     deviations = np.bincount(clusters, weights=values - values.mean())
     return float(np.sqrt((deviations**2).sum()) / len(values))
-
-
-def wilson_interval(correct: int, count: int, z: float = Z) -> tuple[float, float]:
-    """Return the 95 % Wilson score interval of a proportion (Wilson 1927)."""
-    share = correct / count
-    centre = share + z * z / (2 * count)
-    spread = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    return (centre - spread) / (1 + z * z / count), (centre + spread) / (1 + z * z / count)

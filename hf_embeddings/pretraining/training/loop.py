@@ -12,6 +12,7 @@ from accelerate import Accelerator
 from accelerate.optimizer import AcceleratedOptimizer
 from torch import nn
 
+from hf_embeddings.file_names import BAD_STEPS
 from hf_embeddings.pretraining.checkpoints.push import Push
 from hf_embeddings.pretraining.checkpoints.store import FAILURES_ALLOWED, Checkpoints
 from hf_embeddings.pretraining.options import PretrainingOptions
@@ -26,7 +27,6 @@ from hf_embeddings.pretraining.training.step_monitor import BAD_STEPS_ALLOWED
 from hf_embeddings.pretraining.training.stop import Stop
 from hf_embeddings.pretraining.training.weight_average import WeightAverage
 
-BAD_STEPS = "bad_steps.json"
 LEAVING_SECONDS = 1.0  # that a process may take to end, once all is saved
 STOPPING_PATIENCE = 20.0  # seconds that a run which is told to stop waits for the push of its last checkpoint
 

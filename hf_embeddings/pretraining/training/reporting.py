@@ -8,13 +8,12 @@ from pathlib import Path
 
 from accelerate import Accelerator
 
+from hf_embeddings.file_names import STATUS
 from hf_embeddings.files.atomic import write_text
 from hf_embeddings.pretraining.options import TrainingOptions
 from hf_embeddings.pretraining.training.forecast import MIN_SECONDS, MIN_STEPS, forecast
 from hf_embeddings.pretraining.training.progress import Progress
 from hf_embeddings.progress import Phases
-
-STATUS = "status.json"
 
 
 class Reporter:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from hf_embeddings.file_names import FIGURES, OPTIONS
 from hf_embeddings.hardware import describe, number_format
 from hf_embeddings.pretraining.checkpoints.finished_model import export
 from hf_embeddings.pretraining.checkpoints.output_directory import OutputDirectory
@@ -15,8 +16,6 @@ from hf_embeddings.pretraining.training.processes import leave
 from hf_embeddings.pretraining.training.training_data import Say, TrainingData
 from hf_embeddings.pretraining.training.worth import judge
 from hf_embeddings.progress import Phases
-
-FIGURES = "pretraining.json"
 
 
 def conclude(
@@ -62,7 +61,7 @@ def conclude(
     figures |= {"worth": judge(figures).to_dict(), "health": data.health.to_dict()}
     if accelerator.is_main_process:
         records = {
-            "pretraining.yaml": dump(options),
+            OPTIONS: dump(options),
             FIGURES: json.dumps(figures | {"corpus": data.statistics}, indent=2) + "\n",
         }
         export(output.checkpoints.path(progress.step), output.folder, records, finish=finish)

@@ -15,8 +15,8 @@ from safetensors.torch import load_file, save_file
 from torch.distributed.tensor import DTensor, distribute_tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from hf_embeddings.file_names import AVERAGE, OPTIMIZER, STATE, WEIGHTS
 from hf_embeddings.loading_bars import no_bars
-from hf_embeddings.pretraining.checkpoints.names import AVERAGE, OPTIMIZER, STATE, WEIGHTS
 from hf_embeddings.pretraining.training.progress import Progress
 from hf_embeddings.pretraining.training.weight_average import WeightAverage
 

@@ -13,7 +13,7 @@ from hf_embeddings.conversion.surgery.distillation import Frame, mask, states_of
 from hf_embeddings.conversion.surgery.head_order import align_heads
 from hf_embeddings.conversion.surgery.head_rotation import turn_heads
 from hf_embeddings.conversion.surgery.healing import Healing
-from hf_embeddings.conversion.surgery.own_checkpoint import head_rotation
+from hf_embeddings.conversion.surgery import head_rotation
 from hf_embeddings.conversion.surgery.position_fits import attention_profile
 from hf_embeddings.conversion.surgery.reposition import reposition
 from tests.conversion.laws import SIZES

@@ -1,0 +1,15 @@
+"""The names of the files that a run, a conversion and an evaluation leave beside a model."""
+
+# Of a checkpoint.
+WEIGHTS, OPTIMIZER, AVERAGE, STATE = "model.safetensors", "optimizer.safetensors", "average.safetensors", "state.json"
+NOT_OF_THE_MODEL = (OPTIMIZER, AVERAGE, STATE)  # files of a checkpoint that a user of the model does not need
+
+# Of a run's output directory.
+CHECKPOINTS = "checkpoints"  # directory of them
+OPTIONS, FIGURES = "pretraining.yaml", "pretraining.json"
+STATUS, BAD_STEPS = "status.json", "bad_steps.json"
+OF_A_RUN = (f"{CHECKPOINTS}/*", STATUS, BAD_STEPS, ".lock", ".lock.json", ".*.staged", ".tmp-*")  # not of its model
+
+ORIGIN = "origin.json"  # what `convert`, `reposition` and `vocabulary` made the checkpoint from
+EMBEDDING_EVALUATION = "embedding_evaluation.json"  # the report of `evaluate --card`
+FINE_TUNING = "all_results.json"  # the metrics that `Trainer.save_metrics` leaves
