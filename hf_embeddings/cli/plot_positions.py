@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from hf_embeddings.cli.extras import require
-from hf_embeddings.cli.positions import check_type, draw, measure
+from hf_embeddings.cli.positions import check_type, draw
 from hf_embeddings.cli.shipped_configs import find_config
 from hf_embeddings.pretraining.architecture import read_architecture
 
@@ -25,6 +25,7 @@ def positions(
     for name in types or ():
         check_type(name)
     read_architecture(find_config(config))
+    from hf_embeddings.evaluation.position_measures import measure
     from hf_embeddings.model.positions import POSITION_TYPES
     from hf_embeddings.visualization.position_plots import bias_figure
 

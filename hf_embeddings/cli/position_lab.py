@@ -5,16 +5,17 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hf_embeddings.cli.extras import require
 from hf_embeddings.cli.output import AsJson
 from hf_embeddings.cli.shipped_configs import check_run, find_config
-from hf_embeddings.files.atomic import write_text
 
-STATE, REPORT, PICTURE = "position-lab.json", "position-lab.md", "position-lab.png"
+if TYPE_CHECKING:
+    from hf_embeddings.lab.position_lab import PositionLab
+    from hf_embeddings.lab.state import LabState
 
 
 def position_lab(
@@ -39,6 +40,8 @@ def position_lab(
     from transformers.utils import logging
 
     from hf_embeddings.lab.position_lab import PositionLab
+    from hf_embeddings.lab.state import LabState
+    from hf_embeddings.lab.summary import PICTURE, REPORT, summarise, write_report
     from hf_embeddings.pretraining.training.loop import TrainingFailed
     from hf_embeddings.progress import Phase, print_to_stderr
 
@@ -46,7 +49,7 @@ def position_lab(
     base_config = find_config(options.model.base)
     phases = partial(Phase, passing=True)
     lab = PositionLab(options, base_config=base_config, say=print_to_stderr, phases=phases)
-    state = _State(Path(options.output_dir), options)
+    state = LabState(Path(options.output_dir), options)
     try:
         if not report:
             _run_all(lab, state)
@@ -60,12 +63,12 @@ def position_lab(
         state.content["step_ratios"] = lab.step_ratios()
         state.save()
     summary = summarise(lab, state.content)
-    write(Path(options.output_dir), summary)
+    write_report(Path(options.output_dir), summary)
     print(json.dumps(summary) if as_json else f"{options.output_dir}: {REPORT}, {PICTURE}, {len(done)} runs")
 
 
-def _run_all(lab, state: "_State") -> None:
-    from hf_embeddings.cli.positions import measure
+def _run_all(lab: "PositionLab", state: "LabState") -> None:
+    from hf_embeddings.evaluation.position_measures import measure
     from hf_embeddings.pretraining.training.stop import PREEMPTED
     from hf_embeddings.publishing.card import write_card
 
@@ -81,89 +84,3 @@ def _run_all(lab, state: "_State") -> None:
         laws, _ = measure(str(lab.folder(cell)), config=lab.base_config, length=None)
         state.content["runs"][cell.name] = figures | {"laws": laws}
         state.save()
-
-
-class _State:
-    """What is measured so far, in the output directory."""
-
-    def __init__(self, folder: Path, options: object) -> None:
-        """Read what is there.
-
-        Raises:
-            ValueError: it belongs to other options.
-        """
-        from hf_embeddings.option_fields import to_dict
-
-        self.path = folder / STATE
-        own = {name: value for name, value in to_dict(options).items() if name not in ("lab", "output_dir")}
-        self.content: dict = {"options": own, "runs": {}}
-        if self.path.exists():
-            self.content = json.loads(self.path.read_text(encoding="utf-8"))
-            if self.content["options"] != own:
-                raise ValueError(f"output_dir: {folder} holds a lab with other options; give those, or choose another")
-
-    def save(self) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(self.path, json.dumps(self.content, indent=1) + "\n")
-
-
-def summarise(lab, content: dict[str, object]) -> dict[str, object]:
-    """Return what report and picture show: means over the seeds of each position type, with intervals."""
-    from hf_embeddings.analysis.intervals import pooled_intervals
-    from hf_embeddings.pretraining.examples.pairs import relation
-
-    runs = {cell.name: content["runs"][cell.name] for cell in lab.cells if cell.name in content["runs"]}
-    by_position = {p: [run for run in runs.values() if run["position"] == p] for p in lab.positions}
-    by_position = {position: group for position, group in by_position.items() if group}
-    examples, material = lab.options.examples, lab.material
-    pair = relation(examples.objectives)
-    keys = {"mlm_loss": "mlm_loss"} | ({"relation_accuracy": f"{pair}_accuracy"} if pair else {})
-    values = {p: {name: [run[key] for run in group] for name, key in keys.items()} for p, group in by_position.items()}
-    intervals = {name: pooled_intervals({p: values[p][name] for p in values}) for name in keys}
-    rows = {}
-    for position, group in by_position.items():
-        lengths = {}
-        for factor in group[0]["losses_by_length"]:
-            losses = [run["losses_by_length"][factor] for run in group]
-            lengths[factor] = None if None in losses else {"mean": sum(losses) / len(losses)}
-        rows[position] = {name: intervals[name][position]._asdict() for name in keys} | {
-            "seeds": [run["seed"] for run in group],
-            "values": values[position],
-            "losses_by_length": lengths,
-            "step_ratio": content["step_ratios"].get(position),
-            "parameters": group[0]["parameters"],
-            "failed": sum(bool(run.get("worth", {}).get("reasons")) for run in group),
-            "laws": group[0]["laws"],
-        }
-    architecture = ("num_hidden_layers", "hidden_size", "num_attention_heads", "vocab_size")
-    return {
-        "corpus": lab.options.corpus.source,
-        "max_steps": lab.options.training.max_steps,
-        "max_length": examples.max_length,
-        "length_factors": lab.options.lab.length_factors,
-        "relation": pair,
-        "training_tokens": next(iter(runs.values()))["training_tokens"],
-        "unigram_loss": material.baseline,
-        "model": {name: getattr(material.config, name) for name in architecture},
-        "machine": _machine(),
-        "positions": rows,
-    }
-
-
-def _machine() -> dict[str, str]:
-    import torch
-    import transformers
-
-    from hf_embeddings.hardware import describe
-
-    device = describe("cuda") if torch.cuda.is_available() else f"{describe()}, threads used: {torch.get_num_threads()}"
-    return {"device": device, "torch": torch.__version__, "transformers": transformers.__version__}
-
-
-def write(folder: Path, summary: dict[str, object]) -> None:
-    """Write report and picture."""
-    from hf_embeddings.lab.report import lab_report
-    from hf_embeddings.visualization.lab_plots import lab_figure
-
-    lab_figure(summary).savefig(folder / PICTURE)
-    (folder / REPORT).write_text(lab_report(summary, picture=PICTURE), encoding="utf-8", newline="\n")

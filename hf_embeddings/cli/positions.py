@@ -1,7 +1,6 @@
 """`hf-embeddings positions`: the properties of position types, measured."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +14,6 @@ from hf_embeddings.pretraining.architecture import read_architecture
 COLUMNS = (
     "uniqueness", "smoothness", "relative_linearity", "locality", "symmetry", "translation_invariance", "monotonicity",
 )  # fmt: skip
-LONGEST = 512
 
 
 def positions(
@@ -34,6 +32,7 @@ def positions(
     for name in types or ():
         check_type(name)
     read_architecture(find_config(config))
+    from hf_embeddings.evaluation.position_measures import measure
     from hf_embeddings.model.positions import POSITION_TYPES
 
     measured = {}
@@ -50,35 +49,6 @@ def check_type(name: str) -> None:
     is_path = Path(name).exists() or len(Path(name).parts) > 1
     if is_path and not (Path(name) / "config.json").is_file():
         raise ValueError(f"{name}: got neither a position type nor a directory with a config.json; check the path")
-
-
-def measure(name: str, *, config: Path, length: int | None) -> tuple[dict[str, object], object]:
-    """Return the laws of a type or checkpoint, inside and beyond the trained length, and the probe they come from."""
-    from hf_embeddings.analysis.position_laws import SHIFTS, linear_map_fit, score_laws, vector_laws
-
-    probe_at, trained = _prober(name, config)
-    length = min(trained, LONGEST) if length is None else length
-    if not 8 <= length <= trained:
-        raise ValueError(f"--length: got {length} for {name}, expected 8 to {trained} positions, the trained length")
-    probe = probe_at(0, length)
-
-    def laws(probe) -> dict[str, object]:
-        return asdict(score_laws(probe.scores) if probe.vectors is None else vector_laws(probe.vectors, probe.scores))
-
-    report = {"measured_on": probe.measured_on, "from": 0, "to": length} | laws(probe)
-    try:
-        beyond = probe_at(trained, trained + length)
-    except (ValueError, IndexError) as error:
-        reason = str(error) if isinstance(error, ValueError) else f"no vector for position {trained}"
-        return report | {"extrapolation": None, "extrapolation_ends": reason}, probe
-    report["extrapolation"] = {"from": trained, "to": trained + length} | laws(beyond)
-    if probe.vectors is not None:
-        carried = [
-            fit for k in SHIFTS if k <= length // 4
-            if (fit := linear_map_fit(beyond.vectors, k, fit_on=probe.vectors)) is not None
-        ]  # fmt: skip
-        report["extrapolation"]["relative_linearity_carried_over"] = sum(carried) / len(carried) if carried else None
-    return report, probe
 
 
 def draw(name: str, report: dict[str, object], probe: object, folder: Path) -> Path:
@@ -118,23 +88,3 @@ def _range(laws: dict[str, object]) -> str:
 
 def _cells(laws: dict[str, object]) -> str:
     return "".join(f"{'-' if laws[name] is None else format(laws[name], '.4f'):>{len(name) + 2}}" for name in COLUMNS)
-
-
-def _prober(name: str, config: Path):
-    """Return a function from a range of positions to a probe, and the trained length."""
-    import torch
-
-    from hf_embeddings.evaluation.position_probe import probe_checkpoint, probe_type
-    from hf_embeddings.model.configuration_triembed import TriEmbedConfig
-    from hf_embeddings.model.modeling_triembed import TriEmbedModel
-
-    if (Path(name) / "config.json").is_file():
-        model = TriEmbedModel.from_pretrained(name, attn_implementation="eager", dtype="float32")
-        return (lambda *span: probe_checkpoint(model, torch.arange(*span))), model.config.max_position_embeddings
-    fields = read_architecture(config)
-    if "rope" not in name.split("+"):
-        fields = {key: value for key, value in fields.items() if not key.startswith("rope_")}
-    fields |= {"position_embedding_type": name, "num_hidden_layers": 1, "vocab_size": 8, "attention_bias": True}
-    fields |= {"layer_types": None, "sliding_window": None, "pad_token_id": 0}
-    made = TriEmbedConfig(**fields)
-    return (lambda *span: probe_type(made, torch.arange(*span))), made.max_position_embeddings

@@ -9,11 +9,11 @@ from transformers import BertTokenizer
 
 from hf_embeddings import TriEmbedConfig, TriEmbedForMaskedLM, TriEmbedModel
 from hf_embeddings.conversion import ConversionError
+from hf_embeddings.conversion.surgery import head_rotation
 from hf_embeddings.conversion.surgery.distillation import Frame, mask, states_of, tokens_of, windows_of
 from hf_embeddings.conversion.surgery.head_order import align_heads
 from hf_embeddings.conversion.surgery.head_rotation import turn_heads
 from hf_embeddings.conversion.surgery.healing import Healing
-from hf_embeddings.conversion.surgery import head_rotation
 from hf_embeddings.conversion.surgery.position_fits import attention_profile
 from hf_embeddings.conversion.surgery.reposition import reposition
 from tests.conversion.laws import SIZES
