@@ -193,24 +193,24 @@ class TriEmbedModel(TriEmbedPreTrainedModel):
         boundaries, kwargs = take_boundaries(kwargs)
         documents = find_documents(shape, position_ids, attention_mask, boundaries)
         position = self.embeddings.position
-        parts = position.split(folding=folds_biases(self.config._attn_implementation, device))
+        token_types, pair_types = position.split(folding=folds_biases(self.config._attn_implementation, device))
         token_positions, pair_positions = place(
             position,
-            parts,
+            (token_types, pair_types),
             shape=shape,
             position_ids=position_ids,
             attention_mask=attention_mask,
             device=device,
             documents=documents,
         )
-        signal = parts[0](token_positions, self.embeddings.dtype)
+        signal = token_types(token_positions, self.embeddings.dtype)
         hidden_states = self.embeddings(input_ids, token_type_ids, signal=signal, inputs_embeds=inputs_embeds)
         masks, signal, packed = plan_attention(
             self.config,
             hidden_states,
             attention_mask,
             signal=signal,
-            pairs=parts[1],
+            pairs=pair_types,
             position_ids=pair_positions,
             documents=documents,
             windows={layer.attention.sliding_window for layer in self.layers},
