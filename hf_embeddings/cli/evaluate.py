@@ -118,8 +118,8 @@ def read_sentences(corpus: str, count: int) -> list[str]:
 
 def write_into_card(folder: Path, report: dict[str, object]) -> None:
     """Leave the figures beside the weights and bring the model card up to date."""
-    from hf_embeddings.files.atomic import write_text
+    from hf_embeddings.files.atomic import replace_text
     from hf_embeddings.publishing.card import write_card
 
-    write_text(folder / EMBEDDING_EVALUATION, json.dumps(report, indent=2, ensure_ascii=False) + "\n", durable=False)
+    replace_text(folder / EMBEDDING_EVALUATION, json.dumps(report, indent=2, ensure_ascii=False) + "\n", durable=False)
     write_card(folder)

@@ -10,7 +10,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from hf_embeddings.files.atomic import write_text
+from hf_embeddings.files.atomic import replace_text
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -36,7 +36,7 @@ def seal(folder: Path, facts: dict[str, object], names: list[str] | None = None)
 
 def write(folder: Path, facts: dict[str, object], files: dict[str, dict[str, object]]) -> None:
     """Write a manifest of files that are on the disk, and whose sizes and sums are known."""
-    write_text(folder / MANIFEST, _text({"format": FORMAT, **facts, "files": files}))
+    replace_text(folder / MANIFEST, _text({"format": FORMAT, **facts, "files": files}))
 
 
 def check(folder: Path, *, exact: bool = True, sums: bool = True) -> dict[str, object]:
