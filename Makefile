@@ -54,3 +54,4 @@ compat: $(TRANSFORMERS:%=$(VENV)/compat-%/.made) $(TOO_OLD:%=$(VENV)/compat-%/.m
 lint: $(VENV)/.tested
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .

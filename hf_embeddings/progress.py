@@ -5,7 +5,10 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from rich.live import Live
 
 LINE_SECONDS = 10.0  # between lines where there is no terminal
 WORTH_A_LINE = 2.0  # seconds; what took longer since the last line is told when it ends
@@ -17,12 +20,14 @@ class Phases(Protocol):
 
     def __call__(
         self, label: str, total: float | None = None, *, unit: str = "", done: float = 0.0
-    ) -> AbstractContextManager["Phase"]: ...
+    ) -> AbstractContextManager["Phase"]:
+        """Return a phase that begins as its block does."""
+        ...
 
 
 def print_to_stderr(line: str) -> None:
     """Print a line where it does not mix with results."""
-    print(line, file=sys.stderr, flush=True)
+    print(line, file=sys.stderr, flush=True)  # noqa: T201  the one place outside the commands
 
 
 class Phase:
@@ -63,7 +68,7 @@ class Phase:
         self._began = self._told = self._moved = clock()
         self._ended = threading.Event()
         self._beating = threading.Thread(target=self._beat, daemon=True)
-        self._live = None
+        self._live: Live | None = None
 
     def advance(self, steps: float = 1) -> None:
         """Count steps that were done just now."""
@@ -147,7 +152,7 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60:,} h {minutes % 60:02d} min"
 
 
-def _live(phase: Phase, *, passing: bool):  # noqa: ANN202  # rich is imported where there is a terminal only
+def _live(phase: Phase, *, passing: bool) -> "Live":
     from rich.console import Console
     from rich.live import Live
     from rich.progress_bar import ProgressBar

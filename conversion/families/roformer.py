@@ -1,6 +1,6 @@
 """RoFormer (https://arxiv.org/abs/2104.09864): BERT with RoPE, which turns neighbours where TriEmbed turns halves."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 
@@ -24,7 +24,9 @@ def _to_neighbours(tensors: Tensors, config: Mapping[str, object], count: int) -
     ]
 
 
-def _by_head(tensor: torch.Tensor, config: Mapping[str, object], change) -> torch.Tensor:
+def _by_head(
+    tensor: torch.Tensor, config: Mapping[str, object], change: Callable[[torch.Tensor], torch.Tensor]
+) -> torch.Tensor:
     heads = tensor.view(config["num_attention_heads"], -1, *tensor.shape[1:])  # (H, K, ...)
     return change(heads).reshape(tensor.shape)
 

@@ -22,10 +22,7 @@ TURNED = "heads turned so that what matters most turns least, attention by dista
 @torch.no_grad()
 def transplant(old: PreTrainedModel, new: PreTrainedModel, first_token: int | None) -> dict[str, str]:
     """Carry all weights over, and give those of new positions start values; return how."""
-    weights = old.state_dict()
-    for name, slot in new.state_dict().items():
-        if name in weights and weights[name].shape == slot.shape:
-            slot.copy_(weights[name])
+    _copy_what_fits(old, new)
     old_encoder, new_encoder = old.base_model, new.base_model
     old_parts, new_parts = old_encoder.embeddings.position, new_encoder.embeddings.position
     ids = _tokens_in_no_order(old)
@@ -38,20 +35,39 @@ def transplant(old: PreTrainedModel, new: PreTrainedModel, first_token: int | No
     if turned:
         turn_heads(new_encoder, old_encoder, profile, ids)
         made |= {name: f"{TURNED}; {made[name]}" for name in fitted if new_parts[name].rotary}
-    for name in sorted(fitted & set(LAYER_FITS)):
-        fit_layer_keys(new_encoder, name, profile, old_encoder, ids)
-    if fitted & {*SORTED, *FITS} and not any(_tells_heads_apart(new_parts[name]) for name in new_parts.keys() - fitted):
-        wanted = bias_by_distance(new_parts["alibi"], ids.shape[1]) if "alibi" in fitted else None
-        profile = align_heads(new_encoder, profile, wanted)
-        made |= {name: f"heads ordered by where they look; {made[name]}" for name in fitted & {*SORTED, *FITS}}
-    for name in sorted(fitted & set(FITS)):
-        FITS[name](new_parts[name], profile, old_encoder, ids)
+    if profile is not None:
+        aligned = _fit(old_encoder, new_encoder, fitted, profile, ids)
+        made |= {name: f"heads ordered by where they look; {made[name]}" for name in aligned}
     if fitted or len(old_parts) > len(new_parts):
         tables = old_encoder.embeddings.token.weight.shape[1] == old.config.input_size
         kept = keep_what_is_common(old_encoder, new_encoder, first_token if tables else None)
         if kept == kept:
             made["old vectors"] = f"{kept:.0%} of their squared length moved to segments, tokens and the first token"
     return made
+
+
+def _copy_what_fits(old: PreTrainedModel, new: PreTrainedModel) -> None:
+    weights = old.state_dict()
+    for name, slot in new.state_dict().items():
+        if name in weights and weights[name].shape == slot.shape:
+            slot.copy_(weights[name])
+
+
+def _fit(
+    old: PreTrainedModel, new: PreTrainedModel, fitted: set[str], profile: torch.Tensor, ids: torch.Tensor
+) -> set[str]:
+    """Give new positions the values that come nearest to the profile; return those that heads were ordered for."""
+    parts, aligned = new.embeddings.position, fitted & {*SORTED, *FITS}
+    for name in sorted(fitted & set(LAYER_FITS)):
+        fit_layer_keys(new, name, profile, old, ids)
+    if any(_tells_heads_apart(parts[name]) for name in parts.keys() - fitted):
+        aligned = set()
+    if aligned:
+        wanted = bias_by_distance(parts["alibi"], ids.shape[1]) if "alibi" in fitted else None
+        profile = align_heads(new, profile, wanted)
+    for name in sorted(fitted & set(FITS)):
+        FITS[name](parts[name], profile, old, ids)
+    return aligned
 
 
 def _fill(part: nn.Module, name: str, old_parts: nn.Module, new_parts: nn.Module) -> str:

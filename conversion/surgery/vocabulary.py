@@ -1,7 +1,7 @@
 """Change the vocabulary of a TriEmbed checkpoint: add tokens, replace the tokenizer, trim it, factorise the table."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -191,7 +191,7 @@ def factorise(source: str | Path, target: str | Path, rank: int, *, overwrite: b
 
 
 @contextmanager
-def staged_tokenizer(old: PreTrainedTokenizerBase, content: str):
+def staged_tokenizer(old: PreTrainedTokenizerBase, content: str) -> Iterator[PreTrainedTokenizerBase]:
     """Yield the tokenizer that a tokenizer.json describes, with the settings of `old`."""
     import tempfile
 

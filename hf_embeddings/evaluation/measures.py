@@ -1,6 +1,6 @@
 """What `hf-embeddings evaluate` measures, each part a function from vectors to plain data."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -190,5 +190,5 @@ def _retrieval_at(vectors: Vectors, path: Path, ranges: np.ndarray) -> tuple[str
     return f"{path.stem} mrr", _at_every_size(ranges.shape[1], figure)
 
 
-def _at_every_size(full: int, figure) -> dict[tuple[int, str], float]:
+def _at_every_size(full: int, figure: Callable[[int, str], float]) -> dict[tuple[int, str], float]:
     return {(width, precision): figure(width, precision) for width in widths(full) for precision in PRECISIONS}

@@ -1,6 +1,10 @@
 """MTEB through its own interface (https://github.com/embeddings-benchmark/mteb)."""
 
 import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mteb.abstasks import AbsTask
 
 
 def run_tasks(folder: str, names: list[str]) -> dict[str, float]:
@@ -33,7 +37,7 @@ def task_datasets(names: list[str]) -> dict[str, dict[str, str]]:
     return found
 
 
-def _known(name: str):
+def _known(name: str) -> "AbsTask":
     import mteb
 
     try:
@@ -42,7 +46,7 @@ def _known(name: str):
         raise ValueError(f"--mteb {name}: {error.args[0] if error.args else error}") from None
 
 
-def _own(name: str):
+def _own(name: str) -> "AbsTask":
     module, _, attribute = name.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)()

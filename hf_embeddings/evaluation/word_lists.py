@@ -2,6 +2,10 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 SEED_EXAMPLE = {
     "synonyms": "快乐 高兴 愉悦 开心",
@@ -41,7 +45,7 @@ def read_words(path: Path) -> tuple[list[str], list[str]]:
     return words, groups
 
 
-def frequent_tokens(tokenizer, corpus: str, count: int) -> list[str]:
+def frequent_tokens(tokenizer: "PreTrainedTokenizerBase", corpus: str, count: int) -> list[str]:
     """Return the most frequent tokens of a corpus that are words or characters, most frequent first."""
     from hf_embeddings.corpora.sources import read_documents
 

@@ -50,6 +50,27 @@ def check(folder: Path, *, exact: bool = True, sums: bool = True) -> dict[str, o
     Raises:
         Damaged: what differs, and how.
     """
+    body = _read(folder)
+    _compare_names(folder, body["files"], exact=exact)
+    for name, wanted in body["files"].items():
+        if (size := (folder / name).stat().st_size) != wanted["size"]:
+            raise Damaged(f"{folder / name}: {size} bytes, expected {wanted['size']}")
+    names = list(body["files"]) if sums else []
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        for name, digest in zip(names, pool.map(sha256, (folder / name for name in names)), strict=True):
+            if digest != body["files"][name]["sha256"]:
+                raise Damaged(f"{folder / name}: its SHA-256 sum is not the one in the manifest")
+    return body
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 sum of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read(folder: Path) -> dict[str, object]:
+    """Return what a manifest says, once it is sure that this is what was written."""
     try:
         text = (folder / MANIFEST).read_bytes()
         body = json.loads(text)
@@ -66,26 +87,15 @@ def check(folder: Path, *, exact: bool = True, sums: bool = True) -> dict[str, o
         )
     if not _lists_files(body.get("files")):
         raise Damaged(f"{folder / MANIFEST}: lists no files with their sizes and sums")
-    present = {path.name for path in folder.iterdir()} - {MANIFEST}
-    if missing := sorted(name for name in body["files"] if name not in present or not (folder / name).is_file()):
-        raise Damaged(f"{folder / missing[0]}: missing")
-    if exact and (extra := sorted(present - body["files"].keys())):
-        raise Damaged(f"{folder / extra[0]}: not in the manifest")
-    for name, wanted in body["files"].items():
-        if (size := (folder / name).stat().st_size) != wanted["size"]:
-            raise Damaged(f"{folder / name}: {size} bytes, expected {wanted['size']}")
-    names = list(body["files"]) if sums else []
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        for name, digest in zip(names, pool.map(sha256, (folder / name for name in names)), strict=True):
-            if digest != body["files"][name]["sha256"]:
-                raise Damaged(f"{folder / name}: its SHA-256 sum is not the one in the manifest")
     return body
 
 
-def sha256(path: Path) -> str:
-    """Return the SHA-256 sum of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _compare_names(folder: Path, files: dict[str, dict[str, object]], *, exact: bool) -> None:
+    present = {path.name for path in folder.iterdir()} - {MANIFEST}
+    if missing := sorted(name for name in files if name not in present or not (folder / name).is_file()):
+        raise Damaged(f"{folder / missing[0]}: missing")
+    if exact and (extra := sorted(present - files.keys())):
+        raise Damaged(f"{folder / extra[0]}: not in the manifest")
 
 
 def _flushed(path: Path) -> tuple[str, dict[str, object]]:

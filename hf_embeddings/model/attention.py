@@ -3,11 +3,14 @@
 Shapes: B batch, S sequence, D hidden, H heads, K head width.
 """
 
+from typing import Any
+
 import torch
 from torch import nn
 
 from .attention_plan import add_bias
 from .compat import attention_function
+from .configuration_triembed import TriEmbedConfig
 from .fused_attention import computes_exactly, fused_attention, trains_on_cpu
 from .packing import Packing, packed_attention
 from .position_signal import PositionSignal
@@ -21,7 +24,7 @@ class Attention(nn.Module):
 
     is_causal = False
 
-    def __init__(self, config, layer_idx: int) -> None:
+    def __init__(self, config: TriEmbedConfig, layer_idx: int) -> None:
         super().__init__()
         self.config = config
         self.layer_idx = layer_idx
@@ -44,7 +47,7 @@ class Attention(nn.Module):
         attention_mask: torch.Tensor | None = None,
         signal: PositionSignal = NO_SIGNAL,
         packing: Packing | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Map (B, S, D) to (B, S, D) and, where the kernel computes them, attention weights (B, H, S, S).
 
@@ -111,7 +114,7 @@ def eager_attention(
     *,
     scaling: float,
     dropout: float = 0.0,
-    **kwargs,
+    **kwargs: Any,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Attend in plain tensor operations; the reference that every kernel is tested against."""
     scores = query @ key.transpose(-1, -2) * scaling  # (B, H, S, S)

@@ -12,6 +12,7 @@ from transformers.integrations.flex_attention import flex_attention_forward
 from transformers.masking_utils import packed_sequence_mask_function
 
 from .compat import create_mask, create_window_mask
+from .configuration_triembed import TriEmbedConfig
 from .documents import Documents
 from .fused_attention import keep_normal
 from .packing import merge_bias, pack
@@ -28,7 +29,7 @@ class AttentionPlan(NamedTuple):
 
 
 def plan_attention(
-    config,
+    config: TriEmbedConfig,
     hidden_states: torch.Tensor,
     attention_mask: torch.Tensor | None,
     *,
@@ -89,7 +90,12 @@ def folds_biases(kernel: str, device: torch.device) -> bool:
 
 
 def add_bias(
-    config, signal: PositionSignal, attention_mask: torch.Tensor | None, bias: torch.Tensor, *, batch: int
+    config: TriEmbedConfig,
+    signal: PositionSignal,
+    attention_mask: torch.Tensor | None,
+    bias: torch.Tensor,
+    *,
+    batch: int,
 ) -> tuple[PositionSignal, torch.Tensor | None]:
     """Add (1|B, H, S, S) to the scores, by the mask or by `signal.bias`, whichever the kernel reads."""
     if config._attn_implementation == "flex_attention":

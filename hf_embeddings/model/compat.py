@@ -5,6 +5,7 @@ Each part is looked for, not concluded from a version number; the newest way com
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import transformers
@@ -25,7 +26,11 @@ try:
 except ImportError:
 
     def create_window_mask(
-        config, states: torch.Tensor, mask: torch.Tensor | None, *, and_mask_function: Callable | None = None
+        config: transformers.PretrainedConfig,
+        states: torch.Tensor,
+        mask: torch.Tensor | None,
+        *,
+        and_mask_function: Callable | None = None,
     ) -> torch.Tensor | None:
         """Let each token see `config.sliding_window` tokens to either side."""
 
@@ -73,11 +78,11 @@ else:
         label2id: dict | None = None
         problem_type: str | None = None
 
-        def __init_subclass__(cls, **kwargs) -> None:
+        def __init_subclass__(cls, **kwargs: Any) -> None:
             super().__init_subclass__(**kwargs)
             strict(accept_kwargs=True)(dataclass(repr=False)(cls))
 
-        def __post_init__(self, **kwargs) -> None:
+        def __post_init__(self, **kwargs: Any) -> None:
             fields = {name: getattr(self, name) for name in PreTrainedConfig.__annotations__}
             transformers.PretrainedConfig.__init__(self, **fields, **kwargs)
 

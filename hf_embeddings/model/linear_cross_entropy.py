@@ -5,7 +5,7 @@ Shapes: M rows, D hidden, V classes.
 
 import torch
 from torch import nn
-from torch.autograd.function import once_differentiable
+from torch.autograd.function import FunctionCtx, once_differentiable
 
 SCORES_AT_A_TIME = 1 << 24  # what is multiplied at once: 549 rows of a vocabulary of 30,522
 SCORES_IN_CACHE = 1 << 18  # what a CPU normalises at once: 1 MB in fp32
@@ -35,9 +35,21 @@ def linear_cross_entropy(
     return _LinearCrossEntropy.apply(hidden, weight, bias, labels)
 
 
+class _LossContext(FunctionCtx):
+    needs_input_grad: tuple[bool, ...]
+    saved_tensors: tuple[torch.Tensor | None, ...]
+    dtypes: tuple[torch.dtype, torch.dtype, torch.dtype | None]
+
+
 class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, hidden, weight, bias, labels):
+    def forward(
+        ctx: _LossContext,
+        hidden: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        labels: torch.Tensor,
+    ) -> torch.Tensor:
         device, given = hidden.device.type, (hidden.dtype, weight.dtype, None if bias is None else bias.dtype)
         if torch.is_autocast_enabled(device):
             dtype = torch.get_autocast_dtype(device)
@@ -50,7 +62,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, outer):
+    def backward(ctx: _LossContext, outer: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         # In place, as the gradient of the weight is large; autograd refuses to go back a second time then.
         scaled = (gradient if gradient is None else gradient.mul_(outer) for gradient in ctx.saved_tensors)
         return *(g if g is None else g.to(dtype) for g, dtype in zip(scaled, ctx.dtypes, strict=True)), None

@@ -4,6 +4,7 @@ Shapes: B batch, S sequence, D hidden, T token table width, H heads, V vocabular
 """
 
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -50,6 +51,8 @@ TASK_MODULES = ("pooler", "predictions", "seq_relationship", "transform", "class
 # Arguments of `from_pretrained` that say where a config.json is.
 WHERE = ("revision", "subfolder", "cache_dir", "token", "local_files_only", "force_download", "proxies")
 
+Model = TypeVar("Model", bound="TriEmbedPreTrainedModel")
+
 
 class TriEmbedPreTrainedModel(PreTrainedModel):
     """What transformers needs to know of every TriEmbed model."""
@@ -69,7 +72,7 @@ class TriEmbedPreTrainedModel(PreTrainedModel):
     # A pretraining checkpoint is loaded for other tasks every day: its heads need no mention in the loading report.
     _keys_to_ignore_on_load_unexpected = [r"(^|\.)(pooler|predictions|seq_relationship)\."]
 
-    def _check_and_adjust_attn_implementation(self, attn_implementation: str | None, *args, **kwargs) -> str:
+    def _check_and_adjust_attn_implementation(self, attn_implementation: str | None, *args: Any, **kwargs: Any) -> str:
         biased = [name for name, part in self.config.position_classes.items() if part.pairwise]
         if biased and "flash" in (attn_implementation or ""):
             raise ValueError(
@@ -113,7 +116,7 @@ class TriEmbedPreTrainedModel(PreTrainedModel):
         self.config.max_position_embeddings = length
 
     @classmethod
-    def from_pretrained(cls, *args, output_loading_info: bool = False, **kwargs):
+    def from_pretrained(cls: type[Model], *args: Any, output_loading_info: bool = False, **kwargs: Any) -> Model:
         """Load as `PreTrainedModel.from_pretrained` does, and refuse a checkpoint that lacks encoder weights.
 
         Raises:
@@ -170,7 +173,7 @@ class TriEmbedModel(TriEmbedPreTrainedModel):
         token_type_ids: torch.Tensor | None = None,
         position_ids: torch.Tensor | None = None,
         inputs_embeds: torch.Tensor | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> BaseModelOutputWithPooling:
         """Encode a batch.
 
@@ -312,12 +315,16 @@ class TriEmbedForPreTraining(_TiedHeadModel):
         masked_lm_positions: torch.Tensor | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
         skip_logits: bool = False,
-        **kwargs,
+        **kwargs: Any,
     ) -> TriEmbedForPreTrainingOutput:
         """Score tokens and sentence pairs.
 
         Args:
-            input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds: as in `TriEmbedModel`.
+            input_ids: as in `TriEmbedModel`, and so are the four that follow.
+            attention_mask: see there.
+            token_type_ids: see there.
+            position_ids: see there.
+            inputs_embeds: see there.
             labels: (B, S) token ids, -100 where nothing is predicted; (M,) with `masked_lm_positions`.
             next_sentence_label: (B,), 0 where the second segment follows the first, 1 where it does not, -100 to skip.
             masked_lm_positions: (M,) indices into the flattened B * S tokens: only these are scored, which saves most
@@ -360,7 +367,7 @@ class TriEmbedForMaskedLM(_TiedHeadModel):
         masked_lm_positions: torch.Tensor | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
         skip_logits: bool = False,
-        **kwargs,
+        **kwargs: Any,
     ) -> MaskedLMOutput:
         """Score tokens; the arguments are those of `TriEmbedForPreTraining`."""
         outputs = self.triembed(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, **kwargs)
@@ -410,7 +417,7 @@ class TriEmbedForNextSentencePrediction(_ClassifierModel):
         inputs_embeds: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> NextSentencePredictorOutput:
         """Score pairs: logits (B, 2); `labels` (B,), 0 where the second segment follows, 1 where it does not."""
         outputs = self.triembed(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, **kwargs)
@@ -432,7 +439,7 @@ class TriEmbedForSequenceClassification(_ClassifierModel):
         inputs_embeds: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> SequenceClassifierOutput:
         """Score texts: logits (B, num_labels).
 
@@ -464,7 +471,7 @@ class TriEmbedForTokenClassification(_ClassifierModel):
         inputs_embeds: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> TokenClassifierOutput:
         """Score tokens: logits (B, S, num_labels); `labels` (B, S), -100 to skip."""
         outputs = self.triembed(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, **kwargs)
@@ -493,7 +500,7 @@ class TriEmbedForQuestionAnswering(_ClassifierModel):
         start_positions: torch.Tensor | None = None,
         end_positions: torch.Tensor | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> QuestionAnsweringModelOutput:
         """Score spans: start and end logits (B, S); positions (B,), at or beyond S where the answer was cut off."""
         outputs = self.triembed(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, **kwargs)
@@ -527,7 +534,7 @@ class TriEmbedForMultipleChoice(_ClassifierModel):
         inputs_embeds: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> MultipleChoiceModelOutput:
         """Score choices: all inputs have shape (B, N, S), logits (B, N); `labels` (B,) below N."""
         given = input_ids if input_ids is not None else inputs_embeds

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import torch
 from torch import nn
+from torch.autograd.function import FunctionCtx
 
 from .documents import Documents
 from .fused_attention import fused_attention, keep_normal
@@ -98,7 +99,9 @@ def packed_attention(
 
     Args:
         attention: the layer's module: its scale, window, and the scores of its position types.
-        query, key, value: (T, H, K).
+        query: (T, H, K).
+        key: (T, H, K).
+        value: (T, H, K).
         packing: the plan of `pack`.
         unturned: query and key (T, H, K) before rotation, where position types read them.
         dropout: rate on the attention weights.
@@ -168,16 +171,22 @@ def merge_bias(attention_mask: torch.Tensor | None, bias: torch.Tensor) -> torch
     return (attention_mask + bias).clamp(min=least)
 
 
+class _Places(FunctionCtx):
+    take: torch.Tensor
+    back: torch.Tensor
+    padding: torch.Tensor
+
+
 class _Spread(torch.autograd.Function):
     """Copy (T, W) tokens into slots; the gradient of a token is that of its one slot, so nothing is summed."""
 
     @staticmethod
-    def forward(ctx, tokens, take, back):
+    def forward(ctx: _Places, tokens: torch.Tensor, take: torch.Tensor, back: torch.Tensor) -> torch.Tensor:
         ctx.back = back
         return tokens.index_select(0, take)
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: _Places, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         return gradient.index_select(0, ctx.back), None, None
 
 
@@ -185,12 +194,14 @@ class _Collect(torch.autograd.Function):
     """Copy slots back into (T, W) tokens; padding gets no gradient."""
 
     @staticmethod
-    def forward(ctx, slots, back, take, padding):
+    def forward(
+        ctx: _Places, slots: torch.Tensor, back: torch.Tensor, take: torch.Tensor, padding: torch.Tensor
+    ) -> torch.Tensor:
         ctx.take, ctx.padding = take, padding
         return slots.index_select(0, back)
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: _Places, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         return gradient.index_select(0, ctx.take).index_fill_(0, ctx.padding, 0.0), None, None, None
 
 

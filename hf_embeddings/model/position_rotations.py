@@ -9,6 +9,7 @@ from typing import ClassVar
 import torch
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
+from .compat import PreTrainedConfig
 from .documents import document_ends
 from .position_signal import PositionSignal, PositionType, frequency_angles, geometric_frequencies
 
@@ -30,12 +31,12 @@ class RotaryPosition(PositionType):
         "defined for every position; `rope_parameters` with rope_type linear, dynamic, yarn, longrope or llama3 extend"
     )
 
-    def __init__(self, config) -> None:
+    def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__(config)
         self.config = config
 
     @classmethod
-    def check(cls, config) -> None:
+    def check(cls, config: PreTrainedConfig) -> None:
         """Refuse unknown kinds, missing parameters and widths that do not come in pairs."""
         head_dim = config.hidden_size // config.num_attention_heads
         for layer_type, parameters in _by_layer_type(config).items():
@@ -159,7 +160,7 @@ REQUIRED = {
 }
 
 
-def _by_layer_type(config) -> dict[str, dict | None]:
+def _by_layer_type(config: PreTrainedConfig) -> dict[str, dict | None]:
     """Return RoPE parameters by layer type; one entry, "full_attention", where all layers share them."""
     nested = [name for name in config.rope_parameters if name in (config.layer_types or ())]
     if not nested:

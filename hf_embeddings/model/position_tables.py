@@ -5,6 +5,7 @@ from typing import ClassVar
 import torch
 from torch import nn
 
+from .compat import PreTrainedConfig
 from .position_signal import PositionSignal, PositionType, check_count, frequency_angles, geometric_frequencies
 from .resizing import resized
 
@@ -18,14 +19,14 @@ class LearnedPosition(PositionType):
     option_defaults: ClassVar[dict[str, object]] = {"offset": 0}
     beyond = "refused: the table has no rows; `resize_position_embeddings` makes some"
 
-    def __init__(self, config) -> None:
+    def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__(config)
         self.offset = self.options["offset"]
         rows = config.max_position_embeddings + self.offset
         self.table = nn.Embedding(rows, config.input_size)
 
     @classmethod
-    def check(cls, config) -> None:
+    def check(cls, config: PreTrainedConfig) -> None:
         """Refuse an offset that is no number of rows."""
         offset = cls.read_options(config)["offset"]
         if not isinstance(offset, int) or offset < 0:
@@ -57,13 +58,13 @@ class SinusoidalPosition(PositionType):
     absolute = True
     option_defaults: ClassVar[dict[str, object]] = {"learned_scale": False}
 
-    def __init__(self, config) -> None:
+    def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__(config)
         self.width = config.input_size
         self.scale = nn.Parameter(torch.tensor([self.width**-0.5])) if self.options["learned_scale"] else None
 
     @classmethod
-    def check(cls, config) -> None:
+    def check(cls, config: PreTrainedConfig) -> None:
         """Refuse an odd width: sines and cosines come in pairs."""
         if config.input_size % 2:
             name = "hidden_size" if config.input_size == config.hidden_size else "embedding_size"
@@ -86,7 +87,7 @@ class FourierPosition(PositionType):
     absolute = True
     option_defaults: ClassVar[dict[str, object]] = {"num_frequencies": 64}
 
-    def __init__(self, config) -> None:
+    def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__(config)
         count, width = self.options["num_frequencies"], config.input_size
         self.log_frequencies = nn.Parameter(torch.zeros(count))
@@ -94,7 +95,7 @@ class FourierPosition(PositionType):
         self.down = nn.Linear(width, width)
 
     @classmethod
-    def check(cls, config) -> None:
+    def check(cls, config: PreTrainedConfig) -> None:
         """Refuse a number of frequencies that is none."""
         check_count(cls, config, "fourier", "num_frequencies")
 

@@ -6,6 +6,7 @@ Shapes: B batch, S sequence, D hidden, H heads, K head width.
 import torch
 from torch import nn
 
+from .compat import PreTrainedConfig
 from .position_biases import (
     AlibiPosition,
     AsymmetricAlibiPosition,
@@ -23,7 +24,7 @@ from .position_tables import FourierPosition, LearnedPosition, NoPosition, Sinus
 class Positions(nn.ModuleDict):
     """The parts that `position_embedding_type` names."""
 
-    def __init__(self, config) -> None:
+    def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__({name: part(config) for name, part in config.position_classes.items()})
 
     @property
@@ -84,7 +85,7 @@ class PositionParts:
 class LayerPositions(nn.ModuleDict):
     """The per-layer parts of the position types that have one; their scores add up."""
 
-    def __init__(self, config) -> None:
+    def __init__(self, config: PreTrainedConfig) -> None:
         parts = {name: part.layer_part for name, part in config.position_classes.items()}
         super().__init__({name: part(config) for name, part in parts.items() if part is not None})
 

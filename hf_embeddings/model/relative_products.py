@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from torch.autograd.function import once_differentiable
+from torch.autograd.function import FunctionCtx, once_differentiable
 
 from .position_signal import offsets
 
@@ -40,7 +40,8 @@ def relative_products(
     """Add up what query and key make of the distance between them.
 
     Args:
-        query, key: (B, H, S, K).
+        query: (B, H, S, K).
+        key: (B, H, S, K).
         rows: of the tables, by query and key.
         query_table: (1|H, R, K) vectors that the query is multiplied with.
         key_table: (1|H, R, K) vectors that the key is multiplied with.
@@ -98,11 +99,21 @@ def _blocks(length: int) -> list[tuple[slice, slice]]:
     ]
 
 
+class _ByOffsetContext(FunctionCtx):
+    saved_tensors: tuple[torch.Tensor, ...]
+
+
 class _ByOffset(torch.autograd.Function):
     """Products with (1|H, 2S - 1, K) vectors by offset, in blocks: nothing larger than the scores is ever held."""
 
     @staticmethod
-    def forward(ctx, query, key, query_table, key_table):
+    def forward(
+        ctx: _ByOffsetContext,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        query_table: torch.Tensor | None,
+        key_table: torch.Tensor | None,
+    ) -> torch.Tensor:
         ctx.save_for_backward(query, key, query_table, key_table)
         batch, heads, length, _ = query.shape
         found = query.new_empty(batch, heads, length, length)
@@ -120,7 +131,7 @@ class _ByOffset(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, gradient):
+    def backward(ctx: _ByOffsetContext, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         query, key, query_table, key_table = ctx.saved_tensors
         of_query, of_query_table = _gradients(gradient, query, query_table)
         of_key, of_key_table = _gradients(gradient.transpose(-1, -2), key, key_table)

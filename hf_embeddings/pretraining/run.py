@@ -1,7 +1,6 @@
 """One pretraining run, from an options file to a directory that is ready for the Hub, whatever interrupts it."""
 
 import json
-import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -12,6 +11,7 @@ import torch
 import transformers
 from accelerate import Accelerator, PartialState
 from accelerate.utils import set_seed
+from transformers import PreTrainedModel
 
 from hf_embeddings.file_names import FIGURES, WEIGHTS
 from hf_embeddings.hardware import SLOW, Precision, bf16_slowdown, describe, number_format
@@ -23,7 +23,7 @@ from hf_embeddings.pretraining.checkpoints.output_directory import OutputDirecto
 from hf_embeddings.pretraining.checkpoints.push import Push
 from hf_embeddings.pretraining.checkpoints.resume import compare, identity, micro_batches_per_step, precision_of
 from hf_embeddings.pretraining.examples.stages import plan_stages
-from hf_embeddings.pretraining.options import PretrainingOptions
+from hf_embeddings.pretraining.options import PretrainingOptions, TrainingOptions
 from hf_embeddings.pretraining.prepared.reader import PreparedCorpus
 from hf_embeddings.pretraining.training.held_out import evaluate
 from hf_embeddings.pretraining.training.initial_model import compile_layers, first_model
@@ -46,7 +46,7 @@ from hf_embeddings.pretraining.training.state import TrainingState, load_progres
 from hf_embeddings.pretraining.training.stop import Stop
 from hf_embeddings.pretraining.training.training_data import Say, TrainingData, build_config, load_training_data
 from hf_embeddings.pretraining.training.weight_average import WeightAverage
-from hf_embeddings.progress import Phase, Phases
+from hf_embeddings.progress import Phase, Phases, print_to_stderr
 
 
 def pretrain(
@@ -194,17 +194,7 @@ def build_trainer(
     """Put model, optimizer and data together, in the state of the checkpoint `source` or in that of step 0."""
     training, per_step = options.training, facts["identity"]["micro_batches_per_step"]
     set_seed(options.seed)
-    if source:
-        model = TriEmbedForPreTraining(data.config)
-    else:
-        model = first_model(data.config, data.base, say, log_frequencies=data.log_frequencies)
-    model.set_attn_implementation(training.attention)
-    if training.gradient_checkpointing:
-        model.gradient_checkpointing_enable()
-    if training.compile:
-        compile_layers(model)
-    if source:
-        load_weights(model, source)
+    model = _build_model(training, data, source, say)
     with phases("planning the training"):
         stages = plan_stages(data.training, options, per_step=per_step)
     parameters = model.num_parameters()
@@ -252,6 +242,22 @@ def build_trainer(
     )
 
 
+def _build_model(training: TrainingOptions, data: TrainingData, source: Path | None, say: Say) -> PreTrainedModel:
+    """Return the model with the weights of the checkpoint `source`, or those that a run begins with."""
+    if source:
+        model: PreTrainedModel = TriEmbedForPreTraining(data.config)
+    else:
+        model = first_model(data.config, data.base, say, log_frequencies=data.log_frequencies)
+    model.set_attn_implementation(training.attention)
+    if training.gradient_checkpointing:
+        model.gradient_checkpointing_enable()
+    if training.compile:
+        compile_layers(model)
+    if source:
+        load_weights(model, source)
+    return model
+
+
 def train(trainer: Trainer, say: Say) -> bool:
     """Train until the end or until something asks to stop; return whether the end was reached."""
     training, progress = trainer.options.training, trainer.progress
@@ -285,6 +291,6 @@ def _speaker(processes: PartialState) -> Say:
 
     def say(message: str) -> None:
         if processes.is_main_process:
-            print(f"[{time.monotonic() - started:6.1f} s] {message}", file=sys.stderr, flush=True)
+            print_to_stderr(f"[{time.monotonic() - started:6.1f} s] {message}")
 
     return say

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.modeling_outputs import BaseModelOutput
 
 from hf_embeddings.model.modeling_triembed import TriEmbedModel
 from hf_embeddings.search.pooling import POOLINGS
@@ -19,6 +20,9 @@ from hf_embeddings.search.recipe import Recipe, read_recipe
 
 TOKENS_PER_BATCH = 4096  # enough to keep the matrix units busy, and small enough that activations stay in the caches
 TEXTS_PER_WINDOW = 16384  # texts are sorted by length within a window: 16k leave 1 % of padding, and bound the memory
+
+# Outputs of a model, and the function that reads their hidden states as (T, D).
+Hidden = tuple[BaseModelOutput, Callable[[torch.Tensor], torch.Tensor]]
 
 
 class Encoder:
@@ -148,14 +152,14 @@ class Encoder:
         return flatten(hidden), lengths.to(hidden.device)
 
 
-def _packed(model: PreTrainedModel, tokens: torch.Tensor, lengths: torch.Tensor, **options: bool):
+def _packed(model: PreTrainedModel, tokens: torch.Tensor, lengths: torch.Tensor, **options: bool) -> Hidden:
     """Run texts one after the other in a single row, and return how to read its hidden states (1, T, D) as (T, D)."""
     boundaries = torch.nn.functional.pad(lengths.cumsum(0), (1, 0)).to(model.device, torch.int32)
     output = model(tokens[None].to(model.device), cu_seq_lens_q=boundaries, **options)
     return output, lambda hidden: hidden[0]
 
 
-def _padded(model: PreTrainedModel, tokens: torch.Tensor, lengths: torch.Tensor, **options: bool):
+def _padded(model: PreTrainedModel, tokens: torch.Tensor, lengths: torch.Tensor, **options: bool) -> Hidden:
     """Run texts as rows of one length, and return how to read the hidden states (B, S, D) of real tokens as (T, D)."""
     mask = torch.arange(int(lengths.max())) < lengths[:, None]  # (B, S)
     padded = torch.full(mask.shape, model.config.pad_token_id or 0)

@@ -3,11 +3,15 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hf_embeddings.search.records import Condition, Record
 from hf_embeddings.search.results import Hit
+
+if TYPE_CHECKING:
+    from pymilvus import CollectionSchema
 
 _LONGEST_TEXT = 65535  # bytes of a VARCHAR
 _MOST_RESULTS = 16384  # that Milvus returns
@@ -52,7 +56,7 @@ class MilvusStore:
             self._make(self.collection, schema)
         self.settings = settings
 
-    def _make(self, collection: str, schema) -> None:
+    def _make(self, collection: str, schema: "CollectionSchema") -> None:
         index = self.client.prepare_index_params()
         index.add_index("vector", index_type="AUTOINDEX", metric_type="IP")
         self.client.create_collection(collection, schema=schema, index_params=index)

@@ -2,11 +2,15 @@
 
 import uuid
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hf_embeddings.search.records import Condition, Record
 from hf_embeddings.search.results import Hit
+
+if TYPE_CHECKING:
+    from qdrant_client.models import Filter
 
 _RANGES = {">": "gt", ">=": "gte", "<": "lt", "<=": "lte"}
 _NAMESPACE = uuid.UUID("6f0f0b62-3c0e-5c0a-9a39-6f5d0b1f7a11")  # so that a passage has the same point at each copying
@@ -65,7 +69,7 @@ class QdrantStore:
         self.client.close()
 
 
-def _filter(where: Sequence[Condition]):
+def _filter(where: Sequence[Condition]) -> "Filter | None":
     from qdrant_client.models import (
         FieldCondition,
         Filter,

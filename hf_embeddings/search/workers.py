@@ -7,12 +7,16 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from hf_embeddings.search.encoder import Encoder
 from hf_embeddings.search.records import Record
+
+if TYPE_CHECKING:
+    from multiprocessing.sharedctypes import Synchronized
 
 _worker: Encoder | None = None  # of a worker process
 
@@ -92,7 +96,7 @@ def _encode(encoder: Encoder, texts: list[str], progress: Callable[[float], None
     return encoder.encode(texts, prompt="document", progress=progress)
 
 
-def _start(job: EncodingJob, counter, threads: int) -> None:
+def _start(job: EncodingJob, counter: "Synchronized[int]", threads: int) -> None:
     """Load the encoder of a worker process, and end the process with its parent, however that one ends."""
     global _worker
     threading.Thread(target=_exit_with_parent, daemon=True).start()

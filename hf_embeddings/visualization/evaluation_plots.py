@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 
@@ -18,14 +19,14 @@ def evaluation_figure(report: dict[str, object]) -> Figure:
     return figure
 
 
-def _layers(axis, cosines: list[float]) -> None:
+def _layers(axis: Axes, cosines: list[float]) -> None:
     axis.bar(range(len(cosines)), cosines)
     axis.set(
         title="anisotropy by layer", xlabel="layer (0: embeddings)", ylabel="mean cosine of two tokens", ylim=(None, 1)
     )
 
 
-def _sizes(axis, rows: list[dict[str, object]]) -> None:
+def _sizes(axis: Axes, rows: list[dict[str, object]]) -> None:
     curves = {"neighbours kept": [row["neighbours_kept"] for row in rows]}
     curves |= {name: [row["figures"][name] for row in rows] for name in rows[0]["figures"]}
     markers = {"fp32": "o", "int8": "s", "binary": "^"}
@@ -42,7 +43,7 @@ def _sizes(axis, rows: list[dict[str, object]]) -> None:
     axis.legend(fontsize=7)
 
 
-def _bias(axis, tested: list[dict[str, object]]) -> None:
+def _bias(axis: Axes, tested: list[dict[str, object]]) -> None:
     names = [f"{found['test'].split(':')[0]}, {found['on']}" for found in tested]
     colours = ["C3" if found["p_value"] < 0.05 else "0.7" for found in tested]
     axis.barh(names, [found["effect_size"] for found in tested], color=colours)

@@ -1,10 +1,13 @@
 """The picture of a position lab: the loss of each position type, beyond the trained length too, beside its cost."""
 
 from collections.abc import Mapping
+from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 WORST_SHOWN = 1.5  # nats above the loss at the trained length; what is worse leaves the panel
+Rows = list[tuple[str, dict[str, Any]]]  # name of a position type, and its figures in the report
 
 
 def lab_figure(lab: Mapping[str, object]) -> Figure:
@@ -23,7 +26,7 @@ def lab_figure(lab: Mapping[str, object]) -> Figure:
     return figure
 
 
-def _means(axis, rows, key: str, *, title: str, unit: str) -> None:
+def _means(axis: Axes, rows: Rows, key: str, *, title: str, unit: str) -> None:
     for height, (_, row) in enumerate(rows):
         axis.errorbar(row[key]["mean"], height, xerr=row[key]["half_width"], fmt="o", color="C0", markersize=4)
         if len(row["seeds"]) > 1:
@@ -32,7 +35,7 @@ def _means(axis, rows, key: str, *, title: str, unit: str) -> None:
     axis.grid(axis="x", alpha=0.3)
 
 
-def _lengths(axis, rows, factors: list[int]) -> None:
+def _lengths(axis: Axes, rows: Rows, factors: list[int]) -> None:
     """Draw how much the loss rises (right) or falls (left) with the length, on the same documents."""
     for index, factor in enumerate(factors):
         points = [

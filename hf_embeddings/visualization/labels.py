@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from hf_embeddings.visualization.fonts import families
 
@@ -13,7 +14,7 @@ OFFSET = 0.035  # inches between a point and its label
 CORNERS = ((1, 1), (1, -1), (-1, 1), (-1, -1))  # right or left of the point, above or below
 
 
-def write_labels(axis, points: np.ndarray, labels: Sequence[str], *, inches: tuple[float, float]) -> None:
+def write_labels(axis: Axes, points: np.ndarray, labels: Sequence[str], *, inches: tuple[float, float]) -> None:
     """Write labels beside points (N, 2 or 3); of many, those that find room, the first ones first.
 
     Args:

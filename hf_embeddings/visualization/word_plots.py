@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hf_embeddings.visualization.fonts import families
@@ -58,7 +59,7 @@ def example_figure(
 
 
 def _points(
-    axis, points: np.ndarray, labels: Sequence[str], groups: Sequence[str], *, inches: tuple[float, float]
+    axis: Axes, points: np.ndarray, labels: Sequence[str], groups: Sequence[str], *, inches: tuple[float, float]
 ) -> None:
     names, many = list(dict.fromkeys(groups)), len(labels) > 1000
     for index, name in enumerate(names):

@@ -1,6 +1,5 @@
 """Publishing while training: committed checkpoints, in the background; what goes wrong there stays there."""
 
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from hf_embeddings.file_names import NOT_OF_THE_MODEL, OF_A_RUN
 from hf_embeddings.files.manifest import MANIFEST
 from hf_embeddings.pretraining.checkpoints.store import Checkpoints
 from hf_embeddings.pretraining.options import HubOptions
+from hf_embeddings.progress import print_to_stderr
 
 Upload = Callable[..., object]  # huggingface_hub.upload_folder
 LAST = "last-checkpoint"  # as transformers names it
@@ -147,4 +147,4 @@ def _uploader(options: HubOptions) -> Upload:
 
 
 def _warn(message: str) -> None:
-    print(f"warning: {message}", file=sys.stderr, flush=True)
+    print_to_stderr(f"warning: {message}")

@@ -8,7 +8,6 @@ import errno
 import os
 import re
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from safetensors import SafetensorError
 
 from hf_embeddings.files.atomic import fsync_directory
 from hf_embeddings.files.manifest import Damaged, check, seal
+from hf_embeddings.progress import print_to_stderr
 
 MIN_KEPT = 2  # the last one may be the one that is being replaced
 FAILURES_ALLOWED = 3  # saves in a row
@@ -164,15 +164,13 @@ class Checkpoints:
                     os.rename(self.path(step), trash)
                     shutil.rmtree(trash)
                 except OSError as error:
-                    print(f"warning: {trash} could not be removed: {error}", file=sys.stderr, flush=True)
+                    print_to_stderr(f"warning: {trash} could not be removed: {error}")
                 self.good.discard(step)
 
     def _failed(self, step: int, error: Exception) -> None:
         self.failures += 1
         self.last_error = f"the checkpoint of step {step} could not be written: {error}"
-        print(
+        print_to_stderr(
             f"warning: {self.last_error}; older ones are intact, training goes on (failure {self.failures} of "
-            f"{FAILURES_ALLOWED} in a row)",
-            file=sys.stderr,
-            flush=True,
+            f"{FAILURES_ALLOWED} in a row)"
         )

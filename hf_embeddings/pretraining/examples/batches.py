@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from torch import nn
+from transformers import PreTrainedTokenizerBase
 
 from hf_embeddings.corpora.tokenized_corpus import TokenizedCorpus
 from hf_embeddings.pretraining.examples.chunks import SPECIAL_TOKENS_PER_PAIR
@@ -35,7 +37,7 @@ class Vocabulary:
     unknown: int | None = None  # id of what stands for text that has no token
 
     @classmethod
-    def of(cls, tokenizer) -> "Vocabulary":
+    def of(cls, tokenizer: PreTrainedTokenizerBase) -> "Vocabulary":
         """Read the ids from a tokenizer."""
         ordinary = np.setdiff1d(np.arange(len(tokenizer)), tokenizer.all_special_ids)
         ids = (tokenizer.pad_token_id, tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.mask_token_id)
@@ -155,7 +157,7 @@ def flat_row(corpus: TokenizedCorpus, pairs: Pairs, vocabulary: Vocabulary, *, s
     return Row(ids, segments, positions, samples, maskable, continues, bounds)
 
 
-def inputs_of(batch: dict[str, torch.Tensor], model) -> dict[str, torch.Tensor | int]:
+def inputs_of(batch: dict[str, torch.Tensor], model: nn.Module) -> dict[str, torch.Tensor | int]:
     """Return what the model reads of a batch: labels stay outside, where counts over all devices are known."""
     config = getattr(model, "module", model).config
     names = ["input_ids", "position_ids", "masked_lm_positions"] + ["token_type_ids"] * (config.type_vocab_size > 1)

@@ -5,7 +5,7 @@ Shapes: D documents, P shards, V vocabulary.
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -73,11 +73,7 @@ def assemble(preparation: PreparationPlan, *, pool: WorkerPool, advance: Callabl
         statistics[name] = sum(shard.pop(name) for shard in shards)
 
     files[INDEX] = write_shard(folder / INDEX, {"frequencies": frequencies} | dict(_pages(written, shards)))
-    for path in folder.iterdir():
-        if path.name not in files and path.suffix in (".json", ".txt"):  # of the tokenizer
-            files[path.name] = {"size": path.stat().st_size, "sha256": sha256(path)}
-        elif path.name not in files:  # half a file, of a writer that was killed
-            path.unlink()
+    files |= _other_files(folder, files.keys())
     facts = {
         "kind": KIND,
         "plan": preparation.plan,
@@ -92,15 +88,31 @@ def assemble(preparation: PreparationPlan, *, pool: WorkerPool, advance: Callabl
         facts["text_sample"] = sum(samples, TextSample()).to_dict()
     write(folder, facts, files)
     del roles, pieces, given
+    _name(preparation)
+    return facts
+
+
+def _other_files(folder: Path, known: Set[str]) -> dict[str, dict[str, object]]:
+    """Return size and sum of each file of the tokenizer; remove what a writer that was killed left half done."""
+    files = {}
+    for path in folder.iterdir():
+        if path.name not in known and path.suffix in (".json", ".txt"):
+            files[path.name] = {"size": path.stat().st_size, "sha256": sha256(path)}
+        elif path.name not in known:
+            path.unlink()
+    return files
+
+
+def _name(preparation: PreparationPlan) -> None:
+    """Give the directory its name, and remove what was needed on the way."""
     open_shard.cache_clear()  # Windows renames and removes nothing that is open
     if preparation.target.is_dir():
         shutil.rmtree(preparation.target)
-    folder.rename(preparation.target)
+    preparation.folder.rename(preparation.target)
     fsync_directory(preparation.target.parent)
     for path in preparation.work.iterdir():
         if path.name not in LOCK_FILES:
             path.unlink()
-    return facts
 
 
 def cut_shard(given: tuple[Path, np.ndarray], *, max_tokens: int, size: int) -> Cut:

@@ -1,8 +1,8 @@
 """Evaluation on held-out documents, beside what a model would reach that knows only how often each token occurs."""
 
-
 import numpy as np
 import torch
+from torch import nn
 
 from hf_embeddings.analysis.intervals import Z, share_interval
 from hf_embeddings.pretraining.examples.batches import IGNORED, Vocabulary, inputs_of, make_batch
@@ -36,7 +36,7 @@ def evaluation_batches(chunks: Chunks, vocabulary: Vocabulary, options: Pretrain
 
 @torch.no_grad()
 def evaluate(
-    model,
+    model: nn.Module,
     batches: list[dict],
     objectives: list[str],
     device: torch.device,

@@ -82,15 +82,27 @@ class Trainer:
                     f"step {progress.step}: {self.checkpoints.last_error or 'the main process cannot save'}, "
                     f"{FAILURES_ALLOWED} times in a row; older checkpoints are intact: make room, and start again"
                 )
-            if training.evaluation_steps and progress.step % training.evaluation_steps == 0:
-                self._evaluate()
-            if self.options.checkpoints.save_steps and progress.step % self.options.checkpoints.save_steps == 0:
-                self.save()
-            if self.push and self.checkpoints.good:
-                self.push.offer(max(self.checkpoints.good))
+            self._between_steps()
+        ended = progress.fraction(training) >= 1
+        self._save_last(ended)
+        return ended
+
+    def _between_steps(self) -> None:
+        """Do what is due after this number of steps."""
+        step, evaluation_steps = self.progress.step, self.options.training.evaluation_steps
+        if evaluation_steps and step % evaluation_steps == 0:
+            self._evaluate()
+        if self.options.checkpoints.save_steps and step % self.options.checkpoints.save_steps == 0:
+            self.save()
+        if self.push and self.checkpoints.good:
+            self.push.offer(max(self.checkpoints.good))
+
+    def _save_last(self, ended: bool) -> None:
+        """Save the state that the run ends or stops in, and wait until it is safe."""
+        progress = self.progress
         if not self.save():
             raise TrainingFailed(f"step {progress.step}: the weights are not finite; older checkpoints are intact")
-        settled, ended = self.checkpoints.settle(), progress.fraction(training) >= 1
+        settled = self.checkpoints.settle()
         if self.push and settled:
             self.push.offer(progress.step)
             if not ended:  # the disk of a machine that is taken away may go with it
@@ -98,7 +110,6 @@ class Trainer:
         # Others wait here: launchers end all processes as soon as one has left.
         if any(agreed([float(not settled)], self.accelerator)):
             raise TrainingFailed(f"step {progress.step}: {self.checkpoints.last_error}; older checkpoints are intact")
-        return ended
 
     def _micro_batches(self) -> Iterator[list[dict]]:
         return self.micro_batches.steps(

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import nn
+from transformers.utils import ModelOutput
 
 from hf_embeddings.pretraining.examples.batches import IGNORED
 
@@ -42,7 +43,7 @@ def training_inputs(objectives: list[str], batch: dict[str, torch.Tensor]) -> di
     return labels | {"skip_logits": True}
 
 
-def summed_loss(name: str, outputs, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+def summed_loss(name: str, outputs: ModelOutput, batch: dict[str, torch.Tensor]) -> torch.Tensor:
     """Sum the cross-entropy, in nats and computed in fp32, over the labels of an objective."""
     objective = OBJECTIVES[name]
     logits, labels = outputs.get(objective.logits), batch[objective.labels]
@@ -56,7 +57,7 @@ def label_count(name: str, batch: dict[str, torch.Tensor]) -> int:
     return int((batch[OBJECTIVES[name].labels] != IGNORED).sum())
 
 
-def scores_of(name: str, outputs, batch: dict[str, torch.Tensor]) -> Scores:
+def scores_of(name: str, outputs: ModelOutput, batch: dict[str, torch.Tensor]) -> Scores:
     """Return how well each label of an objective was predicted; outputs hold the scores."""
     objective = OBJECTIVES[name]
     logits, labels = outputs[objective.logits].float(), batch[objective.labels]
