@@ -46,14 +46,15 @@ def prepare(
     except KeyboardInterrupt:
         print(f"interrupted: the same command goes on from what is in {target}.partial", file=sys.stderr)
         raise typer.Exit(130) from None
-    kept = ("sources", "statistics", "max_length", "tokenizer")
     if as_json:
-        print(json.dumps({name: facts[name] for name in kept} | {"shards": len(facts["shards"])}))
+        told = facts.to_dict()
+        kept = {name: told[name] for name in ("sources", "statistics", "max_length", "tokenizer")}
+        print(json.dumps(kept | {"shards": len(facts.shards)}))
         return
-    for source in facts["sources"]:
+    for source in facts.sources:
         print(
-            f"{source['source']}: {source['documents']:,} documents, {source['tokens']:,} tokens, "
-            f"{source['training']:,} training examples, {source['held_out']:,} held out, weight {source['weight']:g}"
+            f"{source.source}: {source.documents:,} documents, {source.tokens:,} tokens, {source.training:,} training "
+            f"examples, {source.held_out:,} held out, weight {source.weight:g}"
         )
-    print(", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in facts["statistics"].items() if value))
-    print(f"{target}: {len(facts['shards'])} shards; train on it with corpus.source=prepared:{target}")
+    print(", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in facts.statistics.items() if value))
+    print(f"{target}: {len(facts.shards)} shards; train on it with corpus.source=prepared:{target}")

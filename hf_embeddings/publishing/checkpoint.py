@@ -11,6 +11,7 @@ from safetensors import safe_open
 from hf_embeddings.file_names import EMBEDDING_EVALUATION, FIGURES, FINE_TUNING, OPTIONS, ORIGIN
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.publishing.tasks import SENTENCES, TASKS, Task
+from hf_embeddings.run_figures import RunFigures
 
 
 @dataclass(frozen=True)
@@ -46,14 +47,15 @@ class Checkpoint:
         return shapes
 
     @cached_property
-    def pretraining(self) -> dict[str, object]:
+    def pretraining(self) -> RunFigures | None:
         """The figures of the pretraining run."""
-        return self._json(FIGURES)
+        values = self._json(FIGURES)
+        return RunFigures.from_dict(values) if values else None
 
     @property
     def failings(self) -> list[str]:
         """Sentences on why the pretraining run judged its model to be worth nothing, or little; mostly none."""
-        return list((self.pretraining.get("worth") or {}).get("reasons", []))
+        return self.pretraining.failings if self.pretraining else []
 
     @cached_property
     def options(self) -> dict[str, dict[str, object]]:

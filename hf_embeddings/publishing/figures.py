@@ -7,6 +7,7 @@ from pathlib import Path
 from hf_embeddings.analysis.intervals import correlation_interval, share_interval
 from hf_embeddings.file_names import FIGURES
 from hf_embeddings.publishing.checkpoint import Checkpoint
+from hf_embeddings.run_figures import ObjectiveFigures, RunFigures
 
 SCHEME = re.compile(r"[a-z]{2,}:")  # of a source; a single letter is the drive of a path
 NOT_RECORDED = "Not recorded: no `{}` lies beside the weights."
@@ -14,26 +15,7 @@ NOT_RECORDED = "Not recorded: no `{}` lies beside the weights."
 
 def evaluation(checkpoint: Checkpoint, model_id: str | None) -> str:
     """Held-out figures with their intervals, beside what knows nothing but frequencies."""
-    figures = checkpoint.pretraining
-    parts = []
-    if "mlm_loss" in figures:
-        rows = [_loss_row("mlm", figures, figures["unigram_loss"]), _accuracy_row("mlm", figures, "")]
-        if "mlm_loss_without_unknown" in figures:
-            labels = f"{figures['mlm_labels'] - figures['mlm_unknown_labels']:,}"
-            rows += [
-                f"| MLM loss without [UNK] labels | {figures['mlm_loss_without_unknown']:.3f} | | | {labels} |",
-                f"| MLM accuracy without [UNK] labels | {figures['mlm_accuracy_without_unknown']:.1%} | | | {labels} |",
-            ]
-        for name in ("nsp", "sop"):
-            if f"{name}_loss" in figures:
-                rows += [_loss_row(name, figures, math.log(2)), _accuracy_row(name, figures, "50.0%")]
-        parts.append(
-            "On documents held out from the corpus:\n\n| figure | this model | 95 % interval | baseline | labels |\n"
-            "|---|---:|---:|---:|---:|\n" + "\n".join(rows) + "\n\n"
-            f"The baseline of the MLM loss, {figures['unigram_loss']:.3f} nats, is a model that knows only how often "
-            "each token occurs; that of NSP and SOP is chance. Intervals of accuracies are Wilson's; those of losses "
-            "take the labels of one example together."
-        )
+    parts = _held_out(checkpoint.pretraining) if checkpoint.pretraining else []
     metrics = {k: v for k, v in checkpoint.fine_tuning.items() if k.startswith("eval_") and isinstance(v, int | float)}
     if metrics:
         rows = {
@@ -46,6 +28,31 @@ def evaluation(checkpoint: Checkpoint, model_id: str | None) -> str:
     if checkpoint.origin and not parts:
         return "Not measured since it was made from its source; `hf-embeddings evaluate DIR --card` does."
     return "\n\n".join(parts) or NOT_RECORDED.format(FIGURES)
+
+
+def _held_out(run: RunFigures) -> list[str]:
+    """Return the table of a run's held-out figures; nothing where it predicted no tokens."""
+    mlm, baseline = run.held_out.get("mlm"), run.unigram_loss
+    if mlm is None or baseline is None:
+        return []
+    rows = [_loss_row("mlm", mlm, baseline), _accuracy_row("mlm", mlm, "")]
+    if mlm.loss_without_unknown is not None:
+        labels = f"{mlm.labels - (mlm.unknown_labels or 0):,}"
+        rows += [
+            f"| MLM loss without [UNK] labels | {mlm.loss_without_unknown:.3f} | | | {labels} |",
+            f"| MLM accuracy without [UNK] labels | {mlm.accuracy_without_unknown:.1%} | | | {labels} |",
+        ]
+    for name in ("nsp", "sop"):
+        if pair := run.held_out.get(name):
+            rows += [_loss_row(name, pair, math.log(2)), _accuracy_row(name, pair, "50.0%")]
+    lines = "\n".join(rows)
+    return [
+        "On documents held out from the corpus:\n\n| figure | this model | 95 % interval | baseline | labels |\n"
+        f"|---|---:|---:|---:|---:|\n{lines}\n\n"
+        f"The baseline of the MLM loss, {baseline:.3f} nats, is a model that knows only how often each token occurs; "
+        "that of NSP and SOP is chance. Intervals of accuracies are Wilson's; those of losses take the labels of one "
+        "example together."
+    ]
 
 
 def _interval(name: str, checkpoint: Checkpoint) -> str:
@@ -159,14 +166,11 @@ def table(rows: dict[str, str]) -> str:
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())])
 
 
-def _loss_row(name: str, figures: dict, baseline: float) -> str:
-    loss, labels, interval = figures[f"{name}_loss"], figures[f"{name}_labels"], ""
-    if f"{name}_loss_low" in figures:
-        interval = f"{figures[f'{name}_loss_low']:.3f} to {figures[f'{name}_loss_high']:.3f} "
-    return f"| {name.upper()} loss, nats | {loss:.3f} | {interval}| {baseline:.3f} | {labels:,} |"
+def _loss_row(name: str, figures: ObjectiveFigures, baseline: float) -> str:
+    interval = f"{figures.loss_low:.3f} to {figures.loss_high:.3f} " if figures.loss_low is not None else ""
+    return f"| {name.upper()} loss, nats | {figures.loss:.3f} | {interval}| {baseline:.3f} | {figures.labels:,} |"
 
 
-def _accuracy_row(name: str, figures: dict, baseline: str) -> str:
-    low, high = figures[f"{name}_accuracy_low"], figures[f"{name}_accuracy_high"]
-    accuracy, labels = figures[f"{name}_accuracy"], figures[f"{name}_labels"]
-    return f"| {name.upper()} accuracy | {accuracy:.1%} | {low:.1%} to {high:.1%} | {baseline} | {labels:,} |"
+def _accuracy_row(name: str, figures: ObjectiveFigures, baseline: str) -> str:
+    interval = f"{figures.accuracy_low:.1%} to {figures.accuracy_high:.1%}"
+    return f"| {name.upper()} accuracy | {figures.accuracy:.1%} | {interval} | {baseline} | {figures.labels:,} |"

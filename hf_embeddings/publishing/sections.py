@@ -29,7 +29,9 @@ def _verdict(checkpoint: Checkpoint) -> str:
     """Say that a model is worth nothing, or little, where its run found so."""
     if not checkpoint.failings:
         return ""
-    worth = "little" if checkpoint.pretraining["worth"]["verdict"] == "learned in part" else "nothing"
+    figures = checkpoint.pretraining
+    little = figures and figures.worth and figures.worth.verdict == "learned in part"
+    worth = "little" if little else "nothing"
     reasons = "\n".join(f"> - {reason}" for reason in checkpoint.failings)
     return f"\n\n> **This model is worth {worth}: it has not learned what it was trained for.**\n{reasons}"
 
@@ -89,7 +91,7 @@ def positions(checkpoint: Checkpoint, model_id: str | None) -> str:
 
 def data(checkpoint: Checkpoint, model_id: str | None) -> str:
     """The corpus and what was left out of it."""
-    counts = checkpoint.pretraining.get("corpus")
+    counts = checkpoint.pretraining.corpus if checkpoint.pretraining else None
     if not counts:
         return "That of its source." if checkpoint.origin else NOT_RECORDED.format(FIGURES)
     rows = {name.replace("_", " "): f"{value:,}" for name, value in counts.items() if value}
@@ -115,9 +117,9 @@ def recipe(checkpoint: Checkpoint, model_id: str | None) -> str:
         "schedule": f"{training.get('schedule', 'linear')}, after a warmup over {training['warmup_fraction']:.0%} of "
         "the training",
         # Earlier versions recorded no `precision`, and had no `auto`.
-        "number format": figures.get("precision") or number_format(training["mixed_precision"]),
-        "length": f"{figures['training_steps']:,} steps, {figures['training_tokens']:,} tokens, "
-        f"{figures['training_seconds']:,.0f} s",
+        "number format": figures.precision or number_format(training["mixed_precision"]),
+        "length": f"{figures.training_steps:,} steps, {figures.training_tokens:,} tokens, "
+        f"{figures.training_seconds:,.0f} s",
         "seed": str(options["seed"]),
     }
     text = f"{table(rows)}\n\nAll options are in `{OPTIONS}`, all figures in `{FIGURES}`."

@@ -10,7 +10,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -93,7 +93,7 @@ class Checkpoints:
 
     # Writing
 
-    def save(self, step: int, write: Callable[[Path], None], facts: dict[str, object]) -> bool:
+    def save(self, step: int, write: Callable[[Path], None], facts: Mapping[str, object]) -> bool:
         """Write a checkpoint now, and force it to the disk and commit it while the caller goes on.
 
         A full or failing disk is no exception here: it is reported, counted in `failures`, and leaves nothing behind.
@@ -138,9 +138,9 @@ class Checkpoints:
             raise
         return staged
 
-    def _commit(self, staged: Path, step: int, facts: dict[str, object], started: float) -> None:
+    def _commit(self, staged: Path, step: int, facts: Mapping[str, object], started: float) -> None:
         try:
-            seal(staged, {"step": step} | facts)
+            seal(staged, {"step": step, **facts})
             staged.chmod(0o755)
             os.rename(staged, self.path(step))
             fsync_directory(self.folder)

@@ -60,7 +60,7 @@ class EncodeShards(PipelineStep):
         if preparation.corpus.max_documents is not None and world_size > 1:
             raise ValueError("corpus.max_documents: counts over all units, which tasks do not know; leave it out")
         with WorkerPool(1) as pool, self.track_time():
-            if preparation.plan["streams"]:
+            if preparation.plan.streams:
                 if data is None or world_size != units:
                     raise ValueError(
                         f"EncodeShards: got {world_size} tasks, expected documents in {units}, as planned; change tasks"

@@ -1,5 +1,7 @@
 """Evaluation on held-out documents, beside what a model would reach that knows only how often each token occurs."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import nn
@@ -12,6 +14,7 @@ from hf_embeddings.pretraining.examples.schedule import Schedule
 from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.training.objectives import Scores, scores_of
 from hf_embeddings.progress import Phases, quiet
+from hf_embeddings.run_figures import HeldOut, ObjectiveFigures
 
 
 def evaluation_batches(chunks: Chunks, vocabulary: Vocabulary, options: PretrainingOptions) -> list[dict]:
@@ -43,7 +46,7 @@ def evaluate(
     *,
     unknown: int | None = None,
     phases: Phases = quiet,
-) -> dict[str, float]:
+) -> HeldOut:
     """Return loss, accuracy, their 95 % intervals and the number of labels for each objective.
 
     Args:
@@ -55,7 +58,7 @@ def evaluate(
         phases: makes what shows how far it is.
     """
     model.eval()
-    found: dict[str, list[Scores]] = {name: [] for name in objectives}
+    parts: dict[str, list[Scores]] = {name: [] for name in objectives}
     examples = 0
     with phases("evaluating", len(batches), unit="batches") as phase:
         for batch in batches:
@@ -63,36 +66,34 @@ def evaluate(
             outputs = model(**inputs_of(batch, model))
             for name in objectives:
                 scores = scores_of(name, outputs, batch)
-                found[name].append(scores._replace(examples=scores.examples + examples))
+                parts[name].append(scores._replace(examples=scores.examples + examples))
             examples += len(batch["cu_seq_lens"])
             phase.advance()
     model.train()
-    figures: dict[str, float] = {}
-    for name, parts in found.items():
-        scores = Scores(*map(np.concatenate, zip(*parts, strict=True)))
-        figures |= _figures(name, scores)
-        known = scores.labels != unknown
-        if name == "mlm" and not known.all():
-            figures["mlm_unknown_labels"] = int((~known).sum())
-            if known.any():
-                figures["mlm_loss_without_unknown"] = float(scores.losses[known].mean())
-                figures["mlm_accuracy_without_unknown"] = float(scores.correct[known].mean())
-    return figures
+    joined = {name: Scores(*map(np.concatenate, zip(*own, strict=True))) for name, own in parts.items()}
+    return {name: _figures(own, unknown if name == "mlm" else None) for name, own in joined.items()}
 
 
-def _figures(name: str, scores: Scores) -> dict[str, float]:
+def _figures(scores: Scores, unknown: int | None) -> ObjectiveFigures:
     count, correct = len(scores.labels), int(scores.correct.sum())
     loss, error = float(scores.losses.mean()), clustered_error(scores.losses, scores.examples)
     low, high = share_interval(correct / count, count)
-    return {
-        f"{name}_loss": loss,
-        f"{name}_loss_low": loss - Z * error,
-        f"{name}_loss_high": loss + Z * error,
-        f"{name}_accuracy": correct / count,
-        f"{name}_accuracy_low": low,
-        f"{name}_accuracy_high": high,
-        f"{name}_labels": count,
-    }
+    figures = ObjectiveFigures(
+        loss=loss,
+        loss_low=loss - Z * error,
+        loss_high=loss + Z * error,
+        accuracy=correct / count,
+        accuracy_low=low,
+        accuracy_high=high,
+        labels=count,
+    )
+    known = np.ones(count, dtype=bool) if unknown is None else scores.labels != unknown
+    if not known.all():
+        figures = replace(figures, unknown_labels=int((~known).sum()))
+        if known.any():
+            loss, accuracy = float(scores.losses[known].mean()), float(scores.correct[known].mean())
+            figures = replace(figures, loss_without_unknown=loss, accuracy_without_unknown=accuracy)
+    return figures
 
 
 def log_frequencies(counts: np.ndarray, vocab_size: int) -> np.ndarray:

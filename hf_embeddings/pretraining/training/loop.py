@@ -26,6 +26,7 @@ from hf_embeddings.pretraining.training.reporting import Reporter
 from hf_embeddings.pretraining.training.step_monitor import BAD_STEPS_ALLOWED
 from hf_embeddings.pretraining.training.stop import Stop
 from hf_embeddings.pretraining.training.weight_average import WeightAverage
+from hf_embeddings.run_figures import flat
 
 LEAVING_SECONDS = 1.0  # that a process may take to end, once all is saved
 STOPPING_PATIENCE = 20.0  # seconds that a run which is told to stop waits for the push of its last checkpoint
@@ -153,7 +154,7 @@ class Trainer:
             )
 
     def _evaluate(self) -> None:
-        figures = evaluate(self.model, self.held_out, self.options.examples.objectives, self.accelerator.device)
+        figures = flat(evaluate(self.model, self.held_out, self.options.examples.objectives, self.accelerator.device))
         self.accelerator.log({f"evaluation/{name}": value for name, value in figures.items()}, step=self.progress.step)
 
 
