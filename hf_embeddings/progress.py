@@ -3,16 +3,15 @@
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from rich.live import Live
 
 LINE_SECONDS = 10.0  # between lines where there is no terminal
 WORTH_A_LINE = 2.0  # seconds; what took longer since the last line is told when it ends
-Item = TypeVar("Item")
 
 
 class Phases(Protocol):
@@ -132,15 +131,6 @@ class Phase:
 def quiet(label: str, total: float | None = None, *, unit: str = "", done: float = 0.0) -> Phase:
     """Return a phase that tells nothing."""
     return Phase(label, total, unit=unit, done=done, silent=True)
-
-
-def steps(items: Sequence[Item], *, describe: Callable[[Item], str]) -> Iterator[Item]:
-    """Yield the items of a longer job, naming each while it is worked on."""
-    with Phase("", len(items), unit="done", passing=True) as phase:
-        for item in items:
-            phase.describe(describe(item))
-            yield item
-            phase.advance()
 
 
 def duration(seconds: float) -> str:

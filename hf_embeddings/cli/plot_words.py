@@ -9,7 +9,7 @@ import typer
 from hf_embeddings.cli.extras import require
 from hf_embeddings.cli.output import AsJson
 from hf_embeddings.corpora.sources import check_source
-from hf_embeddings.evaluation.word_lists import frequent_tokens, read_words, seed_example
+from hf_embeddings.evaluation.word_lists import frequent_tokens, read_sentences, read_words, seed_example
 from hf_embeddings.model_names import Pooling, check_model
 
 if TYPE_CHECKING:
@@ -79,8 +79,6 @@ def _choose(
     sentences: int | None,
     text: str,
 ) -> tuple[list[str], list[str]]:
-    from hf_embeddings.cli.evaluate import read_sentences
-
     if example:
         return seed_example()
     if file is not None:

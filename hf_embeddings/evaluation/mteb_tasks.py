@@ -3,6 +3,8 @@
 import importlib
 from typing import TYPE_CHECKING
 
+from hf_embeddings.evaluation_report import Dataset
+
 if TYPE_CHECKING:
     from mteb.abstasks import AbsTask
 
@@ -27,13 +29,13 @@ def run_tasks(folder: str, names: list[str]) -> dict[str, float]:
     return {result.task_name: float(result.get_score()) for result in results.task_results}
 
 
-def task_datasets(names: list[str]) -> dict[str, dict[str, str]]:
+def task_datasets(names: list[str]) -> dict[str, Dataset]:
     """Return id and revision of the Hub data set of each task."""
     found = {}
     for name in names:
         task = _own(name) if ":" in name else _known(name)
         data = task.metadata.dataset
-        found[task.metadata.name] = {"id": data["path"], "revision": data["revision"]}
+        found[task.metadata.name] = Dataset(id=data["path"], revision=data["revision"])
     return found
 
 

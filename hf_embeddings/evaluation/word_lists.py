@@ -59,3 +59,23 @@ def frequent_tokens(tokenizer: "PreTrainedTokenizerBase", corpus: str, count: in
             f"--frequent {count}: {corpus} has {len(found)} different words; give a larger --text or a smaller number"
         )
     return found[:count]
+
+
+def read_sentences(corpus: str, count: int) -> list[str]:
+    """Return the first different sentences of 4 words or 8 Chinese characters and more."""
+    from hf_embeddings.corpora.sentences import split_sentences
+    from hf_embeddings.corpora.sources import read_documents
+
+    sentences: dict[str, None] = {}
+    for document in read_documents(corpus):
+        for sentence in split_sentences(document):
+            sentence = " ".join(sentence.split())
+            if len(sentence.split()) >= 4 or (len(sentence) >= 8 and not sentence.isascii()):
+                sentences.setdefault(sentence)
+            if len(sentences) == count:
+                return list(sentences)
+    if len(sentences) < 20:
+        raise ValueError(
+            f"--text {corpus}: got {len(sentences)} sentences, expected at least 20; choose a longer corpus"
+        )
+    return list(sentences)

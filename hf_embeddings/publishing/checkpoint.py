@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 from safetensors import safe_open
 
+from hf_embeddings.evaluation_report import EvaluationReport
 from hf_embeddings.file_names import EMBEDDING_EVALUATION, FIGURES, FINE_TUNING, OPTIONS, ORIGIN
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.publishing.tasks import SENTENCES, TASKS, Task
@@ -84,9 +85,10 @@ class Checkpoint:
         return self._json(FINE_TUNING)
 
     @cached_property
-    def embedding_evaluation(self) -> dict[str, object]:
+    def embedding_evaluation(self) -> EvaluationReport | None:
         """The report that `hf-embeddings evaluate --card` left."""
-        return self._json(EMBEDDING_EVALUATION)
+        values = self._json(EMBEDDING_EVALUATION)
+        return EvaluationReport.from_dict(values) if values else None
 
     @cached_property
     def mask_token(self) -> str:

@@ -43,11 +43,13 @@ def _of_pretraining(checkpoint: Checkpoint) -> list[EvalResultEntry]:
 def _of_mteb(checkpoint: Checkpoint) -> list[EvalResultEntry]:
     """Return the main scores of MTEB tasks, under the data sets and revisions that they were measured on."""
     report = checkpoint.embedding_evaluation
-    sources = report.get("mteb_datasets", {})
+    if report is None:
+        return []
+    sources = report.mteb_datasets or {}
     return [
         EvalResultEntry(
-            sources[task]["id"], task, round(100 * score, 2), dataset_revision=sources[task]["revision"], notes="MTEB"
+            sources[task].id, task, round(100 * score, 2), dataset_revision=sources[task].revision, notes="MTEB"
         )
-        for task, score in report.get("mteb", {}).items()
+        for task, score in (report.mteb or {}).items()
         if task in sources
     ]

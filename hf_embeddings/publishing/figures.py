@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from hf_embeddings.analysis.intervals import correlation_interval, share_interval
+from hf_embeddings.evaluation_report import AssociationFigures, EvaluationReport
 from hf_embeddings.file_names import FIGURES
 from hf_embeddings.publishing.checkpoint import Checkpoint
 from hf_embeddings.run_figures import ObjectiveFigures, RunFigures
@@ -85,41 +86,40 @@ def limits(checkpoint: Checkpoint, model_id: str | None) -> str:
             "domains need training of their own."
         )
     lines += _limits_of_embeddings(checkpoint.embedding_evaluation)
-    found = checkpoint.embedding_evaluation.get("bias") or []
-    measured = "as the table shows" if found else "not measured yet (`hf-embeddings evaluate DIR --bias weat --card`)"
+    tests = checkpoint.embedding_evaluation.bias if checkpoint.embedding_evaluation else []
+    measured = "as the table shows" if tests else "not measured yet (`hf-embeddings evaluate DIR --bias weat --card`)"
     lines.append(
         f"- It repeats the associations of its training text, the unfair ones too: {measured}. Do not let it decide "
         "about people."
     )
-    return "\n".join(lines) + (f"\n\n{_associations(found)}" if found else "")
+    return "\n".join(lines) + (f"\n\n{_associations(tests)}" if tests else "")
 
 
-def _limits_of_embeddings(report: dict) -> list[str]:
+def _limits_of_embeddings(report: EvaluationReport | None) -> list[str]:
     """Say what the geometry of the embeddings means for those who use them."""
-    if not report:
+    if report is None:
         return []
-    text, tokens = report["text"], report["table"]
+    isotropy, tokens = report.text.isotropy, report.table
     lines = [
-        f"- Two sentences of `{text.get('corpus', 'the corpus measured on')}` have a mean cosine of "
-        f"{text['isotropy']['mean_cosine']:.2f} (IsoScore {text['isotropy']['iso_score']:.2f}): judge a cosine beside "
-        "others, not beside 0."
+        f"- Two sentences of `{report.text.corpus or 'the corpus measured on'}` have a mean cosine of "
+        f"{isotropy.mean_cosine:.2f} (IsoScore {isotropy.iso_score:.2f}): judge a cosine beside others, not beside 0."
     ]
-    if like_unused := tokens.get("like_unused"):
+    if tokens.like_unused:
         lines.append(
-            f"- {like_unused['count']:,} of the {tokens['rows']:,} rows of the token table look as if they were never "
+            f"- {tokens.like_unused.count:,} of the {tokens.rows:,} rows of the token table look as if they were never "
             "trained; text that needs them is represented badly."
         )
     return lines
 
 
-def _associations(found: list[dict]) -> str:
+def _associations(tests: list[AssociationFigures]) -> str:
     """Return the association tests as a table; what could not be tested is named."""
     rows = [
-        f"| {test['test']} | {test['on']} | {test['effect_size']:+.2f} | {test['p_value']:.4f} |"
-        for test in found
-        if "skipped" not in test
+        f"| {test.test} | {test.on} | {test.effect_size:+.2f} | {test.p_value:.4f} |"
+        for test in tests
+        if test.skipped is None
     ]
-    skipped = [f"{test['test']}: {test['skipped']}" for test in found if "skipped" in test]
+    skipped = [f"{test.test}: {test.skipped}" for test in tests if test.skipped is not None]
     head = "| association | measured on | effect size, -2 to 2 | p |\n|---|---|---:|---:|\n"
     return (
         (head + "\n".join(rows) + "\n\n" if rows else "")
@@ -129,24 +129,24 @@ def _associations(found: list[dict]) -> str:
     )
 
 
-def _embeddings(report: dict) -> str:
+def _embeddings(report: EvaluationReport) -> str:
     """Figures of the embeddings, as `hf-embeddings evaluate` measured them."""
     rows = {}
-    for name, f in report["similarity"].items():
-        low, high = correlation_interval(f["spearman"], f["pairs"])
-        rows[f"{name}, Spearman ({f['pairs']} pairs)"] = f"{f['spearman']:.3f} (95 % interval {low:.3f} to {high:.3f})"
-    for name, f in report["analogies"].items():
-        if f["questions"]:
-            low, high = share_interval(f["accuracy"], f["questions"])
-            rows[f"{name}, analogies"] = f"{f['accuracy']:.1%} (95 % interval {low:.1%} to {high:.1%})"
-    rows |= {f"{name}, retrieval MRR": f"{found['forward']['mrr']:.3f}" for name, found in report["retrieval"].items()}
-    rows |= {f"MTEB {name}": f"{score:.4f}" for name, score in report.get("mteb", {}).items()}
-    for name, part in (("token table", report["table"]), ("sentences", report["text"])):
-        rows[f"{name}: IsoScore, mean cosine"] = (
-            f"{part['isotropy']['iso_score']:.3f}, {part['isotropy']['mean_cosine']:.3f}"
+    for name, pairs in report.similarity.items():
+        low, high = correlation_interval(pairs.spearman, pairs.pairs)
+        rows[f"{name}, Spearman ({pairs.pairs} pairs)"] = (
+            f"{pairs.spearman:.3f} (95 % interval {low:.3f} to {high:.3f})"
         )
-    chosen = report["vectors"]
-    return f"Of its {chosen['source']} embeddings ({chosen['pooling']} pooling):\n\n{table(rows)}"
+    for name, asked in report.analogies.items():
+        if asked.accuracy is not None:
+            low, high = share_interval(asked.accuracy, asked.questions)
+            rows[f"{name}, analogies"] = f"{asked.accuracy:.1%} (95 % interval {low:.1%} to {high:.1%})"
+    rows |= {f"{name}, retrieval MRR": f"{both.forward.mrr:.3f}" for name, both in report.retrieval.items()}
+    rows |= {f"MTEB {name}": f"{score:.4f}" for name, score in (report.mteb or {}).items()}
+    for name, isotropy in (("token table", report.table.isotropy), ("sentences", report.text.isotropy)):
+        rows[f"{name}: IsoScore, mean cosine"] = f"{isotropy.iso_score:.3f}, {isotropy.mean_cosine:.3f}"
+    chosen = report.vectors
+    return f"Of its {chosen.source} embeddings ({chosen.pooling} pooling):\n\n{table(rows)}"
 
 
 def corpus_names(checkpoint: Checkpoint) -> list[str]:
