@@ -4,7 +4,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -17,9 +16,7 @@ WORTH_A_LINE = 2.0  # seconds; what took longer since the last line is told when
 class Phases(Protocol):
     """What makes phases: the class below, or the same with some of its arguments given."""
 
-    def __call__(
-        self, label: str, total: float | None = None, *, unit: str = "", done: float = 0.0
-    ) -> AbstractContextManager["Phase"]:
+    def __call__(self, label: str, total: float | None = None, *, unit: str = "", done: float = 0.0) -> "Phase":
         """Return a phase that begins as its block does."""
         ...
 
@@ -96,7 +93,7 @@ class Phase:
         if share is not None:
             parts.append(f"{share:.0%}")
         parts.append(duration(passed))
-        if share is not None and self._first < self.done < self.total:
+        if self.total and self._first < self.done < self.total:
             # At the speed up to the last step, however long the next one takes.
             taken = self._moved - self._began
             parts.append(f"{duration(taken * (self.total - self.done) / (self.done - self._first))} left")

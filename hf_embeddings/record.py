@@ -2,15 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, field, fields
-from functools import cache
 from types import UnionType
 from typing import Any, Self, Union, get_args, get_origin, get_type_hints
 
 
-def absent() -> None:
+def absent() -> Any:  # noqa: ANN401  of any type, as `field` is
     """Declare a field whose key the JSON does not have where it is None: not measured, or of a later version."""
-    declared: None = field(default=None, metadata={"absent": True})
-    return declared
+    return field(default=None, metadata={"absent": True})
 
 
 class Record:
@@ -67,11 +65,17 @@ def _read(kind: Any, value: Any) -> Any:  # noqa: ANN401  whatever an annotation
     return tuple(value) if origin is tuple else value
 
 
-@cache
 def _kinds(record: type[Record]) -> dict[str, Any]:
-    return get_type_hints(record)
+    if record not in _KINDS:
+        _KINDS[record] = get_type_hints(record)
+    return _KINDS[record]
 
 
-@cache
 def _fields(record: type[Record]) -> dict[str, Field[Any]]:
-    return {declared.name: declared for declared in fields(record)}  # type: ignore[arg-type]  # a subclass is one
+    if record not in _FIELDS:
+        _FIELDS[record] = {declared.name: declared for declared in fields(record)}  # type: ignore[arg-type]  # it is one
+    return _FIELDS[record]
+
+
+_KINDS: dict[type[Record], dict[str, Any]] = {}  # what is asked for each shard of a corpus, and slow to find out
+_FIELDS: dict[type[Record], dict[str, Field[Any]]] = {}

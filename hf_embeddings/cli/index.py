@@ -136,7 +136,7 @@ def records(documents: Iterator["Document"], id_field: str) -> Iterator["Record"
         id_ = metadata.pop(id_field, None)
         if id_ is None:
             id_ = metadata.get("title")
-            if id_ is None or id_ in seen:
+            if id_ is None or str(id_) in seen:
                 id_ = hashlib.sha256(json.dumps([document.text, metadata]).encode()).hexdigest()[:16]
-            seen.add(id_)
+            seen.add(str(id_))
         yield Record(str(id_), document.text, metadata)

@@ -58,4 +58,5 @@ def read_attention(folder: str, text: str, pair: str | None) -> tuple["np.ndarra
     )
     with torch.no_grad():
         attentions = model(**batch, output_attentions=True).attentions
-    return torch.stack(attentions)[:, 0].numpy(), tokenizer.convert_ids_to_tokens(batch["input_ids"][0])
+    tokens = list(tokenizer.convert_ids_to_tokens(batch["input_ids"][0]))
+    return torch.stack(attentions)[:, 0].numpy(), tokens

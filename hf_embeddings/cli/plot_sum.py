@@ -55,5 +55,5 @@ def measure_sum(folder: str, text: str, pair: str | None) -> tuple[list[str], di
         for name, part in parts._asdict().items()
         if part is not None
     }
-    tokens = tokenizer.convert_ids_to_tokens(batch["input_ids"][0])
+    tokens = list(tokenizer.convert_ids_to_tokens(batch["input_ids"][0]))
     return tokens, {name: asdict(part) for name, part in decompose(arrays).items()}

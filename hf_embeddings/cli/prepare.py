@@ -1,7 +1,6 @@
 """`hf-embeddings prepare`: a corpus as memory-mapped shards of tokens, which `pretrain` takes as a source."""
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -31,13 +30,13 @@ def prepare(
     check_run(options)
     from hf_embeddings.pretraining.prepared.writer import prepare_corpus
     from hf_embeddings.progress import Phase, print_to_stderr
+    from hf_embeddings.worker_pool import available_cores
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         facts = prepare_corpus(
             options,
             target,
-            processes=processes or cores,
+            processes=processes or available_cores(),
             say=print_to_stderr,
             phases=Phase,
             overwrite=overwrite,

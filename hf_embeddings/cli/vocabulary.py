@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import asdict
-from enum import StrEnum
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hf_embeddings.conversion.surgery.vocabulary import VocabularyReport
 
 
-class Action(StrEnum):
+class Action(Enum):
     """What to do with the vocabulary."""
 
     add = "add"
@@ -63,9 +63,9 @@ def vocabulary(
             source, target, tokenizer=tokenizer, texts=texts, vocab_size=vocab_size, overwrite=overwrite
         )
     elif action is Action.trim:
-        report = changes.trim(source, target, _texts(corpus), overwrite=overwrite)
+        report = changes.trim(source, target, _texts(corpus or ""), overwrite=overwrite)
     else:
-        report = changes.factorise(source, target, rank, overwrite=overwrite)
+        report = changes.factorise(source, target, rank or 0, overwrite=overwrite)
     write_card(Path(target))
     print(json.dumps(asdict(report)) if as_json else _sentences(report))
 

@@ -46,7 +46,7 @@ SHOWN = 10  # entries of a list that a report names
 def similarity(vectors: Vectors, path: Path) -> SimilarityFigures:
     """Compare cosines with people's scores; pairs that the vocabulary cannot spell are left out, and counted."""
     pairs = read_scored_pairs(path)
-    texts = sorted({text for pair in pairs for text in pair[:2]})
+    texts = sorted({text for first, second, _ in pairs for text in (first, second)})
     unknown = set(vectors.unknown(texts))
     kept = [pair for pair in pairs if not unknown & set(pair[:2])]
     if len(kept) < 3:
@@ -54,7 +54,7 @@ def similarity(vectors: Vectors, path: Path) -> SimilarityFigures:
             f"{path}: {len(kept)} of {len(pairs)} pairs can be spelled by the vocabulary, expected 3 or more"
         )
     encoded = dict(zip(texts, vectors.encode(texts), strict=True))
-    first, second = (np.stack([encoded[pair[side]] for pair in kept]) for side in (0, 1))
+    first, second = (np.stack([encoded[text] for text in side]) for side in list(zip(*kept, strict=True))[:2])
     return SimilarityFigures(
         **asdict(agreement(first, second, [pair[2] for pair in kept])),
         pairs_in_file=len(pairs),
@@ -186,9 +186,9 @@ def sizes(
 
 def _similarity_at(vectors: Vectors, path: Path, ranges: np.ndarray) -> tuple[str, dict[tuple[int, str], float]]:
     pairs = read_scored_pairs(path)
-    unknown = set(vectors.unknown([text for pair in pairs for text in pair[:2]]))
+    unknown = set(vectors.unknown([text for first, second, _ in pairs for text in (first, second)]))
     pairs = [pair for pair in pairs if not unknown & set(pair[:2])]
-    sides = [vectors.encode([pair[side] for pair in pairs]) for side in (0, 1)]
+    sides = [vectors.encode([first for first, _, _ in pairs]), vectors.encode([second for _, second, _ in pairs])]
 
     def figure(width: int, precision: str) -> float:
         first, second = (compressed(side, width, precision, ranges=ranges) for side in sides)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -37,36 +38,39 @@ class EvaluationData:
 def evaluate(folder: str, vectors: Vectors, data: EvaluationData) -> EvaluationReport:
     """Measure everything, and show what is being measured."""
     with Phase("", data.count, unit="done", passing=True) as phase:
-
-        def of_each(
-            name: str, paths: Sequence[Path], measure: Callable[[Vectors, Path], Figures]
-        ) -> dict[str, Figures]:
-            return {path.stem: once(f"{name} {path}", lambda path=path: measure(vectors, path)) for path in paths}
-
-        def once(label: str, measure: Callable[[], Figures]) -> Figures:
-            phase.describe(label)
-            figures = measure()
-            phase.advance()
-            return figures
-
         recipe = vectors.encoder.recipe
         return EvaluationReport(
             model=str(folder),
             vectors=VectorChoice(
                 source=vectors.source, pooling=recipe.pooling, layer=recipe.layer, prompt=vectors.prompt
             ),
-            similarity=of_each("similarity", data.similarity, measures.similarity),
-            analogies=of_each("analogies", data.analogies, measures.analogies),
-            retrieval=of_each("retrieval", data.retrieval, measures.retrieval),
+            similarity=_of_each(phase, "similarity", data.similarity, partial(measures.similarity, vectors)),
+            analogies=_of_each(phase, "analogies", data.analogies, partial(measures.analogies, vectors)),
+            retrieval=_of_each(phase, "retrieval", data.retrieval, partial(measures.retrieval, vectors)),
             bias=[
                 figures
                 for name in data.bias
-                for figures in once(f"bias {name}", lambda name=name: measures.bias(vectors, name))
+                for figures in _once(phase, f"bias {name}", partial(measures.bias, vectors, name))
             ],
-            table=once("table", lambda: measures.table_geometry(vectors)),
-            text=replace(once("text", lambda: measures.text_geometry(vectors, data.sentences)), corpus=data.corpus),
-            sizes=once("sizes", lambda: measures.sizes(vectors, data.sentences, data.similarity, data.retrieval)),
+            table=_once(phase, "table", partial(measures.table_geometry, vectors)),
+            text=replace(
+                _once(phase, "text", partial(measures.text_geometry, vectors, data.sentences)), corpus=data.corpus
+            ),
+            sizes=_once(
+                phase, "sizes", partial(measures.sizes, vectors, data.sentences, data.similarity, data.retrieval)
+            ),
         )
+
+
+def _of_each(phase: Phase, name: str, paths: Sequence[Path], measure: Callable[[Path], Figures]) -> dict[str, Figures]:
+    return {path.stem: _once(phase, f"{name} {path}", partial(measure, path)) for path in paths}
+
+
+def _once(phase: Phase, label: str, measure: Callable[[], Figures]) -> Figures:
+    phase.describe(label)
+    figures = measure()
+    phase.advance()
+    return figures
 
 
 def write_into_card(folder: Path, report: EvaluationReport) -> None:

@@ -65,7 +65,9 @@ def read_retrieval(path: Path) -> RetrievalSet:
     """
     if path.is_dir():
         return _read_beir(path)
-    queries, candidates, relevant = {}, {}, []
+    queries: dict[str, int] = {}
+    candidates: dict[str, int] = {}
+    relevant: list[set[int]] = []
     for _, (query, text) in _rows(path, 2):
         row = candidates.setdefault(text, len(candidates))
         if query in queries:

@@ -27,7 +27,8 @@ def read_words(path: Path) -> tuple[list[str], list[str]]:
     Raises:
         ValueError: the file holds no words.
     """
-    words, groups = [], []
+    words: list[str] = []
+    groups: list[str] = []
     for line in path.read_text(encoding="utf-8-sig").splitlines():
         line = line.strip()
         if not line or line.startswith("#"):

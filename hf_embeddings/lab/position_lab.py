@@ -16,6 +16,7 @@ from hf_embeddings.lab_figures import LabRun
 from hf_embeddings.model.modeling_triembed import TriEmbedForPreTraining
 from hf_embeddings.model.positions import POSITION_TYPES
 from hf_embeddings.pretraining.examples.chunks import SPECIAL_TOKENS_PER_PAIR, Chunks
+from hf_embeddings.pretraining.examples.pairs import RELATIONS
 from hf_embeddings.pretraining.options import PositionLabOptions, PretrainingOptions
 from hf_embeddings.pretraining.run import pretrain
 from hf_embeddings.pretraining.training.gradients import compute_gradients
@@ -91,17 +92,19 @@ class PositionLab:
                 batches = self.length_batches(factor)
                 measured = evaluate(model, batches, ["mlm"], torch.device("cpu"), phases=self.phases)
                 losses[str(factor)] = measured["mlm"].loss
-        nsp, sop = held_out.get("nsp"), held_out.get("sop")
+        pairs = {
+            f"{name}_{key}": getattr(held_out[name], key)
+            for name in RELATIONS
+            if name in held_out
+            for key in ("accuracy", "labels")
+        }
         return LabRun(
             position=cell.position,
             seed=cell.seed,
             mlm_loss=held_out["mlm"].loss,
             mlm_accuracy=held_out["mlm"].accuracy,
             mlm_labels=held_out["mlm"].labels,
-            nsp_accuracy=nsp and nsp.accuracy,
-            nsp_labels=nsp and nsp.labels,
-            sop_accuracy=sop and sop.accuracy,
-            sop_labels=sop and sop.labels,
+            **pairs,
             worth=figures.worth,
             training_tokens=figures.training_tokens,
             parameters=figures.parameters,
@@ -157,14 +160,14 @@ class PositionLab:
         accelerator = build_accelerator(options, choose_precision(options, join(options)).name)
         model = TriEmbedForPreTraining(self.data.for_model(options, self.base_config).config)
         model.set_attn_implementation(options.training.attention)
-        model = share(model, accelerator, options.training).train()
+        shared = share(model, accelerator, options.training).train()
         optimizers = [
-            accelerator.prepare_optimizer(optimizer) for optimizer in build_optimizers(model, options.training)
+            accelerator.prepare_optimizer(optimizer) for optimizer in build_optimizers(shared, options.training)
         ]
         batch = self.data.held_out[0]
 
         def step() -> None:
-            compute_gradients(model, [batch], options, accelerator, step=0)
+            compute_gradients(shared, [batch], options, accelerator, step=0)
             for optimizer in optimizers:
                 optimizer.step()
                 optimizer.zero_grad()

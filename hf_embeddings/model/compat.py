@@ -5,7 +5,7 @@ Each part is looked for, not concluded from a version number; the newest way com
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
@@ -59,8 +59,8 @@ def attention_function(kernel: str, eager: Callable) -> Callable:
     return eager if kernel == "eager" else ALL_ATTENTION_FUNCTIONS[kernel]
 
 
-if hasattr(transformers.PretrainedConfig, "__dataclass_fields__"):
-    PreTrainedConfig = transformers.PreTrainedConfig
+if TYPE_CHECKING or hasattr(transformers.PretrainedConfig, "__dataclass_fields__"):
+    from transformers import PreTrainedConfig
 else:
 
     @dataclass(repr=False)

@@ -4,7 +4,7 @@ Shapes: B batch, S sequence, D hidden, T token table width, H heads, V vocabular
 """
 
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import torch
 from torch import nn
@@ -81,6 +81,12 @@ class TriEmbedPreTrainedModel(PreTrainedModel):
             )
         return super()._check_and_adjust_attn_implementation(attn_implementation, *args, **kwargs)
 
+    if TYPE_CHECKING:
+
+        @property
+        def base_model(self) -> "TriEmbedModel":
+            """The encoder."""
+
     def get_position_embeddings(self) -> nn.Embedding | None:
         """Return the first table of positions, None where positions have no table."""
         return next(
@@ -115,8 +121,22 @@ class TriEmbedPreTrainedModel(PreTrainedModel):
         self.config.position_parameters = options or None
         self.config.max_position_embeddings = length
 
+    @overload
     @classmethod
-    def from_pretrained(cls: type[Model], *args: Any, output_loading_info: bool = False, **kwargs: Any) -> Model:
+    def from_pretrained(
+        cls: type[Model], *args: Any, output_loading_info: Literal[False] = False, **kwargs: Any
+    ) -> Model: ...
+
+    @overload
+    @classmethod
+    def from_pretrained(
+        cls: type[Model], *args: Any, output_loading_info: Literal[True], **kwargs: Any
+    ) -> tuple[Model, dict[str, Any]]: ...
+
+    @classmethod
+    def from_pretrained(
+        cls: type[Model], *args: Any, output_loading_info: bool = False, **kwargs: Any
+    ) -> Model | tuple[Model, dict[str, Any]]:
         """Load as `PreTrainedModel.from_pretrained` does, and refuse a checkpoint that lacks encoder weights.
 
         Raises:

@@ -4,7 +4,7 @@ Shapes: B batch, S sequence, H heads.
 """
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -87,7 +87,7 @@ class FirePosition(PositionType):
 
     absolute = True
     pairwise = True
-    option_defaults: ClassVar[dict[str, object]] = {"width": 32}
+    option_defaults: ClassVar[dict[str, Any]] = {"width": 32}
     beyond = "defined for every position: distances are seen relative to the later position"
 
     def __init__(self, config: PreTrainedConfig) -> None:

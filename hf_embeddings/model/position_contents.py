@@ -6,7 +6,7 @@ rotation, and returns scores that the attention adds to query times key before s
 Shapes: B batch, S sequence, D hidden, H heads, K head width, R rows of a relative table.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -122,7 +122,7 @@ class DisentangledPosition(PositionType):
 
     pairwise = True
     layer_part = DisentangledScores
-    option_defaults: ClassVar[dict[str, object]] = {
+    option_defaults: ClassVar[dict[str, Any]] = {
         "position_buckets": None,  # on each side; None: half of max_relative_positions; 0: one row for every distance
         "max_relative_positions": 0,  # 0: max_position_embeddings
         "pos_att_type": ["c2p", "p2c"],

@@ -6,7 +6,7 @@ without a bias argument (flash and variable-length attention) serve it.
 Shapes: B batch, S sequence, D hidden, H heads, K head width, M terms of a series.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -76,7 +76,7 @@ class CosineBiasPosition(PositionType):
     """
 
     folds = True
-    option_defaults: ClassVar[dict[str, object]] = {"num_terms": 16}
+    option_defaults: ClassVar[dict[str, Any]] = {"num_terms": 16}
 
     def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__(config)

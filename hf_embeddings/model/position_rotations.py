@@ -4,7 +4,7 @@ Shapes: B batch, S sequence, K head width, R rotated dimensions (R <= K).
 """
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
@@ -128,7 +128,7 @@ class HighFrequencyPosition(RotaryPosition):
     without position.
     """
 
-    option_defaults: ClassVar[dict[str, object]] = {"trained_length": None}  # None: max_position_embeddings
+    option_defaults: ClassVar[dict[str, Any]] = {"trained_length": None}  # None: max_position_embeddings
     beyond = "defined for every position: the frequencies that would be new there do not turn"
 
     def frequencies(

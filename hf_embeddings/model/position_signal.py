@@ -3,7 +3,7 @@
 Shapes: B batch, S sequence, D hidden, H heads, K head width, R rotated dimensions.
 """
 
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import nn
@@ -19,7 +19,7 @@ class PositionSignal(NamedTuple):
     bias: torch.Tensor | None = None  # (1|B, H, S, S) added to the attention scores
     local_rotation: tuple[torch.Tensor, torch.Tensor] | None = None  # as rotation, for layers of sliding attention
     fold: tuple[torch.Tensor, torch.Tensor] | None = None  # (1|B, S, H, E) each; query times key is a score bias
-    content: object | None = None  # what the type's `layer_part` reads; in a joint signal a dict by type name
+    content: Any = None  # what the type's `layer_part` reads; in a joint signal a dict by type name
 
 
 class PositionType(nn.Module):
@@ -38,7 +38,7 @@ class PositionType(nn.Module):
     length_dependent: bool = False  # it looks at where a document ends
     rotary: bool = False  # it reads `rope_parameters`
     layer_part: type[nn.Module] | None = None  # made once in each attention: scores that depend on query and key
-    option_defaults: ClassVar[dict[str, object]] = {}  # options, with defaults, that `position_parameters` may set
+    option_defaults: ClassVar[dict[str, Any]] = {}  # options, with defaults, that `position_parameters` may set
     beyond: str = "defined for every position"  # what happens past `max_position_embeddings`
 
     def __init__(self, config: PreTrainedConfig) -> None:
@@ -46,7 +46,7 @@ class PositionType(nn.Module):
         self.options = self.read_options(config)
 
     @classmethod
-    def read_options(cls, config: PreTrainedConfig) -> dict[str, object]:
+    def read_options(cls, config: PreTrainedConfig) -> dict[str, Any]:
         """Return the options of this type: those that the config gives, defaults for the rest."""
         names = [name for name, part in config.position_classes.items() if part is cls]
         return cls.option_defaults | ((config.position_parameters or {}).get(names[0], {}) if names else {})

@@ -1,6 +1,6 @@
 """Position types that add a vector to token + segment, and the one that adds nothing."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -16,7 +16,7 @@ class LearnedPosition(PositionType):
     absolute = True
     has_table = True
     # Rows before that of the first position: 2 in RoBERTa and MPNet, which number from the padding id on.
-    option_defaults: ClassVar[dict[str, object]] = {"offset": 0}
+    option_defaults: ClassVar[dict[str, Any]] = {"offset": 0}
     beyond = "refused: the table has no rows; `resize_position_embeddings` makes some"
 
     def __init__(self, config: PreTrainedConfig) -> None:
@@ -56,7 +56,7 @@ class SinusoidalPosition(PositionType):
     """
 
     absolute = True
-    option_defaults: ClassVar[dict[str, object]] = {"learned_scale": False}
+    option_defaults: ClassVar[dict[str, Any]] = {"learned_scale": False}
 
     def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__(config)
@@ -85,7 +85,7 @@ class FourierPosition(PositionType):
     """
 
     absolute = True
-    option_defaults: ClassVar[dict[str, object]] = {"num_frequencies": 64}
+    option_defaults: ClassVar[dict[str, Any]] = {"num_frequencies": 64}
 
     def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__(config)

@@ -10,7 +10,18 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Literal, TypeGuard, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Literal,
+    TypeAlias,
+    TypeGuard,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    overload,
+)
 
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
@@ -23,15 +34,25 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 Section = TypeVar("Section", bound="DataclassInstance")
-Kind = object  # an annotation: a type, `Literal[...]`, `X | None`, `list[X]`, `dict[str, X]`
-Where = Node | yaml.Event | yaml.Mark | str  # what a mistake stands in, or the words for that
+Kind: TypeAlias = object  # an annotation: a type, `Literal[...]`, `X | None`, `list[X]`, `dict[str, X]`
+Where: TypeAlias = "Node | yaml.Event | yaml.Mark | str"  # what a mistake stands in, or the words for that
 
 
 class OptionsError(ValueError):
     """A mistake in an options file or an override: where it is, what was given, what was expected, what to do."""
 
 
-def load_options(path: str | Path, overrides: Sequence[str] = (), kind: type[Section] = PretrainingOptions) -> Section:
+@overload
+def load_options(path: str | Path, overrides: Sequence[str] = ()) -> PretrainingOptions: ...
+
+
+@overload
+def load_options(path: str | Path, overrides: Sequence[str], kind: type[Section]) -> Section: ...
+
+
+def load_options(
+    path: str | Path, overrides: Sequence[str] = (), kind: type["DataclassInstance"] = PretrainingOptions
+) -> "DataclassInstance":
     """Read options, by default those of a run; each of `overrides`, such as `training.max_steps=10`, beats the file."""
     root = _compose(_read(Path(path)), str(path))
     if not isinstance(root, MappingNode):
@@ -241,7 +262,7 @@ def _union(kind: Kind, node: Node, path: str) -> object:
 def _check_bounds(value: object, field: "Field[object] | None", node: Node, path: str) -> None:
     declared = field.metadata if field else {}
     bounds = [(*BOUNDS[word], bound) for word, bound in declared.items() if word in BOUNDS]
-    if value is not None and not all(holds(value, bound) for holds, _, bound in bounds):
+    if isinstance(value, int | float) and not all(holds(value, bound) for holds, _, bound in bounds):
         wanted = " and ".join(f"{words} {bound}" for _, words, bound in bounds)
         raise _error(node, path, str(value), wanted, "choose a value in that range")
 
@@ -268,7 +289,7 @@ PARSERS: dict[Kind, Callable[[str], object]] = {
     float: _finite,
     str: str,
 }
-WORDS = {  # kind: what an error expects, and the cure
+WORDS: dict[Kind, tuple[str, str]] = {  # kind: what an error expects, and the cure
     bool: ("true or false", "write true or false, without quotes"),
     int: ("a whole number", "write digits, without quotes, such as 1000"),
     float: ("a finite number", "write digits, without quotes, such as 0.1 or 1e-4"),

@@ -223,8 +223,8 @@ def build_trainer(
         stages = plan_stages(data.training, options, per_step=per_step)
     parameters = model.num_parameters()
     say(f"model: {parameters:,} parameters, {data.config.position_embedding_type} positions")
-    model = share(model, accelerator, training)
-    plain = accelerator.unwrap_model(model)
+    shared = share(model, accelerator, training)
+    plain = accelerator.unwrap_model(shared)
     optimizers = [accelerator.prepare_optimizer(optimizer) for optimizer in build_optimizers(plain, training)]
     average = WeightAverage(plain, training.ema_decay) if training.ema_decay else None
     progress = load_progress(source) if source else Progress()
@@ -243,7 +243,7 @@ def build_trainer(
         return True
 
     return Trainer(
-        model=model,
+        model=shared,
         optimizers=optimizers,
         average=average,
         accelerator=accelerator,

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import yaml
 from safetensors import safe_open
@@ -41,7 +42,7 @@ class Checkpoint:
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of each weight as stored, shared ones once; read from the headers of the files."""
-        shapes = {}
+        shapes: dict[str, tuple[int, ...]] = {}
         for path in sorted(self.folder.glob("*.safetensors")):
             with safe_open(path, framework="pt") as weights:
                 shapes |= {name: tuple(weights.get_slice(name).get_shape()) for name in weights.keys()}  # noqa: SIM118
@@ -59,13 +60,13 @@ class Checkpoint:
         return self.pretraining.failings if self.pretraining else []
 
     @cached_property
-    def options(self) -> dict[str, dict[str, object]]:
+    def options(self) -> dict[str, Any]:
         """The options of the pretraining run."""
         path = self.folder / OPTIONS
         return yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
 
     @cached_property
-    def origin(self) -> dict[str, object]:
+    def origin(self) -> dict[str, Any]:
         """What the checkpoint was made from: the record that `convert`, `reposition` and `vocabulary` leave."""
         return self._json(ORIGIN)
 
@@ -80,7 +81,7 @@ class Checkpoint:
         return SENTENCES if self.sentences else TASKS[self.architecture]
 
     @cached_property
-    def fine_tuning(self) -> dict[str, object]:
+    def fine_tuning(self) -> dict[str, Any]:
         """The metrics that `Trainer.save_metrics` left."""
         return self._json(FINE_TUNING)
 
@@ -94,7 +95,7 @@ class Checkpoint:
     def mask_token(self) -> str:
         """The token that stands for what is to be predicted."""
         token = self._json("tokenizer_config.json").get("mask_token") or "[MASK]"
-        return token["content"] if isinstance(token, dict) else token
+        return str(token["content"] if isinstance(token, dict) else token)
 
     @cached_property
     def name(self) -> str:
@@ -113,7 +114,7 @@ class Checkpoint:
         return self._card.get("license") or self.origin.get("license")
 
     @property
-    def _card(self) -> dict[str, object]:
+    def _card(self) -> dict[str, Any]:
         return self.options.get("card") or {}
 
     def curves(self) -> dict[str, list[tuple[int, float]]]:
@@ -130,6 +131,6 @@ class Checkpoint:
             if tag.startswith("training/") and tag.endswith("_loss")
         }
 
-    def _json(self, name: str) -> dict[str, object]:
+    def _json(self, name: str) -> dict[str, Any]:
         path = self.folder / name
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}

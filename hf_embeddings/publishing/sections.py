@@ -2,6 +2,7 @@
 
 import inspect
 import math
+from typing import Any
 
 from hf_embeddings.file_names import FIGURES, OPTIONS
 from hf_embeddings.hardware import number_format
@@ -128,19 +129,19 @@ def recipe(checkpoint: Checkpoint, model_id: str | None) -> str:
     return text
 
 
-def _objectives(examples: dict[str, object]) -> str:
+def _objectives(examples: dict[str, Any]) -> str:
     weights = examples.get("objective_weights") or {}
     return " + ".join(f"{weights[name]:g} {name}" if name in weights else name for name in examples["objectives"])
 
 
-def _masked(examples: dict[str, object]) -> str:
+def _masked(examples: dict[str, Any]) -> str:
     """Return which share of the tokens is predicted, and what is hidden together."""
     share, final = f"{examples['masking_probability']:.0%}", examples.get("final_masking_probability")
     unit = {"word": ", whole words", "span": ", spans"}.get(examples.get("masking_unit", "token"), "")
     return f"{share} of tokens{f' at first, {final:.0%} at the end' if final else ''}{unit}"
 
 
-def _peaks(training: dict[str, object]) -> str:
+def _peaks(training: dict[str, Any]) -> str:
     """Return which optimizer has which peak learning rate."""
     peak = training["learning_rate"]
     if training.get("optimizer", "adamw") == "adamw":

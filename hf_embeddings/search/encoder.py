@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,7 +52,8 @@ class Encoder:
         if not tokenizer.is_fast:
             raise ValueError(f"{type(tokenizer).__name__} is no fast tokenizer; save it as tokenizer.json first")
         self.recipe = recipe or Recipe()
-        self.model = PRECISIONS[precision](model.eval())
+        PRECISIONS[precision](model.eval())  # in place
+        self.model = model
         self.tokenizer = tokenizer
         self.precision = precision
         self.tokens_per_batch = tokens_per_batch
@@ -65,9 +67,7 @@ class Encoder:
             )
 
     @classmethod
-    def load(
-        cls, source: str | Path, *, precision: str = "auto", device: str = "cpu", **overrides: object
-    ) -> "Encoder":
+    def load(cls, source: str | Path, *, precision: str = "auto", device: str = "cpu", **overrides: Any) -> "Encoder":
         """Load a model directory or Hub id; `overrides` are fields of `Recipe` that beat what the directory states."""
         import hf_embeddings  # noqa: F401  registers TriEmbed with AutoModel
 
@@ -148,7 +148,10 @@ class Encoder:
         every_layer = self.recipe.layer is not None
         run = _packed if isinstance(self.model, TriEmbedModel) else _padded
         output, flatten = run(self.model, tokens, lengths, output_hidden_states=every_layer)
-        hidden = output.hidden_states[self.recipe.layer] if every_layer else output.last_hidden_state
+        hidden = output.last_hidden_state
+        if self.recipe.layer is not None and output.hidden_states is not None:
+            hidden = output.hidden_states[self.recipe.layer]
+        assert hidden is not None, "every encoder has it"
         return flatten(hidden), lengths.to(hidden.device)
 
 

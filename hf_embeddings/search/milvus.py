@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,12 +29,12 @@ class MilvusStore:
             raise ValueError(f"{location!r}: expected the URL of a Milvus server, or a file ending in .db")
         self.client = MilvusClient(location)
         self.collection, self._facts = collection, f"{collection}_settings"  # the embedded mode keeps no descriptions
-        self.settings: dict[str, object] = {}
+        self.settings: dict[str, Any] = {}
         if self.client.has_collection(self._facts):
             (row,) = self.client.get(self._facts, ids=["settings"], output_fields=["value"])
             self.settings = row["value"]
 
-    def create(self, dimension: int, settings: dict[str, object]) -> None:
+    def create(self, dimension: int, settings: dict[str, Any]) -> None:
         """Make the collection with the inner product as its measure."""
         from pymilvus import DataType
 

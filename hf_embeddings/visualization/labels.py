@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from mpl_toolkits.mplot3d import Axes3D
 
 from hf_embeddings.visualization.fonts import families
 
@@ -27,12 +28,12 @@ def write_labels(axis: Axes, points: np.ndarray, labels: Sequence[str], *, inche
     size = 12 if few else 7
     short = [text if len(text) <= LONGEST else text[: LONGEST - 1] + "…" for text in labels]
     if points.shape[1] == 3:
-        for point, text in zip(points[:MOST], short, strict=False):
-            axis.text(*point, " " + text, family=family, fontsize=size, parse_math=False)
+        for (x, y, z), text in zip(points[:MOST], short, strict=False):
+            assert isinstance(axis, Axes3D), "its points have three coordinates"
+            axis.text(x, y, z, " " + text, family=family, fontsize=size, parse_math=False)
         return
     low, high = np.array([axis.get_xlim(), axis.get_ylim()]).T
     places = (points - low) / (high - low) * np.array(inches)
-    style = {"textcoords": "offset points", "family": family, "fontsize": size, "parse_math": False}
     # Where all labels are drawn, none may cover a point either.
     taken = np.hstack([places - 0.03, places + 0.03]) if few else np.empty((0, 4))
     for index, (place, text) in enumerate(zip(places, short, strict=True)):
@@ -41,8 +42,17 @@ def write_labels(axis: Axes, points: np.ndarray, labels: Sequence[str], *, inche
             continue
         if box is not None:
             taken = np.vstack([taken, box])
-        align = {"ha": "left" if corner[0] > 0 else "right", "va": "bottom" if corner[1] > 0 else "top"}
-        axis.annotate(text, points[index], xytext=(72 * OFFSET * corner[0], 72 * OFFSET * corner[1]), **style, **align)
+        axis.annotate(
+            text,
+            points[index],
+            xytext=(72 * OFFSET * corner[0], 72 * OFFSET * corner[1]),
+            textcoords="offset points",
+            ha="left" if corner[0] > 0 else "right",
+            va="bottom" if corner[1] > 0 else "top",
+            family=family,
+            fontsize=size,
+            parse_math=False,
+        )
         if len(taken) >= MOST:
             return
 

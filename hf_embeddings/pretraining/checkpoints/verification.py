@@ -35,9 +35,11 @@ def _problem(folder: Path, checkpoints: Checkpoints | None = None) -> str:
     try:
         manifest = check(folder, exact=checkpoints is None)
         name = manifest.facts.get("checkpoint")
-        if checkpoints and not isinstance(name, str):
+        if checkpoints is None:
+            return ""
+        if not isinstance(name, str):
             return f"{folder / MANIFEST}: not that of a finished model"
-        if checkpoints and (origin := checkpoints.folder / name).is_dir():
+        if (origin := checkpoints.folder / name).is_dir():
             files = check(origin).files
             if files.get(AVERAGE, files[WEIGHTS]) != manifest.files[WEIGHTS]:
                 return f"{folder / WEIGHTS}: not the weights of {name}"

@@ -60,7 +60,7 @@ def examine(
 
 
 def examine_text(
-    sample: TextSample, *, empty_sources: list[str], sentences_per_document: float, objectives: list[str]
+    sample: TextSample, *, empty_sources: list[str], sentences_per_document: float, objectives: Sequence[str]
 ) -> Health:
     """Return what can be said before examples are made."""
     return Health(

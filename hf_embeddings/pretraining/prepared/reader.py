@@ -90,13 +90,15 @@ class PreparedCorpus:
         shifts = np.stack([first_token, first_token, first_document, first_mark, first_mark], axis=1)
         if self.is_cut(max_tokens):
             counts = [shard.examples(role) for shard in shards]
-            table = Joined([chunks_of(path) for path in paths], role, np.array(counts, dtype=np.int64), shifts)
+            table: Joined | np.ndarray = Joined(
+                [chunks_of(path) for path in paths], role, np.array(counts, dtype=np.int64), shifts
+            )
             skipped = sum(shard.skipped(role) for shard in shards)
         else:
             cut = [self._cut(path, role, max_tokens) for path in paths]
             counts, skipped = [len(rows) for rows, _ in cut], sum(number for _, number in cut)
             table = np.concatenate([rows + shift for (rows, _), shift in zip(cut, shifts, strict=True)])
-        sources = self._sources(role, counts, None if self.is_cut(max_tokens) else table)
+        sources = self._sources(role, counts, table if isinstance(table, np.ndarray) else None)
         origin = hashlib.sha256((self.folder / MANIFEST).read_bytes()).hexdigest()
         again = partial(self.chunks, role)
         return Chunks(corpus, table, max_tokens, skipped, sources, again, f"{origin} {role}")  # type: ignore[arg-type]

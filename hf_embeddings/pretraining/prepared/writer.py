@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
@@ -132,7 +132,7 @@ def plan_corpus(
     return preparation
 
 
-def _health(facts: CorpusFacts, objectives: list[str]) -> Health:
+def _health(facts: CorpusFacts, objectives: Sequence[str]) -> Health:
     """Return what the manifest of a corpus tells of its health."""
     return examine_text(
         facts.text_sample or TextSample(),

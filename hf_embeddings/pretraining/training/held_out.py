@@ -1,5 +1,6 @@
 """Evaluation on held-out documents, beside what a model would reach that knows only how often each token occurs."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -41,7 +42,7 @@ def evaluation_batches(chunks: Chunks, vocabulary: Vocabulary, options: Pretrain
 def evaluate(
     model: nn.Module,
     batches: list[dict],
-    objectives: list[str],
+    objectives: Sequence[str],
     device: torch.device,
     *,
     unknown: int | None = None,

@@ -33,7 +33,8 @@ def _adamw(model: nn.Module, options: TrainingOptions) -> list[torch.optim.Optim
 def _muon(model: nn.Module, options: TrainingOptions) -> list[torch.optim.Optimizer]:
     """Muon on the matrices of the encoder, AdamW, with a peak of its own where one is given, on everything else."""
     matrices, rest = _divided(model)
-    hidden = {id(p) for layer in getattr(model, model.base_model_prefix).layers for p in layer.parameters()}
+    encoder = getattr(model, str(model.base_model_prefix))
+    hidden = {id(p) for layer in encoder.layers for p in layer.parameters()}
     inner = [p for p in matrices if id(p) in hidden]
     outer = [p for p in matrices if id(p) not in hidden]
     muon = Muon(inner, lr=options.learning_rate, weight_decay=options.weight_decay)
@@ -43,7 +44,8 @@ def _muon(model: nn.Module, options: TrainingOptions) -> list[torch.optim.Optimi
 def _divided(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     """Part matrices from what weight decay does not suit: vectors, and tables of which a step touches a few rows."""
     tables = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
-    matrices, rest = [], []
+    matrices: list[nn.Parameter] = []
+    rest: list[nn.Parameter] = []
     for parameter in model.parameters():
         if parameter.requires_grad:
             (matrices if parameter.dim() == 2 and id(parameter) not in tables else rest).append(parameter)
