@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -37,7 +37,7 @@ def input_sum(
     print(out)
 
 
-def measure_sum(folder: str, text: str, pair: str | None) -> tuple[list[str], dict[str, dict]]:
+def measure_sum(folder: str, text: str, pair: str | None) -> tuple[list[str], dict[str, dict[str, Any]]]:
     """Return the tokens, and for each part of the sum its norm, cosine and share (S,)."""
     import torch
     from transformers import AutoTokenizer

@@ -66,13 +66,13 @@ class Attention(nn.Module):
             query, key, value = fold(query, key, value, signal.fold, scaling=self.scaling)
         dropout = self.attention_dropout if self.training else 0.0
         if packing is not None:
-            flat = [states.flatten(0, 1) for states in (query, key, value)]
-            plain = None if unturned is None else tuple(states.flatten(0, 1) for states in unturned)
-            context = packed_attention(self, *flat, packing, unturned=plain, dropout=dropout)
+            plain = None if unturned is None else (unturned[0].flatten(0, 1), unturned[1].flatten(0, 1))
+            query, key, value = (states.flatten(0, 1) for states in (query, key, value))
+            context = packed_attention(self, query, key, value, packing, unturned=plain, dropout=dropout)
             return self._project(context, hidden_states), None
         query, key, value = (states.transpose(1, 2) for states in (query, key, value))  # (B, H, S, K)
         if unturned is not None:
-            scores = self.content_scores(*(states.transpose(1, 2) for states in unturned), signal.content)
+            scores = self.content_scores(unturned[0].transpose(1, 2), unturned[1].transpose(1, 2), signal.content)
             signal, attention_mask = add_bias(self.config, signal, attention_mask, scores, batch=query.shape[0])
         if signal.bias is not None:
             kwargs["position_bias"] = signal.bias
@@ -97,7 +97,7 @@ class Attention(nn.Module):
         """Map (..., H, K) to (B, S, D); a fold has widened K."""
         return self.out(context[..., : self.head_dim].reshape(*hidden_states.shape[:-1], -1))
 
-    def content_scores(self, query: torch.Tensor, key: torch.Tensor, content: dict[str, object]) -> torch.Tensor:
+    def content_scores(self, query: torch.Tensor, key: torch.Tensor, content: Any) -> torch.Tensor:  # noqa: ANN401
         """Return what position types add to the scaled scores of (B, H, S, K) query and key: (B, H, S, S)."""
         if computes_exactly(query):
             query, key = query.float(), key.float()

@@ -4,7 +4,7 @@ Shapes: B batch, S sequence, H heads.
 """
 
 from inspect import signature
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import transformers
@@ -23,9 +23,11 @@ from .positions import PositionParts
 class AttentionPlan(NamedTuple):
     """What all layers of one forward pass share."""
 
-    masks: dict[int | None, torch.Tensor | None]  # by window: tokens to either side that a layer sees, None for all
+    masks: dict[
+        int | None, Any
+    ]  # by window, as the kernel takes them: tokens to either side that a layer sees, None for all
     signal: PositionSignal  # rotation, content, and the bias that the kernel takes beside the mask
-    packed: dict[str, object]  # arguments of the layers where documents are packed
+    packed: dict[str, Any]  # arguments of the layers where documents are packed
 
 
 def plan_attention(
@@ -64,7 +66,7 @@ def plan_attention(
             "leave the padding out, or use 'sdpa'"
         )
     apart = None if documents is None else packed_sequence_mask_function(documents.ids)
-    masks = {}
+    masks: dict[int | None, Any] = {}
     for window in windows:
         create = create_mask if window is None else create_window_mask
         masks[window] = create(config, hidden_states, attention_mask, and_mask_function=apart)

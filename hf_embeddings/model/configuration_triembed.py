@@ -7,7 +7,7 @@ words, before a single weight is allocated.
 import copy
 import difflib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from transformers.activations import ACT2FN
@@ -156,7 +156,7 @@ class TriEmbedConfig(PreTrainedConfig):
     max_position_embeddings: int = 512
     type_vocab_size: int = 2
     position_embedding_type: str = "learned"
-    position_parameters: dict | None = None
+    position_parameters: dict | None = None  # type: ignore[type-arg]  # read by a strict loader
     relative_attention_num_buckets: int = 32
     relative_attention_max_distance: int = 128
     embedding_size: int | None = None
@@ -424,12 +424,12 @@ def _versions_since(config_dict: dict[str, object]) -> list[int]:
     return steps if all(step in UPGRADES for step in steps) else []
 
 
-def _nearest(word: str, words: object) -> str:
+def _nearest(word: str, words: Iterable[str]) -> str:
     close = difflib.get_close_matches(word, list(words), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-def _refuse_unknown_keys(kwargs: dict[str, object], known: object) -> None:
+def _refuse_unknown_keys(kwargs: dict[str, object], known: Iterable[str]) -> None:
     """Raise on keys nobody reads; drop private ones, which a downloaded config must not set."""
     for key in list(kwargs):
         if key in LIBRARY_KEYS or key in ROPE_KEYS:

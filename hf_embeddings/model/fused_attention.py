@@ -27,11 +27,12 @@ def fused_attention(
     dtype = value.dtype
     if computes_exactly(value):
         query, key, value = query.float(), key.float(), value.float()
-    biased = mask is not None and mask.dtype != torch.bool
-    if biased:
+    trained = False
+    if mask is not None and mask.dtype != torch.bool:
         mask = mask.to(query.dtype)
+        trained = mask.requires_grad
     with torch.autocast(value.device.type, enabled=False):
-        if biased and dropout == 0.0 and mask.requires_grad and _serves(query):
+        if trained and dropout == 0.0 and _serves(query):
             context = _BiasedAttention.apply(query, key, value, mask, scaling)
         else:
             context = nn.functional.scaled_dot_product_attention(

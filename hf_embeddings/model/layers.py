@@ -105,7 +105,7 @@ FEED_FORWARD_TYPES = {"plain": PlainFeedForward, "gated": GatedFeedForward}
 NORM_POSITIONS = {"post": PostNormLayer, "pre": PreNormLayer}
 
 
-def check_recomputable(recompute: Callable, *shared: object) -> None:
+def check_recomputable(recompute: Callable[..., Any], *shared: object) -> None:
     """Refuse a reentrant recomputation of layers that share a tensor with a gradient.
 
     It sees only tensors that are arguments of their own; others it would go back through once for each layer.

@@ -36,7 +36,7 @@ def linear_cross_entropy(
 
 
 class _LossContext(FunctionCtx):
-    needs_input_grad: tuple[bool, ...]
+    needs_input_grad: tuple[bool, bool, bool, bool]
     saved_tensors: tuple[torch.Tensor | None, ...]
     dtypes: tuple[torch.dtype, torch.dtype, torch.dtype | None]
 
@@ -56,7 +56,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             hidden, weight = hidden.to(dtype), weight.to(dtype)
         with torch.autocast(device, enabled=False):
             loss, *gradients = _sum_losses(hidden, weight, bias, labels, ctx.needs_input_grad[:3])
-        ctx.save_for_backward(*gradients)
+        ctx.save_for_backward(*gradients)  # type: ignore[arg-type]  # None is allowed
         ctx.dtypes = given
         return loss
 
@@ -80,12 +80,12 @@ def _sum_losses(
     loss = hidden.new_zeros((), dtype=exact)
     of_hidden = torch.empty_like(hidden, dtype=exact) if needed[0] else None
     of_weight = None
-    of_bias = torch.zeros_like(bias, dtype=exact) if needed[2] else None
+    of_bias = torch.zeros_like(bias, dtype=exact) if needed[2] and bias is not None else None
     step = max(1, SCORES_AT_A_TIME // len(weight))
     for number, (rows, answers) in enumerate(zip(hidden.split(step), labels.split(step), strict=True)):
         scores = rows @ weight.T  # (m, V), and from here on their gradient
         loss += _normalise(scores, bias, answers, of_bias, exact=exact, gradient=any(needed))
-        if needed[0]:
+        if of_hidden is not None:
             of_hidden[number * step : (number + 1) * step] = scores @ weight
         if needed[1]:
             of_weight = _add_product(of_weight, scores.T, rows, exact)

@@ -3,6 +3,7 @@
 Shapes: B batch, S sequence, D hidden, T token table width, H heads, V vocabulary, M masked tokens, N choices.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
@@ -51,12 +52,14 @@ TASK_MODULES = ("pooler", "predictions", "seq_relationship", "transform", "class
 # Arguments of `from_pretrained` that say where a config.json is.
 WHERE = ("revision", "subfolder", "cache_dir", "token", "local_files_only", "force_download", "proxies")
 
+ProblemType = Literal["regression", "single_label_classification", "multi_label_classification"]
 Model = TypeVar("Model", bound="TriEmbedPreTrainedModel")
 
 
 class TriEmbedPreTrainedModel(PreTrainedModel):
     """What transformers needs to know of every TriEmbed model."""
 
+    config: TriEmbedConfig
     config_class = TriEmbedConfig
     base_model_prefix = "triembed"
     supports_gradient_checkpointing = True
@@ -87,11 +90,10 @@ class TriEmbedPreTrainedModel(PreTrainedModel):
         def base_model(self) -> "TriEmbedModel":
             """The encoder."""
 
-    def get_position_embeddings(self) -> nn.Embedding | None:
+    def get_position_embeddings(self) -> nn.Embedding | None:  # type: ignore[override]  # there may be no table
         """Return the first table of positions, None where positions have no table."""
-        return next(
-            (part.table for part in self.base_model.embeddings.position.values() if hasattr(part, "table")), None
-        )
+        tables: list[Any] = [getattr(part, "table", None) for part in self.base_model.embeddings.position.values()]
+        return next((table for table in tables if table is not None), None)
 
     def resize_position_embeddings(self, new_num_position_embeddings: int, how: str = "interpolate") -> None:
         """Give all position tables rows for another number of positions.
@@ -113,7 +115,7 @@ class TriEmbedPreTrainedModel(PreTrainedModel):
             )
         check_resize(self.config.max_position_embeddings, length, how)
         pinned = {name: part.pinned_options() for name, part in parts.items()}
-        scores = [score for layer in base.layers for score in layer.attention.position.values()]
+        scores: list[Any] = [score for layer in base.layers for score in layer.attention.position.values()]
         for part in [*parts.values(), *(score for score in scores if hasattr(score, "resize"))]:
             part.resize(length, how)
         given = self.config.position_parameters or {}
@@ -147,7 +149,8 @@ class TriEmbedPreTrainedModel(PreTrainedModel):
             place = {name: kwargs[name] for name in WHERE if name in kwargs}
             told, _ = cls.config_class.get_config_dict(source, **place)
             kwargs["key_mapping"] = renamed_weights(told) | (kwargs.get("key_mapping") or {}) or None
-        model, info = super().from_pretrained(*args, output_loading_info=True, **kwargs)
+        loaded: Any = super().from_pretrained(*args, output_loading_info=True, **kwargs)
+        model, info = loaded
         for problem, cure in (
             ("missing", "they would be random; check that config.json belongs to these weights"),
             ("unexpected", "convert the checkpoint, or check that config.json belongs to these weights"),
@@ -166,11 +169,14 @@ class TriEmbedPreTrainedModel(PreTrainedModel):
 class TriEmbedModel(TriEmbedPreTrainedModel):
     """The encoder: hidden states for each token and, unless left out, a pooled state of the first token."""
 
+    layers: "Sequence[Layer]"
+
     def __init__(self, config: TriEmbedConfig, add_pooling_layer: bool = True) -> None:
         super().__init__(config)
         self.embeddings = Embeddings(config)
         layer = NORM_POSITIONS[config.norm_position]
-        self.layers = nn.ModuleList(layer(config, index) for index in range(config.num_hidden_layers))
+        layers = nn.ModuleList(layer(config, index) for index in range(config.num_hidden_layers))
+        self.layers = layers  # type: ignore[assignment]  # the list does not say of what
         # Post-norm layers end in a norm of their own.
         self.final_norm = make_norm(config, config.hidden_size) if config.norm_position == "pre" else nn.Identity()
         self.pooler = Pooler(config) if add_pooling_layer else None
@@ -181,7 +187,7 @@ class TriEmbedModel(TriEmbedPreTrainedModel):
         """Return the token table."""
         return self.embeddings.token
 
-    def set_input_embeddings(self, value: nn.Embedding) -> None:
+    def set_input_embeddings(self, value: nn.Embedding) -> None:  # type: ignore[override]  # a table, not any module
         """Replace the token table."""
         self.embeddings.token = value
 
@@ -282,6 +288,7 @@ class TriEmbedForPreTrainingOutput(ModelOutput):
 class _TiedHeadModel(TriEmbedPreTrainedModel):
     """A model whose prediction head shares the token table."""
 
+    predictions: PredictionHead
     _tied_weights_keys = {"predictions.decoder.weight": "triembed.embeddings.token.weight"}
 
     def get_output_embeddings(self) -> nn.Linear:
@@ -417,7 +424,7 @@ class _ClassifierModel(TriEmbedPreTrainedModel):
 
     def add_head(self, config: TriEmbedConfig) -> None:
         """Create the linear layer."""
-        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels)  # type: ignore[arg-type]  # 2 by default
 
 
 class TriEmbedForNextSentencePrediction(_ClassifierModel):
@@ -470,9 +477,11 @@ class TriEmbedForSequenceClassification(_ClassifierModel):
         logits = self.classifier(self.dropout(outputs.pooler_output))
         loss = None
         if labels is not None:
-            if self.config.problem_type is None:
-                self.config.problem_type = _problem_type(self.config.num_labels, labels)
-            loss = SEQUENCE_LOSSES[self.config.problem_type](logits, labels, num_items_in_batch)
+            problem: ProblemType | None = self.config.problem_type
+            if problem is None:
+                problem = _problem_type(self.config.num_labels or 0, labels)
+                self.config.problem_type = problem
+            loss = SEQUENCE_LOSSES[problem](logits, labels, num_items_in_batch)
         return SequenceClassifierOutput(loss, logits, outputs.hidden_states, outputs.attentions)
 
 
@@ -563,6 +572,7 @@ class TriEmbedForMultipleChoice(_ClassifierModel):
             for tensor in (input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
         ]
         outputs = self.triembed(*flat, **kwargs)
+        assert given is not None, "the encoder has looked"
         logits = self.classifier(self.dropout(outputs.pooler_output)).view(-1, given.shape[1])
         loss = None if labels is None else classification_loss(logits, labels, num_items_in_batch)
         return MultipleChoiceModelOutput(loss, logits, outputs.hidden_states, outputs.attentions)
@@ -573,6 +583,7 @@ def _shape(input_ids: torch.Tensor | None, inputs_embeds: torch.Tensor | None) -
         given = "both" if input_ids is not None else "neither"
         raise ValueError(f"input_ids and inputs_embeds: got {given}, expected exactly one of them")
     tensor = input_ids if input_ids is not None else inputs_embeds
+    assert tensor is not None, "one of them is given"
     if tensor.shape[1] == 0:
         raise ValueError("input_ids: got a sequence of 0 tokens, expected at least 1")
     return (tensor.shape[0], tensor.shape[1]), tensor.device
@@ -588,7 +599,7 @@ def _hold_tie(model: PreTrainedModel, source: object) -> None:
         return
     if scores.is_meta:  # no checkpoint held it, and yet transformers 5.3 has not tied it
         model.tie_weights()
-    elif not torch.equal(scores, table):
+    elif not torch.equal(scores, table):  # type: ignore[arg-type]  # weights of a layer and of a table
         raise ValueError(
             f"{source}: tie_word_embeddings is true, but predictions.decoder.weight is not the token table; if the "
             "checkpoint holds a decoder of its own, set tie_word_embeddings to false in its config.json"
@@ -599,7 +610,7 @@ def _belongs_to_task(key: str) -> bool:
     return any(part in TASK_MODULES for part in key.split("."))
 
 
-def _problem_type(num_labels: int, labels: torch.Tensor) -> str:
+def _problem_type(num_labels: int, labels: torch.Tensor) -> ProblemType:
     if num_labels == 1:
         return "regression"
     return "multi_label_classification" if labels.is_floating_point() else "single_label_classification"

@@ -63,7 +63,10 @@ class TriEmbedForMultiTask(TriEmbedPreTrainedModel):
             config.hidden_dropout_prob if config.classifier_dropout is None else config.classifier_dropout
         )
         self.heads = nn.ModuleDict(
-            {name: nn.Linear(config.hidden_size, task["num_labels"]) for name, task in config.tasks.items()}
+            {
+                name: nn.Linear(config.hidden_size, task["num_labels"])  # type: ignore[arg-type]  # the config has looked
+                for name, task in config.tasks.items()
+            }
         )
         self.post_init()
 
@@ -93,7 +96,7 @@ class TriEmbedForMultiTask(TriEmbedPreTrainedModel):
         """
         outputs = self.triembed(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, **kwargs)
         states = {"sequence": outputs.pooler_output, "token": outputs.last_hidden_state}
-        tasks = self.config.tasks
+        tasks: dict[str, Any] = self.config.tasks or {}
         logits = {n: head(self.dropout(states[tasks[n].get("level", "sequence")])) for n, head in self.heads.items()}
         loss = None
         if labels is not None:

@@ -7,10 +7,9 @@ from the positions in it.
 Shapes: T tokens of all documents, H heads, K head width, n documents of a group, L its longest length.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
-from torch import nn
 from torch.autograd.function import FunctionCtx
 
 from .documents import Documents
@@ -60,19 +59,21 @@ def pack(
     """
     device = documents.ids.device
     positions = position_ids.expand_as(documents.ids).flatten()
-    starts, lengths = documents.starts(), torch.tensor(documents.lengths, device=device)
-    order = sorted(range(len(documents.lengths)), key=documents.lengths.__getitem__, reverse=True)
+    assert documents.lengths is not None, "looked up before documents are packed"
+    sizes = documents.lengths
+    starts, lengths = documents.starts(), torch.tensor(sizes, device=device)
+    order = sorted(range(len(sizes)), key=sizes.__getitem__, reverse=True)
     regular = bool(pairs) and _count_alike(documents, positions, starts, absolute=pairs.absolute)
     groups, takes, reals = [], [], []
-    for members in _near_lengths(order, documents.lengths):
+    for members in _near_lengths(order, sizes):
         chosen = torch.tensor(members, device=device)
-        longest = documents.lengths[members[0]]
+        longest = sizes[members[0]]
         step = torch.arange(longest, device=device)
         real = step < lengths[chosen, None]  # (n, L)
         take = starts[chosen, None] + torch.where(real, step, 0)
         # Where all documents count alike, the longest stands for all of them.
         signal = pairs(positions[take[:1]] if regular else positions[take], position_dtype(dtype))
-        whole = documents.lengths[members[-1]] == longest
+        whole = sizes[members[-1]] == longest
         masks = {window: _mask(None if whole else real, window, longest, signal.bias, dtype) for window in windows}
         groups.append(Group((len(members), longest), masks, signal.content))
         takes.append(take.flatten())
@@ -82,11 +83,22 @@ def pack(
     back = torch.empty_like(slots).scatter(0, take[slots], slots)
     boundaries = documents.boundaries().to(torch.int32)
     padding = (~real).nonzero().flatten()
-    return Packing(groups, take, back, padding, boundaries, max(documents.lengths), bool(pairs))
+    return Packing(groups, take, back, padding, boundaries, max(sizes), bool(pairs))
+
+
+class PackedLayer(Protocol):
+    """What is asked of the attention of a layer."""
+
+    scaling: float
+    sliding_window: int | None
+
+    def content_scores(self, query: torch.Tensor, key: torch.Tensor, content: Any) -> torch.Tensor:  # noqa: ANN401
+        """Return what position types add to the scaled scores; `content` is theirs."""
+        ...
 
 
 def packed_attention(
-    attention: nn.Module,
+    attention: PackedLayer,
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
@@ -121,14 +133,15 @@ def packed_attention(
         mask = group.masks[window]
         if unturned is not None:
             mask = merge_bias(mask, attention.content_scores(parts[3], parts[4], group.content))
-        context = fused_attention(*parts[:3], mask, dropout=dropout, scaling=attention.scaling)
+        context = fused_attention(parts[0], parts[1], parts[2], mask, dropout=dropout, scaling=attention.scaling)
         contexts.append(context.transpose(1, 2).flatten(0, 1))  # (n * L, H, K)
     return _Collect.apply(torch.cat(contexts), packing.back, packing.take, packing.padding)
 
 
 def _near_lengths(order: list[int], lengths: list[int]) -> list[list[int]]:
     """Cut documents, longest first, into groups that hold at most `LARGEST_WASTE` padding."""
-    groups, total = [], 0
+    groups: list[list[int]] = []
+    total = 0
     for document in order:
         length = lengths[document]
         if groups and total + length >= (1 - LARGEST_WASTE) * lengths[groups[-1][0]] * (len(groups[-1]) + 1):
@@ -228,4 +241,6 @@ def _variable_length(
 
     bounds, longest = packing.boundaries, packing.longest
     sides = (-1, -1) if window is None else (window, window)
-    return varlen_attn(query, key, value, bounds, bounds, longest, longest, scale=scaling, window_size=sides)
+    context = varlen_attn(query, key, value, bounds, bounds, longest, longest, scale=scaling, window_size=sides)
+    assert isinstance(context, torch.Tensor), "without the sums of the softmax"
+    return context

@@ -104,8 +104,10 @@ class DisentangledScores(nn.Module):
         """Map (B, H, S, K) query and key to scores (B, H, S, S); content: rows, and the table (R, D)."""
         rows, table = content
         table = self.dropout(table)
-        with_query = self._heads((self.key or attention.key)(table)) if "c2p" in self.terms else None
-        with_key = self._heads((self.query or attention.query)(table)) if "p2c" in self.terms else None
+        key_map: nn.Linear = self.key or getattr(attention, "key")  # noqa: B009  any attention has both
+        query_map: nn.Linear = self.query or getattr(attention, "query")  # noqa: B009
+        with_query = self._heads(key_map(table)) if "c2p" in self.terms else None
+        with_key = self._heads(query_map(table)) if "p2c" in self.terms else None
         return relative_products(query, key, rows, query_table=with_query, key_table=with_key)
 
     def _heads(self, projected: torch.Tensor) -> torch.Tensor:
@@ -188,7 +190,7 @@ class DisentangledPosition(PositionType):
         return torch.where(distance.abs() <= middle, distance, coarse * distance.sign())
 
 
-def _distances(config: PreTrainedConfig, options: dict) -> tuple[int, int]:
+def _distances(config: PreTrainedConfig, options: dict[str, Any]) -> tuple[int, int]:
     """Return the largest distance that has a row of its own, and the number of buckets on each side."""
     furthest = options["max_relative_positions"] or config.max_position_embeddings
     buckets = options["position_buckets"]

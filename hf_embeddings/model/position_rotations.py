@@ -62,12 +62,12 @@ class RotaryPosition(PositionType):
                     )
 
     @property
-    def length_dependent(self) -> bool:
+    def length_dependent(self) -> bool:  # type: ignore[override]  # follows from the config
         """Whether frequencies depend on the length of the document."""
         return any(p and p["rope_type"] in LENGTH_DEPENDENT for p in _by_layer_type(self.config).values())
 
     @property
-    def absolute(self) -> bool:
+    def absolute(self) -> bool:  # type: ignore[override]
         """Whether positions must count from the start of the document: its length is read off them."""
         return self.length_dependent
 
@@ -99,7 +99,7 @@ class RotaryPosition(PositionType):
         return angles.cos() * factor, angles.sin() * factor
 
     def frequencies(
-        self, position_ids: torch.Tensor, parameters: dict, layer_type: str, dtype: torch.dtype
+        self, position_ids: torch.Tensor, parameters: dict[str, Any], layer_type: str, dtype: torch.dtype
     ) -> tuple[torch.Tensor, float]:
         """Return (R/2,) or, where they depend on lengths, (1|B, S, R/2) frequencies, and a factor for cos and sin."""
         kind, device = parameters["rope_type"], position_ids.device
@@ -132,7 +132,7 @@ class HighFrequencyPosition(RotaryPosition):
     beyond = "defined for every position: the frequencies that would be new there do not turn"
 
     def frequencies(
-        self, position_ids: torch.Tensor, parameters: dict, layer_type: str, dtype: torch.dtype
+        self, position_ids: torch.Tensor, parameters: dict[str, Any], layer_type: str, dtype: torch.dtype
     ) -> tuple[torch.Tensor, float]:
         """Return the frequencies of RoPE, 0 for those that are too low."""
         values, factor = super().frequencies(position_ids, parameters, layer_type, dtype)
@@ -160,7 +160,7 @@ REQUIRED = {
 }
 
 
-def _by_layer_type(config: PreTrainedConfig) -> dict[str, dict | None]:
+def _by_layer_type(config: PreTrainedConfig) -> dict[str, dict[str, Any] | None]:
     """Return RoPE parameters by layer type; one entry, "full_attention", where all layers share them."""
     nested = [name for name in config.rope_parameters if name in (config.layer_types or ())]
     if not nested:
@@ -170,7 +170,7 @@ def _by_layer_type(config: PreTrainedConfig) -> dict[str, dict | None]:
     return {name: config.rope_parameters[name] for name in nested}
 
 
-def _rotated_width(head_dim: int, parameters: dict) -> int:
+def _rotated_width(head_dim: int, parameters: dict[str, Any]) -> int:
     # "proportional" keeps the full width and gives the dimensions that do not turn the frequency 0.
     if parameters["rope_type"] == "proportional":
         return head_dim

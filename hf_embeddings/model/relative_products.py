@@ -54,16 +54,12 @@ def relative_products(
         order = (rows.of_offsets, rows.of_offsets.flip(0))
         by_offset = (None if t is None else t.index_select(1, o) for t, o in zip(tables, order, strict=True))
         return _ByOffset.apply(query, key, *by_offset)
-    of_query, of_key = (
-        None if table is None else _picked(states, table, pairs)
-        for states, table, pairs in (
-            (query, tables[0], rows.of_pairs),
-            (key, tables[1], rows.of_pairs.transpose(-1, -2)),
-        )
-    )
-    if of_key is None:
+    assert rows.of_pairs is not None, "the other way to number rows"
+    of_query = None if tables[0] is None else _picked(query, tables[0], rows.of_pairs)
+    if tables[1] is None:
+        assert of_query is not None, "one of the tables is given"
         return of_query
-    of_key = of_key.transpose(-1, -2)
+    of_key = _picked(key, tables[1], rows.of_pairs.transpose(-1, -2)).transpose(-1, -2)
     return of_key if of_query is None else of_query + of_key
 
 
@@ -114,7 +110,7 @@ class _ByOffset(torch.autograd.Function):
         query_table: torch.Tensor | None,
         key_table: torch.Tensor | None,
     ) -> torch.Tensor:
-        ctx.save_for_backward(query, key, query_table, key_table)
+        ctx.save_for_backward(query, key, query_table, key_table)  # type: ignore[arg-type]  # None is allowed
         batch, heads, length, _ = query.shape
         found = query.new_empty(batch, heads, length, length)
         for b in range(batch):

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import (
     TYPE_CHECKING,
+    Any,
     Literal,
     TypeAlias,
     TypeGuard,
@@ -88,8 +89,8 @@ class _Loader(yaml.SafeLoader):
         super().__init__(text)
         self.name, self.path = name, ""
 
-    def compose_node(self, parent: Node | None, index: Node | int | None) -> Node | None:
-        event, outer = self.peek_event(), self.path  # type: ignore[no-untyped-call]
+    def compose_node(self, parent: Node | None, index: Any) -> Node | None:  # noqa: ANN401  the parent's word for a place
+        event, outer = self.peek_event(), self.path
         self.path = _join(outer, index.value) if isinstance(index, ScalarNode) else outer
         if event.anchor is not None:
             word = "alias *" if isinstance(event, yaml.AliasEvent) else "anchor &"
@@ -314,6 +315,7 @@ def _place(where: Where) -> str:
     mark = where if isinstance(where, str | yaml.Mark) else where.start_mark
     if isinstance(mark, str):
         return mark
+    assert mark is not None, "what is composed has its place"
     return mark.name if mark.name.startswith("override ") else f"{mark.name}:{mark.line + 1}"
 
 

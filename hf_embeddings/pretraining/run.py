@@ -13,7 +13,6 @@ import torch
 import transformers
 from accelerate import Accelerator, PartialState
 from accelerate.utils import set_seed
-from transformers import PreTrainedModel
 
 from hf_embeddings.file_names import FIGURES, WEIGHTS
 from hf_embeddings.hardware import SLOW, Precision, bf16_slowdown, describe, number_format
@@ -266,10 +265,12 @@ def build_trainer(
     )
 
 
-def _build_model(training: TrainingOptions, data: TrainingData, source: Path | None, say: Say) -> PreTrainedModel:
+def _build_model(
+    training: TrainingOptions, data: TrainingData, source: Path | None, say: Say
+) -> TriEmbedForPreTraining:
     """Return the model with the weights of the checkpoint `source`, or those that a run begins with."""
     if source:
-        model: PreTrainedModel = TriEmbedForPreTraining(data.config)
+        model = TriEmbedForPreTraining(data.config)
     else:
         model = first_model(data.config, data.base, say, log_frequencies=data.log_frequencies)
     model.set_attn_implementation(training.attention)

@@ -38,7 +38,7 @@ except ImportError as error:
     raise ImportError("datatrove is not installed; run: pip install 'hf-embeddings[prep]'") from error
 
 
-class EncodeShards(PipelineStep):
+class EncodeShards(PipelineStep):  # type: ignore[misc]  # without types
     """Write the shards of the units `rank`, `rank + world_size`, ...; or of the documents that come in, unit `rank`."""
 
     name = "Encode shards"
@@ -77,7 +77,7 @@ class EncodeShards(PipelineStep):
                 self.stat_update("units")
 
 
-class FinishShards(PipelineStep):
+class FinishShards(PipelineStep):  # type: ignore[misc]
     """Select and cut what all tasks have encoded, in one task, and give the target its name."""
 
     name = "Finish shards"

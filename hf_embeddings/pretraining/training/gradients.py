@@ -113,7 +113,9 @@ def _synchronised(model: nn.Module, wanted: bool) -> AbstractContextManager[None
     return model.no_sync() if isinstance(model, DistributedDataParallel) and not wanted else nullcontext()
 
 
-def _global_counts(micro_batches: list[dict], objectives: Sequence[str], accelerator: Accelerator) -> list[int]:
+def _global_counts(
+    micro_batches: list[dict[str, torch.Tensor]], objectives: Sequence[str], accelerator: Accelerator
+) -> list[int]:
     """Return the number of labels of each objective, and of real tokens, in the whole step."""
     counts = [sum(label_count(name, batch) for batch in micro_batches) for name in objectives]
     counts.append(sum(real_tokens(batch) for batch in micro_batches))

@@ -18,7 +18,9 @@ from hf_embeddings.progress import Phases, quiet
 from hf_embeddings.run_figures import HeldOut, ObjectiveFigures
 
 
-def evaluation_batches(chunks: Chunks, vocabulary: Vocabulary, options: PretrainingOptions) -> list[dict]:
+def evaluation_batches(
+    chunks: Chunks, vocabulary: Vocabulary, options: PretrainingOptions
+) -> list[dict[str, torch.Tensor]]:
     """Return the same batches at every call, with `evaluation_examples` held-out examples where there are so many."""
     longest = chunks.max_tokens + SPECIAL_TOKENS_PER_PAIR
     schedule = Schedule.plan(
@@ -41,7 +43,7 @@ def evaluation_batches(chunks: Chunks, vocabulary: Vocabulary, options: Pretrain
 @torch.no_grad()
 def evaluate(
     model: nn.Module,
-    batches: list[dict],
+    batches: list[dict[str, torch.Tensor]],
     objectives: Sequence[str],
     device: torch.device,
     *,
@@ -103,7 +105,7 @@ def log_frequencies(counts: np.ndarray, vocab_size: int) -> np.ndarray:
     return np.asarray(np.log(counts / counts.sum()))
 
 
-def unigram_loss(log_frequencies: np.ndarray, batches: list[dict]) -> float:
+def unigram_loss(log_frequencies: np.ndarray, batches: list[dict[str, torch.Tensor]]) -> float:
     """Return the loss in nats, on the evaluation labels, of a model that knows only how often each token occurs."""
     labels = np.concatenate([batch["labels"].numpy() for batch in batches])
     return -float(np.mean(log_frequencies[labels[labels != IGNORED]]))

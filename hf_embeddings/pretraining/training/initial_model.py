@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from hf_embeddings.loading_bars import no_bars
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
@@ -85,7 +85,7 @@ def first_model(
     return model
 
 
-def compile_layers(model: PreTrainedModel) -> None:
+def compile_layers(model: TriEmbedForPreTraining) -> None:
     """Compile the feed-forward part of each layer, whose shapes stay the same; names of weights stay too.
 
     Not attention, which looks at the lengths of the documents in Python and would be compiled again at each step.

@@ -112,7 +112,7 @@ class Trainer:
         if any(agreed([float(not settled)], self.accelerator)):
             raise TrainingFailed(f"step {progress.step}: {self.checkpoints.last_error}; older checkpoints are intact")
 
-    def _micro_batches(self) -> Iterator[list[dict]]:
+    def _micro_batches(self) -> Iterator[list[dict[str, torch.Tensor]]]:
         return self.micro_batches.steps(
             self.progress.step,
             process=self.accelerator.process_index,

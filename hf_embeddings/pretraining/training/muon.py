@@ -1,6 +1,7 @@
 """Muon (https://kellerjordan.github.io/posts/muon/): momentum whose update is made orthogonal, for matrices."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -27,7 +28,7 @@ class Muon(torch.optim.Muon):
                     self._move(parameter, group)
         return loss
 
-    def _move(self, parameter: torch.Tensor, group: dict) -> None:
+    def _move(self, parameter: torch.Tensor, group: dict[str, Any]) -> None:
         gradient, state, momentum = parameter.grad, self.state[parameter], group["momentum"]
         assert gradient is not None, "step looks"
         if "momentum_buffer" not in state:

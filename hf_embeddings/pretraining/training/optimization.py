@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import torch
 from torch import nn
@@ -19,7 +20,7 @@ def build_optimizers(model: nn.Module, options: TrainingOptions) -> list[torch.o
     return optimizers
 
 
-def groups_of(optimizers: Iterable[torch.optim.Optimizer]) -> Iterator[dict]:
+def groups_of(optimizers: Iterable[torch.optim.Optimizer]) -> Iterator[dict[str, Any]]:
     """Yield the parameter groups of all optimizers."""
     return itertools.chain.from_iterable(optimizer.param_groups for optimizer in optimizers)
 
@@ -52,7 +53,9 @@ def _divided(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     return matrices, rest
 
 
-def _fused_adamw(decayed: list, kept: list, options: TrainingOptions, *, peak: float) -> torch.optim.AdamW:
+def _fused_adamw(
+    decayed: list[nn.Parameter], kept: list[nn.Parameter], options: TrainingOptions, *, peak: float
+) -> torch.optim.AdamW:
     groups = [{"params": decayed, "weight_decay": options.weight_decay}, {"params": kept, "weight_decay": 0.0}]
     betas = (options.adam_beta1, options.adam_beta2)
     return torch.optim.AdamW(groups, lr=peak, betas=betas, eps=options.adam_epsilon, fused=True)
