@@ -1,7 +1,8 @@
 # make demo | lab | test | compat | lint        (Python 3.11; the virtual environment is made on first use)
-PYTHON ?= python3
+WINDOWS := $(filter Windows_NT,$(OS))
+PYTHON ?= $(if $(WINDOWS),python,python3)
 VENV := .venv
-BIN := $(VENV)/bin
+BIN := $(VENV)/$(if $(WINDOWS),Scripts,bin)
 FAULTS_LOG := benchmarks/results/faults.log
 
 .PHONY: demo lab test test-slow faults compat lint
@@ -51,6 +52,13 @@ compat: $(TRANSFORMERS:%=$(VENV)/compat-%/.made) $(TOO_OLD:%=$(VENV)/compat-%/.m
 	COMPAT_PYTHONS=$(call pythons,$(TRANSFORMERS)) COMPAT_TOO_OLD=$(call pythons,$(TOO_OLD)) \
 		$(BIN)/python -m pytest -m compat tests/compat
 
+# mypy reads the package as it is installed, with its rooms from all over the checkout in their places.
+TYPED := $(VENV)/typed
 lint: $(VENV)/.tested
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	rm -rf $(TYPED) && mkdir -p $(TYPED)
+	cp -Rp hf_embeddings $(TYPED)/
+	cp -Rp conversion configs $(TYPED)/hf_embeddings/
+	cd $(TYPED) && $(CURDIR)/$(BIN)/mypy --config-file ../../pyproject.toml --cache-dir ../mypy -p hf_embeddings

@@ -19,6 +19,7 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -28,6 +29,9 @@ from hf_embeddings.corpora.sources import read_documents
 from hf_embeddings.hardware import bf16_is_fast, describe
 from hf_embeddings.search.encoder import Encoder
 from hf_embeddings.search.precision import PRECISIONS
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 Encode = Callable[[list[str]], np.ndarray]
 PEER = "sentence-transformers"
@@ -90,7 +94,7 @@ class _Traceable(torch.nn.Module):
         return self.model(input_ids=ids, attention_mask=mask, token_type_ids=types).last_hidden_state
 
 
-def _export(stock) -> bytes:
+def _export(stock: "SentenceTransformer") -> bytes:
     """Return the transformer of a SentenceTransformer as ONNX with free batch and length."""
     import io
 
@@ -113,7 +117,7 @@ def _export(stock) -> bytes:
     return buffer.getvalue()
 
 
-def _padded(stock, run: Callable[[dict[str, np.ndarray]], np.ndarray]) -> Encode:
+def _padded(stock: "SentenceTransformer", run: Callable[[dict[str, np.ndarray]], np.ndarray]) -> Encode:
     """Return an encoder that sorts, pads batches of 32 and averages, as sentence-transformers does, around `run`."""
 
     def encode(texts: list[str]) -> np.ndarray:
@@ -137,7 +141,7 @@ def _padded(stock, run: Callable[[dict[str, np.ndarray]], np.ndarray]) -> Encode
     return encode
 
 
-def _onnxruntime(stock) -> dict[str, Encode]:
+def _onnxruntime(stock: "SentenceTransformer") -> dict[str, Encode]:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -146,7 +150,7 @@ def _onnxruntime(stock) -> dict[str, Encode]:
     return {"onnxruntime, fp32": _padded(stock, lambda inputs: session.run(None, inputs)[0])}
 
 
-def _openvino(stock) -> dict[str, Encode]:
+def _openvino(stock: "SentenceTransformer") -> dict[str, Encode]:
     import openvino
 
     core, found = openvino.Core(), {}

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from accelerate import Accelerator
+from torch import nn
 from transformers import (
     BertConfig,
     BertForPreTraining,
@@ -19,6 +20,8 @@ from transformers import (
     ModernBertForMaskedLM,
     Trainer,
     TrainerCallback,
+    TrainerControl,
+    TrainerState,
     TrainingArguments,
 )
 from transformers.utils import logging
@@ -102,17 +105,21 @@ class Documents:
 class Clock(TrainerCallback):
     """Time `Trainer` from its first step to its last, its start-up left out."""
 
-    def on_step_begin(self, args, state, control, **kwargs):
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         """Start with the first step."""
         if state.global_step == 0:
             self.started = time.perf_counter()
 
-    def on_step_end(self, args, state, control, **kwargs):
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         """Remember the end of every step; the last one stays."""
         self.ended = time.perf_counter()
 
 
-def trainer_peer(model, documents: Documents, size: Size, *, bf16: bool, pairs: bool) -> Variant:
+def trainer_peer(model: nn.Module, documents: Documents, size: Size, *, bf16: bool, pairs: bool) -> Variant:
     """Return a function that trains on a round with `Trainer` and gives the seconds."""
     collator = DataCollatorForLanguageModeling(documents.tokenizer, mlm_probability=0.15)
     kept = ["input_ids", "token_type_ids", "next_sentence_label"] if pairs else ["input_ids"]
@@ -132,7 +139,7 @@ def trainer_peer(model, documents: Documents, size: Size, *, bf16: bool, pairs: 
     return train
 
 
-def our_variant(model, documents: Documents, size: Size, *, bf16: bool, pairs: bool) -> Variant:
+def our_variant(model: nn.Module, documents: Documents, size: Size, *, bf16: bool, pairs: bool) -> Variant:
     """Return a function that trains on a round with our loop and gives the seconds, planning and packing included."""
     objectives = ["mlm", "nsp"] if pairs else ["mlm"]
     options = PretrainingOptions(

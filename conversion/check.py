@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
@@ -75,8 +76,8 @@ def load(
         ConversionError: transformers finds weights missing or left over.
     """
     with quiet():
-        given = {} if config is None else {"config": config}
-        model, info = model_class.from_pretrained(
+        given: dict[str, Any] = {} if config is None else {"config": config}
+        loaded: Any = model_class.from_pretrained(
             folder,
             dtype=torch.float32,
             attn_implementation="eager",
@@ -84,6 +85,7 @@ def load(
             local_files_only=True,
             **given,
         )
+    model, info = loaded
     missing = [key for key in info["missing_keys"] if "pooler" not in key]
     if lost := [*missing, *sorted(info["mismatched_keys"])]:
         raise ConversionError(f"{folder}: {model_class.__name__} finds no usable {lost[0]} ({len(lost)} in all)")

@@ -27,7 +27,10 @@ class Described(NamedTuple):
 class Checkpoint(Protocol):
     """Named tensors on disk, read one at a time."""
 
-    tensors: Mapping[str, Described]
+    @property
+    def tensors(self) -> Mapping[str, Described]:
+        """What is there."""
+        ...
 
     def read(self, name: str) -> torch.Tensor:
         """Return one tensor."""

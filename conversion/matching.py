@@ -79,6 +79,7 @@ def match_triembed(config: Config, checkpoint: Checkpoint, to: str) -> Transfer:
             return transfer
         except ConversionError as error:
             problem = problem or error
+    assert problem is not None, "a family has architectures"
     raise problem
 
 

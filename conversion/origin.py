@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import yaml
 from huggingface_hub.repocard import metadata_load
@@ -31,7 +32,7 @@ def write_origin(stage: Path, *, source: str | Path, folder: Path, made: str, de
     (stage / ORIGIN).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
 
 
-def read_metadata(card: Path) -> dict[str, object]:
+def read_metadata(card: Path) -> dict[str, Any]:
     """Return the front matter of a model card, empty where there is none that can be read."""
     try:
         return metadata_load(card) or {}

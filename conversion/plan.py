@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 
@@ -26,11 +27,11 @@ class Step:
     targets: tuple[str, ...]
     operation: Operation
 
-    def forward(self, tensors: list[torch.Tensor], config: Mapping[str, object]) -> list[torch.Tensor]:
+    def forward(self, tensors: list[torch.Tensor], config: Mapping[str, Any]) -> list[torch.Tensor]:
         """Turn the family's tensors into TriEmbed's."""
         return self.operation.forward(tensors, config, len(self.targets))
 
-    def backward(self, tensors: list[torch.Tensor], config: Mapping[str, object]) -> list[torch.Tensor]:
+    def backward(self, tensors: list[torch.Tensor], config: Mapping[str, Any]) -> list[torch.Tensor]:
         """Turn TriEmbed's tensors into the family's."""
         return self.operation.backward(tensors, config, len(self.sources))
 
@@ -61,7 +62,7 @@ class Plan:
         return {second: first for second, first in names if second not in self.sources and first not in self.unread}
 
     @cached_property
-    def computed(self) -> dict[str, Callable[[Mapping[str, object]], torch.Tensor]]:
+    def computed(self) -> dict[str, Callable[[Mapping[str, Any]], torch.Tensor]]:
         """Tensors of the family that its config determines."""
         return {f"{self.family.prefix}.{computed.source}": computed.make for computed in self.family.computed}
 
@@ -93,7 +94,8 @@ def make_plan(family: Family, architecture: str, config: TriEmbedConfig) -> Plan
     unmade = [name for targets in steps for name in targets if name not in shapes]
     if unmade:
         raise ConversionError(f"{family.name}: the model has no {unmade[0]}, which a rule of the table would fill")
-    made, unread = tuple(steps.values()), {}
+    made = tuple(steps.values())
+    unread: dict[str, str] = {}
     if not config.tie_word_embeddings:
         made, unread = _untie(made, head)
     return Plan(family, architecture, head, config, made, shapes, unread, frozenset(used))
@@ -126,7 +128,7 @@ def _match(rule: Weight, name: str) -> tuple[str, tuple[str, ...]] | None:
         pattern = re.escape(target).replace(r"\{\}", r"(\d+)") + r"((?:\..+)?)"
         if match := re.fullmatch(pattern, name):
             *numbers, leaf = match.groups()
-            fill = [text.replace("{}", *numbers) if numbers else text for text in (rule.source, *rule.targets)]
+            fill = [text.replace("{}", str(numbers[0])) if numbers else text for text in (rule.source, *rule.targets)]
             return fill[0] + leaf, tuple(text + leaf for text in fill[1:])
     return None
 

@@ -27,7 +27,7 @@ class PlainAttention(nn.Module):
         self.query, self.key, self.value = (nn.Linear(config.hidden_size, config.hidden_size) for _ in range(3))
 
     def forward(
-        self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None = None, *_: object, **__: object
+        self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None = None, *further: object, **named: object
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Map (B, S, D) to (B, S, D) and the weights (B, H, S, S)."""
         batch, length, _ = hidden_states.shape

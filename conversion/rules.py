@@ -7,10 +7,11 @@ becomes the family's checkpoint); nothing is written twice.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
-Config = dict[str, object]
+Config = dict[str, Any]
 REQUIRED = object()  # the default of a key that a config must have
 
 
@@ -130,17 +131,17 @@ ConfigRule = Key | Fixed | Only | Choice | Unread
 Tensors = Sequence[torch.Tensor]
 
 
-def copy(tensors: Tensors, config: Mapping[str, object], count: int) -> list[torch.Tensor]:
+def copy(tensors: Tensors, config: Mapping[str, Any], count: int) -> list[torch.Tensor]:
     """Leave a tensor as it is."""
     return list(tensors)
 
 
-def split(tensors: Tensors, config: Mapping[str, object], count: int) -> list[torch.Tensor]:
+def split(tensors: Tensors, config: Mapping[str, Any], count: int) -> list[torch.Tensor]:
     """Cut one tensor into `count` equal parts along its rows."""
     return list(tensors[0].chunk(count, dim=0))
 
 
-def join(tensors: Tensors, config: Mapping[str, object], count: int) -> list[torch.Tensor]:
+def join(tensors: Tensors, config: Mapping[str, Any], count: int) -> list[torch.Tensor]:
     """Put tensors on top of each other."""
     return [torch.cat(list(tensors), dim=0)]
 
@@ -149,8 +150,8 @@ def join(tensors: Tensors, config: Mapping[str, object], count: int) -> list[tor
 class Operation:
     """What happens to the values on the way; `config` is that of the TriEmbed model, `count` the number of results."""
 
-    forward: Callable[[Tensors, Mapping[str, object], int], list[torch.Tensor]]
-    backward: Callable[[Tensors, Mapping[str, object], int], list[torch.Tensor]]
+    forward: Callable[[Tensors, Mapping[str, Any], int], list[torch.Tensor]]
+    backward: Callable[[Tensors, Mapping[str, Any], int], list[torch.Tensor]]
 
 
 COPY = Operation(copy, copy)
@@ -179,7 +180,7 @@ class Computed:
     """A tensor that a family stores and its config determines: checked on the way in, made on the way out."""
 
     source: str
-    make: Callable[[Mapping[str, object]], torch.Tensor]  # of the config of the TriEmbed model
+    make: Callable[[Mapping[str, Any]], torch.Tensor]  # of the config of the TriEmbed model
 
 
 @dataclass(frozen=True)

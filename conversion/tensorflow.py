@@ -6,7 +6,7 @@ sources of TensorFlow and LevelDB. Every read is bounds-checked: damaged bytes r
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -223,7 +223,7 @@ def _mask(checksum: int) -> int:
     return (((checksum >> 15) | (checksum << 17)) + 0xA282EAD8) & 0xFFFFFFFF
 
 
-def _fast_checksum():
+def _fast_checksum() -> Callable[[bytes], int] | None:
     """Return a CRC32C in native code, None where none is installed (`pip install google-crc32c`)."""
     try:
         from google_crc32c import value

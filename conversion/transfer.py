@@ -59,7 +59,7 @@ class Transfer:
         Raises:
             ConversionError: a tensor has another shape than the config says, or is not of a floating point type.
         """
-        result = {}
+        result: dict[str, torch.Tensor] = {}
         for step in self.steps():
             empty = [self._empty(name) for name in self.inputs(step)]
             made = self.run(step, empty)

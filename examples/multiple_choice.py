@@ -14,6 +14,7 @@ from transformers import (
     AutoModelForMultipleChoice,
     AutoTokenizer,
     DataCollatorForMultipleChoice,
+    EvalPrediction,
     Trainer,
 )
 
@@ -33,7 +34,7 @@ class Arguments:
     max_length: int = 128  # tokens of text and choice together
 
 
-def metrics(prediction) -> dict[str, float]:
+def metrics(prediction: EvalPrediction) -> dict[str, float]:
     """Share of rows whose right choice scores highest."""
     return {"accuracy": float((prediction.predictions.argmax(-1) == prediction.label_ids).mean())}
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from arguments import parse
 from data import read_data
-from transformers import AutoModelForQuestionAnswering, AutoTokenizer, Trainer
+from transformers import AutoModelForQuestionAnswering, AutoTokenizer, EvalPrediction, Trainer
 
 import hf_embeddings  # noqa: F401  (registers TriEmbed with the Auto classes)
 
@@ -27,7 +27,7 @@ class Arguments:
     stride: int = 32  # tokens that two windows of a context share
 
 
-def metrics(prediction) -> dict[str, float]:
+def metrics(prediction: EvalPrediction) -> dict[str, float]:
     """Exact match of both ends, and F1 of the tokens between them."""
     starts, ends = (torch.from_numpy(logits) for logits in prediction.predictions)
     scores = starts[:, :, None] + ends[:, None, :]  # (N, S, S) over start and end

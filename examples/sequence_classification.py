@@ -15,7 +15,7 @@ from arguments import parse
 from data import read_data
 from datasets import List
 from sklearn.metrics import f1_score
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trainer
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, EvalPrediction, Trainer
 
 import hf_embeddings  # noqa: F401  (registers TriEmbed with the Auto classes)
 
@@ -33,7 +33,7 @@ class Arguments:
     max_length: int = 128  # tokens; longer texts are cut
 
 
-def metrics(prediction) -> dict[str, float]:
+def metrics(prediction: EvalPrediction) -> dict[str, float]:
     """Accuracy and macro F1 for classes, micro F1 for several labels at once, Pearson's r for a regression."""
     logits, labels = prediction.predictions, prediction.label_ids
     if logits.shape[-1] == 1:

@@ -15,6 +15,7 @@ from transformers import (
     AutoModelForTokenClassification,
     AutoTokenizer,
     DataCollatorForTokenClassification,
+    EvalPrediction,
     Trainer,
 )
 
@@ -55,7 +56,7 @@ def main() -> None:
         ]
         return inputs
 
-    def metrics(prediction) -> dict[str, float]:
+    def metrics(prediction: EvalPrediction) -> dict[str, float]:
         known = prediction.label_ids != -100
         labels, answers = prediction.label_ids[known], prediction.predictions.argmax(-1)[known]
         marked = [index for index, name in enumerate(names) if name != "O"]  # O: outside of every entity

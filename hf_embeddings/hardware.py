@@ -9,7 +9,7 @@ import os
 import platform
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -56,7 +56,7 @@ def processor() -> Processor:
     return read_processor(flags, torch.backends.cpu.get_cpu_capability(), dict(os.environ))
 
 
-def read_processor(flags: dict[str, object], vectors: str, environment: dict[str, str]) -> Processor:
+def read_processor(flags: Mapping[str, object], vectors: str, environment: Mapping[str, str]) -> Processor:
     """Return what flags and variables say.
 
     Args:
@@ -209,8 +209,9 @@ def bf16_slowdown(device: torch.device | str, *, inputs: int, outputs: int, trai
     """Return 1 where a device multiplies bf16 fast, and else the measured `slowdown` of a plain layer in bf16."""
     if bf16_is_fast(device):
         return 1.0
-    layer = {"inputs": inputs, "outputs": outputs, "device": device, "trains": trains}
-    return slowdown(lambda linear: linear.bfloat16(), torch.bfloat16, **layer)
+    return slowdown(
+        lambda linear: linear.bfloat16(), torch.bfloat16, inputs=inputs, outputs=outputs, device=device, trains=trains
+    )
 
 
 def _seconds(multiply: Callable[[], object], device: torch.device) -> float:
@@ -218,7 +219,7 @@ def _seconds(multiply: Callable[[], object], device: torch.device) -> float:
     threads, clock = torch.get_num_threads(), time.perf_counter if device.type == "cuda" else time.thread_time
     torch.set_num_threads(1)
     try:
-        times = []
+        times: list[float] = []
         while len(times) < TRIALS and sum(times) < ENOUGH_SECONDS:  # the first one also prepares
             _wait(device)
             began = clock()

@@ -4,7 +4,7 @@ import json
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import field, fields, is_dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Value = TypeVar("Value")
 BOUNDS = {  # the words of `bounded`: what has to hold, and how an error says it
@@ -28,9 +28,10 @@ def bounded(
     return field(default=default, metadata={name: bound for name, bound in bounds.items() if bound is not None})
 
 
-def remaining(types: Callable[[], Mapping[str, object]]) -> dict[str, object]:
+def remaining(types: Callable[[], Mapping[str, object]]) -> dict[str, Any]:
     """Declare the field that collects every further key of a section; `types` is called when such a key appears."""
-    return field(default_factory=dict, metadata={"remaining": types})
+    collector: dict[str, Any] = field(default_factory=dict, metadata={"remaining": types})
+    return collector
 
 
 def to_dict(options: object) -> dict[str, object]:

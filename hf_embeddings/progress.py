@@ -3,26 +3,27 @@
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from rich.live import Live
 
 LINE_SECONDS = 10.0  # between lines where there is no terminal
 WORTH_A_LINE = 2.0  # seconds; what took longer since the last line is told when it ends
-Item = TypeVar("Item")
 
 
 class Phases(Protocol):
     """What makes phases: the class below, or the same with some of its arguments given."""
 
-    def __call__(
-        self, label: str, total: float | None = None, *, unit: str = "", done: float = 0.0
-    ) -> AbstractContextManager["Phase"]: ...
+    def __call__(self, label: str, total: float | None = None, *, unit: str = "", done: float = 0.0) -> "Phase":
+        """Return a phase that begins as its block does."""
+        ...
 
 
 def print_to_stderr(line: str) -> None:
     """Print a line where it does not mix with results."""
-    print(line, file=sys.stderr, flush=True)
+    print(line, file=sys.stderr, flush=True)  # noqa: T201  the one place outside the commands
 
 
 class Phase:
@@ -63,7 +64,7 @@ class Phase:
         self._began = self._told = self._moved = clock()
         self._ended = threading.Event()
         self._beating = threading.Thread(target=self._beat, daemon=True)
-        self._live = None
+        self._live: Live | None = None
 
     def advance(self, steps: float = 1) -> None:
         """Count steps that were done just now."""
@@ -92,7 +93,7 @@ class Phase:
         if share is not None:
             parts.append(f"{share:.0%}")
         parts.append(duration(passed))
-        if share is not None and self._first < self.done < self.total:
+        if self.total and self._first < self.done < self.total:
             # At the speed up to the last step, however long the next one takes.
             taken = self._moved - self._began
             parts.append(f"{duration(taken * (self.total - self.done) / (self.done - self._first))} left")
@@ -129,15 +130,6 @@ def quiet(label: str, total: float | None = None, *, unit: str = "", done: float
     return Phase(label, total, unit=unit, done=done, silent=True)
 
 
-def steps(items: Sequence[Item], *, describe: Callable[[Item], str]) -> Iterator[Item]:
-    """Yield the items of a longer job, naming each while it is worked on."""
-    with Phase("", len(items), unit="done", passing=True) as phase:
-        for item in items:
-            phase.describe(describe(item))
-            yield item
-            phase.advance()
-
-
 def duration(seconds: float) -> str:
     """Write a time in the two units that matter."""
     whole = round(seconds)
@@ -147,7 +139,7 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60:,} h {minutes % 60:02d} min"
 
 
-def _live(phase: Phase, *, passing: bool):  # noqa: ANN202  # rich is imported where there is a terminal only
+def _live(phase: Phase, *, passing: bool) -> "Live":
     from rich.console import Console
     from rich.live import Live
     from rich.progress_bar import ProgressBar

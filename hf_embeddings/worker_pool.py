@@ -9,10 +9,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from multiprocessing.sharedctypes import Synchronized
 
 Given = TypeVar("Given")
 Result = TypeVar("Result")
+Begin = Callable[[int], None]
 
 AHEAD = 3  # tasks per process that are under way or wait to be taken
 
@@ -20,15 +24,27 @@ AHEAD = 3  # tasks per process that are under way or wait to be taken
 class WorkerPool:
     """Processes for functions of a module; with one process, there are none and the work is done here."""
 
-    def __init__(self, processes: int, *, preload: str = __name__) -> None:
-        """Start nothing yet: the first task does. The module `preload` is imported once, for all processes."""
-        self._processes = processes
+    def __init__(
+        self, processes: int, *, preload: str = __name__, begin: Begin | None = None, ahead: int = AHEAD
+    ) -> None:
+        """Start nothing yet: the first task does.
+
+        Args:
+            processes: how many.
+            preload: a module that is imported once, for all processes.
+            begin: a function of a module, called once in each process with its number, from 0.
+            ahead: tasks per process that are under way or wait to be taken.
+        """
+        self._processes, self._ahead = processes, ahead
         # The server is a fresh interpreter that imports what tasks need once; what is forked from it has no threads.
         served = sys.platform == "linux" and "forkserver" in multiprocessing.get_all_start_methods()
         context = multiprocessing.get_context("forkserver" if served else "spawn")
         if served:
             context.set_forkserver_preload([__name__, preload])
-        self._pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_begin) if processes > 1 else None
+        self._pool: ProcessPoolExecutor | None = None
+        if processes > 1:
+            arguments = (context.Value("i", 0), begin)
+            self._pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_begin, initargs=arguments)
 
     def map(self, function: Callable[[Given], Result], given: Iterable[Given]) -> Iterator[Result]:
         """Yield the result of each task, in order; the next are read as the first are done.
@@ -43,7 +59,7 @@ class WorkerPool:
         try:
             for one in given:
                 waiting.append(self._pool.submit(function, one))
-                if len(waiting) >= AHEAD * self._processes:
+                if len(waiting) >= self._ahead * self._processes:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
@@ -58,13 +74,24 @@ class WorkerPool:
             self._pool.shutdown(cancel_futures=True)
 
 
-def _begin() -> None:
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _begin(counter: "Synchronized[int]", begin: Begin | None) -> None:
     """Leave Ctrl-C to the parent, and end when it ends, however it does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the processes are the parallelism
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    with counter.get_lock():
+        number = counter.value
+        counter.value += 1
+    if begin is not None:
+        begin(number)
 
-    def end_with_parent() -> None:
-        multiprocessing.parent_process().join()
+
+def _end_with_parent() -> None:
+    if (parent := multiprocessing.parent_process()) is not None:
+        parent.join()
         os._exit(1)
-
-    threading.Thread(target=end_with_parent, daemon=True).start()

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from hf_embeddings.progress import Phase, duration, quiet, steps
+from hf_embeddings.progress import Phase, duration, quiet
 
 
 class Clock:
@@ -76,8 +76,11 @@ def test_a_terminal_gets_a_bar_that_moves(monkeypatch) -> None:
     monkeypatch.setattr(sys, "stderr", screen)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
-    for name in steps(["one", "two"], describe=lambda name: f"task {name}"):
-        print(f"a line from {name}", file=sys.stderr)
+    with Phase("", 2, unit="done", passing=True) as phase:
+        for name in ("one", "two"):
+            phase.describe(f"task {name}")
+            print(f"a line from {name}", file=sys.stderr)
+            phase.advance()
     with Phase("encoding", 4, unit="documents") as encoding:
         encoding.advance(4)
     shown = screen.getvalue()

@@ -112,7 +112,8 @@ def open_google(prefix: Path) -> tuple[Config, Checkpoint, Family]:
 
     def reference(architecture: str, _: Path) -> PreTrainedModel:
         known = {key: value for key, value in config.items() if key != "model_type"}
-        model = getattr(transformers, architecture)(BertConfig(**known, attn_implementation="eager"))
+        known["attn_implementation"] = "eager"
+        model = getattr(transformers, architecture)(BertConfig(**known))
         weights = {name: checkpoint.read(name).float() for name in checkpoint.tensors}
         bare = {name.removeprefix("bert."): value for name, value in weights.items()}
         model.load_state_dict(bare if architecture == "BertModel" else weights, strict=False)

@@ -1,6 +1,7 @@
 """RoFormer (https://arxiv.org/abs/2104.09864): BERT with RoPE, which turns neighbours where TriEmbed turns halves."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 
@@ -10,26 +11,28 @@ from hf_embeddings.conversion.families.roberta import POOLED
 from hf_embeddings.conversion.rules import Choice, Computed, Family, Fixed, Head, Key, Only, Operation, Tensors, Weight
 
 
-def _to_halves(tensors: Tensors, config: Mapping[str, object], count: int) -> list[torch.Tensor]:
+def _to_halves(tensors: Tensors, config: Mapping[str, Any], count: int) -> list[torch.Tensor]:
     """Move row 2i of each head to i and row 2i + 1 to i + K/2; scores do not depend on the order of dimensions."""
     return [
         _by_head(tensor, config, lambda heads: torch.cat((heads[:, 0::2], heads[:, 1::2]), dim=1)) for tensor in tensors
     ]
 
 
-def _to_neighbours(tensors: Tensors, config: Mapping[str, object], count: int) -> list[torch.Tensor]:
+def _to_neighbours(tensors: Tensors, config: Mapping[str, Any], count: int) -> list[torch.Tensor]:
     return [
         _by_head(tensor, config, lambda heads: torch.stack(heads.chunk(2, dim=1), dim=2).flatten(1, 2))
         for tensor in tensors
     ]
 
 
-def _by_head(tensor: torch.Tensor, config: Mapping[str, object], change) -> torch.Tensor:
+def _by_head(
+    tensor: torch.Tensor, config: Mapping[str, Any], change: Callable[[torch.Tensor], torch.Tensor]
+) -> torch.Tensor:
     heads = tensor.view(config["num_attention_heads"], -1, *tensor.shape[1:])  # (H, K, ...)
     return change(heads).reshape(tensor.shape)
 
 
-def _sinusoids(config: Mapping[str, object]) -> torch.Tensor:
+def _sinusoids(config: Mapping[str, Any]) -> torch.Tensor:
     """Angles p / 10000^(2i/K), sines before cosines: the table from which RoFormer takes its rotations."""
     width = config["hidden_size"] // config["num_attention_heads"]
     exponents = 2 * torch.arange(width // 2, dtype=torch.float64) / width

@@ -7,13 +7,14 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel
 
 from hf_embeddings.conversion.rules import ConversionError
 from hf_embeddings.conversion.surgery.distillation import Frame, mask, states_of, windows_of
+from hf_embeddings.model.modeling_triembed import TriEmbedPreTrainedModel
 
 SHORTEST = 3  # tokens in a row, [CLS] and [SEP] included
 BETAS = (0.9, 0.98)  # of Adam: there is no time for a longer memory
@@ -42,8 +43,8 @@ class Healing:
 
 
 def heal(
-    student: PreTrainedModel,
-    teacher: PreTrainedModel,
+    student: TriEmbedPreTrainedModel,
+    teacher: TriEmbedPreTrainedModel,
     text: torch.Tensor,
     frame: Frame,
     options: Healing,
@@ -108,11 +109,11 @@ def _length(kind: str, usual: int, known: int, longest: int, generator: torch.Ge
     }[kind]
 
 
-def _predicts(model: PreTrainedModel) -> bool:
+def _predicts(model: TriEmbedPreTrainedModel) -> bool:
     return hasattr(model, "predictions")
 
 
-def _new_rows(student: PreTrainedModel, teacher: PreTrainedModel, rate: float) -> list[dict[str, object]]:
+def _new_rows(student: TriEmbedPreTrainedModel, teacher: TriEmbedPreTrainedModel, rate: float) -> list[dict[str, Any]]:
     """Return the position table alone, its old rows held fast, where they are all that short inputs need; else nothing.
 
     The student then keeps every output within the old length, bit by bit.
@@ -131,7 +132,7 @@ def _new_rows(student: PreTrainedModel, teacher: PreTrainedModel, rate: float) -
     return [{"params": [new], "lr": rate * ROWS_FASTER}]
 
 
-def _groups(student: PreTrainedModel, rate: float) -> list[dict[str, object]]:
+def _groups(student: TriEmbedPreTrainedModel, rate: float) -> list[dict[str, Any]]:
     """Return the parameters with their learning rates."""
     position = student.base_model.embeddings.position
     biases = [parameter for part in position.values() if part.pairwise for parameter in part.parameters()]
@@ -140,7 +141,7 @@ def _groups(student: PreTrainedModel, rate: float) -> list[dict[str, object]]:
     return [{"params": weights, "lr": rate}, {"params": biases, "lr": rate * BIASES_FASTER}][: 2 if biases else 1]
 
 
-def _without_dropout(student: PreTrainedModel) -> None:
+def _without_dropout(student: TriEmbedPreTrainedModel) -> None:
     """Leave out the noise: the teacher is a fixed target, which it would only blur."""
     student.train()
     for module in student.modules():
@@ -151,7 +152,11 @@ def _without_dropout(student: PreTrainedModel) -> None:
 
 
 def _loss(
-    student: PreTrainedModel, teacher: PreTrainedModel, content: torch.Tensor, frame: Frame, generator: torch.Generator
+    student: TriEmbedPreTrainedModel,
+    teacher: TriEmbedPreTrainedModel,
+    content: torch.Tensor,
+    frame: Frame,
+    generator: torch.Generator,
 ) -> torch.Tensor:
     """Squared error of the hidden states of all layers, and the divergence of the predictions at masked tokens."""
     windows = windows_of(teacher, frame, content.shape[1])

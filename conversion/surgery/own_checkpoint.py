@@ -3,16 +3,16 @@
 from pathlib import Path
 
 import torch
-from transformers import PreTrainedModel
 
 from hf_embeddings.conversion.check import quiet
 from hf_embeddings.conversion.checkpoints import read_json
 from hf_embeddings.conversion.rules import ConversionError
 from hf_embeddings.model import modeling_triembed
 from hf_embeddings.model.configuration_triembed import AUTO_MAP, TriEmbedConfig
+from hf_embeddings.model.modeling_triembed import TriEmbedPreTrainedModel
 
 
-def load_own(folder: Path) -> PreTrainedModel:
+def load_own(folder: Path) -> TriEmbedPreTrainedModel:
     """Load a TriEmbed checkpoint in fp32 as the class that it was saved from.
 
     Raises:
@@ -35,7 +35,7 @@ def load_own(folder: Path) -> PreTrainedModel:
         return model_class.from_pretrained(folder, local_files_only=True, dtype=torch.float32).eval()
 
 
-def save_own(model: PreTrainedModel, folder: Path, *, source: Path) -> None:
+def save_own(model: TriEmbedPreTrainedModel, folder: Path, *, source: Path) -> None:
     """Save weights, config and code; weights in the number format of `source`, whatever they were worked on in."""
     config = read_json(source / "config.json")
     stored = config.get("dtype") or config.get("torch_dtype") or "float32"

@@ -86,8 +86,10 @@ def fit_slopes(part: nn.Module, profile: torch.Tensor, old: TriEmbedModel, ids: 
 
 @torch.no_grad()
 def fit_layer_keys(new: TriEmbedModel, name: str, profile: torch.Tensor, old: TriEmbedModel, ids: torch.Tensor) -> None:
-    """Solve, in each layer and for each distance, query . vector = profile, over all queries and heads by ridge
-    regression; with `relative_key_query` each side of the score carries half."""
+    """Solve, in each layer and for each distance, query . vector = profile, over all queries and heads.
+
+    By ridge regression; with `relative_key_query` each side of the score carries half.
+    """
     queries: list[torch.Tensor] = []
     hooks = [
         layer.attention.query.register_forward_hook(lambda module, given, made: queries.append(made))

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
-from transformers import AutoTokenizer, PreTrainedModel
+from transformers import AutoTokenizer
 
 from hf_embeddings.conversion.checkpoints import read_json
 from hf_embeddings.conversion.companions import copy_companions
@@ -22,6 +22,7 @@ from hf_embeddings.conversion.surgery.healing import Healing, heal
 from hf_embeddings.conversion.surgery.own_checkpoint import load_own, save_own
 from hf_embeddings.conversion.surgery.retention import measure, share_kept
 from hf_embeddings.conversion.surgery.transplant import transplant
+from hf_embeddings.model.modeling_triembed import TriEmbedModel, TriEmbedPreTrainedModel
 from hf_embeddings.model.positions import POSITION_TYPES
 
 POSITION_FIELDS = ("position_embedding_type", "position_parameters", "max_position_embeddings", "rope_parameters")
@@ -52,8 +53,8 @@ def reposition(
     *,
     to: str | None = None,
     max_position_embeddings: int | None = None,
-    rope_parameters: dict | None = None,
-    position_parameters: dict | None = None,
+    rope_parameters: Config | None = None,
+    position_parameters: Config | None = None,
     interpolate: bool = False,
     texts: Sequence[str] = (),
     held_out: Sequence[str] = (),
@@ -122,11 +123,11 @@ def reposition(
     return report
 
 
-def _told(model: PreTrainedModel) -> Config:
+def _told(model: TriEmbedPreTrainedModel) -> Config:
     return {name: getattr(model.config, name, None) for name in POSITION_FIELDS}
 
 
-def _resize(old: PreTrainedModel, length: int | None, *, interpolate: bool) -> PreTrainedModel:
+def _resize(old: TriEmbedPreTrainedModel, length: int | None, *, interpolate: bool) -> TriEmbedPreTrainedModel:
     """Return a copy with tables for another length, or the model itself where the length stays."""
     before = old.config.max_position_embeddings
     if length is None or length == before:
@@ -143,11 +144,11 @@ def _resize(old: PreTrainedModel, length: int | None, *, interpolate: bool) -> P
     return longer
 
 
-def _has_table(model: PreTrainedModel) -> bool:
+def _has_table(model: TriEmbedPreTrainedModel) -> bool:
     return any(part.has_table for part in model.base_model.embeddings.position.values())
 
 
-def _remake(old: PreTrainedModel, changes: Config) -> PreTrainedModel:
+def _remake(old: TriEmbedPreTrainedModel, changes: Config) -> TriEmbedPreTrainedModel:
     """Return a model of the same class with the changed config, random where it differs."""
     told = old.config.to_diff_dict()
     if to := changes.get("position_embedding_type"):
@@ -160,7 +161,7 @@ def _remake(old: PreTrainedModel, changes: Config) -> PreTrainedModel:
         told.pop(name, None)
     config = make_config(told | changes)
     torch.manual_seed(0)
-    bare = {"add_pooling_layer": old.pooler is not None} if type(old).__name__ == "TriEmbedModel" else {}
+    bare = {"add_pooling_layer": old.pooler is not None} if isinstance(old, TriEmbedModel) else {}
     return type(old)(config, **bare).eval()
 
 
@@ -174,8 +175,8 @@ def _first_token(folder: Path) -> int | None:
 
 
 def _measure_and_heal(
-    old: PreTrainedModel,
-    new: PreTrainedModel,
+    old: TriEmbedPreTrainedModel,
+    new: TriEmbedPreTrainedModel,
     folder: Path,
     report: RepositionReport,
     texts: Sequence[str],
@@ -192,7 +193,8 @@ def _measure_and_heal(
         lengths = sorted({length, before, min(2 * before - frame.size, after)})
     measured = tokens_of(held_out, tokenizer, most=MEASURED_TOKENS, least=lengths[-1]) if held_out else None
 
-    def figures(model: PreTrainedModel) -> dict[str, dict[str, float]]:
+    def figures(model: TriEmbedPreTrainedModel) -> dict[str, dict[str, float]]:
+        assert measured is not None, "asked where there is held-out text"
         return {
             str(tokens): measure(model, None if model is old else old, measured, frame, tokens)
             for tokens in lengths

@@ -5,9 +5,9 @@ Shapes: B batch, S sequence, R text tokens in a row, N tokens of text, D hidden.
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel
 
 from hf_embeddings.conversion.surgery.distillation import Frame, mask, states_of, windows_of
+from hf_embeddings.model.modeling_triembed import TriEmbedPreTrainedModel
 
 BATCH = 2048  # tokens
 MOST_ROWS = 1024  # whose similarities are compared
@@ -15,7 +15,11 @@ MOST_ROWS = 1024  # whose similarities are compared
 
 @torch.no_grad()
 def measure(
-    model: PreTrainedModel, teacher: PreTrainedModel | None, text: torch.Tensor, frame: Frame, length: int
+    model: TriEmbedPreTrainedModel,
+    teacher: TriEmbedPreTrainedModel | None,
+    text: torch.Tensor,
+    frame: Frame,
+    length: int,
 ) -> dict[str, float]:
     """Measure on rows of `length` tokens.
 

@@ -5,13 +5,14 @@ Shapes: V old vocabulary, W new vocabulary, T width of the token table.
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from hf_embeddings.conversion.rules import ConversionError
+from hf_embeddings.model.modeling_triembed import TriEmbedModel, TriEmbedPreTrainedModel
 
 
 @torch.no_grad()
-def replace_rows(model: PreTrainedModel, sources: list[list[int]]) -> None:
+def replace_rows(model: TriEmbedPreTrainedModel, sources: list[list[int]]) -> None:
     """Give `model` a vocabulary of len(sources) tokens, in place; token i starts as the mean of the rows sources[i].
 
     One source is a copy, bit by bit. The head's rows and biases follow the same rule; where there is no source, a token
@@ -46,7 +47,7 @@ def mean_rows(table: torch.Tensor, sources: list[list[int]]) -> torch.Tensor:
     return rows
 
 
-def set_special_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+def set_special_ids(model: TriEmbedPreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
     """Let config and table know the ids that the tokenizer gives to padding, start and end."""
     for name in ("pad_token_id", "bos_token_id", "eos_token_id"):
         if getattr(model.config, name) is not None:
@@ -57,7 +58,10 @@ def set_special_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) 
 
 @torch.no_grad()
 def fit_vectors(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, vectors: dict[str, torch.Tensor], tokens: list[str]
+    model: TriEmbedPreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    vectors: dict[str, torch.Tensor],
+    tokens: list[str],
 ) -> dict[str, torch.Tensor]:
     """Map static word vectors into the token table by ridge regression over the words that both know.
 
@@ -86,7 +90,7 @@ def fit_vectors(
 
 
 @torch.no_grad()
-def factorise_rows(model: PreTrainedModel, rank: int) -> tuple[PreTrainedModel, float]:
+def factorise_rows(model: TriEmbedPreTrainedModel, rank: int) -> tuple[TriEmbedPreTrainedModel, float]:
     """Return a model whose token table is the best product of rank `rank`, and the relative error of the table.
 
     The error is ||E - AB|| / ||E|| in the Frobenius norm (Eckart and Young, 1936).
@@ -106,7 +110,7 @@ def factorise_rows(model: PreTrainedModel, rank: int) -> tuple[PreTrainedModel, 
         k: v for k, v in config.to_diff_dict().items() if k not in ("transformers_version", "architectures", "dtype")
     }
     told |= {"embedding_size": rank, "factorised_embeddings": "token"}
-    bare = {"add_pooling_layer": model.pooler is not None} if type(model).__name__ == "TriEmbedModel" else {}
+    bare = {"add_pooling_layer": model.pooler is not None} if isinstance(model, TriEmbedModel) else {}
     made = type(model)(type(config)(**told), **bare).to(model.dtype).eval()
     weights = model.state_dict()
     for name, slot in made.state_dict().items():

@@ -70,7 +70,7 @@ def _renumber(content: Config, new: dict[str, int]) -> None:
     """Give all parts of a tokenizer.json the new ids."""
     model = content["model"]
     if isinstance(model["vocab"], dict):
-        model["vocab"] = {token: new[token] for token in sorted(model["vocab"], key=new.get)}
+        model["vocab"] = {token: new[token] for token in sorted(model["vocab"], key=new.__getitem__)}
     for token in content["added_tokens"]:
         token["id"] = new[token["content"]]
     content["added_tokens"].sort(key=lambda token: token["id"])

@@ -1,8 +1,6 @@
 """Carry the weights of a model over into one with other positions, which start near what the old ones did."""
 
 import torch
-from torch import nn
-from transformers import PreTrainedModel
 
 from hf_embeddings.conversion.surgery.head_order import align_heads
 from hf_embeddings.conversion.surgery.head_rotation import turn_heads
@@ -14,18 +12,19 @@ from hf_embeddings.conversion.surgery.position_fits import (
     fit_layer_keys,
     keep_what_is_common,
 )
+from hf_embeddings.model.modeling_triembed import TriEmbedModel, TriEmbedPreTrainedModel
+from hf_embeddings.model.position_signal import PositionType
+from hf_embeddings.model.position_tables import LearnedPosition
+from hf_embeddings.model.positions import Positions
 
 SORTED = ("alibi",)  # types without weights whose heads look at different distances
 TURNED = "heads turned so that what matters most turns least, attention by distance drawn with the rest"
 
 
 @torch.no_grad()
-def transplant(old: PreTrainedModel, new: PreTrainedModel, first_token: int | None) -> dict[str, str]:
+def transplant(old: TriEmbedPreTrainedModel, new: TriEmbedPreTrainedModel, first_token: int | None) -> dict[str, str]:
     """Carry all weights over, and give those of new positions start values; return how."""
-    weights = old.state_dict()
-    for name, slot in new.state_dict().items():
-        if name in weights and weights[name].shape == slot.shape:
-            slot.copy_(weights[name])
+    _copy_what_fits(old, new)
     old_encoder, new_encoder = old.base_model, new.base_model
     old_parts, new_parts = old_encoder.embeddings.position, new_encoder.embeddings.position
     ids = _tokens_in_no_order(old)
@@ -35,17 +34,12 @@ def transplant(old: PreTrainedModel, new: PreTrainedModel, first_token: int | No
     profile = attention_profile(old_encoder, ids) if turned or fitted & {*SORTED, *FITS, *LAYER_FITS} else None
     if profile is not None and old_parts.keys() <= new_parts.keys():
         profile.zero_()  # the old positions stay and draw their attention themselves: what is added starts with nothing
-    if turned:
+    if turned and profile is not None:
         turn_heads(new_encoder, old_encoder, profile, ids)
         made |= {name: f"{TURNED}; {made[name]}" for name in fitted if new_parts[name].rotary}
-    for name in sorted(fitted & set(LAYER_FITS)):
-        fit_layer_keys(new_encoder, name, profile, old_encoder, ids)
-    if fitted & {*SORTED, *FITS} and not any(_tells_heads_apart(new_parts[name]) for name in new_parts.keys() - fitted):
-        wanted = bias_by_distance(new_parts["alibi"], ids.shape[1]) if "alibi" in fitted else None
-        profile = align_heads(new_encoder, profile, wanted)
-        made |= {name: f"heads ordered by where they look; {made[name]}" for name in fitted & {*SORTED, *FITS}}
-    for name in sorted(fitted & set(FITS)):
-        FITS[name](new_parts[name], profile, old_encoder, ids)
+    if profile is not None:
+        aligned = _fit(old_encoder, new_encoder, fitted, profile, ids)
+        made |= {name: f"heads ordered by where they look; {made[name]}" for name in aligned}
     if fitted or len(old_parts) > len(new_parts):
         tables = old_encoder.embeddings.token.weight.shape[1] == old.config.input_size
         kept = keep_what_is_common(old_encoder, new_encoder, first_token if tables else None)
@@ -54,7 +48,32 @@ def transplant(old: PreTrainedModel, new: PreTrainedModel, first_token: int | No
     return made
 
 
-def _fill(part: nn.Module, name: str, old_parts: nn.Module, new_parts: nn.Module) -> str:
+def _copy_what_fits(old: TriEmbedPreTrainedModel, new: TriEmbedPreTrainedModel) -> None:
+    weights = old.state_dict()
+    for name, slot in new.state_dict().items():
+        if name in weights and weights[name].shape == slot.shape:
+            slot.copy_(weights[name])
+
+
+def _fit(
+    old: TriEmbedModel, new: TriEmbedModel, fitted: set[str], profile: torch.Tensor, ids: torch.Tensor
+) -> set[str]:
+    """Give new positions the values that come nearest to the profile; return those that heads were ordered for."""
+    parts: dict[str, PositionType] = dict(new.embeddings.position.items())
+    aligned = fitted & {*SORTED, *FITS}
+    for name in sorted(fitted & set(LAYER_FITS)):
+        fit_layer_keys(new, name, profile, old, ids)
+    if any(_tells_heads_apart(parts[name]) for name in parts.keys() - fitted):
+        aligned = set()
+    if aligned:
+        wanted = bias_by_distance(parts["alibi"], ids.shape[1]) if "alibi" in fitted else None
+        profile = align_heads(new, profile, wanted)
+    for name in sorted(fitted & set(FITS)):
+        FITS[name](parts[name], profile, old, ids)
+    return aligned
+
+
+def _fill(part: PositionType, name: str, old_parts: Positions, new_parts: Positions) -> str:
     """Say where the values of one of the new parts come from; those of a learned table are filled in here."""
     if name in old_parts:
         return "carried over"
@@ -62,29 +81,29 @@ def _fill(part: nn.Module, name: str, old_parts: nn.Module, new_parts: nn.Module
         return "starts with nothing, beside the old positions"
     if name in FITS or name in LAYER_FITS:
         return "least squares over the source's attention by distance"
-    if name == "learned":
+    if name == "learned" and isinstance(part, LearnedPosition):
         return _fill_learned(part, old_parts)
     if any(True for _ in part.parameters()) or part.layer_part is not None:
         return "as in a new model: no closed form is known"
     return "has no weights"
 
 
-def _reads_plain_heads(old_parts: nn.Module, new_parts: nn.Module) -> bool:
+def _reads_plain_heads(old_parts: Positions, new_parts: Positions) -> bool:
     """Return whether turned queries and keys would mislead the old or new positions of a model."""
     return any(p.rotary for p in old_parts.values()) or any(p.layer_part is not None for p in new_parts.values())
 
 
-def _tells_heads_apart(part: nn.Module) -> bool:
+def _tells_heads_apart(part: PositionType) -> bool:
     return part.pairwise or part.folds or part.layer_part is not None
 
 
-def _tokens_in_no_order(model: PreTrainedModel) -> torch.Tensor:
+def _tokens_in_no_order(model: TriEmbedPreTrainedModel) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
     length = min(128, model.config.max_position_embeddings)
     return torch.randint(model.config.vocab_size, (16, length), generator=generator)
 
 
-def _fill_learned(part: nn.Module, old_parts: nn.Module) -> str:
+def _fill_learned(part: LearnedPosition, old_parts: Positions) -> str:
     summand = old_parts(torch.arange(part.length_limit)[None]).summand
     part.table.weight.zero_()
     if summand is None:

@@ -1,13 +1,13 @@
 """Change the vocabulary of a TriEmbed checkpoint: add tokens, replace the tokenizer, trim it, factorise the table."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
-from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from hf_embeddings.conversion.companions import TOKENIZER_FILES, copy_companions
 from hf_embeddings.conversion.origin import shown, table, write_origin
@@ -16,6 +16,7 @@ from hf_embeddings.conversion.staging import staged
 from hf_embeddings.conversion.surgery.own_checkpoint import load_own, save_own
 from hf_embeddings.conversion.surgery.token_rows import factorise_rows, fit_vectors, replace_rows, set_special_ids
 from hf_embeddings.conversion.surgery.tokenizer_subset import trimmed
+from hf_embeddings.model.modeling_triembed import TriEmbedPreTrainedModel
 
 ROLES = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token", "bos_token", "eos_token")
 
@@ -38,7 +39,7 @@ class Opened:
 
     def __init__(self, source: str | Path, target: str | Path, action: str) -> None:
         self.folder = Path(source)
-        self.model: PreTrainedModel = load_own(self.folder)
+        self.model: TriEmbedPreTrainedModel = load_own(self.folder)
         try:
             self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(self.folder)
         except Exception as error:  # whatever the files provoke
@@ -191,7 +192,7 @@ def factorise(source: str | Path, target: str | Path, rank: int, *, overwrite: b
 
 
 @contextmanager
-def staged_tokenizer(old: PreTrainedTokenizerBase, content: str):
+def staged_tokenizer(old: PreTrainedTokenizerBase, content: str) -> Iterator[PreTrainedTokenizerBase]:
     """Yield the tokenizer that a tokenizer.json describes, with the settings of `old`."""
     import tempfile
 

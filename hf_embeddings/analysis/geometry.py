@@ -9,11 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hf_embeddings.record import Record
+
 _BLOCK = 1024  # rows of similarities held at once
 
 
 @dataclass(frozen=True)
-class Isotropy:
+class Isotropy(Record):
     """Four views on how evenly vectors use their directions."""
 
     iso_score: float  # 0: one direction holds all variance; 1: all directions hold the same

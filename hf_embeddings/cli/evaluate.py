@@ -9,7 +9,7 @@ import typer
 from hf_embeddings.cli.extras import require
 from hf_embeddings.cli.output import AsJson
 from hf_embeddings.corpora.sources import check_source
-from hf_embeddings.file_names import EMBEDDING_EVALUATION
+from hf_embeddings.evaluation.word_lists import read_sentences
 from hf_embeddings.model_names import Pooling, check_model
 
 Files = list[Path] | None
@@ -40,86 +40,35 @@ def evaluate(
             raise ValueError(f"{path}: no such file; check the path")
     check_model(folder)
     check_source(text)
-    report = measure(
-        folder, similarity or [], analogies or [], retrieval or [], bias or [], read_sentences(text, sentences), text,
-        source=vectors, pooling=pooling, layer=layer, prompt=prompt,
-    )  # fmt: skip
+    from hf_embeddings.evaluation.report import EvaluationData, write_into_card
+    from hf_embeddings.evaluation.report import evaluate as measure
+    from hf_embeddings.evaluation.vectors import Vectors
+
+    data = EvaluationData(
+        similarity=similarity or [],
+        analogies=analogies or [],
+        retrieval=retrieval or [],
+        bias=bias or [],
+        corpus=text,
+        sentences=read_sentences(text, sentences),
+    )
+    loaded = Vectors.load(folder, source=vectors, prompt=prompt, pooling=pooling, layer=layer)
+    report = measure(folder, loaded, data)
     if mteb:
         from hf_embeddings.evaluation.mteb_tasks import run_tasks, task_datasets
 
-        report["mteb"], report["mteb_datasets"] = run_tasks(folder, mteb), task_datasets(mteb)
+        report.mteb, report.mteb_datasets = run_tasks(folder, mteb), task_datasets(mteb)
     if plot is not None:
         from hf_embeddings.visualization.evaluation_plots import evaluation_figure
 
         plot.parent.mkdir(parents=True, exist_ok=True)
         evaluation_figure(report).savefig(plot)
-        report["picture"] = str(plot)
+        report.picture = str(plot)
     if card:
         write_into_card(Path(folder), report)
     if as_json:
-        print(json.dumps(report, indent=2, ensure_ascii=False))
+        print(json.dumps(report.to_dict(), indent=2, ensure_ascii=False))
     else:
         from hf_embeddings.cli.evaluation_table import render
 
         render(report)
-
-
-def measure(
-    folder: str, similarity: list[Path], analogies: list[Path], retrieval: list[Path], bias: list[str],
-    sentences: list[str], text: str, *, source: str, pooling: str | None, layer: int | None, prompt: str,
-) -> dict[str, object]:  # fmt: skip
-    """Return the whole report as plain data."""
-    from hf_embeddings.evaluation import measures as evaluation
-    from hf_embeddings.evaluation.vectors import Vectors
-    from hf_embeddings.progress import steps
-
-    made = Vectors.load(folder, source=source, prompt=prompt, pooling=pooling, layer=layer)
-    recipe = made.encoder.recipe
-    report: dict[str, object] = {
-        "model": str(folder),
-        "vectors": {"source": source, "pooling": recipe.pooling, "layer": recipe.layer, "prompt": prompt},
-        "similarity": {}, "analogies": {}, "retrieval": {}, "bias": [],
-    }  # fmt: skip
-    work = [("similarity", path, lambda path=path: evaluation.similarity(made, path)) for path in similarity]
-    work += [("analogies", path, lambda path=path: evaluation.analogies(made, path)) for path in analogies]
-    work += [("retrieval", path, lambda path=path: evaluation.retrieval(made, path)) for path in retrieval]
-    work += [("bias", name, lambda name=name: evaluation.bias(made, name)) for name in bias]
-    work += [("table", None, lambda: evaluation.table_geometry(made))]
-    work += [("text", None, lambda: {"corpus": text} | evaluation.text_geometry(made, sentences))]
-    work += [("sizes", None, lambda: evaluation.sizes(made, sentences, similarity, retrieval))]
-    for part, name, function in steps(work, describe=lambda item: f"{item[0]} {item[1] or ''}".strip()):
-        result = function()
-        if part == "bias":
-            report[part] += result
-        elif name is None:
-            report[part] = result
-        else:
-            report[part][Path(name).stem] = result
-    return report
-
-
-def read_sentences(corpus: str, count: int) -> list[str]:
-    """Return the first different sentences of 4 words or 8 Chinese characters and more."""
-    from hf_embeddings.corpora.sentences import split_sentences
-    from hf_embeddings.corpora.sources import read_documents
-
-    found: dict[str, None] = {}
-    for document in read_documents(corpus):
-        for sentence in split_sentences(document):
-            sentence = " ".join(sentence.split())
-            if len(sentence.split()) >= 4 or (len(sentence) >= 8 and not sentence.isascii()):
-                found.setdefault(sentence)
-            if len(found) == count:
-                return list(found)
-    if len(found) < 20:
-        raise ValueError(f"--text {corpus}: got {len(found)} sentences, expected at least 20; choose a longer corpus")
-    return list(found)
-
-
-def write_into_card(folder: Path, report: dict[str, object]) -> None:
-    """Leave the figures beside the weights and bring the model card up to date."""
-    from hf_embeddings.files.atomic import replace_text
-    from hf_embeddings.publishing.card import write_card
-
-    replace_text(folder / EMBEDDING_EVALUATION, json.dumps(report, indent=2, ensure_ascii=False) + "\n", durable=False)
-    write_card(folder)

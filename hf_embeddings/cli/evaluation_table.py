@@ -5,15 +5,17 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.table import Table
 
+from hf_embeddings.evaluation_report import EvaluationReport, TableGeometry, TextGeometry
+
 GEOMETRY = ("IsoScore", "partition", "mean cosine", "effective rank", "hub skew")
 
 
-def render(report: dict[str, object]) -> None:
+def render(report: EvaluationReport) -> None:
     """Print every part that was measured."""
-    console, chosen = Console(), report["vectors"]
+    console, chosen = Console(), report.vectors
     console.print(
-        f"{report['model']}: {chosen['source']} vectors, {chosen['pooling']} pooling, "
-        f"layer {'last' if chosen['layer'] is None else chosen['layer']}, prompt {chosen['prompt']!r}"
+        f"{report.model}: {chosen.source} vectors, {chosen.pooling} pooling, "
+        f"layer {'last' if chosen.layer is None else chosen.layer}, prompt {chosen.prompt!r}"
     )
     for title, columns, rows in (
         ("similarity", ("file", "pairs", "left out", "Spearman", "p"), _similarity(report)),
@@ -31,78 +33,76 @@ def render(report: dict[str, object]) -> None:
             for row in rows:
                 table.add_row(*row)
             console.print(table)
-    layers = report["text"]["anisotropy_by_layer"]
+    layers = report.text.anisotropy_by_layer
     console.print("mean cosine of tokens by layer: " + " ".join(f"{value:.3f}" for value in layers))
-    for line in _table_notes(report["table"]):
+    for line in _table_notes(report.table):
         console.print(line, markup=False)
-    for name, score in report.get("mteb", {}).items():
+    for name, score in (report.mteb or {}).items():
         console.print(f"mteb {name}: {score:.4f}")
 
 
-def _similarity(report: dict) -> Iterable[tuple[str, ...]]:
-    for name, found in report["similarity"].items():
-        left_out = found["pairs_in_file"] - found["pairs"]
-        yield name, str(found["pairs"]), str(left_out), f"{found['spearman']:.3f}", f"{found['p_value']:.1e}"
+def _similarity(report: EvaluationReport) -> Iterable[tuple[str, ...]]:
+    for name, figures in report.similarity.items():
+        left_out = figures.pairs_in_file - figures.pairs
+        yield name, str(figures.pairs), str(left_out), f"{figures.spearman:.3f}", f"{figures.p_value:.1e}"
 
 
-def _analogies(report: dict) -> Iterable[tuple[str, ...]]:
-    for name, found in report["analogies"].items():
-        left_out = found["questions_in_file"] - found["questions"]
-        accuracy = "-" if found["accuracy"] is None else f"{found['accuracy']:.1%}"
-        yield name, str(found["questions"]), str(left_out), str(found["candidates"]), accuracy
+def _analogies(report: EvaluationReport) -> Iterable[tuple[str, ...]]:
+    for name, figures in report.analogies.items():
+        left_out = figures.questions_in_file - figures.questions
+        accuracy = "-" if figures.accuracy is None else f"{figures.accuracy:.1%}"
+        yield name, str(figures.questions), str(left_out), str(figures.candidates), accuracy
 
 
-def _retrieval(report: dict) -> Iterable[tuple[str, ...]]:
-    for name, directions in report["retrieval"].items():
-        for direction, found in directions.items():
-            recalls = (f"{value:.3f}" for value in found["recall"].values())
-            label = name if direction == "forward" else f"{name}, backward"
-            yield label, str(found["queries"]), str(found["candidates"]), *recalls, f"{found['mrr']:.3f}"
+def _retrieval(report: EvaluationReport) -> Iterable[tuple[str, ...]]:
+    for name, directions in report.retrieval.items():
+        for label, figures in ((name, directions.forward), (f"{name}, backward", directions.backward)):
+            recalls = (f"{value:.3f}" for value in figures.recall.values())
+            yield label, str(figures.queries), str(figures.candidates), *recalls, f"{figures.mrr:.3f}"
 
 
-def _bias(report: dict) -> Iterable[tuple[str, ...]]:
-    for found in report["bias"]:
-        if "skipped" in found:
-            yield found["test"], "skipped", found["skipped"], "", ""
+def _bias(report: EvaluationReport) -> Iterable[tuple[str, ...]]:
+    for figures in report.bias:
+        if figures.skipped is not None:
+            yield figures.test, "skipped", figures.skipped, "", ""
         else:
-            partitions = f"{found['partitions']:,} {'(all)' if found['exact'] else '(drawn)'}"
-            yield found["test"], found["on"], f"{found['effect_size']:.2f}", f"{found['p_value']:.4f}", partitions
+            partitions = f"{figures.partitions:,} {'(all)' if figures.exact else '(drawn)'}"
+            yield figures.test, figures.on or "", f"{figures.effect_size:.2f}", f"{figures.p_value:.4f}", partitions
 
 
-def _geometry(report: dict) -> Iterable[tuple[str, ...]]:
-    for name, part in (("token table", report["table"]), ("sentences", report["text"])):
-        found = part["isotropy"]
-        numbers = (f"{found[key]:.3f}" for key in ("iso_score", "partition_score", "mean_cosine"))
-        yield name, *numbers, f"{found['effective_rank']:.0f}", f"{part['hubness']['skewness']:.2f}"
+def _geometry(report: EvaluationReport) -> Iterable[tuple[str, ...]]:
+    parts: tuple[tuple[str, TableGeometry | TextGeometry], ...] = (
+        ("token table", report.table),
+        ("sentences", report.text),
+    )
+    for name, part in parts:
+        isotropy = part.isotropy
+        shares = (isotropy.iso_score, isotropy.partition_score, isotropy.mean_cosine)
+        numbers = (f"{share:.3f}" for share in shares)
+        yield name, *numbers, f"{isotropy.effective_rank:.0f}", f"{part.hubness.skewness:.2f}"
 
 
-def _size_columns(report: dict) -> tuple[str, ...]:
-    return ("width", "precision", "bytes", "neighbours kept", *report["sizes"][0]["figures"])
+def _size_columns(report: EvaluationReport) -> tuple[str, ...]:
+    return ("width", "precision", "bytes", "neighbours kept", *report.sizes[0].figures)
 
 
-def _sizes(report: dict) -> Iterable[tuple[str, ...]]:
-    for row in report["sizes"]:
-        figures = (f"{value:.3f}" for value in row["figures"].values())
-        yield (
-            str(row["width"]),
-            row["precision"],
-            str(row["bytes_per_vector"]),
-            f"{row['neighbours_kept']:.3f}",
-            *figures,
-        )
+def _sizes(report: EvaluationReport) -> Iterable[tuple[str, ...]]:
+    for row in report.sizes:
+        figures = (f"{value:.3f}" for value in row.figures.values())
+        yield str(row.width), row.precision, str(row.bytes_per_vector), f"{row.neighbours_kept:.3f}", *figures
 
 
-def _table_notes(table: dict) -> Iterable[str]:
-    outliers, like = table["norm_outliers"], table["like_unused"]
-    named = ", ".join(f"{token} ({score:+.0f})" for token, score in outliers["farthest"].items())
-    yield f"token table: {table['rows']:,} rows; {outliers['count']} norm outliers{': ' + named if named else ''}"
-    if table["zero_rows"]:
-        yield f"  rows of zeros: {', '.join(table['zero_rows'])}"
-    for group in table["repeated_rows"]:
+def _table_notes(table: TableGeometry) -> Iterable[str]:
+    outliers, like = table.norm_outliers, table.like_unused
+    named = ", ".join(f"{token} ({score:+.0f})" for token, score in outliers.farthest.items())
+    yield f"token table: {table.rows:,} rows; {outliers.count} norm outliers{': ' + named if named else ''}"
+    if table.zero_rows:
+        yield f"  rows of zeros: {', '.join(table.zero_rows)}"
+    for group in table.repeated_rows:
         yield f"  equal rows: {', '.join(group)}"
     if like is None:
         yield "  never-trained rows: unknown, as the vocabulary has no unused tokens to compare with"
     else:
-        yield f"  like the {table['unused_rows']} unused rows: {like['count']} others" + (
-            f", such as {', '.join(like['tokens'])}" if like["tokens"] else ""
+        yield f"  like the {table.unused_rows} unused rows: {like.count} others" + (
+            f", such as {', '.join(like.tokens)}" if like.tokens else ""
         )

@@ -6,13 +6,18 @@ import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hf_embeddings.cli.output import AsJson, Precision
 from hf_embeddings.corpora.sources import check_source, read_described_documents
 from hf_embeddings.model_names import Pooling, check_model_or_id
+
+if TYPE_CHECKING:
+    from hf_embeddings.corpora.document import Document
+    from hf_embeddings.search.build import Figures
+    from hf_embeddings.search.records import Record
 
 
 def index(
@@ -70,7 +75,7 @@ def index(
         device,
     )
 
-    def documents() -> Iterator[object]:
+    def documents() -> Iterator["Document"]:
         read = name_publicly(read_described_documents(corpus, text_field=text_field))
         met = (document for document in read if all(condition.holds(document.metadata) for condition in conditions))
         return islice(met, max_documents)
@@ -83,17 +88,25 @@ def index(
     with Phase("encoding", total, unit="documents") as progress:
         chosen = records(documents(), id_field)
         try:
-            told = {"progress": progress.advance, "notify": print_to_stderr}
-            figures = build(chosen, folder, job, source=corpus, processes=processes, **told)
+            figures = build(
+                chosen,
+                folder,
+                job,
+                source=corpus,
+                processes=processes,
+                progress=progress.advance,
+                notify=print_to_stderr,
+            )
         except KeyboardInterrupt:
             raise typer.Exit(_interrupted(folder)) from None
-    if as_json:
-        print(json.dumps({"index": folder, **vars(figures)}))
-    else:
-        parts = [f"{figures.documents:,} documents as {figures.passages:,} passages"]
-        parts += [f"{figures.resumed_at:,} were done before"] if figures.resumed_at else []
-        parts += [f"{figures.replaced:,} older passages replaced"] if figures.replaced else []
-        print(f"{folder}: {'; '.join(parts)}")
+    print(json.dumps({"index": folder, **vars(figures)}) if as_json else f"{folder}: {_sentence(figures)}")
+
+
+def _sentence(figures: "Figures") -> str:
+    parts = [f"{figures.documents:,} documents as {figures.passages:,} passages"]
+    parts += [f"{figures.resumed_at:,} were done before"] if figures.resumed_at else []
+    parts += [f"{figures.replaced:,} older passages replaced"] if figures.replaced else []
+    return "; ".join(parts)
 
 
 def _copy(corpus: str, place: str, as_json: bool) -> None:
@@ -113,7 +126,7 @@ def _interrupted(folder: str) -> int:
     return 130
 
 
-def records(documents: Iterator, id_field: str) -> Iterator:
+def records(documents: Iterator["Document"], id_field: str) -> Iterator["Record"]:
     """Give each document an id: its own, else its title or place where that is new, else a digest of its text."""
     from hf_embeddings.search.records import Record
 
@@ -123,7 +136,7 @@ def records(documents: Iterator, id_field: str) -> Iterator:
         id_ = metadata.pop(id_field, None)
         if id_ is None:
             id_ = metadata.get("title")
-            if id_ is None or id_ in seen:
+            if id_ is None or str(id_) in seen:
                 id_ = hashlib.sha256(json.dumps([document.text, metadata]).encode()).hexdigest()[:16]
-            seen.add(id_)
+            seen.add(str(id_))
         yield Record(str(id_), document.text, metadata)

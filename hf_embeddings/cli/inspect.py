@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,7 +19,7 @@ def inspect(
     print(json.dumps(description, indent=2) if as_json else render(description))
 
 
-def describe(source: Path) -> dict[str, object]:
+def describe(source: Path) -> dict[str, Any]:
     """Return position type, tables, parameters and memory of a checkpoint directory or config file.
 
     Raises:
@@ -61,7 +61,7 @@ def describe(source: Path) -> dict[str, object]:
     }
 
 
-def render(description: dict[str, object]) -> str:
+def render(description: dict[str, Any]) -> str:
     """Write a description as lines for a terminal."""
     lines = [
         f"{description['source']}",

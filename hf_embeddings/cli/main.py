@@ -1,6 +1,7 @@
 """The command `hf-embeddings`: one table of verbs, each in a file of its own; heavy imports happen inside the verbs."""
 
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -24,7 +25,7 @@ from hf_embeddings.cli.verify import verify
 from hf_embeddings.cli.vocabulary import vocabulary
 
 COMMAND = "hf-embeddings"  # also where it is started as a module: what completes it in a shell goes by this name
-VERBS = {
+VERBS: dict[str, Callable[..., None]] = {
     "convert": convert,
     "export": export,
     "index": index,

@@ -1,5 +1,7 @@
 """`hf-embeddings plot`: pictures of words, positions, the input sum, training and attention."""
 
+from collections.abc import Callable
+
 import typer
 
 from hf_embeddings.cli.plot_attention import attention
@@ -8,7 +10,7 @@ from hf_embeddings.cli.plot_sum import input_sum
 from hf_embeddings.cli.plot_training import training
 from hf_embeddings.cli.plot_words import words
 
-PICTURES = {
+PICTURES: dict[str, Callable[..., None]] = {
     "words": words,
     "positions": positions,
     "sum": input_sum,

@@ -1,12 +1,15 @@
 """`hf-embeddings plot attention`: what every head attends to in a text or a pair."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hf_embeddings.cli.extras import require
 from hf_embeddings.model_names import check_model
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def attention(
@@ -41,7 +44,7 @@ def attention(
     print(out)
 
 
-def read_attention(folder: str, text: str, pair: str | None):
+def read_attention(folder: str, text: str, pair: str | None) -> tuple["np.ndarray", list[str]]:
     """Return weights (L, H, S, S) and the tokens."""
     import torch
     from transformers import AutoModel, AutoTokenizer
@@ -55,4 +58,5 @@ def read_attention(folder: str, text: str, pair: str | None):
     )
     with torch.no_grad():
         attentions = model(**batch, output_attentions=True).attentions
-    return torch.stack(attentions)[:, 0].numpy(), tokenizer.convert_ids_to_tokens(batch["input_ids"][0])
+    tokens = list(tokenizer.convert_ids_to_tokens(batch["input_ids"][0]))
+    return torch.stack(attentions)[:, 0].numpy(), tokens

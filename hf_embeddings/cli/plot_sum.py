@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -37,7 +37,7 @@ def input_sum(
     print(out)
 
 
-def measure_sum(folder: str, text: str, pair: str | None) -> tuple[list[str], dict[str, dict]]:
+def measure_sum(folder: str, text: str, pair: str | None) -> tuple[list[str], dict[str, dict[str, Any]]]:
     """Return the tokens, and for each part of the sum its norm, cosine and share (S,)."""
     import torch
     from transformers import AutoTokenizer
@@ -55,5 +55,5 @@ def measure_sum(folder: str, text: str, pair: str | None) -> tuple[list[str], di
         for name, part in parts._asdict().items()
         if part is not None
     }
-    tokens = tokenizer.convert_ids_to_tokens(batch["input_ids"][0])
+    tokens = list(tokenizer.convert_ids_to_tokens(batch["input_ids"][0]))
     return tokens, {name: asdict(part) for name, part in decompose(arrays).items()}

@@ -23,7 +23,10 @@ def training(
     require("viz", "matplotlib", "plotly")
     if sum([bool(shown), file is not None, example]) != 1:
         raise ValueError("got no words, or several sources; give words, or one of --file --example")
-    labels, groups = seed_example() if example else read_words(file) if file else (shown, ["words"] * len(shown))
+    if example:
+        labels, groups = seed_example()
+    else:
+        labels, groups = read_words(file) if file else (shown or [], ["words"] * len(shown or []))
     if len(labels) < 3:
         raise ValueError(f"got {len(labels)} words, expected at least 3")
     if not Path(run).is_dir():

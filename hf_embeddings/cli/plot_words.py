@@ -2,15 +2,20 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from hf_embeddings.cli.extras import require
 from hf_embeddings.cli.output import AsJson
 from hf_embeddings.corpora.sources import check_source
-from hf_embeddings.evaluation.word_lists import frequent_tokens, read_words, seed_example
+from hf_embeddings.evaluation.word_lists import frequent_tokens, read_sentences, read_words, seed_example
 from hf_embeddings.model_names import Pooling, check_model
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from hf_embeddings.evaluation.vectors import Vectors
 
 NEIGHBOURS = 8
 LIBRARIES = {"pca": "sklearn", "tsne": "openTSNE", "umap": "umap", "pacmap": "pacmap"}
@@ -65,15 +70,21 @@ def words(
     print(json.dumps(written, indent=2) if as_json else "\n".join(written.values()))
 
 
-def _choose(made, shown, file, example, frequent, sentences, text) -> tuple[list[str], list[str]]:
-    from hf_embeddings.cli.evaluate import read_sentences
-
+def _choose(
+    vectors: "Vectors",
+    shown: list[str],
+    file: Path | None,
+    example: bool,
+    frequent: int | None,
+    sentences: int | None,
+    text: str,
+) -> tuple[list[str], list[str]]:
     if example:
         return seed_example()
     if file is not None:
         return read_words(file)
     if frequent is not None:
-        labels = frequent_tokens(made.encoder.tokenizer, text, frequent)
+        labels = frequent_tokens(vectors.encoder.tokenizer, text, frequent)
     elif sentences is not None:
         labels = read_sentences(text, sentences)
     else:
@@ -82,7 +93,15 @@ def _choose(made, shown, file, example, frequent, sentences, text) -> tuple[list
 
 
 def _write(
-    encoded, points, labels, groups, *, title: str, out: Path, example: bool, export: list[str]
+    encoded: "np.ndarray",
+    points: "np.ndarray",
+    labels: list[str],
+    groups: list[str],
+    *,
+    title: str,
+    out: Path,
+    example: bool,
+    export: list[str],
 ) -> dict[str, str]:
     import numpy as np
 

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -56,15 +57,15 @@ def position_lab(
     except TrainingFailed as error:
         print(f"error: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
-    if not (done := [cell for cell in lab.cells if cell.name in state.content["runs"]]):
+    if not (done := [cell for cell in lab.cells if cell.name in state.record.runs]):
         raise ValueError(f"--report: no run of {options.output_dir} is finished; start without it")
-    if "step_ratios" not in state.content or state.content["step_ratios"].keys() < set(lab.positions):
+    if state.record.step_ratios is None or state.record.step_ratios.keys() < set(lab.positions):
         lab.say("measuring the time of steps")
-        state.content["step_ratios"] = lab.step_ratios()
+        state.record.step_ratios = lab.step_ratios()
         state.save()
-    summary = summarise(lab, state.content)
+    summary = summarise(lab, state.record)
     write_report(Path(options.output_dir), summary)
-    print(json.dumps(summary) if as_json else f"{options.output_dir}: {REPORT}, {PICTURE}, {len(done)} runs")
+    print(json.dumps(summary.to_dict()) if as_json else f"{options.output_dir}: {REPORT}, {PICTURE}, {len(done)} runs")
 
 
 def _run_all(lab: "PositionLab", state: "LabState") -> None:
@@ -72,15 +73,15 @@ def _run_all(lab: "PositionLab", state: "LabState") -> None:
     from hf_embeddings.pretraining.training.stop import PREEMPTED
     from hf_embeddings.publishing.card import write_card
 
-    missing = [cell for cell in lab.cells if cell.name not in state.content["runs"]]
+    missing = [cell for cell in lab.cells if cell.name not in state.record.runs]
     began = time.monotonic()
     for number, cell in enumerate(missing):
         left = f", {(time.monotonic() - began) / number * (len(missing) - number) / 60:.0f} min left" if number else ""
         lab.say(f"run {len(lab.cells) - len(missing) + number + 1} of {len(lab.cells)}{left}: {cell.name}")
-        figures = lab.run(cell, finish=write_card)
-        if figures["state"] == "preempted":
+        run = lab.run(cell, finish=write_card)
+        if run is None:
             lab.say("stopped, and saved; start again to go on")
             raise typer.Exit(PREEMPTED)
         laws, _ = measure(str(lab.folder(cell)), config=lab.base_config, length=None)
-        state.content["runs"][cell.name] = figures | {"laws": laws}
+        state.record.runs[cell.name] = replace(run, laws=laws)
         state.save()

@@ -2,14 +2,18 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hf_embeddings.cli.extras import require
 from hf_embeddings.cli.output import AsJson
 from hf_embeddings.cli.shipped_configs import find_config
+from hf_embeddings.lab_figures import Laws
 from hf_embeddings.pretraining.architecture import read_architecture
+
+if TYPE_CHECKING:
+    from hf_embeddings.evaluation.position_probe import PositionProbe
 
 COLUMNS = (
     "uniqueness", "smoothness", "relative_linearity", "locality", "symmetry", "translation_invariance", "monotonicity",
@@ -51,7 +55,7 @@ def check_type(name: str) -> None:
         raise ValueError(f"{name}: got neither a position type nor a directory with a config.json; check the path")
 
 
-def draw(name: str, report: dict[str, object], probe: object, folder: Path) -> Path:
+def draw(name: str, report: Laws, probe: "PositionProbe", folder: Path) -> Path:
     """Write the picture of one type and return its path."""
     from hf_embeddings.visualization.position_plots import position_figure
 
@@ -62,7 +66,7 @@ def draw(name: str, report: dict[str, object], probe: object, folder: Path) -> P
     return path
 
 
-def render(measured: dict[str, dict[str, object]]) -> str:
+def render(measured: dict[str, Laws]) -> str:
     """Write the measurements as a table: for each type the trained length, then as many positions beyond it."""
     width = max(len(Path(name).name) for name in measured) + 2
     lines = [" " * (width + 12) + "".join(f"{title.replace('_', ' '):>{len(title) + 2}}" for title in COLUMNS)]
@@ -82,9 +86,9 @@ def render(measured: dict[str, dict[str, object]]) -> str:
     return "\n".join(lines)
 
 
-def _range(laws: dict[str, object]) -> str:
+def _range(laws: Laws) -> str:
     return f"{laws['from']}-{laws['to'] - 1}"
 
 
-def _cells(laws: dict[str, object]) -> str:
+def _cells(laws: Laws) -> str:
     return "".join(f"{'-' if laws[name] is None else format(laws[name], '.4f'):>{len(name) + 2}}" for name in COLUMNS)

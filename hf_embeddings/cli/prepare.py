@@ -1,7 +1,6 @@
 """`hf-embeddings prepare`: a corpus as memory-mapped shards of tokens, which `pretrain` takes as a source."""
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -31,13 +30,13 @@ def prepare(
     check_run(options)
     from hf_embeddings.pretraining.prepared.writer import prepare_corpus
     from hf_embeddings.progress import Phase, print_to_stderr
+    from hf_embeddings.worker_pool import available_cores
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         facts = prepare_corpus(
             options,
             target,
-            processes=processes or cores,
+            processes=processes or available_cores(),
             say=print_to_stderr,
             phases=Phase,
             overwrite=overwrite,
@@ -46,14 +45,15 @@ def prepare(
     except KeyboardInterrupt:
         print(f"interrupted: the same command goes on from what is in {target}.partial", file=sys.stderr)
         raise typer.Exit(130) from None
-    kept = ("sources", "statistics", "max_length", "tokenizer")
     if as_json:
-        print(json.dumps({name: facts[name] for name in kept} | {"shards": len(facts["shards"])}))
+        told = facts.to_dict()
+        kept = {name: told[name] for name in ("sources", "statistics", "max_length", "tokenizer")}
+        print(json.dumps(kept | {"shards": len(facts.shards)}))
         return
-    for source in facts["sources"]:
+    for source in facts.sources:
         print(
-            f"{source['source']}: {source['documents']:,} documents, {source['tokens']:,} tokens, "
-            f"{source['training']:,} training examples, {source['held_out']:,} held out, weight {source['weight']:g}"
+            f"{source.source}: {source.documents:,} documents, {source.tokens:,} tokens, {source.training:,} training "
+            f"examples, {source.held_out:,} held out, weight {source.weight:g}"
         )
-    print(", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in facts["statistics"].items() if value))
-    print(f"{target}: {len(facts['shards'])} shards; train on it with corpus.source=prepared:{target}")
+    print(", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in facts.statistics.items() if value))
+    print(f"{target}: {len(facts.shards)} shards; train on it with corpus.source=prepared:{target}")

@@ -2,12 +2,15 @@
 
 import json
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hf_embeddings.cli.output import AsJson
 from hf_embeddings.cli.shipped_configs import check_run, find_config
+
+if TYPE_CHECKING:
+    from hf_embeddings.pretraining.run import Outcome
 
 
 def pretrain(
@@ -30,11 +33,10 @@ def pretrain(
     leave_on_signals()
     from hf_embeddings.pretraining.run import pretrain as run
     from hf_embeddings.pretraining.training.loop import TrainingFailed
-    from hf_embeddings.pretraining.training.worth import Worth
     from hf_embeddings.publishing.card import write_card
 
     try:
-        figures = run(
+        outcome = run(
             options,
             base_config=find_config(options.model.base),
             overwrite=overwrite,
@@ -45,11 +47,13 @@ def pretrain(
     except TrainingFailed as error:
         print(f"error: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
-    if figures.pop("main_process"):
-        if figures["state"] == "done":
-            words = Worth.from_dict(figures["worth"]).sentence() if "worth" in figures else "complete"
-        else:
-            words = f"stopped at step {figures['step']}, and saved"
-        print(json.dumps(figures) if as_json else f"{options.output_dir}: {words}")
-    if figures["state"] == "preempted":
+    if outcome.main_process:
+        print(json.dumps(outcome.to_dict()) if as_json else f"{options.output_dir}: {_sentence(outcome)}")
+    if outcome.state == "preempted":
         raise typer.Exit(PREEMPTED)
+
+
+def _sentence(outcome: "Outcome") -> str:
+    if outcome.figures is None:
+        return f"stopped at step {outcome.step}, and saved"
+    return outcome.figures.worth.sentence() if outcome.figures.worth else "complete"

@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -81,7 +81,7 @@ def _documents(source: str | None) -> tuple[list[str], list[str]]:
     return corpus.training, corpus.evaluation
 
 
-def _object(option: str, text: str | None) -> dict | None:
+def _object(option: str, text: str | None) -> dict[str, Any] | None:
     if text is None:
         return None
     try:

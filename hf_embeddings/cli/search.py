@@ -2,11 +2,15 @@
 
 import contextlib
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hf_embeddings.cli.output import AsJson, Precision
+
+if TYPE_CHECKING:
+    from hf_embeddings.search.approximate import Graph
+    from hf_embeddings.search.index import Index
 
 Where = Annotated[
     list[str] | None, typer.Option(help="Condition on the metadata: field=value, also != >= <= > < and ~ (contains).")
@@ -60,7 +64,7 @@ def search(
         print((f"{query}\n\n" if len(queries) > 1 else "") + render(hits) + "\n")
 
 
-def open_graph(index):
+def open_graph(index: "Index") -> "Graph":
     """Return the graph of an index, built or extended with a progress bar where that is due."""
     from hf_embeddings.progress import Phase
     from hf_embeddings.search.approximate import Graph

@@ -2,9 +2,9 @@
 
 import json
 from dataclasses import asdict
-from enum import StrEnum
+from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,8 +12,13 @@ from hf_embeddings.cli.output import AsJson
 from hf_embeddings.corpora.sources import check_source
 from hf_embeddings.model_names import check_model
 
+if TYPE_CHECKING:
+    import torch
 
-class Action(StrEnum):
+    from hf_embeddings.conversion.surgery.vocabulary import VocabularyReport
+
+
+class Action(Enum):
     """What to do with the vocabulary."""
 
     add = "add"
@@ -43,10 +48,10 @@ def vocabulary(
     if corpus is not None:
         check_source(corpus)
     words = [*(token or []), *_words(tokens_file)]
-    if action is Action.trim:
-        _given("trim", "--corpus", corpus)
-    if action is Action.factorise:
-        _given("factorise", "--rank", rank)
+    if action is Action.trim and corpus is None:
+        raise ValueError("trim: needs --corpus")
+    if action is Action.factorise and rank is None:
+        raise ValueError("factorise: needs --rank")
     from hf_embeddings.conversion.surgery import vocabulary as changes
     from hf_embeddings.publishing.card import write_card
 
@@ -58,23 +63,21 @@ def vocabulary(
             source, target, tokenizer=tokenizer, texts=texts, vocab_size=vocab_size, overwrite=overwrite
         )
     elif action is Action.trim:
-        report = changes.trim(source, target, _texts(corpus), overwrite=overwrite)
+        report = changes.trim(source, target, _texts(corpus or ""), overwrite=overwrite)
     else:
-        report = changes.factorise(source, target, rank, overwrite=overwrite)
+        report = changes.factorise(source, target, rank or 0, overwrite=overwrite)
     write_card(Path(target))
-    if as_json:
-        print(json.dumps(asdict(report)))
-        return
+    print(json.dumps(asdict(report)) if as_json else _sentences(report))
+
+
+def _sentences(report: "VocabularyReport") -> str:
     before, after = report.vocab_size
-    print(f"{report.target}: {after:,} tokens (before {before:,}), {report.kept:,} rows unchanged")
-    print(f"  parameters {report.parameters[1]:,} (before {report.parameters[0]:,})")
-    for name, value in report.figures.items():
-        print(f"  {name.replace('_', ' ')} {value:.4g}")
-
-
-def _given(action: str, option: str, value: object) -> None:
-    if value is None:
-        raise ValueError(f"{action}: needs {option}")
+    lines = [
+        f"{report.target}: {after:,} tokens (before {before:,}), {report.kept:,} rows unchanged",
+        f"  parameters {report.parameters[1]:,} (before {report.parameters[0]:,})",
+        *(f"  {name.replace('_', ' ')} {value:.4g}" for name, value in report.figures.items()),
+    ]
+    return "\n".join(lines)
 
 
 def _words(path: str | None) -> list[str]:
@@ -87,7 +90,7 @@ def _texts(source: str) -> list[str]:
     return list(read_documents(source))
 
 
-def _vectors(path: str | None) -> dict | None:
+def _vectors(path: str | None) -> dict[str, "torch.Tensor"] | None:
     """Read word vectors as GloVe and word2vec write them as text; a first line of two numbers is skipped."""
     if path is None:
         return None

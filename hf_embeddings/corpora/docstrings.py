@@ -1,7 +1,8 @@
 """Docstrings of installed packages, parsed out of their source files without importing the packages.
 
 This file is also the program of the worker processes, so it imports the standard library only: a fresh interpreter per
-group of files starts in 30 ms, where a fork would inherit torch's threads and a spawn would import torch again.
+group of files starts in 30 ms, where a fork would inherit torch's threads and a spawn would import torch again. A
+`WorkerPool` would run the user's script a second time where that has no `if __name__ == "__main__"`.
 """
 
 import ast
@@ -35,8 +36,8 @@ def package_files(name: str) -> dict[str, str]:
     if spec is None or not all(part.isidentifier() for part in parts):
         return {}
     if not parts and spec.submodule_search_locations is None:
-        single = spec.has_location and spec.origin and spec.origin.endswith(".py")
-        return {spec.origin: top} if single else {}
+        single = spec.origin if spec.has_location else None
+        return {single: top} if single and single.endswith(".py") else {}
     files: dict[str, str] = {}
     for root in spec.submodule_search_locations or ():
         part = os.path.join(root, *parts)
@@ -57,7 +58,9 @@ def read_docstrings(files: Sequence[str]) -> Iterator[tuple[str, list[Named] | N
             size = 0
         groups[-1].append(path)
         size += os.stat(path).st_size
-    pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
+    from hf_embeddings.worker_pool import available_cores
+
+    pool = ThreadPoolExecutor(available_cores())
     try:
         for group, found in zip(groups, pool.map(_extract_elsewhere, groups), strict=True):
             yield from zip(group, found, strict=True)

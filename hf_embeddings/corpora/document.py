@@ -83,6 +83,7 @@ class SourceReader:
 
 
 def unreadable(path: str, error: Exception) -> CorpusError:
+    """Return the error of a file that the system, or a decoder, does not read."""
     reason = getattr(error, "strerror", None) or " ".join(str(error).split())
     return CorpusError(f"{path}: cannot be read ({reason}), expected a readable file; check it")
 

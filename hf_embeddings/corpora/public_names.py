@@ -103,27 +103,34 @@ def read_module(name: str, path: str) -> Module:
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # such as syntax of a newer Python
         return module
     package = name if path.endswith("__init__.py") else name.rpartition(".")[0]
-    mentions = source.count(b"__all__")
+    lists = 0
     while pending:
         statement = pending.pop()
-        match statement:
-            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
-                module.own.add(statement.name)
-                continue
-            case ast.ImportFrom():
-                _read_import(module, statement, package)
-            case ast.Assign(targets=[ast.Name("__all__")]) | ast.AugAssign(target=ast.Name("__all__")):
-                words = _words(statement.value)
-                mentions -= bool(words)
-                module.listed |= words
-            case ast.Assign(targets=targets):
-                module.own |= {target.id for target in targets if isinstance(target, ast.Name)}
-            case ast.AnnAssign(target=ast.Name(own)):
-                module.own.add(own)
-        for block in ("body", "handlers", "orelse", "finalbody"):
-            pending += getattr(statement, block, ())
-    module.closed = bool(module.listed) and not mentions  # any other mention may add to the list
+        lists += _read_statement(module, statement, package)
+        if not isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            for block in ("body", "handlers", "orelse", "finalbody"):
+                pending += getattr(statement, block, ())
+    # Any other mention may add to the list.
+    module.closed = bool(module.listed) and lists == source.count(b"__all__")
     return module
+
+
+def _read_statement(module: Module, statement: ast.AST, package: str) -> bool:
+    """Add the names that a statement makes to those of a module; return whether it adds to `__all__`."""
+    match statement:
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+            module.own.add(statement.name)
+        case ast.ImportFrom():
+            _read_import(module, statement, package)
+        case ast.Assign(targets=[ast.Name("__all__")]) | ast.AugAssign(target=ast.Name("__all__")):
+            words = _words(statement.value)
+            module.listed |= words
+            return bool(words)
+        case ast.Assign(targets=targets):
+            module.own |= {target.id for target in targets if isinstance(target, ast.Name)}
+        case ast.AnnAssign(target=ast.Name(own)):
+            module.own.add(own)
+    return False
 
 
 def _read_import(module: Module, statement: ast.ImportFrom, package: str) -> None:

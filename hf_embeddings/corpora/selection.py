@@ -4,6 +4,7 @@ Shapes: D documents.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from hashlib import blake2b
 
 import numpy as np
@@ -55,7 +56,7 @@ def select(
     counts = {"duplicates": _count(roles, DROPPED)}
     if signatures is not None and threshold is not None:
         for band in bands(threshold):
-            for numbers, firsts in _groups(len(keys), lambda rows, band=band: band_keys(signatures[rows], band)):
+            for numbers, firsts in _groups(len(keys), partial(_band_keys, signatures, band)):
                 later = np.flatnonzero((numbers != firsts) & (roles[numbers] != DROPPED))
                 for some in np.split(later, range(ROWS_PER_READ, len(later), ROWS_PER_READ)):
                     alike = similarity(signatures[numbers[some]], signatures[firsts[some]]) >= threshold
@@ -63,6 +64,10 @@ def select(
         counts["near_duplicates"] = _count(roles, DROPPED) - counts["duplicates"]
     _hold_out(keys, roles, fraction, place)
     return counts
+
+
+def _band_keys(signatures: np.ndarray, band: slice, rows: slice) -> np.ndarray:
+    return band_keys(signatures[rows], band)
 
 
 def _groups(total: int, keys: Callable[[slice], np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:

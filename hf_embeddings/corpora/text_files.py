@@ -123,7 +123,7 @@ def _open(path: str) -> BinaryIO:
         return open(path, "rb")
     import pyarrow
 
-    return io.BufferedReader(pyarrow.input_stream(path, compression=compression))  # type: ignore[arg-type]
+    return io.BufferedReader(pyarrow.input_stream(path, compression=compression))
 
 
 def _told(lines: Iterable[str], reader: SourceReader) -> Iterator[str]:

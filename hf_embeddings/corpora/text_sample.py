@@ -3,10 +3,11 @@
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 from hf_embeddings.corpora.sentences import split_sentences
 from hf_embeddings.corpora.tokenized_corpus import SentenceTokenizer
+from hf_embeddings.record import Record
 
 DOCUMENT_CHARACTERS = 4000  # that are looked at in one document
 EXAMPLES = 10  # changed characters that are kept in mind
@@ -14,7 +15,7 @@ WORD_START = "▁"  # what many normalizers put before a word
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextSample:
+class TextSample(Record):
     """Counts over some documents."""
 
     characters: int = 0  # white space aside
@@ -55,15 +56,6 @@ class TextSample:
         examples = Counter(self.examples) + Counter(other.examples)
         sums = {name: getattr(self, name) + getattr(other, name) for name in names}
         return TextSample(**sums, examples=dict(examples.most_common(EXAMPLES)))
-
-    def to_dict(self) -> dict[str, object]:
-        """Return what `from_dict` reads."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict) -> "TextSample":
-        """Read counts as JSON has them."""
-        return cls(**values)
 
 
 def _is_format(character: str) -> bool:

@@ -1,6 +1,12 @@
 """MTEB through its own interface (https://github.com/embeddings-benchmark/mteb)."""
 
 import importlib
+from typing import TYPE_CHECKING
+
+from hf_embeddings.evaluation_report import Dataset
+
+if TYPE_CHECKING:
+    from mteb.abstasks import AbsTask
 
 
 def run_tasks(folder: str, names: list[str]) -> dict[str, float]:
@@ -23,17 +29,17 @@ def run_tasks(folder: str, names: list[str]) -> dict[str, float]:
     return {result.task_name: float(result.get_score()) for result in results.task_results}
 
 
-def task_datasets(names: list[str]) -> dict[str, dict[str, str]]:
+def task_datasets(names: list[str]) -> dict[str, Dataset]:
     """Return id and revision of the Hub data set of each task."""
     found = {}
     for name in names:
         task = _own(name) if ":" in name else _known(name)
         data = task.metadata.dataset
-        found[task.metadata.name] = {"id": data["path"], "revision": data["revision"]}
+        found[task.metadata.name] = Dataset(id=data["path"], revision=data["revision"])
     return found
 
 
-def _known(name: str):
+def _known(name: str) -> "AbsTask":
     import mteb
 
     try:
@@ -42,7 +48,7 @@ def _known(name: str):
         raise ValueError(f"--mteb {name}: {error.args[0] if error.args else error}") from None
 
 
-def _own(name: str):
+def _own(name: str) -> "AbsTask":
     module, _, attribute = name.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)()

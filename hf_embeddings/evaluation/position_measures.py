@@ -8,6 +8,7 @@ import torch
 
 from hf_embeddings.analysis.position_laws import SHIFTS, linear_map_fit, score_laws, vector_laws
 from hf_embeddings.evaluation.position_probe import PositionProbe, probe_checkpoint, probe_type
+from hf_embeddings.lab_figures import Laws
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.model.modeling_triembed import TriEmbedModel
 from hf_embeddings.pretraining.architecture import read_architecture
@@ -15,7 +16,7 @@ from hf_embeddings.pretraining.architecture import read_architecture
 LONGEST = 512
 
 
-def measure(name: str, *, config: Path, length: int | None) -> tuple[dict[str, object], PositionProbe]:
+def measure(name: str, *, config: Path, length: int | None) -> tuple[Laws, PositionProbe]:
     """Return the laws of a type or checkpoint, inside and beyond the trained length, and the probe they come from."""
     probe_at, trained = _prober(name, config)
     length = min(trained, LONGEST) if length is None else length
@@ -23,17 +24,17 @@ def measure(name: str, *, config: Path, length: int | None) -> tuple[dict[str, o
         raise ValueError(f"--length: got {length} for {name}, expected 8 to {trained} positions, the trained length")
     probe = probe_at(0, length)
 
-    def laws(probe: PositionProbe) -> dict[str, object]:
+    def laws(probe: PositionProbe) -> Laws:
         return asdict(score_laws(probe.scores) if probe.vectors is None else vector_laws(probe.vectors, probe.scores))
 
-    report = {"measured_on": probe.measured_on, "from": 0, "to": length} | laws(probe)
+    report: Laws = {"measured_on": probe.measured_on, "from": 0, "to": length} | laws(probe)
     try:
         beyond = probe_at(trained, trained + length)
     except (ValueError, IndexError) as error:
         reason = str(error) if isinstance(error, ValueError) else f"no vector for position {trained}"
         return report | {"extrapolation": None, "extrapolation_ends": reason}, probe
     report["extrapolation"] = {"from": trained, "to": trained + length} | laws(beyond)
-    if probe.vectors is not None:
+    if probe.vectors is not None and beyond.vectors is not None:
         carried = [
             fit for k in SHIFTS if k <= length // 4
             if (fit := linear_map_fit(beyond.vectors, k, fit_on=probe.vectors)) is not None

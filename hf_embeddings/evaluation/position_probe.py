@@ -13,6 +13,7 @@ from torch import nn
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface, eager_mask
 
+from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.model.modeling_triembed import TriEmbedModel
 
 
@@ -26,7 +27,7 @@ class PositionProbe:
 
 
 @torch.no_grad()
-def probe_type(config, position_ids: torch.Tensor) -> PositionProbe:
+def probe_type(config: TriEmbedConfig, position_ids: torch.Tensor) -> PositionProbe:
     """Measure positions (S,) of a type as its config builds it: in one layer whose query and key are constant.
 
     Raises:
@@ -85,7 +86,17 @@ def _recorded_scores(model: TriEmbedModel) -> Iterator[list[tuple[torch.Tensor, 
     """Collect query (H, S, K) and scores (H, S, S) of the first layer at each forward pass, before the softmax."""
     recorded = []
 
-    def attend(module, query, key, value, attention_mask, *, scaling, position_bias=None, **kwargs):
+    def attend(
+        module: nn.Module,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        attention_mask: torch.Tensor | None,
+        *,
+        scaling: float,
+        position_bias: torch.Tensor | None = None,
+        **kwargs: object,
+    ) -> tuple[torch.Tensor, None]:
         scores = query @ key.transpose(-1, -2) * scaling
         for bias in (attention_mask, position_bias):
             scores = scores if bias is None else scores + bias

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 _FIRST = ("sentence1", "text1", "word1", "query", "anchor", "source")
 _SECOND = ("sentence2", "text2", "word2", "positive", "document", "target")
@@ -65,7 +66,9 @@ def read_retrieval(path: Path) -> RetrievalSet:
     """
     if path.is_dir():
         return _read_beir(path)
-    queries, candidates, relevant = {}, {}, []
+    queries: dict[str, int] = {}
+    candidates: dict[str, int] = {}
+    relevant: list[set[int]] = []
     for _, (query, text) in _rows(path, 2):
         row = candidates.setdefault(text, len(candidates))
         if query in queries:
@@ -149,7 +152,7 @@ def _field(line: str, place: str, names: tuple[str, ...]) -> str:
     raise ValueError(f"{place}: got the fields {', '.join(row)}, expected one of {', '.join(names)}")
 
 
-def _json(text: str, place: str) -> dict:
+def _json(text: str, place: str) -> dict[str, Any]:
     try:
         found = json.loads(text)
     except ValueError as error:

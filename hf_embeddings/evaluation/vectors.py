@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -28,9 +28,7 @@ class Vectors:
     prompt: str = ""  # stands before every text
 
     @classmethod
-    def load(
-        cls, folder: str | Path, *, source: Source = "contextual", prompt: str = "", **recipe: object
-    ) -> "Vectors":
+    def load(cls, folder: str | Path, *, source: Source = "contextual", prompt: str = "", **recipe: Any) -> "Vectors":
         """Load a directory that AutoModel reads; what the recipe leaves out or gives as None, the directory decides.
 
         Raises:
@@ -61,7 +59,9 @@ class Vectors:
     @cached_property
     def table(self) -> np.ndarray:
         """The token table (V, D) in fp32."""
-        return self.encoder.model.get_input_embeddings().weight.detach().float().numpy()
+        embeddings = self.encoder.model.get_input_embeddings()
+        assert isinstance(embeddings, torch.nn.Embedding), type(embeddings)
+        return embeddings.weight.detach().float().numpy()
 
     @cached_property
     def tokens(self) -> list[str]:

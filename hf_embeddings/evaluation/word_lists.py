@@ -2,6 +2,10 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 SEED_EXAMPLE = {
     "synonyms": "快乐 高兴 愉悦 开心",
@@ -23,7 +27,8 @@ def read_words(path: Path) -> tuple[list[str], list[str]]:
     Raises:
         ValueError: the file holds no words.
     """
-    words, groups = [], []
+    words: list[str] = []
+    groups: list[str] = []
     for line in path.read_text(encoding="utf-8-sig").splitlines():
         line = line.strip()
         if not line or line.startswith("#"):
@@ -41,7 +46,7 @@ def read_words(path: Path) -> tuple[list[str], list[str]]:
     return words, groups
 
 
-def frequent_tokens(tokenizer, corpus: str, count: int) -> list[str]:
+def frequent_tokens(tokenizer: "PreTrainedTokenizerBase", corpus: str, count: int) -> list[str]:
     """Return the most frequent tokens of a corpus that are words or characters, most frequent first."""
     from hf_embeddings.corpora.sources import read_documents
 
@@ -55,3 +60,23 @@ def frequent_tokens(tokenizer, corpus: str, count: int) -> list[str]:
             f"--frequent {count}: {corpus} has {len(found)} different words; give a larger --text or a smaller number"
         )
     return found[:count]
+
+
+def read_sentences(corpus: str, count: int) -> list[str]:
+    """Return the first different sentences of 4 words or 8 Chinese characters and more."""
+    from hf_embeddings.corpora.sentences import split_sentences
+    from hf_embeddings.corpora.sources import read_documents
+
+    sentences: dict[str, None] = {}
+    for document in read_documents(corpus):
+        for sentence in split_sentences(document):
+            sentence = " ".join(sentence.split())
+            if len(sentence.split()) >= 4 or (len(sentence) >= 8 and not sentence.isascii()):
+                sentences.setdefault(sentence)
+            if len(sentences) == count:
+                return list(sentences)
+    if len(sentences) < 20:
+        raise ValueError(
+            f"--text {corpus}: got {len(sentences)} sentences, expected at least 20; choose a longer corpus"
+        )
+    return list(sentences)

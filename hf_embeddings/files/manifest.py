@@ -7,20 +7,40 @@ or has changed since.
 import hashlib
 import json
 import os
+from collections.abc import Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hf_embeddings.files.atomic import replace_text
+from hf_embeddings.record import Record
 
 MANIFEST = "manifest.json"
 FORMAT = 1
+
+
+@dataclass(frozen=True)
+class FileFacts(Record):
+    """What a manifest says of a file."""
+
+    size: int  # bytes
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a manifest says: of each file, and what else was recorded, as JSON can say it."""
+
+    facts: dict[str, Any]
+    files: dict[str, FileFacts]
 
 
 class Damaged(ValueError):
     """A directory is not what its manifest says."""
 
 
-def seal(folder: Path, facts: dict[str, object], names: list[str] | None = None) -> None:
+def seal(folder: Path, facts: Mapping[str, object], names: list[str] | None = None) -> None:
     """Force files to the disk, then write their manifest.
 
     Args:
@@ -34,13 +54,25 @@ def seal(folder: Path, facts: dict[str, object], names: list[str] | None = None)
     write(folder, facts, files)
 
 
-def write(folder: Path, facts: dict[str, object], files: dict[str, dict[str, object]]) -> None:
+def write(folder: Path, facts: Mapping[str, object], files: Mapping[str, FileFacts]) -> None:
     """Write a manifest of files that are on the disk, and whose sizes and sums are known."""
-    replace_text(folder / MANIFEST, _text({"format": FORMAT, **facts, "files": files}))
+    listed = {name: file.to_dict() for name, file in files.items()}
+    replace_text(folder / MANIFEST, _text({"format": FORMAT, **facts, "files": listed}))
 
 
-def check(folder: Path, *, exact: bool = True, sums: bool = True) -> dict[str, object]:
-    """Return the facts of the manifest after comparing every file with it.
+def read(folder: Path) -> Manifest:
+    """Return what a manifest says, without a look at the files.
+
+    Raises:
+        Damaged: it is not what was written.
+    """
+    body = _read(folder)
+    facts = {name: value for name, value in body.items() if name not in ("format", "files", "sha256")}
+    return Manifest(facts, {name: FileFacts.from_dict(file) for name, file in body["files"].items()})
+
+
+def check(folder: Path, *, exact: bool = True, sums: bool = True) -> Manifest:
+    """Return what the manifest says after comparing every file with it.
 
     Args:
         folder: the directory.
@@ -50,6 +82,27 @@ def check(folder: Path, *, exact: bool = True, sums: bool = True) -> dict[str, o
     Raises:
         Damaged: what differs, and how.
     """
+    manifest = read(folder)
+    _compare_names(folder, manifest.files.keys(), exact=exact)
+    for name, wanted in manifest.files.items():
+        if (size := (folder / name).stat().st_size) != wanted.size:
+            raise Damaged(f"{folder / name}: {size} bytes, expected {wanted.size}")
+    names = list(manifest.files) if sums else []
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        for name, digest in zip(names, pool.map(sha256, (folder / name for name in names)), strict=True):
+            if digest != manifest.files[name].sha256:
+                raise Damaged(f"{folder / name}: its SHA-256 sum is not the one in the manifest")
+    return manifest
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 sum of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    """Return the JSON of a manifest, once it is sure that this is what was written."""
     try:
         text = (folder / MANIFEST).read_bytes()
         body = json.loads(text)
@@ -66,33 +119,27 @@ def check(folder: Path, *, exact: bool = True, sums: bool = True) -> dict[str, o
         )
     if not _lists_files(body.get("files")):
         raise Damaged(f"{folder / MANIFEST}: lists no files with their sizes and sums")
-    present = {path.name for path in folder.iterdir()} - {MANIFEST}
-    if missing := sorted(name for name in body["files"] if name not in present or not (folder / name).is_file()):
-        raise Damaged(f"{folder / missing[0]}: missing")
-    if exact and (extra := sorted(present - body["files"].keys())):
-        raise Damaged(f"{folder / extra[0]}: not in the manifest")
-    for name, wanted in body["files"].items():
-        if (size := (folder / name).stat().st_size) != wanted["size"]:
-            raise Damaged(f"{folder / name}: {size} bytes, expected {wanted['size']}")
-    names = list(body["files"]) if sums else []
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        for name, digest in zip(names, pool.map(sha256, (folder / name for name in names)), strict=True):
-            if digest != body["files"][name]["sha256"]:
-                raise Damaged(f"{folder / name}: its SHA-256 sum is not the one in the manifest")
     return body
 
 
-def sha256(path: Path) -> str:
-    """Return the SHA-256 sum of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _compare_names(folder: Path, files: Set[str], *, exact: bool) -> None:
+    present = {path.name for path in folder.iterdir()} - {MANIFEST}
+    if missing := sorted(name for name in files if name not in present or not (folder / name).is_file()):
+        raise Damaged(f"{folder / missing[0]}: missing")
+    if exact and (extra := sorted(present - files)):
+        raise Damaged(f"{folder / extra[0]}: not in the manifest")
 
 
-def _flushed(path: Path) -> tuple[str, dict[str, object]]:
+def file_facts(path: Path) -> FileFacts:
+    """Return size and sum of a file."""
+    return FileFacts(path.stat().st_size, sha256(path))
+
+
+def _flushed(path: Path) -> tuple[str, FileFacts]:
     with path.open("r+b") as file:  # Windows flushes only what may be written
         os.fsync(file.fileno())
         size = os.fstat(file.fileno()).st_size
-        return path.name, {"size": size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+        return path.name, FileFacts(size, hashlib.file_digest(file, "sha256").hexdigest())
 
 
 def _lists_files(files: object) -> bool:

@@ -17,7 +17,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from hf_embeddings.files.atomic import replacing
-from hf_embeddings.files.manifest import sha256
+from hf_embeddings.files.manifest import FileFacts, file_facts
 
 FAR = 4096  # rows between neighbours in an index from which on they are read apart
 OPEN_SHARDS = 512  # each holds a file descriptor, of which processes often have 1024
@@ -28,12 +28,12 @@ class ShardError(ValueError):
     """A shard that is not what it should be: which, what was found, what was expected, what to do."""
 
 
-def write_shard(path: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, object]:
+def write_shard(path: Path, arrays: Mapping[str, np.ndarray]) -> FileFacts:
     """Write arrays to a file that is whole or absent; return its size and SHA-256 sum."""
     with replacing(path) as staged:
         save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, staged)
         staged.chmod(0o644)  # safetensors lets the owner alone read it
-        return {"size": staged.stat().st_size, "sha256": sha256(staged)}
+        return file_facts(staged)
 
 
 class Shard:

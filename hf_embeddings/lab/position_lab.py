@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from hf_embeddings.lab_figures import LabRun
 from hf_embeddings.model.modeling_triembed import TriEmbedForPreTraining
 from hf_embeddings.model.positions import POSITION_TYPES
 from hf_embeddings.pretraining.examples.chunks import SPECIAL_TOKENS_PER_PAIR, Chunks
+from hf_embeddings.pretraining.examples.pairs import RELATIONS
 from hf_embeddings.pretraining.options import PositionLabOptions, PretrainingOptions
 from hf_embeddings.pretraining.run import pretrain
 from hf_embeddings.pretraining.training.gradients import compute_gradients
@@ -27,10 +29,6 @@ from hf_embeddings.progress import Phases, quiet
 
 BASELINE = "learned"  # what the time of a step is compared with
 NEARLY_FULL = 0.75  # of the length: shorter examples would not test it
-MEASURED = (
-    *("mlm_loss", "mlm_accuracy", "mlm_labels", "nsp_accuracy", "nsp_labels", "sop_accuracy", "sop_labels"),
-    "worth",
-)
 
 
 @dataclass(frozen=True)
@@ -80,16 +78,12 @@ class PositionLab:
         model = replace(self.options.model, overrides=overrides)
         return PretrainingOptions(**given | {"seed": cell.seed, "model": model, "output_dir": str(self.folder(cell))})
 
-    def run(self, cell: Cell, finish: Callable[[Path], object] | None = None) -> dict[str, object]:
-        """Pretrain, or go on with it, and measure; `finish` as in `pretrain`.
-
-        Returns:
-            Held-out figures; `losses_by_length`: factor -> MLM loss in nats of the same documents, cut to `factor`
-            times the trained length, None where the position type ends before; `state` as in `pretrain`.
-        """
-        figures = pretrain(self._options(cell), base_config=self.base_config, finish=finish, data=self.data)
-        if figures["state"] != "done":
-            return figures
+    def run(self, cell: Cell, finish: Callable[[Path], object] | None = None) -> LabRun | None:
+        """Pretrain, or go on with it, and measure; None where the run was stopped. `finish` is as in `pretrain`."""
+        outcome = pretrain(self._options(cell), base_config=self.base_config, finish=finish, data=self.data)
+        if outcome.figures is None:
+            return None
+        figures, held_out = outcome.figures, outcome.figures.held_out
         model = TriEmbedForPreTraining.from_pretrained(self.folder(cell), dtype=torch.float32)
         losses: dict[str, float | None] = {"1": None}
         for factor in (1, *self.options.lab.length_factors):
@@ -97,9 +91,25 @@ class PositionLab:
             if factor == 1 or not model.config.positions_end:
                 batches = self.length_batches(factor)
                 measured = evaluate(model, batches, ["mlm"], torch.device("cpu"), phases=self.phases)
-                losses[str(factor)] = measured["mlm_loss"]
-        kept = {name: figures[name] for name in (*MEASURED, "training_tokens", "parameters") if name in figures}
-        return {"state": "done", "position": cell.position, "seed": cell.seed} | kept | {"losses_by_length": losses}
+                losses[str(factor)] = measured["mlm"].loss
+        pairs = {
+            f"{name}_{key}": getattr(held_out[name], key)
+            for name in RELATIONS
+            if name in held_out
+            for key in ("accuracy", "labels")
+        }
+        return LabRun(
+            position=cell.position,
+            seed=cell.seed,
+            mlm_loss=held_out["mlm"].loss,
+            mlm_accuracy=held_out["mlm"].accuracy,
+            mlm_labels=held_out["mlm"].labels,
+            **pairs,
+            worth=figures.worth,
+            training_tokens=figures.training_tokens,
+            parameters=figures.parameters,
+            losses_by_length=losses,
+        )
 
     def length_batches(self, factor: int) -> list[dict[str, torch.Tensor]]:
         """Return held-out batches of documents that are long enough for every factor, cut to `factor` lengths.
@@ -150,14 +160,14 @@ class PositionLab:
         accelerator = build_accelerator(options, choose_precision(options, join(options)).name)
         model = TriEmbedForPreTraining(self.data.for_model(options, self.base_config).config)
         model.set_attn_implementation(options.training.attention)
-        model = share(model, accelerator, options.training).train()
+        shared = share(model, accelerator, options.training).train()
         optimizers = [
-            accelerator.prepare_optimizer(optimizer) for optimizer in build_optimizers(model, options.training)
+            accelerator.prepare_optimizer(optimizer) for optimizer in build_optimizers(shared, options.training)
         ]
         batch = self.data.held_out[0]
 
         def step() -> None:
-            compute_gradients(model, [batch], options, accelerator, step=0)
+            compute_gradients(shared, [batch], options, accelerator, step=0)
             for optimizer in optimizers:
                 optimizer.step()
                 optimizer.zero_grad()

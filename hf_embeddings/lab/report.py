@@ -1,7 +1,10 @@
 """The report of a position lab as Markdown, for a model card or a repository."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
+from hf_embeddings.lab_figures import LabSummary, MeanInterval, PositionSummary
+
+Rows = Sequence[tuple[str, PositionSummary]]  # by position type
 LAWS = {  # key of a measurement: title of its column
     "uniqueness": "uniqueness",
     "smoothness": "smoothness",
@@ -13,16 +16,16 @@ LAWS = {  # key of a measurement: title of its column
 }
 
 
-def lab_report(lab: Mapping[str, object], *, picture: str | None = None) -> str:
+def lab_report(lab: LabSummary, *, picture: str | None = None) -> str:
     """Write the tables of a lab: losses, accuracy, longer inputs, time; then the laws of the trained positions.
 
     Args:
-        lab: what `hf-embeddings position-lab --json` prints.
+        lab: what its runs say together.
         picture: path of its picture, relative to the report.
     """
-    rows = sorted(lab["positions"].items(), key=lambda row: row[1]["mlm_loss"]["mean"])
+    rows = sorted(lab.positions.items(), key=lambda row: row[1].mlm_loss.mean)
     parts = ["# Position lab", _introduction(lab), *([f"![Position lab]({picture})"] if picture else [])]
-    parts += [_results(rows, lab["length_factors"], lab["relation"]), _reading(lab), "## Laws of the trained positions"]
+    parts += [_results(rows, lab.length_factors, lab.relation), _reading(lab), "## Laws of the trained positions"]
     return "\n\n".join([*parts, _laws(rows), LAWS_NOTE]) + "\n"
 
 
@@ -33,46 +36,45 @@ LAWS_NOTE = (
 )
 
 
-def _introduction(lab: Mapping[str, object]) -> str:
-    model, machine = lab["model"], lab["machine"]
-    seeds = sorted({number for row in lab["positions"].values() for number in row["seeds"]})
-    runs = [len(row["seeds"]) for row in lab["positions"].values()]
+def _introduction(lab: LabSummary) -> str:
+    model = lab.model
+    seeds = sorted({number for row in lab.positions.values() for number in row.seeds})
+    runs = [len(row.seeds) for row in lab.positions.values()]
     each = f"{min(runs)} runs" if min(runs) == max(runs) else f"{min(runs)} to {max(runs)} runs"
-    versions = ", ".join(f"{name} {value}" for name, value in machine.items())
+    versions = ", ".join(f"{name} {value}" for name, value in lab.machine.items())
     return (
-        f"The same encoder ({model['num_hidden_layers']} layers, {model['hidden_size']} wide, "
-        f"{model['num_attention_heads']} heads, vocabulary {model['vocab_size']:,}) pretrained with each position type "
-        f"on `{lab['corpus']}`: {lab['max_steps']:,} steps, {lab['training_tokens'] / 1e6:.1f} million tokens, inputs "
-        f"of at most {lab['max_length']} tokens, {each} each (seeds {', '.join(map(str, seeds))}). "
-        f"Token frequencies alone give {lab['unigram_loss']:.3f} nats. {versions}."
+        f"The same encoder ({model.num_hidden_layers} layers, {model.hidden_size} wide, "
+        f"{model.num_attention_heads} heads, vocabulary {model.vocab_size:,}) pretrained with each position type "
+        f"on `{lab.corpus}`: {lab.max_steps:,} steps, {lab.training_tokens / 1e6:.1f} million tokens, inputs "
+        f"of at most {lab.max_length} tokens, {each} each (seeds {', '.join(map(str, seeds))}). "
+        f"Token frequencies alone give {lab.unigram_loss:.3f} nats. {versions}."
     )
 
 
-def _results(rows: Sequence[tuple[str, Mapping]], factors: Sequence[int], relation: str | None) -> str:
+def _results(rows: Rows, factors: Sequence[int], relation: str | None) -> str:
     titles = ["position type", "MLM loss", *([f"{relation.upper()} accuracy"] if relation else []), "loss at 1x"]
     titles += [*(f"at {factor}x" for factor in factors), "time per step"]
     lines = [_line(titles), _line(["---"] * len(titles))]
     for name, row in rows:
-        cells = [f"`{name}`", interval_text(row["mlm_loss"], ".3f")]
-        if relation:
-            cells.append(interval_text(row["relation_accuracy"], ".1%"))
-        lengths = row["losses_by_length"]
-        cells += ["ends" if lengths[str(f)] is None else f"{lengths[str(f)]['mean']:.3f}" for f in (1, *factors)]
-        cells.append("-" if row["step_ratio"] is None else f"{row['step_ratio']:.2f}")
+        cells = [f"`{name}`", interval_text(row.mlm_loss, ".3f")]
+        if row.relation_accuracy:
+            cells.append(interval_text(row.relation_accuracy, ".1%"))
+        losses = [row.losses_by_length[str(factor)] for factor in (1, *factors)]
+        cells += ["ends" if loss is None else f"{loss.mean:.3f}" for loss in losses]
+        cells.append("-" if row.step_ratio is None else f"{row.step_ratio:.2f}")
         lines.append(_line(cells))
     return "\n".join(lines)
 
 
-def _reading(lab: Mapping[str, object]) -> str:
-    longest = lab["max_length"] * max(lab["length_factors"])
+def _reading(lab: LabSummary) -> str:
+    longest = lab.max_length * max(lab.length_factors)
     noise = "Seeds are too few for an interval."
-    if any(row["mlm_loss"]["half_width"] is not None for row in lab["positions"].values()):
+    if any(row.mlm_loss.half_width is not None for row in lab.positions.values()):
         noise = (
             "Means over the seeds with 95 % intervals, from the scatter between seeds, pooled over all types; it does "
             "not contain the choice of held-out documents, which is the same for all."
         )
-    rows = {name: row for name, row in lab["positions"].items() if row.get("failed")}
-    failed = [f"`{name}` ({row['failed']} of {len(row['seeds'])})" for name, row in rows.items()]
+    failed = [f"`{name}` ({row.failed} of {len(row.seeds)})" for name, row in lab.positions.items() if row.failed]
     worth = f" **Runs no better than token frequencies, or than chance: {', '.join(failed)}.**" if failed else ""
     return (
         f"Held-out figures, losses in nats. {noise} The losses at 1x, 2x, ... are of the same documents, those of "
@@ -82,19 +84,18 @@ def _reading(lab: Mapping[str, object]) -> str:
     )
 
 
-def _laws(rows: Sequence[tuple[str, Mapping]]) -> str:
+def _laws(rows: Rows) -> str:
     lines = [_line(["position type", *LAWS.values()]), _line(["---"] * (len(LAWS) + 1))]
     for name, row in rows:
-        values = [row["laws"].get(law) for law in LAWS]
+        values = [row.laws.get(law) for law in LAWS]
         lines.append(_line([f"`{name}`", *("-" if value is None else f"{value:.3f}" for value in values)]))
     return "\n".join(lines)
 
 
-def interval_text(interval: Mapping[str, float | None], digits: str) -> str:
+def interval_text(interval: MeanInterval, digits: str) -> str:
     """Write a mean, and where it is known, half of the width of its interval."""
-    mean, half_width = interval["mean"], interval["half_width"]
-    text = format(mean, digits)
-    return text if half_width is None else f"{text} ± {format(half_width, digits)}"
+    text = format(interval.mean, digits)
+    return text if interval.half_width is None else f"{text} ± {format(interval.half_width, digits)}"
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from hf_embeddings.files.atomic import replace_text
+from hf_embeddings.lab_figures import LabRecord
 from hf_embeddings.option_fields import to_dict
 from hf_embeddings.pretraining.options import PositionLabOptions
 
@@ -21,13 +22,13 @@ class LabState:
         """
         self.path = folder / STATE
         own = {name: value for name, value in to_dict(options).items() if name not in ("lab", "output_dir")}
-        self.content: dict = {"options": own, "runs": {}}
+        self.record = LabRecord(options=own)
         if self.path.exists():
-            self.content = json.loads(self.path.read_text(encoding="utf-8"))
-            if self.content["options"] != own:
+            self.record = LabRecord.from_dict(json.loads(self.path.read_text(encoding="utf-8")))
+            if self.record.options != own:
                 raise ValueError(f"output_dir: {folder} holds a lab with other options; give those, or choose another")
 
     def save(self) -> None:
         """Replace the file."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        replace_text(self.path, json.dumps(self.content, indent=1) + "\n")
+        replace_text(self.path, json.dumps(self.record.to_dict(), indent=1) + "\n")

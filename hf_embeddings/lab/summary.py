@@ -1,5 +1,6 @@
 """What the finished runs of a position lab say together: means over seeds with intervals, as a report and a picture."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -10,49 +11,68 @@ from hf_embeddings.files.atomic import replace_text
 from hf_embeddings.hardware import describe
 from hf_embeddings.lab.position_lab import PositionLab
 from hf_embeddings.lab.report import lab_report
+from hf_embeddings.lab_figures import LabModel, LabRecord, LabRun, LabSummary, Mean, MeanInterval, PositionSummary
 from hf_embeddings.pretraining.examples.pairs import relation
 
 REPORT, PICTURE = "position-lab.md", "position-lab.png"
 
 
-def summarise(lab: PositionLab, content: dict[str, object]) -> dict[str, object]:
+def summarise(lab: PositionLab, record: LabRecord) -> LabSummary:
     """Return what report and picture show: means over the seeds of each position type, with intervals."""
-    runs = {cell.name: content["runs"][cell.name] for cell in lab.cells if cell.name in content["runs"]}
-    by_position = {p: [run for run in runs.values() if run["position"] == p] for p in lab.positions}
+    runs = [record.runs[cell.name] for cell in lab.cells if cell.name in record.runs]
+    by_position = {position: [run for run in runs if run.position == position] for position in lab.positions}
     by_position = {position: group for position, group in by_position.items() if group}
-    examples, data = lab.options.examples, lab.data
-    pair = relation(examples.objectives)
+    pair = relation(lab.options.examples.objectives)
     keys = {"mlm_loss": "mlm_loss"} | ({"relation_accuracy": f"{pair}_accuracy"} if pair else {})
-    values = {p: {name: [run[key] for run in group] for name, key in keys.items()} for p, group in by_position.items()}
-    intervals = {name: pooled_intervals({p: values[p][name] for p in values}) for name in keys}
-    rows = {}
-    for position, group in by_position.items():
-        lengths = {}
-        for factor in group[0]["losses_by_length"]:
-            losses = [run["losses_by_length"][factor] for run in group]
-            lengths[factor] = None if None in losses else {"mean": sum(losses) / len(losses)}
-        rows[position] = {name: intervals[name][position]._asdict() for name in keys} | {
-            "seeds": [run["seed"] for run in group],
-            "values": values[position],
-            "losses_by_length": lengths,
-            "step_ratio": content["step_ratios"].get(position),
-            "parameters": group[0]["parameters"],
-            "failed": sum(bool(run.get("worth", {}).get("reasons")) for run in group),
-            "laws": group[0]["laws"],
-        }
-    architecture = ("num_hidden_layers", "hidden_size", "num_attention_heads", "vocab_size")
-    return {
-        "corpus": lab.options.corpus.source,
-        "max_steps": lab.options.training.max_steps,
-        "max_length": examples.max_length,
-        "length_factors": lab.options.lab.length_factors,
-        "relation": pair,
-        "training_tokens": next(iter(runs.values()))["training_tokens"],
-        "unigram_loss": data.baseline,
-        "model": {name: getattr(data.config, name) for name in architecture},
-        "machine": _machine(),
-        "positions": rows,
+    values = {
+        position: {name: [run.figure(key) for run in group] for name, key in keys.items()}
+        for position, group in by_position.items()
     }
+    intervals = {name: pooled_intervals({p: own[name] for p, own in values.items()}) for name in keys}
+    means = {
+        position: {name: MeanInterval(**intervals[name][position]._asdict()) for name in keys}
+        for position in by_position
+    }
+    config = lab.data.config
+    return LabSummary(
+        corpus=lab.options.corpus.source,
+        max_steps=lab.options.training.max_steps,
+        max_length=lab.options.examples.max_length,
+        length_factors=lab.options.lab.length_factors,
+        relation=pair,
+        training_tokens=runs[0].training_tokens,
+        unigram_loss=lab.data.baseline,
+        model=LabModel(
+            num_hidden_layers=config.num_hidden_layers,
+            hidden_size=config.hidden_size,
+            num_attention_heads=config.num_attention_heads,
+            vocab_size=config.vocab_size,
+        ),
+        machine=_machine(),
+        positions={
+            position: PositionSummary(
+                mlm_loss=means[position]["mlm_loss"],
+                relation_accuracy=means[position].get("relation_accuracy"),
+                seeds=[run.seed for run in group],
+                values=values[position],
+                losses_by_length=_mean_losses(group),
+                step_ratio=(record.step_ratios or {}).get(position),
+                parameters=group[0].parameters,
+                failed=sum(bool(run.worth and run.worth.reasons) for run in group),
+                laws=group[0].laws or {},
+            )
+            for position, group in by_position.items()
+        },
+    )
+
+
+def _mean_losses(runs: Sequence[LabRun]) -> dict[str, Mean | None]:
+    """Return the mean loss at each length; None where the position type ends before."""
+    means: dict[str, Mean | None] = {}
+    for factor in runs[0].losses_by_length:
+        losses = [loss for run in runs if (loss := run.losses_by_length[factor]) is not None]
+        means[factor] = Mean(mean=sum(losses) / len(losses)) if len(losses) == len(runs) else None
+    return means
 
 
 def _machine() -> dict[str, str]:
@@ -60,7 +80,7 @@ def _machine() -> dict[str, str]:
     return {"device": device, "torch": torch.__version__, "transformers": transformers.__version__}
 
 
-def write_report(folder: Path, summary: dict[str, object]) -> None:
+def write_report(folder: Path, summary: LabSummary) -> None:
     """Write report and picture."""
     from hf_embeddings.visualization.lab_plots import lab_figure  # matplotlib is an extra
 

@@ -3,11 +3,14 @@
 Shapes: B batch, S sequence, D hidden, H heads, K head width.
 """
 
+from typing import Any
+
 import torch
 from torch import nn
 
 from .attention_plan import add_bias
 from .compat import attention_function
+from .configuration_triembed import TriEmbedConfig
 from .fused_attention import computes_exactly, fused_attention, trains_on_cpu
 from .packing import Packing, packed_attention
 from .position_signal import PositionSignal
@@ -21,7 +24,7 @@ class Attention(nn.Module):
 
     is_causal = False
 
-    def __init__(self, config, layer_idx: int) -> None:
+    def __init__(self, config: TriEmbedConfig, layer_idx: int) -> None:
         super().__init__()
         self.config = config
         self.layer_idx = layer_idx
@@ -44,7 +47,7 @@ class Attention(nn.Module):
         attention_mask: torch.Tensor | None = None,
         signal: PositionSignal = NO_SIGNAL,
         packing: Packing | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Map (B, S, D) to (B, S, D) and, where the kernel computes them, attention weights (B, H, S, S).
 
@@ -63,13 +66,13 @@ class Attention(nn.Module):
             query, key, value = fold(query, key, value, signal.fold, scaling=self.scaling)
         dropout = self.attention_dropout if self.training else 0.0
         if packing is not None:
-            flat = [states.flatten(0, 1) for states in (query, key, value)]
-            plain = None if unturned is None else tuple(states.flatten(0, 1) for states in unturned)
-            context = packed_attention(self, *flat, packing, unturned=plain, dropout=dropout)
+            plain = None if unturned is None else (unturned[0].flatten(0, 1), unturned[1].flatten(0, 1))
+            query, key, value = (states.flatten(0, 1) for states in (query, key, value))
+            context = packed_attention(self, query, key, value, packing, unturned=plain, dropout=dropout)
             return self._project(context, hidden_states), None
         query, key, value = (states.transpose(1, 2) for states in (query, key, value))  # (B, H, S, K)
         if unturned is not None:
-            scores = self.content_scores(*(states.transpose(1, 2) for states in unturned), signal.content)
+            scores = self.content_scores(unturned[0].transpose(1, 2), unturned[1].transpose(1, 2), signal.content)
             signal, attention_mask = add_bias(self.config, signal, attention_mask, scores, batch=query.shape[0])
         if signal.bias is not None:
             kwargs["position_bias"] = signal.bias
@@ -94,7 +97,7 @@ class Attention(nn.Module):
         """Map (..., H, K) to (B, S, D); a fold has widened K."""
         return self.out(context[..., : self.head_dim].reshape(*hidden_states.shape[:-1], -1))
 
-    def content_scores(self, query: torch.Tensor, key: torch.Tensor, content: dict[str, object]) -> torch.Tensor:
+    def content_scores(self, query: torch.Tensor, key: torch.Tensor, content: Any) -> torch.Tensor:  # noqa: ANN401
         """Return what position types add to the scaled scores of (B, H, S, K) query and key: (B, H, S, S)."""
         if computes_exactly(query):
             query, key = query.float(), key.float()
@@ -111,7 +114,7 @@ def eager_attention(
     *,
     scaling: float,
     dropout: float = 0.0,
-    **kwargs,
+    **kwargs: Any,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Attend in plain tensor operations; the reference that every kernel is tested against."""
     scores = query @ key.transpose(-1, -2) * scaling  # (B, H, S, S)

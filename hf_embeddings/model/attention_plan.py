@@ -4,7 +4,7 @@ Shapes: B batch, S sequence, H heads.
 """
 
 from inspect import signature
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import transformers
@@ -12,6 +12,7 @@ from transformers.integrations.flex_attention import flex_attention_forward
 from transformers.masking_utils import packed_sequence_mask_function
 
 from .compat import create_mask, create_window_mask
+from .configuration_triembed import TriEmbedConfig
 from .documents import Documents
 from .fused_attention import keep_normal
 from .packing import merge_bias, pack
@@ -22,13 +23,15 @@ from .positions import PositionParts
 class AttentionPlan(NamedTuple):
     """What all layers of one forward pass share."""
 
-    masks: dict[int | None, torch.Tensor | None]  # by window: tokens to either side that a layer sees, None for all
+    masks: dict[
+        int | None, Any
+    ]  # by window, as the kernel takes them: tokens to either side that a layer sees, None for all
     signal: PositionSignal  # rotation, content, and the bias that the kernel takes beside the mask
-    packed: dict[str, object]  # arguments of the layers where documents are packed
+    packed: dict[str, Any]  # arguments of the layers where documents are packed
 
 
 def plan_attention(
-    config,
+    config: TriEmbedConfig,
     hidden_states: torch.Tensor,
     attention_mask: torch.Tensor | None,
     *,
@@ -63,7 +66,7 @@ def plan_attention(
             "leave the padding out, or use 'sdpa'"
         )
     apart = None if documents is None else packed_sequence_mask_function(documents.ids)
-    masks = {}
+    masks: dict[int | None, Any] = {}
     for window in windows:
         create = create_mask if window is None else create_window_mask
         masks[window] = create(config, hidden_states, attention_mask, and_mask_function=apart)
@@ -89,7 +92,12 @@ def folds_biases(kernel: str, device: torch.device) -> bool:
 
 
 def add_bias(
-    config, signal: PositionSignal, attention_mask: torch.Tensor | None, bias: torch.Tensor, *, batch: int
+    config: TriEmbedConfig,
+    signal: PositionSignal,
+    attention_mask: torch.Tensor | None,
+    bias: torch.Tensor,
+    *,
+    batch: int,
 ) -> tuple[PositionSignal, torch.Tensor | None]:
     """Add (1|B, H, S, S) to the scores, by the mask or by `signal.bias`, whichever the kernel reads."""
     if config._attn_implementation == "flex_attention":

@@ -5,6 +5,7 @@ Each part is looked for, not concluded from a version number; the newest way com
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
@@ -24,9 +25,13 @@ try:
     from transformers.masking_utils import create_bidirectional_sliding_window_mask as create_window_mask
 except ImportError:
 
-    def create_window_mask(
-        config, states: torch.Tensor, mask: torch.Tensor | None, *, and_mask_function: Callable | None = None
-    ) -> torch.Tensor | None:
+    def create_window_mask(  # type: ignore[misc]  # with what is used of it
+        config: transformers.PretrainedConfig,
+        states: torch.Tensor,
+        mask: torch.Tensor | None,
+        *,
+        and_mask_function: Callable[..., Any] | None = None,
+    ) -> Any:  # noqa: ANN401  as the kernel takes it
         """Let each token see `config.sliding_window` tokens to either side."""
 
         def near(batch: object, head: object, query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
@@ -40,22 +45,22 @@ try:
     from transformers.utils.generic import merge_with_config_defaults
     from transformers.utils.output_capturing import capture_outputs
 
-    def record_outputs(forward: Callable) -> Callable:
+    def record_outputs(forward: Callable[..., Any]) -> Callable[..., Any]:
         """Let a forward return hidden states and attentions, where they are asked for."""
         return merge_with_config_defaults(capture_outputs(forward))
 except ImportError:
     from transformers.utils.generic import check_model_inputs as record_outputs  # noqa: F401
 
 
-def attention_function(kernel: str, eager: Callable) -> Callable:
+def attention_function(kernel: str, eager: Callable[..., Any]) -> Callable[..., Any]:
     """Return the function that transformers knows under the name of a kernel."""
     if hasattr(ALL_ATTENTION_FUNCTIONS, "get_interface"):
         return ALL_ATTENTION_FUNCTIONS.get_interface(kernel, eager)
     return eager if kernel == "eager" else ALL_ATTENTION_FUNCTIONS[kernel]
 
 
-if hasattr(transformers.PretrainedConfig, "__dataclass_fields__"):
-    PreTrainedConfig = transformers.PreTrainedConfig
+if TYPE_CHECKING or hasattr(transformers.PretrainedConfig, "__dataclass_fields__"):
+    from transformers import PreTrainedConfig
 else:
 
     @dataclass(repr=False)
@@ -73,11 +78,11 @@ else:
         label2id: dict | None = None
         problem_type: str | None = None
 
-        def __init_subclass__(cls, **kwargs) -> None:
+        def __init_subclass__(cls, **kwargs: Any) -> None:
             super().__init_subclass__(**kwargs)
             strict(accept_kwargs=True)(dataclass(repr=False)(cls))
 
-        def __post_init__(self, **kwargs) -> None:
+        def __post_init__(self, **kwargs: Any) -> None:
             fields = {name: getattr(self, name) for name in PreTrainedConfig.__annotations__}
             transformers.PretrainedConfig.__init__(self, **fields, **kwargs)
 

@@ -7,8 +7,8 @@ words, before a single weight is allocated.
 import copy
 import difflib
 import math
-from collections.abc import Callable
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from transformers.activations import ACT2FN
 from transformers.utils import logging
@@ -61,6 +61,8 @@ FORMAT_VERSION = 1
 UPGRADES: dict[int, Upgrade] = {}
 ROPE_KEYS = ("rope_parameters", "rope_scaling", "rope_theta", "partial_rotary_factor")
 LARGEST_TABLE_BYTES = 1 << 40
+
+Config = TypeVar("Config", bound="TriEmbedConfig")
 
 
 @strict
@@ -154,7 +156,7 @@ class TriEmbedConfig(PreTrainedConfig):
     max_position_embeddings: int = 512
     type_vocab_size: int = 2
     position_embedding_type: str = "learned"
-    position_parameters: dict | None = None
+    position_parameters: dict | None = None  # type: ignore[type-arg]  # read by a strict loader
     relative_attention_num_buckets: int = 32
     relative_attention_max_distance: int = 128
     embedding_size: int | None = None
@@ -188,11 +190,11 @@ class TriEmbedConfig(PreTrainedConfig):
     format_version: int = FORMAT_VERSION
 
     @classmethod
-    def from_dict(cls, config_dict: dict[str, object], **kwargs):
+    def from_dict(cls: type[Config], config_dict: dict[str, object], **kwargs: Any) -> Config:
         """Read the mapping of a config.json, of this format version or an earlier one."""
         return super().from_dict(upgrade(config_dict), **kwargs)
 
-    def __post_init__(self, **kwargs) -> None:
+    def __post_init__(self, **kwargs: Any) -> None:
         _refuse_unknown_keys(kwargs, known=self.__dataclass_fields__)
         model_type = kwargs.pop("model_type", self.model_type)
         if model_type != self.model_type:
@@ -243,6 +245,10 @@ class TriEmbedConfig(PreTrainedConfig):
                 f"position_embedding_type: got {self.position_embedding_type!r}; each part may stand once, and 'none' "
                 "only alone"
             )
+        self._check_kinds()
+        self._check_position_options()
+
+    def _check_kinds(self) -> None:
         kinds: dict[str, str] = {}
         for name, part in self.position_classes.items():
             if part.exclusive is not None and (other := kinds.setdefault(part.exclusive, name)) != name:
@@ -250,8 +256,10 @@ class TriEmbedConfig(PreTrainedConfig):
                     f"position_embedding_type: got {self.position_embedding_type!r}, but {other!r} and {name!r} are "
                     f"of the kind {part.exclusive!r}; keep one"
                 )
+
+    def _check_position_options(self) -> None:
         for name, options in (self.position_parameters or {}).items():
-            if name not in parts:
+            if name not in self.position_parts:
                 raise ValueError(
                     f"position_parameters: given for {name!r}, but position_embedding_type is "
                     f"{self.position_embedding_type!r}; remove them"
@@ -330,6 +338,10 @@ class TriEmbedConfig(PreTrainedConfig):
                 raise ValueError(
                     f"{name}: got {value!r}, expected one of {', '.join(sorted(ACT2FN))}{_nearest(value, ACT2FN)}"
                 )
+        self._check_agreement()
+        self._check_layer_types()
+
+    def _check_agreement(self) -> None:
         if self.factorised_embeddings == "token" and self.embedding_size is None:
             raise ValueError(
                 "embedding_size: missing, but factorised_embeddings is 'token'; give the width of the table"
@@ -343,6 +355,8 @@ class TriEmbedConfig(PreTrainedConfig):
                 f"skip_first_norm: true, but norm_position is {self.norm_position!r}, where no norm comes first; "
                 "use 'pre'"
             )
+
+    def _check_layer_types(self) -> None:
         types = self.layer_types
         if types is None:
             return
@@ -410,12 +424,12 @@ def _versions_since(config_dict: dict[str, object]) -> list[int]:
     return steps if all(step in UPGRADES for step in steps) else []
 
 
-def _nearest(word: str, words: object) -> str:
+def _nearest(word: str, words: Iterable[str]) -> str:
     close = difflib.get_close_matches(word, list(words), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-def _refuse_unknown_keys(kwargs: dict[str, object], known: object) -> None:
+def _refuse_unknown_keys(kwargs: dict[str, object], known: Iterable[str]) -> None:
     """Raise on keys nobody reads; drop private ones, which a downloaded config must not set."""
     for key in list(kwargs):
         if key in LIBRARY_KEYS or key in ROPE_KEYS:

@@ -3,7 +3,7 @@
 Shapes: B batch, S sequence, N documents.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -20,6 +20,7 @@ class Documents(NamedTuple):
 
     def boundaries(self) -> torch.Tensor:
         """Return (N + 1,) cumulative lengths, from 0 to B * S: the `cu_seq_lens` of transformers."""
+        assert self.lengths is not None, "known wherever documents are packed"
         lengths = torch.tensor([0, *self.lengths], device=self.ids.device)
         return lengths.cumsum(dim=0)
 
@@ -30,12 +31,13 @@ class Documents(NamedTuple):
 
     def flash_arguments(self) -> dict[str, object]:
         """Return the boundaries as the flash attention of transformers wants them."""
+        assert self.lengths is not None, "known wherever documents are packed"
         boundaries, longest = self.boundaries().to(torch.int32), max(self.lengths)
         names = ("cu_seq_lens_q", "cu_seq_lens_k", "max_length_q", "max_length_k")
         return dict(zip(names, (boundaries, boundaries, longest, longest), strict=True))
 
 
-def take_boundaries(arguments: dict[str, object]) -> tuple[torch.Tensor | None, dict[str, object]]:
+def take_boundaries(arguments: dict[str, Any]) -> tuple[torch.Tensor | None, dict[str, Any]]:
     """Take the boundaries of packed documents out of the arguments of a model, in transformers' words for them."""
     query, key = arguments.get("cu_seq_lens_q"), arguments.get("cu_seq_lens_k")
     if key is not None and (query is None or not torch.equal(query, key)):

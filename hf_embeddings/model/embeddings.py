@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from .configuration_triembed import TriEmbedConfig
 from .norms import make_norm
 from .position_signal import PositionSignal, position_dtype
 from .positions import Positions
@@ -26,7 +27,7 @@ class EmbeddingParts(NamedTuple):
 class Embeddings(nn.Module):
     """Sum token, position and segment embeddings; hold the position types of the whole model."""
 
-    def __init__(self, config) -> None:
+    def __init__(self, config: TriEmbedConfig) -> None:
         super().__init__()
         width, summed = config.embedding_size or config.hidden_size, config.input_size
         self.token = nn.Embedding(config.vocab_size, width, padding_idx=config.pad_token_id)

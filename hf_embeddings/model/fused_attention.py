@@ -5,7 +5,7 @@ Shapes: B batch, H heads, S sequence, K head width.
 
 import torch
 from torch import nn
-from torch.autograd.function import once_differentiable
+from torch.autograd.function import FunctionCtx, once_differentiable
 
 CHUNK_ELEMENTS = 1 << 21  # scores that a backward pass holds at a time: 8 MB, about what a core caches
 
@@ -27,11 +27,12 @@ def fused_attention(
     dtype = value.dtype
     if computes_exactly(value):
         query, key, value = query.float(), key.float(), value.float()
-    biased = mask is not None and mask.dtype != torch.bool
-    if biased:
+    trained = False
+    if mask is not None and mask.dtype != torch.bool:
         mask = mask.to(query.dtype)
+        trained = mask.requires_grad
     with torch.autocast(value.device.type, enabled=False):
-        if biased and dropout == 0.0 and mask.requires_grad and _serves(query):
+        if trained and dropout == 0.0 and _serves(query):
             context = _BiasedAttention.apply(query, key, value, mask, scaling)
         else:
             context = nn.functional.scaled_dot_product_attention(
@@ -66,11 +67,23 @@ def _serves(states: torch.Tensor) -> bool:
     return states.device.type == "cpu" and not torch.compiler.is_compiling() and not torch.jit.is_tracing()
 
 
+class _BiasedContext(FunctionCtx):
+    saved_tensors: tuple[torch.Tensor, ...]
+    scaling: float
+
+
 class _BiasedAttention(torch.autograd.Function):
     """Softmax attention with a bias that is trained: the fused kernel forward, chunks of heads backward."""
 
     @staticmethod
-    def forward(ctx, query, key, value, bias, scaling):
+    def forward(
+        ctx: _BiasedContext,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        bias: torch.Tensor,
+        scaling: float,
+    ) -> torch.Tensor:
         out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
             query, key, value, 0.0, False, attn_mask=bias, scale=scaling
         )
@@ -80,7 +93,7 @@ class _BiasedAttention(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, gradient):
+    def backward(ctx: _BiasedContext, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         query, key, value, bias, out, lse = ctx.saved_tensors
         batch, heads, length, _ = query.shape
         of_query, of_key, of_value = (torch.empty_like(states) for states in (query, key, value))

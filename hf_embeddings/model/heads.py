@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from transformers.activations import ACT2FN
 
+from .configuration_triembed import TriEmbedConfig
 from .documents import Documents
 from .linear_cross_entropy import linear_cross_entropy
 from .norms import make_norm
@@ -15,7 +16,7 @@ from .norms import make_norm
 class Transform(nn.Module):
     """norm(act(dense(x))): what stands between the encoder and a last linear layer."""
 
-    def __init__(self, config, width: int, *, activation: str, normed: bool) -> None:
+    def __init__(self, config: TriEmbedConfig, width: int, *, activation: str, normed: bool) -> None:
         super().__init__()
         self.dense = nn.Linear(config.hidden_size, width, bias=config.head_bias)
         self.activation = ACT2FN[activation]
@@ -29,7 +30,7 @@ class Transform(nn.Module):
 class Pooler(Transform):
     """Make one state of a sequence: BERT's is tanh of a linear map of the first token."""
 
-    def __init__(self, config) -> None:
+    def __init__(self, config: TriEmbedConfig) -> None:
         super().__init__(config, config.hidden_size, activation=config.pooler_act, normed=config.pooler_norm)
         self.select = POOLINGS[config.classifier_pooling]
 
@@ -46,7 +47,7 @@ class Pooler(Transform):
 class PredictionHead(Transform):
     """Score every vocabulary entry: a transform, then the token table with a bias."""
 
-    def __init__(self, config) -> None:
+    def __init__(self, config: TriEmbedConfig) -> None:
         rows, width = config.embedding_size or config.hidden_size, config.input_size
         super().__init__(config, width, activation=config.prediction_act or config.hidden_act, normed=True)
         self.projection = nn.Linear(width, rows, bias=False) if rows != width else nn.Identity()
@@ -141,7 +142,9 @@ def multi_label_loss(
     return _divide(loss, labels.numel(), num_items_in_batch)
 
 
-def _divide(total: torch.Tensor, count: torch.Tensor | int, num_items_in_batch: torch.Tensor | int | None):
+def _divide(
+    total: torch.Tensor, count: torch.Tensor | int, num_items_in_batch: torch.Tensor | int | None
+) -> torch.Tensor:
     divisor = torch.as_tensor(count if num_items_in_batch is None else num_items_in_batch, device=total.device)
     return total / divisor.clamp(min=1)
 

@@ -4,6 +4,7 @@ Shapes: B batch, S sequence, D hidden, F intermediate.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
@@ -12,18 +13,19 @@ from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .attention import NO_SIGNAL, Attention
+from .configuration_triembed import TriEmbedConfig
 from .norms import make_norm
 from .position_signal import PositionSignal
 
 
-def _down_bias(config) -> bool:
+def _down_bias(config: TriEmbedConfig) -> bool:
     return config.mlp_bias if config.mlp_down_bias is None else config.mlp_down_bias
 
 
 class PlainFeedForward(nn.Module):
     """down(act(up(x))), as in the original Transformer."""
 
-    def __init__(self, config) -> None:
+    def __init__(self, config: TriEmbedConfig) -> None:
         super().__init__()
         self.up = nn.Linear(config.hidden_size, config.intermediate_size, bias=config.mlp_bias)
         self.activation = ACT2FN[config.hidden_act]
@@ -37,7 +39,7 @@ class PlainFeedForward(nn.Module):
 class GatedFeedForward(nn.Module):
     """down(act(gate(x)) * up(x)), a gated linear unit (https://arxiv.org/abs/2002.05202)."""
 
-    def __init__(self, config) -> None:
+    def __init__(self, config: TriEmbedConfig) -> None:
         super().__init__()
         self.gate = nn.Linear(config.hidden_size, config.intermediate_size, bias=config.mlp_bias)
         self.up = nn.Linear(config.hidden_size, config.intermediate_size, bias=config.mlp_bias)
@@ -52,7 +54,7 @@ class GatedFeedForward(nn.Module):
 class Layer(GradientCheckpointingLayer):
     """Parts shared by both norm positions; a subclass says in which order they run."""
 
-    def __init__(self, config, layer_idx: int) -> None:
+    def __init__(self, config: TriEmbedConfig, layer_idx: int) -> None:
         super().__init__()
         self.attention = Attention(config, layer_idx)
         self.attention_norm = make_norm(config, config.hidden_size)
@@ -69,7 +71,7 @@ class PostNormLayer(Layer):
         hidden_states: torch.Tensor,
         attention_mask: torch.Tensor | None = None,
         signal: PositionSignal = NO_SIGNAL,
-        **kwargs,
+        **kwargs: Any,
     ) -> torch.Tensor:
         """Map (B, S, D) to (B, S, D)."""
         attended, _ = self.attention(hidden_states, attention_mask, signal, **kwargs)
@@ -80,7 +82,7 @@ class PostNormLayer(Layer):
 class PreNormLayer(Layer):
     """x + f(norm(x)): ModernBERT; the model adds a final norm."""
 
-    def __init__(self, config, layer_idx: int) -> None:
+    def __init__(self, config: TriEmbedConfig, layer_idx: int) -> None:
         super().__init__(config, layer_idx)
         if config.skip_first_norm and layer_idx == 0:
             self.attention_norm = nn.Identity()
@@ -90,7 +92,7 @@ class PreNormLayer(Layer):
         hidden_states: torch.Tensor,
         attention_mask: torch.Tensor | None = None,
         signal: PositionSignal = NO_SIGNAL,
-        **kwargs,
+        **kwargs: Any,
     ) -> torch.Tensor:
         """Map (B, S, D) to (B, S, D)."""
         normed = self.attention_norm(hidden_states)
@@ -103,7 +105,7 @@ FEED_FORWARD_TYPES = {"plain": PlainFeedForward, "gated": GatedFeedForward}
 NORM_POSITIONS = {"post": PostNormLayer, "pre": PreNormLayer}
 
 
-def check_recomputable(recompute: Callable, *shared: object) -> None:
+def check_recomputable(recompute: Callable[..., Any], *shared: object) -> None:
     """Refuse a reentrant recomputation of layers that share a tensor with a gradient.
 
     It sees only tensors that are arguments of their own; others it would go back through once for each layer.

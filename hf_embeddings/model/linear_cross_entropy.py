@@ -5,7 +5,7 @@ Shapes: M rows, D hidden, V classes.
 
 import torch
 from torch import nn
-from torch.autograd.function import once_differentiable
+from torch.autograd.function import FunctionCtx, once_differentiable
 
 SCORES_AT_A_TIME = 1 << 24  # what is multiplied at once: 549 rows of a vocabulary of 30,522
 SCORES_IN_CACHE = 1 << 18  # what a CPU normalises at once: 1 MB in fp32
@@ -35,22 +35,34 @@ def linear_cross_entropy(
     return _LinearCrossEntropy.apply(hidden, weight, bias, labels)
 
 
+class _LossContext(FunctionCtx):
+    needs_input_grad: tuple[bool, bool, bool, bool]
+    saved_tensors: tuple[torch.Tensor | None, ...]
+    dtypes: tuple[torch.dtype, torch.dtype, torch.dtype | None]
+
+
 class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, hidden, weight, bias, labels):
+    def forward(
+        ctx: _LossContext,
+        hidden: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        labels: torch.Tensor,
+    ) -> torch.Tensor:
         device, given = hidden.device.type, (hidden.dtype, weight.dtype, None if bias is None else bias.dtype)
         if torch.is_autocast_enabled(device):
             dtype = torch.get_autocast_dtype(device)
             hidden, weight = hidden.to(dtype), weight.to(dtype)
         with torch.autocast(device, enabled=False):
             loss, *gradients = _sum_losses(hidden, weight, bias, labels, ctx.needs_input_grad[:3])
-        ctx.save_for_backward(*gradients)
+        ctx.save_for_backward(*gradients)  # type: ignore[arg-type]  # None is allowed
         ctx.dtypes = given
         return loss
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, outer):
+    def backward(ctx: _LossContext, outer: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         # In place, as the gradient of the weight is large; autograd refuses to go back a second time then.
         scaled = (gradient if gradient is None else gradient.mul_(outer) for gradient in ctx.saved_tensors)
         return *(g if g is None else g.to(dtype) for g, dtype in zip(scaled, ctx.dtypes, strict=True)), None
@@ -68,12 +80,12 @@ def _sum_losses(
     loss = hidden.new_zeros((), dtype=exact)
     of_hidden = torch.empty_like(hidden, dtype=exact) if needed[0] else None
     of_weight = None
-    of_bias = torch.zeros_like(bias, dtype=exact) if needed[2] else None
+    of_bias = torch.zeros_like(bias, dtype=exact) if needed[2] and bias is not None else None
     step = max(1, SCORES_AT_A_TIME // len(weight))
     for number, (rows, answers) in enumerate(zip(hidden.split(step), labels.split(step), strict=True)):
         scores = rows @ weight.T  # (m, V), and from here on their gradient
         loss += _normalise(scores, bias, answers, of_bias, exact=exact, gradient=any(needed))
-        if needed[0]:
+        if of_hidden is not None:
             of_hidden[number * step : (number + 1) * step] = scores @ weight
         if needed[1]:
             of_weight = _add_product(of_weight, scores.T, rows, exact)

@@ -3,7 +3,9 @@
 Shapes: B batch, S sequence, D hidden, T token table width, H heads, V vocabulary, M masked tokens, N choices.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import torch
 from torch import nn
@@ -50,10 +52,14 @@ TASK_MODULES = ("pooler", "predictions", "seq_relationship", "transform", "class
 # Arguments of `from_pretrained` that say where a config.json is.
 WHERE = ("revision", "subfolder", "cache_dir", "token", "local_files_only", "force_download", "proxies")
 
+ProblemType = Literal["regression", "single_label_classification", "multi_label_classification"]
+Model = TypeVar("Model", bound="TriEmbedPreTrainedModel")
+
 
 class TriEmbedPreTrainedModel(PreTrainedModel):
     """What transformers needs to know of every TriEmbed model."""
 
+    config: TriEmbedConfig
     config_class = TriEmbedConfig
     base_model_prefix = "triembed"
     supports_gradient_checkpointing = True
@@ -69,7 +75,7 @@ class TriEmbedPreTrainedModel(PreTrainedModel):
     # A pretraining checkpoint is loaded for other tasks every day: its heads need no mention in the loading report.
     _keys_to_ignore_on_load_unexpected = [r"(^|\.)(pooler|predictions|seq_relationship)\."]
 
-    def _check_and_adjust_attn_implementation(self, attn_implementation: str | None, *args, **kwargs) -> str:
+    def _check_and_adjust_attn_implementation(self, attn_implementation: str | None, *args: Any, **kwargs: Any) -> str:
         biased = [name for name, part in self.config.position_classes.items() if part.pairwise]
         if biased and "flash" in (attn_implementation or ""):
             raise ValueError(
@@ -78,11 +84,16 @@ class TriEmbedPreTrainedModel(PreTrainedModel):
             )
         return super()._check_and_adjust_attn_implementation(attn_implementation, *args, **kwargs)
 
-    def get_position_embeddings(self) -> nn.Embedding | None:
+    if TYPE_CHECKING:
+
+        @property
+        def base_model(self) -> "TriEmbedModel":
+            """The encoder."""
+
+    def get_position_embeddings(self) -> nn.Embedding | None:  # type: ignore[override]  # there may be no table
         """Return the first table of positions, None where positions have no table."""
-        return next(
-            (part.table for part in self.base_model.embeddings.position.values() if hasattr(part, "table")), None
-        )
+        tables: list[Any] = [getattr(part, "table", None) for part in self.base_model.embeddings.position.values()]
+        return next((table for table in tables if table is not None), None)
 
     def resize_position_embeddings(self, new_num_position_embeddings: int, how: str = "interpolate") -> None:
         """Give all position tables rows for another number of positions.
@@ -104,7 +115,7 @@ class TriEmbedPreTrainedModel(PreTrainedModel):
             )
         check_resize(self.config.max_position_embeddings, length, how)
         pinned = {name: part.pinned_options() for name, part in parts.items()}
-        scores = [score for layer in base.layers for score in layer.attention.position.values()]
+        scores: list[Any] = [score for layer in base.layers for score in layer.attention.position.values()]
         for part in [*parts.values(), *(score for score in scores if hasattr(score, "resize"))]:
             part.resize(length, how)
         given = self.config.position_parameters or {}
@@ -112,8 +123,22 @@ class TriEmbedPreTrainedModel(PreTrainedModel):
         self.config.position_parameters = options or None
         self.config.max_position_embeddings = length
 
+    @overload
     @classmethod
-    def from_pretrained(cls, *args, output_loading_info: bool = False, **kwargs):
+    def from_pretrained(
+        cls: type[Model], *args: Any, output_loading_info: Literal[False] = False, **kwargs: Any
+    ) -> Model: ...
+
+    @overload
+    @classmethod
+    def from_pretrained(
+        cls: type[Model], *args: Any, output_loading_info: Literal[True], **kwargs: Any
+    ) -> tuple[Model, dict[str, Any]]: ...
+
+    @classmethod
+    def from_pretrained(
+        cls: type[Model], *args: Any, output_loading_info: bool = False, **kwargs: Any
+    ) -> Model | tuple[Model, dict[str, Any]]:
         """Load as `PreTrainedModel.from_pretrained` does, and refuse a checkpoint that lacks encoder weights.
 
         Raises:
@@ -124,7 +149,8 @@ class TriEmbedPreTrainedModel(PreTrainedModel):
             place = {name: kwargs[name] for name in WHERE if name in kwargs}
             told, _ = cls.config_class.get_config_dict(source, **place)
             kwargs["key_mapping"] = renamed_weights(told) | (kwargs.get("key_mapping") or {}) or None
-        model, info = super().from_pretrained(*args, output_loading_info=True, **kwargs)
+        loaded: Any = super().from_pretrained(*args, output_loading_info=True, **kwargs)
+        model, info = loaded
         for problem, cure in (
             ("missing", "they would be random; check that config.json belongs to these weights"),
             ("unexpected", "convert the checkpoint, or check that config.json belongs to these weights"),
@@ -143,11 +169,14 @@ class TriEmbedPreTrainedModel(PreTrainedModel):
 class TriEmbedModel(TriEmbedPreTrainedModel):
     """The encoder: hidden states for each token and, unless left out, a pooled state of the first token."""
 
+    layers: "Sequence[Layer]"
+
     def __init__(self, config: TriEmbedConfig, add_pooling_layer: bool = True) -> None:
         super().__init__(config)
         self.embeddings = Embeddings(config)
         layer = NORM_POSITIONS[config.norm_position]
-        self.layers = nn.ModuleList(layer(config, index) for index in range(config.num_hidden_layers))
+        layers = nn.ModuleList(layer(config, index) for index in range(config.num_hidden_layers))
+        self.layers = layers  # type: ignore[assignment]  # the list does not say of what
         # Post-norm layers end in a norm of their own.
         self.final_norm = make_norm(config, config.hidden_size) if config.norm_position == "pre" else nn.Identity()
         self.pooler = Pooler(config) if add_pooling_layer else None
@@ -158,7 +187,7 @@ class TriEmbedModel(TriEmbedPreTrainedModel):
         """Return the token table."""
         return self.embeddings.token
 
-    def set_input_embeddings(self, value: nn.Embedding) -> None:
+    def set_input_embeddings(self, value: nn.Embedding) -> None:  # type: ignore[override]  # a table, not any module
         """Replace the token table."""
         self.embeddings.token = value
 
@@ -170,7 +199,7 @@ class TriEmbedModel(TriEmbedPreTrainedModel):
         token_type_ids: torch.Tensor | None = None,
         position_ids: torch.Tensor | None = None,
         inputs_embeds: torch.Tensor | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> BaseModelOutputWithPooling:
         """Encode a batch.
 
@@ -259,6 +288,7 @@ class TriEmbedForPreTrainingOutput(ModelOutput):
 class _TiedHeadModel(TriEmbedPreTrainedModel):
     """A model whose prediction head shares the token table."""
 
+    predictions: PredictionHead
     _tied_weights_keys = {"predictions.decoder.weight": "triembed.embeddings.token.weight"}
 
     def get_output_embeddings(self) -> nn.Linear:
@@ -312,12 +342,16 @@ class TriEmbedForPreTraining(_TiedHeadModel):
         masked_lm_positions: torch.Tensor | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
         skip_logits: bool = False,
-        **kwargs,
+        **kwargs: Any,
     ) -> TriEmbedForPreTrainingOutput:
         """Score tokens and sentence pairs.
 
         Args:
-            input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds: as in `TriEmbedModel`.
+            input_ids: as in `TriEmbedModel`, and so are the four that follow.
+            attention_mask: see there.
+            token_type_ids: see there.
+            position_ids: see there.
+            inputs_embeds: see there.
             labels: (B, S) token ids, -100 where nothing is predicted; (M,) with `masked_lm_positions`.
             next_sentence_label: (B,), 0 where the second segment follows the first, 1 where it does not, -100 to skip.
             masked_lm_positions: (M,) indices into the flattened B * S tokens: only these are scored, which saves most
@@ -360,7 +394,7 @@ class TriEmbedForMaskedLM(_TiedHeadModel):
         masked_lm_positions: torch.Tensor | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
         skip_logits: bool = False,
-        **kwargs,
+        **kwargs: Any,
     ) -> MaskedLMOutput:
         """Score tokens; the arguments are those of `TriEmbedForPreTraining`."""
         outputs = self.triembed(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, **kwargs)
@@ -390,7 +424,7 @@ class _ClassifierModel(TriEmbedPreTrainedModel):
 
     def add_head(self, config: TriEmbedConfig) -> None:
         """Create the linear layer."""
-        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels)  # type: ignore[arg-type]  # 2 by default
 
 
 class TriEmbedForNextSentencePrediction(_ClassifierModel):
@@ -410,7 +444,7 @@ class TriEmbedForNextSentencePrediction(_ClassifierModel):
         inputs_embeds: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> NextSentencePredictorOutput:
         """Score pairs: logits (B, 2); `labels` (B,), 0 where the second segment follows, 1 where it does not."""
         outputs = self.triembed(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, **kwargs)
@@ -432,7 +466,7 @@ class TriEmbedForSequenceClassification(_ClassifierModel):
         inputs_embeds: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> SequenceClassifierOutput:
         """Score texts: logits (B, num_labels).
 
@@ -443,9 +477,11 @@ class TriEmbedForSequenceClassification(_ClassifierModel):
         logits = self.classifier(self.dropout(outputs.pooler_output))
         loss = None
         if labels is not None:
-            if self.config.problem_type is None:
-                self.config.problem_type = _problem_type(self.config.num_labels, labels)
-            loss = SEQUENCE_LOSSES[self.config.problem_type](logits, labels, num_items_in_batch)
+            problem: ProblemType | None = self.config.problem_type
+            if problem is None:
+                problem = _problem_type(self.config.num_labels or 0, labels)
+                self.config.problem_type = problem
+            loss = SEQUENCE_LOSSES[problem](logits, labels, num_items_in_batch)
         return SequenceClassifierOutput(loss, logits, outputs.hidden_states, outputs.attentions)
 
 
@@ -464,7 +500,7 @@ class TriEmbedForTokenClassification(_ClassifierModel):
         inputs_embeds: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> TokenClassifierOutput:
         """Score tokens: logits (B, S, num_labels); `labels` (B, S), -100 to skip."""
         outputs = self.triembed(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, **kwargs)
@@ -493,7 +529,7 @@ class TriEmbedForQuestionAnswering(_ClassifierModel):
         start_positions: torch.Tensor | None = None,
         end_positions: torch.Tensor | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> QuestionAnsweringModelOutput:
         """Score spans: start and end logits (B, S); positions (B,), at or beyond S where the answer was cut off."""
         outputs = self.triembed(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, **kwargs)
@@ -527,7 +563,7 @@ class TriEmbedForMultipleChoice(_ClassifierModel):
         inputs_embeds: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> MultipleChoiceModelOutput:
         """Score choices: all inputs have shape (B, N, S), logits (B, N); `labels` (B,) below N."""
         given = input_ids if input_ids is not None else inputs_embeds
@@ -536,6 +572,7 @@ class TriEmbedForMultipleChoice(_ClassifierModel):
             for tensor in (input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
         ]
         outputs = self.triembed(*flat, **kwargs)
+        assert given is not None, "the encoder has looked"
         logits = self.classifier(self.dropout(outputs.pooler_output)).view(-1, given.shape[1])
         loss = None if labels is None else classification_loss(logits, labels, num_items_in_batch)
         return MultipleChoiceModelOutput(loss, logits, outputs.hidden_states, outputs.attentions)
@@ -546,6 +583,7 @@ def _shape(input_ids: torch.Tensor | None, inputs_embeds: torch.Tensor | None) -
         given = "both" if input_ids is not None else "neither"
         raise ValueError(f"input_ids and inputs_embeds: got {given}, expected exactly one of them")
     tensor = input_ids if input_ids is not None else inputs_embeds
+    assert tensor is not None, "one of them is given"
     if tensor.shape[1] == 0:
         raise ValueError("input_ids: got a sequence of 0 tokens, expected at least 1")
     return (tensor.shape[0], tensor.shape[1]), tensor.device
@@ -561,7 +599,7 @@ def _hold_tie(model: PreTrainedModel, source: object) -> None:
         return
     if scores.is_meta:  # no checkpoint held it, and yet transformers 5.3 has not tied it
         model.tie_weights()
-    elif not torch.equal(scores, table):
+    elif not torch.equal(scores, table):  # type: ignore[arg-type]  # weights of a layer and of a table
         raise ValueError(
             f"{source}: tie_word_embeddings is true, but predictions.decoder.weight is not the token table; if the "
             "checkpoint holds a decoder of its own, set tie_word_embeddings to false in its config.json"
@@ -572,7 +610,7 @@ def _belongs_to_task(key: str) -> bool:
     return any(part in TASK_MODULES for part in key.split("."))
 
 
-def _problem_type(num_labels: int, labels: torch.Tensor) -> str:
+def _problem_type(num_labels: int, labels: torch.Tensor) -> ProblemType:
     if num_labels == 1:
         return "regression"
     return "multi_label_classification" if labels.is_floating_point() else "single_label_classification"

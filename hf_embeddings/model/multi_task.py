@@ -4,6 +4,7 @@ Shapes: B batch, S sequence, D hidden, L labels of a task.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -62,7 +63,10 @@ class TriEmbedForMultiTask(TriEmbedPreTrainedModel):
             config.hidden_dropout_prob if config.classifier_dropout is None else config.classifier_dropout
         )
         self.heads = nn.ModuleDict(
-            {name: nn.Linear(config.hidden_size, task["num_labels"]) for name, task in config.tasks.items()}
+            {
+                name: nn.Linear(config.hidden_size, task["num_labels"])  # type: ignore[arg-type]  # the config has looked
+                for name, task in config.tasks.items()
+            }
         )
         self.post_init()
 
@@ -75,19 +79,24 @@ class TriEmbedForMultiTask(TriEmbedPreTrainedModel):
         position_ids: torch.Tensor | None = None,
         inputs_embeds: torch.Tensor | None = None,
         labels: dict[str, torch.Tensor] | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> MultiTaskOutput:
         """Score every task; the encoder runs once for all of them.
 
         Args:
-            input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, kwargs: as in `TriEmbedModel`.
+            input_ids: as in `TriEmbedModel`, and so are the four that follow.
+            attention_mask: see there.
+            token_type_ids: see there.
+            position_ids: see there.
+            inputs_embeds: see there.
             labels: by task; (B,) or (B, S) for classes, (B, L) for several labels at once, (B,) numbers for a
                 regression. A row without a label for a task has -100 there (NaN where labels are floats), so a batch
                 may mix the data of all tasks.
+            **kwargs: passed on to `TriEmbedModel`.
         """
         outputs = self.triembed(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, **kwargs)
         states = {"sequence": outputs.pooler_output, "token": outputs.last_hidden_state}
-        tasks = self.config.tasks
+        tasks: dict[str, Any] = self.config.tasks or {}
         logits = {n: head(self.dropout(states[tasks[n].get("level", "sequence")])) for n, head in self.heads.items()}
         loss = None
         if labels is not None:

@@ -2,8 +2,10 @@
 
 from torch import nn
 
+from .configuration_triembed import TriEmbedConfig
 
-def make_norm(config, width: int) -> nn.Module:
+
+def make_norm(config: TriEmbedConfig, width: int) -> nn.Module:
     """Return the norm of the config over the last dimension, of size `width`."""
     return NORM_TYPES[config.norm_type](width, config)
 

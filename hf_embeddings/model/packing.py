@@ -7,10 +7,10 @@ from the positions in it.
 Shapes: T tokens of all documents, H heads, K head width, n documents of a group, L its longest length.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
-from torch import nn
+from torch.autograd.function import FunctionCtx
 
 from .documents import Documents
 from .fused_attention import fused_attention, keep_normal
@@ -59,19 +59,21 @@ def pack(
     """
     device = documents.ids.device
     positions = position_ids.expand_as(documents.ids).flatten()
-    starts, lengths = documents.starts(), torch.tensor(documents.lengths, device=device)
-    order = sorted(range(len(documents.lengths)), key=documents.lengths.__getitem__, reverse=True)
+    assert documents.lengths is not None, "looked up before documents are packed"
+    sizes = documents.lengths
+    starts, lengths = documents.starts(), torch.tensor(sizes, device=device)
+    order = sorted(range(len(sizes)), key=sizes.__getitem__, reverse=True)
     regular = bool(pairs) and _count_alike(documents, positions, starts, absolute=pairs.absolute)
     groups, takes, reals = [], [], []
-    for members in _near_lengths(order, documents.lengths):
+    for members in _near_lengths(order, sizes):
         chosen = torch.tensor(members, device=device)
-        longest = documents.lengths[members[0]]
+        longest = sizes[members[0]]
         step = torch.arange(longest, device=device)
         real = step < lengths[chosen, None]  # (n, L)
         take = starts[chosen, None] + torch.where(real, step, 0)
         # Where all documents count alike, the longest stands for all of them.
         signal = pairs(positions[take[:1]] if regular else positions[take], position_dtype(dtype))
-        whole = documents.lengths[members[-1]] == longest
+        whole = sizes[members[-1]] == longest
         masks = {window: _mask(None if whole else real, window, longest, signal.bias, dtype) for window in windows}
         groups.append(Group((len(members), longest), masks, signal.content))
         takes.append(take.flatten())
@@ -81,11 +83,22 @@ def pack(
     back = torch.empty_like(slots).scatter(0, take[slots], slots)
     boundaries = documents.boundaries().to(torch.int32)
     padding = (~real).nonzero().flatten()
-    return Packing(groups, take, back, padding, boundaries, max(documents.lengths), bool(pairs))
+    return Packing(groups, take, back, padding, boundaries, max(sizes), bool(pairs))
+
+
+class PackedLayer(Protocol):
+    """What is asked of the attention of a layer."""
+
+    scaling: float
+    sliding_window: int | None
+
+    def content_scores(self, query: torch.Tensor, key: torch.Tensor, content: Any) -> torch.Tensor:  # noqa: ANN401
+        """Return what position types add to the scaled scores; `content` is theirs."""
+        ...
 
 
 def packed_attention(
-    attention: nn.Module,
+    attention: PackedLayer,
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
@@ -98,7 +111,9 @@ def packed_attention(
 
     Args:
         attention: the layer's module: its scale, window, and the scores of its position types.
-        query, key, value: (T, H, K).
+        query: (T, H, K).
+        key: (T, H, K).
+        value: (T, H, K).
         packing: the plan of `pack`.
         unturned: query and key (T, H, K) before rotation, where position types read them.
         dropout: rate on the attention weights.
@@ -118,14 +133,15 @@ def packed_attention(
         mask = group.masks[window]
         if unturned is not None:
             mask = merge_bias(mask, attention.content_scores(parts[3], parts[4], group.content))
-        context = fused_attention(*parts[:3], mask, dropout=dropout, scaling=attention.scaling)
+        context = fused_attention(parts[0], parts[1], parts[2], mask, dropout=dropout, scaling=attention.scaling)
         contexts.append(context.transpose(1, 2).flatten(0, 1))  # (n * L, H, K)
     return _Collect.apply(torch.cat(contexts), packing.back, packing.take, packing.padding)
 
 
 def _near_lengths(order: list[int], lengths: list[int]) -> list[list[int]]:
     """Cut documents, longest first, into groups that hold at most `LARGEST_WASTE` padding."""
-    groups, total = [], 0
+    groups: list[list[int]] = []
+    total = 0
     for document in order:
         length = lengths[document]
         if groups and total + length >= (1 - LARGEST_WASTE) * lengths[groups[-1][0]] * (len(groups[-1]) + 1):
@@ -168,16 +184,22 @@ def merge_bias(attention_mask: torch.Tensor | None, bias: torch.Tensor) -> torch
     return (attention_mask + bias).clamp(min=least)
 
 
+class _Places(FunctionCtx):
+    take: torch.Tensor
+    back: torch.Tensor
+    padding: torch.Tensor
+
+
 class _Spread(torch.autograd.Function):
     """Copy (T, W) tokens into slots; the gradient of a token is that of its one slot, so nothing is summed."""
 
     @staticmethod
-    def forward(ctx, tokens, take, back):
+    def forward(ctx: _Places, tokens: torch.Tensor, take: torch.Tensor, back: torch.Tensor) -> torch.Tensor:
         ctx.back = back
         return tokens.index_select(0, take)
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: _Places, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         return gradient.index_select(0, ctx.back), None, None
 
 
@@ -185,12 +207,14 @@ class _Collect(torch.autograd.Function):
     """Copy slots back into (T, W) tokens; padding gets no gradient."""
 
     @staticmethod
-    def forward(ctx, slots, back, take, padding):
+    def forward(
+        ctx: _Places, slots: torch.Tensor, back: torch.Tensor, take: torch.Tensor, padding: torch.Tensor
+    ) -> torch.Tensor:
         ctx.take, ctx.padding = take, padding
         return slots.index_select(0, back)
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: _Places, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         return gradient.index_select(0, ctx.take).index_fill_(0, ctx.padding, 0.0), None, None, None
 
 
@@ -217,4 +241,6 @@ def _variable_length(
 
     bounds, longest = packing.boundaries, packing.longest
     sides = (-1, -1) if window is None else (window, window)
-    return varlen_attn(query, key, value, bounds, bounds, longest, longest, scale=scaling, window_size=sides)
+    context = varlen_attn(query, key, value, bounds, bounds, longest, longest, scale=scaling, window_size=sides)
+    assert isinstance(context, torch.Tensor), "without the sums of the softmax"
+    return context

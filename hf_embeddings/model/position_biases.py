@@ -4,11 +4,12 @@ Shapes: B batch, S sequence, H heads.
 """
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
+from .compat import PreTrainedConfig
 from .position_signal import PositionSignal, PositionType, check_count, offsets
 
 
@@ -18,7 +19,7 @@ class AlibiPosition(PositionType):
     pairwise = True
     exclusive = "ALiBi slope"
 
-    def __init__(self, config) -> None:
+    def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__(config)
         self.slopes = alibi_slopes(config.num_attention_heads)
 
@@ -40,7 +41,7 @@ class AsymmetricAlibiPosition(PositionType):
     pairwise = True
     exclusive = "ALiBi slope"
 
-    def __init__(self, config) -> None:
+    def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__(config)
         slopes = torch.tensor(alibi_slopes(config.num_attention_heads))
         self.log_slopes = nn.Parameter(torch.stack((slopes, slopes.flip(0))).log())  # (2, H): left, right
@@ -60,7 +61,7 @@ class KerplePosition(PositionType):
 
     pairwise = True
 
-    def __init__(self, config) -> None:
+    def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__(config)
         heads = config.num_attention_heads
         self.log_strength = nn.Parameter((torch.arange(1, heads + 1) * 2 / (heads + 1)).log())
@@ -74,8 +75,9 @@ class KerplePosition(PositionType):
 
 
 class FirePosition(PositionType):
-    """Add f(psi(i - j) / psi(max(L, i, j))), f a small MLP, psi(x) = sign(x) log(1 + c |x|) (FIRE,
-    https://arxiv.org/abs/2310.04418).
+    """Add f(psi(i - j) / psi(max(L, i, j))), f a small MLP, psi(x) = sign(x) log(1 + c |x|).
+
+    This is FIRE (https://arxiv.org/abs/2310.04418).
 
     FIRE divides by the query position i, the largest distance that a causal query can see. A bidirectional query also
     sees keys after it, so the normaliser here is the later of the two positions: symmetric in i and j, and equal to the
@@ -85,10 +87,10 @@ class FirePosition(PositionType):
 
     absolute = True
     pairwise = True
-    option_defaults: ClassVar[dict[str, object]] = {"width": 32}
+    option_defaults: ClassVar[dict[str, Any]] = {"width": 32}
     beyond = "defined for every position: distances are seen relative to the later position"
 
-    def __init__(self, config) -> None:
+    def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__(config)
         self.log_rate = nn.Parameter(torch.tensor([0.1]).log())
         self.log_threshold = nn.Parameter(torch.tensor([float(config.max_position_embeddings)]).log())
@@ -96,7 +98,7 @@ class FirePosition(PositionType):
         self.down = nn.Linear(self.options["width"], config.num_attention_heads)
 
     @classmethod
-    def check(cls, config) -> None:
+    def check(cls, config: PreTrainedConfig) -> None:
         """Refuse a width that is none."""
         check_count(cls, config, "fire", "width")
 
@@ -117,14 +119,14 @@ class RelativeBiasPosition(PositionType):
     pairwise = True
     beyond = "defined: all distances from `relative_attention_max_distance` on share the last bucket"
 
-    def __init__(self, config) -> None:
+    def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__(config)
         self.num_buckets = config.relative_attention_num_buckets
         self.max_distance = config.relative_attention_max_distance
         self.table = nn.Embedding(self.num_buckets, config.num_attention_heads)
 
     @classmethod
-    def check(cls, config) -> None:
+    def check(cls, config: PreTrainedConfig) -> None:
         """Refuse an odd number of buckets, or a distance that the exact buckets already cover."""
         if (
             config.relative_attention_num_buckets % 2
@@ -151,8 +153,10 @@ class RelativeBiasPosition(PositionType):
 
 
 def alibi_slopes(num_heads: int) -> list[float]:
-    """Slopes of the ALiBi paper: 2^(-8h/H) for H a power of two, else those of the next lower power and every other
-    one of the next higher."""
+    """Return the slopes of the ALiBi paper: 2^(-8h/H) for H a power of two.
+
+    For other H they are those of the next lower power, and every other one of the next higher.
+    """
     power = 2 ** math.floor(math.log2(num_heads))
     slopes = [2.0 ** (-8.0 * head / power) for head in range(1, power + 1)]
     finer = [2.0 ** (-4.0 * head / power) for head in range(1, 2 * power + 1, 2)]

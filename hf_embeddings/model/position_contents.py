@@ -6,11 +6,12 @@ rotation, and returns scores that the attention adds to query times key before s
 Shapes: B batch, S sequence, D hidden, H heads, K head width, R rows of a relative table.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
+from .compat import PreTrainedConfig
 from .position_signal import PositionSignal, PositionType
 from .relative_products import RelativeRows, relative_products, relative_rows
 from .resizing import resized
@@ -19,7 +20,7 @@ from .resizing import resized
 class RelativeKeyScores(nn.Module):
     """The part of `relative_key` in one layer: a trained vector for each distance."""
 
-    def __init__(self, config) -> None:
+    def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__()
         head_dim = config.hidden_size // config.num_attention_heads
         self.table = nn.Embedding(2 * config.max_position_embeddings - 1, head_dim)
@@ -55,7 +56,7 @@ class RelativeKeyPosition(PositionType):
     layer_part = RelativeKeyScores
     beyond = "defined: distances of max_position_embeddings and more share the outermost vectors, as Shaw et al. clip"
 
-    def __init__(self, config) -> None:
+    def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__(config)
         self.furthest = config.max_position_embeddings - 1
 
@@ -81,7 +82,7 @@ class RelativeKeyQueryPosition(RelativeKeyPosition):
 class DisentangledScores(nn.Module):
     """The part of `disentangled` in one layer: projections of the shared table, unless those of the content serve."""
 
-    def __init__(self, config) -> None:
+    def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__()
         options = DisentangledPosition.read_options(config)
         self.terms, self.head_dim = options["pos_att_type"], config.hidden_size // config.num_attention_heads
@@ -103,8 +104,10 @@ class DisentangledScores(nn.Module):
         """Map (B, H, S, K) query and key to scores (B, H, S, S); content: rows, and the table (R, D)."""
         rows, table = content
         table = self.dropout(table)
-        with_query = self._heads((self.key or attention.key)(table)) if "c2p" in self.terms else None
-        with_key = self._heads((self.query or attention.query)(table)) if "p2c" in self.terms else None
+        key_map: nn.Linear = self.key or getattr(attention, "key")  # noqa: B009  any attention has both
+        query_map: nn.Linear = self.query or getattr(attention, "query")  # noqa: B009
+        with_query = self._heads(key_map(table)) if "c2p" in self.terms else None
+        with_key = self._heads(query_map(table)) if "p2c" in self.terms else None
         return relative_products(query, key, rows, query_table=with_query, key_table=with_key)
 
     def _heads(self, projected: torch.Tensor) -> torch.Tensor:
@@ -121,7 +124,7 @@ class DisentangledPosition(PositionType):
 
     pairwise = True
     layer_part = DisentangledScores
-    option_defaults: ClassVar[dict[str, object]] = {
+    option_defaults: ClassVar[dict[str, Any]] = {
         "position_buckets": None,  # on each side; None: half of max_relative_positions; 0: one row for every distance
         "max_relative_positions": 0,  # 0: max_position_embeddings
         "pos_att_type": ["c2p", "p2c"],
@@ -130,7 +133,7 @@ class DisentangledPosition(PositionType):
     }
     beyond = "defined: all distances from max_relative_positions on share the outermost row"
 
-    def __init__(self, config) -> None:
+    def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__(config)
         self.furthest, self.buckets = _distances(config, self.options)
         self.span = self.buckets or self.furthest
@@ -139,7 +142,7 @@ class DisentangledPosition(PositionType):
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps) if normed else nn.Identity()
 
     @classmethod
-    def check(cls, config) -> None:
+    def check(cls, config: PreTrainedConfig) -> None:
         """Refuse options that DeBERTa does not have."""
         options = cls.read_options(config)
         terms, norm = options["pos_att_type"], options["norm_rel_ebd"]
@@ -159,7 +162,7 @@ class DisentangledPosition(PositionType):
             )
 
     @classmethod
-    def score_terms(cls, config) -> int:
+    def score_terms(cls, config: PreTrainedConfig) -> int:
         """Count c2p and p2c."""
         return len(cls.read_options(config)["pos_att_type"])
 
@@ -187,7 +190,7 @@ class DisentangledPosition(PositionType):
         return torch.where(distance.abs() <= middle, distance, coarse * distance.sign())
 
 
-def _distances(config, options: dict) -> tuple[int, int]:
+def _distances(config: PreTrainedConfig, options: dict[str, Any]) -> tuple[int, int]:
     """Return the largest distance that has a row of its own, and the number of buckets on each side."""
     furthest = options["max_relative_positions"] or config.max_position_embeddings
     buckets = options["position_buckets"]

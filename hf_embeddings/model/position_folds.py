@@ -6,11 +6,12 @@ without a bias argument (flash and variable-length attention) serve it.
 Shapes: B batch, S sequence, D hidden, H heads, K head width, M terms of a series.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
+from .compat import PreTrainedConfig
 from .position_signal import PositionSignal, PositionType, check_count, geometric_frequencies
 from .resizing import resized
 
@@ -28,7 +29,7 @@ class UntiedPosition(PositionType):
     has_table = True
     beyond = "refused: the table has no rows; `resize_position_embeddings` makes some"
 
-    def __init__(self, config) -> None:
+    def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__(config)
         width = config.hidden_size
         self.head_dim = width // config.num_attention_heads
@@ -39,7 +40,7 @@ class UntiedPosition(PositionType):
         self.reset = nn.Parameter(torch.zeros(2, config.num_attention_heads))  # from [CLS], to [CLS]
 
     @classmethod
-    def score_terms(cls, config) -> int:
+    def score_terms(cls, config: PreTrainedConfig) -> int:
         """Count the product of positions."""
         return 1
 
@@ -75,9 +76,9 @@ class CosineBiasPosition(PositionType):
     """
 
     folds = True
-    option_defaults: ClassVar[dict[str, object]] = {"num_terms": 16}
+    option_defaults: ClassVar[dict[str, Any]] = {"num_terms": 16}
 
-    def __init__(self, config) -> None:
+    def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__(config)
         shape = (config.num_attention_heads, self.options["num_terms"])
         self.amplitudes = nn.Parameter(torch.full(shape, 1.0 / shape[1]))
@@ -85,7 +86,7 @@ class CosineBiasPosition(PositionType):
         self.log_frequencies = nn.Parameter(torch.zeros(shape))  # of factors on the sinusoidal frequencies
 
     @classmethod
-    def check(cls, config) -> None:
+    def check(cls, config: PreTrainedConfig) -> None:
         """Refuse a number of terms that is none."""
         check_count(cls, config, "cosine_bias", "num_terms")
 

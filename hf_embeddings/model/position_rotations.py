@@ -4,11 +4,12 @@ Shapes: B batch, S sequence, K head width, R rotated dimensions (R <= K).
 """
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
+from .compat import PreTrainedConfig
 from .documents import document_ends
 from .position_signal import PositionSignal, PositionType, frequency_angles, geometric_frequencies
 
@@ -30,12 +31,12 @@ class RotaryPosition(PositionType):
         "defined for every position; `rope_parameters` with rope_type linear, dynamic, yarn, longrope or llama3 extend"
     )
 
-    def __init__(self, config) -> None:
+    def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__(config)
         self.config = config
 
     @classmethod
-    def check(cls, config) -> None:
+    def check(cls, config: PreTrainedConfig) -> None:
         """Refuse unknown kinds, missing parameters and widths that do not come in pairs."""
         head_dim = config.hidden_size // config.num_attention_heads
         for layer_type, parameters in _by_layer_type(config).items():
@@ -61,12 +62,12 @@ class RotaryPosition(PositionType):
                     )
 
     @property
-    def length_dependent(self) -> bool:
+    def length_dependent(self) -> bool:  # type: ignore[override]  # follows from the config
         """Whether frequencies depend on the length of the document."""
         return any(p and p["rope_type"] in LENGTH_DEPENDENT for p in _by_layer_type(self.config).values())
 
     @property
-    def absolute(self) -> bool:
+    def absolute(self) -> bool:  # type: ignore[override]
         """Whether positions must count from the start of the document: its length is read off them."""
         return self.length_dependent
 
@@ -98,7 +99,7 @@ class RotaryPosition(PositionType):
         return angles.cos() * factor, angles.sin() * factor
 
     def frequencies(
-        self, position_ids: torch.Tensor, parameters: dict, layer_type: str, dtype: torch.dtype
+        self, position_ids: torch.Tensor, parameters: dict[str, Any], layer_type: str, dtype: torch.dtype
     ) -> tuple[torch.Tensor, float]:
         """Return (R/2,) or, where they depend on lengths, (1|B, S, R/2) frequencies, and a factor for cos and sin."""
         kind, device = parameters["rope_type"], position_ids.device
@@ -127,11 +128,11 @@ class HighFrequencyPosition(RotaryPosition):
     without position.
     """
 
-    option_defaults: ClassVar[dict[str, object]] = {"trained_length": None}  # None: max_position_embeddings
+    option_defaults: ClassVar[dict[str, Any]] = {"trained_length": None}  # None: max_position_embeddings
     beyond = "defined for every position: the frequencies that would be new there do not turn"
 
     def frequencies(
-        self, position_ids: torch.Tensor, parameters: dict, layer_type: str, dtype: torch.dtype
+        self, position_ids: torch.Tensor, parameters: dict[str, Any], layer_type: str, dtype: torch.dtype
     ) -> tuple[torch.Tensor, float]:
         """Return the frequencies of RoPE, 0 for those that are too low."""
         values, factor = super().frequencies(position_ids, parameters, layer_type, dtype)
@@ -159,7 +160,7 @@ REQUIRED = {
 }
 
 
-def _by_layer_type(config) -> dict[str, dict | None]:
+def _by_layer_type(config: PreTrainedConfig) -> dict[str, dict[str, Any] | None]:
     """Return RoPE parameters by layer type; one entry, "full_attention", where all layers share them."""
     nested = [name for name in config.rope_parameters if name in (config.layer_types or ())]
     if not nested:
@@ -169,7 +170,7 @@ def _by_layer_type(config) -> dict[str, dict | None]:
     return {name: config.rope_parameters[name] for name in nested}
 
 
-def _rotated_width(head_dim: int, parameters: dict) -> int:
+def _rotated_width(head_dim: int, parameters: dict[str, Any]) -> int:
     # "proportional" keeps the full width and gives the dimensions that do not turn the frequency 0.
     if parameters["rope_type"] == "proportional":
         return head_dim

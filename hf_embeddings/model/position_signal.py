@@ -3,10 +3,12 @@
 Shapes: B batch, S sequence, D hidden, H heads, K head width, R rotated dimensions.
 """
 
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import nn
+
+from .compat import PreTrainedConfig
 
 
 class PositionSignal(NamedTuple):
@@ -17,7 +19,7 @@ class PositionSignal(NamedTuple):
     bias: torch.Tensor | None = None  # (1|B, H, S, S) added to the attention scores
     local_rotation: tuple[torch.Tensor, torch.Tensor] | None = None  # as rotation, for layers of sliding attention
     fold: tuple[torch.Tensor, torch.Tensor] | None = None  # (1|B, S, H, E) each; query times key is a score bias
-    content: object | None = None  # what the type's `layer_part` reads; in a joint signal a dict by type name
+    content: Any = None  # what the type's `layer_part` reads; in a joint signal a dict by type name
 
 
 class PositionType(nn.Module):
@@ -36,25 +38,25 @@ class PositionType(nn.Module):
     length_dependent: bool = False  # it looks at where a document ends
     rotary: bool = False  # it reads `rope_parameters`
     layer_part: type[nn.Module] | None = None  # made once in each attention: scores that depend on query and key
-    option_defaults: ClassVar[dict[str, object]] = {}  # options, with defaults, that `position_parameters` may set
+    option_defaults: ClassVar[dict[str, Any]] = {}  # options, with defaults, that `position_parameters` may set
     beyond: str = "defined for every position"  # what happens past `max_position_embeddings`
 
-    def __init__(self, config) -> None:
+    def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__()
         self.options = self.read_options(config)
 
     @classmethod
-    def read_options(cls, config) -> dict[str, object]:
+    def read_options(cls, config: PreTrainedConfig) -> dict[str, Any]:
         """Return the options of this type: those that the config gives, defaults for the rest."""
         names = [name for name, part in config.position_classes.items() if part is cls]
         return cls.option_defaults | ((config.position_parameters or {}).get(names[0], {}) if names else {})
 
     @classmethod
-    def check(cls, config) -> None:
+    def check(cls, config: PreTrainedConfig) -> None:
         """Raise ValueError where the config contradicts this type."""
 
     @classmethod
-    def score_terms(cls, config) -> int:
+    def score_terms(cls, config: PreTrainedConfig) -> int:
         """Count the products that the score adds to query times key and that share its scale 1 / sqrt(K * terms)."""
         return 0
 
@@ -75,7 +77,7 @@ class PositionType(nn.Module):
         raise NotImplementedError(f"{type(self).__name__}.forward: a position type must return a PositionSignal")
 
 
-def check_count(position_type: type[PositionType], config, name: str, option: str) -> None:
+def check_count(position_type: type[PositionType], config: PreTrainedConfig, name: str, option: str) -> None:
     """Raise ValueError where the option of a type is no whole number above 0."""
     count = position_type.read_options(config)[option]
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:

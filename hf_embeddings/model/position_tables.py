@@ -1,10 +1,11 @@
 """Position types that add a vector to token + segment, and the one that adds nothing."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
+from .compat import PreTrainedConfig
 from .position_signal import PositionSignal, PositionType, check_count, frequency_angles, geometric_frequencies
 from .resizing import resized
 
@@ -15,17 +16,17 @@ class LearnedPosition(PositionType):
     absolute = True
     has_table = True
     # Rows before that of the first position: 2 in RoBERTa and MPNet, which number from the padding id on.
-    option_defaults: ClassVar[dict[str, object]] = {"offset": 0}
+    option_defaults: ClassVar[dict[str, Any]] = {"offset": 0}
     beyond = "refused: the table has no rows; `resize_position_embeddings` makes some"
 
-    def __init__(self, config) -> None:
+    def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__(config)
         self.offset = self.options["offset"]
         rows = config.max_position_embeddings + self.offset
         self.table = nn.Embedding(rows, config.input_size)
 
     @classmethod
-    def check(cls, config) -> None:
+    def check(cls, config: PreTrainedConfig) -> None:
         """Refuse an offset that is no number of rows."""
         offset = cls.read_options(config)["offset"]
         if not isinstance(offset, int) or offset < 0:
@@ -55,15 +56,15 @@ class SinusoidalPosition(PositionType):
     """
 
     absolute = True
-    option_defaults: ClassVar[dict[str, object]] = {"learned_scale": False}
+    option_defaults: ClassVar[dict[str, Any]] = {"learned_scale": False}
 
-    def __init__(self, config) -> None:
+    def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__(config)
         self.width = config.input_size
         self.scale = nn.Parameter(torch.tensor([self.width**-0.5])) if self.options["learned_scale"] else None
 
     @classmethod
-    def check(cls, config) -> None:
+    def check(cls, config: PreTrainedConfig) -> None:
         """Refuse an odd width: sines and cosines come in pairs."""
         if config.input_size % 2:
             name = "hidden_size" if config.input_size == config.hidden_size else "embedding_size"
@@ -84,9 +85,9 @@ class FourierPosition(PositionType):
     """
 
     absolute = True
-    option_defaults: ClassVar[dict[str, object]] = {"num_frequencies": 64}
+    option_defaults: ClassVar[dict[str, Any]] = {"num_frequencies": 64}
 
-    def __init__(self, config) -> None:
+    def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__(config)
         count, width = self.options["num_frequencies"], config.input_size
         self.log_frequencies = nn.Parameter(torch.zeros(count))
@@ -94,7 +95,7 @@ class FourierPosition(PositionType):
         self.down = nn.Linear(width, width)
 
     @classmethod
-    def check(cls, config) -> None:
+    def check(cls, config: PreTrainedConfig) -> None:
         """Refuse a number of frequencies that is none."""
         check_count(cls, config, "fourier", "num_frequencies")
 

@@ -3,9 +3,12 @@
 Shapes: B batch, S sequence, D hidden, H heads, K head width.
 """
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import nn
 
+from .compat import PreTrainedConfig
 from .position_biases import (
     AlibiPosition,
     AsymmetricAlibiPosition,
@@ -19,11 +22,25 @@ from .position_rotations import HighFrequencyPosition, RotaryPosition
 from .position_signal import PositionSignal, PositionType, unfold
 from .position_tables import FourierPosition, LearnedPosition, NoPosition, SinusoidalPosition
 
+if TYPE_CHECKING:
+    from collections.abc import ItemsView, ValuesView
+
+
+Rotation = tuple[torch.Tensor, torch.Tensor]  # cos and sin
+
 
 class Positions(nn.ModuleDict):
     """The parts that `position_embedding_type` names."""
 
-    def __init__(self, config) -> None:
+    if TYPE_CHECKING:
+
+        def items(self) -> "ItemsView[str, PositionType]":
+            """Return the parts with their names."""
+
+        def values(self) -> "ValuesView[PositionType]":
+            """Return the parts."""
+
+    def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__({name: part(config) for name, part in config.position_classes.items()})
 
     @property
@@ -84,7 +101,7 @@ class PositionParts:
 class LayerPositions(nn.ModuleDict):
     """The per-layer parts of the position types that have one; their scores add up."""
 
-    def __init__(self, config) -> None:
+    def __init__(self, config: PreTrainedConfig) -> None:
         parts = {name: part.layer_part for name, part in config.position_classes.items()}
         super().__init__({name: part(config) for name, part in parts.items() if part is not None})
 
@@ -92,7 +109,9 @@ class LayerPositions(nn.ModuleDict):
         self, query: torch.Tensor, key: torch.Tensor, content: dict[str, object], attention: nn.Module
     ) -> torch.Tensor:
         """Map (B, H, S, K) query and key to unscaled scores (1|B, H, S, S); `content` as in the joint signal."""
-        return _total([part(query, key, content[name], attention) for name, part in self.items()])
+        total = _total([part(query, key, content[name], attention) for name, part in self.items()])
+        assert total is not None, "called where there are parts"
+        return total
 
 
 def _side_by_side(
@@ -106,7 +125,7 @@ def _side_by_side(
     return query, key
 
 
-def _only(values: list[object]) -> object | None:
+def _only(values: list[Rotation | None]) -> Rotation | None:
     return next((value for value in values if value is not None), None)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from torch.autograd.function import once_differentiable
+from torch.autograd.function import FunctionCtx, once_differentiable
 
 from .position_signal import offsets
 
@@ -40,7 +40,8 @@ def relative_products(
     """Add up what query and key make of the distance between them.
 
     Args:
-        query, key: (B, H, S, K).
+        query: (B, H, S, K).
+        key: (B, H, S, K).
         rows: of the tables, by query and key.
         query_table: (1|H, R, K) vectors that the query is multiplied with.
         key_table: (1|H, R, K) vectors that the key is multiplied with.
@@ -53,16 +54,12 @@ def relative_products(
         order = (rows.of_offsets, rows.of_offsets.flip(0))
         by_offset = (None if t is None else t.index_select(1, o) for t, o in zip(tables, order, strict=True))
         return _ByOffset.apply(query, key, *by_offset)
-    of_query, of_key = (
-        None if table is None else _picked(states, table, pairs)
-        for states, table, pairs in (
-            (query, tables[0], rows.of_pairs),
-            (key, tables[1], rows.of_pairs.transpose(-1, -2)),
-        )
-    )
-    if of_key is None:
+    assert rows.of_pairs is not None, "the other way to number rows"
+    of_query = None if tables[0] is None else _picked(query, tables[0], rows.of_pairs)
+    if tables[1] is None:
+        assert of_query is not None, "one of the tables is given"
         return of_query
-    of_key = of_key.transpose(-1, -2)
+    of_key = _picked(key, tables[1], rows.of_pairs.transpose(-1, -2)).transpose(-1, -2)
     return of_key if of_query is None else of_query + of_key
 
 
@@ -98,12 +95,22 @@ def _blocks(length: int) -> list[tuple[slice, slice]]:
     ]
 
 
+class _ByOffsetContext(FunctionCtx):
+    saved_tensors: tuple[torch.Tensor, ...]
+
+
 class _ByOffset(torch.autograd.Function):
     """Products with (1|H, 2S - 1, K) vectors by offset, in blocks: nothing larger than the scores is ever held."""
 
     @staticmethod
-    def forward(ctx, query, key, query_table, key_table):
-        ctx.save_for_backward(query, key, query_table, key_table)
+    def forward(
+        ctx: _ByOffsetContext,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        query_table: torch.Tensor | None,
+        key_table: torch.Tensor | None,
+    ) -> torch.Tensor:
+        ctx.save_for_backward(query, key, query_table, key_table)  # type: ignore[arg-type]  # None is allowed
         batch, heads, length, _ = query.shape
         found = query.new_empty(batch, heads, length, length)
         for b in range(batch):
@@ -120,7 +127,7 @@ class _ByOffset(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, gradient):
+    def backward(ctx: _ByOffsetContext, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         query, key, query_table, key_table = ctx.saved_tensors
         of_query, of_query_table = _gradients(gradient, query, query_table)
         of_key, of_key_table = _gradients(gradient.transpose(-1, -2), key, key_table)

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 
 def is_checkpoint(base: Path) -> bool:
@@ -9,7 +10,7 @@ def is_checkpoint(base: Path) -> bool:
     return base.is_dir()
 
 
-def read_architecture(path: Path) -> dict[str, object]:
+def read_architecture(path: Path) -> dict[str, Any]:
     """Return the fields of a config file, or of that in a checkpoint directory.
 
     Raises:

@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
-from typing import Literal
+from typing import Any, Literal
 
 from hf_embeddings.corpora.options import CorpusOptions, TokenizerOptions
 from hf_embeddings.option_fields import bounded, remaining
@@ -35,7 +35,7 @@ class ModelOptions:
     # Path of a config JSON, such as configs/model/tiny.json, for a new model; or a checkpoint directory, whose weights
     # and tokenizer the run takes over.
     base: str
-    overrides: dict[str, object] = remaining(lambda: model_fields())  # any field of TriEmbedConfig, beside `base`
+    overrides: dict[str, Any] = remaining(lambda: model_fields())  # any field of TriEmbedConfig, beside `base`
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,19 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Literal,
+    TypeAlias,
+    TypeGuard,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    overload,
+)
 
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
@@ -19,14 +31,29 @@ from yaml.reader import ReaderError
 from hf_embeddings.option_fields import BOUNDS, to_dict
 from hf_embeddings.pretraining.options import PretrainingOptions
 
-Section = TypeVar("Section")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Section = TypeVar("Section", bound="DataclassInstance")
+Kind: TypeAlias = object  # an annotation: a type, `Literal[...]`, `X | None`, `list[X]`, `dict[str, X]`
+Where: TypeAlias = "Node | yaml.Event | yaml.Mark | str"  # what a mistake stands in, or the words for that
 
 
 class OptionsError(ValueError):
     """A mistake in an options file or an override: where it is, what was given, what was expected, what to do."""
 
 
-def load_options(path: str | Path, overrides: Sequence[str] = (), kind: type[Section] = PretrainingOptions) -> Section:
+@overload
+def load_options(path: str | Path, overrides: Sequence[str] = ()) -> PretrainingOptions: ...
+
+
+@overload
+def load_options(path: str | Path, overrides: Sequence[str], kind: type[Section]) -> Section: ...
+
+
+def load_options(
+    path: str | Path, overrides: Sequence[str] = (), kind: type["DataclassInstance"] = PretrainingOptions
+) -> "DataclassInstance":
     """Read options, by default those of a run; each of `overrides`, such as `training.max_steps=10`, beats the file."""
     root = _compose(_read(Path(path)), str(path))
     if not isinstance(root, MappingNode):
@@ -62,8 +89,8 @@ class _Loader(yaml.SafeLoader):
         super().__init__(text)
         self.name, self.path = name, ""
 
-    def compose_node(self, parent: Node | None, index: Any) -> Node | None:
-        event, outer = self.peek_event(), self.path  # type: ignore[no-untyped-call]
+    def compose_node(self, parent: Node | None, index: Any) -> Node | None:  # noqa: ANN401  the parent's word for a place
+        event, outer = self.peek_event(), self.path
         self.path = _join(outer, index.value) if isinstance(index, ScalarNode) else outer
         if event.anchor is not None:
             word = "alias *" if isinstance(event, yaml.AliasEvent) else "anchor &"
@@ -129,37 +156,51 @@ def _override(root: MappingNode, override: str) -> None:
     node.value = [*kept, (ScalarNode("", key, value.start_mark, value.end_mark), value)]
 
 
-# From nodes to values. `kind` is an annotation: a type, `Literal[...]`, `X | None`, `list[X]`, `dict[str, X]`.
+# From nodes to values.
 
 
 def _section(kind: type[Section], node: Node, path: str) -> Section:
-    declared: dict[str, Field[Any]] = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
+    declared = {field.name: field for field in fields(kind)}
     types, entries = get_type_hints(kind), _entries(node, path)
     collector = next((name for name, field in declared.items() if "remaining" in field.metadata), "")
-    values: dict[str, Any] = {collector: {}} if collector else {}
     types.pop(collector, None)
     if collector and entries.keys() - types.keys():
         types |= declared[collector].metadata["remaining"]()
+    values: dict[str, object] = {}
+    further: dict[str, object] = {}
     for name, (name_node, value_node) in entries.items():
-        inner = _join(path, name)
         if name not in types:
-            raise _error(name_node, inner, "an unknown key", f"a field of {path or 'a run'}", _nearest(name, types))
-        value = _value(types[name], value_node, inner)
-        if name in declared:
-            _check_bounds(value, declared[name], value_node, inner)
-        (values if name in declared else values[collector])[name] = value
+            known = f"a field of {path or 'a run'}"
+            raise _error(name_node, _join(path, name), "an unknown key", known, _nearest(name, types))
+        value = _value(types[name], value_node, _join(path, name))
+        _check_bounds(value, declared.get(name), value_node, _join(path, name))
+        (values if name in declared else further)[name] = value
+    if collector:
+        values[collector] = further
     for name, field in declared.items():
         if name not in values and field.default is field.default_factory is MISSING:
-            if not is_dataclass(types[name]):
-                cure = f"add `{name}:` to {path or 'the file'}"
-                raise _error(node, _join(path, name), "nothing", _expected(types[name]), cure)
-            empty = MappingNode("", [], node.start_mark, node.end_mark)
-            values[name] = _section(types[name], empty, _join(path, name))  # names what is missing in it
+            values[name] = _absent(types[name], node, path, name)
     try:
         return kind(**values)
     except ValueError as error:  # of __post_init__, which begins with the name of a field
         _, culprit = entries.get(str(error).partition(":")[0], (node, node))
         raise OptionsError(f"{_place(culprit)}: {_join(path, str(error))}") from None
+
+
+def _absent(kind: Kind, node: Node, path: str, name: str) -> object:
+    """Return the section that a node does not hold, where all of its fields have defaults.
+
+    Raises:
+        OptionsError: what is missing, or what is missing in it.
+    """
+    if not _is_section(kind):
+        cure = f"add `{name}:` to {path or 'the file'}"
+        raise _error(node, _join(path, name), "nothing", _expected(kind), cure)
+    return _section(kind, MappingNode("", [], node.start_mark, node.end_mark), _join(path, name))
+
+
+def _is_section(kind: Kind) -> TypeGuard[type["DataclassInstance"]]:
+    return is_dataclass(kind)
 
 
 def _entries(node: Node, path: str) -> dict[str, tuple[Node, Node]]:
@@ -176,12 +217,12 @@ def _entries(node: Node, path: str) -> dict[str, tuple[Node, Node]]:
     return entries
 
 
-def _value(kind: Any, node: Node, path: str) -> Any:
+def _value(kind: Kind, node: Node, path: str) -> object:
     origin, arguments = get_origin(kind) or kind, get_args(kind)
     if origin in (Union, UnionType):
         return _union(kind, node, path)
-    if is_dataclass(kind):
-        return _section(kind, node, path)  # type: ignore[arg-type]
+    if _is_section(kind):
+        return _section(kind, node, path)
     if kind is object:  # whatever JSON can say
         return _value(JSON_KINDS[type(node)], node, path)
     if origin is dict and isinstance(node, MappingNode):
@@ -189,19 +230,22 @@ def _value(kind: Any, node: Node, path: str) -> Any:
         return {name: _value(arguments[1], child, _join(path, name)) for name, (_, child) in items}
     if origin in (list, tuple) and isinstance(node, SequenceNode):
         return origin(_value(arguments[0], child, f"{path}[{index}]") for index, child in enumerate(node.value))
-    value = None
-    if isinstance(node, ScalarNode) and not _is_null(node):
-        if origin is Literal:
-            value = node.value if node.value in arguments else None
-        elif origin in PARSERS and (kind is str or node.style is None):  # what is in quotes is text
-            value = PARSERS[kind](node.value)
+    value = _scalar(kind, node) if isinstance(node, ScalarNode) and not _is_null(node) else None
     if value is None:
         cure = _nearest(str(node.value), arguments) if origin is Literal else WORDS[origin][1]
         raise _error(node, path, _given(node), _expected(kind), cure)
     return value
 
 
-def _union(kind: Any, node: Node, path: str) -> Any:
+def _scalar(kind: Kind, node: ScalarNode) -> object | None:
+    if get_origin(kind) is Literal:
+        return node.value if node.value in get_args(kind) else None
+    if kind in PARSERS and (kind is str or node.style is None):  # what is in quotes is text
+        return PARSERS[kind](node.value)
+    return None
+
+
+def _union(kind: Kind, node: Node, path: str) -> object:
     if NoneType in get_args(kind) and _is_null(node):
         return None
     members = [member for member in get_args(kind) if member is not NoneType]
@@ -216,9 +260,10 @@ def _union(kind: Any, node: Node, path: str) -> Any:
     raise _error(node, path, _given(node), _expected(kind), "give one of these")
 
 
-def _check_bounds(value: Any, field: Field[Any], node: Node, path: str) -> None:
-    bounds = [(*BOUNDS[word], bound) for word, bound in field.metadata.items() if word in BOUNDS]
-    if value is not None and not all(holds(value, bound) for holds, _, bound in bounds):
+def _check_bounds(value: object, field: "Field[object] | None", node: Node, path: str) -> None:
+    declared = field.metadata if field else {}
+    bounds = [(*BOUNDS[word], bound) for word, bound in declared.items() if word in BOUNDS]
+    if isinstance(value, int | float) and not all(holds(value, bound) for holds, _, bound in bounds):
         wanted = " and ".join(f"{words} {bound}" for _, words, bound in bounds)
         raise _error(node, path, str(value), wanted, "choose a value in that range")
 
@@ -234,18 +279,18 @@ def _finite(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-JSON_KINDS: dict[type[Node], Any] = {
+JSON_KINDS: dict[type[Node], Kind] = {
     SequenceNode: list[object],
     MappingNode: dict[str, object],
     ScalarNode: bool | int | float | str | None,
 }
-PARSERS: dict[Any, Callable[[str], Any]] = {
+PARSERS: dict[Kind, Callable[[str], object]] = {
     bool: {"true": True, "false": False}.get,
     int: _whole,
     float: _finite,
     str: str,
 }
-WORDS = {  # kind: what an error expects, and the cure
+WORDS: dict[Kind, tuple[str, str]] = {  # kind: what an error expects, and the cure
     bool: ("true or false", "write true or false, without quotes"),
     int: ("a whole number", "write digits, without quotes, such as 1000"),
     float: ("a finite number", "write digits, without quotes, such as 0.1 or 1e-4"),
@@ -260,16 +305,17 @@ WORDS = {  # kind: what an error expects, and the cure
 # The words of an error
 
 
-def _error(where: Any, path: str, given: str, expected: str, cure: str) -> OptionsError:
+def _error(where: Where, path: str, given: str, expected: str, cure: str) -> OptionsError:
     """Return the one line of an error; `where` is a node, an event, a mark, or words."""
     line = f"{_place(where)}: {path}{': ' if path else ''}got {given}, expected {expected}; {cure}"
     return OptionsError(" ".join(line.splitlines()))  # a key in quotes may hold a line break
 
 
-def _place(where: Any) -> str:
-    mark = getattr(where, "start_mark", where)
+def _place(where: Where) -> str:
+    mark = where if isinstance(where, str | yaml.Mark) else where.start_mark
     if isinstance(mark, str):
         return mark
+    assert mark is not None, "what is composed has its place"
     return mark.name if mark.name.startswith("override ") else f"{mark.name}:{mark.line + 1}"
 
 
@@ -286,7 +332,7 @@ def _given(node: Node) -> str:
     return text if node.style is None else f"the quoted text {text}"
 
 
-def _expected(kind: Any) -> str:
+def _expected(kind: Kind) -> str:
     if get_origin(kind) in (Union, UnionType):
         return " or ".join(map(_expected, get_args(kind)))
     return f"one of {', '.join(get_args(kind))}" if get_origin(kind) is Literal else WORDS[get_origin(kind) or kind][0]

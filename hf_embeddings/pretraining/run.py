@@ -1,11 +1,12 @@
 """One pretraining run, from an options file to a directory that is ready for the Hub, whatever interrupts it."""
 
 import json
-import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import accelerate
 import torch
@@ -18,12 +19,13 @@ from hf_embeddings.hardware import SLOW, Precision, bf16_slowdown, describe, num
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.model.modeling_triembed import TriEmbedForPreTraining
 from hf_embeddings.pretraining.architecture import is_checkpoint
+from hf_embeddings.pretraining.checkpoints.facts import CheckpointFacts
 from hf_embeddings.pretraining.checkpoints.finished_model import is_exported
 from hf_embeddings.pretraining.checkpoints.output_directory import OutputDirectory
 from hf_embeddings.pretraining.checkpoints.push import Push
 from hf_embeddings.pretraining.checkpoints.resume import compare, identity, micro_batches_per_step, precision_of
 from hf_embeddings.pretraining.examples.stages import plan_stages
-from hf_embeddings.pretraining.options import PretrainingOptions
+from hf_embeddings.pretraining.options import PretrainingOptions, TrainingOptions
 from hf_embeddings.pretraining.prepared.reader import PreparedCorpus
 from hf_embeddings.pretraining.training.held_out import evaluate
 from hf_embeddings.pretraining.training.initial_model import compile_layers, first_model
@@ -46,7 +48,25 @@ from hf_embeddings.pretraining.training.state import TrainingState, load_progres
 from hf_embeddings.pretraining.training.stop import Stop
 from hf_embeddings.pretraining.training.training_data import Say, TrainingData, build_config, load_training_data
 from hf_embeddings.pretraining.training.weight_average import WeightAverage
-from hf_embeddings.progress import Phase, Phases
+from hf_embeddings.progress import Phase, Phases, print_to_stderr
+from hf_embeddings.run_figures import RunFigures
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run left: done, with its figures, or stopped before its end, and saved."""
+
+    state: Literal["done", "preempted"]
+    output_dir: str
+    step: int
+    main_process: bool  # whether this process is the one that reports
+    figures: RunFigures | None
+
+    def to_dict(self) -> dict[str, object]:
+        """Return what `hf-embeddings pretrain --json` prints."""
+        if self.figures:
+            return {"state": self.state} | self.figures.to_dict()
+        return {"state": self.state, "step": self.step, "output_dir": self.output_dir}
 
 
 def pretrain(
@@ -58,7 +78,7 @@ def pretrain(
     allow_changes: bool = False,
     finish: Callable[[Path], object] | None = None,
     data: TrainingData | None = None,
-) -> dict[str, object]:
+) -> Outcome:
     """Run everything, or what is left of it, and return the figures, which are also written to `pretraining.json`.
 
     Args:
@@ -73,7 +93,7 @@ def pretrain(
         data: what `load_training_data` returned for the same corpus, tokenizer and examples; several runs may share it.
 
     Returns:
-        The figures; `state` is `done`, or `preempted` where a signal or a time limit came before the end.
+        The state, which is `preempted` where a signal or a time limit came before the end, and the figures of the end.
 
     Raises:
         ValueError: the options contradict each other, the corpus or the directory; nothing has been written then.
@@ -96,7 +116,7 @@ def pretrain(
         if prepared := options.corpus.prepared:
             sums = options.corpus.verify_shards
             with phases("verifying the corpus"):
-                from_main(accelerator, lambda: PreparedCorpus.open(Path(prepared), sums=sums).facts["kind"])
+                from_main(accelerator, lambda: PreparedCorpus.open(Path(prepared), sums=sums).facts.kind)
         if data:
             data = data.for_model(options, base_config)
         else:
@@ -112,14 +132,14 @@ def pretrain(
                 micro_batches=micro_batches,
                 precision=precision.name,
             )
-        facts = {
-            "identity": known,
-            "gradient_accumulation_steps": options.training.gradient_accumulation_steps,
-            "processes": accelerator.num_processes,
-            "versions": _versions(),
-        }
+        facts = CheckpointFacts(
+            identity=known,
+            gradient_accumulation_steps=options.training.gradient_accumulation_steps,
+            processes=accelerator.num_processes,
+            versions=_versions(),
+        )
         if source:
-            changes = compare(source, facts["identity"], allow_changes=allow_changes)
+            changes = compare(source, facts.identity, allow_changes=allow_changes)
             say(
                 f"changed since the checkpoint: {changes}"
                 if changes
@@ -127,8 +147,7 @@ def pretrain(
             )
         trainer = build_trainer(options, data, accelerator, output, facts, source, say, phases)
         from_main(accelerator, output.create)
-        figures = _finish_run(trainer, data, output, source, finish=finish, say=say, phases=phases)
-        return figures | {"main_process": accelerator.is_main_process}
+        return _finish_run(trainer, data, output, source, finish=finish, say=say, phases=phases)
     finally:
         output.close()
 
@@ -156,9 +175,13 @@ def _finish_run(
     finish: Callable[[Path], object] | None,
     say: Say,
     phases: Phases,
-) -> dict[str, object]:
+) -> Outcome:
     """Do what is left to do: nothing, or the export, or also some training."""
     progress, options = trainer.progress, trainer.options
+
+    def outcome(figures: RunFigures | None) -> Outcome:
+        state: Literal["done", "preempted"] = "done" if figures else "preempted"
+        return Outcome(state, str(output.folder), progress.step, trainer.accelerator.is_main_process, figures)
 
     def is_done() -> bool:
         return source is not None and is_exported(output.folder, source)
@@ -167,15 +190,15 @@ def _finish_run(
         say(f"{output.folder} is complete: step {progress.step}")
         if trainer.push:  # perhaps the last start ended before that
             trainer.push.finish(output.folder)
-        return {"state": "done"} | json.loads((output.folder / FIGURES).read_text(encoding="utf-8"))
+        return outcome(RunFigures.from_dict(json.loads((output.folder / FIGURES).read_text(encoding="utf-8"))))
     if is_checkpoint(data.base) and progress.step == 0:
         trained = options.examples.objectives
         before = evaluate(trainer.model, data.held_out, trained, trainer.accelerator.device, phases=phases)
-        say("held-out before: " + ", ".join(f"{name} loss {before[f'{name}_loss']:.3f} nats" for name in trained))
+        say("held-out before: " + ", ".join(f"{name} loss {before[name].loss:.3f} nats" for name in trained))
     if not train(trainer, say):
-        return {"state": "preempted", "step": progress.step, "output_dir": str(output.folder)}
+        return outcome(None)
     try:
-        return {"state": "done"} | conclude(trainer, data, output, finish=finish, say=say, phases=phases)
+        return outcome(conclude(trainer, data, output, finish=finish, say=say, phases=phases))
     except BaseException:  # a full disk, say: the last checkpoint is there, and the next start concludes
         trainer.reporter.status("failed", progress)
         raise
@@ -186,31 +209,21 @@ def build_trainer(
     data: TrainingData,
     accelerator: Accelerator,
     output: OutputDirectory,
-    facts: dict[str, object],
+    facts: CheckpointFacts,
     source: Path | None,
     say: Say,
     phases: Phases,
 ) -> Trainer:
     """Put model, optimizer and data together, in the state of the checkpoint `source` or in that of step 0."""
-    training, per_step = options.training, facts["identity"]["micro_batches_per_step"]
+    training, per_step = options.training, facts.identity.micro_batches_per_step
     set_seed(options.seed)
-    if source:
-        model = TriEmbedForPreTraining(data.config)
-    else:
-        model = first_model(data.config, data.base, say, log_frequencies=data.log_frequencies)
-    model.set_attn_implementation(training.attention)
-    if training.gradient_checkpointing:
-        model.gradient_checkpointing_enable()
-    if training.compile:
-        compile_layers(model)
-    if source:
-        load_weights(model, source)
+    model = _build_model(training, data, source, say)
     with phases("planning the training"):
         stages = plan_stages(data.training, options, per_step=per_step)
     parameters = model.num_parameters()
     say(f"model: {parameters:,} parameters, {data.config.position_embedding_type} positions")
-    model = share(model, accelerator, training)
-    plain = accelerator.unwrap_model(model)
+    shared = share(model, accelerator, training)
+    plain = accelerator.unwrap_model(shared)
     optimizers = [accelerator.prepare_optimizer(optimizer) for optimizer in build_optimizers(plain, training)]
     average = WeightAverage(plain, training.ema_decay) if training.ema_decay else None
     progress = load_progress(source) if source else Progress()
@@ -225,11 +238,11 @@ def build_trainer(
         if progress.monitor.in_a_row and not all(tensor.isfinite().all() for tensor in tensors[WEIGHTS].values()):
             return False
         if accelerator.is_main_process:
-            checkpoints.save(progress.step, lambda folder: state.write(folder, tensors, tokenizer), facts)
+            checkpoints.save(progress.step, lambda folder: state.write(folder, tensors, tokenizer), facts.to_dict())
         return True
 
     return Trainer(
-        model=model,
+        model=shared,
         optimizers=optimizers,
         average=average,
         accelerator=accelerator,
@@ -250,6 +263,24 @@ def build_trainer(
         parameters=parameters,
         save=save,
     )
+
+
+def _build_model(
+    training: TrainingOptions, data: TrainingData, source: Path | None, say: Say
+) -> TriEmbedForPreTraining:
+    """Return the model with the weights of the checkpoint `source`, or those that a run begins with."""
+    if source:
+        model = TriEmbedForPreTraining(data.config)
+    else:
+        model = first_model(data.config, data.base, say, log_frequencies=data.log_frequencies)
+    model.set_attn_implementation(training.attention)
+    if training.gradient_checkpointing:
+        model.gradient_checkpointing_enable()
+    if training.compile:
+        compile_layers(model)
+    if source:
+        load_weights(model, source)
+    return model
 
 
 def train(trainer: Trainer, say: Say) -> bool:
@@ -285,6 +316,6 @@ def _speaker(processes: PartialState) -> Say:
 
     def say(message: str) -> None:
         if processes.is_main_process:
-            print(f"[{time.monotonic() - started:6.1f} s] {message}", file=sys.stderr, flush=True)
+            print_to_stderr(f"[{time.monotonic() - started:6.1f} s] {message}")
 
     return say

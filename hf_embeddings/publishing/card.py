@@ -32,7 +32,7 @@ def write_card(folder: Path, model_id: str | None = None, base_model: str | None
     checkpoint = Checkpoint(folder)
     path = folder / "README.md"
     if curves := checkpoint.curves():
-        unigram = checkpoint.pretraining.get("unigram_loss")
+        unigram = checkpoint.pretraining.unigram_loss if checkpoint.pretraining else None
         baseline = ("token frequencies alone", float(unigram)) if unigram else None
         (folder / CURVE_FILE).write_text(draw(curves, baseline=baseline), encoding="utf-8", newline="\n")
     write_eval_results(checkpoint)

@@ -4,13 +4,16 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import yaml
 from safetensors import safe_open
 
+from hf_embeddings.evaluation_report import EvaluationReport
 from hf_embeddings.file_names import EMBEDDING_EVALUATION, FIGURES, FINE_TUNING, OPTIONS, ORIGIN
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.publishing.tasks import SENTENCES, TASKS, Task
+from hf_embeddings.run_figures import RunFigures
 
 
 @dataclass(frozen=True)
@@ -39,30 +42,31 @@ class Checkpoint:
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of each weight as stored, shared ones once; read from the headers of the files."""
-        shapes = {}
+        shapes: dict[str, tuple[int, ...]] = {}
         for path in sorted(self.folder.glob("*.safetensors")):
             with safe_open(path, framework="pt") as weights:
                 shapes |= {name: tuple(weights.get_slice(name).get_shape()) for name in weights.keys()}  # noqa: SIM118
         return shapes
 
     @cached_property
-    def pretraining(self) -> dict[str, object]:
+    def pretraining(self) -> RunFigures | None:
         """The figures of the pretraining run."""
-        return self._json(FIGURES)
+        values = self._json(FIGURES)
+        return RunFigures.from_dict(values) if values else None
 
     @property
     def failings(self) -> list[str]:
         """Sentences on why the pretraining run judged its model to be worth nothing, or little; mostly none."""
-        return list((self.pretraining.get("worth") or {}).get("reasons", []))
+        return self.pretraining.failings if self.pretraining else []
 
     @cached_property
-    def options(self) -> dict[str, dict[str, object]]:
+    def options(self) -> dict[str, Any]:
         """The options of the pretraining run."""
         path = self.folder / OPTIONS
         return yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
 
     @cached_property
-    def origin(self) -> dict[str, object]:
+    def origin(self) -> dict[str, Any]:
         """What the checkpoint was made from: the record that `convert`, `reposition` and `vocabulary` leave."""
         return self._json(ORIGIN)
 
@@ -77,20 +81,21 @@ class Checkpoint:
         return SENTENCES if self.sentences else TASKS[self.architecture]
 
     @cached_property
-    def fine_tuning(self) -> dict[str, object]:
+    def fine_tuning(self) -> dict[str, Any]:
         """The metrics that `Trainer.save_metrics` left."""
         return self._json(FINE_TUNING)
 
     @cached_property
-    def embedding_evaluation(self) -> dict[str, object]:
+    def embedding_evaluation(self) -> EvaluationReport | None:
         """The report that `hf-embeddings evaluate --card` left."""
-        return self._json(EMBEDDING_EVALUATION)
+        values = self._json(EMBEDDING_EVALUATION)
+        return EvaluationReport.from_dict(values) if values else None
 
     @cached_property
     def mask_token(self) -> str:
         """The token that stands for what is to be predicted."""
         token = self._json("tokenizer_config.json").get("mask_token") or "[MASK]"
-        return token["content"] if isinstance(token, dict) else token
+        return str(token["content"] if isinstance(token, dict) else token)
 
     @cached_property
     def name(self) -> str:
@@ -109,7 +114,7 @@ class Checkpoint:
         return self._card.get("license") or self.origin.get("license")
 
     @property
-    def _card(self) -> dict[str, object]:
+    def _card(self) -> dict[str, Any]:
         return self.options.get("card") or {}
 
     def curves(self) -> dict[str, list[tuple[int, float]]]:
@@ -126,6 +131,6 @@ class Checkpoint:
             if tag.startswith("training/") and tag.endswith("_loss")
         }
 
-    def _json(self, name: str) -> dict[str, object]:
+    def _json(self, name: str) -> dict[str, Any]:
         path = self.folder / name
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}

@@ -4,6 +4,7 @@ import yaml
 from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
 from hf_embeddings.publishing.checkpoint import Checkpoint
+from hf_embeddings.run_figures import flat
 
 FILE = ".eval_results/hf-embeddings.yaml"
 OF_PRETRAINING = {
@@ -31,23 +32,24 @@ def _of_pretraining(checkpoint: Checkpoint) -> list[EvalResultEntry]:
     if not source.startswith("hub:"):
         return []
     name = source.removeprefix("hub:").split(":")[0]
+    figures = flat(checkpoint.pretraining.held_out) if checkpoint.pretraining else {}
     return [
-        EvalResultEntry(
-            name, task, round(100 * checkpoint.pretraining[task], 2), notes=f"{words} in %, on documents held out"
-        )
+        EvalResultEntry(name, task, round(100 * figures[task], 2), notes=f"{words} in %, on documents held out")
         for task, words in OF_PRETRAINING.items()
-        if task in checkpoint.pretraining
+        if task in figures
     ]
 
 
 def _of_mteb(checkpoint: Checkpoint) -> list[EvalResultEntry]:
     """Return the main scores of MTEB tasks, under the data sets and revisions that they were measured on."""
     report = checkpoint.embedding_evaluation
-    sources = report.get("mteb_datasets", {})
+    if report is None:
+        return []
+    sources = report.mteb_datasets or {}
     return [
         EvalResultEntry(
-            sources[task]["id"], task, round(100 * score, 2), dataset_revision=sources[task]["revision"], notes="MTEB"
+            sources[task].id, task, round(100 * score, 2), dataset_revision=sources[task].revision, notes="MTEB"
         )
-        for task, score in report.get("mteb", {}).items()
+        for task, score in (report.mteb or {}).items()
         if task in sources
     ]

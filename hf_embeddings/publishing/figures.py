@@ -5,8 +5,10 @@ import re
 from pathlib import Path
 
 from hf_embeddings.analysis.intervals import correlation_interval, share_interval
+from hf_embeddings.evaluation_report import AssociationFigures, EvaluationReport
 from hf_embeddings.file_names import FIGURES
 from hf_embeddings.publishing.checkpoint import Checkpoint
+from hf_embeddings.run_figures import ObjectiveFigures, RunFigures
 
 SCHEME = re.compile(r"[a-z]{2,}:")  # of a source; a single letter is the drive of a path
 NOT_RECORDED = "Not recorded: no `{}` lies beside the weights."
@@ -14,26 +16,7 @@ NOT_RECORDED = "Not recorded: no `{}` lies beside the weights."
 
 def evaluation(checkpoint: Checkpoint, model_id: str | None) -> str:
     """Held-out figures with their intervals, beside what knows nothing but frequencies."""
-    figures = checkpoint.pretraining
-    parts = []
-    if "mlm_loss" in figures:
-        rows = [_loss_row("mlm", figures, figures["unigram_loss"]), _accuracy_row("mlm", figures, "")]
-        if "mlm_loss_without_unknown" in figures:
-            labels = f"{figures['mlm_labels'] - figures['mlm_unknown_labels']:,}"
-            rows += [
-                f"| MLM loss without [UNK] labels | {figures['mlm_loss_without_unknown']:.3f} | | | {labels} |",
-                f"| MLM accuracy without [UNK] labels | {figures['mlm_accuracy_without_unknown']:.1%} | | | {labels} |",
-            ]
-        for name in ("nsp", "sop"):
-            if f"{name}_loss" in figures:
-                rows += [_loss_row(name, figures, math.log(2)), _accuracy_row(name, figures, "50.0%")]
-        parts.append(
-            "On documents held out from the corpus:\n\n| figure | this model | 95 % interval | baseline | labels |\n"
-            "|---|---:|---:|---:|---:|\n" + "\n".join(rows) + "\n\n"
-            f"The baseline of the MLM loss, {figures['unigram_loss']:.3f} nats, is a model that knows only how often "
-            "each token occurs; that of NSP and SOP is chance. Intervals of accuracies are Wilson's; those of losses "
-            "take the labels of one example together."
-        )
+    parts = _held_out(checkpoint.pretraining) if checkpoint.pretraining else []
     metrics = {k: v for k, v in checkpoint.fine_tuning.items() if k.startswith("eval_") and isinstance(v, int | float)}
     if metrics:
         rows = {
@@ -46,6 +29,31 @@ def evaluation(checkpoint: Checkpoint, model_id: str | None) -> str:
     if checkpoint.origin and not parts:
         return "Not measured since it was made from its source; `hf-embeddings evaluate DIR --card` does."
     return "\n\n".join(parts) or NOT_RECORDED.format(FIGURES)
+
+
+def _held_out(run: RunFigures) -> list[str]:
+    """Return the table of a run's held-out figures; nothing where it predicted no tokens."""
+    mlm, baseline = run.held_out.get("mlm"), run.unigram_loss
+    if mlm is None or baseline is None:
+        return []
+    rows = [_loss_row("mlm", mlm, baseline), _accuracy_row("mlm", mlm, "")]
+    if mlm.loss_without_unknown is not None:
+        labels = f"{mlm.labels - (mlm.unknown_labels or 0):,}"
+        rows += [
+            f"| MLM loss without [UNK] labels | {mlm.loss_without_unknown:.3f} | | | {labels} |",
+            f"| MLM accuracy without [UNK] labels | {mlm.accuracy_without_unknown:.1%} | | | {labels} |",
+        ]
+    for name in ("nsp", "sop"):
+        if pair := run.held_out.get(name):
+            rows += [_loss_row(name, pair, math.log(2)), _accuracy_row(name, pair, "50.0%")]
+    lines = "\n".join(rows)
+    return [
+        "On documents held out from the corpus:\n\n| figure | this model | 95 % interval | baseline | labels |\n"
+        f"|---|---:|---:|---:|---:|\n{lines}\n\n"
+        f"The baseline of the MLM loss, {baseline:.3f} nats, is a model that knows only how often each token occurs; "
+        "that of NSP and SOP is chance. Intervals of accuracies are Wilson's; those of losses take the labels of one "
+        "example together."
+    ]
 
 
 def _interval(name: str, checkpoint: Checkpoint) -> str:
@@ -78,41 +86,40 @@ def limits(checkpoint: Checkpoint, model_id: str | None) -> str:
             "domains need training of their own."
         )
     lines += _limits_of_embeddings(checkpoint.embedding_evaluation)
-    found = checkpoint.embedding_evaluation.get("bias") or []
-    measured = "as the table shows" if found else "not measured yet (`hf-embeddings evaluate DIR --bias weat --card`)"
+    tests = checkpoint.embedding_evaluation.bias if checkpoint.embedding_evaluation else []
+    measured = "as the table shows" if tests else "not measured yet (`hf-embeddings evaluate DIR --bias weat --card`)"
     lines.append(
         f"- It repeats the associations of its training text, the unfair ones too: {measured}. Do not let it decide "
         "about people."
     )
-    return "\n".join(lines) + (f"\n\n{_associations(found)}" if found else "")
+    return "\n".join(lines) + (f"\n\n{_associations(tests)}" if tests else "")
 
 
-def _limits_of_embeddings(report: dict) -> list[str]:
+def _limits_of_embeddings(report: EvaluationReport | None) -> list[str]:
     """Say what the geometry of the embeddings means for those who use them."""
-    if not report:
+    if report is None:
         return []
-    text, tokens = report["text"], report["table"]
+    isotropy, tokens = report.text.isotropy, report.table
     lines = [
-        f"- Two sentences of `{text.get('corpus', 'the corpus measured on')}` have a mean cosine of "
-        f"{text['isotropy']['mean_cosine']:.2f} (IsoScore {text['isotropy']['iso_score']:.2f}): judge a cosine beside "
-        "others, not beside 0."
+        f"- Two sentences of `{report.text.corpus or 'the corpus measured on'}` have a mean cosine of "
+        f"{isotropy.mean_cosine:.2f} (IsoScore {isotropy.iso_score:.2f}): judge a cosine beside others, not beside 0."
     ]
-    if like_unused := tokens.get("like_unused"):
+    if tokens.like_unused:
         lines.append(
-            f"- {like_unused['count']:,} of the {tokens['rows']:,} rows of the token table look as if they were never "
+            f"- {tokens.like_unused.count:,} of the {tokens.rows:,} rows of the token table look as if they were never "
             "trained; text that needs them is represented badly."
         )
     return lines
 
 
-def _associations(found: list[dict]) -> str:
+def _associations(tests: list[AssociationFigures]) -> str:
     """Return the association tests as a table; what could not be tested is named."""
     rows = [
-        f"| {test['test']} | {test['on']} | {test['effect_size']:+.2f} | {test['p_value']:.4f} |"
-        for test in found
-        if "skipped" not in test
+        f"| {test.test} | {test.on} | {test.effect_size:+.2f} | {test.p_value:.4f} |"
+        for test in tests
+        if test.skipped is None
     ]
-    skipped = [f"{test['test']}: {test['skipped']}" for test in found if "skipped" in test]
+    skipped = [f"{test.test}: {test.skipped}" for test in tests if test.skipped is not None]
     head = "| association | measured on | effect size, -2 to 2 | p |\n|---|---|---:|---:|\n"
     return (
         (head + "\n".join(rows) + "\n\n" if rows else "")
@@ -122,24 +129,24 @@ def _associations(found: list[dict]) -> str:
     )
 
 
-def _embeddings(report: dict) -> str:
+def _embeddings(report: EvaluationReport) -> str:
     """Figures of the embeddings, as `hf-embeddings evaluate` measured them."""
     rows = {}
-    for name, f in report["similarity"].items():
-        low, high = correlation_interval(f["spearman"], f["pairs"])
-        rows[f"{name}, Spearman ({f['pairs']} pairs)"] = f"{f['spearman']:.3f} (95 % interval {low:.3f} to {high:.3f})"
-    for name, f in report["analogies"].items():
-        if f["questions"]:
-            low, high = share_interval(f["accuracy"], f["questions"])
-            rows[f"{name}, analogies"] = f"{f['accuracy']:.1%} (95 % interval {low:.1%} to {high:.1%})"
-    rows |= {f"{name}, retrieval MRR": f"{found['forward']['mrr']:.3f}" for name, found in report["retrieval"].items()}
-    rows |= {f"MTEB {name}": f"{score:.4f}" for name, score in report.get("mteb", {}).items()}
-    for name, part in (("token table", report["table"]), ("sentences", report["text"])):
-        rows[f"{name}: IsoScore, mean cosine"] = (
-            f"{part['isotropy']['iso_score']:.3f}, {part['isotropy']['mean_cosine']:.3f}"
+    for name, pairs in report.similarity.items():
+        low, high = correlation_interval(pairs.spearman, pairs.pairs)
+        rows[f"{name}, Spearman ({pairs.pairs} pairs)"] = (
+            f"{pairs.spearman:.3f} (95 % interval {low:.3f} to {high:.3f})"
         )
-    chosen = report["vectors"]
-    return f"Of its {chosen['source']} embeddings ({chosen['pooling']} pooling):\n\n{table(rows)}"
+    for name, asked in report.analogies.items():
+        if asked.accuracy is not None:
+            low, high = share_interval(asked.accuracy, asked.questions)
+            rows[f"{name}, analogies"] = f"{asked.accuracy:.1%} (95 % interval {low:.1%} to {high:.1%})"
+    rows |= {f"{name}, retrieval MRR": f"{both.forward.mrr:.3f}" for name, both in report.retrieval.items()}
+    rows |= {f"MTEB {name}": f"{score:.4f}" for name, score in (report.mteb or {}).items()}
+    for name, isotropy in (("token table", report.table.isotropy), ("sentences", report.text.isotropy)):
+        rows[f"{name}: IsoScore, mean cosine"] = f"{isotropy.iso_score:.3f}, {isotropy.mean_cosine:.3f}"
+    chosen = report.vectors
+    return f"Of its {chosen.source} embeddings ({chosen.pooling} pooling):\n\n{table(rows)}"
 
 
 def corpus_names(checkpoint: Checkpoint) -> list[str]:
@@ -159,14 +166,11 @@ def table(rows: dict[str, str]) -> str:
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())])
 
 
-def _loss_row(name: str, figures: dict, baseline: float) -> str:
-    loss, labels, interval = figures[f"{name}_loss"], figures[f"{name}_labels"], ""
-    if f"{name}_loss_low" in figures:
-        interval = f"{figures[f'{name}_loss_low']:.3f} to {figures[f'{name}_loss_high']:.3f} "
-    return f"| {name.upper()} loss, nats | {loss:.3f} | {interval}| {baseline:.3f} | {labels:,} |"
+def _loss_row(name: str, figures: ObjectiveFigures, baseline: float) -> str:
+    interval = f"{figures.loss_low:.3f} to {figures.loss_high:.3f} " if figures.loss_low is not None else ""
+    return f"| {name.upper()} loss, nats | {figures.loss:.3f} | {interval}| {baseline:.3f} | {figures.labels:,} |"
 
 
-def _accuracy_row(name: str, figures: dict, baseline: str) -> str:
-    low, high = figures[f"{name}_accuracy_low"], figures[f"{name}_accuracy_high"]
-    accuracy, labels = figures[f"{name}_accuracy"], figures[f"{name}_labels"]
-    return f"| {name.upper()} accuracy | {accuracy:.1%} | {low:.1%} to {high:.1%} | {baseline} | {labels:,} |"
+def _accuracy_row(name: str, figures: ObjectiveFigures, baseline: str) -> str:
+    interval = f"{figures.accuracy_low:.1%} to {figures.accuracy_high:.1%}"
+    return f"| {name.upper()} accuracy | {figures.accuracy:.1%} | {interval} | {baseline} | {figures.labels:,} |"

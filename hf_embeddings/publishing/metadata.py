@@ -5,6 +5,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from hf_embeddings.publishing.checkpoint import Checkpoint
 from hf_embeddings.publishing.figures import corpus_name, corpus_names
 from hf_embeddings.publishing.sections import title
+from hf_embeddings.run_figures import flat
 
 METRICS = {  # figure of a pretraining run -> task of the Hub, metric, and the metric's name in words
     "mlm_loss": ("fill-mask", "loss", "Masked language modeling loss in nats"),
@@ -38,7 +39,8 @@ def metadata(checkpoint: Checkpoint, model_id: str | None) -> dict[str, object]:
 
 
 def _eval_results(checkpoint: Checkpoint) -> list[EvalResult]:
-    figures, name = checkpoint.pretraining, corpus_name(checkpoint)
+    run, name = checkpoint.pretraining, corpus_name(checkpoint)
+    figures = flat(run.held_out) if run else {}
     results = [
         EvalResult(
             task_type=task,

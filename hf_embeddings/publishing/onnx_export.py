@@ -106,6 +106,7 @@ def _export(model: PreTrainedModel, inputs: dict[str, torch.Tensor], path: Path,
         _Positional(model), (), kwargs=inputs, input_names=list(inputs), output_names=names, dynamo=True, verbose=False,
         dynamic_shapes={name: axes for name in inputs} if dynamic else None,
     )  # fmt: skip
+    assert program is not None, "dynamo=True returns it"
     program.save(path)
 
 

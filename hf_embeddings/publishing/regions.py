@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
+from typing import Any
 
 REGION = re.compile(
     r"<!-- begin (?P<name>[a-z]+)(?: (?P<digest>[0-9a-f]{12}))? -->\n(?P<body>.*?)\n?<!-- end (?P=name) -->", re.DOTALL
@@ -37,7 +38,7 @@ def fill(text: str, writers: Mapping[str, Callable[[], str]]) -> tuple[str, list
 
 def merge_metadata(
     text: str, present: Mapping[str, object], fresh: Mapping[str, object]
-) -> tuple[str, dict[str, object], list[str]]:
+) -> tuple[str, dict[str, Any], list[str]]:
     """Bring the metadata of a card up to date.
 
     Returns the text with the new digests, the metadata, and the names of the keys that people changed or removed.

@@ -2,6 +2,7 @@
 
 import inspect
 import math
+from typing import Any
 
 from hf_embeddings.file_names import FIGURES, OPTIONS
 from hf_embeddings.hardware import number_format
@@ -29,7 +30,9 @@ def _verdict(checkpoint: Checkpoint) -> str:
     """Say that a model is worth nothing, or little, where its run found so."""
     if not checkpoint.failings:
         return ""
-    worth = "little" if checkpoint.pretraining["worth"]["verdict"] == "learned in part" else "nothing"
+    figures = checkpoint.pretraining
+    little = figures and figures.worth and figures.worth.verdict == "learned in part"
+    worth = "little" if little else "nothing"
     reasons = "\n".join(f"> - {reason}" for reason in checkpoint.failings)
     return f"\n\n> **This model is worth {worth}: it has not learned what it was trained for.**\n{reasons}"
 
@@ -89,7 +92,7 @@ def positions(checkpoint: Checkpoint, model_id: str | None) -> str:
 
 def data(checkpoint: Checkpoint, model_id: str | None) -> str:
     """The corpus and what was left out of it."""
-    counts = checkpoint.pretraining.get("corpus")
+    counts = checkpoint.pretraining.corpus if checkpoint.pretraining else None
     if not counts:
         return "That of its source." if checkpoint.origin else NOT_RECORDED.format(FIGURES)
     rows = {name.replace("_", " "): f"{value:,}" for name, value in counts.items() if value}
@@ -115,9 +118,9 @@ def recipe(checkpoint: Checkpoint, model_id: str | None) -> str:
         "schedule": f"{training.get('schedule', 'linear')}, after a warmup over {training['warmup_fraction']:.0%} of "
         "the training",
         # Earlier versions recorded no `precision`, and had no `auto`.
-        "number format": figures.get("precision") or number_format(training["mixed_precision"]),
-        "length": f"{figures['training_steps']:,} steps, {figures['training_tokens']:,} tokens, "
-        f"{figures['training_seconds']:,.0f} s",
+        "number format": figures.precision or number_format(training["mixed_precision"]),
+        "length": f"{figures.training_steps:,} steps, {figures.training_tokens:,} tokens, "
+        f"{figures.training_seconds:,.0f} s",
         "seed": str(options["seed"]),
     }
     text = f"{table(rows)}\n\nAll options are in `{OPTIONS}`, all figures in `{FIGURES}`."
@@ -126,19 +129,19 @@ def recipe(checkpoint: Checkpoint, model_id: str | None) -> str:
     return text
 
 
-def _objectives(examples: dict[str, object]) -> str:
+def _objectives(examples: dict[str, Any]) -> str:
     weights = examples.get("objective_weights") or {}
     return " + ".join(f"{weights[name]:g} {name}" if name in weights else name for name in examples["objectives"])
 
 
-def _masked(examples: dict[str, object]) -> str:
+def _masked(examples: dict[str, Any]) -> str:
     """Return which share of the tokens is predicted, and what is hidden together."""
     share, final = f"{examples['masking_probability']:.0%}", examples.get("final_masking_probability")
     unit = {"word": ", whole words", "span": ", spans"}.get(examples.get("masking_unit", "token"), "")
     return f"{share} of tokens{f' at first, {final:.0%} at the end' if final else ''}{unit}"
 
 
-def _peaks(training: dict[str, object]) -> str:
+def _peaks(training: dict[str, Any]) -> str:
     """Return which optimizer has which peak learning rate."""
     peak = training["learning_rate"]
     if training.get("optimizer", "adamw") == "adamw":

@@ -12,11 +12,16 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hf_embeddings.search import scan
 from hf_embeddings.search.index import Index
+
+if TYPE_CHECKING:
+    import faiss
 
 NEIGHBOURS = 32  # of each row in the graph
 BUILD_BREADTH = 120  # candidates looked at to place a row
@@ -84,7 +89,7 @@ class Graph:
         os.replace(staged, self.path)
         drop_graphs(self.index, but=self.path)
 
-    def _new(self):
+    def _new(self) -> "faiss.IndexHNSWSQ":
         faiss = self.faiss
         graph = faiss.IndexHNSWSQ(
             self.index.dimension, faiss.ScalarQuantizer.QT_8bit, NEIGHBOURS, faiss.METRIC_INNER_PRODUCT
@@ -92,7 +97,7 @@ class Graph:
         graph.hnsw.efConstruction = BUILD_BREADTH
         return graph
 
-    def _read(self):
+    def _read(self) -> "faiss.IndexHNSWSQ":
         try:
             graph = self.faiss.read_index(str(self.path))
         except RuntimeError:
@@ -115,7 +120,7 @@ def drop_graphs(index: Index, *, but: Path) -> None:
                 path.unlink()
 
 
-def _faiss():
+def _faiss() -> ModuleType:
     try:
         import faiss
     except ImportError:

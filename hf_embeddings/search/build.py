@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -92,7 +93,7 @@ def _fill(
     processes: int,
     progress: Callable[[float], None],
 ) -> Figures:
-    begun = index.get("build") or {}
+    begun: dict[str, Any] = index.get("build") or {}
     digest, figures = hashlib.sha256(), Figures()
     if begun:
         if begun["source"] != source:

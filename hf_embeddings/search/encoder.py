@@ -7,10 +7,12 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.modeling_outputs import BaseModelOutput
 
 from hf_embeddings.model.modeling_triembed import TriEmbedModel
 from hf_embeddings.search.pooling import POOLINGS
@@ -19,6 +21,9 @@ from hf_embeddings.search.recipe import Recipe, read_recipe
 
 TOKENS_PER_BATCH = 4096  # enough to keep the matrix units busy, and small enough that activations stay in the caches
 TEXTS_PER_WINDOW = 16384  # texts are sorted by length within a window: 16k leave 1 % of padding, and bound the memory
+
+# Outputs of a model, and the function that reads their hidden states as (T, D).
+Hidden = tuple[BaseModelOutput, Callable[[torch.Tensor], torch.Tensor]]
 
 
 class Encoder:
@@ -47,7 +52,8 @@ class Encoder:
         if not tokenizer.is_fast:
             raise ValueError(f"{type(tokenizer).__name__} is no fast tokenizer; save it as tokenizer.json first")
         self.recipe = recipe or Recipe()
-        self.model = PRECISIONS[precision](model.eval())
+        PRECISIONS[precision](model.eval())  # in place
+        self.model = model
         self.tokenizer = tokenizer
         self.precision = precision
         self.tokens_per_batch = tokens_per_batch
@@ -61,9 +67,7 @@ class Encoder:
             )
 
     @classmethod
-    def load(
-        cls, source: str | Path, *, precision: str = "auto", device: str = "cpu", **overrides: object
-    ) -> "Encoder":
+    def load(cls, source: str | Path, *, precision: str = "auto", device: str = "cpu", **overrides: Any) -> "Encoder":
         """Load a model directory or Hub id; `overrides` are fields of `Recipe` that beat what the directory states."""
         import hf_embeddings  # noqa: F401  registers TriEmbed with AutoModel
 
@@ -144,18 +148,21 @@ class Encoder:
         every_layer = self.recipe.layer is not None
         run = _packed if isinstance(self.model, TriEmbedModel) else _padded
         output, flatten = run(self.model, tokens, lengths, output_hidden_states=every_layer)
-        hidden = output.hidden_states[self.recipe.layer] if every_layer else output.last_hidden_state
+        hidden = output.last_hidden_state
+        if self.recipe.layer is not None and output.hidden_states is not None:
+            hidden = output.hidden_states[self.recipe.layer]
+        assert hidden is not None, "every encoder has it"
         return flatten(hidden), lengths.to(hidden.device)
 
 
-def _packed(model: PreTrainedModel, tokens: torch.Tensor, lengths: torch.Tensor, **options: bool):
+def _packed(model: PreTrainedModel, tokens: torch.Tensor, lengths: torch.Tensor, **options: bool) -> Hidden:
     """Run texts one after the other in a single row, and return how to read its hidden states (1, T, D) as (T, D)."""
     boundaries = torch.nn.functional.pad(lengths.cumsum(0), (1, 0)).to(model.device, torch.int32)
     output = model(tokens[None].to(model.device), cu_seq_lens_q=boundaries, **options)
     return output, lambda hidden: hidden[0]
 
 
-def _padded(model: PreTrainedModel, tokens: torch.Tensor, lengths: torch.Tensor, **options: bool):
+def _padded(model: PreTrainedModel, tokens: torch.Tensor, lengths: torch.Tensor, **options: bool) -> Hidden:
     """Run texts as rows of one length, and return how to read the hidden states (B, S, D) of real tokens as (T, D)."""
     mask = torch.arange(int(lengths.max())) < lengths[:, None]  # (B, S)
     padded = torch.full(mask.shape, model.config.pad_token_id or 0)

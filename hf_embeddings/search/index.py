@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -85,13 +86,13 @@ class Index:
         """Close the database; the maps go with the object."""
         self._connection.close()
 
-    def get(self, key: str) -> object:
+    def get(self, key: str) -> Any:  # noqa: ANN401  what JSON holds
         """Return a setting: `format`, `dimension`, `generation`, `rows`, `settings`, or what `add` was told to keep."""
         found = self._connection.execute("SELECT value FROM settings WHERE key = ?", (key,)).fetchone()
         return None if found is None else json.loads(found[0])
 
     @property
-    def settings(self) -> dict[str, object]:
+    def settings(self) -> dict[str, Any]:
         """What the index was created with: model, recipe and the rest."""
         found = self.get("settings")
         assert isinstance(found, dict)
@@ -164,7 +165,7 @@ class Index:
         """Return the rows (K,) with the highest scores, and the scores: see `Nearest`."""
         return scan.search(query[None], self.maps["vectors"], self.codes, k, allowed)[0]
 
-    def vectors_of(self, rows: Sequence[int]) -> np.ndarray:
+    def vectors_of(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
         """Return the stored vectors (M, D) of rows."""
         return np.asarray(self.maps["vectors"][np.asarray(rows, np.int64)])
 
@@ -225,7 +226,7 @@ class Index:
         while True:
             rows, scores = nearest(query, wanted, allowed)
             hits: dict[str, Hit] = {}
-            found = zip(table.read(self._connection, rows), scores.tolist(), rows.tolist(), strict=True)
+            found = zip(table.read(self._connection, rows.tolist()), scores.tolist(), rows.tolist(), strict=True)
             for record, score, row in found:
                 hit = Hit(record.id, score, record.text, record.metadata, record.passage, row)
                 hits.setdefault(record.id, hit)
@@ -249,7 +250,8 @@ class Index:
             return
         if self.get("format") != FORMAT:
             raise ValueError(f"{self.folder}: index format {self.get('format')}, expected {FORMAT}; build it anew")
-        self.dimension, self.rows, self.generation = self.get("dimension"), self.get("rows"), self.get("generation")
+        self.dimension, self.rows = int(self.get("dimension")), int(self.get("rows"))
+        self.generation = int(self.get("generation"))
         self.maps = self._files(self.generation).map(self.rows)
         self.codes = scan.Codes(self.maps["codes"], self.maps["scales"])
         removed = np.array(self._connection.execute("SELECT row FROM removed").fetchall(), np.int64).reshape(-1)

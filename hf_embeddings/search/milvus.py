@@ -3,11 +3,15 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hf_embeddings.search.records import Condition, Record
 from hf_embeddings.search.results import Hit
+
+if TYPE_CHECKING:
+    from pymilvus import CollectionSchema
 
 _LONGEST_TEXT = 65535  # bytes of a VARCHAR
 _MOST_RESULTS = 16384  # that Milvus returns
@@ -25,12 +29,12 @@ class MilvusStore:
             raise ValueError(f"{location!r}: expected the URL of a Milvus server, or a file ending in .db")
         self.client = MilvusClient(location)
         self.collection, self._facts = collection, f"{collection}_settings"  # the embedded mode keeps no descriptions
-        self.settings: dict[str, object] = {}
+        self.settings: dict[str, Any] = {}
         if self.client.has_collection(self._facts):
             (row,) = self.client.get(self._facts, ids=["settings"], output_fields=["value"])
             self.settings = row["value"]
 
-    def create(self, dimension: int, settings: dict[str, object]) -> None:
+    def create(self, dimension: int, settings: dict[str, Any]) -> None:
         """Make the collection with the inner product as its measure."""
         from pymilvus import DataType
 
@@ -52,7 +56,7 @@ class MilvusStore:
             self._make(self.collection, schema)
         self.settings = settings
 
-    def _make(self, collection: str, schema) -> None:
+    def _make(self, collection: str, schema: "CollectionSchema") -> None:
         index = self.client.prepare_index_params()
         index.add_index("vector", index_type="AUTOINDEX", metric_type="IP")
         self.client.create_collection(collection, schema=schema, index_params=index)

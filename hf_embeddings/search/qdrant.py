@@ -2,11 +2,15 @@
 
 import uuid
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hf_embeddings.search.records import Condition, Record
 from hf_embeddings.search.results import Hit
+
+if TYPE_CHECKING:
+    from qdrant_client.models import Filter
 
 _RANGES = {">": "gt", ">=": "gte", "<": "lt", "<=": "lte"}
 _NAMESPACE = uuid.UUID("6f0f0b62-3c0e-5c0a-9a39-6f5d0b1f7a11")  # so that a passage has the same point at each copying
@@ -23,11 +27,11 @@ class QdrantStore:
         remote = location.startswith(("http://", "https://"))
         self.client = QdrantClient(url=location) if remote else QdrantClient(path=location)
         self.collection = collection
-        self.settings: dict[str, object] = {}
+        self.settings: dict[str, Any] = {}
         if self.client.collection_exists(collection):
             self.settings = self.client.get_collection(collection).config.metadata or {}
 
-    def create(self, dimension: int, settings: dict[str, object]) -> None:
+    def create(self, dimension: int, settings: dict[str, Any]) -> None:
         """Make the collection with the dot product as its measure."""
         from qdrant_client.models import Distance, VectorParams
 
@@ -56,8 +60,9 @@ class QdrantStore:
             self.collection, query=query.tolist(), limit=passages, query_filter=_filter(where), with_payload=True
         )
         return [
-            Hit(p.payload["id"], p.score, p.payload["text"], p.payload["metadata"], p.payload["passage"])
-            for p in found.points
+            Hit(payload["id"], point.score, payload["text"], payload["metadata"], payload["passage"])
+            for point in found.points
+            if (payload := point.payload) is not None
         ]
 
     def close(self) -> None:
@@ -65,7 +70,7 @@ class QdrantStore:
         self.client.close()
 
 
-def _filter(where: Sequence[Condition]):
+def _filter(where: Sequence[Condition]) -> "Filter | None":
     from qdrant_client.models import (
         FieldCondition,
         Filter,
@@ -76,7 +81,8 @@ def _filter(where: Sequence[Condition]):
         Range,
     )
 
-    must, must_not = [], []
+    must: list[Any] = []
+    must_not: list[Any] = []
     for condition in where:
         key = f"metadata.{condition.field}"
         if condition.operator in _RANGES:

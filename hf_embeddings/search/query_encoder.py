@@ -2,7 +2,7 @@
 
 import hashlib
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from hf_embeddings.search.encoder import Encoder
 from hf_embeddings.search.precision import AUTO
@@ -11,7 +11,9 @@ from hf_embeddings.search.precision import AUTO
 class Built(Protocol):
     """An index or a store: something that knows the model it was made with."""
 
-    settings: dict[str, object]
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Model, recipe and the rest."""
 
 
 def load_encoder(built: Built, *, precision: str = AUTO) -> Encoder:

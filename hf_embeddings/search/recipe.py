@@ -7,6 +7,7 @@ defaults. What is stated but cannot be honoured is refused: a vector of another 
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from hf_embeddings.search.pooling import POOLINGS
 
@@ -70,7 +71,7 @@ def _pooling(path: Path) -> str:
     return names[0]
 
 
-def _read(path: Path) -> dict:
+def _read(path: Path) -> Any:  # noqa: ANN401  what JSON holds
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -4,11 +4,13 @@ Records live in SQLite, whose transaction is also the commit of the vector files
 """
 
 import json
+import operator
 import re
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +23,12 @@ CREATE INDEX records_by_id ON records (id);
 CREATE TABLE removed (row INTEGER PRIMARY KEY);
 CREATE TABLE blocks (first INTEGER PRIMARY KEY, rows INTEGER NOT NULL, sha256 TEXT NOT NULL);
 """
+_ORDERS: dict[str, Callable[[Any, Any], Any]] = {
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+}
 _OPERATORS = ("!=", ">=", "<=", "=", ">", "<", "~")  # two characters before one; ~ is "contains"
 
 
@@ -88,11 +96,12 @@ class Condition:
             return str(self.value).lower() in str(found).lower()
         if self.operator in ("=", "!="):
             return (found == self.value or str(found) == str(self.value)) == (self.operator == "=")
-        if isinstance(found, str) != isinstance(self.value, str):
-            return False
-        return {">": found > self.value, ">=": found >= self.value, "<": found < self.value, "<=": found <= self.value}[
-            self.operator
-        ]
+        compare = _ORDERS[self.operator]
+        if isinstance(found, str) and isinstance(self.value, str):
+            return bool(compare(found, self.value))
+        if isinstance(found, int | float) and isinstance(self.value, int | float):
+            return bool(compare(found, self.value))
+        return False
 
     def sql(self) -> tuple[str, list[object]]:
         """Return the condition as SQL and its parameters."""
@@ -101,7 +110,7 @@ class Condition:
             return f"instr(lower({extract}), lower(?)) > 0", [path, str(self.value)]
         if self.operator in ("=", "!="):
             equal = f"({extract} = ? OR CAST({extract} AS TEXT) = ?)"
-            parameters = [path, self.value, path, str(self.value)]
+            parameters: list[object] = [path, self.value, path, str(self.value)]
             return (
                 (equal, parameters)
                 if self.operator == "="

@@ -10,6 +10,8 @@ from importlib.resources import files
 from threading import Lock
 from urllib.parse import parse_qs, urlsplit
 
+import numpy as np
+
 from hf_embeddings.search.corpus_map import draw_map
 from hf_embeddings.search.encoder import Encoder
 from hf_embeddings.search.index import Index, Nearest
@@ -56,7 +58,7 @@ class SearchServer(ThreadingHTTPServer):
             vector = self.encoder.encode([query], prompt="query")
         (hits,) = self.index.search(vector, min(k, _MOST_RESULTS), conditions, nearest=self.nearest)
         x, y = self.corpus_map.place(vector)[0]
-        places = self.corpus_map.place(self.index.vectors_of([hit.row for hit in hits])) if hits else []
+        places = self.corpus_map.place(self.index.vectors_of([hit.row for hit in hits])) if hits else np.empty((0, 2))
         results = [hit | {"x": float(x), "y": float(y)} for hit, (x, y) in zip(as_json(hits), places, strict=True)]
         return {"query": query, "x": float(x), "y": float(y), "results": results}
 

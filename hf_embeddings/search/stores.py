@@ -5,7 +5,7 @@ folder (Qdrant) or file ending in .db (Milvus) for their embedded modes.
 """
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -23,9 +23,11 @@ ROWS_PER_REQUEST = 256
 class Store(Protocol):
     """What a database is asked for."""
 
-    settings: dict[str, object]  # of the index that was copied: model, recipe and the rest
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the index was created with that was copied: model, recipe and the rest."""
 
-    def create(self, dimension: int, settings: dict[str, object]) -> None:
+    def create(self, dimension: int, settings: dict[str, Any]) -> None:
         """Make the collection, unless it is there."""
 
     def put(self, records: Sequence[Record], vectors: np.ndarray) -> None:
@@ -38,7 +40,7 @@ class Store(Protocol):
         """Let go of the connection."""
 
 
-STORES: dict[str, type] = {"qdrant": QdrantStore, "milvus": MilvusStore}
+STORES: dict[str, Callable[[str, str], Store]] = {"qdrant": QdrantStore, "milvus": MilvusStore}
 
 
 def is_store(place: str) -> bool:

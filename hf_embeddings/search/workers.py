@@ -1,19 +1,19 @@
 """Encode chunks of passages here, or in several processes, in their order and with few of them in memory."""
 
-import multiprocessing
-import os
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 
 from hf_embeddings.search.encoder import Encoder
 from hf_embeddings.search.records import Record
+from hf_embeddings.worker_pool import WorkerPool
 
+AHEAD = 2  # chunks per process: one is ready to be taken up by whoever finishes first
 _worker: Encoder | None = None  # of a worker process
 
 
@@ -23,7 +23,7 @@ class EncodingJob:
 
     model: str  # directory or Hub id
     precision: str = "auto"  # of hf_embeddings.search.precision
-    overrides: dict[str, object] = field(default_factory=dict)  # fields of Recipe
+    overrides: dict[str, Any] = field(default_factory=dict)  # fields of Recipe
     device: str = "cpu"  # several, as in "cuda:0,cuda:1", are dealt to the processes in turn
 
     def load(self, number: int = 0) -> Encoder:
@@ -58,58 +58,38 @@ def encode_chunks(
         return
     for chunk in chunks:
         share = len(chunk.documents) / max(1, len(chunk.passages))
-        yield chunk, _encode(encoder, chunk.texts, lambda done, share=share: progress(done * share))
+        yield chunk, encoder.encode(chunk.texts, prompt="document", progress=partial(_advance, progress, share))
+
+
+def _advance(progress: Callable[[float], None], share: float, texts: int) -> None:
+    progress(texts * share)
 
 
 def _encode_elsewhere(
     chunks: Iterable[Chunk], job: EncodingJob, processes: int, progress: Callable[[float], None]
 ) -> Iterator[tuple[Chunk, np.ndarray]]:
-    context = multiprocessing.get_context("spawn")  # a fork would inherit the locks of torch's threads
-    arguments = (job, context.Value("i", 0), max(1, torch.get_num_threads() // processes))
-    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_start, initargs=arguments)
-    waiting: deque[tuple[Chunk, Future[np.ndarray]]] = deque()
-    try:
+    begin = partial(_start, job, max(1, torch.get_num_threads() // processes))
+    waiting: deque[Chunk] = deque()
+
+    def texts() -> Iterator[list[str]]:
         for chunk in chunks:
-            waiting.append((chunk, pool.submit(_work, chunk.texts)))
-            if len(waiting) > processes:  # one is ready to be taken up by whoever finishes first
-                yield _next(waiting, progress)
-        while waiting:
-            yield _next(waiting, progress)
-    finally:
-        pool.shutdown(cancel_futures=True)
+            waiting.append(chunk)
+            yield chunk.texts
+
+    with WorkerPool(processes, preload=__name__, begin=begin, ahead=AHEAD) as pool:
+        for vectors in pool.map(_work, texts()):
+            chunk = waiting.popleft()
+            progress(len(chunk.documents))
+            yield chunk, vectors
 
 
-def _next(
-    waiting: deque[tuple[Chunk, Future[np.ndarray]]], progress: Callable[[float], None]
-) -> tuple[Chunk, np.ndarray]:
-    chunk, future = waiting.popleft()
-    vectors = future.result()
-    progress(len(chunk.documents))
-    return chunk, vectors
-
-
-def _encode(encoder: Encoder, texts: list[str], progress: Callable[[float], None] | None = None) -> np.ndarray:
-    return encoder.encode(texts, prompt="document", progress=progress)
-
-
-def _start(job: EncodingJob, counter, threads: int) -> None:
-    """Load the encoder of a worker process, and end the process with its parent, however that one ends."""
+def _start(job: EncodingJob, threads: int, number: int) -> None:
+    """Load the encoder of a worker process."""
     global _worker
-    threading.Thread(target=_exit_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
-    with counter.get_lock():
-        number = counter.value
-        counter.value += 1
     _worker = job.load(number)
 
 
-def _exit_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
 def _work(texts: list[str]) -> np.ndarray:
-    assert _worker is not None, "started by _start"
-    return _encode(_worker, texts)
+    assert _worker is not None, "loaded by _start"
+    return _worker.encode(texts, prompt="document")

@@ -2,38 +2,39 @@
 
 from pathlib import Path
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hf_embeddings.evaluation_report import AssociationFigures, EvaluationReport, SizeFigures
 
-def evaluation_figure(report: dict[str, object]) -> Figure:
+
+def evaluation_figure(report: EvaluationReport) -> Figure:
     """Draw the report of `hf-embeddings evaluate`: anisotropy by layer, quality against bytes, association tests."""
-    tested = [found for found in report["bias"] if "skipped" not in found]
+    tested = [figures for figures in report.bias if figures.skipped is None]
     figure = Figure(figsize=(15 if tested else 10, 4.2), layout="constrained", dpi=110)
-    figure.suptitle(Path(str(report["model"])).name)
+    figure.suptitle(Path(report.model).name)
     axes = figure.subplots(1, 3 if tested else 2)
-    _layers(axes[0], report["text"]["anisotropy_by_layer"])
-    _sizes(axes[1], report["sizes"])
+    _layers(axes[0], report.text.anisotropy_by_layer)
+    _sizes(axes[1], report.sizes)
     if tested:
         _bias(axes[2], tested)
     return figure
 
 
-def _layers(axis, cosines: list[float]) -> None:
+def _layers(axis: Axes, cosines: list[float]) -> None:
     axis.bar(range(len(cosines)), cosines)
     axis.set(
         title="anisotropy by layer", xlabel="layer (0: embeddings)", ylabel="mean cosine of two tokens", ylim=(None, 1)
     )
 
 
-def _sizes(axis, rows: list[dict[str, object]]) -> None:
-    curves = {"neighbours kept": [row["neighbours_kept"] for row in rows]}
-    curves |= {name: [row["figures"][name] for row in rows] for name in rows[0]["figures"]}
+def _sizes(axis: Axes, rows: list[SizeFigures]) -> None:
+    curves = {"neighbours kept": [row.neighbours_kept for row in rows]}
+    curves |= {name: [row.figures[name] for row in rows] for name in rows[0].figures}
     markers = {"fp32": "o", "int8": "s", "binary": "^"}
     for index, (name, values) in enumerate(curves.items()):
         for precision, marker in markers.items():
-            points = [
-                (r["bytes_per_vector"], v) for r, v in zip(rows, values, strict=True) if r["precision"] == precision
-            ]
+            points = [(r.bytes_per_vector, v) for r, v in zip(rows, values, strict=True) if r.precision == precision]
             label = f"{name}, {precision}" if index == 0 else (name if precision == "fp32" else None)
             axis.plot(
                 *zip(*points, strict=True), marker=marker, color=f"C{index}", label=label, linewidth=1, markersize=4
@@ -42,10 +43,10 @@ def _sizes(axis, rows: list[dict[str, object]]) -> None:
     axis.legend(fontsize=7)
 
 
-def _bias(axis, tested: list[dict[str, object]]) -> None:
-    names = [f"{found['test'].split(':')[0]}, {found['on']}" for found in tested]
-    colours = ["C3" if found["p_value"] < 0.05 else "0.7" for found in tested]
-    axis.barh(names, [found["effect_size"] for found in tested], color=colours)
+def _bias(axis: Axes, tested: list[AssociationFigures]) -> None:
+    names = [f"{figures.test.split(':')[0]}, {figures.on}" for figures in tested]
+    colours = ["C3" if (figures.p_value or 0.0) < 0.05 else "0.7" for figures in tested]
+    axis.barh(names, [figures.effect_size or 0.0 for figures in tested], color=colours)
     axis.axvline(0, color="black", linewidth=0.5)
     axis.invert_yaxis()
     axis.set(title="association tests (red: p < 0.05)", xlabel="effect size", xlim=(-2, 2))

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
+from mpl_toolkits.mplot3d import Axes3D
 
 from hf_embeddings.visualization.fonts import families
 
@@ -13,7 +15,7 @@ OFFSET = 0.035  # inches between a point and its label
 CORNERS = ((1, 1), (1, -1), (-1, 1), (-1, -1))  # right or left of the point, above or below
 
 
-def write_labels(axis, points: np.ndarray, labels: Sequence[str], *, inches: tuple[float, float]) -> None:
+def write_labels(axis: Axes, points: np.ndarray, labels: Sequence[str], *, inches: tuple[float, float]) -> None:
     """Write labels beside points (N, 2 or 3); of many, those that find room, the first ones first.
 
     Args:
@@ -26,12 +28,12 @@ def write_labels(axis, points: np.ndarray, labels: Sequence[str], *, inches: tup
     size = 12 if few else 7
     short = [text if len(text) <= LONGEST else text[: LONGEST - 1] + "…" for text in labels]
     if points.shape[1] == 3:
-        for point, text in zip(points[:MOST], short, strict=False):
-            axis.text(*point, " " + text, family=family, fontsize=size, parse_math=False)
+        for (x, y, z), text in zip(points[:MOST], short, strict=False):
+            assert isinstance(axis, Axes3D), "its points have three coordinates"
+            axis.text(x, y, z, " " + text, family=family, fontsize=size, parse_math=False)
         return
     low, high = np.array([axis.get_xlim(), axis.get_ylim()]).T
     places = (points - low) / (high - low) * np.array(inches)
-    style = {"textcoords": "offset points", "family": family, "fontsize": size, "parse_math": False}
     # Where all labels are drawn, none may cover a point either.
     taken = np.hstack([places - 0.03, places + 0.03]) if few else np.empty((0, 4))
     for index, (place, text) in enumerate(zip(places, short, strict=True)):
@@ -40,8 +42,17 @@ def write_labels(axis, points: np.ndarray, labels: Sequence[str], *, inches: tup
             continue
         if box is not None:
             taken = np.vstack([taken, box])
-        align = {"ha": "left" if corner[0] > 0 else "right", "va": "bottom" if corner[1] > 0 else "top"}
-        axis.annotate(text, points[index], xytext=(72 * OFFSET * corner[0], 72 * OFFSET * corner[1]), **style, **align)
+        axis.annotate(
+            text,
+            points[index],
+            xytext=(72 * OFFSET * corner[0], 72 * OFFSET * corner[1]),
+            textcoords="offset points",
+            ha="left" if corner[0] > 0 else "right",
+            va="bottom" if corner[1] > 0 else "top",
+            family=family,
+            fontsize=size,
+            parse_math=False,
+        )
         if len(taken) >= MOST:
             return
 

@@ -4,6 +4,7 @@ Shapes: N positions, D width, H heads.
 """
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 SHOWN_HEADS = 4
@@ -51,7 +52,9 @@ def bias_figure(name: str, scores: np.ndarray) -> Figure:
     return figure
 
 
-def _heat(axis, values: np.ndarray, title: str, *, x: str, y: str, limits: tuple[float, float] | None = None) -> None:
+def _heat(
+    axis: Axes, values: np.ndarray, title: str, *, x: str, y: str, limits: tuple[float, float] | None = None
+) -> None:
     low, high = limits or (values.min(), values.max())
     colours = "RdBu_r" if low < 0 < high else "viridis"
     if colours == "RdBu_r":
@@ -61,7 +64,7 @@ def _heat(axis, values: np.ndarray, title: str, *, x: str, y: str, limits: tuple
     axis.figure.colorbar(image, ax=axis, shrink=0.8)
 
 
-def _distance(axis, scores: np.ndarray) -> None:
+def _distance(axis: Axes, scores: np.ndarray) -> None:
     """Draw the mean score at each signed distance; the band is its standard deviation, 0 for a relative type."""
     length = scores.shape[-1]
     offsets = np.arange(-(length // 2), length // 2 + 1)
@@ -76,7 +79,7 @@ def _distance(axis, scores: np.ndarray) -> None:
     axis.legend(fontsize=7)
 
 
-def _linearity(axis, linearity: dict[int, float | None]) -> None:
+def _linearity(axis: Axes, linearity: dict[int, float | None]) -> None:
     known = {k: value for k, value in linearity.items() if value is not None}
     axis.bar([str(k) for k in known], [max(value, -0.05) for value in known.values()])
     axis.set(title="linear map M(k), p to p+k", xlabel="k", ylabel="share explained", ylim=(-0.05, 1.05))

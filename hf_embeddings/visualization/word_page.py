@@ -72,12 +72,12 @@ def word_page(
     from plotly.offline import get_plotlyjs
 
     flat = points.shape[1] == 2
-    figure = {"data": [], "layout": _layout(flat), "config": _config(flat)}
+    traces: list[dict[str, object]] = []
     for name in dict.fromkeys(groups):
         rows = [row for row, group in enumerate(groups) if group == name]
         coordinates = {axis: np.round(points[rows, i], 4).tolist() for i, axis in enumerate("xyz"[: points.shape[1]])}
         size = (7 if flat else 3) if len(labels) < 3000 else (4 if flat else 2)
-        figure["data"].append(
+        traces.append(
             coordinates
             | {
                 "type": "scattergl" if flat else "scatter3d",
@@ -92,6 +92,7 @@ def word_page(
                 "meta": {"size": size},
             }
         )
+    figure = {"data": traces, "layout": _layout(flat), "config": _config(flat)}
     fields = {
         "@POLICY@": POLICY,
         "@TITLE@": html.escape(title),

@@ -5,8 +5,10 @@ Shapes: N points, P 2 or 3.
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hf_embeddings.visualization.fonts import families
@@ -41,7 +43,8 @@ def example_figure(
         panels: for each group its words' points (n, 2), in the order of `labels`.
     """
     figure = Figure(figsize=(14, 6.4), layout="constrained", dpi=100)
-    left, right = figure.subfigures(1, 2, width_ratios=(1, 1.1))
+    halves: np.ndarray = figure.subfigures(1, 2, squeeze=False, width_ratios=(1, 1.1))
+    left, right = halves[0]
     whole = left.subplots()
     _points(whole, points, labels, groups, inches=(6.4, 6))
     whole.set_title("all words, PCA")
@@ -58,14 +61,13 @@ def example_figure(
 
 
 def _points(
-    axis, points: np.ndarray, labels: Sequence[str], groups: Sequence[str], *, inches: tuple[float, float]
+    axis: Axes, points: np.ndarray, labels: Sequence[str], groups: Sequence[str], *, inches: tuple[float, float]
 ) -> None:
     names, many = list(dict.fromkeys(groups)), len(labels) > 1000
     for index, name in enumerate(names):
         rows = [row for row, group in enumerate(groups) if group == name]
-        axis.scatter(
-            *points[rows].T, s=3 if many else 30, color=f"C{index % 10}", label=name, alpha=0.5 if many else 0.8
-        )
+        look: dict[str, Any] = {"s": 3 if many else 30, "alpha": 0.5 if many else 0.8}
+        axis.scatter(*points[rows].T, color=f"C{index % 10}", label=name, **look)
     axis.set(xticks=[], yticks=[])
     if points.shape[1] == 2:
         axis.margins(0.1)

@@ -54,7 +54,5 @@ def test_questions_find_functions_in_all_of_it(minilm: Path, tmp_path: Path) -> 
 
 def test_the_readme_asks_these_questions() -> None:
     text = README.read_text(encoding="utf-8")
-    assert (
-        "index pydoc:torch,numpy,accelerate runs/api --model runs/minilm --where public=true" in text
-    )
+    assert "index pydoc:torch,numpy,accelerate runs/api --model runs/minilm --where public=true" in text
     assert all(f'"{question}"' in text for question in ANSWERS)

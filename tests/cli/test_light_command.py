@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import hf_embeddings
 from hf_embeddings.cli.main import GROUPS, VERBS
 from hf_embeddings.cli.plot import PICTURES
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
@@ -125,7 +126,7 @@ def test_what_is_read_without_importing_is_what_would_be_imported() -> None:
 @pytest.mark.parametrize("module", ["hf_embeddings", "hf_embeddings.cli.main"])
 def test_it_is_a_module_that_runs(module: str) -> None:
     done = subprocess.run([sys.executable, "-m", module, "--version"], capture_output=True, text=True)
-    assert done.stdout == "hf-embeddings 0.1.0\n", done.stderr
+    assert done.stdout == f"hf-embeddings {hf_embeddings.__version__}\n", done.stderr
 
 
 def test_a_shell_can_complete_it(tmp_path: Path) -> None:

@@ -136,14 +136,14 @@ def child(options: PretrainingOptions, log: Path, before: Callable | None, given
     if before:
         before(int(os.environ.get("RANK", "0")))
     try:
-        figures = run.pretrain(options, base_config=BASE, **given)
+        outcome = run.pretrain(options, base_config=BASE, **given)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         os._exit(2)
     except TrainingFailed as error:
         print(f"error: {error}", file=sys.stderr)
         os._exit(1)
-    os._exit(PREEMPTED if figures["state"] == "preempted" else 0)
+    os._exit(PREEMPTED if outcome.state == "preempted" else 0)
 
 
 def launched(rank: int, ranks: int, port: int) -> dict[str, str]:

@@ -73,16 +73,21 @@ class Repository:
                     content = base64.b64decode(value["content"])
                     files[value["path"]] = Blob(len(content), git_hash(content), content=content)
                 case "lfsFile":
-                    if not large_exists(value["oid"]):
-                        raise KeyError(value["oid"])
-                    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{value['oid']}\n".encode()
-                    files[value["path"]] = Blob(value["size"], git_hash(pointer), sha256=value["oid"])
+                    files[value["path"]] = large_blob(value, large_exists)
                 case "deletedFile":
                     del files[value["path"]]
                 case "deletedFolder":
                     files = {path: blob for path, blob in files.items() if not path.startswith(value["path"])}
         self.refs[revision] = make_commit(title, files, parent)
         return self.refs[revision]
+
+
+def large_blob(value: dict, exists: Callable[[str], bool]) -> Blob:
+    """Return the pointer to a large file, which must have arrived."""
+    if not exists(value["oid"]):
+        raise KeyError(value["oid"])
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{value['oid']}\n".encode()
+    return Blob(value["size"], git_hash(pointer), sha256=value["oid"])
 
 
 def make_commit(title: str, files: dict[str, Blob], parent: Commit | None) -> Commit:

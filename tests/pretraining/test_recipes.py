@@ -15,6 +15,7 @@ from hf_embeddings.pretraining.options import PositionLabOptions, PretrainingOpt
 from hf_embeddings.pretraining.options_file import load_options
 from hf_embeddings.pretraining.run import pretrain
 from hf_embeddings.publishing.card import write_card
+from hf_embeddings.run_figures import RunFigures
 
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted((ROOT / "configs/pretraining").glob("*.yaml"))
@@ -32,7 +33,7 @@ def no_accelerator() -> None:
     AcceleratorState._reset_state(reset_partial_state=True)  # recipes differ in their precision
 
 
-def train(recipe: str, folder: Path, *overrides: str) -> tuple[PretrainingOptions, dict[str, object]]:
+def train(recipe: str, folder: Path, *overrides: str) -> tuple[PretrainingOptions, RunFigures]:
     text = CHINESE if recipe == "chinese" else ENGLISH
     texts = "\n\n".join(text.format(n=n, m=n * n) for n in range(80))
     (folder / "texts.txt").write_text(texts, encoding="utf-8")
@@ -41,14 +42,16 @@ def train(recipe: str, folder: Path, *overrides: str) -> tuple[PretrainingOption
     options = load_options(
         file, [*SMALL, f"corpus.source={folder}/texts.txt", f"output_dir={folder}/{recipe}", *overrides], kind
     )
-    return options, pretrain(options, base_config=ROOT / options.model.base)
+    outcome = pretrain(options, base_config=ROOT / options.model.base)
+    assert outcome.state == "done" and outcome.figures is not None
+    return options, outcome.figures
 
 
 @pytest.mark.parametrize("recipe", [path.stem for path in RECIPES if path.stem != "continue"])
 def test_a_recipe_trains(recipe: str, tmp_path: Path) -> None:
     _, figures = train(recipe, tmp_path, *SMALLER_MODEL)
-    assert figures["state"] == "done" and figures["training_steps"] == 4
-    assert 0 < figures["mlm_loss"] < 2 * math.log(300)
+    assert figures.training_steps == 4
+    assert 0 < figures.held_out["mlm"].loss < 2 * math.log(300)
     assert AutoModelForMaskedLM.from_pretrained(tmp_path / recipe).config.hidden_size == 32
 
 
@@ -73,13 +76,13 @@ def test_the_card_of_a_recipe_is_true(
     assert {"mlm", order} <= set(card.data.tags) and card.data.datasets is None
     results = {result.metric_name: result.metric_value for result in card.data.eval_results}
     words = {"nsp": "Next sentence prediction accuracy", "sop": "Sentence order prediction accuracy"}[order]
-    assert results[words] == round(figures[f"{order}_accuracy"], 4) and len(results) == 3
+    assert results[words] == round(figures.held_out[order].accuracy, 4) and len(results) == 3
     cells = [
         [cell.strip() for cell in line.split("|")[1:-1]] for line in card.text.splitlines() if line.startswith("|")
     ]
     rows = {cell[0]: cell[1] for cell in cells if len(cell) == 2}
     assert rows["optimizer"].startswith(optimizer) and rows["objectives"] == objectives
-    assert rows["number format"] == figures["precision"]
+    assert rows["number format"] == figures.precision
     assert rows["training documents"] == str(
         json.loads((folder / "pretraining.json").read_text())["corpus"]["training_documents"]
     )

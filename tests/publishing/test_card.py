@@ -116,20 +116,57 @@ def test_a_corpus_on_the_hub_becomes_metadata_and_a_private_path_does_not(tmp_pa
         assert card.data.datasets == datasets and f"`{shown}`" in card.text and "secret-project" not in str(card)
 
 
+HUBS = {"skewness": 0.5, "most": 9, "never": 0.1, "hubs": ["the"]}
 REPORT = {  # as `hf-embeddings evaluate --card` leaves it
-    "vectors": {"source": "contextual", "pooling": "mean"},
-    "similarity": {"wordsim353": {"pairs": 353, "spearman": 0.729}},
-    "analogies": {"questions-words": {"questions": 1000, "accuracy": 0.5}},
-    "retrieval": {},
-    "mteb": {"Pages": 0.5},
-    "mteb_datasets": {"Pages": {"id": "mteb/pages", "revision": "1" * 40}},
+    "model": "runs/demo",
+    "vectors": {"source": "contextual", "pooling": "mean", "layer": None, "prompt": ""},
+    "similarity": {
+        "wordsim353": {
+            "pairs": 353, "spearman": 0.729, "p_value": 1e-9, "pairs_in_file": 353, "out_of_vocabulary": [],
+            "tokens_per_text": 1.5,
+        }
+    },
+    "analogies": {
+        "questions-words": {
+            "questions": 1000, "questions_in_file": 1000, "candidates": 900, "accuracy": 0.5,
+            "accuracy_by_section": {"family": 0.5}, "out_of_vocabulary": [],
+        }
+    },
+    "retrieval": {
+        "pages": {
+            "forward": {"queries": 3, "candidates": 4, "recall": {"1": 0.5, "5": 1.0}, "mrr": 0.75},
+            "backward": {"queries": 4, "candidates": 3, "recall": {"1": 0.25, "5": 1.0}, "mrr": 0.5},
+        }
+    },
     "bias": [
-        {"test": "science, arts", "on": "words", "effect_size": 1.25, "p_value": 0.0012},
+        {
+            "test": "science, arts", "on": "words", "source": "lists.json", "effect_size": 1.25, "p_value": 0.0012,
+            "partitions": 20, "exact": True,
+        },
         {"test": "flowers, insects", "skipped": "not in the vocabulary: aster"},
     ],
-    "table": {"rows": 16, "isotropy": {"iso_score": 0.5, "mean_cosine": 0.1}, "like_unused": {"count": 3}},
-    "text": {"corpus": "pydoc:json", "isotropy": {"iso_score": 0.25, "mean_cosine": 0.4}},
-}
+    "table": {
+        "rows": 16, "rows_measured": 16,
+        "isotropy": {"iso_score": 0.5, "partition_score": 0.5, "mean_cosine": 0.1, "effective_rank": 9.5},
+        "hubness": HUBS, "zero_rows": ["[PAD]"], "repeated_rows": [["a", "b"]],
+        "norm_outliers": {"count": 1, "farthest": {"the": 7.5}}, "unused_rows": 4,
+        "like_unused": {"count": 3, "tokens": ["x", "y", "z"]},
+    },
+    "text": {
+        "corpus": "pydoc:json", "sentences": 60,
+        "isotropy": {"iso_score": 0.25, "partition_score": 0.5, "mean_cosine": 0.4, "effective_rank": 9.5},
+        "hubness": HUBS, "anisotropy_by_layer": [0.1, 0.4],
+    },
+    "sizes": [
+        {
+            "width": 8, "precision": "fp32", "bytes_per_vector": 32, "neighbours_kept": 1.0,
+            "figures": {"pages mrr": 0.75},
+        }
+    ],
+    "mteb": {"Pages": 0.5},
+    "mteb_datasets": {"Pages": {"id": "mteb/pages", "revision": "1" * 40}},
+    "picture": "picture.png",
+}  # fmt: skip
 
 
 def test_the_analysis_fills_evaluation_and_limits(tmp_path) -> None:

@@ -25,7 +25,7 @@ def fetch_checkpoint(name: str) -> tuple[Path, str]:
 
     repository, _, revision = name.removeprefix(PREFIX).partition("@")
     try:
-        commit = HfApi().model_info(repository, revision=revision or None).sha
+        commit = HfApi().model_info(repository, revision=revision or None).sha or ""
         folders = {path.split("/")[0] for path in HfApi().list_repo_files(repository, revision=commit) if "/" in path}
         steps = sorted((f for f in folders if re.fullmatch(r"step-\d{8,}", f)), key=lambda f: int(f[5:]))
         found = [*steps, *folders & {LAST}]

@@ -38,12 +38,12 @@ def export(
     staged.rmdir()
     if finish:
         finish(folder)
-    seal(folder, {"checkpoint": checkpoint.name, "step": check(checkpoint)["step"]}, names)
+    seal(folder, {"checkpoint": checkpoint.name, "step": check(checkpoint).facts["step"]}, names)
 
 
 def is_exported(folder: Path, checkpoint: Path) -> bool:
     """Tell whether the folder holds the whole model of this checkpoint."""
     try:
-        return check(folder, exact=False).get("checkpoint") == checkpoint.name
+        return bool(check(folder, exact=False).facts.get("checkpoint") == checkpoint.name)
     except Damaged:
         return False

@@ -1,15 +1,16 @@
 """Publishing while training: committed checkpoints, in the background; what goes wrong there stays there."""
 
-import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from hf_embeddings.file_names import NOT_OF_THE_MODEL, OF_A_RUN
 from hf_embeddings.files.manifest import MANIFEST
 from hf_embeddings.pretraining.checkpoints.store import Checkpoints
 from hf_embeddings.pretraining.options import HubOptions
+from hf_embeddings.progress import print_to_stderr
 
 Upload = Callable[..., object]  # huggingface_hub.upload_folder
 LAST = "last-checkpoint"  # as transformers names it
@@ -54,8 +55,9 @@ class Push:
         outcome: list[bool] = []
 
         def last() -> None:
-            if idle and self._offered not in (None, self.pushed):
-                _insist(lambda: self._push(self._offered))
+            newest = self._offered
+            if idle and newest is not None and newest != self.pushed:
+                _insist(lambda: self._push(newest))
             outcome.append(_insist(lambda: self._try(folder, ".", "the finished model", ignore=list(OF_A_RUN))))
 
         thread = threading.Thread(target=last, daemon=True, name="hub")
@@ -129,22 +131,23 @@ def _uploader(options: HubOptions) -> Upload:
     tried again on top of that, and is never mixed up with it.
     """
     own: str | None = None  # the last commit made here
+    repository = options.model_id or ""
 
-    def upload(**arguments: object) -> object:
+    def upload(**arguments: Any) -> object:
         nonlocal own
         from huggingface_hub import HfApi
 
         api = HfApi()
-        api.create_repo(options.model_id, private=options.private, exist_ok=True)
-        newest = api.model_info(options.model_id).sha
+        api.create_repo(repository, private=options.private, exist_ok=True)
+        newest = str(api.model_info(repository).sha)
         if own not in (None, newest):
-            _warn(f"{options.model_id}: somebody else has pushed commit {newest[:8]} meanwhile; going on from it")
-        made = api.upload_folder(repo_id=options.model_id, parent_commit=newest, **arguments)
-        own = made.oid
-        return made
+            _warn(f"{repository}: somebody else has pushed commit {newest[:8]} meanwhile; going on from it")
+        commit = api.upload_folder(repo_id=repository, parent_commit=newest, **arguments)
+        own = commit.oid
+        return commit
 
     return upload
 
 
 def _warn(message: str) -> None:
-    print(f"warning: {message}", file=sys.stderr, flush=True)
+    print_to_stderr(f"warning: {message}")

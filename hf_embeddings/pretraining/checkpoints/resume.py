@@ -5,9 +5,10 @@ from pathlib import Path
 
 from transformers import PreTrainedConfig
 
-from hf_embeddings.files.manifest import MANIFEST, check
+from hf_embeddings.files.manifest import check
 from hf_embeddings.option_fields import to_dict
 from hf_embeddings.pretraining.checkpoints.download import PREFIX, fetch_checkpoint
+from hf_embeddings.pretraining.checkpoints.facts import PRECISION, CheckpointFacts, Identity
 from hf_embeddings.pretraining.checkpoints.store import Checkpoints
 from hf_embeddings.pretraining.options import PretrainingOptions, TrainingOptions
 
@@ -39,7 +40,7 @@ def choose(resume: str, checkpoints: Checkpoints) -> tuple[Path | None, str]:
             source, commit = fetch_checkpoint(resume)
         else:
             source = _named(Path(resume))
-        step = check(source)["step"]
+        step = check(source).facts["step"]
         if newer := [other for other in checkpoints.steps() if other > step]:
             raise ValueError(
                 f"--resume {resume}: {checkpoints.folder} holds newer checkpoints (step {newer[0]}), which this run "
@@ -75,8 +76,10 @@ def micro_batches_per_step(source: Path | None, training: TrainingOptions, proce
         ValueError: the processes cannot share them.
     """
     total = training.gradient_accumulation_steps * processes
-    if source and (facts := _manifest(source))["gradient_accumulation_steps"] == training.gradient_accumulation_steps:
-        total = facts["identity"]["micro_batches_per_step"]
+    if source:
+        facts = CheckpointFacts.read(source)
+        if facts.gradient_accumulation_steps == training.gradient_accumulation_steps:
+            total = facts.identity.micro_batches_per_step
     if total % processes:
         possible = ", ".join(str(number) for number in range(1, total + 1) if total % number == 0)
         raise ValueError(
@@ -88,39 +91,42 @@ def micro_batches_per_step(source: Path | None, training: TrainingOptions, proce
 
 def precision_of(source: Path | None) -> str | None:
     """Return the number format that a checkpoint was trained in; None without a checkpoint."""
-    return str(_manifest(source)["identity"]["training.mixed_precision"]) if source else None
+    return CheckpointFacts.read(source).identity.precision if source else None
 
 
 def identity(
     options: PretrainingOptions, config: PreTrainedConfig, *, corpus: str, micro_batches: int, precision: str
-) -> dict[str, object]:
+) -> Identity:
     """Return everything that a checkpoint and the run that goes on from it must agree on.
 
     `corpus` is the fingerprint of the training examples; `precision` stands for `training.mixed_precision`, for `auto`
     is not the same everywhere.
     """
-    values = to_dict(options)
-    training = {name: value for name, value in values["training"].items() if name not in FREE}
-    training["mixed_precision"] = precision
-    sections = {"tokenizer": values["tokenizer"], "examples": values["examples"], "training": training}
+    training = {name: value for name, value in to_dict(options.training).items() if name not in FREE}
+    sections = {
+        "tokenizer": to_dict(options.tokenizer),
+        "examples": to_dict(options.examples),
+        "training": training,
+        "model": architecture(config),
+    }
     flat = {f"{section}.{name}": value for section, fields in sections.items() for name, value in fields.items()}
+    settings = flat | {PRECISION: precision}
+    return Identity(seed=options.seed, micro_batches_per_step=micro_batches, settings=settings, corpus=corpus)
+
+
+def architecture(config: PreTrainedConfig) -> dict[str, object]:
+    """Return the fields of a config that decide the model."""
     skipped = {"architectures", "auto_map", "transformers_version", "dtype", "torch_dtype", "_name_or_path"}
-    architecture = {k: v for k, v in json.loads(config.to_json_string()).items() if k not in skipped}
-    return (
-        {"seed": options.seed, "micro_batches_per_step": micro_batches}
-        | flat
-        | {f"model.{k}": v for k, v in architecture.items()}
-        | {"corpus": corpus}
-    )
+    return {name: value for name, value in json.loads(config.to_json_string()).items() if name not in skipped}
 
 
-def compare(checkpoint: Path, now: dict[str, object], *, allow_changes: bool) -> str:
+def compare(checkpoint: Path, identity: Identity, *, allow_changes: bool) -> str:
     """Return what changed between the checkpoint, whose manifest has been verified, and the run that goes on from it.
 
     Raises:
         ValueError: something did, and that is not allowed.
     """
-    then = _manifest(checkpoint)["identity"]
+    then, now = CheckpointFacts.read(checkpoint).identity.to_dict(), identity.to_dict()
     names = [name for name in sorted(then.keys() | now.keys()) if then.get(name) != now.get(name)]
     changes = ", ".join(f"{name}: {_brief(then.get(name))} -> {_brief(now.get(name))}" for name in names)
     if fixed := [name for name in names if name.startswith("tokenizer.")]:
@@ -131,10 +137,6 @@ def compare(checkpoint: Path, now: dict[str, object], *, allow_changes: bool) ->
             "ones by --allow-changes, or begin anew in another output_dir"
         )
     return changes
-
-
-def _manifest(checkpoint: Path) -> dict[str, object]:
-    return json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))
 
 
 def _brief(value: object) -> str:

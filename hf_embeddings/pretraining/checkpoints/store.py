@@ -8,10 +8,9 @@ import errno
 import os
 import re
 import shutil
-import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from safetensors import SafetensorError
 
 from hf_embeddings.files.atomic import fsync_directory
 from hf_embeddings.files.manifest import Damaged, check, seal
+from hf_embeddings.progress import print_to_stderr
 
 MIN_KEPT = 2  # the last one may be the one that is being replaced
 FAILURES_ALLOWED = 3  # saves in a row
@@ -93,7 +93,7 @@ class Checkpoints:
 
     # Writing
 
-    def save(self, step: int, write: Callable[[Path], None], facts: dict[str, object]) -> bool:
+    def save(self, step: int, write: Callable[[Path], None], facts: Mapping[str, object]) -> bool:
         """Write a checkpoint now, and force it to the disk and commit it while the caller goes on.
 
         A full or failing disk is no exception here: it is reported, counted in `failures`, and leaves nothing behind.
@@ -138,9 +138,9 @@ class Checkpoints:
             raise
         return staged
 
-    def _commit(self, staged: Path, step: int, facts: dict[str, object], started: float) -> None:
+    def _commit(self, staged: Path, step: int, facts: Mapping[str, object], started: float) -> None:
         try:
-            seal(staged, {"step": step} | facts)
+            seal(staged, {"step": step, **facts})
             staged.chmod(0o755)
             os.rename(staged, self.path(step))
             fsync_directory(self.folder)
@@ -164,15 +164,13 @@ class Checkpoints:
                     os.rename(self.path(step), trash)
                     shutil.rmtree(trash)
                 except OSError as error:
-                    print(f"warning: {trash} could not be removed: {error}", file=sys.stderr, flush=True)
+                    print_to_stderr(f"warning: {trash} could not be removed: {error}")
                 self.good.discard(step)
 
     def _failed(self, step: int, error: Exception) -> None:
         self.failures += 1
         self.last_error = f"the checkpoint of step {step} could not be written: {error}"
-        print(
+        print_to_stderr(
             f"warning: {self.last_error}; older ones are intact, training goes on (failure {self.failures} of "
-            f"{FAILURES_ALLOWED} in a row)",
-            file=sys.stderr,
-            flush=True,
+            f"{FAILURES_ALLOWED} in a row)"
         )

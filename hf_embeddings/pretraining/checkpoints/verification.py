@@ -33,13 +33,16 @@ def verify(folder: Path) -> dict[str, str]:
 def _problem(folder: Path, checkpoints: Checkpoints | None = None) -> str:
     """Compare a directory with its manifest, and a finished model also with its checkpoint, if that is still there."""
     try:
-        facts = check(folder, exact=checkpoints is None)
-        if checkpoints and not isinstance(facts.get("checkpoint"), str):
+        manifest = check(folder, exact=checkpoints is None)
+        name = manifest.facts.get("checkpoint")
+        if checkpoints is None:
+            return ""
+        if not isinstance(name, str):
             return f"{folder / MANIFEST}: not that of a finished model"
-        if checkpoints and (origin := checkpoints.folder / facts["checkpoint"]).is_dir():
-            files = check(origin)["files"]
-            if files.get(AVERAGE, files[WEIGHTS]) != facts["files"][WEIGHTS]:
-                return f"{folder / WEIGHTS}: not the weights of {facts['checkpoint']}"
+        if (origin := checkpoints.folder / name).is_dir():
+            files = check(origin).files
+            if files.get(AVERAGE, files[WEIGHTS]) != manifest.files[WEIGHTS]:
+                return f"{folder / WEIGHTS}: not the weights of {name}"
     except Damaged as error:
         return str(error)
     return ""

@@ -7,9 +7,12 @@ for each shape, are compiled once. Shapes: T tokens, N documents (pairs, and pad
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 import torch
+from torch import nn
+from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from hf_embeddings.corpora.tokenized_corpus import TokenizedCorpus
 from hf_embeddings.pretraining.examples.chunks import SPECIAL_TOKENS_PER_PAIR
@@ -35,7 +38,7 @@ class Vocabulary:
     unknown: int | None = None  # id of what stands for text that has no token
 
     @classmethod
-    def of(cls, tokenizer) -> "Vocabulary":
+    def of(cls, tokenizer: PreTrainedTokenizerBase) -> "Vocabulary":
         """Read the ids from a tokenizer."""
         ordinary = np.setdiff1d(np.arange(len(tokenizer)), tokenizer.all_special_ids)
         ids = (tokenizer.pad_token_id, tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.mask_token_id)
@@ -155,18 +158,19 @@ def flat_row(corpus: TokenizedCorpus, pairs: Pairs, vocabulary: Vocabulary, *, s
     return Row(ids, segments, positions, samples, maskable, continues, bounds)
 
 
-def inputs_of(batch: dict[str, torch.Tensor], model) -> dict[str, torch.Tensor | int]:
+def inputs_of(batch: dict[str, torch.Tensor], model: nn.Module) -> dict[str, torch.Tensor | int]:
     """Return what the model reads of a batch: labels stay outside, where counts over all devices are known."""
-    config = getattr(model, "module", model).config
+    config = cast(PreTrainedConfig, getattr(model, "module", model).config)
     names = ["input_ids", "position_ids", "masked_lm_positions"] + ["token_type_ids"] * (config.type_vocab_size > 1)
     bounds = batch["cu_seq_lens"]
     longest = int(batch["position_ids"].max()) + 1
-    return {name: batch[name] for name in names} | {
+    documents: dict[str, torch.Tensor | int] = {
         "cu_seq_lens_q": bounds,
         "cu_seq_lens_k": bounds,
         "max_length_q": longest,
         "max_length_k": longest,
     }
+    return {name: batch[name] for name in names} | documents
 
 
 def real_tokens(batch: dict[str, torch.Tensor]) -> int:

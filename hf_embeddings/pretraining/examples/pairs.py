@@ -9,7 +9,7 @@ B, and half of the samples stay as they are (label 0). The others (label 1)
 - in sentence order prediction (`sop`, https://arxiv.org/abs/1909.11942) put B before A.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -34,7 +34,7 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, chosen: np.ndarray) -> "Pairs":
+    def __getitem__(self, chosen: np.ndarray | slice) -> "Pairs":
         return Pairs(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
 
     @property
@@ -148,6 +148,6 @@ RELATIONS: dict[str, Callable[[Chunks, Spans, Pairs, np.ndarray], Pairs]] = {
 }
 
 
-def relation(objectives: list[str]) -> str | None:
+def relation(objectives: Sequence[str]) -> str | None:
     """Return the objective that says how the two segments of a pair relate; None where no objective asks for it."""
     return next((name for name in objectives if name in RELATIONS), None)

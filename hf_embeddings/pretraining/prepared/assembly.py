@@ -5,7 +5,7 @@ Shapes: D documents, P shards, V vocabulary.
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +13,6 @@ from typing import NamedTuple
 import numpy as np
 
 from hf_embeddings.corpora.corpus import LEFT_OUT, place_of
-from hf_embeddings.corpora.options import SourceOptions
 from hf_embeddings.corpora.selection import HELD_OUT, TRAINING, select
 from hf_embeddings.corpora.sources import no_documents
 from hf_embeddings.corpora.text_sample import TextSample
@@ -21,11 +20,12 @@ from hf_embeddings.corpora.tokenized_corpus import token_counts
 from hf_embeddings.corpora.tokenizer import fingerprint, load_tokenizer
 from hf_embeddings.files.atomic import fsync_directory
 from hf_embeddings.files.lock import LOCK_FILES
-from hf_embeddings.files.manifest import sha256, write
+from hf_embeddings.files.manifest import FileFacts, file_facts, write
 from hf_embeddings.files.shards import Joined, Shard, open_shard, write_shard
 from hf_embeddings.pretraining.examples.chunks import SPECIAL_TOKENS_PER_PAIR, cut_table
 from hf_embeddings.pretraining.examples.sampling import order_pages, page_size
-from hf_embeddings.pretraining.prepared.layout import INDEX, KIND, ROLES, chunks_of, shard_corpus
+from hf_embeddings.pretraining.prepared.facts import CorpusFacts, ShardFacts, ShardNote, SourceFacts
+from hf_embeddings.pretraining.prepared.layout import INDEX, ROLES, chunks_of, shard_corpus
 from hf_embeddings.pretraining.prepared.plan import PreparationPlan
 from hf_embeddings.worker_pool import WorkerPool
 
@@ -35,19 +35,20 @@ class Written(NamedTuple):
 
     path: Path
     source: int
-    note: dict
+    note: ShardNote
 
 
 class Cut(NamedTuple):
     """What came of cutting a shard."""
 
-    file: dict[str, object]  # size and sum
-    counts: dict[str, int]
+    file: FileFacts
+    counts: dict[str, int]  # of examples, as ShardFacts has them
+    statistics: dict[str, int]  # documents and characters of each role
     frequencies: np.ndarray  # (V,) of the tokens in training documents
 
 
-def assemble(preparation: PreparationPlan, *, pool: WorkerPool, advance: Callable[[float], None]) -> dict[str, object]:
-    """Select the documents, cut them, write the manifest, and give the directory its name; return the manifest's facts.
+def assemble(preparation: PreparationPlan, *, pool: WorkerPool, advance: Callable[[float], None]) -> CorpusFacts:
+    """Select the documents, cut them, write the manifest, and give the directory its name; return its facts.
 
     Raises:
         ValueError: a unit has not been encoded, or there are too few documents.
@@ -56,51 +57,63 @@ def assemble(preparation: PreparationPlan, *, pool: WorkerPool, advance: Callabl
     written, tokenizer = list(_written(preparation)), load_tokenizer(folder)
     roles, statistics = _select(preparation, written)
 
-    frequencies, shards, files = np.zeros(len(tokenizer), dtype=np.int64), [], {}
-    cut = partial(
-        cut_shard, max_tokens=int(preparation.plan["max_length"]) - SPECIAL_TOKENS_PER_PAIR, size=len(tokenizer)
-    )
-    documents = [shard.note["documents"] for shard in written]
+    frequencies = np.zeros(len(tokenizer), dtype=np.int64)
+    shards: list[ShardFacts] = []
+    files: dict[str, FileFacts] = {}
+    cut = partial(cut_shard, max_tokens=preparation.plan.max_length - SPECIAL_TOKENS_PER_PAIR, size=len(tokenizer))
+    documents = [shard.note.documents for shard in written]
     pieces = np.split(roles, np.cumsum(documents)[:-1])
     given = ((shard.path, np.array(piece)) for shard, piece in zip(written, pieces, strict=True))
     for shard, done in zip(written, pool.map(cut, given), strict=True):
         frequencies += done.frequencies
-        counted = {name: shard.note[name] for name in ("documents", "sentences", "tokens", "largest_id")}
-        shards.append({"name": shard.path.name, "source": shard.source} | counted | done.counts)
-        files |= {shard.path.name: shard.note["file"], chunks_of(shard.path).name: done.file}
+        statistics.update(done.statistics)
+        shards.append(_shard_facts(shard, done))
+        files |= {shard.path.name: shard.note.file, chunks_of(shard.path).name: done.file}
         advance(1)
-    for name in ("training_documents", "training_characters", "evaluation_documents", "evaluation_characters"):
-        statistics[name] = sum(shard.pop(name) for shard in shards)
 
     files[INDEX] = write_shard(folder / INDEX, {"frequencies": frequencies} | dict(_pages(written, shards)))
-    for path in folder.iterdir():
-        if path.name not in files and path.suffix in (".json", ".txt"):  # of the tokenizer
-            files[path.name] = {"size": path.stat().st_size, "sha256": sha256(path)}
-        elif path.name not in files:  # half a file, of a writer that was killed
-            path.unlink()
-    facts = {
-        "kind": KIND,
-        "plan": preparation.plan,
-        "tokenizer": fingerprint(tokenizer),
-        "max_length": preparation.plan["max_length"],
-        "sources": [_source(number, part, shards) for number, part in enumerate(corpus.parts())],
-        "shards": shards,
-        "statistics": dict(statistics),
-    }
-    if all("text_sample" in shard.note for shard in written):  # noted by this version throughout
-        samples = (TextSample.from_dict(shard.note["text_sample"]) for shard in written)
-        facts["text_sample"] = sum(samples, TextSample()).to_dict()
-    write(folder, facts, files)
+    files |= _other_files(folder, files.keys())
+    samples = [shard.note.text_sample for shard in written if shard.note.text_sample is not None]
+    facts = CorpusFacts(
+        plan=preparation.plan,
+        tokenizer=fingerprint(tokenizer),
+        max_length=preparation.plan.max_length,
+        sources=[
+            SourceFacts.of(part, (shard for shard in shards if shard.source == number))
+            for number, part in enumerate(corpus.parts())
+        ],
+        shards=shards,
+        statistics=dict(statistics),
+        # Unless some were noted by a version that took none.
+        text_sample=sum(samples, TextSample()) if len(samples) == len(written) else None,
+    )
+    write(folder, facts.to_dict(), files)
     del roles, pieces, given
+    _name(preparation)
+    return facts
+
+
+def _other_files(folder: Path, known: Set[str]) -> dict[str, FileFacts]:
+    """Return size and sum of each file of the tokenizer; remove what a writer that was killed left half done."""
+    files = {}
+    for path in folder.iterdir():
+        if path.name not in known and path.suffix in (".json", ".txt"):
+            files[path.name] = file_facts(path)
+        elif path.name not in known:
+            path.unlink()
+    return files
+
+
+def _name(preparation: PreparationPlan) -> None:
+    """Give the directory its name, and remove what was needed on the way."""
     open_shard.cache_clear()  # Windows renames and removes nothing that is open
     if preparation.target.is_dir():
         shutil.rmtree(preparation.target)
-    folder.rename(preparation.target)
+    preparation.folder.rename(preparation.target)
     fsync_directory(preparation.target.parent)
     for path in preparation.work.iterdir():
         if path.name not in LOCK_FILES:
             path.unlink()
-    return facts
 
 
 def cut_shard(given: tuple[Path, np.ndarray], *, max_tokens: int, size: int) -> Cut:
@@ -115,16 +128,30 @@ def cut_shard(given: tuple[Path, np.ndarray], *, max_tokens: int, size: int) -> 
     counts = {name: len(table) for name, (table, _) in tables.items()}
     counts |= {f"{name}_skipped": skipped for name, (_, skipped) in tables.items()}
     counts |= {f"{name}_tokens": int((table[:, 1] - table[:, 0]).sum()) for name, (table, _) in tables.items()}
+    statistics = {}
     for name, role in (("training", TRAINING), ("evaluation", HELD_OUT)):
-        counts[f"{name}_documents"] = int((roles == role).sum())
-        counts[f"{name}_characters"] = int(arrays["characters"][roles == role].sum())
-    return Cut(file, counts, token_counts(corpus, roles == TRAINING, size))
+        statistics[f"{name}_documents"] = int((roles == role).sum())
+        statistics[f"{name}_characters"] = int(arrays["characters"][roles == role].sum())
+    return Cut(file, counts, statistics, token_counts(corpus, roles == TRAINING, size))
+
+
+def _shard_facts(shard: Written, cut: Cut) -> ShardFacts:
+    note = shard.note
+    return ShardFacts(
+        name=shard.path.name,
+        source=shard.source,
+        documents=note.documents,
+        sentences=note.sentences,
+        tokens=note.tokens,
+        largest_id=note.largest_id,
+        **cut.counts,
+    )
 
 
 def _written(preparation: PreparationPlan) -> Iterator[Written]:
     for number, unit in enumerate(preparation.units):
         notes = preparation.notes(number)
-        if not notes or not notes[-1]["ended"]:
+        if not notes or not notes[-1].ended:
             raise ValueError(f"{preparation.folder}: unit {number} is not encoded yet; encode it first")
         for index, note in enumerate(notes):
             yield Written(preparation.shard(number, index), unit.source, note)
@@ -133,14 +160,14 @@ def _written(preparation: PreparationPlan) -> Iterator[Written]:
 def _select(preparation: PreparationPlan, written: list[Written]) -> tuple[np.ndarray, Counter[str]]:
     """Return the role of each document (D,), in a file that is mapped, and the count of what was read and dropped."""
     corpus, paths = preparation.corpus, [shard.path for shard in written]
-    documents = np.array([shard.note["documents"] for shard in written], dtype=np.int64)
+    documents = np.array([shard.note.documents for shard in written], dtype=np.int64)
     names = ("documents_read", "duplicates", "near_duplicates", *LEFT_OUT)
     statistics: Counter[str] = Counter(dict.fromkeys(names, 0))
     statistics["documents_read"] = int(documents.sum())
     for shard in written:
-        statistics.update(shard.note["statistics"])
+        statistics.update(shard.note.statistics)
     for number, part in enumerate(corpus.parts()):
-        if not sum(shard.note["documents"] for shard in written if shard.source == number):
+        if not sum(shard.note.documents for shard in written if shard.source == number):
             raise no_documents(part.source, statistics)
     roles = np.memmap(preparation.work / "roles", dtype=np.uint8, mode="w+", shape=(int(documents.sum()),))
     signatures = None
@@ -158,16 +185,10 @@ def _select(preparation: PreparationPlan, written: list[Written]) -> tuple[np.nd
     return roles, statistics
 
 
-def _pages(written: list[Written], shards: list[dict]) -> Iterator[tuple[str, np.ndarray]]:
+def _pages(written: list[Written], shards: list[ShardFacts]) -> Iterator[tuple[str, np.ndarray]]:
     """Yield name and array of the pages of every source, for training and for what is held out."""
     for role in ROLES:
-        size = page_size(sum(shard[role] for shard in shards))
-        for source in sorted({shard["source"] for shard in shards}):
+        size = page_size(sum(shard.examples(role) for shard in shards))
+        for source in sorted({shard.source for shard in shards}):
             tables = (Shard(chunks_of(shard.path))[role] for shard in written if shard.source == source)
             yield f"{role} {source}", order_pages((table[:, 1] - table[:, 0] for table in tables), size)
-
-
-def _source(number: int, part: SourceOptions, shards: list[dict]) -> dict[str, object]:
-    mine = [shard for shard in shards if shard["source"] == number]
-    names = ("documents", "tokens", "training", "training_tokens", "held_out")
-    return {"source": part.source, "weight": part.weight} | {name: sum(shard[name] for shard in mine) for name in names}

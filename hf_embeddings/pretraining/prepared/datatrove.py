@@ -38,7 +38,7 @@ except ImportError as error:
     raise ImportError("datatrove is not installed; run: pip install 'hf-embeddings[prep]'") from error
 
 
-class EncodeShards(PipelineStep):
+class EncodeShards(PipelineStep):  # type: ignore[misc]  # without types
     """Write the shards of the units `rank`, `rank + world_size`, ...; or of the documents that come in, unit `rank`."""
 
     name = "Encode shards"
@@ -60,7 +60,7 @@ class EncodeShards(PipelineStep):
         if preparation.corpus.max_documents is not None and world_size > 1:
             raise ValueError("corpus.max_documents: counts over all units, which tasks do not know; leave it out")
         with WorkerPool(1) as pool, self.track_time():
-            if preparation.plan["streams"]:
+            if preparation.plan.streams:
                 if data is None or world_size != units:
                     raise ValueError(
                         f"EncodeShards: got {world_size} tasks, expected documents in {units}, as planned; change tasks"
@@ -77,7 +77,7 @@ class EncodeShards(PipelineStep):
                 self.stat_update("units")
 
 
-class FinishShards(PipelineStep):
+class FinishShards(PipelineStep):  # type: ignore[misc]
     """Select and cut what all tasks have encoded, in one task, and give the target its name."""
 
     name = "Finish shards"

@@ -6,8 +6,8 @@ import numpy as np
 
 from hf_embeddings.corpora.selection import HELD_OUT, TRAINING
 from hf_embeddings.corpora.tokenized_corpus import TokenizedCorpus
+from hf_embeddings.files.shards import Shard
 
-KIND = "prepared corpus"
 INDEX = "index.safetensors"
 ROLES = {"training": TRAINING, "held_out": HELD_OUT}
 
@@ -17,7 +17,7 @@ def chunks_of(path: Path) -> Path:
     return path.with_name(f"{path.stem}-chunks.safetensors")
 
 
-def shard_corpus(arrays: dict[str, np.ndarray]) -> TokenizedCorpus:
+def shard_corpus(arrays: Shard) -> TokenizedCorpus:
     """Return the documents of one shard."""
     return TokenizedCorpus(
         tokens=arrays["tokens"],

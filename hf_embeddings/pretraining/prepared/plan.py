@@ -13,29 +13,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 
 from hf_embeddings.corpora.document import SourceReader
-from hf_embeddings.corpora.options import CorpusOptions, SourceOptions
+from hf_embeddings.corpora.options import CorpusOptions
 from hf_embeddings.corpora.sources import parts_of, read_part
 from hf_embeddings.corpora.text_files import text_bytes
 from hf_embeddings.files.atomic import replace_text
 from hf_embeddings.files.manifest import sha256
 from hf_embeddings.option_fields import to_dict
+from hf_embeddings.pretraining.prepared.facts import Plan, ShardNote, Unit
 
 PLAN = "plan.json"  # written last of what a preparation begins with
-FORMAT = 1
 SHARD_TOKENS = 1 << 24  # some 64 MB of English text, 50 MB on the disk
 UNIT_BYTES = 64 << 20  # files smaller than this share a unit
-
-
-class Unit(NamedTuple):
-    """Documents that are encoded one after the other, into shards of their own."""
-
-    source: int
-    parts: list[str]
-    size: int  # bytes of text, guessed; 0 where nobody knows
-    stamps: list[list[int]]  # size and time of change of each file
 
 
 @dataclass(frozen=True)
@@ -43,7 +33,7 @@ class PreparationPlan:
     """A plan and its directories; any number of processes may work on different units of it."""
 
     target: Path
-    plan: dict[str, object]
+    plan: Plan
 
     @classmethod
     def load(cls, target: Path) -> "PreparationPlan":
@@ -55,7 +45,7 @@ class PreparationPlan:
         path = work_of(target) / PLAN
         if not path.is_file():
             raise ValueError(f"{path}: no such file, expected the plan of a corpus that is being prepared; begin anew")
-        return cls(target, json.loads(path.read_text(encoding="utf-8")))
+        return cls(target, Plan.from_dict(json.loads(path.read_text(encoding="utf-8"))))
 
     @property
     def folder(self) -> Path:
@@ -75,13 +65,12 @@ class PreparationPlan:
     @property
     def corpus(self) -> CorpusOptions:
         """The sources and how to read them."""
-        values = dict(self.plan["corpus"])  # type: ignore[call-overload]
-        return CorpusOptions(**values | {"sources": [SourceOptions(**source) for source in values["sources"]]})
+        return self.plan.options
 
     @property
     def units(self) -> list[Unit]:
         """What is to be encoded, in the order of the corpus."""
-        return [Unit(*unit) for unit in self.plan["units"]]  # type: ignore[attr-defined]
+        return self.plan.units
 
     def documents(self, number: int, statistics: Counter[str]) -> Iterator[str]:
         """Yield the texts of a unit; what reading leaves out is counted.
@@ -106,7 +95,7 @@ class PreparationPlan:
         if corpus.max_documents is None:
             return texts
         earlier = (other for other in range(number) if self.units[other].source == unit.source)
-        taken = sum(note["documents"] for other in earlier for note in self.notes(other))
+        taken = sum(note.documents for other in earlier for note in self.notes(other))
         return islice(texts, max(0, corpus.max_documents - taken))
 
     def shard(self, number: int, index: int) -> Path:
@@ -117,30 +106,30 @@ class PreparationPlan:
         """Return the path of the signatures of the documents in a shard."""
         return self.work / f"{shard.stem}.signatures"
 
-    def notes(self, number: int) -> list[dict]:
+    def notes(self, number: int) -> list[ShardNote]:
         """Return what was noted of the finished shards of a unit, up to the first that is missing."""
-        notes: list[dict] = []
+        notes: list[ShardNote] = []
         while (path := self._note(number, len(notes))).is_file():
-            notes.append(json.loads(path.read_text(encoding="utf-8")))
+            notes.append(ShardNote.from_dict(json.loads(path.read_text(encoding="utf-8"))))
         return notes
 
-    def verified(self, number: int) -> list[dict]:
+    def verified(self, number: int) -> list[ShardNote]:
         """Return the notes of the finished shards of a unit, up to the first that is missing or damaged."""
         notes = self.notes(number)
         for index, note in enumerate(notes):
             shard = self.shard(number, index)
-            whole = shard.is_file() and sha256(shard) == note["file"]["sha256"]
-            if self.corpus.near_duplicates is not None:
+            whole = shard.is_file() and sha256(shard) == note.file.sha256
+            if note.signatures is not None:
                 beside = self.signatures(shard)
-                whole &= beside.is_file() and sha256(beside) == note["signatures"]["sha256"]
+                whole &= beside.is_file() and sha256(beside) == note.signatures.sha256
             if not whole:
                 self._note(number, index).unlink()
                 return notes[:index]
         return notes
 
-    def note(self, number: int, index: int, facts: dict[str, object]) -> None:
+    def note(self, number: int, index: int, note: ShardNote) -> None:
         """Note that a shard is on the disk."""
-        replace_text(self._note(number, index), json.dumps(facts))
+        replace_text(self._note(number, index), json.dumps(note.to_dict()))
 
     def _note(self, number: int, index: int) -> Path:
         return self.work / f"{self.shard(number, index).stem}.json"
@@ -153,22 +142,19 @@ def work_of(target: Path) -> Path:
 
 def new_plan(
     corpus: CorpusOptions, *, max_length: int, tokenizer: dict[str, object], shard_tokens: int, streams: int = 0
-) -> dict:
-    """Return everything that shards depend on, as JSON has it; with `streams`, one unit for each of them."""
-    values = {name: value for name, value in to_dict(corpus).items() if name != "verify_shards"}
-    plan = {
-        "format": FORMAT,
-        "corpus": values,
-        "max_length": max_length,
-        "tokenizer": tokenizer,
-        "shard_tokens": shard_tokens,
-        "streams": streams,
-        "units": [Unit(0, [], 0, [])] * streams if streams else list(_units(corpus)),
-    }
-    return json.loads(json.dumps(plan))
+) -> Plan:
+    """Return everything that shards depend on; with `streams`, one unit for each of them."""
+    return Plan(
+        corpus={name: value for name, value in to_dict(corpus).items() if name != "verify_shards"},
+        max_length=max_length,
+        tokenizer=tokenizer,
+        shard_tokens=shard_tokens,
+        streams=streams,
+        units=[Unit(0, [], 0, [])] * streams if streams else list(_units(corpus)),
+    )
 
 
-def enter(target: Path, plan: dict, *, overwrite: bool) -> bool:
+def enter(target: Path, plan: Plan, *, overwrite: bool) -> bool:
     """Make the directories in which a target grows, or find them with this very plan; return whether they were there.
 
     Raises:
@@ -183,8 +169,8 @@ def enter(target: Path, plan: dict, *, overwrite: bool) -> bool:
             f"{target}: is not empty, and not what these options make; choose another, or pass --overwrite"
         )
     if (made.work / PLAN).is_file() and not overwrite:
-        begun = PreparationPlan.load(target).plan
-        if changed := [name for name in plan if begun.get(name) != plan[name]]:
+        begun, now = PreparationPlan.load(target).plan.to_dict(), plan.to_dict()
+        if changed := [name for name in now if begun[name] != now[name]]:
             raise ValueError(
                 f"{made.folder}: was begun with other {', '.join(changed)}; give the old ones, choose another target, "
                 "or pass --overwrite to begin anew"

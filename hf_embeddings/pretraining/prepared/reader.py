@@ -14,7 +14,8 @@ from hf_embeddings.files.manifest import MANIFEST, Damaged, check
 from hf_embeddings.files.shards import Joined, ShardError, open_shard
 from hf_embeddings.pretraining.examples.chunks import SPECIAL_TOKENS_PER_PAIR, Chunks, cut_table
 from hf_embeddings.pretraining.examples.sampling import Source, order_pages, page_size
-from hf_embeddings.pretraining.prepared.layout import INDEX, KIND, ROLES, chunks_of, shard_corpus
+from hf_embeddings.pretraining.prepared.facts import KIND, CorpusFacts
+from hf_embeddings.pretraining.prepared.layout import INDEX, ROLES, chunks_of, shard_corpus
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class PreparedCorpus:
     """What `hf-embeddings prepare` left."""
 
     folder: Path
-    facts: dict  # of the manifest
+    facts: CorpusFacts
     tokenizer: PreTrainedTokenizerBase
 
     @classmethod
@@ -40,17 +41,17 @@ class PreparedCorpus:
         if not folder.is_dir():
             raise ValueError(f"{place}: no such directory, expected what `hf-embeddings prepare` made; check the path")
         try:
-            facts = check(folder, sums=sums)
+            told = check(folder, sums=sums).facts
         except Damaged as error:
             raise ValueError(f"corpus.source: {error}, expected a whole prepared corpus; prepare it again") from error
-        if facts.get("kind") != KIND:
+        if told.get("kind") != KIND:
             raise ValueError(f"{place}: got another kind of directory, expected a prepared corpus; check the path")
-        tokenizer = load_tokenizer(folder)
-        if fingerprint(tokenizer) != facts["tokenizer"]:
+        facts, tokenizer = CorpusFacts.from_dict(told), load_tokenizer(folder)
+        if fingerprint(tokenizer) != facts.tokenizer:
             raise ValueError(f"{place}: its tokenizer is not the one it was encoded with; prepare it again")
-        for shard in facts["shards"]:
-            if shard["largest_id"] >= len(tokenizer):
-                raise ShardError(_unknown_token(folder / shard["name"], len(tokenizer)))
+        for shard in facts.shards:
+            if shard.largest_id >= len(tokenizer):
+                raise ShardError(_unknown_token(folder / shard.name, len(tokenizer)))
         return cls(folder, facts, tokenizer)
 
     def demand(self, tokenizer: PreTrainedTokenizerBase, place: str) -> None:
@@ -59,7 +60,7 @@ class PreparedCorpus:
         Raises:
             ValueError: it would encode the corpus to other ids.
         """
-        if fingerprint(tokenizer) != self.facts["tokenizer"]:
+        if fingerprint(tokenizer) != self.facts.tokenizer:
             raise ValueError(
                 f"{place}: got another tokenizer than that of the prepared corpus {self.folder}, expected the same; "
                 "prepare the corpus with it, or leave tokenizer.path out"
@@ -75,11 +76,9 @@ class PreparedCorpus:
 
         They are on the disk for the length that the corpus was prepared for; for others they are cut now, in memory.
         """
-        shards = self.facts["shards"]
-        paths = [self.folder / shard["name"] for shard in shards]
-        tokens, sentences, documents = (
-            np.array([shard[name] for shard in shards], dtype=np.int64) for name in ("tokens", "sentences", "documents")
-        )
+        shards = self.facts.shards
+        paths = [self.folder / shard.name for shard in shards]
+        tokens, sentences, documents = (self.facts.counts(name) for name in ("tokens", "sentences", "documents"))
         first_token, first_mark, first_document = _before(tokens), _before(sentences + 1), _before(documents + 1)
         corpus = TokenizedCorpus(
             tokens=Joined(paths, "tokens", tokens),  # type: ignore[arg-type]
@@ -90,21 +89,23 @@ class PreparedCorpus:
         )
         shifts = np.stack([first_token, first_token, first_document, first_mark, first_mark], axis=1)
         if self.is_cut(max_tokens):
-            counts = [shard[role] for shard in shards]
-            table = Joined([chunks_of(path) for path in paths], role, np.array(counts, dtype=np.int64), shifts)
-            skipped = sum(shard[f"{role}_skipped"] for shard in shards)
+            counts = [shard.examples(role) for shard in shards]
+            table: Joined | np.ndarray = Joined(
+                [chunks_of(path) for path in paths], role, np.array(counts, dtype=np.int64), shifts
+            )
+            skipped = sum(shard.skipped(role) for shard in shards)
         else:
             cut = [self._cut(path, role, max_tokens) for path in paths]
             counts, skipped = [len(rows) for rows, _ in cut], sum(number for _, number in cut)
             table = np.concatenate([rows + shift for (rows, _), shift in zip(cut, shifts, strict=True)])
-        sources = self._sources(role, counts, None if self.is_cut(max_tokens) else table)
+        sources = self._sources(role, counts, table if isinstance(table, np.ndarray) else None)
         origin = hashlib.sha256((self.folder / MANIFEST).read_bytes()).hexdigest()
         again = partial(self.chunks, role)
         return Chunks(corpus, table, max_tokens, skipped, sources, again, f"{origin} {role}")  # type: ignore[arg-type]
 
     def is_cut(self, max_tokens: int) -> bool:
         """Tell whether chunks of that length are on the disk."""
-        return max_tokens == self.facts["max_length"] - SPECIAL_TOKENS_PER_PAIR
+        return max_tokens == self.facts.max_length - SPECIAL_TOKENS_PER_PAIR
 
     def _cut(self, path: Path, role: str, max_tokens: int) -> tuple[np.ndarray, int]:
         chosen = np.flatnonzero(open_shard(chunks_of(path))["roles"] == ROLES[role])
@@ -112,19 +113,19 @@ class PreparedCorpus:
 
     def _sources(self, role: str, counts: list[int], table: np.ndarray | None) -> tuple[Source, ...]:
         """Describe the sources of chunks, of which each shard has so many; a table has been cut anew."""
-        owners = [shard["source"] for shard in self.facts["shards"]]
+        owners = [shard.source for shard in self.facts.shards]
         size, first, found = page_size(sum(counts)), 0, []
-        for number, facts in enumerate(self.facts["sources"]):
+        for number, facts in enumerate(self.facts.sources):
             count = sum(count for count, owner in zip(counts, owners, strict=True) if owner == number)
             if table is None:
                 pages = open_shard(self.folder / INDEX)[f"{role} {number}"]
-                tokens = sum(shard[f"{role}_tokens"] for shard in self.facts["shards"] if shard["source"] == number)
+                tokens = sum(shard.tokens_of(role) for shard in self.facts.shards if shard.source == number)
             else:
                 lengths = table[first : first + count, 1] - table[first : first + count, 0]
                 pages, tokens = order_pages([lengths], size), int(lengths.sum())
             if count:
-                weight = facts["weight"] if role == "training" else 1.0
-                found.append(Source(facts["source"], weight, first, count, tokens, pages))
+                weight = facts.weight if role == "training" else 1.0
+                found.append(Source(facts.source, weight, first, count, tokens, pages))
             first += count
         return tuple(found)
 

@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
@@ -24,11 +24,13 @@ from hf_embeddings.files.atomic import replace_text
 from hf_embeddings.files.lock import Lock
 from hf_embeddings.files.manifest import MANIFEST, check
 from hf_embeddings.files.shards import write_shard
+from hf_embeddings.health import Health
 from hf_embeddings.option_fields import to_dict
 from hf_embeddings.pretraining.architecture import is_checkpoint
-from hf_embeddings.pretraining.examples.health import Health, examine_text
+from hf_embeddings.pretraining.examples.health import examine_text
 from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.prepared.assembly import assemble
+from hf_embeddings.pretraining.prepared.facts import CorpusFacts, Plan, ShardNote
 from hf_embeddings.pretraining.prepared.plan import PLAN, SHARD_TOKENS, PreparationPlan, enter, new_plan, work_of
 from hf_embeddings.progress import Phases, quiet
 from hf_embeddings.worker_pool import WorkerPool
@@ -59,8 +61,8 @@ def prepare_corpus(
     phases: Phases = quiet,
     overwrite: bool = False,
     shard_tokens: int = SHARD_TOKENS,
-) -> dict[str, object]:
-    """Write a directory that `corpus.source` takes as prepared:DIRECTORY, or what is left of it; return its manifest.
+) -> CorpusFacts:
+    """Write a directory that `corpus.source` takes as prepared:DIRECTORY, or what is left of it; return its facts.
 
     Args:
         options: of the run that the corpus is for; sources, tokenizer and `examples.max_length` count.
@@ -125,18 +127,17 @@ def plan_corpus(
         tokenizer = _tokenizer(options, say, phases)
         tokenizer.save_pretrained(preparation.folder)
         replace_text(preparation.encoder, tokenizer.backend_tokenizer.to_str())
-        replace_text(preparation.work / PLAN, json.dumps(plan))
+        replace_text(preparation.work / PLAN, json.dumps(plan.to_dict()))
         say(f"tokenizer: {len(tokenizer):,} pieces")
     return preparation
 
 
-def _health(facts: dict, objectives: list[str]) -> Health:
+def _health(facts: CorpusFacts, objectives: Sequence[str]) -> Health:
     """Return what the manifest of a corpus tells of its health."""
-    sentences, documents = (sum(shard[name] for shard in facts["shards"]) for name in ("sentences", "documents"))
     return examine_text(
-        TextSample.from_dict(facts.get("text_sample", {})),
-        empty_sources=[source["source"] for source in facts["sources"] if not source["training"]],
-        sentences_per_document=sentences / max(1, documents),
+        facts.text_sample or TextSample(),
+        empty_sources=[source.source for source in facts.sources if not source.training],
+        sentences_per_document=facts.sentences_per_document,
         objectives=objectives,
     )
 
@@ -160,11 +161,11 @@ def encode_unit(
     """
     size = preparation.units[number].size
     notes = preparation.verified(number)
-    if not notes or not notes[-1]["ended"]:
+    if not notes or not notes[-1].ended:
         statistics: Counter[str] = Counter()
         texts = preparation.documents(number, statistics) if documents is None else documents
         left = _Left(size)
-        remaining = islice(texts, sum(note["documents"] for note in notes), None)
+        remaining = islice(texts, sum(note.documents for note in notes), None)
         near = preparation.corpus.near_duplicates is not None
         encode = partial(encode_batch, preparation.encoder, near_duplicates=near)
         index, parts, tokens = len(notes), [], 0
@@ -172,7 +173,7 @@ def encode_unit(
             parts.append(part)
             tokens += len(part.corpus.tokens)
             advance(left.take(part.characters))
-            if tokens >= preparation.plan["shard_tokens"]:
+            if tokens >= preparation.plan.shard_tokens:
                 _write(preparation, number, index, parts, ended=False, statistics={})
                 index, parts, tokens = index + 1, [], 0
         _write(preparation, number, index, parts or [encode([])], ended=True, statistics=dict(statistics))
@@ -180,15 +181,15 @@ def encode_unit(
     advance(size)
 
 
-def completed(target: Path, options: PretrainingOptions, shard_tokens: int) -> dict[str, object] | None:
-    """Return the manifest of a directory, if it is what these options make."""
+def completed(target: Path, options: PretrainingOptions, shard_tokens: int) -> CorpusFacts | None:
+    """Return the facts of a directory, if it is what these options make."""
     if not (target / MANIFEST).is_file():
         return None
-    facts = check(target)
-    if facts.get("plan") != _plan(options, shard_tokens):
+    facts = check(target).facts
+    if facts.get("plan") != json.loads(json.dumps(_plan(options, shard_tokens).to_dict())):
         return None
     shutil.rmtree(work_of(target), ignore_errors=True)  # left by a kill at the very end
-    return facts
+    return CorpusFacts.from_dict(facts)
 
 
 @lru_cache(maxsize=1)
@@ -240,21 +241,20 @@ def _write(
         "characters": np.concatenate([part.characters for part in parts]),
     }
     found = [part.signatures for part in parts if part.signatures is not None]
-    facts = {
-        "file": write_shard(path, arrays),
-        "signatures": write_shard(preparation.signatures(path), {"signatures": np.concatenate(found)})
-        if found
-        else None,
-        "documents": len(arrays["digests"]),
-        "sentences": len(corpus.sentence_starts) - 1,
-        "tokens": len(corpus.tokens),
-        "largest_id": int(corpus.tokens.max(initial=0)),
-        "empty_sentences": corpus.empty_sentences,
-        "text_sample": sum((part.sample for part in parts), TextSample()).to_dict(),
-        "ended": ended,
-        "statistics": statistics,
-    }
-    preparation.note(number, index, facts)
+    signed = {"signatures": np.concatenate(found)} if found else None
+    note = ShardNote(
+        file=write_shard(path, arrays),
+        signatures=write_shard(preparation.signatures(path), signed) if signed else None,
+        documents=len(arrays["digests"]),
+        sentences=len(corpus.sentence_starts) - 1,
+        tokens=len(corpus.tokens),
+        largest_id=int(corpus.tokens.max(initial=0)),
+        empty_sentences=corpus.empty_sentences,
+        text_sample=sum((part.sample for part in parts), TextSample()),
+        ended=ended,
+        statistics=statistics,
+    )
+    preparation.note(number, index, note)
 
 
 def _batches(documents: Iterable[str]) -> Iterator[list[str]]:
@@ -270,7 +270,7 @@ def _batches(documents: Iterable[str]) -> Iterator[list[str]]:
         yield batch
 
 
-def _plan(options: PretrainingOptions, shard_tokens: int, streams: int = 0) -> dict:
+def _plan(options: PretrainingOptions, shard_tokens: int, streams: int = 0) -> Plan:
     if options.corpus.prepared:
         raise ValueError("corpus.source: got a prepared corpus, expected documents; name what it was made of")
     settings = to_dict(options.tokenizer)

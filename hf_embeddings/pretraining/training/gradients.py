@@ -4,6 +4,7 @@ A loss is a sum divided by the number of its labels in the whole step, so neithe
 processes changes what is optimised. Dropout is drawn from (seed, step, micro-batch), whoever computes it.
 """
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
@@ -87,7 +88,7 @@ class OrderedSum:
     def add(self, processes: int) -> None:
         """Take the gradients out of the parameters, and add those of all processes."""
         self._parameters = [parameter for parameter in self._parameters if parameter.grad is not None]
-        own = torch.cat([parameter.grad.flatten() for parameter in self._parameters])
+        own = torch.cat([gradient.flatten() for p in self._parameters if (gradient := p.grad) is not None])
         parts = [own]
         if processes > 1:
             parts = [torch.empty_like(own) for _ in range(processes)]
@@ -100,6 +101,7 @@ class OrderedSum:
     def finish(self) -> None:
         """Put the sum into the parameters."""
         sizes = [parameter.numel() for parameter in self._parameters]
+        assert self._total is not None, "something was added"
         for parameter, part in zip(self._parameters, self._total.split(sizes), strict=True):
             parameter.grad = part.view_as(parameter)
 
@@ -111,7 +113,9 @@ def _synchronised(model: nn.Module, wanted: bool) -> AbstractContextManager[None
     return model.no_sync() if isinstance(model, DistributedDataParallel) and not wanted else nullcontext()
 
 
-def _global_counts(micro_batches: list[dict], objectives: list[str], accelerator: Accelerator) -> list[int]:
+def _global_counts(
+    micro_batches: list[dict[str, torch.Tensor]], objectives: Sequence[str], accelerator: Accelerator
+) -> list[int]:
     """Return the number of labels of each objective, and of real tokens, in the whole step."""
     counts = [sum(label_count(name, batch) for batch in micro_batches) for name in objectives]
     counts.append(sum(real_tokens(batch) for batch in micro_batches))

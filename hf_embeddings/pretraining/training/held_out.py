@@ -1,8 +1,11 @@
 """Evaluation on held-out documents, beside what a model would reach that knows only how often each token occurs."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
+from torch import nn
 
 from hf_embeddings.analysis.intervals import Z, share_interval
 from hf_embeddings.pretraining.examples.batches import IGNORED, Vocabulary, inputs_of, make_batch
@@ -12,9 +15,12 @@ from hf_embeddings.pretraining.examples.schedule import Schedule
 from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.training.objectives import Scores, scores_of
 from hf_embeddings.progress import Phases, quiet
+from hf_embeddings.run_figures import HeldOut, ObjectiveFigures
 
 
-def evaluation_batches(chunks: Chunks, vocabulary: Vocabulary, options: PretrainingOptions) -> list[dict]:
+def evaluation_batches(
+    chunks: Chunks, vocabulary: Vocabulary, options: PretrainingOptions
+) -> list[dict[str, torch.Tensor]]:
     """Return the same batches at every call, with `evaluation_examples` held-out examples where there are so many."""
     longest = chunks.max_tokens + SPECIAL_TOKENS_PER_PAIR
     schedule = Schedule.plan(
@@ -36,14 +42,14 @@ def evaluation_batches(chunks: Chunks, vocabulary: Vocabulary, options: Pretrain
 
 @torch.no_grad()
 def evaluate(
-    model,
-    batches: list[dict],
-    objectives: list[str],
+    model: nn.Module,
+    batches: list[dict[str, torch.Tensor]],
+    objectives: Sequence[str],
     device: torch.device,
     *,
     unknown: int | None = None,
     phases: Phases = quiet,
-) -> dict[str, float]:
+) -> HeldOut:
     """Return loss, accuracy, their 95 % intervals and the number of labels for each objective.
 
     Args:
@@ -55,7 +61,7 @@ def evaluate(
         phases: makes what shows how far it is.
     """
     model.eval()
-    found: dict[str, list[Scores]] = {name: [] for name in objectives}
+    parts: dict[str, list[Scores]] = {name: [] for name in objectives}
     examples = 0
     with phases("evaluating", len(batches), unit="batches") as phase:
         for batch in batches:
@@ -63,36 +69,34 @@ def evaluate(
             outputs = model(**inputs_of(batch, model))
             for name in objectives:
                 scores = scores_of(name, outputs, batch)
-                found[name].append(scores._replace(examples=scores.examples + examples))
+                parts[name].append(scores._replace(examples=scores.examples + examples))
             examples += len(batch["cu_seq_lens"])
             phase.advance()
     model.train()
-    figures: dict[str, float] = {}
-    for name, parts in found.items():
-        scores = Scores(*map(np.concatenate, zip(*parts, strict=True)))
-        figures |= _figures(name, scores)
-        known = scores.labels != unknown
-        if name == "mlm" and not known.all():
-            figures["mlm_unknown_labels"] = int((~known).sum())
-            if known.any():
-                figures["mlm_loss_without_unknown"] = float(scores.losses[known].mean())
-                figures["mlm_accuracy_without_unknown"] = float(scores.correct[known].mean())
-    return figures
+    joined = {name: Scores(*map(np.concatenate, zip(*own, strict=True))) for name, own in parts.items()}
+    return {name: _figures(own, unknown if name == "mlm" else None) for name, own in joined.items()}
 
 
-def _figures(name: str, scores: Scores) -> dict[str, float]:
+def _figures(scores: Scores, unknown: int | None) -> ObjectiveFigures:
     count, correct = len(scores.labels), int(scores.correct.sum())
     loss, error = float(scores.losses.mean()), clustered_error(scores.losses, scores.examples)
     low, high = share_interval(correct / count, count)
-    return {
-        f"{name}_loss": loss,
-        f"{name}_loss_low": loss - Z * error,
-        f"{name}_loss_high": loss + Z * error,
-        f"{name}_accuracy": correct / count,
-        f"{name}_accuracy_low": low,
-        f"{name}_accuracy_high": high,
-        f"{name}_labels": count,
-    }
+    figures = ObjectiveFigures(
+        loss=loss,
+        loss_low=loss - Z * error,
+        loss_high=loss + Z * error,
+        accuracy=correct / count,
+        accuracy_low=low,
+        accuracy_high=high,
+        labels=count,
+    )
+    known = np.ones(count, dtype=bool) if unknown is None else scores.labels != unknown
+    if not known.all():
+        figures = replace(figures, unknown_labels=int((~known).sum()))
+        if known.any():
+            loss, accuracy = float(scores.losses[known].mean()), float(scores.correct[known].mean())
+            figures = replace(figures, loss_without_unknown=loss, accuracy_without_unknown=accuracy)
+    return figures
 
 
 def log_frequencies(counts: np.ndarray, vocab_size: int) -> np.ndarray:
@@ -101,7 +105,7 @@ def log_frequencies(counts: np.ndarray, vocab_size: int) -> np.ndarray:
     return np.asarray(np.log(counts / counts.sum()))
 
 
-def unigram_loss(log_frequencies: np.ndarray, batches: list[dict]) -> float:
+def unigram_loss(log_frequencies: np.ndarray, batches: list[dict[str, torch.Tensor]]) -> float:
     """Return the loss in nats, on the evaluation labels, of a model that knows only how often each token occurs."""
     labels = np.concatenate([batch["labels"].numpy() for batch in batches])
     return -float(np.mean(log_frequencies[labels[labels != IGNORED]]))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from hf_embeddings.pretraining.architecture import is_checkpoint, read_architect
 PADDED_ROWS = 128  # token tables are commonly padded to a multiple of 8, 64 or 128 rows, as matrix products like it
 
 
-def architecture(base: Path) -> dict[str, object]:
+def architecture(base: Path) -> dict[str, Any]:
     """Return the fields of a config file, or of the config of a checkpoint.
 
     Raises:
@@ -89,5 +90,5 @@ def compile_layers(model: TriEmbedForPreTraining) -> None:
 
     Not attention, which looks at the lengths of the documents in Python and would be compiled again at each step.
     """
-    for layer in model.triembed.layers:
+    for layer in model.base_model.layers:
         layer.feed_forward.compile()

@@ -26,6 +26,7 @@ from hf_embeddings.pretraining.training.reporting import Reporter
 from hf_embeddings.pretraining.training.step_monitor import BAD_STEPS_ALLOWED
 from hf_embeddings.pretraining.training.stop import Stop
 from hf_embeddings.pretraining.training.weight_average import WeightAverage
+from hf_embeddings.run_figures import flat
 
 LEAVING_SECONDS = 1.0  # that a process may take to end, once all is saved
 STOPPING_PATIENCE = 20.0  # seconds that a run which is told to stop waits for the push of its last checkpoint
@@ -82,15 +83,27 @@ class Trainer:
                     f"step {progress.step}: {self.checkpoints.last_error or 'the main process cannot save'}, "
                     f"{FAILURES_ALLOWED} times in a row; older checkpoints are intact: make room, and start again"
                 )
-            if training.evaluation_steps and progress.step % training.evaluation_steps == 0:
-                self._evaluate()
-            if self.options.checkpoints.save_steps and progress.step % self.options.checkpoints.save_steps == 0:
-                self.save()
-            if self.push and self.checkpoints.good:
-                self.push.offer(max(self.checkpoints.good))
+            self._between_steps()
+        ended = progress.fraction(training) >= 1
+        self._save_last(ended)
+        return ended
+
+    def _between_steps(self) -> None:
+        """Do what is due after this number of steps."""
+        step, evaluation_steps = self.progress.step, self.options.training.evaluation_steps
+        if evaluation_steps and step % evaluation_steps == 0:
+            self._evaluate()
+        if self.options.checkpoints.save_steps and step % self.options.checkpoints.save_steps == 0:
+            self.save()
+        if self.push and self.checkpoints.good:
+            self.push.offer(max(self.checkpoints.good))
+
+    def _save_last(self, ended: bool) -> None:
+        """Save the state that the run ends or stops in, and wait until it is safe."""
+        progress = self.progress
         if not self.save():
             raise TrainingFailed(f"step {progress.step}: the weights are not finite; older checkpoints are intact")
-        settled, ended = self.checkpoints.settle(), progress.fraction(training) >= 1
+        settled = self.checkpoints.settle()
         if self.push and settled:
             self.push.offer(progress.step)
             if not ended:  # the disk of a machine that is taken away may go with it
@@ -98,9 +111,8 @@ class Trainer:
         # Others wait here: launchers end all processes as soon as one has left.
         if any(agreed([float(not settled)], self.accelerator)):
             raise TrainingFailed(f"step {progress.step}: {self.checkpoints.last_error}; older checkpoints are intact")
-        return ended
 
-    def _micro_batches(self) -> Iterator[list[dict]]:
+    def _micro_batches(self) -> Iterator[list[dict[str, torch.Tensor]]]:
         return self.micro_batches.steps(
             self.progress.step,
             process=self.accelerator.process_index,
@@ -142,7 +154,7 @@ class Trainer:
             )
 
     def _evaluate(self) -> None:
-        figures = evaluate(self.model, self.held_out, self.options.examples.objectives, self.accelerator.device)
+        figures = flat(evaluate(self.model, self.held_out, self.options.examples.objectives, self.accelerator.device))
         self.accelerator.log({f"evaluation/{name}": value for name, value in figures.items()}, step=self.progress.step)
 
 

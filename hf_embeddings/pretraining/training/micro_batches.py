@@ -12,7 +12,7 @@ from hf_embeddings.pretraining.options import ExampleOptions
 from hf_embeddings.pretraining.training.stop import SIGNALS
 
 
-class MicroBatches(Dataset):
+class MicroBatches(Dataset[dict[str, torch.Tensor]]):
     """All micro-batches of a run: number `step * per_step + index` is the one of that index in that step."""
 
     def __init__(
@@ -34,7 +34,9 @@ class MicroBatches(Dataset):
         batches = [schedule.batch(index) for schedule, index in found]
         return {"step": step, "epochs": [e for e, _ in batches], "samples": [p.samples.tolist() for _, p in batches]}
 
-    def steps(self, first: int, *, process: int, processes: int, workers: int) -> Iterator[list[dict]]:
+    def steps(
+        self, first: int, *, process: int, processes: int, workers: int
+    ) -> Iterator[list[dict[str, torch.Tensor]]]:
         """Yield the share of a process of the steps `first`, `first + 1`, ... without end.
 
         Args:

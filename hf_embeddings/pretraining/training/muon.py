@@ -1,6 +1,7 @@
 """Muon (https://kellerjordan.github.io/posts/muon/): momentum whose update is made orthogonal, for matrices."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -15,7 +16,7 @@ class Muon(torch.optim.Muon):
     """
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]  # no overloads
         """Move every parameter that has a gradient; return what `closure` returns."""
         loss = None
         if closure is not None:
@@ -27,8 +28,9 @@ class Muon(torch.optim.Muon):
                     self._move(parameter, group)
         return loss
 
-    def _move(self, parameter: torch.Tensor, group: dict) -> None:
+    def _move(self, parameter: torch.Tensor, group: dict[str, Any]) -> None:
         gradient, state, momentum = parameter.grad, self.state[parameter], group["momentum"]
+        assert gradient is not None, "step looks"
         if "momentum_buffer" not in state:
             state["momentum_buffer"] = torch.zeros_like(gradient)
         mean = state["momentum_buffer"].lerp_(gradient, 1 - momentum)

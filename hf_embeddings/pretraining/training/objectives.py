@@ -3,11 +3,13 @@
 A mean is taken once, over all micro-batches and processes, never as a mean of means.
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
 from torch import nn
+from transformers.utils.generic import ModelOutput
 
 from hf_embeddings.pretraining.examples.batches import IGNORED
 
@@ -36,18 +38,18 @@ class Scores(NamedTuple):
     examples: np.ndarray  # number of the example in the batch
 
 
-def training_inputs(objectives: list[str], batch: dict[str, torch.Tensor]) -> dict[str, object]:
+def training_inputs(objectives: Sequence[str], batch: dict[str, torch.Tensor]) -> dict[str, object]:
     """Return what the model is given to sum the loss of `mlm` itself, whose scores would outweigh all else."""
     labels = {"labels": batch["labels"], "num_items_in_batch": 1} if "mlm" in objectives else {}
     return labels | {"skip_logits": True}
 
 
-def summed_loss(name: str, outputs, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+def summed_loss(name: str, outputs: ModelOutput, batch: dict[str, torch.Tensor]) -> torch.Tensor:
     """Sum the cross-entropy, in nats and computed in fp32, over the labels of an objective."""
     objective = OBJECTIVES[name]
     logits, labels = outputs.get(objective.logits), batch[objective.labels]
     if logits is None:
-        return outputs.loss
+        return cast(torch.Tensor, outputs["loss"])
     return nn.functional.cross_entropy(logits.float(), labels, ignore_index=IGNORED, reduction="sum")
 
 
@@ -56,7 +58,7 @@ def label_count(name: str, batch: dict[str, torch.Tensor]) -> int:
     return int((batch[OBJECTIVES[name].labels] != IGNORED).sum())
 
 
-def scores_of(name: str, outputs, batch: dict[str, torch.Tensor]) -> Scores:
+def scores_of(name: str, outputs: ModelOutput, batch: dict[str, torch.Tensor]) -> Scores:
     """Return how well each label of an objective was predicted; outputs hold the scores."""
     objective = OBJECTIVES[name]
     logits, labels = outputs[objective.logits].float(), batch[objective.labels]
@@ -65,5 +67,5 @@ def scores_of(name: str, outputs, batch: dict[str, torch.Tensor]) -> Scores:
     if objective.places:
         examples = torch.searchsorted(batch["cu_seq_lens"].long(), batch[objective.places], right=True) - 1
     columns = (losses, logits.argmax(dim=-1) == labels, labels, examples)
-    losses, *others = (column[labels != IGNORED].cpu().numpy() for column in columns)
-    return Scores(losses.astype(np.float64), *others)
+    nats, *others = (column[labels != IGNORED].cpu().numpy() for column in columns)
+    return Scores(nats.astype(np.float64), *others)

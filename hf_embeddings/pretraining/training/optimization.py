@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import torch
 from torch import nn
@@ -19,7 +20,7 @@ def build_optimizers(model: nn.Module, options: TrainingOptions) -> list[torch.o
     return optimizers
 
 
-def groups_of(optimizers: Iterable[torch.optim.Optimizer]) -> Iterator[dict]:
+def groups_of(optimizers: Iterable[torch.optim.Optimizer]) -> Iterator[dict[str, Any]]:
     """Yield the parameter groups of all optimizers."""
     return itertools.chain.from_iterable(optimizer.param_groups for optimizer in optimizers)
 
@@ -33,7 +34,8 @@ def _adamw(model: nn.Module, options: TrainingOptions) -> list[torch.optim.Optim
 def _muon(model: nn.Module, options: TrainingOptions) -> list[torch.optim.Optimizer]:
     """Muon on the matrices of the encoder, AdamW, with a peak of its own where one is given, on everything else."""
     matrices, rest = _divided(model)
-    hidden = {id(p) for layer in getattr(model, model.base_model_prefix).layers for p in layer.parameters()}
+    encoder = getattr(model, str(model.base_model_prefix))
+    hidden = {id(p) for layer in encoder.layers for p in layer.parameters()}
     inner = [p for p in matrices if id(p) in hidden]
     outer = [p for p in matrices if id(p) not in hidden]
     muon = Muon(inner, lr=options.learning_rate, weight_decay=options.weight_decay)
@@ -43,14 +45,17 @@ def _muon(model: nn.Module, options: TrainingOptions) -> list[torch.optim.Optimi
 def _divided(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     """Part matrices from what weight decay does not suit: vectors, and tables of which a step touches a few rows."""
     tables = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
-    matrices, rest = [], []
+    matrices: list[nn.Parameter] = []
+    rest: list[nn.Parameter] = []
     for parameter in model.parameters():
         if parameter.requires_grad:
             (matrices if parameter.dim() == 2 and id(parameter) not in tables else rest).append(parameter)
     return matrices, rest
 
 
-def _fused_adamw(decayed: list, kept: list, options: TrainingOptions, *, peak: float) -> torch.optim.AdamW:
+def _fused_adamw(
+    decayed: list[nn.Parameter], kept: list[nn.Parameter], options: TrainingOptions, *, peak: float
+) -> torch.optim.AdamW:
     groups = [{"params": decayed, "weight_decay": options.weight_decay}, {"params": kept, "weight_decay": 0.0}]
     betas = (options.adam_beta1, options.adam_beta2)
     return torch.optim.AdamW(groups, lr=peak, betas=betas, eps=options.adam_epsilon, fused=True)

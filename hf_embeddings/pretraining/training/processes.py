@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs, PartialState
@@ -137,7 +137,7 @@ def restart_warning() -> str:
 
 def from_main(processes: PartialState | Accelerator, function: Callable[[], Result]) -> Result:
     """Run a function in the main process, and return its result or raise its error in every process."""
-    outcome: list = [None, None]
+    outcome: list[Any] = [None, None]
     if processes.is_main_process:
         try:
             outcome[0] = function()

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from hf_embeddings.file_names import FIGURES, OPTIONS
 from hf_embeddings.hardware import describe, number_format
 from hf_embeddings.pretraining.checkpoints.finished_model import export
 from hf_embeddings.pretraining.checkpoints.output_directory import OutputDirectory
-from hf_embeddings.pretraining.examples.pairs import relation
+from hf_embeddings.pretraining.examples.pairs import RELATIONS
 from hf_embeddings.pretraining.options_file import dump
 from hf_embeddings.pretraining.training.held_out import evaluate
 from hf_embeddings.pretraining.training.loop import Trainer
@@ -16,6 +17,7 @@ from hf_embeddings.pretraining.training.processes import leave
 from hf_embeddings.pretraining.training.training_data import Say, TrainingData
 from hf_embeddings.pretraining.training.worth import judge
 from hf_embeddings.progress import Phases
+from hf_embeddings.run_figures import HeldOut, RunFigures, flat
 
 
 def conclude(
@@ -26,13 +28,13 @@ def conclude(
     finish: Callable[[Path], object] | None,
     say: Say,
     phases: Phases,
-) -> dict[str, object]:
+) -> RunFigures:
     """Evaluate the trained model and put it into the output directory."""
     options, accelerator, progress = trainer.options, trainer.accelerator, trainer.progress
     model = trainer.model if options.training.sharding == "fsdp2" else accelerator.unwrap_model(trainer.model, False)
     if trainer.average:
         trainer.average.copy_to(model)
-    figures = evaluate(
+    held_out = evaluate(
         model,
         data.held_out,
         options.examples.objectives,
@@ -41,53 +43,51 @@ def conclude(
         phases=phases,
     )
     if options.training.tensorboard:
-        accelerator.log({f"evaluation/{name}": value for name, value in figures.items()}, step=progress.step)
+        accelerator.log({f"evaluation/{name}": value for name, value in flat(held_out).items()}, step=progress.step)
     leave(accelerator)
-    figures = (
-        {"unigram_loss": data.baseline}
-        | figures
-        | {
-            "training_steps": progress.step,
-            "training_tokens": progress.tokens,
-            "training_seconds": progress.seconds,
-            "training_tokens_per_second": progress.tokens / progress.seconds,
-            "training_skipped_steps": progress.monitor.skipped,
-            "parameters": trainer.parameters,
-            "precision": number_format(accelerator.mixed_precision),
-            "device": describe(accelerator.device),
-            "output_dir": options.output_dir,
-        }
+    figures = RunFigures(
+        unigram_loss=data.baseline,
+        held_out=held_out,
+        training_steps=progress.step,
+        training_tokens=progress.tokens,
+        training_seconds=progress.seconds,
+        training_tokens_per_second=progress.tokens / progress.seconds,
+        training_skipped_steps=progress.monitor.skipped,
+        parameters=trainer.parameters,
+        precision=number_format(accelerator.mixed_precision),
+        device=describe(accelerator.device),
+        output_dir=options.output_dir,
+        worth=judge(held_out, data.baseline),
+        health=data.health,
     )
-    figures |= {"worth": judge(figures).to_dict(), "health": data.health.to_dict()}
     if accelerator.is_main_process:
         records = {
             OPTIONS: dump(options),
-            FIGURES: json.dumps(figures | {"corpus": data.statistics}, indent=2) + "\n",
+            FIGURES: json.dumps(replace(figures, corpus=data.statistics).to_dict(), indent=2) + "\n",
         }
         export(output.checkpoints.path(progress.step), output.folder, records, finish=finish)
         if trainer.push:
             with phases("publishing"):
                 trainer.push.finish(output.folder)
     trainer.reporter.status("done", progress)
-    for line in _lines(figures, relation(options.examples.objectives)):
+    for line in _lines(held_out, data.baseline):
         say(line)
     return figures
 
 
-def _lines(figures: dict[str, float], name: str | None) -> Iterator[str]:
-    """Yield the held-out figures in words; `name` is that of the objective that relates the segments of a pair."""
-    if "mlm_loss" in figures:
+def _lines(held_out: HeldOut, unigram_loss: float) -> Iterator[str]:
+    """Yield the held-out figures in words."""
+    if mlm := held_out.get("mlm"):
         yield (
-            f"held-out mlm loss {figures['mlm_loss']:.3f} nats beside {figures['unigram_loss']:.3f} for token "
-            f"frequencies alone; accuracy {figures['mlm_accuracy']:.1%}"
+            f"held-out mlm loss {mlm.loss:.3f} nats beside {unigram_loss:.3f} for token frequencies alone; "
+            f"accuracy {mlm.accuracy:.1%}"
         )
-    if figures.get("mlm_loss_without_unknown") is not None:
-        yield (
-            f"without the {figures['mlm_unknown_labels']:,} of {figures['mlm_labels']:,} labels that are [UNK]: "
-            f"mlm loss {figures['mlm_loss_without_unknown']:.3f} nats, "
-            f"accuracy {figures['mlm_accuracy_without_unknown']:.1%}"
-        )
-    if name:
-        low, high = figures[f"{name}_accuracy_low"], figures[f"{name}_accuracy_high"]
-        accuracy = figures[f"{name}_accuracy"]
-        yield f"held-out {name} accuracy {accuracy:.1%} (95 % interval {low:.1%} to {high:.1%}; chance 50 %)"
+        if mlm.loss_without_unknown is not None:
+            yield (
+                f"without the {mlm.unknown_labels:,} of {mlm.labels:,} labels that are [UNK]: "
+                f"mlm loss {mlm.loss_without_unknown:.3f} nats, accuracy {mlm.accuracy_without_unknown:.1%}"
+            )
+    for name in RELATIONS:
+        if pair := held_out.get(name):
+            interval = f"95 % interval {pair.accuracy_low:.1%} to {pair.accuracy_high:.1%}; chance 50 %"
+            yield f"held-out {name} accuracy {pair.accuracy:.1%} ({interval})"

@@ -50,4 +50,4 @@ class StepMonitor:
 
 
 def _is_spike(value: float, history: list[float]) -> bool:
-    return len(history) >= ENOUGH and value > np.mean(history) + SIGMAS * np.std(history)
+    return len(history) >= ENOUGH and bool(value > np.mean(history) + SIGMAS * np.std(history))

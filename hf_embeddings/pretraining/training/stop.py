@@ -2,11 +2,12 @@
 
 import os
 import signal
-import sys
 import time
 from types import FrameType
 
 import psutil
+
+from hf_embeddings.progress import print_to_stderr
 
 # Those that the system has: Windows lacks SIGUSR1, and has Ctrl-Break to ask a process to stop.
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1", "SIGBREAK") if hasattr(signal, name))
@@ -23,8 +24,7 @@ def leave_on_signals() -> None:
 
     def leave(number: int, frame: FrameType | None) -> None:
         if os.environ.get("RANK", "0") == "0":
-            print(f"stopped by {signal.Signals(number).name} outside training; start again to go on", file=sys.stderr)
-            sys.stderr.flush()
+            print_to_stderr(f"stopped by {signal.Signals(number).name} outside training; start again to go on")
         os._exit(PREEMPTED)
 
     for number in SIGNALS:

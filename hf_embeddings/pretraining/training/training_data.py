@@ -16,11 +16,12 @@ from hf_embeddings.corpora.text_sample import TextSample
 from hf_embeddings.corpora.tokenized_corpus import SentenceTokenizer, encode_sentences, token_counts
 from hf_embeddings.corpora.tokenizer import load_tokenizer
 from hf_embeddings.corpora.tokenizer_training import train_for
+from hf_embeddings.health import MEASURES, Health
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.pretraining.architecture import is_checkpoint
 from hf_embeddings.pretraining.examples.batches import Vocabulary
 from hf_embeddings.pretraining.examples.chunks import SPECIAL_TOKENS_PER_PAIR, Chunks, cut_chunks
-from hf_embeddings.pretraining.examples.health import MEASURES, Health, examine
+from hf_embeddings.pretraining.examples.health import examine
 from hf_embeddings.pretraining.examples.pairs import relation
 from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.prepared.reader import PreparedCorpus
@@ -200,21 +201,20 @@ def _open(options: PretrainingOptions, checkpoint: Path | None, say: Say, phases
             prepared.demand(load_tokenizer(str(path)), place)
     max_tokens = options.examples.max_length - SPECIAL_TOKENS_PER_PAIR
     if not prepared.is_cut(max_tokens):
-        cut = prepared.facts["max_length"]
+        cut = prepared.facts.max_length
         say(f"cut anew for examples.max_length {options.examples.max_length}, prepared was {cut}")
     with phases("opening the corpus"):
         training, held_out = (prepared.chunks(role, max_tokens=max_tokens) for role in ("training", "held_out"))
     facts = prepared.facts
-    sentences, documents = (sum(shard[name] for shard in facts["shards"]) for name in ("sentences", "documents"))
     return LoadedCorpus(
         prepared.tokenizer,
         training,
         held_out,
         prepared.frequencies,
-        facts["statistics"],
-        [source["source"] for source in facts["sources"]],
-        sentences / max(1, documents),
-        TextSample.from_dict(facts["text_sample"]) if "text_sample" in facts else None,  # older ones have none
+        facts.statistics,
+        [source.source for source in facts.sources],
+        facts.sentences_per_document,
+        facts.text_sample,
     )
 
 

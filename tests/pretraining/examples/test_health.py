@@ -10,8 +10,9 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from hf_embeddings.corpora.text_sample import TextSample
 from hf_embeddings.corpora.tokenized_corpus import SentenceTokenizer
+from hf_embeddings.health import MEASURES, Health
 from hf_embeddings.pretraining.examples.chunks import cut_chunks
-from hf_embeddings.pretraining.examples.health import MEASURES, Health, cut_share, masked_share
+from hf_embeddings.pretraining.examples.health import cut_share, masked_share
 from hf_embeddings.pretraining.options import ExampleOptions
 from hf_embeddings.pretraining.options_file import load_options
 from hf_embeddings.pretraining.prepared import assembly

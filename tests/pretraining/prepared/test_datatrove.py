@@ -58,8 +58,8 @@ def test_documents_may_come_from_readers_and_filters_of_datatrove(tmp_path: Path
     run([FinishShards(target)], tmp_path / "logs2")
     facts = make(tmp_path / "prepared", options_for(tmp_path / "kept.txt", tokenizer))
     manifest = json.loads((target / "manifest.json").read_text())
-    assert manifest["statistics"] == facts["statistics"] and facts["statistics"]["documents_read"] == len(kept)
-    assert manifest["sources"][0]["training"] == facts["sources"][0]["training"]
+    assert manifest["statistics"] == facts.statistics and facts.statistics["documents_read"] == len(kept)
+    assert manifest["sources"][0]["training"] == facts.sources[0].training
 
 
 def test_what_cannot_be_shared_out_is_refused(texts: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import torch
 
 from hf_embeddings.corpora import selection
 from hf_embeddings.corpora.tokenizer import load_tokenizer
+from hf_embeddings.files.manifest import Manifest
 from hf_embeddings.pretraining.examples import sampling
 from hf_embeddings.pretraining.examples.batches import iter_batches
 from hf_embeddings.pretraining.examples.schedule import Schedule
@@ -19,6 +20,7 @@ from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.options_file import load_options
 from hf_embeddings.pretraining.prepared import assembly, plan, writer
 from hf_embeddings.pretraining.prepared.assembly import assemble
+from hf_embeddings.pretraining.prepared.facts import CorpusFacts
 from hf_embeddings.pretraining.prepared.writer import prepare_corpus
 from hf_embeddings.pretraining.training.training_data import TrainingData, load_training_data
 from tests.corpora.mixed_documents import train
@@ -67,7 +69,7 @@ def options_for(source: Path | str | None, *overrides: str) -> PretrainingOption
     return load_options(ROOT / "configs/pretraining/demo.yaml", [*given, "corpus.evaluation_fraction=0.2", *overrides])
 
 
-def make(target: Path, options: PretrainingOptions, **settings: object) -> dict:
+def make(target: Path, options: PretrainingOptions, **settings: object) -> CorpusFacts:
     settings = {"processes": 1, "shard_tokens": 1500, "say": lambda line: None} | settings
     return prepare_corpus(options, target, **settings)
 
@@ -117,7 +119,7 @@ def test_training_is_that_of_the_corpus_in_memory(
     monkeypatch.setattr(selection, "KEYS_PER_PASS", 50)  # documents that are gone through several times
     options = options_for(texts, *overrides)
     facts = make(tmp_path / "target", options)
-    assert len(facts["shards"]) > 3 or "corpus.max_documents=33" in overrides
+    assert len(facts.shards) > 3 or "corpus.max_documents=33" in overrides
     same_training(data_of(options), data_of(from_target(options, tmp_path / "target")), options)
     assert {path.name for path in tmp_path.iterdir()} == {"target"}
 
@@ -127,8 +129,8 @@ def test_sources_are_weighted_and_counted(texts: Path, tmp_path: Path) -> None:
     sources = f"[{{source: {texts}}}, {{source: {other}, weight: 2.5}}]"
     options = options_for(None, f"corpus.sources={sources}")
     facts = make(tmp_path / "target", options)
-    assert [source["source"] for source in facts["sources"]] == [str(texts), str(other)]
-    assert sum(source["documents"] for source in facts["sources"]) == facts["statistics"]["documents_read"] == 200
+    assert [source.source for source in facts.sources] == [str(texts), str(other)]
+    assert sum(source.documents for source in facts.sources) == facts.statistics["documents_read"] == 200
     memory, disk = data_of(options), data_of(from_target(options, tmp_path / "target"))
     same_training(memory, disk, options)
     (_, _, first), (_, _, second) = ((s.name, s.weight, s.count) for s in disk.training.sources)
@@ -165,7 +167,7 @@ def test_data_sets_are_streamed(texts: Path, tmp_path: Path, monkeypatch: pytest
     shutil.copy(texts / "1.jsonl", folder)
     options = options_for(f"hub:{folder}")
     facts = make(tmp_path / "target", options)
-    assert asked and all(asked) and facts["statistics"]["documents_read"] == 40
+    assert asked and all(asked) and facts.statistics["documents_read"] == 40
     same_training(data_of(options), data_of(from_target(options, tmp_path / "target")), options)
 
 
@@ -241,7 +243,7 @@ def test_what_was_begun_otherwise_is_refused(texts: Path, tmp_path: Path, monkey
     with pytest.raises(ValueError, match="was begun with other units"):
         make(tmp_path / "target", options)
     facts = make(tmp_path / "target", options, overwrite=True)
-    assert facts["statistics"]["documents_read"] == 121
+    assert facts.statistics["documents_read"] == 121
     with pytest.raises(ValueError, match="is not empty, and not what these options make"):
         make(tmp_path / "target", options_for(copy, "tokenizer.vocab_size=100"))
 
@@ -301,10 +303,10 @@ def test_an_unknown_token_is_named_with_its_place(prepared: Path, monkeypatch: p
 
     real = reader.check
 
-    def lying(folder: Path, **settings: object) -> dict:
-        facts = real(folder, **settings)
-        facts["shards"][1]["largest_id"] = 10**6
-        return facts
+    def lying(folder: Path, **settings: object) -> Manifest:
+        manifest = real(folder, **settings)
+        manifest.facts["shards"][1]["largest_id"] = 10**6
+        return manifest
 
     monkeypatch.setattr(reader, "check", lying)
     monkeypatch.setattr(reader, "open_shard", lambda path: {"tokens": np.array([1, 2, 999_999, 3])})

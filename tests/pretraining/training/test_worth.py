@@ -14,12 +14,14 @@ from hf_embeddings.pretraining.examples.schedule import Schedule
 from hf_embeddings.pretraining.options import ExampleOptions
 from hf_embeddings.pretraining.training.held_out import clustered_error, evaluate
 from hf_embeddings.pretraining.training.objectives import OBJECTIVES, summed_loss
-from hf_embeddings.pretraining.training.worth import Worth, judge
+from hf_embeddings.pretraining.training.worth import judge
+from hf_embeddings.run_figures import Worth, flat, unflat
 from tests.pretraining.numbered_corpus import VOCABULARY, numbered_corpus
 
 GOOD = {
     "unigram_loss": 5.9, "mlm_loss": 3.0, "mlm_loss_low": 2.9, "mlm_loss_high": 3.1, "mlm_labels": 500,
-    "nsp_loss": 0.5, "nsp_accuracy": 0.8, "nsp_accuracy_low": 0.76, "nsp_accuracy_high": 0.84,
+    "mlm_accuracy": 0.4, "mlm_accuracy_low": 0.3, "mlm_accuracy_high": 0.5, "nsp_labels": 300, "nsp_loss": 0.5,
+    "nsp_accuracy": 0.8, "nsp_accuracy_low": 0.76, "nsp_accuracy_high": 0.84,
 }  # fmt: skip
 AT_CHANCE = {"nsp_accuracy": 0.505, "nsp_accuracy_low": 0.483, "nsp_accuracy_high": 0.527}
 LIKE_WORDS = {"mlm_loss": 5.88, "mlm_loss_low": 5.82, "mlm_loss_high": 5.94}
@@ -39,7 +41,7 @@ LIKE_WORDS = {"mlm_loss": 5.88, "mlm_loss_low": 5.82, "mlm_loss_high": 5.94}
     ],
 )
 def test_the_verdict_follows_the_intervals(change: dict, verdict: str, words: list[str]) -> None:
-    worth = judge(GOOD | change)
+    worth = judge(unflat(GOOD | change), GOOD["unigram_loss"])
     assert worth.verdict == verdict and all(word in worth.sentence() for word in words)
     assert ("ready for the Hub" in worth.sentence()) is (verdict == "learned")
     assert ("worth nothing" in worth.sentence()) is (verdict == "learned nothing")
@@ -48,7 +50,7 @@ def test_the_verdict_follows_the_intervals(change: dict, verdict: str, words: li
 
 def test_one_objective_that_fails_is_all_there_is() -> None:
     alone = {name: value for name, value in (GOOD | AT_CHANCE).items() if not name.startswith("mlm")}
-    assert judge(alone).verdict == "learned nothing"
+    assert judge(unflat(alone), GOOD["unigram_loss"]).verdict == "learned nothing"
 
 
 def batches_and_model(objectives: list[str]) -> tuple[list[dict], TriEmbedForPreTraining]:
@@ -67,7 +69,7 @@ def batches_and_model(objectives: list[str]) -> tuple[list[dict], TriEmbedForPre
 @pytest.mark.parametrize("relation", ["nsp", "sop"])
 def test_an_evaluation_is_the_mean_over_all_labels(relation: str) -> None:
     batches, model = batches_and_model(["mlm", relation])
-    figures = evaluate(model, batches, ["mlm", relation], torch.device("cpu"))
+    figures = flat(evaluate(model, batches, ["mlm", relation], torch.device("cpu")))
     with torch.no_grad():
         for name in ("mlm", relation):
             outputs = [model.eval()(**inputs) for inputs in map(_inputs, batches)]
@@ -93,15 +95,15 @@ def test_labels_that_are_unknown_are_told_apart() -> None:
     batches, model = batches_and_model(["mlm", "nsp"])
     labels = torch.cat([batch["labels"] for batch in batches])
     unknown = int(labels[labels != IGNORED][0])
-    figures = evaluate(model, batches, ["mlm", "nsp"], torch.device("cpu"), unknown=unknown)
+    figures = flat(evaluate(model, batches, ["mlm", "nsp"], torch.device("cpu"), unknown=unknown))
     count = int((labels == unknown).sum())
     assert figures["mlm_unknown_labels"] == count > 0
     only = [batch | {"labels": torch.where(batch["labels"] == unknown, unknown, IGNORED)} for batch in batches]
-    of_unknown = evaluate(model, only, ["mlm"], torch.device("cpu"))
+    of_unknown = flat(evaluate(model, only, ["mlm"], torch.device("cpu")))
     others = figures["mlm_labels"] - count
     mean = (of_unknown["mlm_loss"] * count + figures["mlm_loss_without_unknown"] * others) / figures["mlm_labels"]
     assert figures["mlm_loss"] == pytest.approx(mean)
-    assert "mlm_unknown_labels" not in evaluate(model, batches, ["mlm"], torch.device("cpu"), unknown=4999)
+    assert "mlm_unknown_labels" not in flat(evaluate(model, batches, ["mlm"], torch.device("cpu"), unknown=4999))
 
 
 def test_the_error_of_a_mean_knows_that_labels_of_an_example_are_alike() -> None:

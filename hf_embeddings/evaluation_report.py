@@ -1,0 +1,161 @@
+"""The report of `hf-embeddings evaluate`: what it measured on a model, as command, card and picture read it."""
+
+from dataclasses import dataclass, field
+
+from hf_embeddings.analysis.geometry import Isotropy
+from hf_embeddings.record import Record, absent
+
+
+@dataclass(frozen=True, kw_only=True)
+class VectorChoice(Record):
+    """How the vectors were made that all was measured on."""
+
+    source: str  # "contextual", or "table"
+    pooling: str
+    layer: int | None  # None: the last
+    prompt: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimilarityFigures(Record):
+    """Agreement of cosines with people's scores."""
+
+    pairs: int
+    spearman: float
+    p_value: float
+    pairs_in_file: int
+    out_of_vocabulary: list[str]
+    tokens_per_text: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnalogyFigures(Record):
+    """Questions of the form a is to b as c is to what."""
+
+    questions: int
+    questions_in_file: int
+    candidates: int
+    accuracy: float | None  # None: no question could be asked
+    accuracy_by_section: dict[str, float]
+    out_of_vocabulary: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankingFigures(Record):
+    """Where the right texts stand among all."""
+
+    queries: int
+    candidates: int
+    recall: dict[int, float]  # k -> share of a query's right texts among the first k
+    mrr: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrievalFigures(Record):
+    """A query's texts among all texts, and a text's queries among all queries."""
+
+    forward: RankingFigures
+    backward: RankingFigures
+
+
+@dataclass(frozen=True, kw_only=True)
+class AssociationFigures(Record):
+    """A test of associations (WEAT, SEAT), or why it could not be made."""
+
+    test: str
+    skipped: str | None = absent()
+    on: str | None = absent()  # "words" or "sentences"
+    source: str | None = absent()  # of the word lists
+    effect_size: float | None = absent()
+    p_value: float | None = absent()
+    partitions: int | None = absent()
+    exact: bool | None = absent()
+
+
+@dataclass(frozen=True, kw_only=True)
+class HubFigures(Record):
+    """Vectors that are neighbours of many; the hubs are named."""
+
+    skewness: float
+    most: int
+    never: float
+    hubs: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NormOutliers(Record):
+    """Rows whose length is out of the ordinary, and the farthest of them."""
+
+    count: int
+    farthest: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenCount(Record):
+    """How many tokens, and some of them."""
+
+    count: int
+    tokens: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableGeometry(Record):
+    """The token table."""
+
+    rows: int
+    rows_measured: int
+    isotropy: Isotropy
+    hubness: HubFigures
+    zero_rows: list[str]
+    repeated_rows: list[list[str]]
+    norm_outliers: NormOutliers
+    unused_rows: int
+    like_unused: TokenCount | None  # None: there are too few unused rows to compare with
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextGeometry(Record):
+    """The vectors of sentences."""
+
+    corpus: str | None = absent()
+    sentences: int
+    isotropy: Isotropy
+    hubness: HubFigures
+    anisotropy_by_layer: list[float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SizeFigures(Record):
+    """What vectors keep that are cut to a width and rounded to a precision."""
+
+    width: int
+    precision: str
+    bytes_per_vector: int
+    neighbours_kept: float
+    figures: dict[str, float]  # of each file that was given
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset(Record):
+    """A data set of the Hub."""
+
+    id: str
+    revision: str
+
+
+@dataclass(kw_only=True)
+class EvaluationReport(Record):
+    """Everything; the parts by the name of their file."""
+
+    model: str
+    vectors: VectorChoice
+    similarity: dict[str, SimilarityFigures] = field(default_factory=dict)
+    analogies: dict[str, AnalogyFigures] = field(default_factory=dict)
+    retrieval: dict[str, RetrievalFigures] = field(default_factory=dict)
+    bias: list[AssociationFigures] = field(default_factory=list)
+    table: TableGeometry
+    text: TextGeometry
+    sizes: list[SizeFigures]
+    mteb: dict[str, float] | None = absent()  # main score by task
+    mteb_datasets: dict[str, Dataset] | None = absent()  # by task
+    picture: str | None = absent()  # path

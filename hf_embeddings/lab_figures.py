@@ -1,0 +1,102 @@
+"""What a position lab measured: the figures of each run, and what all of them say together."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hf_embeddings.record import Record, absent
+from hf_embeddings.run_figures import Worth
+
+Laws = dict[str, Any]  # what `hf-embeddings positions --json` prints of a checkpoint
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabRun(Record):
+    """A run that is done: held-out figures, and the losses of longer inputs."""
+
+    state: str = "done"
+    position: str
+    seed: int
+    mlm_loss: float  # nats
+    mlm_accuracy: float
+    mlm_labels: int
+    nsp_accuracy: float | None = absent()
+    nsp_labels: int | None = absent()
+    sop_accuracy: float | None = absent()
+    sop_labels: int | None = absent()
+    worth: Worth | None = absent()
+    training_tokens: int
+    parameters: int
+    # Factor -> MLM loss of the same documents, cut to so many times the trained length; None: the type ends before.
+    losses_by_length: dict[str, float | None]
+    laws: Laws | None = absent()
+
+    def figure(self, name: str) -> float:
+        """Return a figure by its name; it is one that the run has."""
+        value = getattr(self, name)
+        assert isinstance(value, int | float), name
+        return value
+
+
+@dataclass(kw_only=True)
+class LabRecord(Record):
+    """What stands in `position-lab.json`: all that is measured so far."""
+
+    options: dict[str, Any]  # of all runs, as an options file has them
+    runs: dict[str, LabRun] = field(default_factory=dict)
+    step_ratios: dict[str, float] | None = absent()  # time of a step by position type, beside that of `learned`
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mean(Record):
+    """A mean over runs."""
+
+    mean: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeanInterval(Record):
+    """A mean over runs, and half of the width of its 95 % interval where there are runs enough."""
+
+    mean: float
+    half_width: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PositionSummary(Record):
+    """What the runs of one position type say together."""
+
+    mlm_loss: MeanInterval
+    relation_accuracy: MeanInterval | None = absent()
+    seeds: list[int]
+    values: dict[str, list[float]]  # of each run, by the names of the two above
+    losses_by_length: dict[str, Mean | None]  # as in LabRun
+    step_ratio: float | None
+    parameters: int
+    failed: int | None = absent()  # runs no better than chance or token frequencies
+    laws: Laws
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabModel(Record):
+    """The sizes that all runs share."""
+
+    num_hidden_layers: int
+    hidden_size: int
+    num_attention_heads: int
+    vocab_size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabSummary(Record):
+    """What `hf-embeddings position-lab --json` prints, and report and picture show."""
+
+    corpus: str | None
+    max_steps: int
+    max_length: int  # tokens of an example
+    length_factors: list[int]
+    relation: str | None  # nsp or sop
+    training_tokens: int
+    unigram_loss: float  # nats
+    model: LabModel
+    machine: dict[str, str]
+    positions: dict[str, PositionSummary]

@@ -1,0 +1,55 @@
+"""What a checkpoint says of the run that it is a state of."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from hf_embeddings.files.manifest import read
+from hf_embeddings.record import Record, absent
+
+PRECISION = "training.mixed_precision"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity(Record):
+    """Everything that a checkpoint and the run that goes on from it must agree on."""
+
+    seed: int
+    micro_batches_per_step: int  # over all processes
+    settings: dict[str, Any] = field(
+        default_factory=dict
+    )  # `section.field` of options, and `model.field` of the config
+    corpus: str  # fingerprint of the training examples
+
+    @property
+    def precision(self) -> str:
+        """The number format of the run, where the options may say `auto`."""
+        return str(self.settings[PRECISION])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data, in which the settings lie flat."""
+        values = super().to_dict()
+        return values.pop("settings") | values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Read plain data."""
+        own = {"seed", "micro_batches_per_step", "corpus"}
+        settings = {name: value for name, value in values.items() if name not in own}
+        return super().from_dict({**values, "settings": settings})
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointFacts(Record):
+    """What stands in the manifest of a checkpoint beside its step and its files."""
+
+    identity: Identity
+    gradient_accumulation_steps: int
+    processes: int | None = absent()
+    versions: dict[str, str] | None = absent()  # of libraries
+
+    @classmethod
+    def read(cls, checkpoint: Path) -> Self:
+        """Read the manifest of a checkpoint that has been verified."""
+        return cls.from_dict(read(checkpoint).facts)

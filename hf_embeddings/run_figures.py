@@ -1,0 +1,100 @@
+"""The figures of a pretraining run: what it measured on held-out documents, what it took, and what it is worth."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Self
+
+from hf_embeddings.health import Health
+from hf_embeddings.record import Record, absent
+
+OBJECTIVES = ("mlm", "nsp", "sop")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectiveFigures(Record):
+    """How well the labels of one objective were predicted, with 95 % intervals."""
+
+    loss: float  # nats
+    loss_low: float | None = absent()
+    loss_high: float | None = absent()
+    accuracy: float
+    accuracy_low: float
+    accuracy_high: float
+    labels: int
+    unknown_labels: int | None = absent()  # those that are [UNK], where there are some
+    loss_without_unknown: float | None = absent()
+    accuracy_without_unknown: float | None = absent()
+
+
+HeldOut = dict[str, ObjectiveFigures]  # by the name of the objective
+
+
+def flat(held_out: HeldOut) -> dict[str, float]:
+    """Return figures under names such as `mlm_loss`, as files and curves have them."""
+    return {f"{name}_{key}": value for name, figures in held_out.items() for key, value in figures.to_dict().items()}
+
+
+def unflat(values: Mapping[str, Any]) -> HeldOut:
+    """Return the figures of each objective that such names belong to."""
+    keys = [declared.name for declared in fields(ObjectiveFigures)]
+    found = {
+        name: {key: values[f"{name}_{key}"] for key in keys if f"{name}_{key}" in values}
+        for name in OBJECTIVES
+        if f"{name}_loss" in values
+    }
+    return {name: ObjectiveFigures.from_dict(own) for name, own in found.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worth(Record):
+    """A verdict, and a sentence for each reason against the model."""
+
+    verdict: str  # "learned", "learned in part", "learned nothing"
+    reasons: list[str] = field(default_factory=list)
+
+    def sentence(self) -> str:
+        """Return what to say of a directory that is complete."""
+        if not self.reasons:
+            return "ready for the Hub"
+        worth = "worth nothing" if self.verdict == "learned nothing" else "worth little"
+        return (
+            f"complete, with a warning: it is {worth}: {'; '.join(self.reasons)}. Train longer, or change what the "
+            "health lines warn of"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFigures(Record):
+    """What stands in `pretraining.json`; the figures of the objectives lie flat in it."""
+
+    unigram_loss: float | None = absent()  # nats, of a model that knows only how often each token occurs
+    held_out: HeldOut = field(default_factory=dict)
+    training_steps: int
+    training_tokens: int
+    training_seconds: float
+    training_tokens_per_second: float | None = absent()
+    training_skipped_steps: int | None = absent()
+    parameters: int
+    precision: str | None = absent()  # number format, in words
+    device: str | None = absent()
+    output_dir: str | None = absent()
+    worth: Worth | None = absent()
+    health: Health | None = absent()
+    corpus: dict[str, int] | None = absent()  # what was read, dropped and kept
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data, which `from_dict` reads."""
+        values = super().to_dict()
+        first = {name: values.pop(name) for name in ("unigram_loss",) if name in values}
+        del values["held_out"]
+        return first | flat(self.held_out) | values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Read plain data, of this version or an earlier one."""
+        return super().from_dict({**values, "held_out": {name: own.to_dict() for name, own in unflat(values).items()}})
+
+    @property
+    def failings(self) -> list[str]:
+        """Sentences on why the run judged its model to be worth nothing, or little; mostly none."""
+        return self.worth.reasons if self.worth else []
