@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from hf_embeddings.cli.extras import require
+from hf_embeddings.extras import require
 from hf_embeddings.cli.output import AsJson
 from hf_embeddings.corpora.sources import check_source
 from hf_embeddings.file_names import EMBEDDING_EVALUATION

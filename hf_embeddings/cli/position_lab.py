@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hf_embeddings.cli.extras import require
+from hf_embeddings.extras import require
 from hf_embeddings.cli.output import AsJson
 from hf_embeddings.cli.shipped_configs import check_run, find_config
 

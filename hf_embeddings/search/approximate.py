@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hf_embeddings.extras import cure
 from hf_embeddings.search import scan
 from hf_embeddings.search.index import Index
 
@@ -119,5 +120,5 @@ def _faiss():
     try:
         import faiss
     except ImportError:
-        raise ValueError("faiss: not installed; run: pip install 'hf-embeddings[search]'") from None
+        raise ValueError(f"faiss: not installed; {cure('search')}") from None
     return faiss
