@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from hf_embeddings.extras import require
 from hf_embeddings.cli.output import AsJson
 from hf_embeddings.corpora.sources import check_source
+from hf_embeddings.extras import require
 from hf_embeddings.file_names import EMBEDDING_EVALUATION
 from hf_embeddings.model_names import Pooling, check_model
 

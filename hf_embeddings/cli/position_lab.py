@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hf_embeddings.extras import require
 from hf_embeddings.cli.output import AsJson
 from hf_embeddings.cli.shipped_configs import check_run, find_config
+from hf_embeddings.extras import require
 
 if TYPE_CHECKING:
     from hf_embeddings.lab.position_lab import PositionLab
