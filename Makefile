@@ -1,10 +1,10 @@
-# make demo | lab | test | compat | lint        (Python 3.11; the virtual environment is made on first use)
+# make demo | lab | test | compat | lint | docs        (Python 3.11; the virtual environment is made on first use)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 FAULTS_LOG := benchmarks/results/faults.log
 
-.PHONY: demo lab test test-slow faults compat lint
+.PHONY: demo lab test test-slow faults compat lint docs docs-serve
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -54,3 +54,14 @@ compat: $(TRANSFORMERS:%=$(VENV)/compat-%/.made) $(TOO_OLD:%=$(VENV)/compat-%/.m
 lint: $(VENV)/.tested
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	$(BIN)/ruff check .
+
+# The site, in site/. A broken link or a page that the navigation lacks stops it.
+docs: $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	$(BIN)/python -m docs.generator.reference
+	$(BIN)/mkdocs build --strict --quiet
+	@echo "site/index.html"
+
+docs-serve: $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	$(BIN)/mkdocs serve
