@@ -24,7 +24,7 @@ def position_lab(
     report: Annotated[bool, typer.Option(help="Start no run; report what the finished ones say.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Pretrain one model with every position type and several seeds, measure, report; started again, go on.
+    """Pretrain one model with every position type and several seeds, measure, and report. Rerun to resume.
 
     Writes position-lab.md, .png and .json, and the runs, each a directory that `from_pretrained` loads, in the output
     directory. Exit codes as of `pretrain`.
@@ -79,7 +79,7 @@ def _run_all(lab: "PositionLab", state: "LabState") -> None:
         lab.say(f"run {len(lab.cells) - len(missing) + number + 1} of {len(lab.cells)}{left}: {cell.name}")
         figures = lab.run(cell, finish=write_card)
         if figures["state"] == "preempted":
-            lab.say("stopped, and saved; start again to go on")
+            lab.say("stopped and saved; rerun the command to resume")
             raise typer.Exit(PREEMPTED)
         laws, _ = measure(str(lab.folder(cell)), config=lab.base_config, length=None)
         state.content["runs"][cell.name] = figures | {"laws": laws}

@@ -23,7 +23,8 @@ def leave_on_signals() -> None:
 
     def leave(number: int, frame: FrameType | None) -> None:
         if os.environ.get("RANK", "0") == "0":
-            print(f"stopped by {signal.Signals(number).name} outside training; start again to go on", file=sys.stderr)
+            name = signal.Signals(number).name
+            print(f"stopped by {name} outside training; rerun the command to resume", file=sys.stderr)
             sys.stderr.flush()
         os._exit(PREEMPTED)
 
