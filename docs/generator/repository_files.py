@@ -12,24 +12,22 @@ from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[2]
 FOLDER = "repository"  # of the copies, within the site
-LINK = re.compile(r"(\]\()((?:\.\./)+[^)#\s]+)")
-IMAGE = re.compile(r"!\[[^\]]*\]\(([^)\s]+)\)")
+LINK = re.compile(r"(?<=\]\()(?!\w+:|#)[^)#\s]+")  # the target in [text](target) or ![text](target)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add a copy of each file that a page links to, and of the pictures that such a file shows."""
+    """Add a copy of each file outside docs that a page links to, and of what such a copy links to in turn."""
+    docs = Path(config.docs_dir).resolve()
+    waiting = [docs / file.src_uri for file in files.documentation_pages()]
     outside: dict[str, Path] = {}
-    for file in files.documentation_pages():
-        source = Path(config.docs_dir) / file.src_uri
-        for _, link in LINK.findall(source.read_text(encoding="utf-8")):
-            path = (source.parent / link).resolve()
-            if path.is_file() and not path.is_relative_to(Path(config.docs_dir).resolve()):
-                outside[path.relative_to(ROOT).as_posix()] = path
-    for path in [path for path in outside.values() if path.suffix == ".md"]:
-        for image in IMAGE.findall(path.read_text(encoding="utf-8")):
-            shown = (path.parent / image).resolve()
-            if shown.is_file() and not shown.is_relative_to(Path(config.docs_dir).resolve()):
-                outside[shown.relative_to(ROOT).as_posix()] = shown
+    while waiting:
+        page = waiting.pop()
+        for link in LINK.findall(page.read_text(encoding="utf-8")):
+            path = (page.parent / link).resolve()
+            name = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else ""
+            if name and path.is_file() and not path.is_relative_to(docs) and name not in outside:
+                outside[name] = path
+                waiting += [path] if path.suffix == ".md" else []
     for name, path in outside.items():
         files.append(File.generated(config, f"{FOLDER}/{name}", abs_src_path=str(path)))
     return files
@@ -50,8 +48,7 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
             within = f"{FOLDER}/{path.relative_to(ROOT).as_posix()}"
         else:
             return link
-        known = files.get_file_from_path(within) is not None
+        known = files.get_file_from_path(within) is not None and (copied or within.startswith(f"{FOLDER}/"))
         return "../" * (len(place.parts) - 1) + within if known else link
 
-    pattern = re.compile(r"(\]\()((?!\w+:|#)[^)#\s]+)") if copied else LINK
-    return pattern.sub(lambda found: found[1] + target(found[2]), markdown)
+    return LINK.sub(lambda found: target(found[0]), markdown)
