@@ -30,6 +30,7 @@ MAKES = {
 }
 KEPT_ARTICLES, KEPT_REVIEWS = 6, 20
 MOST_README_LINES = 150
+CHINESE = ROOT / "docs/zh"
 
 
 @pytest.fixture(scope="module")
@@ -69,23 +70,33 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
         yield running
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@pytest.mark.parametrize("page", [page for page in PAGES if CHINESE not in page.parents], ids=name_of)
 def test_a_page_from_top_to_bottom(page: Path, made, hub: Hub, tmp_path: Path, monkeypatch, capsys) -> None:
-    given = starts_from(page)
-    found = blocks(page)
-    if not any(block.kind != "text" for block in found):
+    """And its translation after it: commands that both print run once."""
+    if all(block.kind == "text" for block in blocks(page)):
         return
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     AcceleratorState._reset_state(reset_partial_state=True)  # of earlier tests in this process
-    for name in given:
+    for name in starts_from(page):
         lay_out(tmp_path / name, made(name))
     monkeypatch.chdir(tmp_path)
     hub.redirect(monkeypatch, tmp_path / "home")
+    done: dict[str, str] = {}
+    for version in (page, translation_of(page)):
+        if version.exists():
+            run_blocks(version, done, monkeypatch, capsys)
+
+
+def run_blocks(page: Path, done: dict[str, str], monkeypatch, capsys) -> None:
+    """Run the blocks of a page, but no commands that are done, and compare outputs where the page says exact."""
     names: dict[str, object] = {"__name__": "__main__"}
     said = ""
-    for block in found:
+    for block in blocks(page):
         if block.kind == "text":
             assert not block.exact or plain(block.text) == plain(said), f"{name_of(page)} prints\n{said}"
+            continue
+        if block.text in done:
+            said = done[block.text]
             continue
         capsys.readouterr()
         if block.kind == "python":
@@ -94,6 +105,25 @@ def test_a_page_from_top_to_bottom(page: Path, made, hub: Hub, tmp_path: Path, m
             for command in commands(block.text):
                 follow(command, monkeypatch)
         said = capsys.readouterr().out
+        if block.kind == "bash":
+            done[block.text] = said
+
+
+def translation_of(page: Path) -> Path:
+    """Return where the Chinese version of a page is, if there is one."""
+    return CHINESE / page.relative_to(ROOT / "docs") if ROOT / "docs" in page.parents else CHINESE / "none"
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs/tutorial").glob("*.md")), ids=name_of)
+def test_the_translation_has_the_same_commands_pictures_and_start(page: Path) -> None:
+    other = translation_of(page)
+    assert starts_from(other) == starts_from(page)
+    assert [b.text for b in blocks(other) if b.kind == "bash"] == [b.text for b in blocks(page) if b.kind == "bash"]
+    kinds = [[(block.kind, block.exact) for block in blocks(version)] for version in (page, other)]
+    assert kinds[0] == kinds[1]
+    texts = [version.read_text(encoding="utf-8") for version in (page, other)]
+    pictures = [re.findall(r"pictures/([\w-]+\.png)\)", text) for text in texts]
+    assert pictures[0] == pictures[1]
 
 
 def plain(text: str) -> str:
@@ -126,7 +156,7 @@ def test_make_targets_that_pages_name_exist() -> None:
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=name_of)
 def test_files_and_links_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    for path in re.findall(r"\b(?:configs|examples|benchmarks|tests|hf_embeddings)/[\w/.-]+\.\w+", text):
+    for path in re.findall(r"(?<![\w/.])(?:configs|examples|benchmarks|tests|hf_embeddings)/[\w/.-]+\.\w+", text):
         assert (ROOT / path).exists(), path
     for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
         if not re.match(r"[a-z]+:", link):
