@@ -156,7 +156,7 @@ def test_make_targets_that_pages_name_exist() -> None:
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=name_of)
 def test_files_and_links_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    for path in re.findall(r"(?<![\w/.])(?:configs|examples|benchmarks|tests|hf_embeddings)/[\w/.-]+\.\w+", text):
+    for path in re.findall(r"(?<![\w/.(])(?:configs|examples|benchmarks|tests|hf_embeddings)/[\w/.-]+\.\w+", text):
         assert (ROOT / path).exists(), path
     for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
         if not re.match(r"[a-z]+:", link):
