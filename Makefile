@@ -1,11 +1,11 @@
-# make demo | lab | test | compat | lint        (Python 3.11; the virtual environment is made on first use)
+# make demo | lab | test | compat | lint | docs        (Python 3.11; the virtual environment is made on first use)
 WINDOWS := $(filter Windows_NT,$(OS))
 PYTHON ?= $(if $(WINDOWS),python,python3)
 VENV := .venv
 BIN := $(VENV)/$(if $(WINDOWS),Scripts,bin)
 FAULTS_LOG := benchmarks/results/faults.log
 
-.PHONY: demo lab test test-slow faults compat lint
+.PHONY: demo lab test test-slow faults compat lint docs docs-serve
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -62,3 +62,14 @@ lint: $(VENV)/.tested
 	cp -Rp hf_embeddings $(TYPED)/
 	cp -Rp conversion configs $(TYPED)/hf_embeddings/
 	cd $(TYPED) && $(CURDIR)/$(BIN)/mypy --config-file ../../pyproject.toml --cache-dir ../mypy -p hf_embeddings
+
+# The site, in site/. A broken link or a page that the navigation lacks stops it.
+docs: $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	$(BIN)/python -m docs.generator.reference
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "site/index.html"
+
+docs-serve: $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve

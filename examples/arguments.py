@@ -13,8 +13,10 @@ Arguments = TypeVar("Arguments")
 def parse(kind: type[Arguments]) -> tuple[Arguments, TrainingArguments]:
     """Read the command line into a dataclass and TrainingArguments.
 
-    `--bf16` is on where the hardware multiplies bf16 faster than fp32, else off, unless it is given.
+    `--bf16` is on where the hardware multiplies bf16 faster than fp32, else off, unless it is given. `--use_cpu` is on
+    where there is no accelerator: without it, TrainingArguments refuses bf16 there.
     """
     parser = HfArgumentParser((kind, TrainingArguments))
-    parser.set_defaults(bf16=bf16_is_fast("cuda" if torch.cuda.is_available() else "cpu"))
+    bf16 = bf16_is_fast("cuda" if torch.cuda.is_available() else "cpu")
+    parser.set_defaults(bf16=bf16, use_cpu=not torch.accelerator.is_available())
     return parser.parse_args_into_dataclasses()

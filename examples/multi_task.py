@@ -1,7 +1,7 @@
 """Fine-tune one encoder on several classifications at once: shared embeddings and layers, a head each, one checkpoint.
 
     python examples/multi_task.py --model runs/demo --output_dir runs/both \
-        --tasks english=reviews/en/train.csv chinese=reviews/zh/train.csv
+        --tasks english=data/reviews-en/train.csv chinese=data/reviews-zh/train.csv
 
 Each file has the columns text and label; a tenth of its rows is held out for the evaluation of its task.
 """

@@ -1,7 +1,7 @@
 """Fine-tune a classifier of texts or pairs of texts, or a regression, with transformers' Trainer.
 
-    python examples/sequence_classification.py --model runs/demo --train reviews/en/train.csv \
-        --test reviews/en/test.csv --output_dir runs/classifier --num_train_epochs 2
+    python examples/sequence_classification.py --model runs/demo --train data/reviews-en/train.csv \
+        --test data/reviews-en/test.csv --output_dir runs/classifier --num_train_epochs 2
 
 The labels decide the problem: words or integers are classes, lists are several labels at once, floats a regression.
 `--model` is anything that AutoModel loads, TriEmbed or not. Every option of TrainingArguments is taken too.

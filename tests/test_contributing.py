@@ -1,4 +1,4 @@
-"""The code of CONTRIBUTING.md and of README's section on positions, executed."""
+"""The code of CONTRIBUTING.md, executed, and what the pages on position types say, compared with the code."""
 
 import json
 import math
@@ -13,6 +13,7 @@ import torch
 from hf_embeddings import POSITION_TYPES, TriEmbedConfig, TriEmbedModel, register_position_type
 from hf_embeddings.model.position_signal import PositionType
 from tests.model import test_position_oracles as oracles
+from tests.test_floors import FLOORS
 
 ROOT = Path(__file__).parents[1]
 
@@ -98,27 +99,28 @@ def test_what_does_not_exist_is_answered_in_words(asked: str, answer: str) -> No
     assert answer in str(error.value) and "\n" not in str(error.value)
 
 
-def test_the_snippet_of_the_readme_runs() -> None:
-    [snippet] = blocks(ROOT / "README.md", "Positions")
-    names: dict[str, object] = {}
-    exec(snippet, names)
-    assert names["outputs"].pooler_output.shape == (2, 768)
-    listed = set(re.findall(r"`(\w+)`", "\n".join(line for line in readme_table() if line.startswith("|"))))
-    assert set(POSITION_TYPES) <= listed
+def test_the_page_lists_every_position_type() -> None:
+    text = (ROOT / "docs/how-to/choose-a-position-type.md").read_text(encoding="utf-8")
+    table = "\n".join(line for line in text.splitlines() if line.startswith("| "))
+    assert set(POSITION_TYPES) <= set(re.findall(r"`(\w+)`", table))
 
 
-def test_the_figures_in_the_readme_are_those_committed() -> None:
+def test_the_figures_on_the_page_are_those_committed() -> None:
     figures = json.loads((ROOT / "benchmarks" / "positions.json").read_text())["types"]
     assert set(figures) == set(POSITION_TYPES)
     kinds = {"added": [], "shared": [], "content": []}
     for name, part in POSITION_TYPES.items():
         kind = "content" if part.layer_part else "shared" if part.pairwise else "added"
         kinds[kind].append(figures[name]["512"]["time"])
-    text = " ".join((ROOT / "README.md").read_text().split())
+    text = " ".join((ROOT / "docs/benchmarks/position-types.md").read_text(encoding="utf-8").split())
     assert max(kinds["added"]) <= 1.05 and "1.0 to 1.05 for types that add, rotate or fold" in text
     assert f"{min(kinds['shared']):.2f} to {max(kinds['shared']):.2f} for a bias shared by all layers" in text
     assert f"{min(kinds['content']):.2f} to {max(kinds['content']):.2f} for those that read query and key" in text
 
 
-def readme_table() -> list[str]:
-    return (ROOT / "README.md").read_text().split("\n## Positions\n")[1].split("```python")[0].splitlines()
+def test_the_map_names_every_room() -> None:
+    """And the floors of the map are those that tests/test_floors.py holds."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d) \| (.+?) \|", text, flags=re.MULTILINE)
+    found = {name: int(floor) for floor, cell in rows for name in re.findall(r"`(?:hf_embeddings/)?(\w+)/`", cell)}
+    assert found == {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

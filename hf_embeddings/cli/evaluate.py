@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from hf_embeddings.cli.extras import require
 from hf_embeddings.cli.output import AsJson
 from hf_embeddings.corpora.sources import check_source
 from hf_embeddings.evaluation.word_lists import read_sentences
+from hf_embeddings.extras import require
 from hf_embeddings.model_names import Pooling, check_model
 
 Files = list[Path] | None

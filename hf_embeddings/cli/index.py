@@ -41,7 +41,7 @@ def index(
     device: Annotated[str, typer.Option(help="cpu, cuda:0, or several as cuda:0,cuda:1.")] = "cpu",
     as_json: AsJson = False,
 ) -> None:
-    """Encode documents into an index; if it was interrupted, the same command goes on where it stopped.
+    """Encode documents into an index. If it was interrupted, rerun the command to resume.
 
     With an index as CORPUS and qdrant:LOCATION#COLLECTION or milvus:LOCATION#COLLECTION as INDEX, copy it there.
     """
@@ -122,7 +122,7 @@ def _copy(corpus: str, place: str, as_json: bool) -> None:
 
 
 def _interrupted(folder: str) -> int:
-    print(f"interrupted: the same command goes on with {folder} where it stopped", file=sys.stderr)
+    print(f"interrupted: rerun the command to resume {folder}", file=sys.stderr)
     return 130
 
 

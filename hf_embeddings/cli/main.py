@@ -9,6 +9,7 @@ import typer
 import hf_embeddings
 from hf_embeddings.cli.convert import convert
 from hf_embeddings.cli.evaluate import evaluate
+from hf_embeddings.cli.example import example
 from hf_embeddings.cli.export import export
 from hf_embeddings.cli.index import index
 from hf_embeddings.cli.inspect import inspect
@@ -30,6 +31,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "export": export,
     "index": index,
     "evaluate": evaluate,
+    "example": example,
     "inspect": inspect,
     "position-lab": position_lab,
     "positions": positions,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hf_embeddings.cli.extras import require
+from hf_embeddings.extras import require
 from hf_embeddings.model_names import check_model
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from hf_embeddings.cli.extras import require
 from hf_embeddings.cli.positions import check_type, draw
 from hf_embeddings.cli.shipped_configs import find_config
+from hf_embeddings.extras import require
 from hf_embeddings.pretraining.architecture import read_architecture
 
 

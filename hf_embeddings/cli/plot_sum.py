@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from hf_embeddings.cli.extras import require
 from hf_embeddings.cli.output import AsJson
+from hf_embeddings.extras import require
 from hf_embeddings.model_names import check_model
 
 

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from hf_embeddings.cli.extras import require
 from hf_embeddings.cli.output import AsJson
 from hf_embeddings.evaluation.word_lists import read_words, seed_example
+from hf_embeddings.extras import require
 
 
 def training(

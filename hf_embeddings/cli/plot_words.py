@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from hf_embeddings.cli.extras import require
 from hf_embeddings.cli.output import AsJson
 from hf_embeddings.corpora.sources import check_source
 from hf_embeddings.evaluation.word_lists import frequent_tokens, read_sentences, read_words, seed_example
+from hf_embeddings.extras import require
 from hf_embeddings.model_names import Pooling, check_model
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hf_embeddings.cli.extras import require
 from hf_embeddings.cli.output import AsJson
 from hf_embeddings.cli.shipped_configs import check_run, find_config
+from hf_embeddings.extras import require
 
 if TYPE_CHECKING:
     from hf_embeddings.lab.position_lab import PositionLab
@@ -25,7 +25,7 @@ def position_lab(
     report: Annotated[bool, typer.Option(help="Start no run; report what the finished ones say.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Pretrain one model with every position type and several seeds, measure, report; started again, go on.
+    """Pretrain one model with every position type and several seeds, measure, and report. Rerun to resume.
 
     Writes position-lab.md, .png and .json, and the runs, each a directory that `from_pretrained` loads, in the output
     directory. Exit codes as of `pretrain`.
@@ -80,7 +80,7 @@ def _run_all(lab: "PositionLab", state: "LabState") -> None:
         lab.say(f"run {len(lab.cells) - len(missing) + number + 1} of {len(lab.cells)}{left}: {cell.name}")
         run = lab.run(cell, finish=write_card)
         if run is None:
-            lab.say("stopped, and saved; start again to go on")
+            lab.say("stopped and saved; rerun the command to resume")
             raise typer.Exit(PREEMPTED)
         laws, _ = measure(str(lab.folder(cell)), config=lab.base_config, length=None)
         state.record.runs[cell.name] = replace(run, laws=laws)

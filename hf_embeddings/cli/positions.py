@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hf_embeddings.cli.extras import require
 from hf_embeddings.cli.output import AsJson
 from hf_embeddings.cli.shipped_configs import find_config
+from hf_embeddings.extras import require
 from hf_embeddings.lab_figures import Laws
 from hf_embeddings.pretraining.architecture import read_architecture
 

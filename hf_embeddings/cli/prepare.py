@@ -17,10 +17,10 @@ def prepare(
     overrides: Annotated[list[str] | None, typer.Argument(help="section.field=value, which beats the file")] = None,
     processes: Annotated[int | None, typer.Option(min=1, help="Processes that encode; all cores by default.")] = None,
     shard_tokens: Annotated[int, typer.Option(min=1, help="Tokens of a shard, at least.")] = 1 << 24,
-    overwrite: Annotated[bool, typer.Option(help="Begin anew where something is there.")] = False,
+    overwrite: Annotated[bool, typer.Option(help="Start anew if the directory exists.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Split documents into sentences, encode and cut them, drop duplicates; started again, go on where it stopped.
+    """Split documents into sentences, encode and cut them, drop duplicates. Rerun the command to resume.
 
     The directory holds tokenizer, shards and a manifest with counts and SHA-256 sums: `hf-embeddings verify` checks it.
     """
@@ -43,7 +43,7 @@ def prepare(
             shard_tokens=shard_tokens,
         )
     except KeyboardInterrupt:
-        print(f"interrupted: the same command goes on from what is in {target}.partial", file=sys.stderr)
+        print(f"interrupted: rerun the command to resume from {target}.partial", file=sys.stderr)
         raise typer.Exit(130) from None
     if as_json:
         told = facts.to_dict()

@@ -18,10 +18,10 @@ def pretrain(
     overrides: Annotated[list[str] | None, typer.Argument(help="section.field=value, which beats the file")] = None,
     overwrite: Annotated[bool, typer.Option(help="Empty the output directory if it is not empty.")] = False,
     resume: Annotated[str, typer.Option(help="auto, never, must, a directory, or hub:USER/NAME[@REVISION].")] = "auto",
-    allow_changes: Annotated[bool, typer.Option(help="Resume though options differ from the checkpoint's.")] = False,
+    allow_changes: Annotated[bool, typer.Option(help="Resume although options differ from the checkpoint's.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Pretrain a model and write a directory that is ready for the Hub; started again, go on where it stopped.
+    """Pretrain a model and write a directory that is ready for the Hub. Rerun the command to resume.
 
     Exit codes: 0 done, 75 stopped by a signal or a time limit and saved, 2 a mistake in what was given, 1 other errors.
     """

@@ -19,7 +19,7 @@ def publish(
     revision: Annotated[str, typer.Option(help="Branch; made from main where it is missing.")] = "main",
     exclude: Annotated[list[str] | None, typer.Option(help="Pattern of files to leave out; may be repeated.")] = None,
     card: Annotated[
-        Literal["newest", "local", "hub"], typer.Option(help="Which card to go on from, where both were edited.")
+        Literal["newest", "local", "hub"], typer.Option(help="Which card to continue from if both were edited.")
     ] = "newest",
     base_model: Annotated[str | None, typer.Option(help="Id of the model that this one was fine-tuned from.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Scan and list, without writing or pushing.")] = False,

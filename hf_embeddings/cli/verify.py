@@ -22,6 +22,6 @@ def verify(
         print(json.dumps({"whole": not damaged, "findings": findings}))
     else:
         for name, problem in findings.items():
-            print(f"{name}: {problem or 'whole'}")
+            print(f"{name}: {problem or 'intact'}")
     if damaged:
         raise typer.Exit(1)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hf_embeddings.corpora.chinese import CLASS
+from hf_embeddings.extras import cure
 from hf_embeddings.randomness import mixed
 
 PERMUTATIONS = 128  # the error of an estimated similarity of 0.8 is 0.035 (one standard deviation)
@@ -27,7 +28,7 @@ def require_library() -> None:
         ValueError: names the command that installs it.
     """
     if importlib.util.find_spec("rensa") is None:
-        raise ValueError("corpus.near_duplicates: rensa is not installed; run: pip install 'hf-embeddings[prep]'")
+        raise ValueError(f"corpus.near_duplicates: rensa is not installed; {cure('prep')}")
 
 
 def signatures(documents: Sequence[str]) -> np.ndarray:

@@ -14,9 +14,9 @@ class SourceOptions:
 
     source: str  # as in `corpus.source`
     weight: float = bounded(1.0, min=0.001, max=1000)  # how often an epoch takes each example of it, fractions included
-    text_field: str | None = None
-    hub_split: str | None = None
-    hub_config: str | None = None
+    text_field: str | None = None  # as in `corpus`; None takes what stands there
+    hub_split: str | None = None  # as in `corpus`; None takes what stands there
+    hub_config: str | None = None  # as in `corpus`; None takes what stands there
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -302,7 +302,7 @@ def train(trainer: Trainer, say: Say) -> bool:
     if not ended:
         trainer.reporter.status("preempted", progress)
         reason = stop.reason or "another process"
-        say(f"stopped by {reason} after step {progress.step}, which is saved; start again to go on")
+        say(f"stopped by {reason} after step {progress.step}, which is saved; rerun the command to resume")
         leave(trainer.accelerator)
     return ended
 

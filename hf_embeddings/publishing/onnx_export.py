@@ -3,7 +3,6 @@
 import os
 import tempfile
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch
 import transformers
 from transformers import PreTrainedModel
 
+from hf_embeddings.extras import require
 from hf_embeddings.publishing.checkpoint import Checkpoint
 
 TOLERANCE = 1e-4  # of fp32 outputs; 8-bit weights are reported, not judged
@@ -42,9 +42,7 @@ def export_onnx(
     Raises:
         ValueError: the file exists, a package is missing, or outputs differ by more than `TOLERANCE`.
     """
-    missing = [name for name in ("onnx", "onnxruntime", "onnxscript") if find_spec(name) is None]
-    if missing:
-        raise ValueError(f"export needs {', '.join(missing)}: pip install 'hf-embeddings[onnx]'")
+    require("onnx", "onnx", "onnxruntime", "onnxscript")
     if target.exists() and not overwrite:
         raise ValueError(f"{target}: exists; choose another name or pass --overwrite")
     checkpoint = Checkpoint(folder)

@@ -49,8 +49,8 @@ def use(checkpoint: Checkpoint, model_id: str | None) -> str:
     code = [snippet(task, model=model, language=language, mask_token=checkpoint.mask_token) for task in tasks]
     blocks = "\n\n".join(f"```python\n{block}\n```" for block in code)
     return (
-        f"{blocks}\n\n`trust_remote_code=True` loads the code that lies beside the weights. With `pip install "
-        "hf-embeddings` and `import hf_embeddings` it is not needed."
+        f"{blocks}\n\n`trust_remote_code=True` loads the code that lies beside the weights. Where the "
+        "package hf-embeddings is installed, `import hf_embeddings` makes it unnecessary."
     )
 
 

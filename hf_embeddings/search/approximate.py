@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hf_embeddings.extras import cure
 from hf_embeddings.search import scan
 from hf_embeddings.search.index import Index
 
@@ -124,5 +125,5 @@ def _faiss() -> ModuleType:
     try:
         import faiss
     except ImportError:
-        raise ValueError("faiss: not installed; run: pip install 'hf-embeddings[search]'") from None
+        raise ValueError(f"faiss: not installed; {cure('search')}") from None
     return faiss

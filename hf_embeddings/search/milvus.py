@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hf_embeddings.extras import cure
 from hf_embeddings.search.records import Condition, Record
 from hf_embeddings.search.results import Hit
 
@@ -24,7 +25,7 @@ class MilvusStore:
         try:
             from pymilvus import MilvusClient
         except ImportError:
-            raise ValueError("pymilvus: not installed; run: pip install 'hf-embeddings[milvus]'") from None
+            raise ValueError(f"pymilvus: not installed; {cure('milvus')}") from None
         if not location.startswith(("http://", "https://")) and not location.endswith(".db"):
             raise ValueError(f"{location!r}: expected the URL of a Milvus server, or a file ending in .db")
         self.client = MilvusClient(location)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hf_embeddings.extras import cure
 from hf_embeddings.search.records import Condition, Record
 from hf_embeddings.search.results import Hit
 
@@ -23,7 +24,7 @@ class QdrantStore:
         try:
             from qdrant_client import QdrantClient
         except ImportError:
-            raise ValueError("qdrant_client: not installed; run: pip install 'hf-embeddings[qdrant]'") from None
+            raise ValueError(f"qdrant_client: not installed; {cure('qdrant')}") from None
         remote = location.startswith(("http://", "https://"))
         self.client = QdrantClient(url=location) if remote else QdrantClient(path=location)
         self.collection = collection

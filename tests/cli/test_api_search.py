@@ -1,4 +1,4 @@
-"""The README's example with the real MiniLM: questions find their functions in the documentation of this machine."""
+"""The page on search, with the real MiniLM: questions find their functions in the documentation of this machine."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from hf_embeddings.cli.main import app
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs/how-to/search-by-meaning.md"
 # What makes random numbers the same again, and what passes tensors between processes; not what draws a new seed.
 ANSWERS = {
     "make random numbers reproducible": r"(manual_seed|manual_seed_all|set_seed|random\.seed)$",
@@ -52,7 +52,7 @@ def test_questions_find_functions_in_all_of_it(minilm: Path, tmp_path: Path) -> 
     hold("pydoc:torch,numpy,accelerate", minilm, tmp_path / "index")
 
 
-def test_the_readme_asks_these_questions() -> None:
-    text = README.read_text(encoding="utf-8")
+def test_the_page_asks_these_questions() -> None:
+    text = PAGE.read_text(encoding="utf-8")
     assert "index pydoc:torch,numpy,accelerate runs/api --model runs/minilm --where public=true" in text
     assert all(f'"{question}"' in text for question in ANSWERS)

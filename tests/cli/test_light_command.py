@@ -67,6 +67,7 @@ MISTAKES = {  # arguments: what the answer says
     "search nowhere q -k 0": "-k 0: expected 1 or more",
     "remove nowhere id": "no index there",
     "serve nowhere": "no index there",
+    "example nonsense": "expected one of minilm",
     "inspect nowhere.json": "not a config file",
     "evaluate nowhere": "no config.json in it",
     "evaluate nowhere --similarity nowhere.tsv": "no such file",

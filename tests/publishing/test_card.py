@@ -18,6 +18,7 @@ from transformers import BertTokenizer
 import hf_embeddings
 from hf_embeddings import POSITION_TYPES, TriEmbedConfig
 from hf_embeddings.analysis.intervals import correlation_interval, share_interval
+from hf_embeddings.cli.main import VERBS
 from hf_embeddings.pretraining.options_file import dump, load_options
 from hf_embeddings.publishing.card import template, write_card
 from hf_embeddings.publishing.regions import REGION
@@ -279,11 +280,17 @@ def test_the_example_speaks_the_language_of_the_model(language: str, tmp_path) -
     assert EXAMPLES[language][1].format("[MASK]") in (tmp_path / "README.md").read_text()
 
 
-def test_the_project_card_runs_and_is_the_template() -> None:
-    text = (ROOT / "MODEL_CARD.md").read_text()
-    assert text == template()
-    for block in python_blocks(text):
+def test_the_template_runs() -> None:
+    for block in python_blocks(template()):
         exec(compile(block, "MODEL_CARD.md", "exec"), {})
+
+
+def test_the_page_about_cards_is_true_and_no_card() -> None:
+    text = (ROOT / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert not text.startswith("---") and "hf_embeddings/publishing/MODEL_CARD.md" in text
+    assert all((ROOT / link).is_file() for link in re.findall(r"\]\(([^)]+)\)", text))
+    named = re.search(r"`hf-embeddings (.+?) write a card", text, flags=re.DOTALL)
+    assert set(re.findall(r"\w+", named[1])) - {"and"} <= VERBS.keys()
 
 
 @pytest.mark.parametrize("verdict, word", [("learned nothing", "worth nothing"), ("learned in part", "worth little")])

@@ -88,5 +88,5 @@ def test_a_damaged_file_and_a_missing_library_name_the_cure(index: Index, monkey
     with pytest.raises(ValueError, match="of another index"):
         Graph(index)
     monkeypatch.setitem(sys.modules, "faiss", None)
-    with pytest.raises(ValueError, match=r"pip install 'hf-embeddings\[search\]'"):
+    with pytest.raises(ValueError, match="run: pip install 'faiss-cpu>="):
         Graph(index)

@@ -26,6 +26,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+from hf_embeddings.extras import cure
 from hf_embeddings.pretraining.prepared.assembly import assemble
 from hf_embeddings.pretraining.prepared.plan import PreparationPlan
 from hf_embeddings.pretraining.prepared.writer import encode_unit
@@ -35,7 +36,7 @@ try:
     from datatrove.data import Document
     from datatrove.pipeline.base import PipelineStep
 except ImportError as error:
-    raise ImportError("datatrove is not installed; run: pip install 'hf-embeddings[prep]'") from error
+    raise ImportError(f"datatrove: not installed; {cure('prep')}") from error
 
 
 class EncodeShards(PipelineStep):  # type: ignore[misc]  # without types

@@ -122,7 +122,7 @@ def plan_corpus(
     plan = _plan(options, shard_tokens, streams)
     preparation = PreparationPlan(target, plan)
     if enter(target, plan, overwrite=overwrite):
-        say(f"going on in {preparation.folder}")
+        say(f"resuming in {preparation.folder}")
     else:
         tokenizer = _tokenizer(options, say, phases)
         tokenizer.save_pretrained(preparation.folder)

@@ -31,7 +31,7 @@ class Forecast:
         speed = f"{self.seconds_per_step:.3g} s a step"
         if self.limit == "max_steps":
             return f"{speed}: all {self.max_steps:,} steps will be done {end}"
-        again = "; started again, the run goes on" if self.limit == "max_job_hours" else ""
+        again = "; rerun the command to resume" if self.limit == "max_job_hours" else ""
         allowed = f"training.{self.limit} allows about {self.steps:,} of {self.max_steps:,} steps"
         return f"{speed}: {allowed}, and ends {end}{again}"
 

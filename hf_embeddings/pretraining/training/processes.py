@@ -112,7 +112,7 @@ def check_processes(got: int, training: TrainingOptions) -> None:
     asked = {f"the environment's {name}": int(os.environ[name]) for name in ASKED if os.environ.get(name, "").isdigit()}
     if training.num_processes:
         asked["training.num_processes"] = training.num_processes
-    cure = "start them with `torchrun --nproc_per_node N --no-python hf-embeddings pretrain ...` (README, Pretrain)"
+    cure = "start them with `torchrun --nproc_per_node N --no-python hf-embeddings pretrain ...`"
     for name, number in asked.items():
         if number != got:
             raise ValueError(f"{name}: asked for {number} processes, got {got}; {cure}")

@@ -24,7 +24,7 @@ def leave_on_signals() -> None:
 
     def leave(number: int, frame: FrameType | None) -> None:
         if os.environ.get("RANK", "0") == "0":
-            print_to_stderr(f"stopped by {signal.Signals(number).name} outside training; start again to go on")
+            print_to_stderr(f"stopped by {signal.Signals(number).name} outside training; rerun the command to resume")
         os._exit(PREEMPTED)
 
     for number in SIGNALS:

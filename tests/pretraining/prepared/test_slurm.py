@@ -1,4 +1,4 @@
-"""The Slurm script of the README, run by stand-ins for Slurm's commands."""
+"""The Slurm script of the documentation, run by stand-ins for Slurm's commands."""
 
 import os
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-README = Path(__file__).parents[3] / "README.md"
+PAGE = Path(__file__).parents[3] / "docs/how-to/resume-a-run.md"
 SRUN = """#!/bin/bash
 shift 2  # options
 for task in 0 1; do SLURM_PROCID=$task SLURM_LOCALID=$task SLURM_NTASKS=2 "$@" || code=$?; done
@@ -24,7 +24,7 @@ exit $CODE
 
 @pytest.mark.parametrize("code, requeued", [(0, False), (1, False), (75, True)])
 def test_the_script_starts_every_process_and_requeues_what_was_preempted(tmp_path, code, requeued) -> None:
-    script = re.search(r"```slurm\n(.*?)```", README.read_text(), flags=re.DOTALL)[1]
+    script = re.search(r"```slurm\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)[1]
     for name, text in (("srun", SRUN), ("scontrol", SCONTROL), ("hf-embeddings", COMMAND), ("job", script)):
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)

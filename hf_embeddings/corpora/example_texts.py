@@ -1,0 +1,44 @@
+"""Raw texts from installed packages as corpora: articles of Wikipedia, a Chinese novel."""
+
+import bz2
+import html
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+PAGE = re.compile(r"<page>.*?</page>", flags=re.DOTALL)
+TITLE = re.compile(r"<title>(.*?)</title>")
+MARKUP = re.compile(r"<text [^>]*>(.*?)</text>", flags=re.DOTALL)
+NOT_PROSE = re.compile(r"\s*([=*#:;|!{}]|\S+:\S|$)")  # headings, lists, tables, links to files and categories
+SHORTEST_LINE = 80  # characters: shorter lines are captions and remains of tables
+SHORTEST_ARTICLE = 500  # characters: shorter pages are redirects
+
+
+def wikipedia_articles(file: Path) -> Iterator[dict[str, str]]:
+    """Yield title and text of the articles of a bzip2 dump of MediaWiki, without markup."""
+    from gensim.corpora.wikicorpus import filter_wiki
+
+    for page in PAGE.findall(bz2.open(file, "rt", encoding="utf-8").read()):
+        title, markup = TITLE.search(page), MARKUP.search(page)
+        if title is None or markup is None or ":" in title[1]:  # with a colon: of another namespace
+            continue
+        lines = filter_wiki(html.unescape(markup[1])).splitlines()
+        prose = [" ".join(line.split()) for line in lines if len(line) >= SHORTEST_LINE and not NOT_PROSE.match(line)]
+        text = "\n".join(line.replace("'''", "").replace("''", "") for line in prose)
+        if len(text) >= SHORTEST_ARTICLE:
+            yield {"title": html.unescape(title[1]), "text": text}
+
+
+def write_articles(file: Path, target: Path) -> None:
+    """Write the articles of a dump as JSON lines."""
+    with open(target, "w", encoding="utf-8", newline="\n") as lines:
+        for article in wikipedia_articles(file):
+            lines.write(json.dumps(article, ensure_ascii=False) + "\n")
+
+
+def write_chapters(file: Path, target: Path) -> None:
+    """Write a JSON list of chapters as a text file: one paragraph a line, blank lines between chapters."""
+    chapters = json.loads(file.read_text(encoding="utf-8"))
+    texts = ["\n".join(filter(None, map(str.strip, chapter.splitlines()))) for chapter in chapters]
+    target.write_text("\n\n".join(texts) + "\n", encoding="utf-8", newline="\n")
