@@ -15,7 +15,7 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import Enum
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Literal, Union, get_args, get_origin, get_type_hints
 
 from typer.models import OptionInfo
 
@@ -93,7 +93,7 @@ def parameters_of(verb: Callable[..., None]) -> list[Parameter]:
     return found
 
 
-def option_names(name: str, kind: Any, info: OptionInfo) -> str:
+def option_names(name: str, kind: object, info: OptionInfo) -> str:
     """Return the spellings of an option; a switch without its own spelling has one that turns it off."""
     # typer.Option("--json") inside Annotated leaves the first spelling where a default would stand.
     words = (info.default, *(info.param_decls or ()))
@@ -104,7 +104,7 @@ def option_names(name: str, kind: Any, info: OptionInfo) -> str:
     return ", ".join(f"`{spelling}`" for spelling in spellings)
 
 
-def value_words(kind: Any, info: OptionInfo) -> str:
+def value_words(kind: object, info: OptionInfo) -> str:
     """Return in words what is expected."""
     if get_origin(kind) is list:
         (kind,) = get_args(kind)
@@ -201,7 +201,7 @@ def field_comments(kind: type) -> dict[str, str]:
     return found
 
 
-def kind_words(kind: Any, bounds: str = "") -> str:
+def kind_words(kind: object, bounds: str = "") -> str:
     """Return a type in words, with the bounds of its values."""
     if get_origin(kind) in (Union, UnionType):
         words = [kind_words(part) for part in get_args(kind) if part is not NoneType]
@@ -222,7 +222,7 @@ def in_yaml(comment: str) -> str:
     return re.sub(r"\bNone\b", "`null`", comment)
 
 
-def yaml_word(value: Any) -> str:
+def yaml_word(value: object) -> str:
     """Return a default as YAML writes it."""
     words = {None: "null", True: "true", False: "false"}
     if isinstance(value, list):
