@@ -56,6 +56,7 @@ def difference(one: dict[int, dict], other: dict[int, dict]) -> tuple[float, flo
     return each[0], max(each.values())
 
 
+@pytest.mark.slow
 def test_f12_any_number_of_processes_optimises_the_same(tmp_path, times, figures) -> None:
     """1 x 4, 2 x 2 and 4 x 1 micro-batches with very different numbers of labels; and the mistake is noticed."""
     steps = times(4, 24)
@@ -122,6 +123,7 @@ def at_ends(stops: list[int]) -> int:
     return sum(step % STEPS_PER_EPOCH == 0 for step in stops)
 
 
+@pytest.mark.slow
 def test_f11_elastic_runs_see_the_same_samples(tmp_path, times, figures) -> None:
     """1, 2, 4 and 1 processes, one after the other, against one process all the way."""
     numbers = times((1, 2, 1), (1, 2, 4, 1))

@@ -45,9 +45,7 @@ def flattened(way: str) -> dict[str, torch.Tensor]:
 
 SLOW = pytest.mark.slow  # flex attention is compiled for each of them
 FLEX = [
-    pytest.param(
-        "flex_attention", position, marks=() if position in ("learned", "rope", "alibi", "relative_key") else SLOW
-    )
+    pytest.param("flex_attention", position, marks=() if position in ("rope", "relative_key") else SLOW)
     for position in TYPES
 ]
 
