@@ -103,9 +103,15 @@ def _export(model: PreTrainedModel, inputs: dict[str, torch.Tensor], path: Path,
         names = list(model(**inputs).keys())
     axes = {0: torch.export.Dim("batch"), inputs["input_ids"].dim() - 1: torch.export.Dim("sequence")}
     program = torch.onnx.export(
-        _Positional(model), (), kwargs=inputs, input_names=list(inputs), output_names=names, dynamo=True, verbose=False,
+        _Positional(model).eval(),
+        (),
+        kwargs=inputs,
+        input_names=list(inputs),
+        output_names=names,
+        dynamo=True,
+        verbose=False,
         dynamic_shapes={name: axes for name in inputs} if dynamic else None,
-    )  # fmt: skip
+    )
     assert program is not None, "dynamo=True returns it"
     program.save(path)
 
