@@ -1,13 +1,12 @@
 """The floors of the package: imports point down, rooms on one floor do not know each other, and there is no circle."""
 
-import ast
 import sys
-from functools import cache
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.structure import MODULES, ROOT, imported_modules, longest_chain, own_imports
+
 # From the ground. Files beside the rooms (hardware.py, progress.py, ...) stand on the ground too.
 FLOORS = (
     {"files", "model", "analysis", "visualization"},
@@ -30,58 +29,11 @@ LONGEST_CHAIN = 11  # of imports within pretraining
 FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "misc", "base"}
 
 
-def files() -> list[Path]:
-    return sorted([*(ROOT / "hf_embeddings").rglob("*.py"), *(ROOT / "conversion").rglob("*.py")])
-
-
-def module_of(path: Path) -> str:
-    """The name under which a file is imported."""
-    parts = list(path.relative_to(ROOT).with_suffix("").parts)
-    if parts[0] == "conversion":
-        parts = ["hf_embeddings", *parts]
-    return ".".join(part for part in parts if part != "__init__")
-
-
-MODULES = {module_of(path): path for path in files()}
-
-
-@cache
-def imported_modules(path: Path) -> frozenset[str]:
-    """Every module that a file imports, wherever in the file."""
-    found, package = set(), module_of(path).split(".")
-    if path.name != "__init__.py":
-        package = package[:-1]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            start = package[: len(package) - node.level + 1] if node.level else []
-            module = ".".join([*start, *([node.module] if node.module else [])])
-            names = {f"{module}.{alias.name}" for alias in node.names}
-            found |= {name if name in MODULES else module for name in names}
-    return frozenset(found)
-
-
-def own_imports(module: str) -> set[str]:
-    return {name for name in imported_modules(MODULES[module]) if name in MODULES and name != module}
-
-
 def place(module: str, floors: tuple[set[str], ...], depth: int) -> tuple[int, str]:
     """The number of the floor that a module stands on, from 0, and its room."""
     parts = module.split(".")
     name = parts[depth] if len(parts) > depth else ""
     return next(((number, name) for number, rooms in enumerate(floors) if name in rooms), (-1, ""))
-
-
-def longest_chain(room: str) -> list[str]:
-    """The longest way from a module of a room to one that imports no other of it."""
-
-    @cache
-    def chain(module: str) -> tuple[str, ...]:
-        below = [chain(name) for name in own_imports(module) if name.startswith(room)]
-        return (module, *max(below, key=len, default=()))
-
-    return list(max((chain(module) for module in MODULES if module.startswith(room)), key=len))
 
 
 def test_every_room_has_a_floor() -> None:

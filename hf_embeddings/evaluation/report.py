@@ -11,7 +11,7 @@ from hf_embeddings.evaluation import measures
 from hf_embeddings.evaluation.vectors import Vectors
 from hf_embeddings.evaluation_report import EvaluationReport, VectorChoice
 from hf_embeddings.file_names import EMBEDDING_EVALUATION
-from hf_embeddings.files.atomic import write_text
+from hf_embeddings.files.atomic import replace_text
 from hf_embeddings.progress import Phase
 from hf_embeddings.publishing.card import write_card
 
@@ -76,5 +76,5 @@ def _once(phase: Phase, label: str, measure: Callable[[], Figures]) -> Figures:
 def write_into_card(folder: Path, report: EvaluationReport) -> None:
     """Leave the figures beside the weights and bring the model card up to date."""
     text = json.dumps(report.to_dict(), indent=2, ensure_ascii=False)
-    write_text(folder / EMBEDDING_EVALUATION, f"{text}\n", durable=False)
+    replace_text(folder / EMBEDDING_EVALUATION, f"{text}\n", durable=False)
     write_card(folder)

@@ -29,7 +29,7 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
         fsync_directory(path.parent)
 
 
-def write_text(path: Path, text: str, *, durable: bool = True) -> None:
+def replace_text(path: Path, text: str, *, durable: bool = True) -> None:
     """Replace a file by one with this text, in UTF-8 and with the same line ends everywhere."""
     with replacing(path, durable=durable) as staged:
         staged.write_text(text, encoding="utf-8", newline="\n")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hf_embeddings.files.atomic import write_text
+from hf_embeddings.files.atomic import replace_text
 from hf_embeddings.record import Record
 
 MANIFEST = "manifest.json"
@@ -57,7 +57,7 @@ def seal(folder: Path, facts: Mapping[str, object], names: list[str] | None = No
 def write(folder: Path, facts: Mapping[str, object], files: Mapping[str, FileFacts]) -> None:
     """Write a manifest of files that are on the disk, and whose sizes and sums are known."""
     listed = {name: file.to_dict() for name, file in files.items()}
-    write_text(folder / MANIFEST, _text({"format": FORMAT, **facts, "files": listed}))
+    replace_text(folder / MANIFEST, _text({"format": FORMAT, **facts, "files": listed}))
 
 
 def read(folder: Path) -> Manifest:

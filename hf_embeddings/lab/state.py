@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from hf_embeddings.files.atomic import write_text
+from hf_embeddings.files.atomic import replace_text
 from hf_embeddings.lab_figures import LabRecord
 from hf_embeddings.option_fields import to_dict
 from hf_embeddings.pretraining.options import PositionLabOptions
@@ -31,4 +31,4 @@ class LabState:
     def save(self) -> None:
         """Replace the file."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(self.path, json.dumps(self.record.to_dict(), indent=1) + "\n")
+        replace_text(self.path, json.dumps(self.record.to_dict(), indent=1) + "\n")

@@ -7,7 +7,7 @@ import torch
 import transformers
 
 from hf_embeddings.analysis.intervals import pooled_intervals
-from hf_embeddings.files.atomic import write_text
+from hf_embeddings.files.atomic import replace_text
 from hf_embeddings.hardware import describe
 from hf_embeddings.lab.position_lab import PositionLab
 from hf_embeddings.lab.report import lab_report
@@ -85,4 +85,4 @@ def write_report(folder: Path, summary: LabSummary) -> None:
     from hf_embeddings.visualization.lab_plots import lab_figure  # matplotlib is an extra
 
     lab_figure(summary).savefig(folder / PICTURE)
-    write_text(folder / REPORT, lab_report(summary, picture=PICTURE))
+    replace_text(folder / REPORT, lab_report(summary, picture=PICTURE))

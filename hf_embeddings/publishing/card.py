@@ -6,7 +6,7 @@ from pathlib import Path
 
 from huggingface_hub import ModelCard
 
-from hf_embeddings.files.atomic import write_text
+from hf_embeddings.files.atomic import replace_text
 from hf_embeddings.publishing.checkpoint import Checkpoint
 from hf_embeddings.publishing.curve import draw
 from hf_embeddings.publishing.eval_results import write_eval_results
@@ -39,7 +39,7 @@ def write_card(folder: Path, model_id: str | None = None, base_model: str | None
     text, kept = make_card(
         checkpoint, path.read_text(encoding="utf-8") if path.exists() else None, model_id, base_model
     )
-    write_text(path, text, durable=False)  # half a card would be taken for one that people have edited
+    replace_text(path, text, durable=False)  # half a card would be taken for one that people have edited
     return kept
 
 

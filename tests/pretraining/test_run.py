@@ -109,7 +109,10 @@ def test_the_precision_is_told_and_recorded(asked: str, tmp_path) -> None:
     assert (figures["precision"], figures["device"]) == (expected, describe())
     assert f"precision: {expected}, " in done.stderr
     assert f"| number format | {expected} |" in (tmp_path / "out/README.md").read_text()
-    assert ("times as long as fp32" in done.stderr) == (asked == "bf16" and not bf16_is_fast())
+    warned = "times as long as fp32" in done.stderr
+    assert not warned or (asked == "bf16" and not bf16_is_fast())
+    if os.environ.get("ONEDNN_MAX_CPU_ISA") == "AVX2":  # what multiplies has no units; elsewhere the factor decides
+        assert warned == (asked == "bf16")
 
 
 def test_a_new_model_begins_with_the_loss_of_token_frequencies(tmp_path) -> None:

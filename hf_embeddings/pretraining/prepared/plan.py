@@ -18,7 +18,7 @@ from hf_embeddings.corpora.document import SourceReader
 from hf_embeddings.corpora.options import CorpusOptions
 from hf_embeddings.corpora.sources import parts_of, read_part
 from hf_embeddings.corpora.text_files import text_bytes
-from hf_embeddings.files.atomic import write_text
+from hf_embeddings.files.atomic import replace_text
 from hf_embeddings.files.manifest import sha256
 from hf_embeddings.option_fields import to_dict
 from hf_embeddings.pretraining.prepared.facts import Plan, ShardNote, Unit
@@ -129,7 +129,7 @@ class PreparationPlan:
 
     def note(self, number: int, index: int, note: ShardNote) -> None:
         """Note that a shard is on the disk."""
-        write_text(self._note(number, index), json.dumps(note.to_dict()))
+        replace_text(self._note(number, index), json.dumps(note.to_dict()))
 
     def _note(self, number: int, index: int) -> Path:
         return self.work / f"{self.shard(number, index).stem}.json"

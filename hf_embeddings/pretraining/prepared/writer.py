@@ -20,7 +20,7 @@ from hf_embeddings.corpora.text_sample import TextSample
 from hf_embeddings.corpora.tokenized_corpus import SentenceTokenizer, TokenizedCorpus, encode_documents, joined
 from hf_embeddings.corpora.tokenizer import fingerprint, load_tokenizer
 from hf_embeddings.corpora.tokenizer_training import train_for
-from hf_embeddings.files.atomic import write_text
+from hf_embeddings.files.atomic import replace_text
 from hf_embeddings.files.lock import Lock
 from hf_embeddings.files.manifest import MANIFEST, check
 from hf_embeddings.files.shards import write_shard
@@ -126,8 +126,8 @@ def plan_corpus(
     else:
         tokenizer = _tokenizer(options, say, phases)
         tokenizer.save_pretrained(preparation.folder)
-        write_text(preparation.encoder, tokenizer.backend_tokenizer.to_str())
-        write_text(preparation.work / PLAN, json.dumps(plan.to_dict()))
+        replace_text(preparation.encoder, tokenizer.backend_tokenizer.to_str())
+        replace_text(preparation.work / PLAN, json.dumps(plan.to_dict()))
         say(f"tokenizer: {len(tokenizer):,} pieces")
     return preparation
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from accelerate import Accelerator
 
 from hf_embeddings.file_names import STATUS
-from hf_embeddings.files.atomic import write_text
+from hf_embeddings.files.atomic import replace_text
 from hf_embeddings.pretraining.options import TrainingOptions
 from hf_embeddings.pretraining.training.forecast import MIN_SECONDS, MIN_STEPS, forecast
 from hf_embeddings.pretraining.training.progress import Progress
@@ -86,4 +86,4 @@ class Reporter:
             "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         }
         with suppress(OSError):  # a full disk is reported by the checkpoints, which matter
-            write_text(self.folder / STATUS, json.dumps(content, indent=1) + "\n", durable=False)
+            replace_text(self.folder / STATUS, json.dumps(content, indent=1) + "\n", durable=False)

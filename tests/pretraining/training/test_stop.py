@@ -16,6 +16,7 @@ from hf_embeddings.pretraining.checkpoints.push import LAST, Push
 from hf_embeddings.pretraining.checkpoints.store import Checkpoints
 from hf_embeddings.pretraining.options import HubOptions
 from hf_embeddings.pretraining.training import stop as stopping
+from hf_embeddings.pretraining.training.progress import Progress
 from hf_embeddings.pretraining.training.step_monitor import ENOUGH, WINDOW, StepMonitor
 from hf_embeddings.pretraining.training.stop import Stop
 from tests.pretraining.checkpoints.test_store import write
@@ -35,7 +36,18 @@ def test_a_signal_before_training_asks_for_another_start(tmp_path: Path) -> None
     assert said.endswith("stopped by SIGUSR1 outside training; start again to go on\n") and "Traceback" not in said
 
 
-def test_a_guard_counts_what_is_not_finite_and_forgives() -> None:
+def test_the_progress_of_earlier_checkpoints_is_read() -> None:
+    """Version 0.1 called the monitor `guard`."""
+    progress = Progress(step=7, monitor=StepMonitor(losses=[1.0], skipped=2))
+    values = progress.to_dict()
+    assert Progress.from_dict(values) == progress
+    assert (
+        Progress.from_dict({"guard" if name == "monitor" else name: value for name, value in values.items()})
+        == progress
+    )
+
+
+def test_a_monitor_counts_what_is_not_finite_and_forgives() -> None:
     monitor = StepMonitor()
     assert not monitor.judge(1.0, 1.0, "warn")
     for value in (math.nan, math.inf, -math.inf):
