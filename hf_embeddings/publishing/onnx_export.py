@@ -74,7 +74,7 @@ def _auto_class(checkpoint: Checkpoint) -> str:
 
 def _example(model: PreTrainedModel, batch: int, length: int) -> dict[str, torch.Tensor]:
     """Return random tokens (B, S), the last two of the last row padding; (B, 2, S) for multiple choice."""
-    shape = (batch, 2, length) if "MultipleChoice" in type(model).__name__ else (batch, length)
+    shape = (batch, 2, length) if getattr(model, "takes_choices", False) else (batch, length)
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(1, model.config.vocab_size, shape, generator=generator)
     mask = torch.ones_like(ids)
