@@ -159,7 +159,9 @@ def our_variant(model: nn.Module, documents: Documents, size: Size, *, bf16: boo
         schedule = Schedule.plan(chunks, tokens_per_batch=tokens, seed=0, relation="nsp" if pairs else None)
         batches = iter_batches(schedule, documents.vocabulary, options.examples)
         for step in range(schedule.batches_per_epoch):
-            compute_gradients(model, [next(batches)], options, accelerator, step=step)
+            compute_gradients(
+                model, [next(batches)], options.examples, options.training, accelerator, seed=options.seed, step=step
+            )
             for optimizer in optimizers:
                 optimizer.step()
                 optimizer.zero_grad()

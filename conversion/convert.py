@@ -24,7 +24,6 @@ from hf_embeddings.conversion.report import Report, description, made, plain_car
 from hf_embeddings.conversion.rules import ConversionError
 from hf_embeddings.conversion.staging import staged, write_weights
 from hf_embeddings.conversion.transfer import Transfer
-from hf_embeddings.model import modeling_triembed
 
 
 def convert(
@@ -138,7 +137,7 @@ def _values(transfer: Transfer, steps: list[Step | None]) -> dict[str, torch.Ten
 
 def _written(name: str, transfer: Transfer) -> str:
     """Name in the file: a bare encoder's weights stand without the family's prefix."""
-    bare = not transfer.forwards and transfer.plan.head.target == "TriEmbedModel"
+    bare = not transfer.forwards and transfer.plan.head.is_encoder
     return name.removeprefix(f"{transfer.plan.family.prefix}.") if bare else name
 
 
@@ -160,7 +159,7 @@ def _write_config(stage: Path, transfer: Transfer, dtype: str) -> None:
     plan.config.dtype = dtype
     plan.config.save_pretrained(stage)
     with torch.device("meta"):
-        model = getattr(modeling_triembed, plan.head.target)(plan.config)
+        model = plan.head.model_class(plan.config)
     custom_object_save(model, stage, config=plan.config)  # type: ignore[arg-type]  # it takes a config, too
 
 
@@ -171,9 +170,9 @@ def _check(folder: Path, stage: Path, transfer: Transfer) -> Difference:
         if plan.family.reference
         else partial(load, getattr(transformers, plan.architecture))
     )
-    ours = partial(load, getattr(modeling_triembed, plan.head.target))
+    ours = partial(load, plan.head.model_class)
     config: PreTrainedConfig = plan.config
-    batch, origin = sample(stage, config, choices=plan.head.target.endswith("MultipleChoice"))
+    batch, origin = sample(stage, config, choices=plan.head.model_class.takes_choices)
     loaders = (stock, ours) if transfer.forwards else (ours, stock)
     theirs = outputs_of(loaders[0], folder, batch)
     difference = compare(theirs, outputs_of(loaders[1], stage, batch), batch["attention_mask"], origin)

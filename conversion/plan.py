@@ -13,7 +13,6 @@ from typing import Any
 import torch
 
 from hf_embeddings.conversion.rules import ConversionError, Family, Head, Operation, Weight
-from hf_embeddings.model import modeling_triembed
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 
 BASE = "triembed."
@@ -69,7 +68,7 @@ class Plan:
     def is_optional(self, name: str) -> bool:
         """Tell whether a bare encoder may lack this tensor, under either side's name."""
         bare = name.removeprefix(self.family.prefix + ".").removeprefix(BASE)
-        return self.head.target == "TriEmbedModel" and bare.startswith(tuple(f"{m}." for m in self.family.optional))
+        return self.head.is_encoder and bare.startswith(tuple(f"{m}." for m in self.family.optional))
 
 
 def make_plan(family: Family, architecture: str, config: TriEmbedConfig) -> Plan:
@@ -79,12 +78,12 @@ def make_plan(family: Family, architecture: str, config: TriEmbedConfig) -> Plan
         ConversionError: the table has no rule for a parameter of the model.
     """
     head = family.heads[architecture]
-    pooler = {} if head.target != "TriEmbedModel" else {"add_pooling_layer": bool(family.optional)}
+    pooler: dict[str, Any] = {"add_pooling_layer": bool(family.optional)} if head.is_encoder else {}
     with torch.device("meta"):
-        model = getattr(modeling_triembed, head.target)(config, **pooler)
+        model = head.model_class(config, **pooler)
     tied = set(model.all_tied_weights_keys)
     shapes = {name: tensor.shape for name, tensor in model.state_dict().items() if name not in tied}
-    task = head.target != "TriEmbedModel"
+    task = not head.is_encoder
     steps: dict[tuple[str, ...], Step] = {}
     used = set()
     for name in shapes:

@@ -11,6 +11,9 @@ from typing import Any
 
 import torch
 
+from hf_embeddings.model import modeling_triembed
+from hf_embeddings.model.modeling_triembed import TriEmbedModel, TriEmbedPreTrainedModel
+
 Config = dict[str, Any]
 REQUIRED = object()  # the default of a key that a config must have
 
@@ -192,6 +195,16 @@ class Head:
     # A second name under which some checkpoints store a weight again: it must be equal to the first.
     same: Mapping[str, str] = field(default_factory=dict)
     config: tuple[ConfigRule, ...] = ()
+
+    @property
+    def model_class(self) -> type[TriEmbedPreTrainedModel]:
+        """The TriEmbed class."""
+        return getattr(modeling_triembed, self.target)
+
+    @property
+    def is_encoder(self) -> bool:
+        """Whether it is the encoder alone."""
+        return self.model_class is TriEmbedModel
 
 
 @dataclass(frozen=True)

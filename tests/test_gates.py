@@ -6,6 +6,8 @@ from pathlib import Path
 
 import yaml
 
+from tests.structure import files
+
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 NOT_TYPED_YET = {  # take out what is typed now; nothing comes in
@@ -13,10 +15,6 @@ NOT_TYPED_YET = {  # take out what is typed now; nothing comes in
     for name in ("head_rotation", "healing", "position_fits", "retention", "token_rows", "vocabulary")
 }
 MOST_IGNORES = 30  # comments that tell mypy to look away, each with the kind of error
-
-
-def code() -> list[Path]:
-    return sorted([*(ROOT / "hf_embeddings").rglob("*.py"), *(ROOT / "conversion").rglob("*.py")])
 
 
 def test_what_mypy_does_not_read_only_gets_less() -> None:
@@ -27,7 +25,7 @@ def test_what_mypy_does_not_read_only_gets_less() -> None:
 
 def test_mypy_looks_away_in_few_places_and_each_says_from_what() -> None:
     comments = [
-        line for path in code() for line in path.read_text(encoding="utf-8").splitlines() if "type: ignore" in line
+        line for path in files() for line in path.read_text(encoding="utf-8").splitlines() if "type: ignore" in line
     ]
     assert all(re.search(r"type: ignore\[[a-z-]+\]", line) for line in comments), comments
     assert len(comments) <= MOST_IGNORES
@@ -37,7 +35,7 @@ def test_the_version_is_written_once() -> None:
     version = re.search(r'^__version__ = "(.+)"', (ROOT / "hf_embeddings/__init__.py").read_text(), re.MULTILINE)
     assert version and "version" in PROJECT["project"]["dynamic"] and "version" not in PROJECT["project"]
     again = [
-        path for path in code() if path.name != "__init__.py" and f'"{version[1]}"' in path.read_text(encoding="utf-8")
+        path for path in files() if path.name != "__init__.py" and f'"{version[1]}"' in path.read_text(encoding="utf-8")
     ]
     assert again == []
 

@@ -10,6 +10,7 @@ from itertools import chain, islice
 
 import numpy as np
 from tokenizers import Encoding, Tokenizer
+from tokenizers.models import WordPiece
 from transformers import PreTrainedTokenizerBase
 
 from hf_embeddings.corpora.chinese import RANGES
@@ -54,7 +55,7 @@ class SentenceTokenizer:
         prefix = getattr(self._backend.model, "continuing_subword_prefix", None)
         # A piece of WordPiece says itself whether it continues a word; for the others, offsets have to be computed.
         self._continuing = None
-        if type(self._backend.model).__name__ == "WordPiece" and prefix:
+        if isinstance(self._backend.model, WordPiece) and prefix:
             ordered = (pieces.get(number, "") for number in range(max(pieces) + 1))
             self._continuing = np.array(
                 [

@@ -128,7 +128,8 @@ class PositionLab:
                 f"{max(self.options.lab.length_factors)} needs; lower it, or examples.max_length ({length})"
             )
         examples = replace(self.options.examples, objectives=["mlm"], objective_weights={})
-        return evaluation_batches(chunks, self.data.vocabulary, replace(self.options, examples=examples))
+        count = self.options.training.evaluation_examples
+        return evaluation_batches(chunks, self.data.vocabulary, examples, seed=self.options.seed, count=count)
 
     def step_ratios(self) -> dict[str, float]:
         """Return the time of a training step with each position type, as a ratio to that with `learned`.
@@ -157,7 +158,8 @@ class PositionLab:
 
     def _stepper(self, cell: Cell) -> Callable[[], None]:
         options = self._options(cell)
-        accelerator = build_accelerator(options, choose_precision(options, join(options)).name)
+        precision = choose_precision(options.training.mixed_precision, join(options.training))
+        accelerator = build_accelerator(precision.name, objectives=options.examples.objectives, curves=None)
         model = TriEmbedForPreTraining(self.data.for_model(options, self.base_config).config)
         model.set_attn_implementation(options.training.attention)
         shared = share(model, accelerator, options.training).train()
@@ -167,7 +169,9 @@ class PositionLab:
         batch = self.data.held_out[0]
 
         def step() -> None:
-            compute_gradients(shared, [batch], options, accelerator, step=0)
+            compute_gradients(
+                shared, [batch], options.examples, options.training, accelerator, seed=options.seed, step=0
+            )
             for optimizer in optimizers:
                 optimizer.step()
                 optimizer.zero_grad()

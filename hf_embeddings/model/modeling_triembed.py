@@ -61,6 +61,7 @@ class TriEmbedPreTrainedModel(PreTrainedModel):
 
     config: TriEmbedConfig
     config_class = TriEmbedConfig
+    takes_choices = False  # inputs (B, N, S), one row of tokens for each of N choices
     base_model_prefix = "triembed"
     supports_gradient_checkpointing = True
     _no_split_modules = ["PostNormLayer", "PreNormLayer"]
@@ -548,6 +549,8 @@ class TriEmbedForQuestionAnswering(_ClassifierModel):
 
 class TriEmbedForMultipleChoice(_ClassifierModel):
     """Choose one of several continuations."""
+
+    takes_choices = True
 
     def add_head(self, config: TriEmbedConfig) -> None:
         """Create the linear layer: one score for each choice."""

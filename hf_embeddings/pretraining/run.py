@@ -100,7 +100,7 @@ def pretrain(
         TrainingFailed: training could not go on.
     """
     config = build_config(options, base_config, vocab_size=options.tokenizer.vocab_size)  # mistakes show first
-    processes = join(options)
+    processes = join(options.training)
     say = _speaker(processes)
     phases = partial(Phase, passing=True, silent=not processes.is_main_process, say=say)
     if warning := restart_warning():
@@ -110,8 +110,12 @@ def pretrain(
         from_main(processes, output.enter)
         source, line = from_main(processes, output.source)
         say(line)
-        precision = choose_precision(options, processes, begun=precision_of(source))
-        accelerator = build_accelerator(options, precision.name)
+        precision = choose_precision(options.training.mixed_precision, processes, begun=precision_of(source))
+        accelerator = build_accelerator(
+            precision.name,
+            objectives=options.examples.objectives,
+            curves=options.output_dir if options.training.tensorboard else None,
+        )
         _say_precision(precision, config, processes.device, say)
         if prepared := options.corpus.prepared:
             sums = options.corpus.verify_shards
@@ -219,7 +223,7 @@ def build_trainer(
     set_seed(options.seed)
     model = _build_model(training, data, source, say)
     with phases("planning the training"):
-        stages = plan_stages(data.training, options, per_step=per_step)
+        stages = plan_stages(data.training, options.examples, training, seed=options.seed, per_step=per_step)
     parameters = model.num_parameters()
     say(f"model: {parameters:,} parameters, {data.config.position_embedding_type} positions")
     shared = share(model, accelerator, training)

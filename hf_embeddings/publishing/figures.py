@@ -8,6 +8,7 @@ from hf_embeddings.analysis.intervals import correlation_interval, share_interva
 from hf_embeddings.evaluation_report import AssociationFigures, EvaluationReport
 from hf_embeddings.file_names import FIGURES
 from hf_embeddings.publishing.checkpoint import Checkpoint
+from hf_embeddings.publishing.tasks import TASKS
 from hf_embeddings.run_figures import ObjectiveFigures, RunFigures
 
 SCHEME = re.compile(r"[a-z]{2,}:")  # of a source; a single letter is the drive of a path
@@ -60,7 +61,7 @@ def _interval(name: str, checkpoint: Checkpoint) -> str:
     """Return the interval of a share of samples, where their number is recorded; tokens are not samples."""
     kind = next((kind for kind in ("accuracy", "exact_match") if name.endswith(kind)), None)
     samples = checkpoint.fine_tuning.get(f"{name.removesuffix(kind)}samples") if kind else None
-    if not samples or "Token" in checkpoint.architecture:
+    if not samples or TASKS[checkpoint.architecture].counts_tokens:
         return ""
     low, high = share_interval(checkpoint.fine_tuning[name], samples)
     return f" (95 % interval {low:.1%} to {high:.1%})"

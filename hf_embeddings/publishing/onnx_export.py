@@ -72,7 +72,7 @@ def _auto_class(checkpoint: Checkpoint) -> str:
 
 def _example(model: PreTrainedModel, batch: int, length: int) -> dict[str, torch.Tensor]:
     """Return random tokens (B, S), the last two of the last row padding; (B, 2, S) for multiple choice."""
-    shape = (batch, 2, length) if "MultipleChoice" in type(model).__name__ else (batch, length)
+    shape = (batch, 2, length) if getattr(model, "takes_choices", False) else (batch, length)
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(1, model.config.vocab_size, shape, generator=generator)
     mask = torch.ones_like(ids)
@@ -101,9 +101,15 @@ def _export(model: PreTrainedModel, inputs: dict[str, torch.Tensor], path: Path,
         names = list(model(**inputs).keys())
     axes = {0: torch.export.Dim("batch"), inputs["input_ids"].dim() - 1: torch.export.Dim("sequence")}
     program = torch.onnx.export(
-        _Positional(model), (), kwargs=inputs, input_names=list(inputs), output_names=names, dynamo=True, verbose=False,
+        _Positional(model).eval(),
+        (),
+        kwargs=inputs,
+        input_names=list(inputs),
+        output_names=names,
+        dynamo=True,
+        verbose=False,
         dynamic_shapes={name: axes for name in inputs} if dynamic else None,
-    )  # fmt: skip
+    )
     assert program is not None, "dynamo=True returns it"
     program.save(path)
 

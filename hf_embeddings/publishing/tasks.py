@@ -8,6 +8,7 @@ class Task(NamedTuple):
 
     pipeline_tag: str
     snippet: str
+    counts_tokens: bool = False  # a metric is a share of tokens, of which those of a text are alike
 
 
 FILL_MASK = """
@@ -84,7 +85,7 @@ TASKS = {
     "TriEmbedForMaskedLM": Task("fill-mask", FILL_MASK),
     "TriEmbedModel": Task("feature-extraction", EMBED),
     "TriEmbedForSequenceClassification": Task("text-classification", PIPELINE),
-    "TriEmbedForTokenClassification": Task("token-classification", PIPELINE),
+    "TriEmbedForTokenClassification": Task("token-classification", PIPELINE, counts_tokens=True),
     "TriEmbedForQuestionAnswering": Task("question-answering", QUESTION_ANSWERING),
     "TriEmbedForMultiTask": Task("text-classification", MULTI_TASK),
     "TriEmbedForMultipleChoice": Task("multiple-choice", MULTIPLE_CHOICE),

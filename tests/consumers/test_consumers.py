@@ -66,8 +66,8 @@ def test_pipelines(task: str, head: str, arguments: list, folders) -> None:
 
 def test_sentence_transformers_trains_saves_and_loads(folders, tmp_path) -> None:
     from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer
-    from sentence_transformers.losses import MultipleNegativesRankingLoss
-    from sentence_transformers.training_args import SentenceTransformerTrainingArguments
+    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+    from sentence_transformers.sentence_transformer.training_args import SentenceTransformerTrainingArguments
 
     model = SentenceTransformer(folders(), device="cpu")
     before = model.encode(TEXTS)

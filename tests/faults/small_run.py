@@ -100,7 +100,9 @@ def data(options: PretrainingOptions, *_: object, **__: object) -> TrainingData:
     chunks, other = (cut_chunks(corpus, max_tokens=options.examples.max_length - 3) for corpus in (training, held_out))
     config = build_config(options, BASE, vocab_size=128)
     config.pad_token_id = tokenizer.pad_token_id
-    batches = evaluation_batches(other, vocabulary, options)
+    batches = evaluation_batches(
+        other, vocabulary, options.examples, seed=options.seed, count=options.training.evaluation_examples
+    )
     health = examine(
         None,
         chunks,

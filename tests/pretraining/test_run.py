@@ -218,7 +218,9 @@ def test_accumulation_changes_nothing() -> None:
         pairs = make_pairs(chunks, np.arange(8), seed=0, epoch=0, relation="nsp")
         parts = [pairs[part] for part in np.split(np.arange(8), np.cumsum(sizes)[:-1])]
         batches = [make_batch(schedule, 0, part, vocabulary, options.examples) for part in parts]
-        figures = compute_gradients(model, batches, options, Accelerator(cpu=True), step=0)
+        figures = compute_gradients(
+            model, batches, options.examples, options.training, Accelerator(cpu=True), seed=options.seed, step=0
+        )
         for optimizer in build_optimizers(model, options.training):
             optimizer.step()
         weights.append((figures.losses, model.state_dict()))

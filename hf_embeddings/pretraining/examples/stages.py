@@ -13,7 +13,7 @@ import numpy as np
 from hf_embeddings.pretraining.examples.chunks import SPECIAL_TOKENS_PER_PAIR, Chunks
 from hf_embeddings.pretraining.examples.pairs import relation
 from hf_embeddings.pretraining.examples.schedule import Schedule
-from hf_embeddings.pretraining.options import PretrainingOptions, StageOptions
+from hf_embeddings.pretraining.options import ExampleOptions, StageOptions, TrainingOptions
 from hf_embeddings.randomness import random_bits
 
 
@@ -25,25 +25,29 @@ class Stage:
     schedule: Schedule
 
 
-def plan_stages(chunks: Chunks, options: PretrainingOptions, *, per_step: int) -> list[Stage]:
+def plan_stages(
+    chunks: Chunks, examples: ExampleOptions, training: TrainingOptions, *, seed: int, per_step: int
+) -> list[Stage]:
     """Plan those of `training.stages`, and the one that lasts.
 
     Args:
         chunks: of the training documents, as long as `examples.max_length` allows.
-        options: of the run.
+        examples: options of the run.
+        training: options of the run.
+        seed: of the run.
         per_step: micro-batches per step.
 
     Raises:
         ValueError: a micro-batch of a stage cannot hold its longest example, or a step is no whole number of them.
     """
     stages, first_step = [], 0
-    early = options.training.stages
+    early = training.stages
     for number, stage in enumerate([*early, StageOptions(steps=1)]):
-        length = stage.max_length or options.examples.max_length
+        length = stage.max_length or examples.max_length
         cut = chunks
-        if length < options.examples.max_length:
+        if length < examples.max_length:
             cut = chunks.recut(length - SPECIAL_TOKENS_PER_PAIR)
-        tokens = stage.tokens_per_step or options.training.tokens_per_step
+        tokens = stage.tokens_per_step or training.tokens_per_step
         if tokens % per_step:
             raise ValueError(
                 f"training.tokens_per_step: got {tokens} for {per_step} micro-batches a step, expected a multiple of "
@@ -52,8 +56,8 @@ def plan_stages(chunks: Chunks, options: PretrainingOptions, *, per_step: int) -
         schedule = Schedule.plan(
             cut,
             tokens_per_batch=tokens // per_step,
-            seed=_seed(options.seed, number) if number < len(early) else options.seed,
-            relation=relation(options.examples.objectives),
+            seed=_seed(seed, number) if number < len(early) else seed,
+            relation=relation(examples.objectives),
         )
         stages.append(Stage(first_step, schedule))
         first_step += stage.steps

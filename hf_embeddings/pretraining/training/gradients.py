@@ -16,7 +16,7 @@ from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
 from hf_embeddings.pretraining.examples.batches import inputs_of, real_tokens
-from hf_embeddings.pretraining.options import PretrainingOptions
+from hf_embeddings.pretraining.options import ExampleOptions, TrainingOptions
 from hf_embeddings.pretraining.training.objectives import label_count, summed_loss, training_inputs
 from hf_embeddings.pretraining.training.progress import StepFigures
 from hf_embeddings.randomness import random_bits
@@ -25,9 +25,11 @@ from hf_embeddings.randomness import random_bits
 def compute_gradients(
     model: nn.Module,
     micro_batches: list[dict[str, torch.Tensor]],
-    options: PretrainingOptions,
+    examples: ExampleOptions,
+    training: TrainingOptions,
     accelerator: Accelerator,
     *,
+    seed: int,
     step: int,
 ) -> StepFigures:
     """Leave the clipped gradient of step `step` in the parameters.
@@ -35,18 +37,20 @@ def compute_gradients(
     Args:
         model: as prepared by the accelerator; not wrapped where `training.strict_determinism` is set.
         micro_batches: this process's share; number i of process r is number i * processes + r of the step.
-        options: of the run.
+        examples: options of the run.
+        training: options of the run.
         accelerator: of the run.
+        seed: of the run.
         step: number of the step, from 0.
     """
-    objectives, processes = options.examples.objectives, accelerator.num_processes
-    strict = options.training.strict_determinism
+    objectives, processes = examples.objectives, accelerator.num_processes
+    strict = training.strict_determinism
     *labels, tokens = _global_counts(micro_batches, objectives, accelerator)
-    weights = [options.examples.objective_weights.get(name, 1.0) for name in objectives]
+    weights = [examples.objective_weights.get(name, 1.0) for name in objectives]
     totals = torch.zeros(len(objectives), device=accelerator.device)
     ordered = OrderedSum(model) if strict else None
     for index, batch in enumerate(micro_batches):
-        torch.manual_seed(dropout_seed(options.seed, step, index * processes + accelerator.process_index))
+        torch.manual_seed(dropout_seed(seed, step, index * processes + accelerator.process_index))
         last = index == len(micro_batches) - 1
         with _synchronised(model, last):
             batch = {name: tensor.to(accelerator.device) for name, tensor in batch.items()}
@@ -63,7 +67,7 @@ def compute_gradients(
             ordered.add(processes)
     if ordered is not None:
         ordered.finish()
-    norm = accelerator.clip_grad_norm_(model.parameters(), options.training.max_grad_norm)
+    norm = accelerator.clip_grad_norm_(model.parameters(), training.max_grad_norm)
     norm = norm.full_tensor() if isinstance(norm, DTensor) else norm
     totals = accelerator.reduce(totals, reduction="sum")
     return StepFigures(dict(zip(objectives, totals.tolist(), strict=True)), float(norm), tokens)

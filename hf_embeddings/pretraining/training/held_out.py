@@ -12,30 +12,30 @@ from hf_embeddings.pretraining.examples.batches import IGNORED, Vocabulary, inpu
 from hf_embeddings.pretraining.examples.chunks import SPECIAL_TOKENS_PER_PAIR, Chunks
 from hf_embeddings.pretraining.examples.pairs import relation
 from hf_embeddings.pretraining.examples.schedule import Schedule
-from hf_embeddings.pretraining.options import PretrainingOptions
+from hf_embeddings.pretraining.options import ExampleOptions
 from hf_embeddings.pretraining.training.objectives import Scores, scores_of
 from hf_embeddings.progress import Phases, quiet
 from hf_embeddings.run_figures import HeldOut, ObjectiveFigures
 
 
 def evaluation_batches(
-    chunks: Chunks, vocabulary: Vocabulary, options: PretrainingOptions
+    chunks: Chunks, vocabulary: Vocabulary, options: ExampleOptions, *, seed: int, count: int
 ) -> list[dict[str, torch.Tensor]]:
-    """Return the same batches at every call, with `evaluation_examples` held-out examples where there are so many."""
+    """Return the same batches at every call, with `count` held-out examples where there are so many."""
     longest = chunks.max_tokens + SPECIAL_TOKENS_PER_PAIR
     schedule = Schedule.plan(
         chunks,
         tokens_per_batch=max(4096, longest),
-        seed=options.seed + 1,
-        relation=relation(options.examples.objectives),
+        seed=seed + 1,
+        relation=relation(options.objectives),
     )
     batches, examples = [], 0
     for number in range(schedule.batches_per_epoch):
         epoch, pairs = schedule.batch(number)
-        probability = options.examples.evaluation_masking_probability
-        batches.append(make_batch(schedule, epoch, pairs, vocabulary, options.examples, probability=probability))
+        probability = options.evaluation_masking_probability
+        batches.append(make_batch(schedule, epoch, pairs, vocabulary, options, probability=probability))
         examples += len(pairs)
-        if examples >= options.training.evaluation_examples:
+        if examples >= count:
             break
     return batches
 

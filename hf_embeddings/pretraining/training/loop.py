@@ -123,7 +123,15 @@ class Trainer:
     def _step(self, micro_batches: list[dict[str, torch.Tensor]]) -> None:
         training, progress = self.options.training, self.progress
         set_learning_rates(self.optimizers, progress.fraction(training), training)
-        figures = compute_gradients(self.model, micro_batches, self.options, self.accelerator, step=progress.step)
+        figures = compute_gradients(
+            self.model,
+            micro_batches,
+            self.options.examples,
+            training,
+            self.accelerator,
+            seed=self.options.seed,
+            step=progress.step,
+        )
         problem = progress.monitor.judge(sum(figures.losses.values()), figures.norm, training.spikes)
         skipped = progress.monitor.in_a_row > 0 or bool(problem and training.spikes == "skip")
         for optimizer in self.optimizers:

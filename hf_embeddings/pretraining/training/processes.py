@@ -1,7 +1,7 @@
 """The processes of a run: how many there are, how they share the model, and how they agree."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -12,20 +12,19 @@ from torch.distributed.fsdp import fully_shard
 
 from hf_embeddings.hardware import Precision, number_format, training_precision
 from hf_embeddings.model.layers import Layer
-from hf_embeddings.pretraining.options import PretrainingOptions, TrainingOptions
+from hf_embeddings.pretraining.options import TrainingOptions
 
 Result = TypeVar("Result")
 ASKED = ("WORLD_SIZE", "SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")  # what launchers say they start
 _LEFT: list[object] = []  # process groups that runs have ended with
 
 
-def join(options: PretrainingOptions) -> PartialState:
+def join(training: TrainingOptions) -> PartialState:
     """Join the other processes.
 
     Raises:
         ValueError: the processes are not those that were asked for.
     """
-    training = options.training
     if not torch.cuda.is_available():
         os.environ.setdefault("ACCELERATE_USE_CPU", "true")
     if training.strict_determinism and training.sharding != "none":
@@ -36,11 +35,11 @@ def join(options: PretrainingOptions) -> PartialState:
     return processes
 
 
-def choose_precision(options: PretrainingOptions, processes: PartialState, begun: str | None = None) -> Precision:
+def choose_precision(asked: str, processes: PartialState, begun: str | None = None) -> Precision:
     """Return the number format of a run, the same in all processes.
 
     Args:
-        options: of the run.
+        asked: `training.mixed_precision`.
         processes: of the run.
         begun: the format of the checkpoint that the run goes on from: what `auto` means then, so that it goes on
             exactly.
@@ -48,7 +47,6 @@ def choose_precision(options: PretrainingOptions, processes: PartialState, begun
     Raises:
         ValueError: the device cannot train in it, or the processes run on machines that differ.
     """
-    asked = options.training.mixed_precision
     if asked == "auto" and begun:
         if begun == "fp16" and processes.device.type == "cpu":
             raise ValueError(
@@ -67,14 +65,20 @@ def choose_precision(options: PretrainingOptions, processes: PartialState, begun
     return chosen
 
 
-def build_accelerator(options: PretrainingOptions, precision: str) -> Accelerator:
-    """Return the accelerator of the processes that `join` has joined, for training in a number format."""
+def build_accelerator(precision: str, *, objectives: Sequence[str], curves: str | None) -> Accelerator:
+    """Return the accelerator of the processes that `join` has joined.
+
+    Args:
+        precision: the number format to train in.
+        objectives: that are trained.
+        curves: the directory that takes TensorBoard's events; None writes none.
+    """
     return Accelerator(
         mixed_precision=precision,
-        log_with="tensorboard" if options.training.tensorboard else None,
-        project_dir=options.output_dir,
+        log_with="tensorboard" if curves else None,
+        project_dir=curves,
         # A head that no objective trains gets no gradient, which DDP has to be told.
-        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=len(options.examples.objectives) < 2)],
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=len(objectives) < 2)],
     )
 
 

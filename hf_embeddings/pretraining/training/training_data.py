@@ -110,7 +110,13 @@ def load_training_data(
     _report(given, say)
     vocabulary = Vocabulary.of(tokenizer)
     with phases("planning the evaluation"):
-        batches = evaluation_batches(given.held_out, vocabulary, options)
+        batches = evaluation_batches(
+            given.held_out,
+            vocabulary,
+            options.examples,
+            seed=options.seed,
+            count=options.training.evaluation_examples,
+        )
         health = examine(
             given.sample,
             given.training,

@@ -38,7 +38,7 @@ OPTIONS = PretrainingOptions(
 
 def micro_batches(options: PretrainingOptions = OPTIONS) -> MicroBatches:
     chunks = cut_chunks(numbered_corpus(), max_tokens=options.examples.max_length - 3)
-    stages = plan_stages(chunks, options, per_step=PER_STEP)
+    stages = plan_stages(chunks, options.examples, options.training, seed=options.seed, per_step=PER_STEP)
     return MicroBatches(stages, VOCABULARY, options.examples, per_step=PER_STEP, steps=options.training.max_steps)
 
 

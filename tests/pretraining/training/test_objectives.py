@@ -62,7 +62,9 @@ def gradients(
         change(model)
     # The pairs are those of `nsp` throughout, so that losses can be compared.
     batch = batch_of(replace(examples, objectives=["nsp"], objective_weights={}))
-    figures = compute_gradients(model, [batch], options, Accelerator(cpu=True), step=0)
+    figures = compute_gradients(
+        model, [batch], options.examples, options.training, Accelerator(cpu=True), seed=options.seed, step=0
+    )
     return figures.losses, {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
 
 
