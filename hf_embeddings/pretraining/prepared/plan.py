@@ -45,7 +45,7 @@ class PreparationPlan:
         path = work_of(target) / PLAN
         if not path.is_file():
             raise ValueError(f"{path}: no such file, expected the plan of a corpus that is being prepared; begin anew")
-        return cls(target, Plan.from_dict(json.loads(path.read_text(encoding="utf-8"))))
+        return cls(target, Plan.load(path))
 
     @property
     def folder(self) -> Path:
@@ -104,7 +104,7 @@ class PreparationPlan:
         """Return what was noted of the finished shards of a unit, up to the first that is missing."""
         notes: list[ShardNote] = []
         while (path := self._note(number, len(notes))).is_file():
-            notes.append(ShardNote.from_dict(json.loads(path.read_text(encoding="utf-8"))))
+            notes.append(ShardNote.load(path))
         return notes
 
     def verified(self, number: int) -> list[ShardNote]:
