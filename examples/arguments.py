@@ -1,5 +1,6 @@
 """The command line of every example: its own arguments beside all of transformers' TrainingArguments."""
 
+from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
@@ -8,6 +9,15 @@ from transformers import HfArgumentParser, TrainingArguments
 from hf_embeddings.hardware import bf16_is_fast
 
 Arguments = TypeVar("Arguments")
+
+
+@dataclass
+class ExampleArguments:
+    """What every example is given; each adds its own."""
+
+    model: str  # directory or Hub id
+    train: str  # file, or id of a data set on the Hub
+    test: str | None = None  # file
 
 
 def parse(kind: type[Arguments]) -> tuple[Arguments, TrainingArguments]:

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 
 import torch
-from arguments import parse
+from arguments import ExampleArguments, parse
 from data import read_data
 from transformers import (
     AutoModelForMaskedLM,
@@ -23,12 +23,9 @@ import hf_embeddings  # noqa: F401  (registers TriEmbed with the Auto classes)
 
 
 @dataclass
-class Arguments:
+class Arguments(ExampleArguments):
     """What is trained on what."""
 
-    model: str  # directory or Hub id
-    train: str  # file, or id of a data set on the Hub
-    test: str | None = None  # file
     text: str = "text"  # column
     block_length: int = 128  # tokens of an example, special ones included
     mlm_probability: float = 0.15  # share of tokens that are predicted

@@ -8,7 +8,7 @@ A row holds a text, a list of choices (as many in every row) and the index of th
 from dataclasses import dataclass
 
 import torch
-from arguments import parse
+from arguments import ExampleArguments, parse
 from data import read_data
 from transformers import (
     AutoModelForMultipleChoice,
@@ -22,12 +22,9 @@ import hf_embeddings  # noqa: F401  (registers TriEmbed with the Auto classes)
 
 
 @dataclass
-class Arguments:
+class Arguments(ExampleArguments):
     """What is fine-tuned on what."""
 
-    model: str  # directory or Hub id
-    train: str  # file, or id of a data set on the Hub
-    test: str | None = None  # file
     text: str = "text"  # column
     choices: str = "choices"  # column
     label: str = "label"  # column

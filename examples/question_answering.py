@@ -9,7 +9,7 @@ The window of a long context that holds the answer is read; without an answer, b
 from dataclasses import dataclass
 
 import torch
-from arguments import parse
+from arguments import ExampleArguments, parse
 from data import read_data
 from transformers import AutoModelForQuestionAnswering, AutoTokenizer, EvalPrediction, Trainer
 
@@ -17,12 +17,9 @@ import hf_embeddings  # noqa: F401  (registers TriEmbed with the Auto classes)
 
 
 @dataclass
-class Arguments:
+class Arguments(ExampleArguments):
     """What is fine-tuned on what."""
 
-    model: str  # directory or Hub id
-    train: str  # file, or id of a data set on the Hub
-    test: str | None = None  # file
     max_length: int = 128  # tokens of question and context together
     stride: int = 32  # tokens that two windows of a context share
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from arguments import parse
+from arguments import ExampleArguments, parse
 from data import read_data
 from datasets import List
 from sklearn.metrics import f1_score
@@ -21,12 +21,9 @@ import hf_embeddings  # noqa: F401  (registers TriEmbed with the Auto classes)
 
 
 @dataclass
-class Arguments:
+class Arguments(ExampleArguments):
     """What is fine-tuned on what."""
 
-    model: str  # directory or Hub id
-    train: str  # file, or id of a data set on the Hub
-    test: str | None = None  # file
     text: str = "text"  # column
     pair: str | None = None  # column of a second text
     label: str = "label"  # column

@@ -8,7 +8,7 @@ A row holds a list of words and a list of as many labels. The first piece of a w
 from dataclasses import dataclass
 
 import torch
-from arguments import parse
+from arguments import ExampleArguments, parse
 from data import read_data
 from sklearn.metrics import f1_score
 from transformers import (
@@ -23,12 +23,9 @@ import hf_embeddings  # noqa: F401  (registers TriEmbed with the Auto classes)
 
 
 @dataclass
-class Arguments:
+class Arguments(ExampleArguments):
     """What is fine-tuned on what."""
 
-    model: str  # directory or Hub id
-    train: str  # file, or id of a data set on the Hub
-    test: str | None = None  # file
     words: str = "tokens"  # column
     tags: str = "tags"  # column
     max_length: int = 128  # tokens; longer texts are cut

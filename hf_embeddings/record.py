@@ -1,7 +1,9 @@
 """Records: dataclasses that are written as JSON and read back the same, whichever version wrote them."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, field, fields
+from pathlib import Path
 from types import UnionType
 from typing import Any, Self, Union, get_args, get_origin, get_type_hints
 
@@ -34,6 +36,11 @@ class Record:
             elif declared.default is declared.default_factory is MISSING:
                 raise ValueError(f"{cls.__name__}: got a record without {name!r}, expected one; make it anew")
         return cls(**given)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a file of JSON."""
+        return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
 
 
 def _plain(value: object) -> object:

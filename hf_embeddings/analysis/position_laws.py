@@ -156,12 +156,6 @@ def softmax(scores: np.ndarray) -> np.ndarray:
     return weights / weights.sum(axis=-1, keepdims=True)
 
 
-def cosine_matrix(vectors: np.ndarray) -> np.ndarray:
-    """Return the cosines (N, N) of all pairs of rows."""
-    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-300)
-    return unit @ unit.T
-
-
 def _laws(vectors: np.ndarray, scores: np.ndarray, by_shift: dict[int, float | None]) -> PositionLaws:
     known = {k: value for k, value in by_shift.items() if value is not None}
     attention = softmax(scores)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hf_embeddings.cli.output import AsJson, Precision
+from hf_embeddings.corpora.document import SourceReader
 from hf_embeddings.corpora.sources import check_source, read_described_documents
 from hf_embeddings.model_names import Pooling, check_model_or_id
 
@@ -76,7 +77,7 @@ def index(
     )
 
     def documents() -> Iterator["Document"]:
-        read = name_publicly(read_described_documents(corpus, text_field=text_field))
+        read = name_publicly(read_described_documents(corpus, SourceReader(text_field=text_field)))
         met = (document for document in read if all(condition.holds(document.metadata) for condition in conditions))
         return islice(met, max_documents)
 

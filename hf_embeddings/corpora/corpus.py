@@ -2,11 +2,11 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
-from hf_embeddings.corpora.document import CorpusError
+from hf_embeddings.corpora.document import CorpusError, SourceReader
 from hf_embeddings.corpora.near_duplicates import require_library, signatures
 from hf_embeddings.corpora.options import CorpusOptions, SourceOptions
 from hf_embeddings.corpora.selection import HELD_OUT, TRAINING, digests, select, under
@@ -87,9 +87,25 @@ def read_source(
     advance: Callable[[float], None] = lambda size: None,
 ) -> Iterator[str]:
     """Yield the documents of one source."""
-    settings = asdict(part) | {"on_invalid_text": options.on_invalid_text, "max_documents": options.max_documents}
-    del settings["weight"]
-    return read_documents(**settings, statistics=statistics, advance=advance)
+    reader = reader_of(part, options, statistics, advance)
+    return read_documents(part.source, reader, max_documents=options.max_documents)
+
+
+def reader_of(
+    part: SourceOptions,
+    options: CorpusOptions,
+    statistics: Counter[str],
+    advance: Callable[[float], None] = lambda size: None,
+) -> SourceReader:
+    """Return how one source is to be read."""
+    return SourceReader(
+        text_field=part.text_field or "text",
+        hub_split=part.hub_split or "train",
+        hub_config=part.hub_config,
+        on_invalid_text=options.on_invalid_text,
+        statistics=statistics,
+        advance=advance,
+    )
 
 
 def _bytes(options: CorpusOptions) -> int | None:

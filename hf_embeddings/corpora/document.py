@@ -28,11 +28,11 @@ class Document:
 class SourceReader:
     """How to read a source, and the running count of what was left out or changed while reading."""
 
-    text_field: str
-    hub_split: str
-    hub_config: str | None
-    on_invalid_text: InvalidTextPolicy
-    statistics: Counter[str]
+    text_field: str = "text"
+    hub_split: str = "train"
+    hub_config: str | None = None
+    on_invalid_text: InvalidTextPolicy = "error"
+    statistics: Counter[str] = field(default_factory=Counter)  # counts what is left out
     advance: Callable[[float], None] = lambda size: None  # told of bytes that were read
 
     def valid(self, text: str, place: str, offset: int | None = None) -> str | None:

@@ -13,7 +13,6 @@ from hf_embeddings.corpora.docstrings import package_files
 from hf_embeddings.corpora.document import Document
 
 Place = tuple[str, str]  # a module, and a name in it
-_SCOPES = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
 def is_public(name: str) -> bool:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from hf_embeddings.corpora.docstrings import package_files, read_docstrings
-from hf_embeddings.corpora.document import CorpusError, Document, InvalidTextPolicy, SourceReader
+from hf_embeddings.corpora.document import CorpusError, Document, SourceReader
 from hf_embeddings.corpora.text_files import SUFFIXES, suffix_of, text_bytes
 
 _SCHEME = re.compile(r"[A-Za-z]\w+:")  # one letter would be a Windows drive
@@ -71,53 +71,17 @@ _KINDS = (
 
 
 def read_documents(
-    source: str,
-    *,
-    text_field: str = "text",
-    hub_split: str = "train",
-    hub_config: str | None = None,
-    on_invalid_text: InvalidTextPolicy = "error",
-    max_documents: int | None = None,
-    statistics: Counter[str] | None = None,
-    advance: Callable[[float], None] = lambda size: None,
+    source: str, reader: SourceReader | None = None, *, max_documents: int | None = None
 ) -> Iterator[str]:
     """Yield the texts of the documents of a source: see `read_described_documents`."""
-    documents = read_described_documents(
-        source,
-        text_field=text_field,
-        hub_split=hub_split,
-        hub_config=hub_config,
-        on_invalid_text=on_invalid_text,
-        max_documents=max_documents,
-        statistics=statistics,
-        advance=advance,
-    )
-    return (document.text for document in documents)
+    return (document.text for document in read_described_documents(source, reader, max_documents=max_documents))
 
 
 def read_described_documents(
-    source: str,
-    *,
-    text_field: str = "text",
-    hub_split: str = "train",
-    hub_config: str | None = None,
-    on_invalid_text: InvalidTextPolicy = "error",
-    max_documents: int | None = None,
-    statistics: Counter[str] | None = None,
-    advance: Callable[[float], None] = lambda size: None,
+    source: str, reader: SourceReader | None = None, *, max_documents: int | None = None
 ) -> Iterator[Document]:
-    """Yield the documents of a source, in an order that depends on the source only.
-
-    `statistics` counts what is left out, `advance` is told of bytes that were read.
-    """
-    reader = SourceReader(
-        text_field=text_field,
-        hub_split=hub_split,
-        hub_config=hub_config,
-        on_invalid_text=on_invalid_text,
-        statistics=Counter() if statistics is None else statistics,
-        advance=advance,
-    )
+    """Yield the documents of a source, in an order that depends on the source only."""
+    reader = reader or SourceReader()
     count = 0
     for part in parts_of(source):
         for document in read_part(part, reader):

@@ -24,7 +24,7 @@ class LabState:
         own = {name: value for name, value in to_dict(options).items() if name not in ("lab", "output_dir")}
         self.record = LabRecord(options=own)
         if self.path.exists():
-            self.record = LabRecord.from_dict(json.loads(self.path.read_text(encoding="utf-8")))
+            self.record = LabRecord.load(self.path)
             if self.record.options != own:
                 raise ValueError(f"output_dir: {folder} holds a lab with other options; give those, or choose another")
 

@@ -1,6 +1,5 @@
 """One pretraining run, from an options file to a directory that is ready for the Hub, whatever interrupts it."""
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -194,7 +193,7 @@ def _finish_run(
         say(f"{output.folder} is complete: step {progress.step}")
         if trainer.push:  # perhaps the last start ended before that
             trainer.push.finish(output.folder)
-        return outcome(RunFigures.from_dict(json.loads((output.folder / FIGURES).read_text(encoding="utf-8"))))
+        return outcome(RunFigures.load(output.folder / FIGURES))
     if is_checkpoint(data.base) and progress.step == 0:
         trained = options.examples.objectives
         before = evaluate(trainer.model, data.held_out, trained, trainer.accelerator.device, phases=phases)

@@ -51,8 +51,8 @@ class Checkpoint:
     @cached_property
     def pretraining(self) -> RunFigures | None:
         """The figures of the pretraining run."""
-        values = self._json(FIGURES)
-        return RunFigures.from_dict(values) if values else None
+        path = self.folder / FIGURES
+        return RunFigures.load(path) if path.exists() else None
 
     @property
     def failings(self) -> list[str]:
@@ -88,8 +88,8 @@ class Checkpoint:
     @cached_property
     def embedding_evaluation(self) -> EvaluationReport | None:
         """The report that `hf-embeddings evaluate --card` left."""
-        values = self._json(EMBEDDING_EVALUATION)
-        return EvaluationReport.from_dict(values) if values else None
+        path = self.folder / EMBEDDING_EVALUATION
+        return EvaluationReport.load(path) if path.exists() else None
 
     @cached_property
     def mask_token(self) -> str:

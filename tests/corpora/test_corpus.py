@@ -14,12 +14,13 @@ from pyarrow import parquet
 from hf_embeddings.corpora import document as reading
 from hf_embeddings.corpora import text_files
 from hf_embeddings.corpora.corpus import CorpusError, load_corpus, read_documents
+from hf_embeddings.corpora.document import SourceReader
 from hf_embeddings.corpora.sources import Document, read_described_documents, source_bytes
 from hf_embeddings.corpora.text_files import EXPANSION
 
 
-def read(source: object, **options: object) -> list[str]:
-    return list(read_documents(str(source), **options))
+def read(source: object, max_documents: int | None = None, **options: object) -> list[str]:
+    return list(read_documents(str(source), SourceReader(**options), max_documents=max_documents))
 
 
 def refused(source: object, **options: object) -> str:
@@ -97,7 +98,7 @@ def test_reading_tells_how_far_it_is(tmp_path: Path, name: str) -> None:
     with (gzip.open if name.endswith(".gz") else open)(tmp_path / name, "wt") as file:
         file.write(content)
     told: list[float] = []
-    assert sum(1 for _ in read_documents(str(tmp_path / name), advance=told.append)) == 5000
+    assert sum(1 for _ in read_documents(str(tmp_path / name), SourceReader(advance=told.append))) == 5000
     assert sum(told) == len(content) and len(told) > 1000
     expected = source_bytes(str(tmp_path / name))
     assert expected == (EXPANSION * (tmp_path / name).stat().st_size if name.endswith(".gz") else len(content))
@@ -105,7 +106,7 @@ def test_reading_tells_how_far_it_is(tmp_path: Path, name: str) -> None:
 
 def test_reading_docstrings_tells_how_far_it_is() -> None:
     told: list[float] = []
-    assert sum(1 for _ in read_documents("pydoc:json", advance=told.append))
+    assert sum(1 for _ in read_documents("pydoc:json", SourceReader(advance=told.append)))
     assert sum(told) == source_bytes("pydoc:json") > 0
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from hf_embeddings.corpora import docstrings
+from hf_embeddings.corpora.document import SourceReader
 from hf_embeddings.corpora.sources import CorpusError, read_described_documents, read_documents
 
 SOURCE = '''"""Module."""
@@ -43,8 +44,8 @@ add_newdoc("place", "name", ("attribute", """
 '''
 
 
-def read(source: str, **options: object) -> list[str]:
-    return list(read_documents(source, **options))
+def read(source: str, max_documents: int | None = None, **options: object) -> list[str]:
+    return list(read_documents(source, SourceReader(**options), max_documents=max_documents))
 
 
 def extract(source: bytes) -> list[str]:

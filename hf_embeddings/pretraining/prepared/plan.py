@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from hf_embeddings.corpora.document import SourceReader
+from hf_embeddings.corpora.corpus import reader_of
 from hf_embeddings.corpora.options import CorpusOptions
 from hf_embeddings.corpora.sources import parts_of, read_part
 from hf_embeddings.corpora.text_files import text_bytes
@@ -45,7 +45,7 @@ class PreparationPlan:
         path = work_of(target) / PLAN
         if not path.is_file():
             raise ValueError(f"{path}: no such file, expected the plan of a corpus that is being prepared; begin anew")
-        return cls(target, Plan.from_dict(json.loads(path.read_text(encoding="utf-8"))))
+        return cls(target, Plan.load(path))
 
     @property
     def folder(self) -> Path:
@@ -84,13 +84,7 @@ class PreparationPlan:
             raise ValueError(
                 f"{unit.parts[0]}: it, or a file after it, has changed meanwhile; begin anew (--overwrite)"
             )
-        reader = SourceReader(
-            text_field=part.text_field or "text",
-            hub_split=part.hub_split or "train",
-            hub_config=part.hub_config,
-            on_invalid_text=corpus.on_invalid_text,
-            statistics=statistics,
-        )
+        reader = reader_of(part, corpus, statistics)
         texts = (document.text for name in unit.parts for document in read_part(name, reader))
         if corpus.max_documents is None:
             return texts
@@ -110,7 +104,7 @@ class PreparationPlan:
         """Return what was noted of the finished shards of a unit, up to the first that is missing."""
         notes: list[ShardNote] = []
         while (path := self._note(number, len(notes))).is_file():
-            notes.append(ShardNote.from_dict(json.loads(path.read_text(encoding="utf-8"))))
+            notes.append(ShardNote.load(path))
         return notes
 
     def verified(self, number: int) -> list[ShardNote]:

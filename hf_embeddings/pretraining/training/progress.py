@@ -3,11 +3,13 @@
 The number of the step is the only state of the data: batches, masks and dropout are functions of it.
 """
 
-from dataclasses import asdict, dataclass, field
-from typing import NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Self
 
 from hf_embeddings.pretraining.options import TrainingOptions
 from hf_embeddings.pretraining.training.step_monitor import StepMonitor
+from hf_embeddings.record import Record
 
 
 class StepFigures(NamedTuple):
@@ -19,7 +21,7 @@ class StepFigures(NamedTuple):
 
 
 @dataclass
-class Progress:
+class Progress(Record):
     """Counters of a run, over all its processes and resumptions."""
 
     step: int = 0  # optimizer steps done, skipped ones included
@@ -29,7 +31,7 @@ class Progress:
     summed: int = 0  # steps in `sums`
     monitor: StepMonitor = field(default_factory=StepMonitor)
     averaged: int = 0  # steps in the weight average
-    scaler: dict[str, object] | None = None  # of fp16
+    scaler: dict[str, Any] | None = None  # of fp16
 
     def fraction(self, training: TrainingOptions) -> float:
         """Return the share of the run that is done; the learning rate follows it."""
@@ -51,13 +53,8 @@ class Progress:
         self.sums, self.summed = {}, 0
         return means
 
-    def to_dict(self) -> dict[str, object]:
-        """Return what `from_dict` reads."""
-        return asdict(self)
-
     @classmethod
-    def from_dict(cls, values: dict[str, object]) -> "Progress":
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Read a saved progress."""
-        counters = {name: value for name, value in values.items() if name not in ("monitor", "guard")}
         monitor = values.get("monitor") or values["guard"]  # its name in checkpoints of version 0.1
-        return cls(**counters, monitor=StepMonitor(**monitor))  # type: ignore[arg-type]
+        return super().from_dict({**values, "monitor": monitor})

@@ -87,7 +87,7 @@ def load_weights(model: PreTrainedModel, folder: Path) -> None:
 
 def load_progress(folder: Path) -> Progress:
     """Read how far the run was."""
-    return Progress.from_dict(json.loads((folder / STATE).read_text(encoding="utf-8")))
+    return Progress.load(folder / STATE)
 
 
 def _whole(tensor: torch.Tensor) -> torch.Tensor:

@@ -9,6 +9,8 @@ from typing import Literal
 
 import numpy as np
 
+from hf_embeddings.record import Record
+
 WINDOW = 128  # steps that say what is ordinary
 ENOUGH = 64  # steps before the monitor judges
 SIGMAS = 6.0  # as in OLMo-core's SkipStepOptimizer
@@ -16,7 +18,7 @@ BAD_STEPS_ALLOWED = 3  # in a row
 
 
 @dataclass
-class StepMonitor:
+class StepMonitor(Record):
     """The last losses and gradient norms, and the number of steps that were skipped."""
 
     losses: list[float] = field(default_factory=list)
