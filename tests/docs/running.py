@@ -31,6 +31,8 @@ SMALLER = {
     "positions runs/demo": "",
     "positions runs/minilm": "",
     "reposition runs/demo runs/rope": "--corpus pydoc:accelerate --healing-steps 2 --healing-length 32",
+    "reposition runs/minilm runs/rope": "--corpus pydoc:accelerate.utils --healing-steps 1 --healing-length 32 "
+    "--max-position-embeddings 520",
     "vocabulary replace": "--corpus pydoc:accelerate --vocab-size 300",
     "vocabulary trim": "--corpus pydoc:accelerate",
     "vocabulary factorise": "--rank 16",
@@ -38,7 +40,7 @@ SMALLER = {
     "plot words runs/demo --frequent": "--text pydoc:accelerate --frequent 50",
     "plot positions": "--config configs/model/tiny.json",
 }
-REPLACED = ("training.max_steps=", "training.max_hours=", "training.evaluation_examples=")
+REPLACED = ("training.max_steps=", "training.max_hours=", "training.evaluation_examples=", "tokenizer.vocab_size=")
 MADE = {"make demo": "hf-embeddings pretrain configs/pretraining/demo.yaml"}  # the recipe in Makefile
 SERVES = ("hf-embeddings serve",)  # until Ctrl-C; tests/search/test_server.py does
 PREPARES = ("make ", "pip install ", "git clone ", "cd ")  # a clean machine; CI itself does that
