@@ -231,7 +231,8 @@ def _description(report: RepositionReport) -> str:
         f"| {model} | {length} | {name.replace('_', ' ')} | {value:.4f} |"
         for model, lengths in report.figures.items()
         for length, found in lengths.items()
-        for name, value in (found | {"kept": report.kept[model][length]} if model in report.kept else found).items()
+        for kept in [report.kept.get(model, {}).get(length)]  # None where there was too little text to compare
+        for name, value in (found if kept is None else found | {"kept": kept}).items()
     ]
     table = "\n".join(["| model | tokens | figure | value |", "|---|---|---|---|", *rows]) if rows else "Not measured."
     return (

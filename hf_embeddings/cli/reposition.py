@@ -68,8 +68,8 @@ def reposition(
     for model, lengths in report.figures.items():
         for length, figures in lengths.items():
             values = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in figures.items())
-            kept = f"; kept {report.kept[model][length]:.1%}" if model in report.kept else ""
-            print(f"  {model:<13} {length:>6} tokens: {values}{kept}")
+            kept = f"; kept {report.kept[model][length]:.1%}" if length in report.kept.get(model, {}) else ""
+            print(f"  {model:<13} {length:>6} tokens: {values or '-'}{kept}")
 
 
 def _documents(source: str | None) -> tuple[list[str], list[str]]:

@@ -27,6 +27,7 @@ SMALLER = {
     "prepare": "corpus.source=pydoc:accelerate tokenizer.vocab_size=600 --processes 1",
     "index": "--max-documents 60",
     "index runs/api": "",  # copied, not encoded
+    "index 'data/wikipedia/*.jsonl'": "--max-documents 4",  # the third is about albedo
     "positions": "--config configs/model/tiny.json",
     "positions runs/demo": "",
     "positions runs/minilm": "",
