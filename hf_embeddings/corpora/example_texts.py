@@ -19,7 +19,7 @@ def wikipedia_articles(file: Path) -> Iterator[dict[str, str]]:
     """Yield title and text of the articles of a bzip2 dump of MediaWiki, without markup."""
     from gensim.corpora.wikicorpus import filter_wiki
 
-    for page in PAGE.findall(bz2.open(file, "rt", encoding="utf-8").read()):
+    for page in PAGE.findall(bz2.decompress(file.read_bytes()).decode("utf-8")):
         title, markup = TITLE.search(page), MARKUP.search(page)
         if title is None or markup is None or ":" in title[1]:  # with a colon: of another namespace
             continue
