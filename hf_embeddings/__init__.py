@@ -69,6 +69,8 @@ def __getattr__(name: str) -> object:
     """Import a public name when it is first used (PEP 562)."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # First, for another thread may be importing it, which then waits for the model: Python's import locks in one order.
+    import_module("transformers")
     value = getattr(import_module(f"{__name__}.model.{_MODULES.get(name, 'modeling_triembed')}"), name)
     globals()[name] = value
     return value

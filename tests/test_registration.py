@@ -27,12 +27,12 @@ assert "exec_module" not in vars(transformers.__spec__.loader)
 LIGHT = "import sys, hf_embeddings; assert not {'torch', 'transformers', 'numpy'} & set(sys.modules); "
 THREADS = """
 import importlib, threading
-names = ["transformers", "hf_embeddings.model.modeling_triembed", "hf_embeddings.model.positions", "transformers"]
+names = ["transformers", "TriEmbedModel", "POSITION_TYPES", "transformers"]
 errors, gate = [], threading.Barrier(len(names))
 def work(name):
     gate.wait()
     try:
-        importlib.import_module(name)
+        getattr(hf_embeddings, name) if name in hf_embeddings.__all__ else importlib.import_module(name)
     except BaseException as error:
         errors.append(error)
 threads = [threading.Thread(target=work, args=[name]) for name in names]

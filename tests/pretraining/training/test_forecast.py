@@ -41,6 +41,5 @@ def test_the_sentence_names_the_limit_and_the_end() -> None:
     told = forecast(training, Progress(step=10, seconds=1.0), seconds_per_step=0.1)
     assert "all 1,000 steps will be done at" in told.sentence(now=0)
     told = forecast(training, Progress(step=10, seconds=1.0), seconds_per_step=0.1, job_seconds=9.0)
-    assert "training.max_job_hours allows about 100 of" in told.sentence(
-        now=0
-    ) and "rerun the command to resume" in told.sentence(now=0)
+    sentence = told.sentence(now=0)
+    assert "training.max_job_hours allows about 100 of" in sentence and "rerun the command to resume" in sentence
