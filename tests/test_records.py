@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from hf_embeddings.corpora.text_sample import TextSample
-from hf_embeddings.evaluation_report import EvaluationReport
 from hf_embeddings.files.manifest import FileFacts
-from hf_embeddings.health import Health
-from hf_embeddings.lab_figures import LabRecord, LabSummary
 from hf_embeddings.pretraining.checkpoints.facts import CheckpointFacts
 from hf_embeddings.pretraining.prepared.facts import CorpusFacts, Plan, ShardNote
 from hf_embeddings.record import Record
-from hf_embeddings.run_figures import RunFigures, Worth
+from hf_embeddings.records.evaluation import EvaluationReport
+from hf_embeddings.records.health import Health
+from hf_embeddings.records.lab import LabRecord, LabSummary
+from hf_embeddings.records.run import RunFigures, Worth
 from tests.publishing.test_card import FIGURES, REPORT
 
 ROOT = Path(__file__).parents[1]

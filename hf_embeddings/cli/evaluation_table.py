@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.table import Table
 
-from hf_embeddings.evaluation_report import EvaluationReport, TableGeometry, TextGeometry
+from hf_embeddings.records.evaluation import EvaluationReport, TableGeometry, TextGeometry
 
 GEOMETRY = ("IsoScore", "partition", "mean cosine", "effective rank", "hub skew")
 

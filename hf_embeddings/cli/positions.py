@@ -9,8 +9,8 @@ import typer
 from hf_embeddings.cli.output import AsJson
 from hf_embeddings.cli.shipped_configs import find_config
 from hf_embeddings.extras import require
-from hf_embeddings.lab_figures import Laws
 from hf_embeddings.pretraining.architecture import read_architecture
+from hf_embeddings.records.lab import Laws
 
 if TYPE_CHECKING:
     from hf_embeddings.evaluation.position_probe import PositionProbe

@@ -26,7 +26,7 @@ from hf_embeddings.evaluation.test_sets import (
     read_scored_pairs,
 )
 from hf_embeddings.evaluation.vectors import Vectors
-from hf_embeddings.evaluation_report import (
+from hf_embeddings.records.evaluation import (
     AnalogyFigures,
     AssociationFigures,
     HubFigures,

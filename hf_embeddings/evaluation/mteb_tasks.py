@@ -3,7 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING
 
-from hf_embeddings.evaluation_report import Dataset
+from hf_embeddings.records.evaluation import Dataset
 
 if TYPE_CHECKING:
     from mteb.abstasks import AbsTask

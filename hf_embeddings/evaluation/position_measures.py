@@ -8,10 +8,10 @@ import torch
 
 from hf_embeddings.analysis.position_laws import SHIFTS, linear_map_fit, score_laws, vector_laws
 from hf_embeddings.evaluation.position_probe import PositionProbe, probe_checkpoint, probe_type
-from hf_embeddings.lab_figures import Laws
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.model.modeling_triembed import TriEmbedModel
 from hf_embeddings.pretraining.architecture import read_architecture
+from hf_embeddings.records.lab import Laws
 
 LONGEST = 512
 

@@ -9,11 +9,11 @@ from typing import TypeVar
 
 from hf_embeddings.evaluation import measures
 from hf_embeddings.evaluation.vectors import Vectors
-from hf_embeddings.evaluation_report import EvaluationReport, VectorChoice
 from hf_embeddings.file_names import EMBEDDING_EVALUATION
 from hf_embeddings.files.atomic import replace_text
 from hf_embeddings.progress import Phase
 from hf_embeddings.publishing.card import write_card
+from hf_embeddings.records.evaluation import EvaluationReport, VectorChoice
 
 Figures = TypeVar("Figures")
 

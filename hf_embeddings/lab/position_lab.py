@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hf_embeddings.lab_figures import LabRun
 from hf_embeddings.model.modeling_triembed import TriEmbedForPreTraining
 from hf_embeddings.model.positions import POSITION_TYPES
 from hf_embeddings.pretraining.examples.chunks import SPECIAL_TOKENS_PER_PAIR, Chunks
@@ -26,6 +25,7 @@ from hf_embeddings.pretraining.training.optimization import build_optimizers
 from hf_embeddings.pretraining.training.processes import build_accelerator, choose_precision, join, share
 from hf_embeddings.pretraining.training.training_data import Say, TrainingData, build_config, load_training_data
 from hf_embeddings.progress import Phases, quiet
+from hf_embeddings.records.lab import LabRun
 
 BASELINE = "learned"  # what the time of a step is compared with
 NEARLY_FULL = 0.75  # of the length: shorter examples would not test it

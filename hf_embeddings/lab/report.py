@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from hf_embeddings.lab_figures import LabSummary, MeanInterval, PositionSummary
+from hf_embeddings.records.lab import LabSummary, MeanInterval, PositionSummary
 
 Rows = Sequence[tuple[str, PositionSummary]]  # by position type
 LAWS = {  # key of a measurement: title of its column

@@ -11,8 +11,8 @@ from hf_embeddings.files.atomic import replace_text
 from hf_embeddings.hardware import describe
 from hf_embeddings.lab.position_lab import PositionLab
 from hf_embeddings.lab.report import lab_report
-from hf_embeddings.lab_figures import LabModel, LabRecord, LabRun, LabSummary, Mean, MeanInterval, PositionSummary
 from hf_embeddings.pretraining.examples.pairs import relation
+from hf_embeddings.records.lab import LabModel, LabRecord, LabRun, LabSummary, Mean, MeanInterval, PositionSummary
 
 REPORT, PICTURE = "position-lab.md", "position-lab.png"
 

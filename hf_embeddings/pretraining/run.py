@@ -48,7 +48,7 @@ from hf_embeddings.pretraining.training.stop import Stop
 from hf_embeddings.pretraining.training.training_data import Say, TrainingData, build_config, load_training_data
 from hf_embeddings.pretraining.training.weight_average import WeightAverage
 from hf_embeddings.progress import Phase, Phases, print_to_stderr
-from hf_embeddings.run_figures import RunFigures
+from hf_embeddings.records.run import RunFigures
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from typing import Any
 import yaml
 from safetensors import safe_open
 
-from hf_embeddings.evaluation_report import EvaluationReport
 from hf_embeddings.file_names import EMBEDDING_EVALUATION, FIGURES, FINE_TUNING, OPTIONS, ORIGIN
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.publishing.tasks import SENTENCES, TASKS, Task
-from hf_embeddings.run_figures import RunFigures
+from hf_embeddings.records.evaluation import EvaluationReport
+from hf_embeddings.records.run import RunFigures
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import yaml
 from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
 from hf_embeddings.publishing.checkpoint import Checkpoint
-from hf_embeddings.run_figures import flat
+from hf_embeddings.records.run import flat
 
 FILE = ".eval_results/hf-embeddings.yaml"
 OF_PRETRAINING = {

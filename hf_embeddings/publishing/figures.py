@@ -5,11 +5,11 @@ import re
 from pathlib import Path
 
 from hf_embeddings.analysis.intervals import correlation_interval, share_interval
-from hf_embeddings.evaluation_report import AssociationFigures, EvaluationReport
 from hf_embeddings.file_names import FIGURES
 from hf_embeddings.publishing.checkpoint import Checkpoint
 from hf_embeddings.publishing.tasks import TASKS
-from hf_embeddings.run_figures import ObjectiveFigures, RunFigures
+from hf_embeddings.records.evaluation import AssociationFigures, EvaluationReport
+from hf_embeddings.records.run import ObjectiveFigures, RunFigures
 
 SCHEME = re.compile(r"[a-z]{2,}:")  # of a source; a single letter is the drive of a path
 NOT_RECORDED = "Not recorded: no `{}` lies beside the weights."

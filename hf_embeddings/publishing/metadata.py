@@ -5,7 +5,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from hf_embeddings.publishing.checkpoint import Checkpoint
 from hf_embeddings.publishing.figures import corpus_name, corpus_names
 from hf_embeddings.publishing.sections import title
-from hf_embeddings.run_figures import flat
+from hf_embeddings.records.run import flat
 
 METRICS = {  # figure of a pretraining run -> task of the Hub, metric, and the metric's name in words
     "mlm_loss": ("fill-mask", "loss", "Masked language modeling loss in nats"),

@@ -5,7 +5,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hf_embeddings.evaluation_report import AssociationFigures, EvaluationReport, SizeFigures
+from hf_embeddings.records.evaluation import AssociationFigures, EvaluationReport, SizeFigures
 
 
 def evaluation_figure(report: EvaluationReport) -> Figure:

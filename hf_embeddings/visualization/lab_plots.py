@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hf_embeddings.lab_figures import LabSummary, MeanInterval, PositionSummary
+from hf_embeddings.records.lab import LabSummary, MeanInterval, PositionSummary
 
 WORST_SHOWN = 1.5  # nats above the loss at the trained length; what is worse leaves the panel
 Rows = Sequence[tuple[str, PositionSummary]]  # by position type

@@ -25,7 +25,7 @@ from hf_embeddings.cli.main import app
 from hf_embeddings.evaluation import measures as evaluation
 from hf_embeddings.evaluation.test_sets import read_association_tests, read_retrieval, read_scored_pairs
 from hf_embeddings.evaluation.vectors import Vectors
-from hf_embeddings.evaluation_report import EvaluationReport
+from hf_embeddings.records.evaluation import EvaluationReport
 from hf_embeddings.visualization.evaluation_plots import evaluation_figure
 
 PAIRS = "# a comment\nword1\tword2\tscore\ncat\tdog\t7\ncat\tking\t1\nking\tqueen\t8.5\nhot\twarm\t6\ncat\tzebra\t5\n"

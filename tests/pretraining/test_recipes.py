@@ -15,7 +15,7 @@ from hf_embeddings.pretraining.options import PositionLabOptions, PretrainingOpt
 from hf_embeddings.pretraining.options_file import load_options
 from hf_embeddings.pretraining.run import pretrain
 from hf_embeddings.publishing.card import write_card
-from hf_embeddings.run_figures import RunFigures
+from hf_embeddings.records.run import RunFigures
 
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted((ROOT / "configs/pretraining").glob("*.yaml"))

@@ -18,7 +18,6 @@ from transformers import AutoModelForMaskedLM, AutoTokenizer, pipeline
 
 from hf_embeddings import TriEmbedConfig, TriEmbedForPreTraining
 from hf_embeddings.hardware import bf16_is_fast, describe
-from hf_embeddings.health import Health
 from hf_embeddings.pretraining.examples.batches import make_batch
 from hf_embeddings.pretraining.examples.chunks import cut_chunks
 from hf_embeddings.pretraining.examples.pairs import make_pairs
@@ -29,6 +28,7 @@ from hf_embeddings.pretraining.training.held_out import evaluate
 from hf_embeddings.pretraining.training.initial_model import first_model
 from hf_embeddings.pretraining.training.optimization import build_optimizers
 from hf_embeddings.pretraining.training.training_data import load_training_data
+from hf_embeddings.records.health import Health
 from tests.pretraining.numbered_corpus import VOCABULARY, numbered_corpus
 
 ROOT = Path(__file__).parents[2]

@@ -9,12 +9,12 @@ from dataclasses import replace
 import numpy as np
 
 from hf_embeddings.corpora.text_sample import TextSample
-from hf_embeddings.health import Health
 from hf_embeddings.pretraining.examples.batches import IGNORED, Vocabulary, make_batch, real_tokens
 from hf_embeddings.pretraining.examples.chunks import SPECIAL_TOKENS_PER_PAIR, Chunks
 from hf_embeddings.pretraining.examples.pairs import relation
 from hf_embeddings.pretraining.examples.schedule import Schedule
 from hf_embeddings.pretraining.options import ExampleOptions
+from hf_embeddings.records.health import Health
 
 CHUNKS_LOOKED_AT = 1 << 12
 TOKENS_LOOKED_AT = 1 << 14

@@ -24,7 +24,6 @@ from hf_embeddings.files.atomic import replace_text
 from hf_embeddings.files.lock import Lock
 from hf_embeddings.files.manifest import MANIFEST, check
 from hf_embeddings.files.shards import write_shard
-from hf_embeddings.health import Health
 from hf_embeddings.option_fields import to_dict
 from hf_embeddings.pretraining.architecture import is_checkpoint
 from hf_embeddings.pretraining.examples.health import examine_text
@@ -33,6 +32,7 @@ from hf_embeddings.pretraining.prepared.assembly import assemble
 from hf_embeddings.pretraining.prepared.facts import CorpusFacts, Plan, ShardNote
 from hf_embeddings.pretraining.prepared.plan import PLAN, SHARD_TOKENS, PreparationPlan, enter, new_plan, work_of
 from hf_embeddings.progress import Phases, quiet
+from hf_embeddings.records.health import Health
 from hf_embeddings.worker_pool import WorkerPool
 
 BATCH_CHARACTERS = 1 << 19  # of text that a process encodes at a time

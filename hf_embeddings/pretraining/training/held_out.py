@@ -15,7 +15,7 @@ from hf_embeddings.pretraining.examples.schedule import Schedule
 from hf_embeddings.pretraining.options import ExampleOptions
 from hf_embeddings.pretraining.training.objectives import Scores, scores_of
 from hf_embeddings.progress import Phases, quiet
-from hf_embeddings.run_figures import HeldOut, ObjectiveFigures
+from hf_embeddings.records.run import HeldOut, ObjectiveFigures
 
 
 def evaluation_batches(

@@ -26,7 +26,7 @@ from hf_embeddings.pretraining.training.reporting import Reporter
 from hf_embeddings.pretraining.training.step_monitor import BAD_STEPS_ALLOWED
 from hf_embeddings.pretraining.training.stop import Stop
 from hf_embeddings.pretraining.training.weight_average import WeightAverage
-from hf_embeddings.run_figures import flat
+from hf_embeddings.records.run import flat
 
 LEAVING_SECONDS = 1.0  # that a process may take to end, once all is saved
 STOPPING_PATIENCE = 20.0  # seconds that a run which is told to stop waits for the push of its last checkpoint

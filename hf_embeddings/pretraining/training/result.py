@@ -17,7 +17,7 @@ from hf_embeddings.pretraining.training.processes import leave
 from hf_embeddings.pretraining.training.training_data import Say, TrainingData
 from hf_embeddings.pretraining.training.worth import judge
 from hf_embeddings.progress import Phases
-from hf_embeddings.run_figures import HeldOut, RunFigures, flat
+from hf_embeddings.records.run import HeldOut, RunFigures, flat
 
 
 def conclude(

@@ -16,7 +16,6 @@ from hf_embeddings.corpora.text_sample import TextSample
 from hf_embeddings.corpora.tokenized_corpus import SentenceTokenizer, encode_sentences, token_counts
 from hf_embeddings.corpora.tokenizer import load_tokenizer
 from hf_embeddings.corpora.tokenizer_training import train_for
-from hf_embeddings.health import MEASURES, Health
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.pretraining.architecture import is_checkpoint
 from hf_embeddings.pretraining.examples.batches import Vocabulary
@@ -28,6 +27,7 @@ from hf_embeddings.pretraining.prepared.reader import PreparedCorpus
 from hf_embeddings.pretraining.training.held_out import evaluation_batches, log_frequencies, unigram_loss
 from hf_embeddings.pretraining.training.initial_model import architecture, check_vocabulary
 from hf_embeddings.progress import Phases, quiet
+from hf_embeddings.records.health import MEASURES, Health
 
 Say = Callable[[str], None]
 SAMPLE_CHARACTERS = 1 << 18  # of the text whose health is measured

@@ -3,7 +3,7 @@
 import math
 
 from hf_embeddings.pretraining.examples.pairs import RELATIONS
-from hf_embeddings.run_figures import HeldOut, Worth
+from hf_embeddings.records.run import HeldOut, Worth
 
 CHANCE = 0.5  # of a pair's two labels, which are balanced
 MOST = 0.5  # share of labels

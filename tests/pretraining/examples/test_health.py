@@ -10,7 +10,6 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from hf_embeddings.corpora.text_sample import TextSample
 from hf_embeddings.corpora.tokenized_corpus import SentenceTokenizer
-from hf_embeddings.health import MEASURES, Health
 from hf_embeddings.pretraining.examples.chunks import cut_chunks
 from hf_embeddings.pretraining.examples.health import cut_share, masked_share
 from hf_embeddings.pretraining.options import ExampleOptions
@@ -18,6 +17,7 @@ from hf_embeddings.pretraining.options_file import load_options
 from hf_embeddings.pretraining.prepared import assembly
 from hf_embeddings.pretraining.prepared.writer import prepare_corpus
 from hf_embeddings.pretraining.training.training_data import load_training_data
+from hf_embeddings.records.health import MEASURES, Health
 from tests.pretraining.numbered_corpus import VOCABULARY, numbered_corpus
 
 ROOT = Path(__file__).parents[3]

@@ -15,7 +15,7 @@ from hf_embeddings.pretraining.options import ExampleOptions
 from hf_embeddings.pretraining.training.held_out import clustered_error, evaluate
 from hf_embeddings.pretraining.training.objectives import OBJECTIVES, summed_loss
 from hf_embeddings.pretraining.training.worth import judge
-from hf_embeddings.run_figures import Worth, flat, unflat
+from hf_embeddings.records.run import Worth, flat, unflat
 from tests.pretraining.numbered_corpus import VOCABULARY, numbered_corpus
 
 GOOD = {

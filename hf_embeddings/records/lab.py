@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hf_embeddings.record import Record, absent
-from hf_embeddings.run_figures import Worth
+from hf_embeddings.records.run import Worth
 
 Laws = dict[str, Any]  # what `hf-embeddings positions --json` prints of a checkpoint
 

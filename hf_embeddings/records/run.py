@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
-from hf_embeddings.health import Health
 from hf_embeddings.record import Record, absent
+from hf_embeddings.records.health import Health
 
 OBJECTIVES = ("mlm", "nsp", "sop")
 

@@ -1,0 +1,1 @@
+"""Records: what passes between rooms, as dataclasses that JSON holds."""
