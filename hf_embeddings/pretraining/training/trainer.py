@@ -1,0 +1,104 @@
+"""The trainer of a run: model, optimizers, data and checkpoints, put together in the state that the run begins in."""
+
+from pathlib import Path
+
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+
+from hf_embeddings.file_names import WEIGHTS
+from hf_embeddings.model.modeling_triembed import TriEmbedForPreTraining
+from hf_embeddings.pretraining.checkpoints.facts import CheckpointFacts
+from hf_embeddings.pretraining.checkpoints.output_directory import OutputDirectory
+from hf_embeddings.pretraining.checkpoints.push import Push
+from hf_embeddings.pretraining.examples.stages import plan_stages
+from hf_embeddings.pretraining.options import PretrainingOptions, TrainingOptions
+from hf_embeddings.pretraining.training.initial_model import compile_layers, first_model
+from hf_embeddings.pretraining.training.loop import Trainer
+from hf_embeddings.pretraining.training.micro_batches import MicroBatches
+from hf_embeddings.pretraining.training.optimization import build_optimizers
+from hf_embeddings.pretraining.training.processes import share
+from hf_embeddings.pretraining.training.progress import Progress
+from hf_embeddings.pretraining.training.reporting import Reporter
+from hf_embeddings.pretraining.training.state import TrainingState, load_progress, load_weights
+from hf_embeddings.pretraining.training.training_data import Say, TrainingData
+from hf_embeddings.pretraining.training.weight_average import WeightAverage
+from hf_embeddings.progress import Phases
+
+
+def build_trainer(
+    options: PretrainingOptions,
+    data: TrainingData,
+    accelerator: Accelerator,
+    output: OutputDirectory,
+    facts: CheckpointFacts,
+    source: Path | None,
+    say: Say,
+    phases: Phases,
+) -> Trainer:
+    """Put model, optimizer and data together, in the state of the checkpoint `source` or in that of step 0."""
+    training, per_step = options.training, facts.identity.micro_batches_per_step
+    set_seed(options.seed)
+    model = _build_model(training, data, source, say)
+    with phases("planning the training"):
+        stages = plan_stages(data.training, options.examples, training, seed=options.seed, per_step=per_step)
+    parameters = model.num_parameters()
+    say(f"model: {parameters:,} parameters, {data.config.position_embedding_type} positions")
+    shared = share(model, accelerator, training)
+    plain = accelerator.unwrap_model(shared)
+    optimizers = [accelerator.prepare_optimizer(optimizer) for optimizer in build_optimizers(plain, training)]
+    average = WeightAverage(plain, training.ema_decay) if training.ema_decay else None
+    progress = load_progress(source) if source else Progress()
+    state = TrainingState(plain, optimizers, average, progress)
+    if source:
+        state.load(source)
+    checkpoints, tokenizer = output.checkpoints, data.tokenizer
+
+    def save() -> bool:
+        tensors = state.gather()
+        # After a step that was not finite the weights may be the cause, and then there is nothing worth keeping.
+        if progress.monitor.in_a_row and not all(tensor.isfinite().all() for tensor in tensors[WEIGHTS].values()):
+            return False
+        if accelerator.is_main_process:
+            checkpoints.save(progress.step, lambda folder: state.write(folder, tensors, tokenizer), facts.to_dict())
+        return True
+
+    return Trainer(
+        model=shared,
+        optimizers=optimizers,
+        average=average,
+        accelerator=accelerator,
+        options=options,
+        progress=progress,
+        micro_batches=MicroBatches(
+            stages,
+            data.vocabulary,
+            options.examples,
+            per_step=per_step,
+            steps=training.max_steps,
+        ),
+        held_out=data.held_out,
+        checkpoints=checkpoints,
+        reporter=Reporter(accelerator, training, output.folder, progress=progress, phases=phases, say=say),
+        push=Push(options.hub, checkpoints) if options.hub.model_id and accelerator.is_main_process else None,
+        folder=output.folder,
+        parameters=parameters,
+        save=save,
+    )
+
+
+def _build_model(
+    training: TrainingOptions, data: TrainingData, source: Path | None, say: Say
+) -> TriEmbedForPreTraining:
+    """Return the model with the weights of the checkpoint `source`, or those that a run begins with."""
+    if source:
+        model = TriEmbedForPreTraining(data.config)
+    else:
+        model = first_model(data.config, data.base, say, log_frequencies=data.log_frequencies)
+    model.set_attn_implementation(training.attention)
+    if training.gradient_checkpointing:
+        model.gradient_checkpointing_enable()
+    if training.compile:
+        compile_layers(model)
+    if source:
+        load_weights(model, source)
+    return model
