@@ -1,5 +1,6 @@
 """How every verb answers: text for people, or one JSON object for machines."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -9,3 +10,10 @@ Precision = Annotated[
     Literal["auto", "fp32", "bf16", "int8"],
     typer.Option(help="Arithmetic of the encoding; auto is bf16 where the hardware multiplies that fast, else fp32."),
 ]
+SUFFIXES = (".png", ".html")  # of pictures and pages
+
+
+def picture_path(out: Path) -> Path:
+    """Return where the pictures of `--out` go, without suffix, and make the folder; each file gets its own suffix."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    return out.with_suffix("") if out.suffix in SUFFIXES else out

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hf_embeddings.cli.output import picture_path
 from hf_embeddings.extras import require
 from hf_embeddings.model_names import check_model
 
@@ -18,7 +19,7 @@ def attention(
     pair: Annotated[str | None, typer.Argument(help="Second segment")] = None,
     layer: Annotated[int | None, typer.Option(help="One layer only, from 0: with the tokens")] = None,
     head: Annotated[int | None, typer.Option(help="One head of it; default: mean of all heads")] = None,
-    out: Annotated[Path, typer.Option(help="PNG file")] = Path("attention.png"),
+    out: Annotated[Path, typer.Option(help="Path of the files to write; each gets its suffix.")] = Path("attention"),
 ) -> None:
     """Draw attention weights: all layers and heads, or one of them with its tokens."""
     require("viz", "matplotlib")
@@ -39,9 +40,9 @@ def attention(
         chosen = weights[layer].mean(axis=0) if head is None else weights[layer, head]
         of = "mean of heads" if head is None else f"head {head}"
         figure = head_figure(chosen, tokens, title=f"{name}: layer {layer}, {of}")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out)
-    print(out)
+    picture = f"{picture_path(out)}.png"
+    figure.savefig(picture)
+    print(picture)
 
 
 def read_attention(folder: str, text: str, pair: str | None) -> tuple["np.ndarray", list[str]]:

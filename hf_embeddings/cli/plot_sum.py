@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hf_embeddings.cli.output import AsJson
+from hf_embeddings.cli.output import AsJson, picture_path
 from hf_embeddings.extras import require
 from hf_embeddings.model_names import check_model
 
@@ -16,7 +16,7 @@ def input_sum(
     folder: Annotated[str, typer.Argument(metavar="DIR", help="Directory of a TriEmbed model")],
     text: Annotated[str, typer.Argument(help="First segment")],
     pair: Annotated[str | None, typer.Argument(help="Second segment")] = None,
-    out: Annotated[Path, typer.Option(help="PNG file")] = Path("sum.png"),
+    out: Annotated[Path, typer.Option(help="Path of the files to write; each gets its suffix.")] = Path("sum"),
     as_json: AsJson = False,
 ) -> None:
     """Draw norms, cosines and shares of token, position and segment, token by token."""
@@ -26,15 +26,15 @@ def input_sum(
 
     tokens, parts = measure_sum(folder, text, pair)
     title = f"{Path(folder).name}: token + position + segment"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    sum_figure(tokens, parts, title=title).savefig(out)
+    picture = f"{picture_path(out)}.png"
+    sum_figure(tokens, parts, title=title).savefig(picture)
     if as_json:
         plain = {name: {key: value.tolist() for key, value in part.items()} for name, part in parts.items()}
-        print(json.dumps({"tokens": tokens, "parts": plain, "picture": str(out)}, indent=2, ensure_ascii=False))
+        print(json.dumps({"tokens": tokens, "parts": plain, "picture": picture}, indent=2, ensure_ascii=False))
         return
     for name, part in parts.items():
         print(f"{name:<9} mean norm {part['norm'].mean():7.3f}   mean share of the sum {part['share'].mean():6.1%}")
-    print(out)
+    print(picture)
 
 
 def measure_sum(folder: str, text: str, pair: str | None) -> tuple[list[str], dict[str, dict[str, Any]]]:

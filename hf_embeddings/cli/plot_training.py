@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hf_embeddings.cli.output import AsJson
+from hf_embeddings.cli.output import AsJson, picture_path
 from hf_embeddings.evaluation.word_lists import read_words, seed_example
 from hf_embeddings.extras import require
 
@@ -16,7 +16,7 @@ def training(
     shown: Annotated[list[str] | None, typer.Argument(metavar="[WORD ...]", help="Words to follow")] = None,
     file: Annotated[Path | None, typer.Option(help="One word a line, or 'group: word word ...'")] = None,
     example: Annotated[bool, typer.Option(help="Synonyms, contrast, gradient and grammar, in Chinese")] = False,
-    out: Annotated[Path, typer.Option(help="Path without suffix of the files written")] = Path("training"),
+    out: Annotated[Path, typer.Option(help="Path of the files to write; each gets its suffix.")] = Path("training"),
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Draw the token embeddings of words over the checkpoints, aligned, as PNG and animation; and the loss curves."""
@@ -39,7 +39,7 @@ def training(
     spaces = word_spaces(Path(run), labels)
     stages = dict(zip(spaces, shared_plane(list(spaces.values())), strict=True))
     title = f"{Path(run).name}: token embeddings over {len(stages)} checkpoints"
-    out.parent.mkdir(parents=True, exist_ok=True)
+    out = picture_path(out)
     written = {"png": f"{out}.png", "html": f"{out}.html"}
     multiples_figure(stages, labels, groups, title=title).savefig(written["png"])
     Path(written["html"]).write_text(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from hf_embeddings.cli.output import AsJson
+from hf_embeddings.cli.output import AsJson, picture_path
 from hf_embeddings.corpora.sources import check_source
 from hf_embeddings.evaluation.word_lists import frequent_tokens, read_sentences, read_words, seed_example
 from hf_embeddings.extras import require
@@ -36,7 +36,7 @@ def words(
     pooling: Annotated[Pooling | None, typer.Option(help="mean, cls or max; default: as the directory states")] = None,
     prompt: Annotated[str, typer.Option(help="Put before every text, such as 'query: '")] = "",
     seed: Annotated[int, typer.Option(help="Of the projection")] = 0,
-    out: Annotated[Path, typer.Option(help="Path without suffix: .png and .html are written")] = Path("words"),
+    out: Annotated[Path, typer.Option(help="Path of the files to write; each gets its suffix.")] = Path("words"),
     export: Annotated[list[str] | None, typer.Option(help="Also write: projector, parquet")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -124,7 +124,7 @@ def _write(
         figure = example_figure(points, labels, groups, panels)
     else:
         figure = scatter_figure(points, labels, groups, title=title)
-    out.parent.mkdir(parents=True, exist_ok=True)
+    out = picture_path(out)
     written = {"png": f"{out}.png", "html": f"{out}.html"}
     figure.savefig(written["png"])
     Path(written["html"]).write_text(

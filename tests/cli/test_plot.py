@@ -58,7 +58,7 @@ def test_frequent_tokens_and_sentences_of_a_corpus(tiny_model: Path, tmp_path: P
     text = "\n\n".join(f"the cat {verb} in {place} and the dog {verb} ." for verb in ("runs", "sleeps", "eats")
                        for place in ("paris", "rome", "tokyo", "france", "italy", "japan", "the walk"))  # fmt: skip
     (tmp_path / "corpus.txt").write_text(text)
-    options = ("--text", tmp_path / "corpus.txt", "--out", tmp_path / "w", "--json")
+    options = ("--text", tmp_path / "corpus.txt", "--out", tmp_path / "w.png", "--json")
     page = Path(
         json.loads(run("words", tiny_model, "--frequent", 5, "--vectors", "table", *options))["html"]
     ).read_text()
@@ -93,7 +93,7 @@ def test_attention_is_what_the_model_returns(tiny_model: Path, tmp_path: Path) -
     with torch.no_grad():
         np.testing.assert_allclose(weights[1], model(**batch, output_attentions=True).attentions[1][0], atol=1e-6)
     for extra in ((), ("--layer", 1), ("--layer", 0, "--head", 2)):
-        assert is_picture(run("attention", tiny_model, "the cat", "--out", tmp_path / "a.png", *extra).strip())
+        assert is_picture(run("attention", tiny_model, "the cat", "--out", tmp_path / "a", *extra).strip())
 
 
 @pytest.fixture(scope="module")
