@@ -10,7 +10,7 @@ from transformers import BertTokenizer, PreTrainedTokenizerBase, PreTrainedToken
 
 from hf_embeddings.corpora.chinese import RUST_CLASS
 from hf_embeddings.corpora.corpus import tokenizer_sample
-from hf_embeddings.corpora.options import TokenizerOptions
+from hf_embeddings.corpora.options import CorpusOptions, TokenizerOptions
 from hf_embeddings.progress import Phases, quiet
 
 Algorithm = Literal["wordpiece", "unigram", "bpe"]
@@ -53,10 +53,10 @@ def train_tokenizer(
 
 def train_for(
     settings: TokenizerOptions,
+    corpus: CorpusOptions,
     sources: Iterable[Iterable[str]],
     *,
     max_length: int,
-    evaluation_fraction: float,
     say: Callable[[str], None] = lambda line: None,
     phases: Phases = quiet,
 ) -> PreTrainedTokenizerBase:
@@ -64,13 +64,13 @@ def train_for(
 
     Args:
         settings: of the tokenizer.
+        corpus: says which share of the documents is held out, and not trained on.
         sources: the texts of each source.
         max_length: `model_max_length` of the tokenizer.
-        evaluation_fraction: share of the documents that is held out, and not trained on.
         say: told of the sample.
         phases: makes what shows how far it is.
     """
-    limit, fraction = settings.training_characters, evaluation_fraction
+    limit, fraction = settings.training_characters, corpus.evaluation_fraction
     with phases("reading for the tokenizer", unit="documents") as phase:
         sample = []
         for document in tokenizer_sample(sources, characters=limit, fraction=fraction):

@@ -286,14 +286,8 @@ def _tokenizer(options: PretrainingOptions, say: Callable[[str], None], phases: 
     if path := _existing_tokenizer(options):
         return load_tokenizer(path)
     sources = (read_source(part, options.corpus, Counter()) for part in options.corpus.parts())
-    return train_for(
-        options.tokenizer,
-        sources,
-        max_length=options.examples.max_length,
-        evaluation_fraction=options.corpus.evaluation_fraction,
-        say=say,
-        phases=phases,
-    )
+    length = options.examples.max_length
+    return train_for(options.tokenizer, options.corpus, sources, max_length=length, say=say, phases=phases)
 
 
 def _existing_tokenizer(options: PretrainingOptions) -> str | None:

@@ -163,7 +163,11 @@ def _read(options: PretrainingOptions, checkpoint: Path | None, say: Say, phases
     corpus = read_corpus(options.corpus, phases)
     say(f"{len(corpus.documents):,} different documents read")
     path = checkpoint or options.tokenizer.path
-    tokenizer = load_tokenizer(str(path)) if path else _train_tokenizer(options, by_source(corpus), say, phases)
+    if path:
+        tokenizer = load_tokenizer(str(path))
+    else:
+        length, texts = options.examples.max_length, by_source(corpus)
+        tokenizer = train_for(options.tokenizer, options.corpus, texts, max_length=length, say=say, phases=phases)
     with phases("encoding", len(corpus.documents), unit="documents") as phase:
         encoded = encode_sentences(tokenizer, corpus.documents, progress=phase.reach)
     max_tokens = options.examples.max_length - SPECIAL_TOKENS_PER_PAIR
@@ -183,19 +187,6 @@ def _read(options: PretrainingOptions, checkpoint: Path | None, say: Say, phases
         [name for name, *_ in corpus.sources],
         (len(encoded.sentence_starts) - 1) / max(1, len(corpus.documents) - encoded.empty_documents),
         sample,
-    )
-
-
-def _train_tokenizer(
-    options: PretrainingOptions, sources: list[list[str]], say: Say, phases: Phases
-) -> PreTrainedTokenizerBase:
-    return train_for(
-        options.tokenizer,
-        sources,
-        max_length=options.examples.max_length,
-        evaluation_fraction=options.corpus.evaluation_fraction,
-        say=say,
-        phases=phases,
     )
 
 
