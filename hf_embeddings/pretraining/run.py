@@ -10,7 +10,7 @@ from typing import Literal
 import accelerate
 import torch
 import transformers
-from accelerate import PartialState
+from accelerate import Accelerator, PartialState
 
 from hf_embeddings.file_names import FIGURES
 from hf_embeddings.hardware import SLOW, Precision, bf16_slowdown, describe, number_format
@@ -105,31 +105,8 @@ def pretrain(
             curves=options.output_dir if options.training.tensorboard else None,
         )
         _say_precision(precision, config, processes.device, say)
-        if prepared := options.corpus.prepared:
-            sums = options.corpus.verify_shards
-            with phases("verifying the corpus"):
-                from_main(accelerator, lambda: PreparedCorpus.open(Path(prepared), sums=sums).facts.kind)
-        if data:
-            data = data.for_model(options, base_config)
-        else:
-            data = load_training_data(options, base_config, say, tokenizer_from=source, phases=phases)
-        micro_batches = micro_batches_per_step(source, options.training, accelerator.num_processes)
-        if micro_batches > 1:
-            say(f"{micro_batches} micro-batches per step, shared by {accelerator.num_processes} processes")
-        with phases("planning the training"):
-            known = identity(
-                options,
-                data.config,
-                corpus=data.training.fingerprint(),
-                micro_batches=micro_batches,
-                precision=precision.name,
-            )
-        facts = CheckpointFacts(
-            identity=known,
-            gradient_accumulation_steps=options.training.gradient_accumulation_steps,
-            processes=accelerator.num_processes,
-            versions=_versions(),
-        )
+        data = _load(options, base_config, data, accelerator, source, say=say, phases=phases)
+        facts = _facts(options, data, accelerator, source, precision, say=say, phases=phases)
         if source:
             changes = compare(source, facts.identity, allow_changes=allow_changes)
             say(
@@ -142,6 +119,57 @@ def pretrain(
         return _finish_run(trainer, data, output, source, finish=finish, say=say, phases=phases)
     finally:
         output.close()
+
+
+def _load(
+    options: PretrainingOptions,
+    base_config: Path,
+    data: TrainingData | None,
+    accelerator: Accelerator,
+    source: Path | None,
+    *,
+    say: Say,
+    phases: Phases,
+) -> TrainingData:
+    """Return what the run trains on: verified first where it is prepared, taken over where it is there."""
+    if prepared := options.corpus.prepared:
+        sums = options.corpus.verify_shards
+        with phases("verifying the corpus"):
+            from_main(accelerator, lambda: PreparedCorpus.open(Path(prepared), sums=sums).facts.kind)
+    if data:
+        return data.for_model(options, base_config)
+    return load_training_data(options, base_config, say, tokenizer_from=source, phases=phases)
+
+
+def _facts(
+    options: PretrainingOptions,
+    data: TrainingData,
+    accelerator: Accelerator,
+    source: Path | None,
+    precision: Precision,
+    *,
+    say: Say,
+    phases: Phases,
+) -> CheckpointFacts:
+    """Return what each checkpoint of the run says of it."""
+    training, processes = options.training, accelerator.num_processes
+    micro_batches = micro_batches_per_step(source, training, processes)
+    if micro_batches > 1:
+        say(f"{micro_batches} micro-batches per step, shared by {processes} processes")
+    with phases("planning the training"):
+        known = identity(
+            options,
+            data.config,
+            corpus=data.training.fingerprint(),
+            micro_batches=micro_batches,
+            precision=precision.name,
+        )
+    return CheckpointFacts(
+        identity=known,
+        gradient_accumulation_steps=training.gradient_accumulation_steps,
+        processes=processes,
+        versions=_versions(),
+    )
 
 
 def _say_precision(precision: Precision, config: TriEmbedConfig, device: torch.device, say: Say) -> None:
