@@ -34,7 +34,7 @@ class Record:
             if name in values:
                 given[name] = _read(kinds[name], values[name])
             elif declared.default is declared.default_factory is MISSING:
-                raise ValueError(f"{cls.__name__}: got a record without {name!r}, expected one; make it anew")
+                raise ValueError(f"{cls.__name__}: got a record without {name!r}, expected one; make it again")
         return cls(**given)
 
     @classmethod

@@ -1,5 +1,6 @@
 """The floors of the package: imports point down, rooms on one floor do not know each other, and there is no circle."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -61,6 +62,14 @@ def test_imports_point_down(module: str) -> None:
             ground = below <= 0 if floor == -1 else below < floor
             assert other == room or ground, f"{module} stands on floor {floor}, and imports {name} of floor {below}"
     assert module.rpartition(".")[2] not in FORBIDDEN_NAMES
+
+
+def test_the_map_shows_these_floors() -> None:
+    rows = re.findall(r"^\| (\d) \| (.+?) \|", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.MULTILINE)
+    shown: dict[int, set[str]] = {}
+    for number, names in rows:
+        shown.setdefault(int(number), set()).update(re.findall(r"(\w+)/`", names))
+    assert [shown[number] for number in range(len(FLOORS))] == list(FLOORS)
 
 
 def test_no_chain_of_imports_is_long() -> None:

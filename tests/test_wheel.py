@@ -77,7 +77,8 @@ def test_everything_is_in_the_wheel(wheel: Path) -> None:
         f"{place}/{path.relative_to(ROOT / folder).as_posix()}"
         for folder, place in places.items()
         for path in (ROOT / folder).rglob("*")
-        if path.suffix in (".py", ".json", ".yaml", ".md", ".html", ".tsv", ".typed") and "__pycache__" not in path.parts
+        if path.suffix in (".py", ".json", ".yaml", ".md", ".html", ".tsv", ".typed")
+        and "__pycache__" not in path.parts
     }
     assert wanted <= names, wanted - names
     code = {name for name in names if name.endswith(".py")}

@@ -17,7 +17,7 @@ def prepare(
     overrides: Annotated[list[str] | None, typer.Argument(help="section.field=value, which beats the file")] = None,
     processes: Annotated[int | None, typer.Option(min=1, help="Processes that encode; all cores by default.")] = None,
     shard_tokens: Annotated[int, typer.Option(min=1, help="Tokens of a shard, at least.")] = 1 << 24,
-    overwrite: Annotated[bool, typer.Option(help="Start anew if the directory exists.")] = False,
+    overwrite: Annotated[bool, typer.Option(help="Start over if the directory exists.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Split documents into sentences, encode and cut them, drop duplicates. Rerun the command to resume.

@@ -180,7 +180,7 @@ class PositionLab:
 
 
 def long_chunks(chunks: Chunks, *, max_tokens: int, document_tokens: int) -> Chunks:
-    """Cut documents of at least `document_tokens` anew into chunks of nearly `max_tokens`."""
+    """Cut documents of at least `document_tokens` into other chunks, of nearly `max_tokens`."""
     corpus, cut = chunks.corpus, chunks.recut(max_tokens)
     bounds = corpus.sentence_starts[corpus.document_starts[:]]
     if not len(cut):

@@ -72,7 +72,7 @@ def pretrain(
     Args:
         options: everything the run depends on.
         base_config: the architecture file that `options.model` changes, or the checkpoint to begin with.
-        overwrite: empty an output directory that is not empty, and begin anew.
+        overwrite: empty an output directory that is not empty, and start over.
         resume: `auto`, `must`, `never`, a checkpoint's directory, or `hub:USER/NAME[@REVISION]`: see
             `checkpoints.resume.choose`.
         allow_changes: go on though the options are not those of the checkpoint.

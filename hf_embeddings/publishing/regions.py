@@ -20,7 +20,7 @@ UNSEALED = "0" * 12
 
 
 def fill(text: str, writers: Mapping[str, Callable[[], str]]) -> tuple[str, list[str]]:
-    """Write each part anew that nobody has edited; return the text and the names of the parts that were kept."""
+    """Rewrite each part that nobody has edited; return the text and the names of the parts that were kept."""
     kept: list[str] = []
 
     def write(found: re.Match[str]) -> str:

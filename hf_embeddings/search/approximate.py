@@ -104,7 +104,7 @@ class Graph:
         except RuntimeError:
             graph = None
         if graph is None or graph.d != self.index.dimension or graph.ntotal > self.index.rows:
-            raise ValueError(f"{self.path}: damaged, or of another index; remove the file, and it is built anew")
+            raise ValueError(f"{self.path}: damaged, or of another index; remove the file, and it is built again")
         return graph
 
 

@@ -106,7 +106,7 @@ def _fill(
         if digest.hexdigest() != begun["digest"]:
             raise ValueError(
                 f"{index.folder}: the first {figures.resumed_at} documents of {source!r} are no longer those that were "
-                "encoded before the interruption; remove the folder and build it anew"
+                "encoded before the interruption; remove the folder and build it again"
             )
         progress(figures.resumed_at)
     done = figures.resumed_at

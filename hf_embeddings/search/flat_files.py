@@ -43,7 +43,7 @@ class FlatFiles:
             path, committed = self._path(name), first * self._row_bytes(name)
             with open(path, "r+b" if path.exists() else "w+b") as file:
                 if (size := file.seek(0, os.SEEK_END)) < committed:
-                    raise ValueError(f"{path}: shorter than the {committed} bytes that are committed; build it anew")
+                    raise ValueError(f"{path}: shorter than the {committed} bytes that are committed; build it again")
                 if size > committed:
                     file.truncate(committed)
                 file.seek(committed)
@@ -77,7 +77,9 @@ class FlatFiles:
         path, expected = self._path(name), rows * self._row_bytes(name)
         found = path.stat().st_size if path.exists() else 0
         if found < expected:
-            raise ValueError(f"{path}: {found} bytes, expected {expected} or more; restore it, or build the index anew")
+            raise ValueError(
+                f"{path}: {found} bytes, expected {expected} or more; restore it, or build the index again"
+            )
         return np.memmap(path, dtype, mode="c", shape=shape)  # a private map: torch wants writable memory
 
     def _path(self, name: str) -> Path:

@@ -49,7 +49,7 @@ class Index:
             self._connection.execute("PRAGMA synchronous = FULL")
             self.refresh()
         except sqlite3.DatabaseError as error:
-            raise ValueError(f"{path}: not a database of an index ({error}); restore it, or build it anew") from None
+            raise ValueError(f"{path}: not a database of an index ({error}); restore it, or build it again") from None
 
     @classmethod
     def create(cls, folder: str | Path, dimension: int, **settings: object) -> "Index":
@@ -195,10 +195,10 @@ class Index:
             for first, rows, expected in self._connection.execute("SELECT first, rows, sha256 FROM blocks"):
                 block = slice(first, first + rows)
                 if digest_rows(self.maps, block) != expected:
-                    raise ValueError(f"{self.folder}: rows {first} to {first + rows - 1} are damaged; build it anew")
+                    raise ValueError(f"{self.folder}: rows {first} to {first + rows - 1} are damaged; build it again")
             damage = self._connection.execute("PRAGMA integrity_check").fetchone()[0]
             if damage != "ok":
-                raise ValueError(f"{self.folder / table.DATABASE} is damaged ({damage}); build the index anew")
+                raise ValueError(f"{self.folder / table.DATABASE} is damaged ({damage}); build the index again")
 
     def compact(self) -> int:
         """Rewrite the flat files without removed rows, and return how many those were."""
@@ -249,7 +249,7 @@ class Index:
         if version == self._version:
             return
         if self.get("format") != FORMAT:
-            raise ValueError(f"{self.folder}: index format {self.get('format')}, expected {FORMAT}; build it anew")
+            raise ValueError(f"{self.folder}: index format {self.get('format')}, expected {FORMAT}; build it again")
         self.dimension, self.rows = int(self.get("dimension")), int(self.get("rows"))
         self.generation = int(self.get("generation"))
         self.maps = self._files(self.generation).map(self.rows)

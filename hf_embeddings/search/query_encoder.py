@@ -27,9 +27,9 @@ def load_encoder(built: Built, *, precision: str = AUTO) -> Encoder:
         raise ValueError("no index was copied there: expected a collection made by `index INDEX STORE`")
     model = str(facts["model"])
     if Path(model).is_absolute() and not Path(model).is_dir():
-        raise ValueError(f"{model}: the model of this index is gone; put it back, or build the index anew")
+        raise ValueError(f"{model}: the model of this index is gone; put it back, or build the index again")
     if weights_digest(model) != facts["weights_sha256"]:
-        raise ValueError(f"{model}: its weights changed since the index was built; build the index anew")
+        raise ValueError(f"{model}: its weights changed since the index was built; build the index again")
     return Encoder.load(model, precision=precision, **facts["recipe"])
 
 

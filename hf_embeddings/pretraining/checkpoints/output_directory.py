@@ -27,7 +27,7 @@ class OutputDirectory:
             ValueError: it belongs to something else, or to a run that is alive.
         """
         if self.overwrite and self.resume != "never":
-            raise ValueError(f"--overwrite starts anew, --resume {self.resume} resumes; give one of them")
+            raise ValueError(f"--overwrite starts over, --resume {self.resume} resumes; give one of them")
         if self.folder.exists() and not self.folder.is_dir():
             raise ValueError(f"output_dir: {self.folder} is a file, expected a directory; choose another")
         if not self.folder.exists():

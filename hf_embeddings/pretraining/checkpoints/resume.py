@@ -84,7 +84,7 @@ def micro_batches_per_step(source: Path | None, training: TrainingOptions, proce
         possible = ", ".join(str(number) for number in range(1, total + 1) if total % number == 0)
         raise ValueError(
             f"{processes} processes cannot share {total} micro-batches per step of {source}; start one of {possible} "
-            "processes, or begin anew with more training.gradient_accumulation_steps"
+            "processes, or start over with more training.gradient_accumulation_steps"
         )
     return total
 
@@ -130,11 +130,11 @@ def compare(checkpoint: Path, identity: Identity, *, allow_changes: bool) -> str
     names = [name for name in sorted(then.keys() | now.keys()) if then.get(name) != now.get(name)]
     changes = ", ".join(f"{name}: {_brief(then.get(name))} -> {_brief(now.get(name))}" for name in names)
     if fixed := [name for name in names if name.startswith("tokenizer.")]:
-        raise ValueError(f"{fixed[0]}: the checkpoint has its tokenizer; {changes}; begin anew in another output_dir")
+        raise ValueError(f"{fixed[0]}: the checkpoint has its tokenizer; {changes}; start over in another output_dir")
     if changes and not allow_changes:
         raise ValueError(
             f"the checkpoint and this run differ (checkpoint -> now): {changes}; give the old values, accept the new "
-            "ones by --allow-changes, or begin anew in another output_dir"
+            "ones by --allow-changes, or start over in another output_dir"
         )
     return changes
 

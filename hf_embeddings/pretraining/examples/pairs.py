@@ -1,7 +1,7 @@
 """Sentence pairs and their relation: pure functions of (seed, epoch, samples planned together).
 
-A sample is a chunk: consecutive sentences of one document that fit into one input. Each epoch splits it anew into A and
-B, and half of the samples stay as they are (label 0). The others (label 1)
+A sample is a chunk: consecutive sentences of one document that fit into one input. Each epoch draws where it is split
+into A and B, and half of the samples stay as they are (label 0). The others (label 1)
 
 - in next sentence prediction (`nsp`) exchange their B for the B, of the same length, of a sample of another document:
   true and false seconds have the same lengths and the same ends of sentences, and nothing but their meaning gives the

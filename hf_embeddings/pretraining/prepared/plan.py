@@ -44,7 +44,7 @@ class PreparationPlan:
         """
         path = work_of(target) / PLAN
         if not path.is_file():
-            raise ValueError(f"{path}: no such file, expected the plan of a corpus that is being prepared; begin anew")
+            raise ValueError(f"{path}: no such file, expected the plan of a corpus that is being prepared; start over")
         return cls(target, Plan.load(path))
 
     @property
@@ -82,7 +82,7 @@ class PreparationPlan:
         part = corpus.parts()[unit.source]
         if _stamps(unit.parts) != unit.stamps:
             raise ValueError(
-                f"{unit.parts[0]}: it, or a file after it, has changed meanwhile; begin anew (--overwrite)"
+                f"{unit.parts[0]}: it, or a file after it, has changed meanwhile; start over (--overwrite)"
             )
         reader = reader_of(part, corpus, statistics)
         texts = (document.text for name in unit.parts for document in read_part(name, reader))
@@ -167,7 +167,7 @@ def enter(target: Path, plan: Plan, *, overwrite: bool) -> bool:
         if changed := [name for name in now if begun[name] != now[name]]:
             raise ValueError(
                 f"{made.folder}: was begun with other {', '.join(changed)}; give the old ones, choose another target, "
-                "or pass --overwrite to begin anew"
+                "or pass --overwrite to start over"
             )
         return True
     for folder in (made.work, made.folder):

@@ -112,7 +112,7 @@ class PreparedCorpus:
         return cut_table(shard_corpus(open_shard(path)), chosen, max_tokens)
 
     def _sources(self, role: str, counts: list[int], table: np.ndarray | None) -> tuple[Source, ...]:
-        """Describe the sources of chunks, of which each shard has so many; a table has been cut anew."""
+        """Describe the sources of chunks, of which each shard has so many; a table has been cut again."""
         owners = [shard.source for shard in self.facts.shards]
         size, first, found = page_size(sum(counts)), 0, []
         for number, facts in enumerate(self.facts.sources):

@@ -70,7 +70,7 @@ def prepare_corpus(
         processes: that encode.
         say: told of each stage.
         phases: makes what shows how far each stage is.
-        overwrite: begin anew where the target, or a part of it, is there.
+        overwrite: start over where the target, or a part of it, is there.
         shard_tokens: tokens of a shard, at least.
 
     Raises:

@@ -48,7 +48,7 @@ class Progress(Record):
                 self.sums[name] = self.sums.get(name, 0.0) + loss
 
     def take_means(self) -> dict[str, float]:
-        """Return the mean losses since the last call, and start anew."""
+        """Return the mean losses since the last call, and begin the next ones."""
         means = {name: total / self.summed for name, total in self.sums.items()}
         self.sums, self.summed = {}, 0
         return means

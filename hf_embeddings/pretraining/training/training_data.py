@@ -100,7 +100,7 @@ def load_training_data(
         options: of the run.
         base_config: the architecture file, or the checkpoint to begin with.
         say: told of each stage.
-        tokenizer_from: a checkpoint, whose tokenizer is taken instead of training one anew.
+        tokenizer_from: a checkpoint, whose tokenizer is taken instead of training one.
         phases: makes what shows how far each stage is.
     """
     read = _open if options.corpus.prepared else _read
@@ -199,7 +199,7 @@ def _open(options: PretrainingOptions, checkpoint: Path | None, say: Say, phases
     max_tokens = options.examples.max_length - SPECIAL_TOKENS_PER_PAIR
     if not prepared.is_cut(max_tokens):
         cut = prepared.facts.max_length
-        say(f"cut anew for examples.max_length {options.examples.max_length}, prepared was {cut}")
+        say(f"cut again for examples.max_length {options.examples.max_length}, prepared was {cut}")
     with phases("opening the corpus"):
         training, held_out = (prepared.chunks(role, max_tokens=max_tokens) for role in ("training", "held_out"))
     facts = prepared.facts

@@ -144,7 +144,7 @@ def test_another_length_is_cut_anew(texts: Path, tmp_path: Path) -> None:
     options = options_for(texts, "examples.max_length=48", f"tokenizer.path={tmp_path / 'target'}")
     lines: list[str] = []
     disk = load_training_data(from_target(options, tmp_path / "target"), ROOT / options.model.base, lines.append)
-    assert any("cut anew for examples.max_length 48, prepared was 32" in line for line in lines)
+    assert any("cut again for examples.max_length 48, prepared was 32" in line for line in lines)
     same_training(data_of(options), disk, options)
 
 
