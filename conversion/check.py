@@ -1,7 +1,6 @@
 """Run source and target on the same tokens, and compare every number they put out."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,9 +8,9 @@ from typing import Any
 import torch
 import transformers
 from transformers import AutoTokenizer, PreTrainedModel
-from transformers.utils import logging
 
 from hf_embeddings.conversion.rules import ConversionError
+from hf_embeddings.loading_messages import quiet
 
 TOLERANCE = 1e-5  # of the largest output, or absolute where all outputs are below 1
 LENGTH = 48
@@ -106,20 +105,6 @@ def outputs_of(
             if torch.is_tensor(tensor):
                 result[f"{name}[{index}]" if isinstance(value, tuple) else name] = tensor.detach().clone()
     return result
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep transformers' loading reports and progress bars off the terminal: what matters in them is checked."""
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()
 
 
 def compare(

@@ -14,7 +14,7 @@ from hf_embeddings.record import Record
 from hf_embeddings.records.evaluation import EvaluationReport
 from hf_embeddings.records.health import Health
 from hf_embeddings.records.lab import LabRecord, LabSummary
-from hf_embeddings.records.run import RunFigures, Worth
+from hf_embeddings.records.run import ObjectiveFigures, RunFigures, Worth, flat, unflat
 from tests.publishing.test_card import FIGURES, REPORT
 
 ROOT = Path(__file__).parents[1]
@@ -119,3 +119,14 @@ def test_the_order_of_the_keys_is_that_of_the_files() -> None:
         "mlm_loss_high",
     ]
     assert list(LabSummary.from_dict(SUMMARY).to_dict()) == list(SUMMARY)
+
+
+def test_the_figures_of_any_objective_are_read_back() -> None:
+    """Also of one that is entered tomorrow."""
+    figures = ObjectiveFigures(
+        loss=0.5, accuracy=0.75, accuracy_low=0.7, accuracy_high=0.8, labels=40, unknown_labels=3
+    )
+    assert unflat(flat({"mlm": figures, "speaker": figures}) | {"unigram_loss": 5.0}) == {
+        "mlm": figures,
+        "speaker": figures,
+    }

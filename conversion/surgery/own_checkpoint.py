@@ -4,9 +4,9 @@ from pathlib import Path
 
 import torch
 
-from hf_embeddings.conversion.check import quiet
 from hf_embeddings.conversion.checkpoints import read_json
 from hf_embeddings.conversion.rules import ConversionError
+from hf_embeddings.loading_messages import quiet
 from hf_embeddings.model import modeling_triembed
 from hf_embeddings.model.configuration_triembed import AUTO_MAP, TriEmbedConfig
 from hf_embeddings.model.modeling_triembed import TriEmbedPreTrainedModel

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hf_embeddings.corpora.example_texts import write_articles, write_chapters
 from hf_embeddings.corpora.reviews import chinese_reviews, english_reviews, write_reviews
-from hf_embeddings.installed_files import installed_version, package_file
+from hf_embeddings.evaluation.installed_files import installed_version, package_file
 
 OWN = "hf-embeddings"
 GENSIM_DATA = "test/test_data"

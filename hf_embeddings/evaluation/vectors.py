@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from transformers.utils import logging
 
+from hf_embeddings.loading_messages import quiet
 from hf_embeddings.model_names import check_model
 from hf_embeddings.search.encoder import Encoder
 
@@ -35,11 +35,10 @@ class Vectors:
             ValueError: the directory holds no model, or the model has no such layer or pooling.
         """
         check_model(folder)
-        logging.disable_progress_bar()
-        logging.set_verbosity_error()  # a pooler left unused is no news here; missing weights still raise
         given = {name: value for name, value in recipe.items() if value is not None}
         # fp32 everywhere: a figure must not depend on the machine.
-        return cls(Encoder.load(folder, precision="fp32", **given), source, prompt)
+        with quiet():  # a pooler left unused is no news here; missing weights still raise
+            return cls(Encoder.load(folder, precision="fp32", **given), source, prompt)
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Return the vectors (N, D) of texts: contextual ones, or means of rows of the table."""

@@ -33,27 +33,37 @@ def evaluation(checkpoint: Checkpoint, model_id: str | None) -> str:
 
 
 def _held_out(run: RunFigures) -> list[str]:
-    """Return the table of a run's held-out figures; nothing where it predicted no tokens."""
-    mlm, baseline = run.held_out.get("mlm"), run.unigram_loss
-    if mlm is None or baseline is None:
+    """Return the table of a run's held-out figures, for each objective that it had."""
+    rows, notes = [], []
+    for name, figures in run.held_out.items():
+        if name == "mlm":
+            baseline = run.unigram_loss or math.nan
+            rows += [_loss_row(name, figures, baseline), _accuracy_row(name, figures, ""), *_without_unknown(figures)]
+            notes.append(
+                f"The baseline of the MLM loss, {baseline:.3f} nats, is a model that knows only how often each token "
+                "occurs."
+            )
+        else:  # which of two relations the segments of a pair have
+            rows += [_loss_row(name, figures, math.log(2)), _accuracy_row(name, figures, "50.0%")]
+            notes.append(f"The baseline of {name.upper()} is chance.")
+    if not rows:
         return []
-    rows = [_loss_row("mlm", mlm, baseline), _accuracy_row("mlm", mlm, "")]
-    if mlm.loss_without_unknown is not None:
-        labels = f"{mlm.labels - (mlm.unknown_labels or 0):,}"
-        rows += [
-            f"| MLM loss without [UNK] labels | {mlm.loss_without_unknown:.3f} | | | {labels} |",
-            f"| MLM accuracy without [UNK] labels | {mlm.accuracy_without_unknown:.1%} | | | {labels} |",
-        ]
-    for name in ("nsp", "sop"):
-        if pair := run.held_out.get(name):
-            rows += [_loss_row(name, pair, math.log(2)), _accuracy_row(name, pair, "50.0%")]
+    notes.append("Intervals of accuracies are Wilson's; those of losses take the labels of one example together.")
     lines = "\n".join(rows)
     return [
         "On documents held out from the corpus:\n\n| figure | this model | 95 % interval | baseline | labels |\n"
-        f"|---|---:|---:|---:|---:|\n{lines}\n\n"
-        f"The baseline of the MLM loss, {baseline:.3f} nats, is a model that knows only how often each token occurs; "
-        "that of NSP and SOP is chance. Intervals of accuracies are Wilson's; those of losses take the labels of one "
-        "example together."
+        f"|---|---:|---:|---:|---:|\n{lines}\n\n{' '.join(notes)}"
+    ]
+
+
+def _without_unknown(mlm: ObjectiveFigures) -> list[str]:
+    """Return the rows of what is left of the MLM figures without the labels that are [UNK], where there are some."""
+    if mlm.loss_without_unknown is None:
+        return []
+    labels = f"{mlm.labels - (mlm.unknown_labels or 0):,}"
+    return [
+        f"| MLM loss without [UNK] labels | {mlm.loss_without_unknown:.3f} | | | {labels} |",
+        f"| MLM accuracy without [UNK] labels | {mlm.accuracy_without_unknown:.1%} | | | {labels} |",
     ]
 
 

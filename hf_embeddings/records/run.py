@@ -7,8 +7,6 @@ from typing import Any, Self
 from hf_embeddings.record import Record, absent
 from hf_embeddings.records.health import Health
 
-OBJECTIVES = ("mlm", "nsp", "sop")
-
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectiveFigures(Record):
@@ -37,12 +35,13 @@ def flat(held_out: HeldOut) -> dict[str, float]:
 def unflat(values: Mapping[str, Any]) -> HeldOut:
     """Return the figures of each objective that such names belong to."""
     keys = [declared.name for declared in fields(ObjectiveFigures)]
-    found = {
-        name: {key: values[f"{name}_{key}"] for key in keys if f"{name}_{key}" in values}
-        for name in OBJECTIVES
-        if f"{name}_loss" in values
-    }
-    return {name: ObjectiveFigures.from_dict(own) for name, own in found.items()}
+    names = [key.removesuffix("_accuracy") for key in values if key.endswith("_accuracy")]
+    held_out = {}
+    for name in names:
+        if f"{name}_loss" in values:
+            own = {key: values[f"{name}_{key}"] for key in keys if f"{name}_{key}" in values}
+            held_out[name] = ObjectiveFigures.from_dict(own)
+    return held_out
 
 
 @dataclass(frozen=True, kw_only=True)

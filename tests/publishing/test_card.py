@@ -103,6 +103,16 @@ def test_the_recipe_names_the_optimizer_and_its_rates(given: dict, said: str, tm
     assert said in parts((folder / "README.md").read_text())["recipe"]
 
 
+def test_a_run_that_predicted_no_tokens_has_its_figures_too(tmp_path) -> None:
+    folder = checkpoint(tmp_path)
+    figures = {name: value for name, value in FIGURES.items() if not name.startswith(("mlm", "unigram"))}
+    (folder / "pretraining.json").write_text(json.dumps(figures))
+    write_card(folder)
+    text = parts((folder / "README.md").read_text())["evaluation"]
+    assert "| NSP accuracy | 70.0% | 65.0% to 75.0% | 50.0% | 300 |" in text and "MLM" not in text
+    assert "The baseline of NSP is chance." in text
+
+
 def test_a_corpus_on_the_hub_becomes_metadata_and_a_private_path_does_not(tmp_path) -> None:
     checkpoint(tmp_path)
     for source, datasets, shown in (

@@ -93,6 +93,6 @@ class FinishShards(PipelineStep):  # type: ignore[misc]
         """Finish, in the first task."""
         if rank == 0:
             preparation = PreparationPlan.load(Path(self.target))
-            with WorkerPool(self.processes) as pool, self.track_time():
+            with WorkerPool(self.processes, preload=assemble.__module__) as pool, self.track_time():
                 assemble(preparation, pool=pool, advance=lambda steps: None)
             shutil.rmtree(preparation.work, ignore_errors=True)

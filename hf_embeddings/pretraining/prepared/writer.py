@@ -83,7 +83,7 @@ def prepare_corpus(
     lock = Lock(preparation.work)
     try:
         sizes = [unit.size for unit in preparation.units]
-        with WorkerPool(processes) as pool:
+        with WorkerPool(processes, preload=__name__) as pool:
             with phases("encoding", sum(sizes) if all(sizes) else None, unit="bytes of text") as phase:
                 for number in range(len(sizes)):
                     encode_unit(preparation, number, pool=pool, advance=phase.advance)
