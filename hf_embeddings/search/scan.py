@@ -17,8 +17,8 @@ import numpy as np
 import torch
 
 BLOCK_ROWS = 32768  # rows multiplied at once: bounds the memory, and keeps all that follows in the caches
-# Largest number in the code of a query. Where a processor has no VNNI, 8-bit products are added in pairs into 16 bits, which
-# saturate without a word: 2 * 255 * 64 still fits (255: the other factor is shifted to be unsigned).
+# Largest number in the code of a query. Processors without VNNI add two 8-bit products in 16 bits, and cut off what
+# does not fit without a word. 2 * 255 * 64 fits (255: the other factor is shifted to be unsigned).
 QUERY_LEVELS = 63
 _ROUNDING = 1e-5  # relative: fp32 arithmetic on the approximate scores and bounds errs by less
 
