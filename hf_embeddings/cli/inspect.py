@@ -1,6 +1,5 @@
 """`hf-embeddings inspect`: what a model is, computed from its config alone; no weight is allocated."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,6 +7,7 @@ import typer
 
 from hf_embeddings.cli.output import AsJson
 from hf_embeddings.cli.shipped_configs import find_config
+from hf_embeddings.json_text import json_text
 from hf_embeddings.pretraining.architecture import read_architecture
 
 
@@ -16,7 +16,7 @@ def inspect(
 ) -> None:
     """Show what a model is: positions, tables, parameters and memory."""
     description = describe(find_config(source))
-    print(json.dumps(description, indent=2) if as_json else render(description))
+    print(json_text(description, indent=2) if as_json else render(description))
 
 
 def describe(source: Path) -> dict[str, Any]:

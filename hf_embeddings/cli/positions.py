@@ -1,6 +1,5 @@
 """`hf-embeddings positions`: the properties of position types, measured."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +8,7 @@ import typer
 from hf_embeddings.cli.output import AsJson
 from hf_embeddings.cli.shipped_configs import find_config
 from hf_embeddings.extras import require
+from hf_embeddings.json_text import json_text
 from hf_embeddings.pretraining.architecture import read_architecture
 from hf_embeddings.records.lab import Laws
 
@@ -45,7 +45,7 @@ def positions(
         measured[name] = report
         if plot is not None:
             report["picture"] = str(draw(name, report, probe, plot))
-    print(json.dumps(measured, indent=2) if as_json else render(measured))
+    print(json_text(measured, indent=2) if as_json else render(measured))
 
 
 def check_type(name: str) -> None:
