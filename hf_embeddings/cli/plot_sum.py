@@ -44,8 +44,10 @@ def measure_sum(folder: str, text: str, pair: str | None) -> tuple[list[str], di
 
     from hf_embeddings.analysis.input_sum import decompose
     from hf_embeddings.model.modeling_triembed import TriEmbedModel
+    from hf_embeddings.stored_weights import check_finite
 
     model = TriEmbedModel.from_pretrained(folder, add_pooling_layer=False, dtype=torch.float32).eval()
+    check_finite(model.named_parameters(), folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     batch = tokenizer(text, pair, return_tensors="pt", truncation=True, max_length=model.config.max_position_embeddings)
     with torch.no_grad():
