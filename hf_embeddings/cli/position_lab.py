@@ -74,6 +74,8 @@ def _run_all(lab: "PositionLab", state: "LabState") -> None:
     from hf_embeddings.publishing.card import write_card
 
     missing = [cell for cell in lab.cells if cell.name not in state.record.runs]
+    if missing:
+        lab.check_lengths()
     began = time.monotonic()
     for number, cell in enumerate(missing):
         left = f", {(time.monotonic() - began) / number * (len(missing) - number) / 60:.0f} min left" if number else ""
