@@ -38,21 +38,28 @@ class Row:
         return _number(self.cells[index], self.place)
 
 
-def read_table(path: Path, columns: Sequence[Column], account: Account) -> Iterator[Row]:
+def read_table(path: Path, columns: Sequence[Column], account: Account, *, most: int | None = None) -> Iterator[Row]:
     """Yield the rows of a file; blank lines, comments (`#`) and the header are none.
 
     A header counts as one where it names all columns that are asked for, or where its cell in a column of numbers is
     no number. A line that begins with `#` is a comment where it has too few columns; otherwise it is text.
 
+    Args:
+        path: the file; its suffix says of which kind it is.
+        columns: the columns to read, in the order that they have in a file without a header.
+        account: is told what is left out, and what was assumed.
+        most: columns that a file without a header may have; None: any number, of which the first are read.
+
     Raises:
         ValueError: a line has too few columns, or the header lacks one.
     """
-    if path.suffix == ".jsonl":
+    kind = path.suffix.lower()
+    if kind == ".jsonl":
         for place, row in read_json_lines(path):
             yield Row(place, _fields(row, columns, place))
         return
     chosen: list[int] | None = None
-    for place, cells in _csv_cells(path) if path.suffix == ".csv" else _tab_cells(path):
+    for place, cells in _csv_cells(path) if kind == ".csv" else _tab_cells(path):
         if cells[0].startswith("#") and len(cells) < len(columns):
             account.comment(place)
             continue
@@ -60,8 +67,13 @@ def read_table(path: Path, columns: Sequence[Column], account: Account) -> Itera
             chosen, is_header = _choose(cells, columns, place, account)
             if is_header:
                 continue
+            if most is not None and len(cells) > most:
+                raise ValueError(
+                    f"{place}: got {len(cells)} columns without a header, expected {most}; name the columns "
+                    f"{', '.join(column.names[0] for column in columns)}"
+                )
         if len(cells) <= max(chosen):
-            separator = "commas" if path.suffix == ".csv" else "tabs"
+            separator = "commas" if kind == ".csv" else "tabs"
             raise ValueError(f"{place}: got {len(cells)} columns, expected {max(chosen) + 1} between {separator}")
         yield Row(place, [cells[column] for column in chosen])
 

@@ -36,7 +36,7 @@ def written(folder: Path, name: str, text: str | bytes) -> Path:
         ("a.tsv", "\ufeffa, b\tc\t0.5\r\n"),
         ("a.txt", "# about this file\n# Word 1\tWord 2\tHuman (mean)\na, b\tc\t0.5"),
         ("a.tsv", "id\tscore\tsentence2\tyear\tsentence1\n1\t0.5\tc\t2011\ta, b\n"),
-        ("a.csv", '"a, b",c,0.5\n'),
+        ("A.CSV", '"a, b",c,0.5\n'),
         ("a.csv", '\ufeffsentence1,sentence2,year,score\n"a, b",c,2011,0.5\n'),
         ("a.csv", 'Sentence_2;,score,SENTENCE 1\nc,0.5,"a, b"\n'),
         ("a.jsonl", '\ufeff{"sentence1": "a, b", "year": 2011, "score": 0.5, "sentence2": "c"}\n\n'),
