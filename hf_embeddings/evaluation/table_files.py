@@ -64,21 +64,18 @@ def read_table(path: Path, columns: Sequence[Column], account: Account, *, most:
             account.comment(place)
             continue
         if chosen is None:
-            chosen, is_header = _choose(cells, columns, place, account)
+            chosen, is_header = _choose(cells, columns, place, account, most)
             if is_header:
                 continue
-            if most is not None and len(cells) > most:
-                raise ValueError(
-                    f"{place}: got {len(cells)} columns without a header, expected {most}; name the columns "
-                    f"{', '.join(column.names[0] for column in columns)}"
-                )
         if len(cells) <= max(chosen):
             separator = "commas" if kind == ".csv" else "tabs"
             raise ValueError(f"{place}: got {len(cells)} columns, expected {max(chosen) + 1} between {separator}")
         yield Row(place, [cells[column] for column in chosen])
 
 
-def _choose(cells: list[str], columns: Sequence[Column], place: str, account: Account) -> tuple[list[int], bool]:
+def _choose(
+    cells: list[str], columns: Sequence[Column], place: str, account: Account, most: int | None
+) -> tuple[list[int], bool]:
     """Return from the first row which columns to read, and whether it is a header."""
     names = [_plain(cell) for cell in cells]
     known = [next((names.index(name) for name in column.names if name in names), None) for column in columns]
@@ -92,6 +89,11 @@ def _choose(cells: list[str], columns: Sequence[Column], place: str, account: Ac
         lacking = ", ".join(columns[known.index(None)].names)
         raise ValueError(
             f"{place}: got a header of {', '.join(cells)}, expected also one of {lacking}; name the column"
+        )
+    if most is not None and len(cells) > most:
+        raise ValueError(
+            f"{place}: got {len(cells)} columns without a header, expected {most}; name the columns "
+            f"{', '.join(column.names[0] for column in columns)}"
         )
     if len(cells) > len(columns):
         account.notes.append(f"{place}: no known names of columns; the first {len(columns)} of {len(cells)} are read")
