@@ -1,5 +1,6 @@
 """`hf-embeddings evaluate`: figures that judge the embeddings of a model directory."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,6 +9,7 @@ import typer
 from hf_embeddings.cli.output import AsJson, TextField
 from hf_embeddings.corpora.document import SourceReader
 from hf_embeddings.corpora.sources import check_source
+from hf_embeddings.evaluation.evaluation_data import read_evaluation_data
 from hf_embeddings.evaluation.word_lists import FEWEST_SENTENCES, read_sentences
 from hf_embeddings.extras import require
 from hf_embeddings.json_text import json_text
@@ -39,18 +41,12 @@ def evaluate(
     require("eval", "scipy", *(["matplotlib"] if plot else []), *(["mteb", "sentence_transformers"] if mteb else []))
     if sentences < FEWEST_SENTENCES:
         raise ValueError(f"--sentences {sentences}: expected {FEWEST_SENTENCES} or more; fewer say nothing of geometry")
+    data = read_evaluation_data(
+        similarity=similarity or [], analogies=analogies or [], retrieval=retrieval or [], bias=bias or []
+    )
     check_model(folder)
     check_source(text)
-    from hf_embeddings.evaluation.evaluation_data import read_evaluation_data
-
-    data = read_evaluation_data(
-        similarity=similarity or [],
-        analogies=analogies or [],
-        retrieval=retrieval or [],
-        bias=bias or [],
-        corpus=text,
-        sentences=read_sentences(text, sentences, SourceReader(text_field=text_field)),
-    )
+    data = replace(data, corpus=text, sentences=read_sentences(text, sentences, SourceReader(text_field=text_field)))
     if mteb:
         from hf_embeddings.evaluation.mteb_tasks import find_tasks
 

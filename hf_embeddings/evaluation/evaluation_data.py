@@ -26,8 +26,8 @@ class EvaluationData:
     analogies: dict[str, Analogies] = field(default_factory=dict)
     retrieval: dict[str, RetrievalSet] = field(default_factory=dict)
     bias: dict[str, dict[str, WordLists]] = field(default_factory=dict)  # source -> test -> its groups
-    corpus: str  # where the sentences are from
-    sentences: Sequence[str]  # whose vectors show the geometry
+    corpus: str = ""  # where the sentences are from
+    sentences: Sequence[str] = ()  # whose vectors show the geometry
 
     @property
     def count(self) -> int:
@@ -41,8 +41,6 @@ def read_evaluation_data(
     analogies: Sequence[Path] = (),
     retrieval: Sequence[Path] = (),
     bias: Sequence[str] = (),
-    corpus: str,
-    sentences: Sequence[str],
 ) -> EvaluationData:
     """Read all test sets; files of one name are kept apart by their folders.
 
@@ -51,8 +49,6 @@ def read_evaluation_data(
         analogies: files of questions.
         retrieval: files of queries with their texts, or BEIR folders.
         bias: files of word lists, or `weat`.
-        corpus: where the sentences are from.
-        sentences: whose vectors show the geometry.
 
     Raises:
         ValueError: a file is missing, given twice, or not what it should be; it is named.
@@ -67,8 +63,6 @@ def read_evaluation_data(
         analogies=dict(zip(distinct_names(analogies), map(read_analogies, analogies), strict=True)),
         retrieval=dict(zip(distinct_names(retrieval), map(read_retrieval, retrieval), strict=True)),
         bias=_tests(bias),
-        corpus=corpus,
-        sentences=sentences,
     )
 
 

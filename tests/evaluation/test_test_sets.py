@@ -163,8 +163,6 @@ def test_files_and_tests_of_one_name_are_kept_apart(tmp_path: Path) -> None:
         analogies=[folder / "questions.txt" for folder in both],
         retrieval=[folder / "pairs.tsv" for folder in both],
         bias=[str(folder / "lists.json") for folder in both],
-        corpus="",
-        sentences=[],
     )
     assert found.similarity.keys() == found.retrieval.keys() == {"a/pairs.tsv", "b/pairs.tsv"}
     assert found.similarity["b/pairs.tsv"].pairs == [("b", "x", 1.0)] and len(found.analogies) == 2
@@ -175,4 +173,4 @@ def test_files_and_tests_of_one_name_are_kept_apart(tmp_path: Path) -> None:
 def test_missing_files_are_named(tmp_path: Path) -> None:
     for given in ({"bias": [str(tmp_path / "none.json")]}, {"similarity": [tmp_path]}, {"analogies": [tmp_path / "x"]}):
         with pytest.raises(ValueError, match="no such file|got a folder"):
-            read_evaluation_data(corpus="", sentences=[], **given)
+            read_evaluation_data(**given)
