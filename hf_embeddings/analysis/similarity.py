@@ -103,8 +103,8 @@ def ranking(
                 reciprocal += 1 / ranks.min()
                 recalls = {k: recall + (ranks <= k).mean() for k, recall in recalls.items()}
                 gains = {k: gain + _ndcg(grades, ranks, k) for k, gain in gains.items()}
-    means = ({k: float(total / count) for k, total in totals.items()} for totals in (recalls, gains))
-    return Ranking(count, len(candidates), *means, float(reciprocal / count))
+    recall, ndcg = ({k: float(total / count) for k, total in totals.items()} for totals in (recalls, gains))
+    return Ranking(count, len(candidates), recall, ndcg, float(reciprocal / count))
 
 
 def _ranks(scores: np.ndarray, rows: list[int], left_out: list[int]) -> np.ndarray:
