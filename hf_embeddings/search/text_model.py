@@ -1,0 +1,62 @@
+"""Load an encoder of any family that turns token ids into hidden states, and know the length of its input."""
+
+import inspect
+from pathlib import Path
+
+import torch
+from transformers import MODEL_MAPPING, AutoConfig, AutoModel, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
+
+from hf_embeddings.model.modeling_triembed import TriEmbedModel
+
+UNLIMITED = 8192  # tokens of a text where neither model nor tokenizer states a limit: bounds the memory of a batch
+
+
+def load_text_model(source: str | Path) -> PreTrainedModel:
+    """Load a model directory or Hub id in fp32, without its pooler where the family lets it be left out.
+
+    Raises:
+        ValueError: it is no encoder of text, or weights other than those of a pooler are missing.
+    """
+    config = AutoConfig.from_pretrained(source)
+    if type(config) not in MODEL_MAPPING:
+        raise ValueError(f"{source}: model_type {config.model_type!r} has no base model, expected an encoder of text")
+    family = MODEL_MAPPING[type(config)]
+    family = family[0] if isinstance(family, tuple) else family
+    takes = inspect.signature(family.forward).parameters
+    if config.is_encoder_decoder or "input_ids" not in takes or "attention_mask" not in takes:
+        raise ValueError(
+            f"{source}: {family.__name__} is no encoder that reads token ids and an attention mask; expected one such "
+            "as BERT, or encode with sentence-transformers"
+        )
+    # A pooler would be computed for nothing, and be random where the checkpoint has none.
+    left_out = {"add_pooling_layer": False} if "add_pooling_layer" in inspect.signature(family).parameters else {}
+    model, report = AutoModel.from_pretrained(
+        source, config=config, dtype=torch.float32, output_loading_info=True, **left_out
+    )
+    if missing := sorted(name for name in report["missing_keys"] if "pooler" not in name):
+        shown = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
+        raise ValueError(
+            f"{source}: weights of {family.__name__} are missing ({shown}), and would be random; check that "
+            "config.json belongs to these weights"
+        )
+    return model
+
+
+def longest_input(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
+    """Return how many tokens, special ones included, a text may have."""
+    stated = getattr(model.config, "max_position_embeddings", None)
+    limits = [stated, _position_rows(model), tokenizer.model_max_length]
+    known = [int(limit) for limit in limits if limit and 0 < limit < VERY_LARGE_INTEGER]
+    return min(known, default=UNLIMITED)
+
+
+def _position_rows(model: PreTrainedModel) -> int | None:
+    """Return how many positions a table can tell that counts from `padding_idx` on, as RoBERTa's does."""
+    if isinstance(model, TriEmbedModel):
+        return None
+    for module in model.modules():
+        padding, table = getattr(module, "padding_idx", None), getattr(module, "position_embeddings", None)
+        if isinstance(padding, int) and isinstance(table, torch.nn.Embedding):
+            return table.num_embeddings - padding - 1
+    return None
