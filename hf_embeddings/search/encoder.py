@@ -21,7 +21,7 @@ from hf_embeddings.search.pooling import POOLINGS, without_prompts
 from hf_embeddings.search.precision import PRECISIONS, choose_precision
 from hf_embeddings.search.recipe import Recipe
 from hf_embeddings.search.recipe_files import download_recipe, read_recipe
-from hf_embeddings.search.text_model import load_text_model, longest_input
+from hf_embeddings.search.text_model import ignores_padding, load_text_model, longest_input, reads_mask
 
 TOKENS_PER_BATCH = 4096  # enough to keep the matrix units busy, and small enough that activations stay in the caches
 TEXTS_PER_WINDOW = 16384  # texts are sorted by length within a window: 16k leave 1 % of padding, and bound the memory
@@ -59,12 +59,15 @@ class Encoder:
         if self.recipe.lowercase:
             _read_lowercase(tokenizer)
         _refuse_segments(tokenizer)
+        self.max_length = _max_length(model, tokenizer, self.recipe.max_length)
+        self.packs = isinstance(model, TriEmbedModel)
+        some = tokenizer.backend_tokenizer.encode("a b c").ids
+        self.alike = not self.packs and not ignores_padding(model.eval(), some, self.max_length)
         PRECISIONS[precision](model.eval())  # in place
         self.model = model
         self.tokenizer = tokenizer
         self.precision = precision
         self.tokens_per_batch = tokens_per_batch
-        self.max_length = _max_length(model, tokenizer, self.recipe.max_length)
         self.dimension = min(model.config.hidden_size, self.recipe.dimension or model.config.hidden_size)
         self.truncated = 0  # texts that were longer than max_length so far
         layers = model.config.num_hidden_layers
@@ -138,7 +141,7 @@ class Encoder:
         lengths = np.array([len(row) for row in ids])
         order = np.argsort(-lengths, kind="stable")  # longest first: if memory is short, it shows at once
         vectors = np.empty((len(texts), self.dimension), np.float32)
-        for batch in _batches(order, lengths, self.tokens_per_batch):
+        for batch in _batches(order, lengths, self.tokens_per_batch, alike=self.alike):
             vectors[batch] = self._encode_batch([ids[i] for i in batch], skipped).cpu().numpy()
             if progress is not None:
                 progress(len(batch))
@@ -168,7 +171,7 @@ class Encoder:
         lengths = torch.tensor([len(row) for row in ids])
         tokens = torch.tensor([token for row in ids for token in row])
         every_layer = self.recipe.layer is not None
-        run = _packed if isinstance(self.model, TriEmbedModel) else _padded
+        run = _packed if self.packs else _padded
         output, flatten = run(self.model, tokens, lengths, output_hidden_states=every_layer)
         hidden = output.last_hidden_state
         if self.recipe.layer is not None and output.hidden_states is not None:
@@ -190,15 +193,22 @@ def _padded(model: PreTrainedModel, tokens: torch.Tensor, lengths: torch.Tensor,
     padded = torch.full(mask.shape, model.config.pad_token_id or 0)
     padded[mask] = tokens
     mask = mask.to(model.device)
-    output = model(padded.to(model.device), attention_mask=mask.long(), **options)
+    told = {"attention_mask": mask.long()} if reads_mask(model) else {}
+    output = model(padded.to(model.device), **told, **options)
     return output, lambda hidden: hidden[mask]
 
 
-def _batches(order: np.ndarray, lengths: np.ndarray, tokens: int) -> Iterator[np.ndarray]:
-    """Cut texts sorted by falling length into batches of at most `tokens` tokens, padding counted, or of one text."""
+def _batches(order: np.ndarray, lengths: np.ndarray, tokens: int, *, alike: bool) -> Iterator[np.ndarray]:
+    """Cut texts sorted by falling length into batches of at most `tokens` tokens, padding counted, or of one text.
+
+    With `alike` all texts of a batch have one length, so that there is no padding.
+    """
     start = 0
     while start < len(order):
-        size = max(1, tokens // max(1, int(lengths[order[start]])))
+        longest = int(lengths[order[start]])
+        size = max(1, tokens // max(1, longest))
+        if alike:
+            size = min(size, int((lengths[order[start : start + size]] == longest).sum()))
         yield order[start : start + size]
         start += size
 

@@ -23,11 +23,10 @@ def load_text_model(source: str | Path) -> PreTrainedModel:
         raise ValueError(f"{source}: model_type {config.model_type!r} has no base model, expected an encoder of text")
     family = MODEL_MAPPING[type(config)]
     family = family[0] if isinstance(family, tuple) else family
-    takes = inspect.signature(family.forward).parameters
-    if config.is_encoder_decoder or "input_ids" not in takes or "attention_mask" not in takes:
+    if config.is_encoder_decoder or "input_ids" not in inspect.signature(family.forward).parameters:
         raise ValueError(
-            f"{source}: {family.__name__} is no encoder that reads token ids and an attention mask; expected one such "
-            "as BERT, or encode with sentence-transformers"
+            f"{source}: {family.__name__} is no encoder of token ids, expected one such as BERT; encode with "
+            "sentence-transformers"
         )
     # A pooler would be computed for nothing, and be random where the checkpoint has none.
     left_out = {"add_pooling_layer": False} if "add_pooling_layer" in inspect.signature(family).parameters else {}
@@ -57,6 +56,30 @@ def _position_rows(model: PreTrainedModel) -> int | None:
         return None
     for module in model.modules():
         padding, table = getattr(module, "padding_idx", None), getattr(module, "position_embeddings", None)
-        if isinstance(padding, int) and isinstance(table, torch.nn.Embedding):
-            return table.num_embeddings - padding - 1
+        rows = getattr(table, "weight", None)
+        if isinstance(padding, int) and isinstance(rows, torch.Tensor) and rows.dim() == 2:
+            return len(rows) - padding - 1
     return None
+
+
+def reads_mask(model: PreTrainedModel) -> bool:
+    """Tell whether a model can be told of padding at all; FNet cannot."""
+    return "attention_mask" in inspect.signature(model.forward).parameters
+
+
+@torch.inference_mode()
+def ignores_padding(model: PreTrainedModel, ids: list[int], longest: int) -> bool:
+    """Tell whether a text of a few tokens has the same states in a padded row.
+
+    MobileBERT and ConvBERT mix padding into the last tokens, Funnel and Nystromformer divide rows by their length.
+    """
+    if not reads_mask(model):
+        return False
+    short, length = ids[: longest // 2], min(longest, 64)
+    row = torch.full((1, length), model.config.pad_token_id or 0, device=model.device)
+    row[0, : len(short)] = torch.tensor(short)
+    mask = torch.arange(length, device=model.device)[None] < len(short)
+    alone = model(row[:, : len(short)], attention_mask=mask[:, : len(short)].long()).last_hidden_state
+    padded = model(row, attention_mask=mask.long()).last_hidden_state[:, : len(short)]
+    error = (alone - padded).abs().amax() / alone.abs().amax()
+    return bool(error < (1e-3 if alone.dtype == torch.float32 else 0.05))
