@@ -58,6 +58,7 @@ class Encoder:
         self.recipe = recipe or Recipe()
         if self.recipe.lowercase:
             _read_lowercase(tokenizer)
+        tokenizer.backend_tokenizer.no_padding()  # which a tokenizer.json may ask for
         _refuse_segments(tokenizer)
         self.max_length = _max_length(model, tokenizer, self.recipe.max_length)
         self.packs = isinstance(model, TriEmbedModel)
@@ -68,7 +69,8 @@ class Encoder:
         self.tokenizer = tokenizer
         self.precision = precision
         self.tokens_per_batch = tokens_per_batch
-        self.dimension = min(model.config.hidden_size, self.recipe.dimension or model.config.hidden_size)
+        self.width = int(model.config.hidden_size)
+        self.dimension = min(self.width, self.recipe.dimension or self.width)
         self.truncated = 0  # texts that were longer than max_length so far
         layers = model.config.num_hidden_layers
         if self.recipe.layer is not None and not -layers - 1 <= self.recipe.layer <= layers:

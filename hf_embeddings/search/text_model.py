@@ -1,6 +1,7 @@
 """Load an encoder of any family that turns token ids into hidden states, and know the length of its input."""
 
 import inspect
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -12,8 +13,10 @@ from hf_embeddings.model.modeling_triembed import TriEmbedModel
 UNLIMITED = 8192  # tokens of a text where neither model nor tokenizer states a limit: bounds the memory of a batch
 
 
-def load_text_model(source: str | Path) -> PreTrainedModel:
+def load_text_model(source: str | Path, **options: str) -> PreTrainedModel:
     """Load a model directory or Hub id in fp32, without its pooler where the family lets it be left out.
+
+    `options` are more arguments of `from_pretrained`.
 
     Raises:
         ValueError: it is no encoder of text, or weights other than those of a pooler are missing.
@@ -31,7 +34,7 @@ def load_text_model(source: str | Path) -> PreTrainedModel:
     # A pooler would be computed for nothing, and be random where the checkpoint has none.
     left_out = {"add_pooling_layer": False} if "add_pooling_layer" in inspect.signature(family).parameters else {}
     model, report = AutoModel.from_pretrained(
-        source, config=config, dtype=torch.float32, output_loading_info=True, **left_out
+        source, config=config, dtype=torch.float32, output_loading_info=True, **left_out, **options
     )
     if missing := sorted(name for name in report["missing_keys"] if "pooler" not in name):
         shown = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
@@ -62,6 +65,14 @@ def _position_rows(model: PreTrainedModel) -> int | None:
     return None
 
 
+def read_inputs(model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return what a model reads of a tokenizer's output: a model without segments is given none."""
+    takes = set(inspect.signature(model.forward).parameters)
+    if getattr(model.config, "type_vocab_size", 1) == 0:
+        takes.discard("token_type_ids")
+    return {name: tensor for name, tensor in batch.items() if name in takes}
+
+
 def reads_mask(model: PreTrainedModel) -> bool:
     """Tell whether a model can be told of padding at all; FNet cannot."""
     return "attention_mask" in inspect.signature(model.forward).parameters
@@ -75,7 +86,8 @@ def ignores_padding(model: PreTrainedModel, ids: list[int], longest: int) -> boo
     """
     if not reads_mask(model):
         return False
-    short, length = ids[: longest // 2], min(longest, 64)
+    length = min(longest, 64)
+    short = ids[: length // 2]
     row = torch.full((1, length), model.config.pad_token_id or 0, device=model.device)
     row[0, : len(short)] = torch.tensor(short)
     mask = torch.arange(length, device=model.device)[None] < len(short)
