@@ -63,6 +63,7 @@ class TriEmbedPreTrainedModel(PreTrainedModel):
 
     config: TriEmbedConfig
     config_class = TriEmbedConfig
+    new_modules: tuple[str, ...] = ()  # of the task: those that the checkpoint lacked, so that they begin random
     takes_choices = False  # inputs (B, N, S), one row of tokens for each of N choices
     base_model_prefix = "triembed"
     supports_gradient_checkpointing = True
@@ -164,6 +165,7 @@ class TriEmbedPreTrainedModel(PreTrainedModel):
         if getattr(model, "pooler", None) is not None and any(k.startswith("pooler") for k in info["missing_keys"]):
             logger.warning(f"{source} has no pooler: pooler_output will be None (nothing random is used in its place)")
             model.pooler = None
+        model.new_modules = tuple(sorted({_module_of_task(key) for key in info["missing_keys"]}))
         return (model, info) if output_loading_info else model
 
 
@@ -610,6 +612,13 @@ def _hold_tie(model: PreTrainedModel, source: object) -> None:
             f"{source}: tie_word_embeddings is true, but predictions.decoder.weight is not the token table; if the "
             "checkpoint holds a decoder of its own, set tie_word_embeddings to false in its config.json"
         )
+
+
+def _module_of_task(key: str) -> str:
+    """Return the path of the module of a task that a weight belongs to."""
+    parts = key.split(".")
+    place = next((index for index, part in enumerate(parts) if part in TASK_MODULES), len(parts))
+    return ".".join(parts[: place + 1])
 
 
 def _belongs_to_task(key: str) -> bool:
