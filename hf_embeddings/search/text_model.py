@@ -1,6 +1,7 @@
 """Load an encoder of any family that turns token ids into hidden states, and know the length of its input."""
 
 import inspect
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import torch
 from transformers import MODEL_MAPPING, AutoConfig, AutoModel, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
+from hf_embeddings.loading_messages import quiet
 from hf_embeddings.model.modeling_triembed import TriEmbedModel
 
 UNLIMITED = 8192  # tokens of a text where neither model nor tokenizer states a limit: bounds the memory of a batch
@@ -33,16 +35,26 @@ def load_text_model(source: str | Path, **options: str) -> PreTrainedModel:
         )
     # A pooler would be computed for nothing, and be random where the checkpoint has none.
     left_out = {"add_pooling_layer": False} if "add_pooling_layer" in inspect.signature(family).parameters else {}
-    model, report = AutoModel.from_pretrained(
-        source, config=config, dtype=torch.float32, output_loading_info=True, **left_out, **options
-    )
-    if missing := sorted(name for name in report["missing_keys"] if "pooler" not in name):
-        shown = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
-        raise ValueError(
-            f"{source}: weights of {family.__name__} are missing ({shown}), and would be random; check that "
-            "config.json belongs to these weights"
+    with quiet():  # a pooler left out is no news, and the rest is checked below
+        model, report = AutoModel.from_pretrained(
+            source, config=config, dtype=torch.float32, output_loading_info=True, **left_out, **options
         )
+    missing = sorted(name for name in report["missing_keys"] if "pooler" not in name)
+    alike = {_numberless(name) for name in model.state_dict()}
+    dropped = sorted(name for name in report["unexpected_keys"] if _numberless(name) in alike)
+    for keys, state in ((missing, "missing, and would be random"), (dropped, "left over, and would be dropped")):
+        if keys:
+            shown = ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
+            raise ValueError(
+                f"{source}: weights of {family.__name__} are {state} ({shown}); check that config.json belongs to "
+                "these weights"
+            )
     return model
+
+
+def _numberless(name: str) -> str:
+    """Return the name of a weight without the number of its layer."""
+    return re.sub(r"\d+", "N", name)
 
 
 def longest_input(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:

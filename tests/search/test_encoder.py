@@ -97,11 +97,12 @@ def test_what_is_no_encoder_is_refused_before_work(stock) -> None:
         Encoder.load(stock("ViT", **SIZES | {"image_size": 8, "patch_size": 4}))
 
 
-def test_random_weights_are_refused_in_any_family(stock) -> None:
+@pytest.mark.parametrize("layers, state", [(3, "missing, and would be random"), (1, "left over, and would be dropped")])
+def test_weights_that_do_not_fit_are_refused_in_any_family(stock, layers: int, state: str) -> None:
     folder = stock("Bert")
     config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 3}))
-    with pytest.raises(ValueError, match="weights of BertModel are missing .* and would be random"):
+    (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": layers}))
+    with pytest.raises(ValueError, match=f"weights of BertModel are {state} .*encoder.layer.{layers - layers // 3}"):
         Encoder.load(folder)
 
 
