@@ -16,6 +16,8 @@ from hf_embeddings.conversion.staging import staged
 from hf_embeddings.conversion.surgery.own_checkpoint import load_own, save_own
 from hf_embeddings.conversion.surgery.token_rows import factorise_rows, fit_vectors, replace_rows, set_special_ids
 from hf_embeddings.conversion.surgery.tokenizer_subset import trimmed
+from hf_embeddings.conversion.surgery.whole_words import enter_words, new_words, pieces_with_spans, share_changed
+from hf_embeddings.corpora.word_starts import word_pieces
 from hf_embeddings.model.modeling_triembed import TriEmbedPreTrainedModel
 
 ROLES = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token", "bos_token", "eos_token")
@@ -32,6 +34,7 @@ class VocabularyReport:
     kept: int  # tokens whose rows are bit by bit those of the source
     parameters: tuple[int, int]
     figures: dict[str, float] = field(default_factory=dict)
+    known: list[str] = field(default_factory=list)  # words that are tokens already
 
 
 class Opened:
@@ -83,7 +86,9 @@ def add_tokens(
     target: str | Path,
     tokens: Sequence[str],
     *,
+    inside_words: bool = False,
     vectors: dict[str, torch.Tensor] | None = None,
+    texts: Sequence[str] = (),
     overwrite: bool = False,
 ) -> VocabularyReport:
     """Add whole words to the vocabulary; each starts as the mean of the pieces it was cut into so far.
@@ -91,26 +96,23 @@ def add_tokens(
     Args:
         source: directory of a TriEmbed checkpoint.
         target: directory to write.
-        tokens: words to add; those that are tokens already are left as they are.
+        tokens: words to add; those that are tokens already are left as they are, and named in the report.
+        inside_words: find the words inside of longer ones too, which are then cut in another way than the model knows.
         vectors: static vectors by word; a token that has one starts from it, mapped into the table by regression.
+        texts: documents of which to say how many pieces change.
         overwrite: replace `target` if it is not empty.
 
     Raises:
-        ConversionError: no token is new, or one is empty.
+        ConversionError: no token is given, one is empty, or one cannot be told from a piece of words.
     """
     opened = Opened(source, target, "add")
-    known = opened.tokenizer.get_vocab()
-    new = list(dict.fromkeys(token.strip() for token in tokens))
-    if "" in new:
-        raise ConversionError("tokens: one of them is empty")
-    new = [token for token in new if token not in known]
-    if not new:
-        raise ConversionError("tokens: all of them are in the vocabulary already")
-    pieces = {token: opened.tokenizer(token, add_special_tokens=False)["input_ids"] for token in new}
-    mapped = fit_vectors(opened.model, opened.tokenizer, vectors, new) if vectors else {}
-    opened.tokenizer.add_tokens(new)
-    ids = {token: opened.tokenizer.convert_tokens_to_ids(token) for token in new}
-    size = max(opened.model.config.vocab_size, len(opened.tokenizer))
+    tokenizer = opened.tokenizer
+    before = [pieces_with_spans(tokenizer, text) for text in texts]
+    new, known = new_words(tokenizer, tokens)
+    pieces = dict(zip(new, word_pieces(tokenizer, new), strict=True))
+    mapped = fit_vectors(opened.model, tokenizer, vectors, new) if vectors else {}
+    ids = enter_words(tokenizer, new, inside_words=inside_words)
+    size = max(opened.model.config.vocab_size, len(tokenizer))
     sources = [[index] if index < opened.model.config.vocab_size else [] for index in range(size)]
     for token, index in ids.items():
         sources[index] = pieces[token]
@@ -118,8 +120,12 @@ def add_tokens(
     with torch.no_grad():
         for token, row in mapped.items():
             opened.model.base_model.embeddings.token.weight[ids[token]] = row
+    opened.report.known = known
     opened.report.figures = {"added": len(new), "from_vectors": len(mapped)}
-    return opened.write(overwrite=overwrite, tokenizer=opened.tokenizer.save_pretrained, kept=size - len(new))
+    if texts:
+        after = [pieces_with_spans(tokenizer, text) for text in texts]
+        opened.report.figures |= share_changed(before, after, set(ids.values()))
+    return opened.write(overwrite=overwrite, tokenizer=tokenizer.save_pretrained, kept=size - len(new))
 
 
 def replace_tokenizer(

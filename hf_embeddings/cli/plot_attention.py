@@ -51,6 +51,7 @@ def read_attention(folder: str, text: str, pair: str | None) -> tuple["np.ndarra
     from transformers import AutoModel, AutoTokenizer
 
     import hf_embeddings  # noqa: F401  registers TriEmbed with AutoModel
+    from hf_embeddings.corpora.word_starts import token_labels
 
     model = AutoModel.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -59,5 +60,5 @@ def read_attention(folder: str, text: str, pair: str | None) -> tuple["np.ndarra
     )
     with torch.no_grad():
         attentions = model(**batch, output_attentions=True).attentions
-    tokens = list(tokenizer.convert_ids_to_tokens(batch["input_ids"][0]))
+    tokens = token_labels(tokenizer, batch.encodings[0], (text, pair or ""))
     return torch.stack(attentions)[:, 0].numpy(), tokens

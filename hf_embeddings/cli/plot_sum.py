@@ -43,6 +43,7 @@ def measure_sum(folder: str, text: str, pair: str | None) -> tuple[list[str], di
     from transformers import AutoTokenizer
 
     from hf_embeddings.analysis.input_sum import decompose
+    from hf_embeddings.corpora.word_starts import token_labels
     from hf_embeddings.model.modeling_triembed import TriEmbedModel
 
     model = TriEmbedModel.from_pretrained(folder, add_pooling_layer=False, dtype=torch.float32).eval()
@@ -55,5 +56,5 @@ def measure_sum(folder: str, text: str, pair: str | None) -> tuple[list[str], di
         for name, part in parts._asdict().items()
         if part is not None
     }
-    tokens = list(tokenizer.convert_ids_to_tokens(batch["input_ids"][0]))
+    tokens = token_labels(tokenizer, batch.encodings[0], (text, pair or ""))
     return tokens, {name: asdict(part) for name, part in decompose(arrays).items()}
