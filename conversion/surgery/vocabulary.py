@@ -14,6 +14,7 @@ from hf_embeddings.conversion.origin import shown, table, write_origin
 from hf_embeddings.conversion.rules import ConversionError
 from hf_embeddings.conversion.staging import staged
 from hf_embeddings.conversion.surgery.own_checkpoint import load_own, save_own
+from hf_embeddings.conversion.surgery.stated import check_prompts, stated_prompts, with_prompts
 from hf_embeddings.conversion.surgery.token_rows import factorise_rows, fit_vectors, replace_rows, set_special_ids
 from hf_embeddings.conversion.surgery.tokenizer_subset import trimmed
 from hf_embeddings.conversion.surgery.whole_words import enter_words, new_words, pieces_with_spans, share_changed
@@ -148,13 +149,16 @@ def replace_tokenizer(
     old = opened.tokenizer
     if (tokenizer is None) == (not texts):
         raise ConversionError("replace: give either a tokenizer or a corpus to train one on")
+    prompts = stated_prompts(opened.folder)
     if tokenizer is None:
-        size = vocab_size or opened.model.config.vocab_size
+        texts, size = with_prompts(texts, prompts), vocab_size or opened.model.config.vocab_size
         new = old.train_new_from_iterator((texts[i : i + 1000] for i in range(0, len(texts), 1000)), vocab_size=size)
     else:
         new = AutoTokenizer.from_pretrained(tokenizer)
     if new.pad_token is None:
         raise ConversionError(f"{tokenizer}: the new tokenizer has no padding token")
+    check_prompts(prompts, old, new)
+    new.model_max_length = min(old.model_max_length, new.model_max_length, opened.model.config.max_position_embeddings)
     sources, kept = _sources(old, new)
     replace_rows(opened.model, sources)
     set_special_ids(opened.model, new)
@@ -166,11 +170,14 @@ def replace_tokenizer(
 def trim(source: str | Path, target: str | Path, texts: Sequence[str], *, overwrite: bool = False) -> VocabularyReport:
     """Keep the tokens that `texts` use, and the special ones: on these texts no output changes.
 
+    With or without a prompt of the directory before them.
+
     Raises:
         ConversionError: the tokenizer is of a kind that cannot be cut, or cuts the texts differently afterwards.
     """
     opened = Opened(source, target, "trim")
     old = opened.tokenizer
+    texts = with_prompts(texts, stated_prompts(opened.folder)) if texts else []
     used: set[int] = set()
     for start in range(0, len(texts), 1000):
         for ids in old(list(texts[start : start + 1000]), verbose=False)["input_ids"]:
