@@ -1,4 +1,4 @@
-"""What a directory states of itself stays true after surgery: its prompts are spelled, its texts are cut where they end."""
+"""What a directory states of itself stays true after surgery: prompts can be spelled, texts are cut where they were."""
 
 import json
 from pathlib import Path
