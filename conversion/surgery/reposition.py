@@ -193,7 +193,8 @@ def _measure_and_heal(
     lengths = [length]
     if after > before:  # as long as the source can, and twice that
         lengths = sorted({length, before, min(2 * before - frame.size, after)})
-    measured = tokens_of(held_out, tokenizer, most=MEASURED_TOKENS, least=lengths[-1]) if held_out else None
+    name = f"corpus: {len(held_out)} documents held out to measure on"
+    measured = tokens_of(held_out, tokenizer, most=MEASURED_TOKENS, least=lengths[-1], name=name) if held_out else None
 
     def figures(model: TriEmbedPreTrainedModel) -> dict[str, dict[str, float]]:
         assert measured is not None, "asked where there is held-out text"

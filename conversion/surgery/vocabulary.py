@@ -16,12 +16,11 @@ from hf_embeddings.conversion.staging import staged
 from hf_embeddings.conversion.surgery.own_checkpoint import load_own, save_own
 from hf_embeddings.conversion.surgery.stated import check_prompts, stated_prompts, with_prompts
 from hf_embeddings.conversion.surgery.token_rows import factorise_rows, fit_vectors, replace_rows, set_special_ids
+from hf_embeddings.conversion.surgery.token_sources import sources_of
 from hf_embeddings.conversion.surgery.tokenizer_subset import trimmed
 from hf_embeddings.conversion.surgery.whole_words import enter_words, new_words, pieces_with_spans, share_changed
 from hf_embeddings.corpora.word_starts import word_pieces
 from hf_embeddings.model.modeling_triembed import TriEmbedPreTrainedModel
-
-ROLES = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token", "bos_token", "eos_token")
 
 
 @dataclass
@@ -159,7 +158,7 @@ def replace_tokenizer(
         raise ConversionError(f"{tokenizer}: the new tokenizer has no padding token")
     check_prompts(prompts, old, new)
     new.model_max_length = min(old.model_max_length, new.model_max_length, opened.model.config.max_position_embeddings)
-    sources, kept = _sources(old, new)
+    sources, kept = sources_of(old, new)
     replace_rows(opened.model, sources)
     set_special_ids(opened.model, new)
     opened.report.figures = {"from_pieces": sum(len(source) > 0 for source in sources) - kept,
@@ -215,34 +214,6 @@ def staged_tokenizer(old: PreTrainedTokenizerBase, content: str) -> Iterator[Pre
             (Path(folder) / name).unlink(missing_ok=True)
         (Path(folder) / "tokenizer.json").write_text(content, encoding="utf-8", newline="\n")
         yield type(old).from_pretrained(folder)
-
-
-def _sources(old: PreTrainedTokenizerBase, new: PreTrainedTokenizerBase) -> tuple[list[list[int]], int]:
-    """Return for each new id the old ids whose mean it starts from, and how many are the same token."""
-    known = old.get_vocab()
-    roles = {getattr(new, role): getattr(old, role) for role in ROLES if getattr(new, role) and getattr(old, role)}
-    by_id = {index: token for token, index in new.get_vocab().items()}
-    sources, kept = [], 0
-    for index in range(max(by_id) + 1):
-        token = by_id.get(index)
-        same = roles.get(token, token)
-        if same in known:
-            sources.append([known[same]])
-            kept += 1
-        else:
-            sources.append([] if token is None else _pieces(old, new, token))
-    return sources, kept
-
-
-def _pieces(old: PreTrainedTokenizerBase, new: PreTrainedTokenizerBase, token: str) -> list[int]:
-    """Cut a new token into old pieces; a piece from within a word is looked up as such where the old kind marks it."""
-    inside = token.startswith("##")
-    text = token[2:] if inside else new.convert_tokens_to_string([token])
-    ids = old(text, add_special_tokens=False, verbose=False)["input_ids"] if text else []
-    if inside and ids:
-        within = old.convert_tokens_to_ids("##" + old.convert_ids_to_tokens(ids[0]))
-        ids = [within if within not in (None, old.unk_token_id) else ids[0], *ids[1:]]
-    return [index for index in ids if index != old.unk_token_id]
 
 
 def _pieces_of(tokenizer: PreTrainedTokenizerBase, text: str) -> list[str]:

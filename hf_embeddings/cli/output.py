@@ -1,9 +1,13 @@
 """How every verb answers: text for people, or one JSON object for machines."""
 
+import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 Precision = Annotated[
@@ -11,6 +15,13 @@ Precision = Annotated[
     typer.Option(help="Arithmetic of the encoding; auto is bf16 where the hardware multiplies that fast, else fp32."),
 ]
 SUFFIXES = (".png", ".html")  # of pictures and pages
+
+
+def tell_cut(encoding: "Encoding") -> None:
+    """Say on stderr that a text was longer than what is drawn of it."""
+    if encoding.overflowing:
+        rest = f"only its first {len(encoding)} tokens are drawn, which is what the model reads"
+        print(f"the text is too long: {rest}", file=sys.stderr)
 
 
 def picture_path(out: Path) -> Path:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hf_embeddings.cli.output import picture_path
+from hf_embeddings.cli.output import picture_path, tell_cut
 from hf_embeddings.extras import require
 from hf_embeddings.model_names import check_model
 
@@ -58,6 +58,7 @@ def read_attention(folder: str, text: str, pair: str | None) -> tuple["np.ndarra
     batch = tokenizer(
         text, pair, return_tensors="pt", truncation=True, max_length=min(model.config.max_position_embeddings, 512)
     )
+    tell_cut(batch.encodings[0])
     with torch.no_grad():
         attentions = model(**batch, output_attentions=True).attentions
     tokens = token_labels(tokenizer, batch.encodings[0], (text, pair or ""))

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hf_embeddings.cli.output import AsJson, picture_path
+from hf_embeddings.cli.output import AsJson, picture_path, tell_cut
 from hf_embeddings.extras import require
 from hf_embeddings.model_names import check_model
 
@@ -49,6 +49,7 @@ def measure_sum(folder: str, text: str, pair: str | None) -> tuple[list[str], di
     model = TriEmbedModel.from_pretrained(folder, add_pooling_layer=False, dtype=torch.float32).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
     batch = tokenizer(text, pair, return_tensors="pt", truncation=True, max_length=model.config.max_position_embeddings)
+    tell_cut(batch.encodings[0])
     with torch.no_grad():
         parts = model.embedding_parts(batch["input_ids"], token_type_ids=batch.get("token_type_ids"))
     arrays = {

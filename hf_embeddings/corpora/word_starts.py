@@ -42,6 +42,39 @@ def word_pieces(tokenizer: PreTrainedTokenizerBase, words: Sequence[str]) -> lis
     return [_after_anchor(encoding, mark, word) for encoding, word in zip(batch.encodings, words, strict=True)]
 
 
+def inner_pieces(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
+    """Return the token ids of texts as they stand inside of a word, behind a letter.
+
+    Scripts without spaces have no inside: there it is as at the start.
+    """
+    mark, prefix, vocabulary = word_mark(tokenizer), inner_prefix(tokenizer), tokenizer.get_vocab()
+    pieces = word_pieces(tokenizer, texts)
+    for text, ids in zip(texts, pieces, strict=True):
+        if not ids or is_unspaced(text):
+            continue
+        first = tokenizer.convert_ids_to_tokens(ids[0])
+        if mark and first == mark and len(ids) > 1:
+            del ids[0]
+        else:
+            inner = first.removeprefix(mark) if mark else prefix + first
+            ids[0] = vocabulary.get(inner, ids[0])
+    return pieces
+
+
+def split_mark(tokenizer: PreTrainedTokenizerBase, token: str, mark: str) -> tuple[str, bool]:
+    """Return the text of a token without marks, and whether it stands inside of words; `mark` is what marks a start."""
+    prefix = inner_prefix(tokenizer)
+    if prefix:
+        return token.removeprefix(prefix), token.startswith(prefix)
+    return token_text(tokenizer, token).strip(), bool(mark) and not token.startswith(mark)
+
+
+def inner_prefix(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Return what WordPiece writes before pieces inside of words, nothing for other kinds."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    return getattr(backend.model, "continuing_subword_prefix", None) or "" if backend is not None else ""
+
+
 def known_words(tokenizer: PreTrainedTokenizerBase, words: Sequence[str]) -> dict[str, int]:
     """Return the words that are one token, with its id."""
     pieces = zip(words, word_pieces(tokenizer, words), strict=True)

@@ -2,7 +2,14 @@
 
 import pytest
 
-from hf_embeddings.corpora.word_starts import frequent_words, known_words, token_labels, word_mark, word_pieces
+from hf_embeddings.corpora.word_starts import (
+    frequent_words,
+    inner_pieces,
+    known_words,
+    token_labels,
+    word_mark,
+    word_pieces,
+)
 from tests.corpora.tokenizer_kinds import KINDS, TEXT, tokenizer_of
 
 kinds = pytest.mark.parametrize("kind", KINDS)
@@ -17,6 +24,15 @@ def test_the_pieces_of_a_word_are_those_it_has_in_a_text(kind: str) -> None:
         assert inside[-len(pieces) :] == pieces
         start = tokenizer("in", add_special_tokens=False)["input_ids"]
         assert inside == [*start, *pieces]  # nothing between, nothing left out
+
+
+@kinds
+def test_the_pieces_inside_of_a_word_have_no_word_start(kind: str) -> None:
+    tokenizer = tokenizer_of(kind)
+    mark, (pieces,) = word_mark(tokenizer), inner_pieces(tokenizer, ["ing"])
+    tokens = tokenizer.convert_ids_to_tokens(pieces)
+    assert not any(mark and token.startswith(mark) for token in tokens)
+    assert "".join(tokens).replace("##", "") == "ing" and (mark or tokens[0].startswith("##"))
 
 
 @kinds
