@@ -8,13 +8,14 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from tokenizers import Encoding
+from tokenizers import Encoding, decoders
 from transformers import PreTrainedTokenizerBase
 
 # Scripts without spaces between words, as the names of their letters begin.
 UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN")
 ANCHOR = "a"  # stands before a word, so that it is one inside of a text
 BROKEN = "\ufffd"  # what a part of a character becomes
+DECODERS = {"▁": decoders.Metaspace(), "Ġ": decoders.ByteLevel()}  # of files that name none
 SEEN = {"\n": "⏎", "\t": "⇥", " ": "␣"}  # tokens of white space, in a picture
 
 
@@ -94,7 +95,7 @@ def frequent_words(tokenizer: PreTrainedTokenizerBase, documents: Iterable[str])
     words: Counter[str] = Counter()
     for token, count in tokens.items():  # "▁school", and "school" where a text begins
         words[token_text(tokenizer, token).strip()] += count
-    found = [word for word, _ in words.most_common() if BROKEN not in word]
+    found = [word for word, _ in words.most_common() if word and BROKEN not in word]
     known = known_words(tokenizer, found)
     return [word for word in found if word in known]
 
@@ -105,7 +106,7 @@ def token_text(tokenizer: PreTrainedTokenizerBase, token: str) -> str:
     Pieces within words keep the "##" of WordPiece. A token that is a part of a character gives U+FFFD.
     """
     mark, backend = word_mark(tokenizer), getattr(tokenizer, "backend_tokenizer", None)
-    decoder = backend.decoder if backend is not None else None
+    decoder = (backend.decoder or DECODERS.get(mark)) if backend is not None else None
     if token in tokenizer.all_special_tokens or decoder is None or type(decoder).__name__ == "WordPiece":
         return token
     body = token.removeprefix(mark) if mark else token

@@ -38,8 +38,7 @@ def families(labels: Iterable[str]) -> list[str]:
     Fonts count that are on the disk now: matplotlib's own list is as old as its cache, so that a font installed after
     the first picture would never be found.
     """
-    wanted = {character for label in labels for character in label if _needs_glyph(character)}
-    wanted = {ord(character) for character in wanted} - _brought()
+    wanted = {ord(character) for label in labels for character in label if _needs_glyph(character)} - _brought()
     found: list[str] = []
     for family, path in _installed() if wanted else ():
         if wanted and (covered := wanted & _characters(path)):

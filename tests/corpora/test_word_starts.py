@@ -1,6 +1,10 @@
 """A word is what stands after a space, with every kind of tokenizer; a token is text as people write it."""
 
+import json
+
 import pytest
+from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerFast
 
 from hf_embeddings.corpora.word_starts import (
     frequent_words,
@@ -10,7 +14,7 @@ from hf_embeddings.corpora.word_starts import (
     word_mark,
     word_pieces,
 )
-from tests.corpora.tokenizer_kinds import KINDS, TEXT, tokenizer_of
+from tests.corpora.tokenizer_kinds import KINDS, ROLES, TEXT, tokenizer_of
 
 kinds = pytest.mark.parametrize("kind", KINDS)
 
@@ -47,10 +51,12 @@ def test_a_word_is_known_where_its_start_is_in_the_token(kind: str) -> None:
 @kinds
 def test_frequent_words_are_whole_words_of_the_corpus(kind: str) -> None:
     tokenizer = tokenizer_of(kind)
-    words = frequent_words(tokenizer, [TEXT, "singing school hoch हिन्दी"])
+    words = frequent_words(tokenizer, [TEXT, "singing school hoch हिन्दी", "学 ไ"])
     written = TEXT.replace(":", " ").replace(",", " ").replace(".", " ")
     spaced = {word for word in words if word.isascii()}
-    assert "school" in words and spaced <= {*written.split(), *written.lower().split(), "sao", "cafe"}
+    assert (
+        "school" in words and "" not in words and spaced <= {*written.split(), *written.lower().split(), "sao", "cafe"}
+    )
     assert not any(mark in word for word in words for mark in ("▁", "Ġ", "##", "\ufffd"))
 
 
@@ -63,6 +69,16 @@ def test_labels_join_to_the_text(kind: str) -> None:
     if kind == "WordPiece":
         joined = " ".join(labels).replace(" ##", "")
     assert joined == (text if kind != "WordPiece" else "the cafe in sao paulo")
+
+
+@kinds
+def test_files_without_a_decoder_are_read_as_well(kind: str) -> None:
+    tokenizer = tokenizer_of(kind)
+    content = json.loads(tokenizer.backend_tokenizer.to_str()) | {"decoder": None}
+    bare = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps(content)), **ROLES)
+    assert frequent_words(bare, [TEXT]) == frequent_words(tokenizer, [TEXT])
+    labels = [token_labels(each, each(TEXT).encodings[0], [TEXT]) for each in (bare, tokenizer)]
+    assert labels[0] == labels[1]
 
 
 def test_a_character_of_several_tokens_is_shown_and_numbered() -> None:
