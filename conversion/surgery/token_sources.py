@@ -27,7 +27,7 @@ def sources_of(old: PreTrainedTokenizerBase, new: PreTrainedTokenizerBase) -> tu
         if token in same:
             sources.append([same[token]])
         else:
-            ids, equal = pieces.get(token, ([], False))
+            ids, equal = pieces.get(token or "", ([], False))  # an id may have no token
             sources.append(ids)
             kept += equal
     return sources, kept + sum(token in same for token in by_id.values())
@@ -44,6 +44,6 @@ def _pieces(
         chosen = [token for token, (text, within) in split.items() if text and within == inside]
         for token, ids in zip(chosen, cut(old, [split[token][0] for token in chosen]), strict=True):
             ids = [index for index in ids if index != old.unk_token_id]
-            single = old.convert_ids_to_tokens(ids[0]) if len(ids) == 1 else None
+            single = str(old.convert_ids_to_tokens(ids[0])) if len(ids) == 1 else None
             found[token] = ids, single is not None and split_mark(old, single, marks[0]) == split[token]
     return found

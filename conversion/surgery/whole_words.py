@@ -50,7 +50,8 @@ def enter_words(tokenizer: PreTrainedTokenizerBase, words: Sequence[str], *, ins
         )
         for word in words
     ])  # fmt: skip
-    ids = {word: tokenizer.convert_tokens_to_ids(word) for word in words}
+    vocabulary = tokenizer.get_vocab()
+    ids = {word: vocabulary[word] for word in words}
     for word, pieces in zip(words, word_pieces(tokenizer, words), strict=True):
         if ids[word] not in pieces:
             raise ConversionError(f"tokens: {word!r} is not found in texts by this tokenizer; leave it out")

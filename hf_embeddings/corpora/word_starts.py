@@ -53,7 +53,7 @@ def inner_pieces(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> li
     for text, ids in zip(texts, pieces, strict=True):
         if not ids or is_unspaced(text):
             continue
-        first = tokenizer.convert_ids_to_tokens(ids[0])
+        first = str(tokenizer.convert_ids_to_tokens(ids[0]))
         if mark and first == mark and len(ids) > 1:
             del ids[0]
         else:

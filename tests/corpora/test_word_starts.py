@@ -33,10 +33,10 @@ def test_the_pieces_of_a_word_are_those_it_has_in_a_text(kind: str) -> None:
 @kinds
 def test_the_pieces_inside_of_a_word_have_no_word_start(kind: str) -> None:
     tokenizer = tokenizer_of(kind)
-    mark, (pieces,) = word_mark(tokenizer), inner_pieces(tokenizer, ["ing"])
+    mark, (pieces,) = word_mark(tokenizer), inner_pieces(tokenizer, ["s"])
     tokens = tokenizer.convert_ids_to_tokens(pieces)
     assert not any(mark and token.startswith(mark) for token in tokens)
-    assert "".join(tokens).replace("##", "") == "ing" and (mark or tokens[0].startswith("##"))
+    assert "".join(tokens).replace("##", "") == "s" and (mark or tokens[0].startswith("##"))
 
 
 @kinds
