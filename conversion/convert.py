@@ -14,7 +14,7 @@ from transformers.dynamic_module_utils import custom_object_save
 
 from hf_embeddings.conversion.check import Difference, compare, load, outputs_of, sample
 from hf_embeddings.conversion.checkpoints import open_checkpoint, read_json
-from hf_embeddings.conversion.companions import copy_companions
+from hf_embeddings.conversion.companions import copy_companions, has_tokenizer
 from hf_embeddings.conversion.configs import from_triembed
 from hf_embeddings.conversion.families.google_bert import find_prefix, open_google, write_tokenizer_settings
 from hf_embeddings.conversion.matching import match_family, match_triembed
@@ -23,6 +23,7 @@ from hf_embeddings.conversion.plan import Step
 from hf_embeddings.conversion.report import Report, description, made, plain_card
 from hf_embeddings.conversion.rules import ConversionError
 from hf_embeddings.conversion.staging import staged, write_weights
+from hf_embeddings.conversion.tokenizer_check import compare_tokenizers
 from hf_embeddings.conversion.transfer import Transfer
 
 
@@ -83,10 +84,17 @@ def convert(
         _write_config(stage, transfer, dtype)
         if prefix is not None and (folder / "vocab.txt").is_file():
             write_tokenizer_settings(folder / "vocab.txt", stage)
-        copied = copy_companions(folder, stage, tokenizer_class=transfer.plan.family.tokenizer_class)
+        segments = transfer.plan.config.type_vocab_size > 0
+        family = transfer.plan.family
+        copied = copy_companions(
+            folder, stage, config=config, tokenizer_class=family.tokenizer_class, segments=segments
+        )
         if check:
             notify("comparing both models on the same tokens")
         difference = _check(folder, stage, transfer) if check else None
+        tokenizer = "none beside the weights"
+        if has_tokenizer(copied):
+            tokenizer = compare_tokenizers(folder, stage, segments=segments) if check else "not compared"
         report = Report(
             source=str(source),
             target=str(target),
@@ -99,6 +107,7 @@ def convert(
             largest_output=difference.scale if difference else None,
             checked_on=difference.tokens if difference else None,
             copied=tuple(copied),
+            tokenizer=tokenizer,
             seconds=time.perf_counter() - started,
         )
         if transfer.forwards:

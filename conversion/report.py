@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 
 from hf_embeddings.conversion.origin import read_metadata, shown, table
+from hf_embeddings.sentence_models import sentence_class
 
 CARD = """---
 library_name: transformers
@@ -42,6 +43,7 @@ class Report:
     largest_output: float | None
     checked_on: str | None  # "text" or "spread" token ids
     copied: tuple[str, ...]
+    tokenizer: str  # in words, what the comparison of both tokenizers found
     seconds: float
 
 
@@ -57,6 +59,7 @@ def description(report: Report) -> str:
         "tensors": str(report.tensors),
         "bytes": f"{report.bytes:,}",
         "difference from the source": _checked(report),
+        "tokenizer": report.tokenizer,
     }
     return (
         f"{table(rows)}\n\nThe weights are those of the source, bit by bit; its license, training data, limits and "
@@ -66,12 +69,12 @@ def description(report: Report) -> str:
 
 def plain_card(report: Report, folder: Path) -> str:
     """Return the README.md of a checkpoint of another family, made from a TriEmbed one in `folder`."""
-    sentences = "modules.json" in report.copied
+    sentences = sentence_class(folder)
     card = read_metadata(folder / "README.md")
     taken = {key: card[key] for key in ("license", "license_name", "license_link", "language") if key in card}
     words = made(report)
     return CARD.format(
-        tags=", ".join(["sentence-transformers"] * sentences + ["converted"]),
+        tags=", ".join(["sentence-transformers"] * bool(sentences) + ["converted"]),
         metadata=yaml.safe_dump(taken, allow_unicode=True, sort_keys=False) if taken else "",
         name=Path(report.target).name,
         made=words[0].upper() + words[1:],
@@ -90,9 +93,8 @@ def _checked(report: Report) -> str:
     )
 
 
-def _loading(target_class: str, sentences: bool) -> list[str]:
+def _loading(target_class: str, sentences: str | None) -> list[str]:
     if sentences:
-        name, module = "SentenceTransformer", "sentence_transformers"
-        return [f"from {module} import {name}", "", f'model = {name}("PATH_OR_ID")']
+        return [f"from sentence_transformers import {sentences}", "", f'model = {sentences}("PATH_OR_ID")']
     auto = "AutoModel" + "".join(re.findall(r"For\w+$", target_class))
     return [f"from transformers import {auto}", "", f'model = {auto}.from_pretrained("PATH_OR_ID")']

@@ -13,6 +13,7 @@ import torch
 
 from hf_embeddings.model import modeling_triembed
 from hf_embeddings.model.modeling_triembed import TriEmbedModel, TriEmbedPreTrainedModel
+from hf_embeddings.sentence_models import OF_A_RERANKER
 
 Config = dict[str, Any]
 REQUIRED = object()  # the default of a key that a config must have
@@ -248,5 +249,5 @@ LIBRARY_KEYS = frozenset(
     torch_dtype torchscript transformers_version typical_p unk_token_id use_bfloat16 use_cache
     """.split()
 )
-# What means the same for every family, and travels as it is.
-LABEL_KEYS = ("id2label", "label2id", "problem_type")
+# What means the same for every family, and travels as it is: labels, and the activation of a reranker's scores.
+CARRIED_KEYS = ("id2label", "label2id", "problem_type", *OF_A_RERANKER)

@@ -54,3 +54,4 @@ def convert(
         print("not compared with the source")
     else:
         print(f"largest difference from the source {report.largest_difference:.2g} ({report.checked_on} tokens, fp32)")
+    print(f"tokenizer: {report.tokenizer}")

@@ -20,7 +20,7 @@ def metadata(checkpoint: Checkpoint, model_id: str | None) -> dict[str, object]:
     datasets = [name.removeprefix("hub:") for name in corpus_names(checkpoint) if name.startswith("hub:")]
     objectives = (checkpoint.options.get("examples") or {}).get("objectives") or []
     task = checkpoint.task.pipeline_tag
-    sentences = ["sentence-transformers"] if checkpoint.sentences else []
+    sentences = ["sentence-transformers"] if checkpoint.sentence_class else []
     card = ModelCardData(
         language=checkpoint.language or None,
         license=checkpoint.license,

@@ -77,7 +77,8 @@ def build_config(options: PretrainingOptions, base_config: Path, *, vocab_size: 
             f"tokenizer.path: got {options.tokenizer.path} beside the checkpoint {base_config}, which has a tokenizer; "
             "remove it, or change the vocabulary first: hf-embeddings vocabulary replace"
         )
-    config = TriEmbedConfig(**fields)
+    # A checkpoint's config.json may hold keys of other tools; a mistake in a file of ours is refused.
+    config = TriEmbedConfig.from_dict(fields) if is_checkpoint(base_config) else TriEmbedConfig(**fields)
     if options.examples.max_length > config.max_position_embeddings and config.positions_end:
         raise ValueError(
             f"examples.max_length: {options.examples.max_length} is above max_position_embeddings "
