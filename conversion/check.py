@@ -11,6 +11,7 @@ import transformers
 from transformers import AutoTokenizer, PreTrainedModel
 
 from hf_embeddings.analysis.differences import largest, largest_difference
+from hf_embeddings.conversion.companions import has_tokenizer
 from hf_embeddings.conversion.rules import ConversionError
 from hf_embeddings.loading_messages import quiet
 
@@ -47,6 +48,8 @@ def sample(
     """
     longest = min(LENGTH, config.max_position_embeddings)
     try:
+        if not has_tokenizer([path.name for path in folder.iterdir()]):
+            raise FileNotFoundError  # transformers would make one up, of special tokens
         tokenizer = AutoTokenizer.from_pretrained(folder)
         pairs = [list(texts) for texts in zip(*TEXTS, strict=True)]
         batch = dict(tokenizer(*pairs, padding=True, truncation=True, max_length=longest, return_tensors="pt"))

@@ -2,13 +2,13 @@
 
 import json
 import re
+import shutil
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import torch
-import transformers
 from transformers import PreTrainedConfig
 from transformers.dynamic_module_utils import custom_object_save
 
@@ -20,7 +20,7 @@ from hf_embeddings.conversion.families.google_bert import find_prefix, open_goog
 from hf_embeddings.conversion.matching import match_family, match_triembed
 from hf_embeddings.conversion.origin import write_origin
 from hf_embeddings.conversion.plan import Step
-from hf_embeddings.conversion.report import Report, description, made, plain_card
+from hf_embeddings.conversion.report import Report, description, how_it_loads, made, plain_card
 from hf_embeddings.conversion.rules import ConversionError
 from hf_embeddings.conversion.staging import staged, write_weights
 from hf_embeddings.conversion.tokenizer_check import compare_tokenizers
@@ -108,6 +108,7 @@ def convert(
             checked_on=difference.tokens if difference else None,
             copied=tuple(copied),
             tokenizer=tokenizer,
+            note=how_it_loads(family.own_code) if family.own_code and not transfer.forwards else None,
             seconds=time.perf_counter() - started,
         )
         if transfer.forwards:
@@ -151,7 +152,7 @@ def _written(name: str, transfer: Transfer) -> str:
 
 
 def _classes(transfer: Transfer) -> tuple[str, str]:
-    pair = transfer.plan.architecture, transfer.plan.head.target
+    pair = transfer.plan.family.class_name(transfer.plan.architecture), transfer.plan.head.target
     return pair if transfer.forwards else (pair[1], pair[0])
 
 
@@ -159,7 +160,10 @@ def _write_config(stage: Path, transfer: Transfer, dtype: str) -> None:
     plan = transfer.plan
     if not transfer.forwards:
         config = from_triembed(plan.config, plan.family, plan.head)
-        config |= {"architectures": [plan.architecture], "dtype": dtype}
+        config |= {"architectures": [plan.family.class_name(plan.architecture)], "dtype": dtype}
+        if code := plan.family.own_code:
+            config["auto_map"] = code.auto_map(next(iter(plan.family.heads)).removesuffix("Model"))
+            shutil.copyfile(code.file, stage / code.file.name)
         (stage / "config.json").write_text(
             json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8", newline="\n"
         )
@@ -174,10 +178,9 @@ def _write_config(stage: Path, transfer: Transfer, dtype: str) -> None:
 
 def _check(folder: Path, stage: Path, transfer: Transfer) -> Difference:
     plan = transfer.plan
+    family, architecture = plan.family, plan.architecture
     stock = (
-        partial(plan.family.reference, plan.architecture)
-        if plan.family.reference
-        else partial(load, getattr(transformers, plan.architecture))
+        partial(family.reference, architecture) if family.reference else partial(load, family.class_of(architecture))
     )
     ours = partial(load, plan.head.model_class)
     config: PreTrainedConfig = plan.config

@@ -4,9 +4,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import transformers
 import yaml
 
 from hf_embeddings.conversion.origin import read_metadata, shown, table
+from hf_embeddings.conversion.rules import OwnCode
 from hf_embeddings.sentence_models import sentence_class
 
 CARD = """---
@@ -44,6 +46,7 @@ class Report:
     checked_on: str | None  # "text" or "spread" token ids
     copied: tuple[str, ...]
     tokenizer: str  # in words, what the comparison of both tokenizers found
+    note: str | None  # what one has to know to load the result
     seconds: float
 
 
@@ -79,7 +82,17 @@ def plain_card(report: Report, folder: Path) -> str:
         name=Path(report.target).name,
         made=words[0].upper() + words[1:],
         description=description(report),
-        code="\n".join(_loading(report.target_class, sentences)),
+        code="\n".join(_loading(report.target_class, sentences, trusting=report.note is not None)),
+    ) + (f"\n{report.note}\n" if report.note else "")
+
+
+def how_it_loads(code: OwnCode) -> str:
+    """Say what loads a model that transformers has no class for, with which versions, and what happens otherwise."""
+    return (
+        f"{code.note}: `trust_remote_code=True` loads the code that lies beside the weights, `{code.file.name}`, "
+        f"written for transformers 5 (checked with {transformers.__version__}). Without it, transformers 5 takes this "
+        "model for a plain BERT: it fills what the plain one has and this one lacks with random weights, and only "
+        "reports it."
     )
 
 
@@ -93,8 +106,9 @@ def _checked(report: Report) -> str:
     )
 
 
-def _loading(target_class: str, sentences: str | None) -> list[str]:
+def _loading(target_class: str, sentences: str | None, *, trusting: bool) -> list[str]:
+    arguments = '"PATH_OR_ID"' + (", trust_remote_code=True" if trusting else "")
     if sentences:
-        return [f"from sentence_transformers import {sentences}", "", f'model = {sentences}("PATH_OR_ID")']
+        return [f"from sentence_transformers import {sentences}", "", f"model = {sentences}({arguments})"]
     auto = "AutoModel" + "".join(re.findall(r"For\w+$", target_class))
-    return [f"from transformers import {auto}", "", f'model = {auto}.from_pretrained("PATH_OR_ID")']
+    return [f"from transformers import {auto}", "", f"model = {auto}.from_pretrained({arguments})"]

@@ -55,3 +55,5 @@ def convert(
     else:
         print(f"largest difference from the source {report.largest_difference:.2g} ({report.checked_on} tokens, fp32)")
     print(f"tokenizer: {report.tokenizer}")
+    if report.note:
+        print(f"note: {report.note}")

@@ -48,7 +48,7 @@ from .resizing import check_resize
 
 logger = logging.get_logger(__name__)
 
-# Modules that belong to a task: one may be new as a whole when a checkpoint is loaded for another task. Nothing else may.
+# Modules of a task: one may be new as a whole when a checkpoint is loaded for another task. Nothing else may be new.
 TASK_MODULES = ("pooler", "predictions", "seq_relationship", "transform", "classifier", "qa_outputs", "heads")
 # Arguments of `from_pretrained` that say where a config.json is.
 WHERE = ("revision", "subfolder", "cache_dir", "token", "local_files_only", "force_download", "proxies")
