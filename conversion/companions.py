@@ -6,20 +6,16 @@ from collections.abc import Collection
 from pathlib import Path
 
 from hf_embeddings.conversion.checkpoints import read_json
-from hf_embeddings.conversion.rules import Config, ConversionError
+from hf_embeddings.conversion.rules import ConversionError
+from hf_embeddings.sentence_models import SENTENCE_FILES, module_folders
 
 TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt",
     "vocab.json", "merges.txt", "bpe.codes", "sentencepiece.bpe.model", "spiece.model", "spm.model", "tokenizer.model",
 )  # fmt: skip
-SENTENCE_FILES = (
-    "modules.json", "config_sentence_transformers.json", "sentence_bert_config.json", "sentence_roberta_config.json",
-    "sentence_distilbert_config.json", "sentence_camembert_config.json", "sentence_xlm-roberta_config.json",
-    "sentence_xlnet_config.json",
-)  # fmt: skip
 
 
-def copy_companions(source: Path, target: Path, *, config: Config, tokenizer_class: str, segments: bool) -> list[str]:
+def copy_companions(source: Path, target: Path, *, tokenizer_class: str, segments: bool = True) -> list[str]:
     """Copy what a tokenizer and SentenceTransformer need; return the names that were copied.
 
     A `tokenizer_config.json` that leaves its class to the model gets the class written out, because the model changes.
@@ -27,8 +23,7 @@ def copy_companions(source: Path, target: Path, *, config: Config, tokenizer_cla
     Args:
         source: the directory that is converted.
         target: the directory to write.
-        config: the source's config.json, which may name the class of the tokenizer.
-        tokenizer_class: the class where neither it nor `tokenizer_config.json` does: that of the family.
+        tokenizer_class: the class where neither config.json nor `tokenizer_config.json` names one: that of the family.
         segments: whether the converted model has segments; if not, the tokenizer is told to return none.
 
     Raises:
@@ -46,7 +41,8 @@ def copy_companions(source: Path, target: Path, *, config: Config, tokenizer_cla
     if has_tokenizer(copied):
         path = target / "tokenizer_config.json"
         settings = read_json(path) if path.exists() else {}
-        whole = {"tokenizer_class": config.get("tokenizer_class") or tokenizer_class} | settings
+        told = read_json(source / "config.json") if (source / "config.json").is_file() else {}
+        whole = {"tokenizer_class": told.get("tokenizer_class") or tokenizer_class} | settings
         if not segments:
             whole["model_input_names"] = ["input_ids", "attention_mask"]
         if whole != settings:
@@ -71,16 +67,7 @@ def _refuse_module_names(source: Path) -> None:
 
 
 def _module_folders(source: Path) -> list[str]:
-    path = source / "modules.json"
-    if not path.is_file():
-        return []
     try:
-        folders = [str(module.get("path", "")) for module in json.loads(path.read_text(encoding="utf-8"))]
-    except (ValueError, AttributeError, TypeError) as error:
-        raise ConversionError(f"{path}: no list of modules ({error})") from None
-    for folder in folders:
-        inside = (source / folder).resolve()
-        if not inside.is_relative_to(source.resolve()) or Path(folder).is_absolute():
-            raise ConversionError(f"{path}: the module path {folder!r} leaves the directory")
-    # An empty path is the transformer itself; a module without settings, such as Normalize, often has no directory.
-    return [folder for folder in folders if folder and (source / folder).is_dir()]
+        return module_folders(source)
+    except ValueError as error:
+        raise ConversionError(str(error)) from None

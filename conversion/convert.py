@@ -86,9 +86,7 @@ def convert(
             write_tokenizer_settings(folder / "vocab.txt", stage)
         segments = transfer.plan.config.type_vocab_size > 0
         family = transfer.plan.family
-        copied = copy_companions(
-            folder, stage, config=config, tokenizer_class=family.tokenizer_class, segments=segments
-        )
+        copied = copy_companions(folder, stage, tokenizer_class=family.tokenizer_class, segments=segments)
         if check:
             notify("comparing both models on the same tokens")
         difference = _check(folder, stage, transfer) if check else None

@@ -7,7 +7,8 @@ from pathlib import Path
 import transformers
 import yaml
 
-from hf_embeddings.conversion.origin import read_metadata, shown, table
+from hf_embeddings.card_metadata import LICENSE, read_metadata
+from hf_embeddings.conversion.origin import shown, table
 from hf_embeddings.conversion.rules import OwnCode
 from hf_embeddings.sentence_models import sentence_class
 
@@ -74,7 +75,7 @@ def plain_card(report: Report, folder: Path) -> str:
     """Return the README.md of a checkpoint of another family, made from a TriEmbed one in `folder`."""
     sentences = sentence_class(folder)
     card = read_metadata(folder / "README.md")
-    taken = {key: card[key] for key in ("license", "license_name", "license_link", "language") if key in card}
+    taken = {key: card[key] for key in (*LICENSE, "language") if key in card}
     words = made(report)
     return CARD.format(
         tags=", ".join(["sentence-transformers"] * bool(sentences) + ["converted"]),

@@ -13,7 +13,7 @@ from hf_embeddings.file_names import EMBEDDING_EVALUATION, FIGURES, FINE_TUNING,
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.publishing.tasks import CLASSES_OF_PAIRS, SENTENCE_TASKS, TASKS, Task
 from hf_embeddings.records.evaluation import EvaluationReport
-from hf_embeddings.records.run import RunFigures
+from hf_embeddings.records.run import Beginning, RunFigures
 from hf_embeddings.sentence_models import RERANKER, sentence_class
 
 
@@ -114,7 +114,17 @@ class Checkpoint:
     @cached_property
     def license(self) -> str | None:
         """The Hub's identifier of the license of the weights."""
-        return self._card.get("license") or self.origin.get("license")
+        return self._card.get("license") or self.origin.get("license") or self.inherited.get("license")
+
+    @property
+    def beginning(self) -> Beginning | None:
+        """The checkpoint that the pretraining run began with."""
+        return self.pretraining.beginning if self.pretraining else None
+
+    @property
+    def inherited(self) -> dict[str, Any]:
+        """What the card of that checkpoint says of license and base model."""
+        return self.beginning.card if self.beginning else {}
 
     @property
     def _card(self) -> dict[str, Any]:
