@@ -8,7 +8,6 @@ Shapes: B batch, S sequence, D hidden, H heads, K head width, F intermediate.
 """
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -125,21 +124,20 @@ class NoPositions(nn.Module):
         return torch.zeros((), device=position_ids.device)
 
 
-class _Layout:
+class _Layout(PreTrainedModel):
     """What a class of BERT becomes once its modules are exchanged: before its own class in the order of resolution."""
 
     # Their attention is written out here, for the mask of eager attention.
     _supports_sdpa = _supports_flash_attn = _supports_flex_attn = _supports_attention_backend = False
     attention: type[PlainAttention]
-    layer: Callable[[BertConfig, int], BertLayer] | None = None
+    layer: type[BertLayer] = BertLayer
 
     def __init__(self, config: BertConfig, *arguments: Any, **options: Any) -> None:
         super().__init__(config, *arguments, **options)
-        encoder = getattr(self, "bert", self)
+        encoder: Any = getattr(self, "bert", self)
         encoder.embeddings.position_embeddings = NoPositions()
         for index in range(config.num_hidden_layers):
-            if self.layer is not None:
-                encoder.encoder.layer[index] = type(self).layer(config, index)
+            encoder.encoder.layer[index] = self.layer(config, index)
             encoder.encoder.layer[index].attention.self = self.attention(config)
         self.post_init()
 
