@@ -24,10 +24,13 @@ from hf_embeddings.pretraining.examples.health import examine
 from hf_embeddings.pretraining.examples.pairs import relation
 from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.prepared.reader import PreparedCorpus
+from hf_embeddings.pretraining.training.beginning import read_beginning
 from hf_embeddings.pretraining.training.held_out import evaluation_batches, log_frequencies, unigram_loss
 from hf_embeddings.pretraining.training.initial_model import architecture, check_vocabulary
 from hf_embeddings.progress import Phases, quiet
 from hf_embeddings.records.health import MEASURES, Health
+from hf_embeddings.records.run import Beginning
+from hf_embeddings.sentence_models import OF_A_RERANKER
 
 Say = Callable[[str], None]
 SAMPLE_CHARACTERS = 1 << 18  # of the text whose health is measured
@@ -48,6 +51,11 @@ class TrainingData:
     log_frequencies: np.ndarray  # (V,) of the tokens in the training documents
     base: Path  # the architecture file, or the checkpoint to begin with
     health: Health
+
+    @property
+    def beginning(self) -> Beginning | None:
+        """What the directory of the checkpoint has beside its weights; None for a new model."""
+        return read_beginning(self.base) if is_checkpoint(self.base) else None
 
     def for_model(self, options: PretrainingOptions, base_config: Path) -> "TrainingData":
         """Return the same data for another architecture."""
@@ -77,7 +85,9 @@ def build_config(options: PretrainingOptions, base_config: Path, *, vocab_size: 
             f"tokenizer.path: got {options.tokenizer.path} beside the checkpoint {base_config}, which has a tokenizer; "
             "remove it, or change the vocabulary first: hf-embeddings vocabulary replace"
         )
-    config = TriEmbedConfig(**fields)
+    # A checkpoint's config.json may hold keys of other tools; a mistake in a file of ours is refused.
+    kept = {key: value for key, value in fields.items() if key not in OF_A_RERANKER}  # its classifier is not kept
+    config = TriEmbedConfig.from_dict(kept) if is_checkpoint(base_config) else TriEmbedConfig(**fields)
     if options.examples.max_length > config.max_position_embeddings and config.positions_end:
         raise ValueError(
             f"examples.max_length: {options.examples.max_length} is above max_position_embeddings "
