@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from hf_embeddings.corpora import stops
 from hf_embeddings.corpora.chinese import CLASS
@@ -56,11 +56,7 @@ _NEXT_WORD = re.compile(r"\s*+[^\w\s]*+(\w*)")
 _WORD_CHARACTERS = 12  # as far back as an abbreviation is looked for
 
 
-class Span(NamedTuple):
-    """The characters of a sentence in its document, white space around it left out."""
-
-    start: int
-    end: int  # the character after the last
+Span = tuple[int, int]  # the first character of a sentence in its document, and the one after its last
 
 
 def split_sentences(document: str, ends: str = "auto") -> list[str]:
@@ -69,7 +65,7 @@ def split_sentences(document: str, ends: str = "auto") -> list[str]:
 
 
 def sentence_spans(document: str, ends: str = "auto") -> list[Span]:
-    """Return where the sentences of a document are.
+    """Return where the sentences of a document are, white space around them left out.
 
     Args:
         document: any text.
@@ -112,10 +108,10 @@ def _stops(document: str) -> list[int]:
 
 
 def _is_small(document: str, found: list[int]) -> bool:
-    """Tell whether a text is written in lower case: it begins so, and so do most of its sentences."""
+    """Tell whether a text is written in lower case: it begins so, and so do nearly all sentences."""
     firsts = [letter for start in (0, *found) for letter in _FIRST_LETTER.findall(document, start, start + 50)[:1]]
     small = sum(letter.islower() for letter in firsts)
-    return firsts[0].islower() and small > sum(letter.isupper() for letter in firsts)
+    return firsts[0].islower() and small >= 10 * sum(letter.isupper() for letter in firsts)
 
 
 def _spans(document: str, found: list[int]) -> list[Span]:
@@ -125,7 +121,7 @@ def _spans(document: str, found: list[int]) -> list[Span]:
         sentence = document[start:end].strip()
         if sentence:
             first = document.index(sentence[0], start)
-            spans.append(Span(first, first + len(sentence)))
+            spans.append((first, first + len(sentence)))
         start = end
     return spans
 

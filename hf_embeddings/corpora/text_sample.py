@@ -39,7 +39,7 @@ class TextSample(Record):
         """Count in documents that lie evenly among those given, with about so many `characters`."""
         total = sum(min(len(document), DOCUMENT_CHARACTERS) for document in documents)
         chosen = [document[:DOCUMENT_CHARACTERS] for document in documents[:: max(1, -(-total // characters))]]
-        texts = [sentence for document in chosen for sentence in split_sentences(document)]
+        texts = [sentence for document in chosen for sentence in split_sentences(document, encoder.ends)]
         written = Counter("".join(" ".join(texts).split()))
         letters = {c: n for c, n in written.items() if unicodedata.category(c)[0] in "LM" or _is_format(c)}
         changed = Counter({c: n for c, n in letters.items() if _is_changed(c, encoder.normalize(c))})

@@ -124,6 +124,7 @@ def test_no_character_is_lost_and_no_sentence_is_empty(document: str) -> None:
 @settings(max_examples=200, deadline=None)
 @given(AWKWARD, AWKWARD)
 def test_documents_joined_by_a_blank_line_split_separately(first: str, second: str) -> None:
+    first, second = first.upper(), second.upper()  # whether a lower-case letter begins one, the whole text decides
     joined = split_sentences(f"{first}\n\n{second}", "stops")
     assert joined == split_sentences(first, "stops") + split_sentences(second, "stops")
 
@@ -152,6 +153,6 @@ def test_documents_joined_by_a_blank_line_split_separately(first: str, second: s
     ],
 )
 def test_time_is_linear_in_length(unit: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     split_sentences("." + unit * (400_000 // len(unit)) + " a")
-    assert time.perf_counter() - start < 2  # a quadratic scan takes minutes
+    assert time.process_time() - start < 2  # a quadratic scan takes minutes
