@@ -238,15 +238,14 @@ def _sentence_of(begins: np.ndarray, lengths: np.ndarray, sentences: list[list[S
 
 
 def _sentences_stand_alone(content: dict[str, Any]) -> bool:
-    """Tell whether a sentence has the same tokens alone as in its document, which is faster: so it is with BERT's.
+    """Tell whether a sentence has the same tokens alone as in its document, which is faster: so with BERT's, and ours.
 
     Args:
         content: of a tokenizer.json, with control tokens marked as special.
     """
     normalizer, splitter = (_parts(content[name]) for name in ("normalizer", "pre_tokenizer"))
     return (
-        content["model"]["type"] == "WordPiece"
-        and splitter[-1:] == ["BertPreTokenizer"]
+        splitter[-1:] == ["BertPreTokenizer"]
         and set(splitter) <= {"BertPreTokenizer", "Split"}
         and set(normalizer) <= {"BertNormalizer", "NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "Replace"}
         and all(token["special"] for token in content["added_tokens"])
