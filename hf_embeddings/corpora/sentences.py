@@ -8,7 +8,8 @@ from hf_embeddings.corpora import stops
 from hf_embeddings.corpora.chinese import CLASS
 
 SentenceEnds = Literal["auto", "stops", "lines"]
-EARLIER = "earlier"  # the rules of runs and corpora that were begun before `corpus.sentence_ends` was an option
+RULES = 2  # how a text becomes tokens; runs and corpora on the disk keep the rules that they were begun by
+EARLIER = "earlier"  # where sentences end by rules 1, before `corpus.sentence_ends` was an option
 
 ABBREVIATIONS = frozenset(  # the sentence goes on after them
     "e.g i.e eg ie cf vs etc al dr mr mrs ms prof sr jr st fig figs eq eqs ed eds vol approx resp incl viz dept univ "

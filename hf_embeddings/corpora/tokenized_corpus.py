@@ -16,10 +16,9 @@ from transformers import PreTrainedTokenizerBase
 
 from hf_embeddings.corpora.chinese import RANGES
 from hf_embeddings.corpora.literal_text import literal_backend
-from hf_embeddings.corpora.sentences import EARLIER, Span, sentence_spans
+from hf_embeddings.corpora.sentences import EARLIER, RULES, Span, sentence_spans
 from hf_embeddings.corpora.tokenizer import TokenizerError
 
-RULES = 2  # how a text becomes tokens; runs and corpora on the disk keep the rules that they were begun by
 CHUNK_DOCUMENTS = 1000  # documents per call of the tokenizer and of `progress`
 _SPACES = np.array([9, 10, 13, 32, 0xA0, 0x3000], dtype=np.uint32)
 
