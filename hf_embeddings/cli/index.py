@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -88,18 +87,15 @@ def index(
         raise ValueError(f"--where {' '.join(where or [])}: no document of {corpus} meets it; leave it out to see all")
     with Phase("encoding", total, unit="documents") as progress:
         chosen = records(documents(), id_field)
-        try:
-            figures = build(
-                chosen,
-                folder,
-                job,
-                source=corpus,
-                processes=processes,
-                progress=progress.advance,
-                notify=print_to_stderr,
-            )
-        except KeyboardInterrupt:
-            raise typer.Exit(_interrupted(folder)) from None
+        figures = build(
+            chosen,
+            folder,
+            job,
+            source=corpus,
+            processes=processes,
+            progress=progress.advance,
+            notify=print_to_stderr,
+        )
     print(json.dumps({"index": folder, **vars(figures)}) if as_json else f"{folder}: {_sentence(figures)}")
 
 
@@ -120,11 +116,6 @@ def _copy(corpus: str, place: str, as_json: bool) -> None:
         copied = copy_index(index, store, progress.advance)
         store.close()
     print(json.dumps({"index": place, "passages": copied}) if as_json else f"{place}: {copied:,} passages")
-
-
-def _interrupted(folder: str) -> int:
-    print(f"interrupted: rerun the command to resume {folder}", file=sys.stderr)
-    return 130
 
 
 def records(documents: Iterator["Document"], id_field: str) -> Iterator["Record"]:
