@@ -1,7 +1,6 @@
 """`hf-embeddings prepare`: a corpus of any size as shards of tokens on the disk, in parallel, in bounded memory."""
 
 import json
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -20,6 +19,7 @@ from hf_embeddings.corpora.tokenizer_training import train_for
 from hf_embeddings.files.atomic import replace_text
 from hf_embeddings.files.lock import Lock
 from hf_embeddings.files.manifest import MANIFEST, check
+from hf_embeddings.files.ownership import claim, remove
 from hf_embeddings.files.shards import write_shard
 from hf_embeddings.option_fields import to_dict
 from hf_embeddings.pretraining.architecture import is_checkpoint
@@ -34,6 +34,7 @@ from hf_embeddings.pretraining.prepared.plan import (
     PreparationPlan,
     enter,
     new_plan,
+    partial_of,
     rules_of,
     work_of,
 )
@@ -71,9 +72,13 @@ def prepare_corpus(
     if not overwrite and (facts := completed(target, options, shard_tokens)):
         say(f"{target} is complete")
         return facts
-    preparation = plan_corpus(options, target, overwrite=overwrite, shard_tokens=shard_tokens, say=say, phases=phases)
-    lock = Lock(preparation.work)
+    work = work_of(target)
+    claim(work)
+    lock = Lock(work)  # before anything is removed: another may be at work
     try:
+        preparation = plan_corpus(
+            options, target, overwrite=overwrite, shard_tokens=shard_tokens, say=say, phases=phases
+        )
         sizes = [unit.size for unit in preparation.units]
         with WorkerPool(processes, preload=encode_batch.__module__) as pool:
             with phases("encoding", sum(sizes) if all(sizes) else None, unit="bytes of text") as phase:
@@ -87,8 +92,9 @@ def prepare_corpus(
         return facts
     finally:
         lock.release()
-        if not preparation.folder.exists():  # it has become the target
-            shutil.rmtree(preparation.work, ignore_errors=True)
+        if not (work / PLAN).exists():  # nothing was begun, or it has become the target
+            remove(partial_of(target))
+            remove(work)
 
 
 def plan_corpus(
@@ -184,7 +190,7 @@ def completed(target: Path, options: PretrainingOptions, shard_tokens: int) -> C
     plan = Plan.from_dict(facts["plan"])
     if plan.to_dict() != _plan(options, shard_tokens, rules=plan.format).to_dict():
         return None
-    shutil.rmtree(work_of(target), ignore_errors=True)  # left by a kill at the very end
+    remove(work_of(target))  # left by a kill at the very end
     return CorpusFacts.from_dict(facts)
 
 
