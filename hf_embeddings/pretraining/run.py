@@ -15,7 +15,7 @@ from accelerate import Accelerator, PartialState
 from hf_embeddings.file_names import FIGURES
 from hf_embeddings.hardware import SLOW, Precision, bf16_slowdown, describe, number_format
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
-from hf_embeddings.pretraining.checkpoints.facts import CheckpointFacts
+from hf_embeddings.pretraining.checkpoints.facts import CheckpointFacts, text_rules
 from hf_embeddings.pretraining.checkpoints.finished_model import is_exported
 from hf_embeddings.pretraining.checkpoints.output_directory import OutputDirectory
 from hf_embeddings.pretraining.checkpoints.resume import compare, identity, micro_batches_per_step, precision_of
@@ -142,7 +142,8 @@ def _load(
             from_main(accelerator, lambda: PreparedCorpus.open(Path(prepared), sums=sums).facts.kind)
     if data:
         return data.for_model(options, base_config)
-    return load_training_data(options, base_config, say, tokenizer_from=source, phases=phases)
+    rules = text_rules(source)
+    return load_training_data(options, base_config, say, tokenizer_from=source, rules=rules, phases=phases)
 
 
 def _facts(
@@ -173,6 +174,7 @@ def _facts(
         gradient_accumulation_steps=training.gradient_accumulation_steps,
         processes=processes,
         versions=_versions(),
+        text_rules=text_rules(source),
     )
 
 

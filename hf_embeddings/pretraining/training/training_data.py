@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from hf_embeddings.corpora.corpus import by_source, read_corpus
 from hf_embeddings.corpora.selection import HELD_OUT, TRAINING
+from hf_embeddings.corpora.sentences import RULES
 from hf_embeddings.corpora.text_sample import TextSample
 from hf_embeddings.corpora.tokenized_corpus import SentenceTokenizer, encode_sentences, token_counts
 from hf_embeddings.corpora.tokenizer import load_tokenizer
@@ -102,6 +103,7 @@ def load_training_data(
     say: Say,
     *,
     tokenizer_from: Path | None = None,
+    rules: int = RULES,
     phases: Phases = quiet,
 ) -> TrainingData:
     """Read the corpus, train or load the tokenizer, and cut the examples.
@@ -111,11 +113,14 @@ def load_training_data(
         base_config: the architecture file, or the checkpoint to begin with.
         say: told of each stage.
         tokenizer_from: a checkpoint, whose tokenizer is taken instead of training one.
+        rules: by which the checkpoint encoded text: see `SentenceTokenizer`; of no matter for a prepared corpus.
         phases: makes what shows how far each stage is.
     """
-    read = _open if options.corpus.prepared else _read
-    known = base_config if is_checkpoint(base_config) else None
-    given = read(options, tokenizer_from or known, say, phases)
+    known = tokenizer_from or (base_config if is_checkpoint(base_config) else None)
+    if options.corpus.prepared:
+        given = _open(options, known, say, phases)
+    else:
+        given = _read(options, known, say, phases, rules=rules)
     tokenizer, statistics = given.tokenizer, given.statistics
     _report(given, say)
     vocabulary = Vocabulary.of(tokenizer)
@@ -168,8 +173,16 @@ def _config(options: PretrainingOptions, base_config: Path, tokenizer: PreTraine
     return config
 
 
-def _read(options: PretrainingOptions, checkpoint: Path | None, say: Say, phases: Phases) -> LoadedCorpus:
+def _read(
+    options: PretrainingOptions, checkpoint: Path | None, say: Say, phases: Phases, *, rules: int
+) -> LoadedCorpus:
     """Read, encode and cut the sources, all in memory."""
+    ends = options.corpus.sentence_ends
+    if rules == 1 and ends != "auto":
+        raise ValueError(
+            f"corpus.sentence_ends: got {ends!r}, expected 'auto': the checkpoint is of an earlier version, without "
+            "this option; remove it, or start over in another output_dir"
+        )
     corpus = read_corpus(options.corpus, phases)
     say(f"{len(corpus.documents):,} different documents read")
     path = checkpoint or options.tokenizer.path
@@ -179,14 +192,14 @@ def _read(options: PretrainingOptions, checkpoint: Path | None, say: Say, phases
         length, texts = options.examples.max_length, by_source(corpus)
         tokenizer = train_for(options.tokenizer, options.corpus, texts, max_length=length, say=say, phases=phases)
     with phases("encoding", len(corpus.documents), unit="documents") as phase:
-        encoded = encode_sentences(tokenizer, corpus.documents, progress=phase.reach)
+        encoded = encode_sentences(tokenizer, corpus.documents, ends=ends, rules=rules, progress=phase.reach)
     max_tokens = options.examples.max_length - SPECIAL_TOKENS_PER_PAIR
     is_training = corpus.roles == TRAINING
     with phases("cutting examples"):
         training = cut_chunks(encoded, max_tokens=max_tokens, chosen=is_training, sources=corpus.sources)
         held_out = cut_chunks(encoded, max_tokens=max_tokens, chosen=corpus.roles == HELD_OUT)
     with phases("examining the text"):
-        encoder = SentenceTokenizer(tokenizer.backend_tokenizer)
+        encoder = SentenceTokenizer.of(tokenizer, ends=ends, rules=rules)
         sample = TextSample.of(encoder, corpus.documents, characters=SAMPLE_CHARACTERS)
     return LoadedCorpus(
         tokenizer,
