@@ -17,6 +17,7 @@ import numpy as np
 
 from hf_embeddings.pretraining.examples.chunks import Chunks, Spans
 from hf_embeddings.pretraining.examples.couples import Seconds, find_couples
+from hf_embeddings.pretraining.examples.mirrors import balanced
 from hf_embeddings.randomness import random_bits
 
 RULE = 2  # raised when the same seed gives other pairs: a run that was begun by another rule is not resumed unasked
@@ -35,7 +36,7 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True)
 class Pairs:
-    """Two spans of the token stream for each sample; `labels` are 0 where they stand as in the text, 1, or UNLABELED."""
+    """Two spans of the token stream for each sample, and a label: 0 as in the text, 1, or UNLABELED."""
 
     samples: np.ndarray  # (P,) the chunk that the first segment is from; more than there are: see sampling.py
     first_starts: np.ndarray  # (P,)
@@ -96,7 +97,11 @@ def _coins(samples: np.ndarray, key: Key) -> np.ndarray:
 
 
 def _swap_order(chunks: Chunks, spans: Spans, pairs: Pairs, key: Key) -> Pairs:
-    labels = _coins(pairs.samples, key)
+    """Put B before A in half of the pairs whose surface does not tell their order."""
+    bits = random_bits(key.seed, "sop", key.epoch, pairs.samples)
+    asked = balanced(chunks, spans, pairs.first_ends, bits)
+    labels = np.full(len(pairs), UNLABELED)
+    labels[asked] = _coins(pairs.samples[asked], key)
     swapped = labels == 1
     first = (
         np.where(swapped, pairs.second_starts, pairs.first_starts),

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
+from hf_embeddings.corpora.surface import piece_surface
 from hf_embeddings.corpora.tokenized_corpus import TokenizedCorpus
 from hf_embeddings.corpora.tokenizer import fingerprint, load_tokenizer
 from hf_embeddings.files.manifest import MANIFEST, Damaged, check
@@ -86,6 +87,7 @@ class PreparedCorpus:
             sentence_starts=Joined(paths, "sentence_starts", sentences + 1, first_token),  # type: ignore[arg-type]
             document_starts=Joined(paths, "document_starts", documents + 1, first_mark),  # type: ignore[arg-type]
             empty_sentences=0,
+            surface=piece_surface(self.tokenizer.backend_tokenizer),
         )
         shifts = np.stack([first_token, first_token, first_document, first_mark, first_mark], axis=1)
         if self.is_cut(max_tokens):
