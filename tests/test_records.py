@@ -22,8 +22,8 @@ FILE = {"size": 12, "sha256": "0" * 64}
 SAMPLE = {"characters": 9, "unknown": 1, "letters": 8, "changed": 0, "examples": {"é": 2}}
 HEALTH = {
     "sampled_characters": 9, "unknown_characters": 0.1, "changed_letters": None, "changed_most": [],
-    "sentences_per_document": 2.5, "relation": "nsp", "unknown_tokens": 0.0, "cut_pairs": 0.2, "masked": 0.15,
-    "masked_asked": 0.15, "empty_sources": ["b.txt"],
+    "sentences_per_document": 2.5, "relation": "nsp", "unknown_tokens": 0.0, "cut_pairs": 0.2, "labeled_pairs": 0.9,
+    "masked": 0.15, "masked_asked": 0.15, "empty_sources": ["b.txt"],
 }  # fmt: skip
 WORTH = {"verdict": "learned in part", "reasons": ["NSP accuracy 50.5% is not better than chance"]}
 PLAN = {

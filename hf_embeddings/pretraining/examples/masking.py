@@ -40,7 +40,9 @@ def find_units(kind: str, samples: np.ndarray, continues: np.ndarray, *, seed: i
     if kind == "word":
         return Units(parts, parts)
     # Parts of a word that is cut are runs of tokens already, and none is joined to the one before it.
-    return Units(parts, parts & ((places > 0) | (random_floats(seed, "span", epoch, _counters(samples)) < 1 / MEAN_SPAN)))
+    return Units(
+        parts, parts & ((places > 0) | (random_floats(seed, "span", epoch, _counters(samples)) < 1 / MEAN_SPAN))
+    )
 
 
 def choose_masked(

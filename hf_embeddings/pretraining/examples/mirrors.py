@@ -12,7 +12,7 @@ from hf_embeddings.pretraining.examples.chunks import Chunks, Spans
 
 ROUNDS = 2  # of balancing: after one, other features than those that told most may tell a little
 STRATUM = 200  # pairs whose surface tells about as much, among which both directions are made as frequent
-RIDGE = 8.0  # features that a pair counts for: few pairs must not look as if they told much by chance
+RIDGE = 4.0  # features that a pair counts for: few pairs must not look as if they told much by chance
 GRID = 1e-6  # scores are rounded to this: their last digits depend on the machine
 
 

@@ -97,6 +97,7 @@ def test_the_masked_share_is_that_of_the_batches() -> None:
         ("unknown_characters", 0.02, "unknown_characters"),
         ("sentences_per_document", 1.5, "sentences_per_document"),
         ("cut_pairs", 0.6, "cut_pairs"),
+        ("labeled_pairs", 0.05, "labeled_pairs"),
         ("masked", 0.25, "masking_error"),
         ("masked", 0.05, "masking_error"),
         ("changed_letters", 0.2, "changed_letters"),
