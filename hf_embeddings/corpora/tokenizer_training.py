@@ -10,6 +10,7 @@ from transformers import BertTokenizer, PreTrainedTokenizerBase, PreTrainedToken
 
 from hf_embeddings.corpora.chinese import RUST_CLASS
 from hf_embeddings.corpora.corpus import tokenizer_sample
+from hf_embeddings.corpora.long_words import LONGEST_WORD, cut_long_words
 from hf_embeddings.corpora.options import CorpusOptions, TokenizerOptions
 from hf_embeddings.progress import Phases, quiet
 
@@ -47,7 +48,7 @@ def train_tokenizer(
         min_frequency: occurrences that a character, and a pair of pieces that is merged, need.
         max_length: `model_max_length` of the tokenizer.
     """
-    documents = documents if isinstance(documents, list) else list(documents)
+    documents, _ = cut_long_words(list(documents))
     return ALGORITHMS[algorithm](documents, vocab_size, lowercase, min_frequency, max_length)
 
 
@@ -81,6 +82,8 @@ def train_for(
         f"training a {settings.algorithm} tokenizer of up to {settings.vocab_size:,} pieces on {characters:,} "
         f"characters of {len(sample):,} documents"
     )
+    if left_out := cut_long_words(sample)[1]:
+        say(f"{left_out:,} letters of words of more than {LONGEST_WORD:,} letters are not trained on")
     with phases("tokenizer training"):  # one call of a library, which does not say how far it is
         return train_tokenizer(
             sample,

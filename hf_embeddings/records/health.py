@@ -48,8 +48,8 @@ MEASURES = {  # field or property of Health -> its measure, in the order in whic
         "{:.0%} of pairs with a label",
         0.1,
         False,
-        "sop asks pairs of whole sentences whose lengths, digits, case and punctuation do not tell the order, nsp pairs "
-        "that have a partner in another document: give more and longer documents of several sentences, raise "
+        "sop asks for the order of whole sentences that lengths, digits, case and punctuation do not tell, nsp pairs "
+        "need a partner in another document: give more and longer documents of several sentences, raise "
         "examples.max_length, or train with examples.objectives=[mlm]",
     ),
     "masking_error": Measure(

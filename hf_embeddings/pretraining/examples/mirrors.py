@@ -12,7 +12,8 @@ from hf_embeddings.pretraining.examples.chunks import Chunks, Spans
 
 ROUNDS = 2  # of balancing: after one, other features than those that told most may tell a little
 STRATUM = 200  # pairs whose surface tells about as much, among which both directions are made as frequent
-RIDGE = 4.0  # features that a pair counts for: few pairs must not look as if they told much by chance
+RIDGE = 4.0  # added to the moments for each feature; each pair adds one
+PAIRS_PER_FEATURE = 4  # the first features, such as the length, come first
 GRID = 1e-6  # scores are rounded to this: their last digits depend on the machine
 
 
@@ -51,18 +52,22 @@ def _mirrored(slant: np.ndarray, pairs: np.ndarray, bits: np.ndarray) -> np.ndar
     scale = slant[pairs].std(axis=0) if len(pairs) else 1.0
     scaled = slant / np.where(scale == 0, 1, scale)
     for _ in range(ROUNDS):
-        score = np.round(_direction(scaled[pairs]) / GRID) if len(pairs) else np.empty(0)
+        score = np.round(_slants(scaled[pairs]) / GRID) if len(pairs) else np.empty(0)
         order = np.lexsort((bits[pairs], np.abs(score)))
         stratum = np.arange(len(order)) // STRATUM
         pairs = pairs[order][_evened(score[order] > 0, stratum)]
     return pairs
 
 
-def _direction(scaled: np.ndarray) -> np.ndarray:
-    """Return how much each pair looks like one in its order, (P,): by the linear function that tells it best."""
-    count, size = scaled.shape
+def _slants(scaled: np.ndarray) -> np.ndarray:
+    """Return how much each pair looks like one in its order, (P,): by the linear function that tells it best.
+
+    It has no more weights than so many pairs can tell: a few pairs would all look as if they were in order.
+    """
+    scaled = scaled[:, : max(1, len(scaled) // PAIRS_PER_FEATURE)]
+    size = scaled.shape[1]
     moments = scaled.T @ scaled + RIDGE * size * np.eye(size)
-    return scaled @ np.linalg.solve(moments, scaled.sum(axis=0))
+    return np.asarray(scaled @ np.linalg.solve(moments, scaled.sum(axis=0)))
 
 
 def _evened(positive: np.ndarray, stratum: np.ndarray) -> np.ndarray:

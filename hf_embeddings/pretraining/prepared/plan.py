@@ -190,6 +190,6 @@ def _units(corpus: CorpusOptions) -> Iterator[Unit]:
 
 
 def _stamps(parts: list[str]) -> list[list[int]]:
-    """Return size and time of change of each part that is a file."""
-    found = [os.stat(part) for part in parts if os.path.isfile(part)]
+    """Return size and time of change of each part that is a file or folder."""
+    found = [os.stat(part) for part in parts if os.path.exists(part)]
     return [[entry.st_size, entry.st_mtime_ns] for entry in found]

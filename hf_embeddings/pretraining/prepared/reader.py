@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from hf_embeddings.corpora.surface import piece_surface
 from hf_embeddings.corpora.tokenized_corpus import TokenizedCorpus
-from hf_embeddings.corpora.tokenizer import fingerprint, load_tokenizer
+from hf_embeddings.corpora.tokenizer import fingerprint, load_tokenizer, row_count
 from hf_embeddings.files.manifest import MANIFEST, Damaged, check
 from hf_embeddings.files.shards import Joined, ShardError, open_shard
 from hf_embeddings.pretraining.examples.chunks import SPECIAL_TOKENS_PER_PAIR, Chunks, cut_table
@@ -51,8 +51,8 @@ class PreparedCorpus:
         if fingerprint(tokenizer) != facts.tokenizer:
             raise ValueError(f"{place}: its tokenizer is not the one it was encoded with; prepare it again")
         for shard in facts.shards:
-            if shard.largest_id >= len(tokenizer):
-                raise ShardError(_unknown_token(folder / shard.name, len(tokenizer)))
+            if shard.largest_id >= row_count(tokenizer):
+                raise ShardError(_unknown_token(folder / shard.name, row_count(tokenizer)))
         return cls(folder, facts, tokenizer)
 
     def demand(self, tokenizer: PreTrainedTokenizerBase, place: str) -> None:
