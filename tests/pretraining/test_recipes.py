@@ -174,3 +174,21 @@ def test_other_models_are_converted_first(tmp_path: Path) -> None:
     (tmp_path / "bert/config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(ValueError, match="expected 'triembed'; convert it first: hf-embeddings convert"):
         train("continue", tmp_path, f"model.base={tmp_path}/bert")
+
+
+@pytest.mark.parametrize("unit", ["token", "word"])
+def test_ids_with_gaps_have_rows(unit: str, tmp_path: Path) -> None:
+    """A vocabulary that was edited by hand: its highest id is above the number of its tokens."""
+    train("demo", tmp_path, *SMALLER_MODEL)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "demo")
+    content = json.loads((tmp_path / "demo/tokenizer.json").read_text(encoding="utf-8"))
+    vocabulary = content["model"]["vocab"]
+    content["model"]["vocab"] = {p: n if n < 20 else n + 1000 for p, n in vocabulary.items()}
+    folder = tmp_path / "gaps"
+    tokenizer.save_pretrained(folder)
+    (folder / "tokenizer.json").write_text(json.dumps(content), encoding="utf-8")
+    _, figures = train(
+        "bert-classic", tmp_path, *SMALLER_MODEL, f"tokenizer.path={folder}", f"examples.masking_unit={unit}"
+    )
+    rows = TriEmbedConfig.from_pretrained(tmp_path / "bert-classic").vocab_size
+    assert rows > max(content["model"]["vocab"].values()) > 1000 and math.isfinite(figures.held_out["mlm"].loss)

@@ -19,6 +19,7 @@ from hf_embeddings.corpora.options import CorpusOptions
 from hf_embeddings.corpora.sources import parts_of, read_part
 from hf_embeddings.corpora.text_files import text_bytes
 from hf_embeddings.files.atomic import replace_text
+from hf_embeddings.files.directory import try_directory
 from hf_embeddings.files.manifest import sha256
 from hf_embeddings.option_fields import to_dict
 from hf_embeddings.pretraining.prepared.facts import Plan, ShardNote, Unit
@@ -158,6 +159,7 @@ def enter(target: Path, plan: Plan, *, overwrite: bool) -> bool:
     for path in (target, made.folder, made.work):
         if path.exists() and not path.is_dir():
             raise ValueError(f"{path}: is a file, expected a directory or nothing; choose another target")
+    try_directory(target.parent, str(target))
     if target.is_dir() and any(target.iterdir()) and not overwrite:
         raise ValueError(
             f"{target}: is not empty, and not what these options make; choose another, or pass --overwrite"
