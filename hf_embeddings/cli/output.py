@@ -6,9 +6,13 @@ from typing import Annotated, Literal
 import typer
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+TextField = Annotated[str, typer.Option(help="Key or column of the source that holds the text; not of .txt files.")]
 Precision = Annotated[
     Literal["auto", "fp32", "bf16", "int8"],
     typer.Option(help="Arithmetic of the encoding; auto is bf16 where the hardware multiplies that fast, else fp32."),
+]
+Prompt = Annotated[
+    str | None, typer.Option(help="Put before every text, such as 'query: '; default: as the directory states.")
 ]
 SUFFIXES = (".png", ".html")  # of pictures and pages
 

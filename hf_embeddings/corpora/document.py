@@ -84,7 +84,7 @@ class SourceReader:
         accepted = self.valid(text, f"{place}, field {field!r}")
         if accepted is not None:
             if not accepted.strip():
-                self.statistics["rows_without_text"] += 1
+                self.statistics["blank_documents"] += 1
             yield Document(accepted, {name: value for name, value in row.items() if name != field})
 
     def malformed(self, message: str) -> None:

@@ -120,7 +120,7 @@ class TrainingOptions:
     warmup_fraction: float = bounded(0.05, min=0, max=1)  # share of training over which the learning rate rises
     decay_fraction: float = bounded(0.2, above=0, max=1)  # share of what follows the warmup over which "wsd" falls
     ema_decay: float | None = bounded(None, above=0, below=1)  # of an average of the weights, which is then exported
-    weight_decay: float = bounded(0.01, min=0)  # per step, times the learning rate (AdamW)
+    weight_decay: float = bounded(0.01, min=0)  # of the weights of linear layers; per step, times the learning rate
     adam_beta1: float = bounded(0.9, min=0, below=1)  # decay of the gradient's mean, per step
     adam_beta2: float = bounded(0.98, min=0, below=1)  # decay of the gradient's square, per step
     adam_epsilon: float = bounded(1e-6, above=0)  # added to the root of the gradient's square
@@ -191,6 +191,11 @@ class PretrainingOptions:
     checkpoints: CheckpointOptions = field(default_factory=CheckpointOptions)
     hub: HubOptions = field(default_factory=HubOptions)
     card: CardOptions = field(default_factory=CardOptions)
+
+    def inputs(self) -> dict[str, str | None]:
+        """Return the files and directories that a run reads, by the option that names them."""
+        sources = {f"corpus.source {path}": path for path in self.corpus.paths()}
+        return {"model.base": self.model.base, "tokenizer.path": self.tokenizer.path} | sources
 
     def __post_init__(self) -> None:
         longest = max([stage.max_length or 0 for stage in self.training.stages], default=0)
