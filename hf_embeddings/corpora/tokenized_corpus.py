@@ -5,7 +5,7 @@ Shapes: N tokens, S sentences, D documents.
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any
 
@@ -17,6 +17,7 @@ from transformers import PreTrainedTokenizerBase
 from hf_embeddings.corpora.chinese import RANGES
 from hf_embeddings.corpora.literal_text import literal_backend
 from hf_embeddings.corpora.sentences import EARLIER, RULES, Span, sentence_spans
+from hf_embeddings.corpora.surface import piece_surface
 from hf_embeddings.corpora.tokenizer import TokenizerError
 
 CHUNK_DOCUMENTS = 1000  # documents per call of the tokenizer and of `progress`
@@ -32,6 +33,7 @@ class TokenizedCorpus:
     sentence_starts: np.ndarray  # (S + 1,) int64, into tokens
     document_starts: np.ndarray  # (D + 1,) int64, into sentences; a document without tokens has no sentence
     empty_sentences: int  # left out, for they have no tokens
+    surface: np.ndarray | None = None  # (V, F) uint8, what `piece_surface` returns, where it is known
 
     @property
     def empty_documents(self) -> int:
@@ -168,7 +170,8 @@ def encode_sentences(
         done += len(chunk)
         if progress is not None:
             progress(done)
-    return joined(parts or [encode_documents(encoder, [])])
+    surface = piece_surface(tokenizer.backend_tokenizer)
+    return replace(joined(parts or [encode_documents(encoder, [])]), surface=surface)
 
 
 def encode_documents(encoder: SentenceTokenizer, documents: list[str]) -> TokenizedCorpus:

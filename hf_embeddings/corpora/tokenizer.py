@@ -55,6 +55,11 @@ def load_tokenizer(path: str | os.PathLike[str]) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
+def row_count(tokenizer: PreTrainedTokenizerBase) -> int:
+    """Return how many rows a table of its tokens has: one more than the highest id, for ids may have gaps."""
+    return max(tokenizer.get_vocab().values(), default=-1) + 1
+
+
 def fingerprint(tokenizer: PreTrainedTokenizerBase, *, rules: int = RULES) -> str:
     """Return a hash of everything that decides which ids a text becomes under some rules of `SentenceTokenizer`."""
     content = json.loads(tokenizer.backend_tokenizer.to_str())

@@ -9,6 +9,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, processors, tra
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from hf_embeddings.corpora.corpus import tokenizer_sample
+from hf_embeddings.corpora.long_words import LONGEST_TRAINED, cut_long_words
 from hf_embeddings.corpora.normalization import (
     JOINERS,
     LONGEST_WORD,
@@ -48,7 +49,7 @@ def train_tokenizer(
         min_frequency: occurrences that a character, and a pair of pieces that is merged, need.
         max_length: `model_max_length` of the tokenizer.
     """
-    documents = documents if isinstance(documents, list) else list(documents)
+    documents, _ = cut_long_words(list(documents))
     written = partial(
         normalizer, lowercase=lowercase, strip_accents=strip_accents, word_starts=algorithm != "wordpiece"
     )
@@ -97,6 +98,8 @@ def train_for(
         f"training a {settings.algorithm} tokenizer of up to {settings.vocab_size:,} pieces on {characters:,} "
         f"characters of {len(sample):,} documents"
     )
+    if left_out := cut_long_words(sample)[1]:
+        say(f"{left_out:,} letters of words of more than {LONGEST_TRAINED:,} letters are not trained on")
     with phases("tokenizer training"):  # one call of a library, which does not say how far it is
         return train_tokenizer(
             sample,

@@ -19,6 +19,7 @@ from hf_embeddings.pretraining.checkpoints.facts import CheckpointFacts, text_ru
 from hf_embeddings.pretraining.checkpoints.finished_model import is_exported
 from hf_embeddings.pretraining.checkpoints.output_directory import OutputDirectory
 from hf_embeddings.pretraining.checkpoints.resume import compare, identity, micro_batches_per_step, precision_of
+from hf_embeddings.pretraining.examples.rules import rules
 from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.prepared.reader import PreparedCorpus
 from hf_embeddings.pretraining.training.beginning import lines as begins_with
@@ -168,6 +169,7 @@ def _facts(
             corpus=data.training.fingerprint(),
             micro_batches=micro_batches,
             precision=precision.name,
+            rules=rules(options.examples),
         )
     return CheckpointFacts(
         identity=known,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from hf_embeddings.record import Record
+from hf_embeddings.record import Record, absent
 
 
 class Measure(NamedTuple):
@@ -44,6 +44,14 @@ MEASURES = {  # field or property of Health -> its measure, in the order in whic
         "mark the ends of sentences by stops, set corpus.sentence_ends=lines where each line is one, give longer "
         "documents, raise examples.max_length, or train with examples.objectives=[mlm]",
     ),
+    "labeled_pairs": Measure(
+        "{:.0%} of pairs with a label",
+        0.1,
+        False,
+        "sop asks for the order of whole sentences that lengths, digits, case and punctuation do not tell, nsp pairs "
+        "need a partner in another document: give more and longer documents of several sentences, raise "
+        "examples.max_length, or train with examples.objectives=[mlm]",
+    ),
     "masking_error": Measure(
         "masked share off by {:.0%}",
         0.1,
@@ -58,7 +66,7 @@ MEASURES = {  # field or property of Health -> its measure, in the order in whic
         "as tokenizer.path",
     ),
 }
-OF_PAIRS = ("sentences_per_document", "cut_pairs")  # harm only where the order of sentences is learned
+OF_PAIRS = ("sentences_per_document", "cut_pairs", "labeled_pairs")  # harm only where the order of sentences is learned
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +81,7 @@ class Health(Record):
     relation: str | None  # nsp or sop
     unknown_tokens: float | None = None  # share of the training tokens that is [UNK]
     cut_pairs: float | None = None
+    labeled_pairs: float | None = absent()  # share of the pairs whose relation is asked for
     masked: float | None = None  # share of the tokens of training batches that is predicted
     masked_asked: float = 0.15
     empty_sources: list[str] = field(default_factory=list)  # without an example to train on

@@ -19,6 +19,7 @@ from hf_embeddings.corpora.sentences import RULES
 from hf_embeddings.corpora.sources import parts_of, read_part
 from hf_embeddings.corpora.text_files import text_bytes
 from hf_embeddings.files.atomic import replace_text
+from hf_embeddings.files.directory import try_directory
 from hf_embeddings.files.manifest import MANIFEST, read, sha256
 from hf_embeddings.files.ownership import claim, clear, refuse_inside
 from hf_embeddings.option_fields import to_dict
@@ -180,6 +181,7 @@ def enter(target: Path, plan: Plan, *, overwrite: bool) -> bool:
     made = PreparationPlan(target, plan)
     if target.exists() and not target.is_dir():
         raise ValueError(f"{target}: is a file, expected a directory or nothing; choose another target")
+    try_directory(target.parent, str(target))
     if overwrite:
         refuse_inside(target, {f"corpus.source {path}": path for path in plan.options.paths()})
     if target.is_dir() and any(target.iterdir()) and not overwrite:
@@ -215,6 +217,6 @@ def _units(corpus: CorpusOptions) -> Iterator[Unit]:
 
 
 def _stamps(parts: list[str]) -> list[list[int]]:
-    """Return size and time of change of each part that is a file."""
-    found = [os.stat(part) for part in parts if os.path.isfile(part)]
+    """Return size and time of change of each part that is a file or folder."""
+    found = [os.stat(part) for part in parts if os.path.exists(part)]
     return [[entry.st_size, entry.st_mtime_ns] for entry in found]

@@ -15,7 +15,7 @@ from hf_embeddings.corpora.selection import HELD_OUT, TRAINING
 from hf_embeddings.corpora.sentences import RULES
 from hf_embeddings.corpora.text_sample import TextSample
 from hf_embeddings.corpora.tokenized_corpus import SentenceTokenizer, encode_sentences, token_counts
-from hf_embeddings.corpora.tokenizer import load_tokenizer
+from hf_embeddings.corpora.tokenizer import load_tokenizer, row_count
 from hf_embeddings.corpora.tokenizer_training import train_for
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.pretraining.architecture import is_checkpoint
@@ -168,7 +168,7 @@ def load_training_data(
 
 
 def _config(options: PretrainingOptions, base_config: Path, tokenizer: PreTrainedTokenizerBase) -> TriEmbedConfig:
-    config = build_config(options, base_config, vocab_size=math.ceil(len(tokenizer) / 64) * 64)
+    config = build_config(options, base_config, vocab_size=math.ceil(row_count(tokenizer) / 64) * 64)
     config.pad_token_id = tokenizer.pad_token_id
     return config
 
@@ -205,7 +205,7 @@ def _read(
         tokenizer,
         training,
         held_out,
-        token_counts(encoded, is_training, len(tokenizer)),
+        token_counts(encoded, is_training, row_count(tokenizer)),
         corpus.statistics,
         [name for name, *_ in corpus.sources],
         (len(encoded.sentence_starts) - 1) / max(1, len(corpus.documents) - encoded.empty_documents),

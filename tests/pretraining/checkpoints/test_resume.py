@@ -21,7 +21,7 @@ OPTIONS = PretrainingOptions(output_dir="x", model=ModelOptions(base="x"), corpu
 
 
 def known(options: PretrainingOptions = OPTIONS):
-    return identity(options, TriEmbedConfig(), corpus="c", micro_batches=1, precision="no")
+    return identity(options, TriEmbedConfig(), corpus="c", micro_batches=1, precision="no", rules={})
 
 
 def checkpoint(folder: Path, *, without: str = "", rules: int | None = RULES) -> Path:
