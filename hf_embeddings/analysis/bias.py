@@ -9,6 +9,7 @@ import numpy as np
 from hf_embeddings.analysis.geometry import unit_rows
 
 EXACT_UP_TO = 100_000  # partitions; above, they are sampled
+_ROUNDING = 1e-9  # a sum of cosines that differs by less is the same sum in another order
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class Association:
     """Result of one test."""
 
     effect_size: float  # -2 .. 2; above 0: the first group lies closer to the first attributes
-    p_value: float  # one-sided: share of the partitions of the targets whose statistic is larger
+    p_value: float  # one-sided: share of the partitions of the targets whose statistic is at least as large
     partitions: int
     exact: bool  # all partitions were tried
 
@@ -32,6 +33,9 @@ def association_test(
 ) -> Association:
     """Run WEAT (https://arxiv.org/abs/1608.07187) on words, or SEAT (https://arxiv.org/abs/1903.10561) on sentences.
 
+    The p-value counts the observed partition (Phipson and Smyth 2010, https://arxiv.org/abs/1603.05766): it is at least
+    1 / partitions, and never 0. Where both groups of targets score the same, there is nothing to test, and it is 1.
+
     Args:
         first_targets: (n, D), such as the words of science.
         second_targets: (n, D), as many, such as the words of art.
@@ -41,7 +45,7 @@ def association_test(
         seed: of the sampling.
 
     Raises:
-        ValueError: the groups are not of the same size, or too small.
+        ValueError: the targets are not of one size, or fewer than 2; or there are no attributes.
     """
     size = len(first_targets)
     if size != len(second_targets) or size < 2:
@@ -49,19 +53,24 @@ def association_test(
             f"association test: got {size} and {len(second_targets)} target words, expected two groups of one size, "
             "at least 2"
         )
+    if not len(first_attributes) or not len(second_attributes):
+        raise ValueError(
+            f"association test: got {len(first_attributes)} and {len(second_attributes)} attribute words, expected at "
+            "least 1 in each group"
+        )
     targets = unit_rows(np.concatenate([first_targets, second_targets]).astype(np.float64))
     means = [
         (targets @ unit_rows(group.astype(np.float64)).T).mean(1) for group in (first_attributes, second_attributes)
     ]
     scores = means[0] - means[1]  # s(w, A, B)
-    spread = scores.std(ddof=1)
-    effect = (scores[:size].mean() - scores[size:].mean()) / spread if spread else 0.0
     sums, exact = _partition_sums(scores, samples=samples, seed=seed)
-    larger = sums > scores[:size].sum() + 1e-12  # rounding must not make the observed partition larger than itself
-    if exact:
-        return Association(float(effect), float(larger.mean()), len(sums), True)
-    # Phipson and Smyth 2010: a sampled p-value counts the observed partition, so that it is never 0.
-    return Association(float(effect), float((larger.sum() + 1) / (len(sums) + 1)), len(sums), False)
+    if np.allclose(np.sort(scores[:size]), np.sort(scores[size:]), rtol=0, atol=_ROUNDING):
+        return Association(0.0, 1.0, len(sums), exact)
+    effect = (scores[:size].mean() - scores[size:].mean()) / scores.std(ddof=1)
+    reached = int((sums >= scores[:size].sum() - _ROUNDING).sum())
+    # All partitions hold the observed one; partitions that are drawn need not, so that it is added to them.
+    p_value = reached / len(sums) if exact else (reached + 1) / (len(sums) + 1)
+    return Association(float(effect), p_value, len(sums), exact)
 
 
 def _partition_sums(scores: np.ndarray, *, samples: int, seed: int) -> tuple[np.ndarray, bool]:

@@ -70,7 +70,13 @@ def widths(full: int) -> list[int]:
 
 
 def compare_sizes(vectors: np.ndarray, *, k: int = 10) -> list[Size]:
-    """Measure every width and precision on (N, D) vectors."""
+    """Measure every width and precision on (N, D) vectors.
+
+    Raises:
+        ValueError: there is only one, which has no neighbours.
+    """
+    if len(vectors) < 2:
+        raise ValueError(f"sizes: got {len(vectors)} vectors, expected at least 2; give more texts")
     k = min(k, len(vectors) - 1)
     wanted = neighbours(vectors, k)
     sizes = []

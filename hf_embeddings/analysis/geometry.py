@@ -12,6 +12,8 @@ import numpy as np
 from hf_embeddings.record import Record
 
 _BLOCK = 1024  # rows of similarities held at once
+_SAME = 1e-12  # a variance below this share of the mean square is rounding
+_SAME_NORM = 1e-6  # as a share of the largest norm
 
 
 @dataclass(frozen=True)
@@ -44,11 +46,13 @@ def isotropy(vectors: np.ndarray) -> Isotropy:
 
 
 def iso_score(vectors: np.ndarray) -> float:
-    """Return IsoScore of (N, D) (https://arxiv.org/abs/2108.07344, algorithm 1)."""
+    """Return IsoScore of (N, D) (https://arxiv.org/abs/2108.07344, algorithm 1); 0 where all vectors are the same."""
     width = vectors.shape[1]
     if width == 1:
         return 1.0
     variances = np.linalg.eigvalsh(np.cov(vectors, rowvar=False))
+    if not np.abs(variances).max() > _SAME * (vectors**2).mean():
+        return 0.0  # all vectors are the same
     normed = math.sqrt(width) * variances / np.linalg.norm(variances)
     defect = np.linalg.norm(normed - 1) / math.sqrt(2 * (width - math.sqrt(width)))  # 0 .. 1
     used = (width - defect**2 * (width - math.sqrt(width))) ** 2 / width**2  # share of directions in use
@@ -77,7 +81,7 @@ def effective_rank(vectors: np.ndarray) -> float:
     """Return exp(entropy of the singular values) of the centred (N, D) (Roy and Vetterli 2007)."""
     variances = np.linalg.eigvalsh(np.cov(vectors, rowvar=False).reshape(vectors.shape[1], -1))
     values = np.sqrt(np.maximum(variances, 0))
-    if not values.any():
+    if not values.max() ** 2 > _SAME * (vectors**2).mean():
         return 1.0
     shares = values[values > 0] / values.sum()
     return float(np.exp(-(shares * np.log(shares)).sum()))
@@ -109,12 +113,14 @@ def neighbours(vectors: np.ndarray, k: int) -> np.ndarray:
 def norm_outliers(vectors: np.ndarray, *, threshold: float = 6.0) -> list[tuple[int, float]]:
     """Return (row, robust z-score) where the norm lies far from the median, farthest first.
 
-    The score is the distance to the median in units of 1.4826 times the median absolute deviation.
+    The score is the distance to the median in units of 1.4826 times the median absolute deviation, which counts as at
+    least a millionth of the largest norm.
     """
     norms = np.linalg.norm(vectors, axis=1)
     distance = norms - np.median(norms)
-    scale = 1.4826 * np.median(np.abs(distance))
-    scores = distance / scale if scale else np.where(distance == 0, 0.0, np.sign(distance) * np.inf)
+    # Rows that were all scaled to one length differ by rounding only, which is no scale.
+    scale = max(1.4826 * np.median(np.abs(distance)), _SAME_NORM * norms.max())
+    scores = distance / scale if scale else distance
     rows = np.flatnonzero(np.abs(scores) > threshold)
     return [(int(row), float(scores[row])) for row in sorted(rows, key=lambda row: -abs(scores[row]))]
 

@@ -1,50 +1,83 @@
-"""95 % confidence intervals: of shares, of rank correlations, and of means over few repetitions."""
+"""95 % confidence intervals: of shares, rank correlations, means over few repetitions, and differences of pairs."""
 
 import math
 from collections.abc import Mapping, Sequence
-from statistics import NormalDist, fmean
+from statistics import fmean
 from typing import NamedTuple
 
 Z = 1.959964  # standard errors to either side of a 95 % interval, of the normal distribution
-FEWEST_DEGREES = 3  # of freedom: below, an interval would say nothing
+CONFIDENCE = 0.95
+FALSE_SHARE = 0.05  # of the differences that are called real, how many may be chance
 
 
 class Interval(NamedTuple):
-    """A mean, and half of the width of its interval; None where the repetitions are too few to tell."""
+    """A mean, and half of the width of its 95 % interval; None where one value alone does not tell its scatter."""
 
     mean: float
     half_width: float | None
 
 
-def pooled_intervals(groups: Mapping[str, Sequence[float]], confidence: float = 0.95) -> dict[str, Interval]:
-    """Return the mean of each group with its interval, from the pooled variance within the groups (Student 1908).
+class Difference(NamedTuple):
+    """A mean difference of pairs, half of the width of its 95 % interval, and how often chance does as much."""
 
-    With two or three repetitions a group cannot tell its own scatter; groups that scatter alike tell it together.
+    mean: float
+    half_width: float | None  # None, as the next one, where there is one pair only
+    p_value: float | None  # two-sided
+
+
+def mean_interval(values: Sequence[float]) -> Interval:
+    """Return the mean of values with its interval, from their own scatter (Student 1908)."""
+    return Interval(*paired_difference(values, [0.0] * len(values))[:2])
+
+
+def paired_difference(values: Sequence[float], others: Sequence[float]) -> Difference:
+    """Return the mean of `values - others`, pair by pair, with its interval (Student 1908).
+
+    What both of a pair have in common, such as the seed, is not in the interval.
     """
-    deviations = [(value - fmean(values)) ** 2 for values in groups.values() for value in values]
-    degrees = len(deviations) - len(groups)
-    spread = None
-    if degrees >= FEWEST_DEGREES:
-        spread = student_quantile((1 + confidence) / 2, degrees) * math.sqrt(sum(deviations) / degrees)
-    return {
-        name: Interval(fmean(values), None if spread is None else spread / math.sqrt(len(values)))
-        for name, values in groups.items()
-    }
+    differences = [value - other for value, other in zip(values, others, strict=True)]
+    mean, degrees = fmean(differences), len(differences) - 1
+    if not degrees:
+        return Difference(mean, None, None)
+    error = math.sqrt(sum((value - mean) ** 2 for value in differences) / degrees / len(differences))
+    if not error:
+        return Difference(mean, 0.0, 0.0 if mean else 1.0)
+    return Difference(mean, student_width(CONFIDENCE, degrees) * error, 1 - student_share(abs(mean) / error, degrees))
 
 
-def student_quantile(share: float, degrees: int) -> float:
-    """Return the quantile of Student's t, within 0.3 % from 3 degrees of freedom on at 0.975.
+def beyond_chance(p_values: Mapping[str, float]) -> set[str]:
+    """Return which of several results are beyond chance: of those, 5 % at most are expected to be chance.
 
-    The expansion in 1 / degrees of Abramowitz & Stegun, formula 26.7.5.
+    Benjamini and Hochberg 1995 (https://doi.org/10.1111/j.2517-6161.1995.tb02031.x): of twenty comparisons without any
+    effect, one would have p < 0.05 by itself.
     """
-    z = NormalDist().inv_cdf(share)
-    terms = (
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
-    )
-    return z + sum(term / degrees ** (power + 1) for power, term in enumerate(terms))
+    ordered = sorted(p_values, key=p_values.__getitem__)
+    met = [rank for rank, name in enumerate(ordered, 1) if p_values[name] <= FALSE_SHARE * rank / len(ordered)]
+    return set(ordered[: max(met, default=0)])
+
+
+def student_share(width: float, degrees: int) -> float:
+    """Return the share of Student's t within -width .. width (Abramowitz & Stegun, formulas 26.7.3 and 26.7.4)."""
+    angle = math.atan(width / math.sqrt(degrees))
+    square = math.cos(angle) ** 2
+    odd = degrees % 2
+    term, series = (math.cos(angle) if odd else 1.0), 0.0
+    for power in range(odd, degrees - 1, 2):
+        series += term
+        term *= square * (power + 1) / (power + 2)
+    share = math.sin(angle) * series
+    return 2 / math.pi * (angle + share) if odd else share
+
+
+def student_width(share: float, degrees: int) -> float:
+    """Return the width for which Student's t lies within -width .. width with this probability."""
+    low, high = 0.0, 1.0
+    while student_share(high, degrees) < share:
+        high *= 2
+    for _ in range(80):
+        middle = (low + high) / 2
+        low, high = (middle, high) if student_share(middle, degrees) < share else (low, middle)
+    return high
 
 
 def share_interval(share: float, count: int) -> tuple[float, float]:

@@ -3,7 +3,7 @@
 Shapes: N pairs, Q queries, C candidates, D width.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +11,10 @@ from scipy.stats import spearmanr
 
 from hf_embeddings.analysis.geometry import unit_rows
 
-CUTOFFS = (1, 5, 10)
+CUTOFFS = (1, 5, 10)  # of the recall
+GAIN_CUTOFFS = (10,)  # of the discounted gain: the figure that BEIR and MTEB state first
 _BLOCK = 256
+_ROUNDING = 1e-12  # cosines that differ by less are those of vectors that all point the same way
 
 
 @dataclass(frozen=True)
@@ -20,8 +22,8 @@ class Agreement:
     """Agreement of cosines with people's scores."""
 
     pairs: int
-    spearman: float
-    p_value: float
+    spearman: float | None  # None where all cosines, or all scores, are the same: there is no order to compare
+    p_value: float | None
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Ranking:
     queries: int
     candidates: int
     recall: dict[int, float]  # k -> share of a query's right candidates among the first k, mean over queries
+    ndcg: dict[int, float]  # k -> normalised discounted cumulative gain of the first k, mean over queries
     mrr: float  # mean of 1 / rank of the first right candidate, over the whole order
 
 
@@ -38,13 +41,16 @@ def agreement(first: np.ndarray, second: np.ndarray, scores: Sequence[float]) ->
     """Compare the cosines of two (N, D) with N scores of people, by rank."""
     if len(first) < 3:
         raise ValueError(f"similarity: got {len(first)} pairs that can be scored, expected at least 3")
-    result = spearmanr(pair_cosines(first, second), scores)
+    cosines = pair_cosines(first, second)
+    if np.ptp(cosines) < _ROUNDING or np.ptp(scores) == 0:
+        return Agreement(len(first), None, None)
+    result = spearmanr(cosines, scores)
     return Agreement(len(first), float(result.statistic), float(result.pvalue))
 
 
 def pair_cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return the cosine of row i of one (N, D) and row i of the other."""
-    return (unit_rows(first) * unit_rows(second)).sum(axis=1)
+    """Return the cosine of row i of one (N, D) and row i of the other, in fp64."""
+    return (unit_rows(first.astype(np.float64)) * unit_rows(second.astype(np.float64))).sum(axis=1)
 
 
 def solve_analogies(vectors: np.ndarray, questions: np.ndarray) -> np.ndarray:
@@ -67,24 +73,51 @@ def solve_analogies(vectors: np.ndarray, questions: np.ndarray) -> np.ndarray:
     return answers
 
 
-def ranking(queries: np.ndarray, candidates: np.ndarray, relevant: Sequence[set[int]]) -> Ranking:
+def ranking(
+    queries: np.ndarray,
+    candidates: np.ndarray,
+    relevant: Sequence[Mapping[int, float]],
+    *,
+    missing: Sequence[Sequence[float]] | None = None,
+    ignored: Sequence[set[int]] | None = None,
+) -> Ranking:
     """Rank all (C, D) candidates by cosine for each of the (Q, D) queries.
 
     Args:
         queries: vectors of the queries.
         candidates: vectors of the candidates; of equal ones, the first stands first.
-        relevant: for each query the rows of its right candidates, at least one.
+        relevant: for each query the rows of its right candidates, with their grades above 0; a query without counts 0.
+        missing: for each query the grades of right candidates that are not among all; they are never found.
+        ignored: for each query the rows of candidates that are not ranked, such as the query itself.
     """
-    unit, recalls, reciprocal = unit_rows(candidates), dict.fromkeys(CUTOFFS, 0.0), 0.0
-    for start in range(0, len(queries), _BLOCK):
+    unit, count = unit_rows(candidates), len(queries)
+    recalls, gains, reciprocal = dict.fromkeys(CUTOFFS, 0.0), dict.fromkeys(GAIN_CUTOFFS, 0.0), 0.0
+    for start in range(0, count, _BLOCK):
         similarities = unit_rows(queries[start : start + _BLOCK]) @ unit.T
-        for row, scores in enumerate(similarities):
-            right = np.fromiter(relevant[start + row], dtype=np.int64)
-            best = scores[right][:, None]
-            before = (scores > best).sum(axis=1) + [(scores[:j] == scores[j]).sum() for j in right]
-            ranks = before + 1
-            reciprocal += 1 / ranks.min()
-            for k in CUTOFFS:
-                recalls[k] += (ranks <= k).mean()
-    count = len(queries)
-    return Ranking(count, len(candidates), {k: float(v / count) for k, v in recalls.items()}, float(reciprocal / count))
+        for query, scores in enumerate(similarities, start):
+            left_out = list(ignored[query]) if ignored else []
+            grades = np.array([*relevant[query].values(), *(missing[query] if missing else ())], dtype=np.float64)
+            ranks = np.full(len(grades), np.inf)
+            ranks[: len(relevant[query])] = _ranks(scores, list(relevant[query]), left_out)
+            if len(grades):
+                reciprocal += 1 / ranks.min()
+                recalls = {k: recall + (ranks <= k).mean() for k, recall in recalls.items()}
+                gains = {k: gain + _ndcg(grades, ranks, k) for k, gain in gains.items()}
+    recall, ndcg = ({k: float(total / count) for k, total in totals.items()} for totals in (recalls, gains))
+    return Ranking(count, len(candidates), recall, ndcg, float(reciprocal / count))
+
+
+def _ranks(scores: np.ndarray, rows: list[int], left_out: list[int]) -> np.ndarray:
+    """Return the ranks of rows, from 1, by their scores (C,); infinite for those that are left out."""
+    scores = scores.copy() if left_out else scores
+    scores[left_out] = -np.inf
+    before = [(scores > scores[row]).sum() + (scores[:row] == scores[row]).sum() for row in rows]
+    return np.array([np.inf if row in left_out else rank + 1 for row, rank in zip(rows, before, strict=True)])
+
+
+def _ndcg(grades: np.ndarray, ranks: np.ndarray, cutoff: int) -> float:
+    """Return the discounted gain of the first ranks beside the greatest possible (as trec_eval's `ndcg_cut`)."""
+    best = np.sort(grades)[::-1][:cutoff]
+    greatest = (best / np.log2(np.arange(len(best)) + 2)).sum()
+    within = ranks <= cutoff
+    return float((grades[within] / np.log2(ranks[within] + 1)).sum() / greatest)

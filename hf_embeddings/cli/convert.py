@@ -1,6 +1,5 @@
 """`hf-embeddings convert`: a checkpoint of another family becomes TriEmbed, or TriEmbed becomes one of theirs."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +7,7 @@ from typing import Annotated
 import typer
 
 from hf_embeddings.cli.output import AsJson
+from hf_embeddings.json_text import json_text
 from hf_embeddings.model_names import is_hub_id
 
 
@@ -47,7 +47,7 @@ def convert(
     if to is None:
         write_card(Path(target))
     if as_json:
-        print(json.dumps(asdict(report)))
+        print(json_text(asdict(report)))
         return
     print(f"{report.target}: {report.target_class}, {report.tensors} tensors, {report.bytes / 1e6:,.1f} MB")
     if report.largest_difference is None:

@@ -1,15 +1,18 @@
 """`hf-embeddings evaluate`: figures that judge the embeddings of a model directory."""
 
-import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from hf_embeddings.cli.output import AsJson
+from hf_embeddings.cli.output import AsJson, TextField
+from hf_embeddings.corpora.document import SourceReader
 from hf_embeddings.corpora.sources import check_source
-from hf_embeddings.evaluation.word_lists import read_sentences
+from hf_embeddings.evaluation.evaluation_data import read_evaluation_data
+from hf_embeddings.evaluation.word_lists import FEWEST_SENTENCES, read_sentences
 from hf_embeddings.extras import require
+from hf_embeddings.json_text import json_text
 from hf_embeddings.model_names import Pooling, check_model
 
 Files = list[Path] | None
@@ -23,6 +26,7 @@ def evaluate(
     retrieval: Annotated[Files, typer.Option(help="A query and its text a line, or a BEIR folder")] = None,
     bias: Annotated[list[str] | None, typer.Option(help="'weat', or a JSON file of word lists")] = None,
     text: Annotated[str, typer.Option(help="Corpus whose sentences show the geometry")] = "pydoc:json,logging,asyncio",
+    text_field: TextField = "text",
     sentences: Annotated[int, typer.Option(help="Sentences of the corpus to use")] = 1000,
     vectors: Annotated[Source, typer.Option(help="From the encoder, or the token table")] = "contextual",
     pooling: Annotated[Pooling | None, typer.Option(help="mean, cls or max; default: as the directory states")] = None,
@@ -35,23 +39,22 @@ def evaluate(
 ) -> None:  # fmt: skip
     """Judge embeddings: similarity, analogies, retrieval, geometry, bias, size against quality."""
     require("eval", "scipy", *(["matplotlib"] if plot else []), *(["mteb", "sentence_transformers"] if mteb else []))
-    for path in [*(similarity or []), *(analogies or []), *(retrieval or [])]:
-        if not path.exists():
-            raise ValueError(f"{path}: no such file; check the path")
+    if sentences < FEWEST_SENTENCES:
+        raise ValueError(f"--sentences {sentences}: expected {FEWEST_SENTENCES} or more; fewer say nothing of geometry")
+    data = read_evaluation_data(
+        similarity=similarity or [], analogies=analogies or [], retrieval=retrieval or [], bias=bias or []
+    )
     check_model(folder)
     check_source(text)
-    from hf_embeddings.evaluation.report import EvaluationData, write_into_card
+    data = replace(data, corpus=text, sentences=read_sentences(text, sentences, SourceReader(text_field=text_field)))
+    if mteb:
+        from hf_embeddings.evaluation.mteb_tasks import find_tasks
+
+        find_tasks(mteb)
     from hf_embeddings.evaluation.report import evaluate as measure
+    from hf_embeddings.evaluation.report import write_into_card
     from hf_embeddings.evaluation.vectors import Vectors
 
-    data = EvaluationData(
-        similarity=similarity or [],
-        analogies=analogies or [],
-        retrieval=retrieval or [],
-        bias=bias or [],
-        corpus=text,
-        sentences=read_sentences(text, sentences),
-    )
     loaded = Vectors.load(folder, source=vectors, prompt=prompt, pooling=pooling, layer=layer)
     report = measure(folder, loaded, data)
     if mteb:
@@ -67,7 +70,7 @@ def evaluate(
     if card:
         write_into_card(Path(folder), report)
     if as_json:
-        print(json.dumps(report.to_dict(), indent=2, ensure_ascii=False))
+        print(json_text(report.to_dict(), indent=2))
     else:
         from hf_embeddings.cli.evaluation_table import render
 

@@ -7,6 +7,7 @@ from rich.table import Table
 
 from hf_embeddings.records.evaluation import EvaluationReport, TableGeometry, TextGeometry
 
+SHOWN = 10  # lines of a file that are named
 GEOMETRY = ("IsoScore", "partition", "mean cosine", "effective rank", "hub skew")
 
 
@@ -20,7 +21,7 @@ def render(report: EvaluationReport) -> None:
     for title, columns, rows in (
         ("similarity", ("file", "pairs", "left out", "Spearman", "p"), _similarity(report)),
         ("analogies", ("file", "questions", "left out", "candidates", "accuracy"), _analogies(report)),
-        ("retrieval", ("file", "queries", "texts", "R@1", "R@5", "R@10", "MRR"), _retrieval(report)),
+        ("retrieval", ("file", "queries", "texts", "R@1", "R@5", "R@10", "nDCG@10", "MRR"), _retrieval(report)),
         ("bias", ("test", "on", "effect size", "p", "partitions"), _bias(report)),
         ("geometry", ("vectors", *GEOMETRY), _geometry(report)),
         ("size against quality", _size_columns(report), _sizes(report)),
@@ -38,27 +39,29 @@ def render(report: EvaluationReport) -> None:
     for line in _table_notes(report.table):
         console.print(line, markup=False)
     for name, score in (report.mteb or {}).items():
-        console.print(f"mteb {name}: {score:.4f}")
+        console.print(f"mteb {name}: {_number(score, '.4f')}", markup=False)
+    for line in _file_notes(report):
+        console.print(line, markup=False, soft_wrap=True)
 
 
 def _similarity(report: EvaluationReport) -> Iterable[tuple[str, ...]]:
     for name, figures in report.similarity.items():
         left_out = figures.pairs_in_file - figures.pairs
-        yield name, str(figures.pairs), str(left_out), f"{figures.spearman:.3f}", f"{figures.p_value:.1e}"
+        yield name, str(figures.pairs), str(left_out), _number(figures.spearman), _number(figures.p_value, ".1e")
 
 
 def _analogies(report: EvaluationReport) -> Iterable[tuple[str, ...]]:
     for name, figures in report.analogies.items():
         left_out = figures.questions_in_file - figures.questions
-        accuracy = "-" if figures.accuracy is None else f"{figures.accuracy:.1%}"
-        yield name, str(figures.questions), str(left_out), str(figures.candidates), accuracy
+        yield name, str(figures.questions), str(left_out), str(figures.candidates), _number(figures.accuracy, ".1%")
 
 
 def _retrieval(report: EvaluationReport) -> Iterable[tuple[str, ...]]:
     for name, directions in report.retrieval.items():
         for label, figures in ((name, directions.forward), (f"{name}, backward", directions.backward)):
-            recalls = (f"{value:.3f}" for value in figures.recall.values())
-            yield label, str(figures.queries), str(figures.candidates), *recalls, f"{figures.mrr:.3f}"
+            if figures is not None:
+                shares = map(_number, [*figures.recall.values(), (figures.ndcg or {}).get(10), figures.mrr])
+                yield label, str(figures.queries), str(figures.candidates), *shares
 
 
 def _bias(report: EvaluationReport) -> Iterable[tuple[str, ...]]:
@@ -67,7 +70,8 @@ def _bias(report: EvaluationReport) -> Iterable[tuple[str, ...]]:
             yield figures.test, "skipped", figures.skipped, "", ""
         else:
             partitions = f"{figures.partitions:,} {'(all)' if figures.exact else '(drawn)'}"
-            yield figures.test, figures.on or "", f"{figures.effect_size:.2f}", f"{figures.p_value:.4f}", partitions
+            numbers = _number(figures.effect_size, ".2f"), _number(figures.p_value, ".4f")
+            yield figures.test, figures.on or "", *numbers, partitions
 
 
 def _geometry(report: EvaluationReport) -> Iterable[tuple[str, ...]]:
@@ -88,8 +92,24 @@ def _size_columns(report: EvaluationReport) -> tuple[str, ...]:
 
 def _sizes(report: EvaluationReport) -> Iterable[tuple[str, ...]]:
     for row in report.sizes:
-        figures = (f"{value:.3f}" for value in row.figures.values())
-        yield str(row.width), row.precision, str(row.bytes_per_vector), f"{row.neighbours_kept:.3f}", *figures
+        shares = map(_number, [row.neighbours_kept, *row.figures.values()])
+        yield str(row.width), row.precision, str(row.bytes_per_vector), *shares
+
+
+def _number(value: float | None, digits: str = ".3f") -> str:
+    """Write a figure; a dash stands where there is nothing to measure."""
+    return "-" if value is None else format(value, digits)
+
+
+def _file_notes(report: EvaluationReport) -> Iterable[str]:
+    """Say what was left out of the files, and what their figures cannot say."""
+    for figures in (*report.similarity.values(), *report.analogies.values(), *report.retrieval.values()):
+        lines = figures.left_out or []
+        yield from (f"left out: {line}" for line in lines[:SHOWN])
+        if len(lines) > SHOWN:
+            yield f"left out: {len(lines) - SHOWN} lines more (all of them: --json)"
+        yield from (f"note: {line}" for line in figures.notes or [])
+    yield from (f"note: {test.test}, {test.on}: {test.note}" for test in report.bias if test.note)
 
 
 def _table_notes(table: TableGeometry) -> Iterable[str]:

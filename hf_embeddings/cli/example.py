@@ -1,6 +1,5 @@
 """`hf-embeddings example`: real models and data to try things with, from packages that carry them."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +7,7 @@ import typer
 
 from hf_embeddings.cli.output import AsJson
 from hf_embeddings.evaluation.example_data import EXAMPLES, default_folder, lay_down
+from hf_embeddings.json_text import json_text
 
 
 def example(
@@ -24,7 +24,7 @@ def example(
         return
     done = lay_down(name, folder)
     if as_json:
-        print(json.dumps(done.to_dict()))
+        print(json_text(done.to_dict()))
         return
     for path, size in done.files.items():
         print(f"  {size:>13,}  {done.folder}/{path}")
@@ -43,4 +43,4 @@ def _listed_as_json() -> str:
         | {"folder": default_folder(name).as_posix()}
         for name, entry in EXAMPLES.items()
     }
-    return json.dumps(rows, indent=2)
+    return json_text(rows, indent=2)

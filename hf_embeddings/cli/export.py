@@ -1,6 +1,5 @@
 """`hf-embeddings export`: a checkpoint as one ONNX file, compared with the model."""
 
-import json
 import re
 from dataclasses import asdict
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Annotated
 import typer
 
 from hf_embeddings.cli.output import AsJson
+from hf_embeddings.json_text import json_text
 from hf_embeddings.model_names import check_model
 
 
@@ -30,7 +30,7 @@ def export(
     sizes = (int(shape[1]), int(shape[2])) if shape else None
     done = export_onnx(folder, target, fixed=sizes, int8=int8, overwrite=overwrite)
     if as_json:
-        print(json.dumps(asdict(done)))
+        print(json_text(asdict(done)))
         return
     print(
         f"{done.path}: {done.size:,} bytes, {', '.join(done.inputs)} -> {', '.join(done.outputs)}; "

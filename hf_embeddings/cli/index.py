@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hf_embeddings.cli.output import AsJson, Precision
+from hf_embeddings.cli.output import AsJson, Precision, TextField
 from hf_embeddings.corpora.document import SourceReader
 from hf_embeddings.corpora.sources import check_source, read_described_documents
+from hf_embeddings.json_text import json_text
 from hf_embeddings.model_names import Pooling, check_model_or_id
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def index(
     where: Annotated[
         list[str] | None, typer.Option(help="Only documents whose metadata meet FIELD=VALUE, also != >= <= > < and ~.")
     ] = None,
-    text_field: Annotated[str, typer.Option(help="Field of JSON lines that holds the text.")] = "text",
+    text_field: TextField = "text",
     id_field: Annotated[str, typer.Option(help="Field that holds the id; without one, a digest is used.")] = "id",
     max_documents: Annotated[int | None, typer.Option(help="Stop after so many documents.")] = None,
     processes: Annotated[int, typer.Option(help="Processes that encode.")] = 1,
@@ -96,7 +97,7 @@ def index(
             progress=progress.advance,
             notify=print_to_stderr,
         )
-    print(json.dumps({"index": folder, **vars(figures)}) if as_json else f"{folder}: {_sentence(figures)}")
+    print(json_text({"index": folder, **vars(figures)}) if as_json else f"{folder}: {_sentence(figures)}")
 
 
 def _sentence(figures: "Figures") -> str:
@@ -115,7 +116,7 @@ def _copy(corpus: str, place: str, as_json: bool) -> None:
         store = open_store(place)
         copied = copy_index(index, store, progress.advance)
         store.close()
-    print(json.dumps({"index": place, "passages": copied}) if as_json else f"{place}: {copied:,} passages")
+    print(json_text({"index": place, "passages": copied}) if as_json else f"{place}: {copied:,} passages")
 
 
 def records(documents: Iterator["Document"], id_field: str) -> Iterator["Record"]:

@@ -1,6 +1,7 @@
-"""`hf-embeddings inspect`: what a model is, computed from its config alone; no weight is allocated."""
+"""`hf-embeddings inspect`: what a model is, from its config and the headers of its files; no weight is allocated."""
 
-import json
+import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,6 +9,7 @@ import typer
 
 from hf_embeddings.cli.output import AsJson
 from hf_embeddings.cli.shipped_configs import find_config
+from hf_embeddings.json_text import json_text
 from hf_embeddings.pretraining.architecture import read_architecture
 
 
@@ -16,7 +18,7 @@ def inspect(
 ) -> None:
     """Show what a model is: positions, tables, parameters and memory."""
     description = describe(find_config(source))
-    print(json.dumps(description, indent=2) if as_json else render(description))
+    print(json_text(description, indent=2) if as_json else render(description))
 
 
 def describe(source: Path) -> dict[str, Any]:
@@ -30,6 +32,7 @@ def describe(source: Path) -> dict[str, Any]:
 
     from hf_embeddings.model.configuration_triembed import TriEmbedConfig
     from hf_embeddings.model.modeling_triembed import TriEmbedModel
+    from hf_embeddings.stored_weights import stored_shapes
 
     try:
         config = TriEmbedConfig(**fields)
@@ -37,13 +40,19 @@ def describe(source: Path) -> dict[str, Any]:
         raise ValueError(f"{source}: {error}") from None
     with torch.device("meta"):
         model = TriEmbedModel(config)
-    total = sum(p.numel() for p in model.parameters())
     tables = {
         name.removeprefix("embeddings.").removesuffix(".weight"): list(p.shape)
         for name, p in model.named_parameters()
         if name.startswith("embeddings.") and not name.startswith("embeddings.norm") and p.dim() == 2
     }
-    embedding = sum(p.numel() for p in model.embeddings.parameters())
+    # A checkpoint may lack the pooler that a config stands for, or have heads that it does not.
+    stored = stored_shapes(source) if source.is_dir() else {}
+    sizes = {name: math.prod(shape) for name, shape in stored.items()}
+    built = {name: p.numel() for name, p in model.named_parameters()}
+    lacking = sorted({name.split(".")[0] for name in built if stored and not _holds(stored, name)})
+    sizes = sizes or built
+    total = sum(sizes.values())
+    embedding = sum(size for name, size in sizes.items() if "embeddings" in name.split("."))
     return {
         "source": str(source),
         "position_embedding_type": config.position_embedding_type,
@@ -55,6 +64,8 @@ def describe(source: Path) -> dict[str, Any]:
         "tables": tables,
         "embedding_parameters": embedding,
         "parameters": total,
+        "counted_in": "weights" if stored else "config",
+        "not_stored": lacking,
         "embedding_share": embedding / total,
         "bytes_fp32": 4 * total,
         "bytes_bf16": 2 * total,
@@ -78,4 +89,11 @@ def render(description: dict[str, Any]) -> str:
         f"  memory             {description['bytes_fp32'] / 1e6:,.1f} MB in fp32, "
         f"{description['bytes_bf16'] / 1e6:,.1f} MB in bf16",
     ]
+    if description["not_stored"]:
+        lines.append(f"  not in the weights {', '.join(description['not_stored'])}")
     return "\n".join(lines)
+
+
+def _holds(stored: Iterable[str], name: str) -> bool:
+    """Tell whether a parameter of the encoder is stored, perhaps as part of a model with a head."""
+    return any(own == name or own.endswith(f".{name}") for own in stored)

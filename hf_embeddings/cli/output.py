@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+TextField = Annotated[str, typer.Option(help="Key or column of the source that holds the text; not of .txt files.")]
 Precision = Annotated[
     Literal["auto", "fp32", "bf16", "int8"],
     typer.Option(help="Arithmetic of the encoding; auto is bf16 where the hardware multiplies that fast, else fp32."),

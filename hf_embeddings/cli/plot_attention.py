@@ -51,8 +51,10 @@ def read_attention(folder: str, text: str, pair: str | None) -> tuple["np.ndarra
     from transformers import AutoModel, AutoTokenizer
 
     import hf_embeddings  # noqa: F401  registers TriEmbed with AutoModel
+    from hf_embeddings.stored_weights import check_finite
 
     model = AutoModel.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32).eval()
+    check_finite(model.named_parameters(), folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     batch = tokenizer(
         text, pair, return_tensors="pt", truncation=True, max_length=min(model.config.max_position_embeddings, 512)

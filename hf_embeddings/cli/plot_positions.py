@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from hf_embeddings.cli.positions import check_type, draw
+from hf_embeddings.cli.positions import check_type, draw, picture_names
 from hf_embeddings.cli.shipped_configs import find_config
 from hf_embeddings.extras import require
 from hf_embeddings.pretraining.architecture import read_architecture
@@ -29,9 +29,10 @@ def positions(
     from hf_embeddings.model.positions import POSITION_TYPES
     from hf_embeddings.visualization.position_plots import bias_figure
 
-    for name in types or list(POSITION_TYPES):
+    names = types or list(POSITION_TYPES)
+    for name, title in zip(names, picture_names(names), strict=True):
         report, probe = measure(name, config=find_config(config), length=length)
-        print(draw(name, report, probe, out))
-        path = out / f"{Path(name).name}-heads.png"
-        bias_figure(Path(name).name, probe.scores).savefig(path)
+        print(draw(title, report, probe, out))
+        path = out / f"{title}-heads.png"
+        bias_figure(title, probe.scores).savefig(path)
         print(path)

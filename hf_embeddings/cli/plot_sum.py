@@ -1,6 +1,5 @@
 """`hf-embeddings plot sum`: what token, position and segment contribute to the input vectors of a text or a pair."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +8,7 @@ import typer
 
 from hf_embeddings.cli.output import AsJson, picture_path
 from hf_embeddings.extras import require
+from hf_embeddings.json_text import json_text
 from hf_embeddings.model_names import check_model
 
 
@@ -30,7 +30,7 @@ def input_sum(
     sum_figure(tokens, parts, title=title).savefig(picture)
     if as_json:
         plain = {name: {key: value.tolist() for key, value in part.items()} for name, part in parts.items()}
-        print(json.dumps({"tokens": tokens, "parts": plain, "picture": picture}, indent=2, ensure_ascii=False))
+        print(json_text({"tokens": tokens, "parts": plain, "picture": picture}, indent=2))
         return
     for name, part in parts.items():
         print(f"{name:<9} mean norm {part['norm'].mean():7.3f}   mean share of the sum {part['share'].mean():6.1%}")
@@ -44,8 +44,10 @@ def measure_sum(folder: str, text: str, pair: str | None) -> tuple[list[str], di
 
     from hf_embeddings.analysis.input_sum import decompose
     from hf_embeddings.model.modeling_triembed import TriEmbedModel
+    from hf_embeddings.stored_weights import check_finite
 
     model = TriEmbedModel.from_pretrained(folder, add_pooling_layer=False, dtype=torch.float32).eval()
+    check_finite(model.named_parameters(), folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     batch = tokenizer(text, pair, return_tensors="pt", truncation=True, max_length=model.config.max_position_embeddings)
     with torch.no_grad():

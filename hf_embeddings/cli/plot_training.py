@@ -1,6 +1,5 @@
 """`hf-embeddings plot training`: how the words found their places over the checkpoints of a run, and its loss."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +8,7 @@ import typer
 from hf_embeddings.cli.output import AsJson, picture_path
 from hf_embeddings.evaluation.word_lists import read_words, seed_example
 from hf_embeddings.extras import require
+from hf_embeddings.json_text import json_text
 
 
 def training(
@@ -49,4 +49,4 @@ def training(
     if checkpoint and (curves := checkpoint.curves()):
         written["loss"] = f"{out}-loss.svg"
         replace_text(Path(written["loss"]), draw_loss(curves, baseline=checkpoint.baseline), durable=False)
-    print(json.dumps(written, indent=2) if as_json else "\n".join(written.values()))
+    print(json_text(written, indent=2) if as_json else "\n".join(written.values()))

@@ -1,15 +1,16 @@
 """`hf-embeddings plot words`: words or sentences as points, as PNG and as one HTML page."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from hf_embeddings.cli.output import AsJson, picture_path
+from hf_embeddings.cli.output import AsJson, TextField, picture_path
+from hf_embeddings.corpora.document import SourceReader
 from hf_embeddings.corpora.sources import check_source
 from hf_embeddings.evaluation.word_lists import frequent_tokens, read_sentences, read_words, seed_example
 from hf_embeddings.extras import require
+from hf_embeddings.json_text import json_text
 from hf_embeddings.model_names import Pooling, check_model
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def words(
     frequent: Annotated[int | None, typer.Option(help="The most frequent N tokens of --text")] = None,
     sentences: Annotated[int | None, typer.Option(help="The first N sentences of --text")] = None,
     text: Annotated[str, typer.Option(help="Corpus, as in pretrain")] = "pydoc:torch",
+    text_field: TextField = "text",
     method: Annotated[Literal["pca", "tsne", "umap", "pacmap"], typer.Option(help="Projection")] = "pca",
     dimensions: Annotated[int, typer.Option(help="2 or 3")] = 2,
     vectors: Annotated[Literal["contextual", "table"], typer.Option(help="From encoder or token table")] = "contextual",
@@ -58,7 +60,9 @@ def words(
     from hf_embeddings.visualization.projections import project
 
     made = Vectors.load(folder, source=vectors, prompt=prompt, layer=layer, pooling=pooling)
-    labels, groups = _choose(made, shown or [], file, example, frequent, sentences, text)
+    labels, groups = _choose(
+        made, shown or [], file, example, frequent, sentences, text, SourceReader(text_field=text_field)
+    )
     if sentences is None and (unknown := made.unknown(labels)):
         raise ValueError(
             f"{', '.join(unknown[:5])}: the vocabulary of {folder} cannot spell {len(unknown)} of the words"
@@ -67,7 +71,7 @@ def words(
     points = project(encoded, method, dimensions=dimensions, seed=seed)
     title = f"{Path(folder).name}: {len(labels):,} {'sentences' if sentences else 'words'}, {vectors}, {method}"
     written = _write(encoded, points, labels, groups, title=title, out=out, example=example, export=export or [])
-    print(json.dumps(written, indent=2) if as_json else "\n".join(written.values()))
+    print(json_text(written, indent=2) if as_json else "\n".join(written.values()))
 
 
 def _choose(
@@ -78,15 +82,16 @@ def _choose(
     frequent: int | None,
     sentences: int | None,
     text: str,
+    reader: SourceReader,
 ) -> tuple[list[str], list[str]]:
     if example:
         return seed_example()
     if file is not None:
         return read_words(file)
     if frequent is not None:
-        labels = frequent_tokens(vectors.encoder.tokenizer, text, frequent)
+        labels = frequent_tokens(vectors.encoder.tokenizer, text, frequent, reader)
     elif sentences is not None:
-        labels = read_sentences(text, sentences)
+        labels = read_sentences(text, sentences, reader)
     else:
         labels = list(dict.fromkeys(shown))
     return labels, ["sentences" if sentences else "words"] * len(labels)

@@ -1,6 +1,5 @@
 """`hf-embeddings position-lab`: the same small model with every position type, and a report."""
 
-import json
 import sys
 import time
 from dataclasses import replace
@@ -13,6 +12,7 @@ import typer
 from hf_embeddings.cli.output import AsJson
 from hf_embeddings.cli.shipped_configs import check_run, find_config
 from hf_embeddings.extras import require
+from hf_embeddings.json_text import json_text
 from hf_embeddings.printable import one_line
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def position_lab(
         state.save()
     summary = summarise(lab, state.record)
     write_report(Path(options.output_dir), summary)
-    print(json.dumps(summary.to_dict()) if as_json else f"{options.output_dir}: {REPORT}, {PICTURE}, {len(done)} runs")
+    print(json_text(summary.to_dict()) if as_json else f"{options.output_dir}: {REPORT}, {PICTURE}, {len(done)} runs")
 
 
 def _run_all(lab: "PositionLab", state: "LabState") -> None:
@@ -75,6 +75,8 @@ def _run_all(lab: "PositionLab", state: "LabState") -> None:
     from hf_embeddings.publishing.card import write_card
 
     missing = [cell for cell in lab.cells if cell.name not in state.record.runs]
+    if missing:
+        lab.check_lengths()
     began = time.monotonic()
     for number, cell in enumerate(missing):
         left = f", {(time.monotonic() - began) / number * (len(missing) - number) / 60:.0f} min left" if number else ""

@@ -1,6 +1,6 @@
 """`hf-embeddings positions`: the properties of position types, measured."""
 
-import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,7 +8,9 @@ import typer
 
 from hf_embeddings.cli.output import AsJson
 from hf_embeddings.cli.shipped_configs import find_config
+from hf_embeddings.distinct_names import distinct_names
 from hf_embeddings.extras import require
+from hf_embeddings.json_text import json_text
 from hf_embeddings.pretraining.architecture import read_architecture
 from hf_embeddings.records.lab import Laws
 
@@ -40,12 +42,13 @@ def positions(
     from hf_embeddings.model.positions import POSITION_TYPES
 
     measured = {}
-    for name in types or list(POSITION_TYPES):
+    names = types or list(POSITION_TYPES)
+    for name, title in zip(names, picture_names(names), strict=True):
         report, probe = measure(name, config=find_config(config), length=length)
         measured[name] = report
         if plot is not None:
-            report["picture"] = str(draw(name, report, probe, plot))
-    print(json.dumps(measured, indent=2) if as_json else render(measured))
+            report["picture"] = str(draw(title, report, probe, plot))
+    print(json_text(measured, indent=2) if as_json else render(measured))
 
 
 def check_type(name: str) -> None:
@@ -55,13 +58,18 @@ def check_type(name: str) -> None:
         raise ValueError(f"{name}: got neither a position type nor a directory with a config.json; check the path")
 
 
-def draw(name: str, report: Laws, probe: "PositionProbe", folder: Path) -> Path:
-    """Write the picture of one type and return its path."""
+def picture_names(names: Sequence[str]) -> list[str]:
+    """Return what the pictures of types and checkpoints are called: no picture replaces another."""
+    return [name.replace("/", "-") for name in distinct_names([Path(name) for name in names])]
+
+
+def draw(title: str, report: Laws, probe: "PositionProbe", folder: Path) -> Path:
+    """Write the picture of one type or checkpoint and return its path."""
     from hf_embeddings.visualization.position_plots import position_figure
 
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{Path(name).name}.png"
-    figure = position_figure(Path(name).name, probe.vectors, probe.scores, report["relative_linearity_by_shift"])
+    path = folder / f"{title}.png"
+    figure = position_figure(title, probe.vectors, probe.scores, report["relative_linearity_by_shift"])
     figure.savefig(path)
     return path
 

@@ -1,6 +1,5 @@
 """`hf-embeddings prepare`: a corpus as memory-mapped shards of tokens, which `pretrain` takes as a source."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +7,7 @@ import typer
 
 from hf_embeddings.cli.output import AsJson
 from hf_embeddings.cli.shipped_configs import check_run, find_config
+from hf_embeddings.json_text import json_text
 
 
 def prepare(
@@ -43,7 +43,7 @@ def prepare(
     if as_json:
         told = facts.to_dict()
         kept = {name: told[name] for name in ("sources", "statistics", "max_length", "tokenizer")}
-        print(json.dumps(kept | {"shards": len(facts.shards)}))
+        print(json_text(kept | {"shards": len(facts.shards)}))
         return
     for source in facts.sources:
         print(

@@ -1,6 +1,5 @@
 """`hf-embeddings pretrain`: from an options file to a directory that is ready for the Hub."""
 
-import json
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,6 +7,7 @@ import typer
 
 from hf_embeddings.cli.output import AsJson
 from hf_embeddings.cli.shipped_configs import check_run, find_config
+from hf_embeddings.json_text import json_text
 from hf_embeddings.printable import one_line
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def pretrain(
         print(one_line(f"error: {error}"), file=sys.stderr)
         raise typer.Exit(1) from None
     if outcome.main_process:
-        print(json.dumps(outcome.to_dict()) if as_json else f"{options.output_dir}: {_sentence(outcome)}")
+        print(json_text(outcome.to_dict()) if as_json else f"{options.output_dir}: {_sentence(outcome)}")
     if outcome.state == "preempted":
         raise typer.Exit(PREEMPTED)
 

@@ -1,6 +1,5 @@
 """`hf-embeddings publish`: a checkpoint directory to the Hub, with code and card, after a scan of its files."""
 
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from hf_embeddings.cli.output import AsJson
+from hf_embeddings.json_text import json_text
 from hf_embeddings.model_names import check_model
 
 
@@ -45,7 +45,7 @@ def publish(
         base_model=base_model, dry_run=dry_run,
     )  # fmt: skip
     if as_json:
-        print(json.dumps(asdict(done)))
+        print(json_text(asdict(done)))
         return
     for path, size in done.files.items():
         print(f"  {size:>13,}  {path}")

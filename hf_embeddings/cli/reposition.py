@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from hf_embeddings.cli.output import AsJson
+from hf_embeddings.cli.output import AsJson, TextField
 from hf_embeddings.corpora.sources import check_source
+from hf_embeddings.json_text import json_text
 from hf_embeddings.model_names import check_model
 
 
@@ -21,6 +22,7 @@ def reposition(
     position_parameters: Annotated[str | None, typer.Option(help="As in the config, as JSON.")] = None,
     interpolate: Annotated[bool, typer.Option(help="Stretch a learned table instead of adding rows.")] = False,
     corpus: Annotated[str | None, typer.Option(help="Measure and heal on this source of documents.")] = None,
+    text_field: TextField = "text",
     healing_steps: Annotated[int | None, typer.Option(help="Steps of distillation; 0: none. [default: 200]")] = None,
     healing_length: Annotated[int, typer.Option(help="Tokens in a row while healing.")] = 128,
     learning_rate: Annotated[float, typer.Option(help="Highest learning rate while healing.")] = 5e-4,
@@ -44,7 +46,7 @@ def reposition(
 
     steps = 200 if healing_steps is None else healing_steps
     healing = Healing(steps, length=healing_length, learning_rate=learning_rate) if corpus and steps else None
-    texts, held_out = _documents(corpus)
+    texts, held_out = _documents(corpus, text_field)
     report = run(
         source,
         target,
@@ -60,7 +62,7 @@ def reposition(
     )
     write_card(Path(target))
     if as_json:
-        print(json.dumps(asdict(report)))
+        print(json_text(asdict(report)))
         return
     print(f"{report.target}: {report.after}, up to {report.max_position_embeddings[1]:,} tokens")
     for name, how in report.made.items():
@@ -72,12 +74,12 @@ def reposition(
             print(f"  {model:<13} {length:>6} tokens: {values or '-'}{kept}")
 
 
-def _documents(source: str | None) -> tuple[list[str], list[str]]:
+def _documents(source: str | None, text_field: str) -> tuple[list[str], list[str]]:
     if source is None:
         return [], []
     from hf_embeddings.corpora.corpus import load_corpus
 
-    corpus = load_corpus(source)
+    corpus = load_corpus(source, text_field=text_field)
     return corpus.training, corpus.evaluation
 
 

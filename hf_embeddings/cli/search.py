@@ -1,12 +1,12 @@
 """`hf-embeddings search`: the documents of an index that are nearest in meaning to a query."""
 
 import contextlib
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hf_embeddings.cli.output import AsJson, Precision
+from hf_embeddings.json_text import json_text
 
 if TYPE_CHECKING:
     from hf_embeddings.search.approximate import Graph
@@ -58,7 +58,7 @@ def search(
         else:
             found = search_store(place, vectors, k, conditions)
     if as_json:
-        print(json.dumps({query: json_values(hits) for query, hits in zip(queries, found, strict=True)}, indent=2))
+        print(json_text({query: json_values(hits) for query, hits in zip(queries, found, strict=True)}, indent=2))
         return
     for query, hits in zip(queries, found, strict=True):
         print((f"{query}\n\n" if len(queries) > 1 else "") + render(hits) + "\n")
@@ -93,6 +93,6 @@ def remove(
         freed = index.compact() if compact else 0
         left = len(index)
     if as_json:
-        print(json.dumps({"removed_passages": removed, "rewritten_without": freed, "passages": left}))
+        print(json_text({"removed_passages": removed, "rewritten_without": freed, "passages": left}))
     else:
         print(f"{folder}: {removed:,} passages removed, {left:,} left")

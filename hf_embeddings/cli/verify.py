@@ -1,12 +1,12 @@
 """`hf-embeddings verify`: compare a run or a checkpoint with its manifests."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from hf_embeddings.cli.output import AsJson
+from hf_embeddings.json_text import json_text
 
 
 def verify(
@@ -19,7 +19,7 @@ def verify(
     findings = run(folder)
     damaged = {name: problem for name, problem in findings.items() if problem}
     if as_json:
-        print(json.dumps({"whole": not damaged, "findings": findings}))
+        print(json_text({"whole": not damaged, "findings": findings}))
     else:
         for name, problem in findings.items():
             print(f"{name}: {problem or 'intact'}")

@@ -1,6 +1,5 @@
 """`hf-embeddings vocabulary`: add tokens, replace the tokenizer, trim it to a corpus, factorise the token table."""
 
-import json
 from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
@@ -8,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hf_embeddings.cli.output import AsJson
+from hf_embeddings.cli.output import AsJson, TextField
+from hf_embeddings.corpora.document import SourceReader
 from hf_embeddings.corpora.sources import check_source
+from hf_embeddings.json_text import json_text
 from hf_embeddings.model_names import check_model
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def vocabulary(
     ] = None,
     tokenizer: Annotated[str | None, typer.Option(help="replace: directory or Hub id of the new tokenizer.")] = None,
     corpus: Annotated[str | None, typer.Option(help="replace: train on this. trim: keep what this uses.")] = None,
+    text_field: TextField = "text",
     vocab_size: Annotated[int | None, typer.Option(help="replace: tokens of the tokenizer to train.")] = None,
     rank: Annotated[int | None, typer.Option(help="factorise: width of the token table.")] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace the target directory if it is not empty.")] = False,
@@ -58,16 +60,16 @@ def vocabulary(
     if action is Action.add:
         report = changes.add_tokens(source, target, words, vectors=_vectors(vectors), overwrite=overwrite)
     elif action is Action.replace:
-        texts = _texts(corpus) if corpus else []
+        texts = _texts(corpus, text_field) if corpus else []
         report = changes.replace_tokenizer(
             source, target, tokenizer=tokenizer, texts=texts, vocab_size=vocab_size, overwrite=overwrite
         )
     elif action is Action.trim:
-        report = changes.trim(source, target, _texts(corpus or ""), overwrite=overwrite)
+        report = changes.trim(source, target, _texts(corpus or "", text_field), overwrite=overwrite)
     else:
         report = changes.factorise(source, target, rank or 0, overwrite=overwrite)
     write_card(Path(target))
-    print(json.dumps(asdict(report)) if as_json else _sentences(report))
+    print(json_text(asdict(report)) if as_json else _sentences(report))
 
 
 def _sentences(report: "VocabularyReport") -> str:
@@ -84,10 +86,10 @@ def _words(path: str | None) -> list[str]:
     return [word for word in Path(path).read_text(encoding="utf-8").split("\n") if word.strip()] if path else []
 
 
-def _texts(source: str) -> list[str]:
+def _texts(source: str, text_field: str) -> list[str]:
     from hf_embeddings.corpora.corpus import read_documents
 
-    return list(read_documents(source))
+    return list(read_documents(source, SourceReader(text_field=text_field)))
 
 
 def _vectors(path: str | None) -> dict[str, "torch.Tensor"] | None:

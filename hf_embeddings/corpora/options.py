@@ -50,6 +50,11 @@ class CorpusOptions:
         """The directory of a prepared corpus."""
         return self.source.removeprefix(PREPARED) if self.source and self.source.startswith(PREPARED) else None
 
+    def paths(self) -> list[str]:
+        """Return the files, globs and directories among the sources."""
+        names = [part.source.removeprefix(PREPARED) for part in self.parts()]
+        return [name for name in names if not name.startswith(("pydoc:", "hub:"))]
+
     def parts(self) -> list[SourceOptions]:
         """Return every source with its own settings filled in from those of the corpus."""
         parts = self.sources or [SourceOptions(source=self.source or "")]

@@ -12,6 +12,7 @@ from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.model.modeling_triembed import TriEmbedModel
 from hf_embeddings.pretraining.architecture import read_architecture
 from hf_embeddings.records.lab import Laws
+from hf_embeddings.stored_weights import check_finite
 
 LONGEST = 512
 
@@ -47,6 +48,7 @@ def _prober(name: str, config: Path) -> tuple[Callable[[int, int], PositionProbe
     """Return a function from a range of positions to a probe, and the trained length."""
     if (Path(name) / "config.json").is_file():
         model = TriEmbedModel.from_pretrained(name, attn_implementation="eager", dtype="float32")
+        check_finite(model.named_parameters(), name)
         return (lambda *span: probe_checkpoint(model, torch.arange(*span))), model.config.max_position_embeddings
     fields = read_architecture(config)
     if "rope" not in name.split("+"):

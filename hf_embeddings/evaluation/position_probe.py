@@ -16,6 +16,8 @@ from transformers.masking_utils import AttentionMaskInterface, eager_mask
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.model.modeling_triembed import TriEmbedModel
 
+HIDDEN = -1e9  # a mask adds less where it hides a pair
+
 
 @dataclass(frozen=True)
 class PositionProbe:
@@ -83,7 +85,10 @@ def _first_layer(
 
 @contextmanager
 def _recorded_scores(model: TriEmbedModel) -> Iterator[list[tuple[torch.Tensor, torch.Tensor]]]:
-    """Collect query (H, S, K) and scores (H, S, S) of the first layer at each forward pass, before the softmax."""
+    """Collect query (H, S, K) and scores (H, S, S) of the first layer at each forward pass, before the softmax.
+
+    The window of a local layer is left out: it hides pairs, of which the position type says something all the same.
+    """
     recorded = []
 
     def attend(
@@ -97,11 +102,12 @@ def _recorded_scores(model: TriEmbedModel) -> Iterator[list[tuple[torch.Tensor, 
         position_bias: torch.Tensor | None = None,
         **kwargs: object,
     ) -> tuple[torch.Tensor, None]:
-        scores = query @ key.transpose(-1, -2) * scaling
+        scores = shown = query @ key.transpose(-1, -2) * scaling
         for bias in (attention_mask, position_bias):
-            scores = scores if bias is None else scores + bias
+            if bias is not None:
+                scores, shown = scores + bias, shown + bias.masked_fill(bias < HIDDEN, 0)
         if module.layer_idx == 0:
-            recorded.append((query[0], scores[0]))
+            recorded.append((query[0], shown[0]))
         return (scores.softmax(dim=-1) @ value).transpose(1, 2), None
 
     AttentionInterface.register("recorded_scores", attend)

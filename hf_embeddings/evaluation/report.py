@@ -1,38 +1,23 @@
 """The report of an evaluation: every measure that was asked for, of one model directory."""
 
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from hf_embeddings.evaluation import measures
+from hf_embeddings.evaluation.evaluation_data import EvaluationData
 from hf_embeddings.evaluation.vectors import Vectors
 from hf_embeddings.file_names import EMBEDDING_EVALUATION
 from hf_embeddings.files.atomic import replace_text
+from hf_embeddings.json_text import json_text
 from hf_embeddings.progress import Phase
 from hf_embeddings.publishing.card import write_card
 from hf_embeddings.records.evaluation import EvaluationReport, VectorChoice
 
+Given = TypeVar("Given")
 Figures = TypeVar("Figures")
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluationData:
-    """What a model is tested on."""
-
-    similarity: Sequence[Path] = ()
-    analogies: Sequence[Path] = ()
-    retrieval: Sequence[Path] = ()
-    bias: Sequence[str] = ()  # "weat", or a file
-    corpus: str  # where the sentences are from
-    sentences: Sequence[str]  # whose vectors show the geometry
-
-    @property
-    def count(self) -> int:
-        """How many measurements that makes, those of table, text and sizes included."""
-        return len(self.similarity) + len(self.analogies) + len(self.retrieval) + len(self.bias) + 3
 
 
 def evaluate(folder: str, vectors: Vectors, data: EvaluationData) -> EvaluationReport:
@@ -49,8 +34,8 @@ def evaluate(folder: str, vectors: Vectors, data: EvaluationData) -> EvaluationR
             retrieval=_of_each(phase, "retrieval", data.retrieval, partial(measures.retrieval, vectors)),
             bias=[
                 figures
-                for name in data.bias
-                for figures in _once(phase, f"bias {name}", partial(measures.bias, vectors, name))
+                for source, tests in data.bias.items()
+                for figures in _once(phase, f"bias {source}", partial(measures.bias, vectors, tests, source))
             ],
             table=_once(phase, "table", partial(measures.table_geometry, vectors)),
             text=replace(
@@ -62,8 +47,10 @@ def evaluate(folder: str, vectors: Vectors, data: EvaluationData) -> EvaluationR
         )
 
 
-def _of_each(phase: Phase, name: str, paths: Sequence[Path], measure: Callable[[Path], Figures]) -> dict[str, Figures]:
-    return {path.stem: _once(phase, f"{name} {path}", partial(measure, path)) for path in paths}
+def _of_each(
+    phase: Phase, kind: str, sets: Mapping[str, Given], measure: Callable[[Given], Figures]
+) -> dict[str, Figures]:
+    return {name: _once(phase, f"{kind} {name}", partial(measure, given)) for name, given in sets.items()}
 
 
 def _once(phase: Phase, label: str, measure: Callable[[], Figures]) -> Figures:
@@ -75,6 +62,5 @@ def _once(phase: Phase, label: str, measure: Callable[[], Figures]) -> Figures:
 
 def write_into_card(folder: Path, report: EvaluationReport) -> None:
     """Leave the figures beside the weights and bring the model card up to date."""
-    text = json.dumps(report.to_dict(), indent=2, ensure_ascii=False)
-    replace_text(folder / EMBEDDING_EVALUATION, f"{text}\n", durable=False)
+    replace_text(folder / EMBEDDING_EVALUATION, f"{json_text(report.to_dict(), indent=2)}\n", durable=False)
     write_card(folder)

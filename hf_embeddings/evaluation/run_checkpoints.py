@@ -7,6 +7,8 @@ import numpy as np
 from safetensors import safe_open
 from transformers import AutoTokenizer
 
+from hf_embeddings.stored_weights import check_finite
+
 TABLES = ("embeddings.token.weight", "embeddings.word_embeddings.weight")
 
 
@@ -50,10 +52,16 @@ def has_table(path: Path) -> bool:
 
 
 def token_table(path: Path) -> np.ndarray:
-    """Return the token table (V, D) of a weights file in fp32."""
+    """Return the token table (V, D) of a weights file in fp32.
+
+    Raises:
+        ValueError: it holds NaN or infinity.
+    """
     with safe_open(path, framework="pt") as weights:
         name = next(name for name in weights.keys() if name.endswith(TABLES))  # noqa: SIM118
-        return weights.get_tensor(name).float().numpy()
+        table = weights.get_tensor(name).float()
+    check_finite([(name, table)], path)
+    return table.numpy()
 
 
 def _number(name: str) -> int:

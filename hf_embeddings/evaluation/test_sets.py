@@ -1,162 +1,167 @@
-"""The files that `hf-embeddings evaluate` reads: scored pairs, analogies, retrieval sets, word lists."""
+"""What `hf-embeddings evaluate` tests on: scored pairs, analogies, retrieval sets, word lists, read from files."""
 
-import csv
-import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
-_FIRST = ("sentence1", "text1", "word1", "query", "anchor", "source")
-_SECOND = ("sentence2", "text2", "word2", "positive", "document", "target")
-_SCORE = ("score", "label", "similarity_score", "similarity")
-_GROUPS = ("first_targets", "second_targets", "first_attributes", "second_attributes")
+from hf_embeddings.evaluation.beir_folder import read_beir
+from hf_embeddings.evaluation.file_lines import Account, json_object, read_lines
+from hf_embeddings.evaluation.retrieval_set import RetrievalSet
+from hf_embeddings.evaluation.table_files import Column, read_table
+from hf_embeddings.evaluation.weat import NAME, TESTS
+
+FIRST = Column(("sentence1", "text1", "word1", "query", "question", "anchor", "source"))
+SECOND = Column(
+    (
+        "sentence2", "text2", "word2", "positive", "document", "passage", "answer", "target",
+    )
+)  # fmt: skip
+SCORE = Column(
+    ("score", "label", "similarityscore", "similarity", "goldscore", "simlex999", "humanmean", "relatednessscore"),
+    number=True,
+)
+_TARGETS, _ATTRIBUTES = ("first_targets", "second_targets"), ("first_attributes", "second_attributes")
+GROUPS = (*_TARGETS, *_ATTRIBUTES)
+Pair = tuple[str, str, float]
+Question = tuple[str, str, str, str]
+WordLists = dict[str, list[str]]  # the four groups of an association test
 
 
 @dataclass(frozen=True)
-class RetrievalSet:
-    """Queries, candidates, and for each query the rows of its right candidates."""
+class ScoredPairs:
+    """Two texts and the score that people gave to the pair."""
 
-    queries: list[str]
-    candidates: list[str]
-    relevant: list[set[int]]
+    path: Path
+    pairs: list[Pair]
+    account: Account = field(default_factory=Account)
 
 
-def read_scored_pairs(path: Path) -> list[tuple[str, str, float]]:
-    """Read two texts and a score a line: tab-separated, `.csv`, or `.jsonl`; `#` comments and a header are skipped.
+@dataclass(frozen=True)
+class Analogies:
+    """Questions "a is to b as c is to d" by section."""
+
+    path: Path
+    sections: dict[str, list[Question]]
+    account: Account = field(default_factory=Account)
+
+
+def read_scored_pairs(path: Path) -> ScoredPairs:
+    """Read two texts and a score a line: tab-separated, `.csv`, or `.jsonl`.
 
     Raises:
         ValueError: a line is something else; it is named.
     """
-    pairs = []
-    for place, row in _rows(path, 3):
-        try:
-            pairs.append((row[0], row[1], float(row[2])))
-        except ValueError:
-            if pairs or not place.endswith((":1", ":2")):
-                raise ValueError(f"{place}: got the score {row[2]!r}, expected a number; fix the line") from None
+    account, pairs = Account(), []
+    for row in read_table(path, (FIRST, SECOND, SCORE), account):
+        first, second, cell = row.cells
+        score = row.number(2)
+        if score is None:
+            account.leave_out(row.place, f"the score is {cell!r}")
+        elif not first or not second:
+            account.leave_out(row.place, "one of its texts is empty")
+        else:
+            pairs.append((first, second, score))
     if not pairs:
         raise ValueError(f"{path}: no scored pairs in it; expected two texts and a score a line, tab-separated")
-    return pairs
+    return ScoredPairs(path, pairs, account)
 
 
-def read_analogies(path: Path) -> dict[str, list[tuple[str, str, str, str]]]:
-    """Read questions of four words a line in sections that begin with `: name` (the format of questions-words.txt)."""
-    sections: dict[str, list[tuple[str, str, str, str]]] = {}
-    name = "all"
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+def read_analogies(path: Path) -> Analogies:
+    """Read questions of four words a line in sections that begin with `: name` (the format of questions-words.txt).
+
+    Raises:
+        ValueError: a line is something else; it is named.
+    """
+    account, name = Account(), "all"
+    sections: dict[str, list[Question]] = {}
+    for place, line in read_lines(path):
         words = line.split()
         if line.startswith(":"):
             name = line[1:].strip()
+        elif line.startswith("#") and (len(words) != 4 or words[0] == "#"):
+            account.comment(place)
         elif len(words) == 4:
             sections.setdefault(name, []).append((words[0], words[1], words[2], words[3]))
         elif words:
-            raise ValueError(
-                f"{path}:{number}: got {len(words)} words, expected 4, or a section ': name'; fix the line"
-            )
+            raise ValueError(f"{place}: got {len(words)} words, expected 4, or a section ': name'; fix the line")
     if not sections:
         raise ValueError(f"{path}: no questions in it; expected lines of four words")
-    return sections
+    return Analogies(path, sections, account)
 
 
 def read_retrieval(path: Path) -> RetrievalSet:
     """Read a BEIR folder (`corpus.jsonl`, `queries.jsonl`, `qrels/test.tsv`), or a query and its text a line.
 
-    Translations, one pair a line, are a cross-lingual retrieval set.
-    """
-    if path.is_dir():
-        return _read_beir(path)
-    queries: dict[str, int] = {}
-    candidates: dict[str, int] = {}
-    relevant: list[set[int]] = []
-    for _, (query, text) in _rows(path, 2):
-        row = candidates.setdefault(text, len(candidates))
-        if query in queries:
-            relevant[queries[query]].add(row)
-        else:
-            queries[query] = len(relevant)
-            relevant.append({row})
-    if not relevant:
-        raise ValueError(f"{path}: no pairs in it; expected a query and its text a line, tab-separated")
-    return RetrievalSet(list(queries), list(candidates), relevant)
-
-
-def read_association_tests(source: str) -> dict[str, dict[str, list[str]]]:
-    """Read word lists of association tests from JSON, or take the default set by its name, `weat`.
+    Translations, one pair a line, are a cross-lingual retrieval set. A text that is the query itself, word by word, is
+    not ranked for it, unless the file gives it as its text.
 
     Raises:
-        ValueError: a test lacks a group, or has none of the right kind.
+        ValueError: a line is something else; it is named.
     """
-    if source == "weat":
-        from hf_embeddings.evaluation.weat import TESTS
-
-        return TESTS
-    path = Path(source)
-    tests = _json(path.read_text(encoding="utf-8"), str(path))
-    for name, groups in tests.items():
-        if not isinstance(groups, dict) or set(groups) != set(_GROUPS):
-            got = ", ".join(groups) if isinstance(groups, dict) else type(groups).__name__
-            raise ValueError(f"{path}: test {name!r} has {got}, expected the four lists {', '.join(_GROUPS)}")
-    return tests
-
-
-def _read_beir(folder: Path) -> RetrievalSet:
-    texts = {
-        name: {
-            str(row["_id"]): f"{row.get('title') or ''} {row['text']}".strip()
-            for row in map(json.loads, (folder / f"{name}.jsonl").read_text(encoding="utf-8").splitlines())
-        }
-        for name in ("corpus", "queries")
-    }
-    rows = {key: row for row, key in enumerate(texts["corpus"])}
-    relevant: dict[str, set[int]] = {}
-    judgements = sorted((folder / "qrels").glob("*.tsv"))
-    if not judgements:
-        raise ValueError(f"{folder}: no qrels/*.tsv in it; expected corpus.jsonl, queries.jsonl and qrels/test.tsv")
-    path = next((file for file in judgements if file.name == "test.tsv"), judgements[0])
-    for line in path.read_text(encoding="utf-8").splitlines():
-        query, document, score = line.split("\t")
-        if score.strip().lstrip("-").isdigit() and int(score) > 0:
-            relevant.setdefault(query, set()).add(rows[document])
+    if path.is_dir():
+        return read_beir(path)
+    account = Account()
+    candidates: dict[str, int] = {}
+    relevant: dict[str, dict[int, float]] = {}
+    for row in read_table(path, (FIRST, SECOND), account):
+        query, text = row.cells
+        if not query or not text:
+            account.leave_out(row.place, "one of its texts is empty")
+            continue
+        relevant.setdefault(query, {})[candidates.setdefault(text, len(candidates))] = 1.0
+    if not relevant:
+        raise ValueError(f"{path}: no pairs in it; expected a query and its text a line, tab-separated")
+    ignored = [{candidates[query]} - rows.keys() if query in candidates else set() for query, rows in relevant.items()]
+    if itself := sum(map(bool, ignored)):
+        account.notes.append(f"{path}: {itself} queries are texts of others too; none is ranked for itself")
     return RetrievalSet(
-        [texts["queries"][key] for key in relevant], list(texts["corpus"].values()), [*relevant.values()]
+        [*relevant],
+        [*candidates],
+        [*relevant.values()],
+        missing=[[] for _ in relevant],
+        ignored=ignored,
+        account=account,
     )
 
 
-def _rows(path: Path, columns: int) -> Iterator[tuple[str, list[str]]]:
-    """Yield the place and the first columns of each line."""
-    names = (_FIRST, _SECOND, _SCORE)[:columns]
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        if path.suffix == ".jsonl":
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield f"{path}:{number}", [_field(line, f"{path}:{number}", name) for name in names]
-            return
-        lines = csv.reader(file) if path.suffix == ".csv" else (line.rstrip("\r\n").split("\t") for line in file)
-        for number, row in enumerate(lines, 1):
-            if not row or not "".join(row).strip() or row[0].startswith("#"):
-                continue
-            if len(row) < columns:
-                separator = "commas" if path.suffix == ".csv" else "tabs"
-                raise ValueError(f"{path}:{number}: got {len(row)} columns, expected {columns} between {separator}")
-            if number == 1 and row[0].strip().lower() in _FIRST:
-                continue
-            yield f"{path}:{number}", [cell.strip() for cell in row[:columns]]
+def read_association_tests(source: str) -> dict[str, WordLists]:
+    """Read word lists of association tests from JSON, or take the default set by its name, `weat`.
+
+    Raises:
+        ValueError: a test lacks a group, or has none of the right kind or size; file, test and list are named.
+    """
+    if source == NAME:
+        return TESTS
+    text = "\n".join(line for _, line in read_lines(Path(source)))
+    tests = json_object(text, source)
+    if not tests:
+        raise ValueError(f"{source}: no tests in it; expected an object of tests, each with {', '.join(GROUPS)}")
+    for name, groups in tests.items():
+        _check_groups(groups, f"{source}: test {name!r}")
+    return tests
 
 
-def _field(line: str, place: str, names: tuple[str, ...]) -> str:
-    row = _json(line, place)
-    for name in names:
-        if name in row:
-            return str(row[name])
-    raise ValueError(f"{place}: got the fields {', '.join(row)}, expected one of {', '.join(names)}")
+def _check_groups(groups: object, place: str) -> None:
+    if not isinstance(groups, Mapping) or set(groups) != set(GROUPS):
+        got = ", ".join(groups) if isinstance(groups, Mapping) else type(groups).__name__
+        raise ValueError(f"{place} has {got}, expected the four lists {', '.join(GROUPS)}")
+    for name in GROUPS:
+        words, least = groups[name], 2 if name in _TARGETS else 1
+        if not isinstance(words, list):
+            raise ValueError(f"{place}: {name} is {words!r:.60}, expected a list of words; write [{words!r:.60}]")
+        if wrong := next((word for word in words if not isinstance(word, str) or not word.strip()), None):
+            raise ValueError(f"{place}: {name} holds {wrong!r:.60}, expected words; fix it")
+        if len(words) < least:
+            raise ValueError(f"{place}: {name} has {len(words)} words, expected at least {least}; add some")
+    first, second = (len(groups[name]) for name in _TARGETS)
+    if first != second:
+        raise ValueError(
+            f"{place}: first_targets has {first} words and second_targets {second}, expected as many; the p-value is "
+            "from exchanging them"
+        )
 
 
-def _json(text: str, place: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"{place}: got text that is not JSON ({error}), expected an object; fix it") from None
-    if not isinstance(found, dict):
-        raise ValueError(f"{place}: got a JSON {type(found).__name__}, expected an object; fix it")
-    return found
+def texts_of(pairs: ScoredPairs) -> list[str]:
+    """Return the different texts of all pairs, sorted."""
+    return sorted(set(chain.from_iterable(pair[:2] for pair in pairs.pairs)))

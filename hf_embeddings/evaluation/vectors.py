@@ -49,11 +49,11 @@ class Vectors:
     def unknown(self, texts: Sequence[str]) -> list[str]:
         """Return the texts that the vocabulary cannot spell: those with an unknown token, or with none at all."""
         unk = self.encoder.tokenizer.unk_token_id
-        return [text for text, ids in zip(texts, self._pieces(texts), strict=True) if not ids or unk in ids]
+        return [text for text, ids in zip(texts, self.pieces(texts), strict=True) if not ids or unk in ids]
 
     def pieces_per_text(self, texts: Sequence[str]) -> float:
         """Return the mean number of tokens of a text."""
-        return float(np.mean([len(ids) for ids in self._pieces(texts)]))
+        return float(np.mean([len(ids) for ids in self.pieces(texts)]))
 
     @cached_property
     def table(self) -> np.ndarray:
@@ -91,9 +91,11 @@ class Vectors:
                 collected.append(state[0][special == 0].float().numpy())
         return [np.concatenate(collected) for collected in layers]
 
-    def _pieces(self, texts: Sequence[str]) -> list[list[int]]:
-        return self.encoder.tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
+    def pieces(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
+        """Return the token ids of each text, without special tokens."""
+        found = self.encoder.tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
+        return [tuple(ids) for ids in found]
 
     def _table_means(self, texts: Sequence[str]) -> np.ndarray:
-        rows = [ids or [self.encoder.tokenizer.unk_token_id or 0] for ids in self._pieces(texts)]
+        rows = [list(ids) or [self.encoder.tokenizer.unk_token_id or 0] for ids in self.pieces(texts)]
         return np.stack([self.table[ids].mean(axis=0) for ids in rows])

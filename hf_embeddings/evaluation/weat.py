@@ -4,6 +4,7 @@ Numbers are those of the paper; the lists were compared word by word with those 
 The sentences are after May et al. 2019, https://arxiv.org/abs/1903.10561 (SEAT).
 """
 
+NAME = "weat"  # by which `--bias` takes them
 SOURCE = "word lists of Caliskan et al. 2017 (WEAT), sentences after May et al. 2019 (SEAT)"
 SENTENCES = ("This is {}.", "That is {}.", "There is {}.", "Here is {}.")
 

@@ -4,9 +4,14 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hf_embeddings.evaluation.file_lines import read_lines
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+    from hf_embeddings.corpora.document import SourceReader
+
+FEWEST_SENTENCES = 20  # whose vectors can show the geometry of a space
 SEED_EXAMPLE = {
     "synonyms": "快乐 高兴 愉悦 开心",
     "contrast": "男人 女人 国王 王后",
@@ -29,15 +34,15 @@ def read_words(path: Path) -> tuple[list[str], list[str]]:
     """
     words: list[str] = []
     groups: list[str] = []
-    for line in path.read_text(encoding="utf-8-sig").splitlines():
+    for _, line in read_lines(path):
         line = line.strip()
-        if not line or line.startswith("#"):
+        if not line or line.startswith("# "):  # a comment; #rain is a word
             continue
         if "\t" in line:
             word, group = line.split("\t")[:2]
             words, groups = [*words, word.strip()], [*groups, group.strip()]
             continue
-        group, colon, rest = line.partition(":")
+        group, colon, rest = line.partition(": ")  # with the space: 10:30 is a word
         found = rest.split() if colon and rest.strip() else [line]
         words += found
         groups += [group.strip() if colon and rest.strip() else "words"] * len(found)
@@ -46,12 +51,14 @@ def read_words(path: Path) -> tuple[list[str], list[str]]:
     return words, groups
 
 
-def frequent_tokens(tokenizer: "PreTrainedTokenizerBase", corpus: str, count: int) -> list[str]:
+def frequent_tokens(
+    tokenizer: "PreTrainedTokenizerBase", corpus: str, count: int, reader: "SourceReader | None" = None
+) -> list[str]:
     """Return the most frequent tokens of a corpus that are words or characters, most frequent first."""
     from hf_embeddings.corpora.sources import read_documents
 
     counts: Counter[str] = Counter()
-    for document in read_documents(corpus):
+    for document in read_documents(corpus, reader):
         counts.update(tokenizer.tokenize(document))
     words = (token.removeprefix("▁").removeprefix("Ġ") for token, _ in counts.most_common())
     found = list(dict.fromkeys(word for word in words if word.isalpha()))
@@ -62,21 +69,22 @@ def frequent_tokens(tokenizer: "PreTrainedTokenizerBase", corpus: str, count: in
     return found[:count]
 
 
-def read_sentences(corpus: str, count: int) -> list[str]:
+def read_sentences(corpus: str, count: int, reader: "SourceReader | None" = None) -> list[str]:
     """Return the first different sentences of 4 words or 8 Chinese characters and more."""
     from hf_embeddings.corpora.sentences import split_sentences
     from hf_embeddings.corpora.sources import read_documents
 
     sentences: dict[str, None] = {}
-    for document in read_documents(corpus):
+    for document in read_documents(corpus, reader):
         for sentence in split_sentences(document):
             sentence = " ".join(sentence.split())
             if len(sentence.split()) >= 4 or (len(sentence) >= 8 and not sentence.isascii()):
                 sentences.setdefault(sentence)
             if len(sentences) == count:
                 return list(sentences)
-    if len(sentences) < 20:
+    if len(sentences) < FEWEST_SENTENCES:
         raise ValueError(
-            f"--text {corpus}: got {len(sentences)} sentences, expected at least 20; choose a longer corpus"
+            f"--text {corpus}: got {len(sentences)} sentences, expected at least {FEWEST_SENTENCES}; choose a longer "
+            "corpus"
         )
     return list(sentences)

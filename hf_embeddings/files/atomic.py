@@ -1,10 +1,16 @@
 """Files that are whole or absent: written beside their place, forced to the disk (fsync), then renamed."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from hf_embeddings.progress import print_to_stderr
+
+# What SMB, FUSE and some containers answer to an fsync of a directory.
+UNSUPPORTED = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
+_TOLD: set[int] = set()  # numbers of file systems of which this was said
 STAGED = ".staged"  # suffix of a file that is being written
 
 
@@ -48,5 +54,15 @@ def fsync_directory(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in UNSUPPORTED:
+            raise
+        _say_unsupported(folder, os.fstat(handle).st_dev)
     finally:
         os.close(handle)
+
+
+def _say_unsupported(folder: Path, device: int) -> None:
+    if device not in _TOLD:
+        _TOLD.add(device)
+        print_to_stderr(f"note: {folder}: this file system has no fsync of directories; a power cut may lose new files")

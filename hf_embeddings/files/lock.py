@@ -37,8 +37,8 @@ class Lock:
             except OSError:  # it has not said yet
                 holder = "another process"
             raise ValueError(
-                f"output_dir: {folder} is being written by a live run ({holder}); wait for it, stop it, or choose "
-                "another"
+                f"{folder}: is being written by a live run ({holder}); wait for it, stop it, or choose another "
+                "directory"
             ) from None
         since = time.strftime("%Y-%m-%d %H:%M:%S")
         facts = {"host": socket.gethostname(), "process": os.getpid(), "since": since}

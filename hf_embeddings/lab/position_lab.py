@@ -60,6 +60,7 @@ class PositionLab:
         for position in self.positions:
             build_config(self._options(Cell(position, 0)), base_config, vocab_size=options.tokenizer.vocab_size)
         self._data: TrainingData | None = None
+        self._batches: dict[int, list[dict[str, torch.Tensor]]] = {}  # of each length, the same for all runs
 
     @property
     def data(self) -> TrainingData:
@@ -111,25 +112,54 @@ class PositionLab:
             losses_by_length=losses,
         )
 
+    def check_lengths(self) -> None:
+        """Look for documents of every length before the first run, which may take hours; say how many there are.
+
+        Raises:
+            ValueError: no held-out document is long enough.
+        """
+        self.length_batches(1)
+        longest = self._longest
+        count = int((self._document_tokens() >= longest).sum())
+        self.say(f"losses by length are of {count:,} held-out documents of {longest:,} tokens or more")
+        for factor in self.options.lab.length_factors:
+            self.length_batches(factor)
+
     def length_batches(self, factor: int) -> list[dict[str, torch.Tensor]]:
         """Return held-out batches of documents that are long enough for every factor, cut to `factor` lengths.
 
         Raises:
             ValueError: no held-out document is.
         """
-        length = self.options.examples.max_length
-        longest = length * max(self.options.lab.length_factors)
+        if factor not in self._batches:
+            self._batches[factor] = self._make_length_batches(factor)
+        return self._batches[factor]
+
+    def _make_length_batches(self, factor: int) -> list[dict[str, torch.Tensor]]:
+        length, longest = self.options.examples.max_length, self._longest
         chunks = long_chunks(
             self.data.evaluation, max_tokens=length * factor - SPECIAL_TOKENS_PER_PAIR, document_tokens=longest
         )
         if not len(chunks):
             raise ValueError(
                 f"lab.length_factors: no held-out document has the {longest} tokens that factor "
-                f"{max(self.options.lab.length_factors)} needs; lower it, or examples.max_length ({length})"
+                f"{max(self.options.lab.length_factors)} needs, the longest has {self._document_tokens().max()}; lower "
+                f"it, or examples.max_length ({length}), or hold out more documents (corpus.evaluation_fraction)"
             )
         examples = replace(self.options.examples, objectives=["mlm"], objective_weights={})
         count = self.options.training.evaluation_examples
         return evaluation_batches(chunks, self.data.vocabulary, examples, seed=self.options.seed, count=count)
+
+    @property
+    def _longest(self) -> int:
+        """Tokens of a document that is long enough for every factor."""
+        return self.options.examples.max_length * max(self.options.lab.length_factors)
+
+    def _document_tokens(self) -> np.ndarray:
+        """Return the number of tokens of each held-out document."""
+        chunks = self.data.evaluation
+        own = np.unique(chunks.documents)
+        return np.diff(chunks.corpus.sentence_starts[chunks.corpus.document_starts[:]])[own]
 
     def step_ratios(self) -> dict[str, float]:
         """Return the time of a training step with each position type, as a ratio to that with `learned`.

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from hf_embeddings.records.lab import LabSummary, MeanInterval, PositionSummary
+from hf_embeddings.records.lab import LabSummary, MeanInterval, PositionSummary, RunDifference
 
 Rows = Sequence[tuple[str, PositionSummary]]  # by position type
 LAWS = {  # key of a measurement: title of its column
@@ -52,13 +52,15 @@ def _introduction(lab: LabSummary) -> str:
 
 
 def _results(rows: Rows, factors: Sequence[int], relation: str | None) -> str:
-    titles = ["position type", "MLM loss", *([f"{relation.upper()} accuracy"] if relation else []), "loss at 1x"]
-    titles += [*(f"at {factor}x" for factor in factors), "time per step"]
+    titles = ["position type", "MLM loss", "minus `learned`"]
+    titles += [f"{relation.upper()} accuracy", "minus `learned`"] if relation else []
+    titles += [*(f"{'loss ' if factor == 1 else ''}at {factor}x" for factor in (1, *factors)), "time per step"]
     lines = [_line(titles), _line(["---"] * len(titles))]
     for name, row in rows:
-        cells = [f"`{name}`", interval_text(row.mlm_loss, ".3f")]
+        cells = [f"`{name}`", interval_text(row.mlm_loss, ".3f"), difference_text(row.mlm_loss_difference, "+.3f")]
         if row.relation_accuracy:
             cells.append(interval_text(row.relation_accuracy, ".1%"))
+            cells.append(difference_text(row.relation_accuracy_difference, "+.1%"))
         losses = [row.losses_by_length[str(factor)] for factor in (1, *factors)]
         cells += ["ends" if loss is None else f"{loss.mean:.3f}" for loss in losses]
         cells.append("-" if row.step_ratio is None else f"{row.step_ratio:.2f}")
@@ -68,11 +70,13 @@ def _results(rows: Rows, factors: Sequence[int], relation: str | None) -> str:
 
 def _reading(lab: LabSummary) -> str:
     longest = lab.max_length * max(lab.length_factors)
-    noise = "Seeds are too few for an interval."
+    noise = "One seed has no interval."
     if any(row.mlm_loss.half_width is not None for row in lab.positions.values()):
         noise = (
-            "Means over the seeds with 95 % intervals, from the scatter between seeds, pooled over all types; it does "
-            "not contain the choice of held-out documents, which is the same for all."
+            "Means over the seeds with 95 % intervals, each from the scatter of its own type (Student's t). *minus "
+            "`learned`*: the mean difference to the run with the same seed (%: points). **Bold**: beyond chance, among "
+            "all types of the table (Benjamini and Hochberg, 5 %); what is not bold may be chance, and more seeds "
+            "would tell. The intervals do not contain the choice of held-out documents, which is the same for all."
         )
     failed = [f"`{name}` ({row.failed} of {len(row.seeds)})" for name, row in lab.positions.items() if row.failed]
     worth = f" **Runs no better than token frequencies, or than chance: {', '.join(failed)}.**" if failed else ""
@@ -95,7 +99,15 @@ def _laws(rows: Rows) -> str:
 def interval_text(interval: MeanInterval, digits: str) -> str:
     """Write a mean, and where it is known, half of the width of its interval."""
     text = format(interval.mean, digits)
-    return text if interval.half_width is None else f"{text} ± {format(interval.half_width, digits)}"
+    return text if interval.half_width is None else f"{text} ± {format(interval.half_width, digits.lstrip('+'))}"
+
+
+def difference_text(difference: RunDifference | None, digits: str) -> str:
+    """Write a difference to the baseline, in bold where it is beyond chance; a dash stands where there is none."""
+    if difference is None:
+        return "-"
+    text = interval_text(MeanInterval(mean=difference.mean, half_width=difference.half_width), digits)
+    return f"**{text}**" if difference.beyond_chance else text
 
 
 def _line(cells: Sequence[str]) -> str:

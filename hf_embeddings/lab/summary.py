@@ -1,18 +1,27 @@
 """What the finished runs of a position lab say together: means over seeds with intervals, as a report and a picture."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 import transformers
 
-from hf_embeddings.analysis.intervals import pooled_intervals
+from hf_embeddings.analysis.intervals import beyond_chance, mean_interval, paired_difference
 from hf_embeddings.files.atomic import replace_text
 from hf_embeddings.hardware import describe
-from hf_embeddings.lab.position_lab import PositionLab
+from hf_embeddings.lab.position_lab import BASELINE, PositionLab
 from hf_embeddings.lab.report import lab_report
 from hf_embeddings.pretraining.examples.pairs import relation
-from hf_embeddings.records.lab import LabModel, LabRecord, LabRun, LabSummary, Mean, MeanInterval, PositionSummary
+from hf_embeddings.records.lab import (
+    LabModel,
+    LabRecord,
+    LabRun,
+    LabSummary,
+    Mean,
+    MeanInterval,
+    PositionSummary,
+    RunDifference,
+)
 
 REPORT, PICTURE = "position-lab.md", "position-lab.png"
 
@@ -28,11 +37,7 @@ def summarise(lab: PositionLab, record: LabRecord) -> LabSummary:
         position: {name: [run.figure(key) for run in group] for name, key in keys.items()}
         for position, group in by_position.items()
     }
-    intervals = {name: pooled_intervals({p: own[name] for p, own in values.items()}) for name in keys}
-    means = {
-        position: {name: MeanInterval(**intervals[name][position]._asdict()) for name in keys}
-        for position in by_position
-    }
+    differences = {name: _differences(by_position, key) for name, key in keys.items()}
     config = lab.data.config
     return LabSummary(
         corpus=lab.options.corpus.source,
@@ -51,8 +56,8 @@ def summarise(lab: PositionLab, record: LabRecord) -> LabSummary:
         machine=_machine(),
         positions={
             position: PositionSummary(
-                mlm_loss=means[position]["mlm_loss"],
-                relation_accuracy=means[position].get("relation_accuracy"),
+                **{name: MeanInterval(**mean_interval(own)._asdict()) for name, own in values[position].items()},
+                **{f"{name}_difference": found.get(position) for name, found in differences.items()},
                 seeds=[run.seed for run in group],
                 values=values[position],
                 losses_by_length=_mean_losses(group),
@@ -64,6 +69,18 @@ def summarise(lab: PositionLab, record: LabRecord) -> LabSummary:
             for position, group in by_position.items()
         },
     )
+
+
+def _differences(groups: Mapping[str, Sequence[LabRun]], key: str) -> dict[str, RunDifference]:
+    """Return how each position type differs from the baseline, over the seeds that both have."""
+    base = {run.seed: run.figure(key) for run in groups.get(BASELINE, ())}
+    found = {}
+    for position, group in groups.items():
+        pairs = [(run.figure(key), base[run.seed]) for run in group if run.seed in base]
+        if pairs and position != BASELINE:
+            found[position] = paired_difference(*zip(*pairs, strict=True))
+    real = beyond_chance({name: own.p_value for name, own in found.items() if own.p_value is not None})
+    return {name: RunDifference(**own._asdict(), beyond_chance=name in real) for name, own in found.items()}
 
 
 def _mean_losses(runs: Sequence[LabRun]) -> dict[str, Mean | None]:

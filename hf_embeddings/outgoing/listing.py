@@ -17,6 +17,7 @@ import yaml
 
 from hf_embeddings.file_names import OF_A_RUN
 from hf_embeddings.files.manifest import MANIFEST
+from hf_embeddings.files.ownership import MARK
 from hf_embeddings.outgoing.binary_formats import Buffer, mapped
 from hf_embeddings.outgoing.kinds import OF_ITS_RUN, RECORDS, describe_unknown, matches, parser_of
 from hf_embeddings.outgoing.machine_paths import find_home, shorten
@@ -64,7 +65,7 @@ def list_outgoing(
             name, as in a shell. Secrets in them are refused all the same.
         checkpoint: whether the folder is a checkpoint to resume from, which goes as its manifest lists it, unchanged.
     """
-    left_out = (*ALWAYS_LEFT_OUT, *exclude, *(() if checkpoint else (*OF_A_RUN, MANIFEST)))
+    left_out = (*ALWAYS_LEFT_OUT, MARK, *exclude, *(() if checkpoint else (*OF_A_RUN, MANIFEST)))
     outgoing, modules, named = Outgoing(), _module_folders(folder), tuple(include)
     for path in _paths(folder):
         if any(fnmatch(path, pattern) for pattern in left_out):

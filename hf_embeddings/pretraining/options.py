@@ -192,6 +192,11 @@ class PretrainingOptions:
     hub: HubOptions = field(default_factory=HubOptions)
     card: CardOptions = field(default_factory=CardOptions)
 
+    def inputs(self) -> dict[str, str | None]:
+        """Return the files and directories that a run reads, by the option that names them."""
+        sources = {f"corpus.source {path}": path for path in self.corpus.paths()}
+        return {"model.base": self.model.base, "tokenizer.path": self.tokenizer.path} | sources
+
     def __post_init__(self) -> None:
         longest = max([stage.max_length or 0 for stage in self.training.stages], default=0)
         if longest > self.examples.max_length:

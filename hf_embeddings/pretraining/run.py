@@ -93,7 +93,10 @@ def pretrain(
     phases = partial(Phase, passing=True, silent=not processes.is_main_process, say=say)
     if warning := restart_warning():
         say(warning)
-    output = OutputDirectory(Path(options.output_dir), options.checkpoints, resume=resume, overwrite=overwrite)
+    inputs = {**options.inputs(), "model.base": base_config}
+    output = OutputDirectory(
+        Path(options.output_dir), options.checkpoints, resume=resume, overwrite=overwrite, inputs=inputs
+    )
     try:
         from_main(processes, output.enter)
         source, line = from_main(processes, output.source)

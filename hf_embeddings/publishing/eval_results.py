@@ -51,5 +51,5 @@ def _of_mteb(checkpoint: Checkpoint) -> list[EvalResultEntry]:
             sources[task].id, task, round(100 * score, 2), dataset_revision=sources[task].revision, notes="MTEB"
         )
         for task, score in (report.mteb or {}).items()
-        if task in sources
+        if task in sources and score is not None
     ]

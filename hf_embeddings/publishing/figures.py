@@ -144,6 +144,8 @@ def _embeddings(report: EvaluationReport) -> str:
     """Figures of the embeddings, as `hf-embeddings evaluate` measured them."""
     rows = {}
     for name, pairs in report.similarity.items():
+        if pairs.spearman is None:
+            continue
         low, high = correlation_interval(pairs.spearman, pairs.pairs)
         rows[f"{name}, Spearman ({pairs.pairs} pairs)"] = (
             f"{pairs.spearman:.3f} (95 % interval {low:.3f} to {high:.3f})"
@@ -153,7 +155,7 @@ def _embeddings(report: EvaluationReport) -> str:
             low, high = share_interval(asked.accuracy, asked.questions)
             rows[f"{name}, analogies"] = f"{asked.accuracy:.1%} (95 % interval {low:.1%} to {high:.1%})"
     rows |= {f"{name}, retrieval MRR": f"{both.forward.mrr:.3f}" for name, both in report.retrieval.items()}
-    rows |= {f"MTEB {name}": f"{score:.4f}" for name, score in (report.mteb or {}).items()}
+    rows |= {f"MTEB {name}": f"{score:.4f}" for name, score in (report.mteb or {}).items() if score is not None}
     for name, isotropy in (("token table", report.table.isotropy), ("sentences", report.text.isotropy)):
         rows[f"{name}: IsoScore, mean cosine"] = f"{isotropy.iso_score:.3f}, {isotropy.mean_cosine:.3f}"
     chosen = report.vectors

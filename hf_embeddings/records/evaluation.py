@@ -17,24 +17,32 @@ class VectorChoice(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SimilarityFigures(Record):
+class FileFigures(Record):
+    """Figures on a file, and what of it they do not contain."""
+
+    left_out: list[str] | None = absent()  # lines with data that could not be used: place and reason
+    notes: list[str] | None = absent()  # what was assumed of the file, and what its figures cannot say
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimilarityFigures(FileFigures):
     """Agreement of cosines with people's scores."""
 
     pairs: int
-    spearman: float
-    p_value: float
+    spearman: float | None  # None: all cosines, or all scores, are the same; the notes say which
+    p_value: float | None
     pairs_in_file: int
     out_of_vocabulary: list[str]
     tokens_per_text: float
 
 
 @dataclass(frozen=True, kw_only=True)
-class AnalogyFigures(Record):
+class AnalogyFigures(FileFigures):
     """Questions of the form a is to b as c is to what."""
 
     questions: int
     questions_in_file: int
-    candidates: int
+    candidates: int  # different words of the file, as the tokenizer sees them
     accuracy: float | None  # None: no question could be asked
     accuracy_by_section: dict[str, float]
     out_of_vocabulary: list[str]
@@ -47,15 +55,16 @@ class RankingFigures(Record):
     queries: int
     candidates: int
     recall: dict[int, float]  # k -> share of a query's right texts among the first k
+    ndcg: dict[int, float] | None = absent()  # k -> normalised discounted gain of the first k; None: of an old report
     mrr: float
 
 
 @dataclass(frozen=True, kw_only=True)
-class RetrievalFigures(Record):
+class RetrievalFigures(FileFigures):
     """A query's texts among all texts, and a text's queries among all queries."""
 
     forward: RankingFigures
-    backward: RankingFigures
+    backward: RankingFigures | None  # None: no text of the file is right for a query
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +79,7 @@ class AssociationFigures(Record):
     p_value: float | None = absent()
     partitions: int | None = absent()
     exact: bool | None = absent()
+    note: str | None = absent()  # what the figures cannot say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +142,7 @@ class SizeFigures(Record):
     precision: str
     bytes_per_vector: int
     neighbours_kept: float
-    figures: dict[str, float]  # of each file that was given
+    figures: dict[str, float | None]  # of each file that was given; None where there is nothing to measure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +166,6 @@ class EvaluationReport(Record):
     table: TableGeometry
     text: TextGeometry
     sizes: list[SizeFigures]
-    mteb: dict[str, float] | None = absent()  # main score by task
+    mteb: dict[str, float | None] | None = absent()  # main score by task; None where MTEB has none
     mteb_datasets: dict[str, Dataset] | None = absent()  # by task
     picture: str | None = absent()  # path

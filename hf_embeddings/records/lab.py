@@ -55,10 +55,20 @@ class Mean(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class MeanInterval(Record):
-    """A mean over runs, and half of the width of its 95 % interval where there are runs enough."""
+    """A mean over runs, and half of the width of its 95 % interval where there are several."""
 
     mean: float
     half_width: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunDifference(Record):
+    """How runs of a position type differ from those of `learned` with the same seeds."""
+
+    mean: float
+    half_width: float | None  # of the 95 % interval; None, as the next one, for one seed
+    p_value: float | None
+    beyond_chance: bool  # among all types of the lab: of those that are, 5 % at most are expected to be chance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +76,9 @@ class PositionSummary(Record):
     """What the runs of one position type say together."""
 
     mlm_loss: MeanInterval
+    mlm_loss_difference: RunDifference | None = absent()  # None: of `learned` itself, or no seed in common
     relation_accuracy: MeanInterval | None = absent()
+    relation_accuracy_difference: RunDifference | None = absent()
     seeds: list[int]
     values: dict[str, list[float]]  # of each run, by the names of the two above
     losses_by_length: dict[str, Mean | None]  # as in LabRun

@@ -18,6 +18,7 @@ from hf_embeddings.model.modeling_triembed import TriEmbedModel
 from hf_embeddings.search.pooling import POOLINGS
 from hf_embeddings.search.precision import PRECISIONS, choose_precision
 from hf_embeddings.search.recipe import Recipe, read_recipe
+from hf_embeddings.stored_weights import check_finite
 
 TOKENS_PER_BATCH = 4096  # enough to keep the matrix units busy, and small enough that activations stay in the caches
 TEXTS_PER_WINDOW = 16384  # texts are sorted by length within a window: 16k leave 1 % of padding, and bound the memory
@@ -77,6 +78,7 @@ class Encoder:
         tokenizer = AutoTokenizer.from_pretrained(source)
         # Attention weights are not needed, and a pooler would be computed for nothing.
         model = AutoModel.from_pretrained(source, dtype=torch.float32, add_pooling_layer=False).to(device)
+        check_finite(model.named_parameters(), source)
         return cls(model, tokenizer, dataclasses.replace(recipe, **overrides), precision=precision)
 
     def encode(

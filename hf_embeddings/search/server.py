@@ -4,7 +4,6 @@ The page and its program come from this process alone. Requests that name anothe
 a page elsewhere cannot reach the index through the reader's browser by giving its own name this address.
 """
 
-import json
 from http.server import BaseHTTPRequestHandler
 from importlib.resources import files
 from threading import Lock
@@ -12,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 
+from hf_embeddings.json_text import json_text
 from hf_embeddings.search.connections import IDLE_SECONDS, BoundedServer, host_of
 from hf_embeddings.search.corpus_map import draw_map
 from hf_embeddings.search.encoder import Encoder
@@ -93,7 +93,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(400, {"error": str(error)})
 
     def _answer(self, status: int, value: dict[str, object]) -> None:
-        self._send(status, "application/json", json.dumps(value).encode())
+        self._send(status, "application/json", json_text(value).encode())
 
     def _send(self, status: int, kind: str, content: bytes) -> None:
         self.send_response(status)

@@ -1,5 +1,6 @@
 """One picture of an evaluation: layers, sizes, bias."""
 
+import math
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -30,7 +31,9 @@ def _layers(axis: Axes, cosines: list[float]) -> None:
 
 def _sizes(axis: Axes, rows: list[SizeFigures]) -> None:
     curves = {"neighbours kept": [row.neighbours_kept for row in rows]}
-    curves |= {name: [row.figures[name] for row in rows] for name in rows[0].figures}
+    for name in rows[0].figures:
+        measured = [math.nan if (value := row.figures[name]) is None else value for row in rows]
+        curves[name] = measured  # a gap where there was nothing to measure
     markers = {"fp32": "o", "int8": "s", "binary": "^"}
     for index, (name, values) in enumerate(curves.items()):
         for precision, marker in markers.items():
@@ -44,9 +47,10 @@ def _sizes(axis: Axes, rows: list[SizeFigures]) -> None:
 
 
 def _bias(axis: Axes, tested: list[AssociationFigures]) -> None:
-    names = [f"{figures.test.split(':')[0]}, {figures.on}" for figures in tested]
-    colours = ["C3" if (figures.p_value or 0.0) < 0.05 else "0.7" for figures in tested]
-    axis.barh(names, [figures.effect_size or 0.0 for figures in tested], color=colours)
+    names = [f"{figures.test.split(':')[0]}, {figures.on}" for figures in tested]  # perhaps the same for several
+    colours = ["C3" if figures.p_value is not None and figures.p_value < 0.05 else "0.7" for figures in tested]
+    axis.barh(range(len(names)), [figures.effect_size or 0.0 for figures in tested], color=colours)
+    axis.set_yticks(range(len(names)), names)
     axis.axvline(0, color="black", linewidth=0.5)
     axis.invert_yaxis()
     axis.set(title="association tests (red: p < 0.05)", xlabel="effect size", xlim=(-2, 2))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hf_embeddings.records.lab import LabSummary, MeanInterval, PositionSummary
+from hf_embeddings.records.lab import LabSummary, MeanInterval, PositionSummary, RunDifference
 
 WORST_SHOWN = 1.5  # nats above the loss at the trained length; what is worse leaves the panel
 Rows = Sequence[tuple[str, PositionSummary]]  # by position type
@@ -30,10 +30,14 @@ def lab_figure(lab: LabSummary) -> Figure:
 def _means(axis: Axes, rows: Rows, key: str, *, title: str, unit: str) -> None:
     for height, (_, row) in enumerate(rows):
         interval: MeanInterval = getattr(row, key)
-        axis.errorbar(interval.mean, height, xerr=interval.half_width, fmt="o", color="C0", markersize=4)
+        difference: RunDifference | None = getattr(row, f"{key}_difference")
+        fill = "C0" if difference and difference.beyond_chance else "white"
+        axis.errorbar(
+            interval.mean, height, xerr=interval.half_width, fmt="o", color="C0", markerfacecolor=fill, markersize=4
+        )
         if len(row.seeds) > 1:
             axis.plot(row.values[key], [height] * len(row.values[key]), "|", color="0.5", markersize=6)
-    axis.set(title=title, xlabel=unit)
+    axis.set(title=title, xlabel=f"{unit}; filled: differs from learned beyond chance")
     axis.grid(axis="x", alpha=0.3)
 
 

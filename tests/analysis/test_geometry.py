@@ -90,6 +90,25 @@ def test_rows_like_unused_ones_are_found() -> None:
     assert set(found) <= set(range(200, 300)) and 20 < len(found) < 80  # the median rule finds about half, no others
 
 
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_collapsed_vectors_have_finite_figures(kind: type) -> None:
+    """An encoder may give every text the same vector, up to rounding."""
+    one = RANDOM.normal(size=12)
+    for vectors in (np.tile(one, (30, 1)), one * (1 + 1e-8 * RANDOM.normal(size=(30, 12)))):
+        found = isotropy(vectors.astype(kind))
+        assert found.iso_score == 0 and found.effective_rank == 1 and found.mean_cosine == pytest.approx(1)
+        assert math.isfinite(found.partition_score) and math.isfinite(hubness(vectors).skewness)
+
+
+def test_rows_of_one_length_are_no_outliers_and_scores_are_finite() -> None:
+    table = RANDOM.normal(size=(300, 16)).astype(np.float32)
+    table /= np.linalg.norm(table, axis=1, keepdims=True)
+    assert norm_outliers(table) == [] and norm_outliers(np.zeros((5, 3))) == []
+    table[7] *= 2
+    [(row, score)] = norm_outliers(table)
+    assert row == 7 and math.isfinite(score)
+
+
 def test_too_few_vectors_are_refused() -> None:
     with pytest.raises(ValueError, match="at least 2"):
         isotropy(np.zeros((5, 3)))

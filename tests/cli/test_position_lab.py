@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from accelerate.state import AcceleratorState
 from matplotlib.image import imread
+from scipy.stats import ttest_rel
 from typer.testing import CliRunner
 
 from hf_embeddings.cli.main import app
@@ -68,6 +69,12 @@ def test_a_lab_measures_every_type_and_goes_on(overrides: list[str], capfd) -> N
     report = (folder / "position-lab.md").read_text()
     [line] = [line for line in report.splitlines() if line.startswith("| `learned` |") and "ends" in line]
     assert f"{rows['learned']['mlm_loss']['mean']:.3f} ±" in line and line.count("ends") == 2
+    own, base = ([state["runs"][f"{name}-seed{s}"]["mlm_loss"] for s in (0, 1)] for name in ("rope", "learned"))
+    difference = rows["rope"]["mlm_loss_difference"]
+    assert difference["mean"] == pytest.approx(np.mean(own) - np.mean(base))
+    assert difference["p_value"] == pytest.approx(ttest_rel(own, base).pvalue)
+    assert "relation_accuracy_difference" in rows["rope"] and "mlm_loss_difference" not in rows["learned"]
+    assert rows["rope"]["mlm_loss"]["half_width"] != rows["none"]["mlm_loss"]["half_width"]
     assert rows["learned"]["failed"] == 2 and "`learned` (2 of 2)" in report  # after 3 steps nothing is learned
     assert imread(folder / "position-lab.png").std() > 0.02
     more = json.loads(run(*overrides, "lab.positions=[learned, rope, alibi]", "lab.seeds=[0, 2]", "--report").stdout)
@@ -98,6 +105,12 @@ def test_longer_examples_are_of_the_same_documents(overrides: list[str]) -> None
         assert 32 * (factor - 1) < longest <= 32 * factor and len(lengths)
     with pytest.raises(ValueError, match="no held-out document has the 3200 tokens"):
         lab(overrides, "lab.length_factors=[100]").length_batches(1)
+
+
+def test_documents_that_are_too_short_are_told_before_the_first_run(overrides: list[str], tmp_path: Path) -> None:
+    failed = run(*overrides, f"output_dir={tmp_path / 'lab'}", "lab.positions=[alibi]", "lab.length_factors=[100]")
+    assert "no held-out document has the 3200 tokens" in str(failed.exception)
+    assert not list(tmp_path.rglob("*.safetensors"))
 
 
 @pytest.mark.parametrize(

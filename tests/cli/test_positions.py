@@ -21,7 +21,7 @@ LAWS = {"uniqueness", "smoothness", "relative_linearity", "locality", "symmetry"
 
 def run(*arguments: str) -> dict:
     result = CliRunner().invoke(app, ["positions", *arguments, "--json"], catch_exceptions=False)
-    return json.loads(result.stdout)
+    return json.loads(result.stdout, parse_constant=pytest.fail)
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +69,20 @@ def test_trained_tables_of_a_checkpoint(tmp_path: Path) -> None:
     probe = probe_checkpoint(model, torch.arange(40), words=3)
     np.testing.assert_allclose(probe.vectors, model.embeddings.position["learned"].table.weight.detach(), atol=1e-7)
     assert probe.scores.shape == (4, 40, 40) and model.config._attn_implementation != "recorded_scores"
+
+
+def test_checkpoints_of_one_name_have_a_picture_each_and_local_layers_are_measured(tmp_path: Path) -> None:
+    local = {"layer_types": ["sliding_attention", "full_attention"], "sliding_window": 6}
+    for folder, more in (("a", {}), ("b", local)):
+        torch.manual_seed(1)
+        config = TriEmbedConfig(vocab_size=50, num_hidden_layers=2, position_embedding_type="rope", **SIZES | more)
+        TriEmbedModel(config).save_pretrained(tmp_path / folder / "final")
+    both = [str(tmp_path / name / "final") for name in ("a", "b")]
+    found = run(*both, "--length", "32", "--plot", str(tmp_path / "pictures"))
+    assert sorted(path.name for path in (tmp_path / "pictures").iterdir()) == ["a-final.png", "b-final.png"]
+    # A window hides pairs; what the position type says of them is the same.
+    assert found[both[1]]["translation_invariance"] == pytest.approx(found[both[0]]["translation_invariance"])
+    assert found[both[1]]["monotonicity"] == pytest.approx(found[both[0]]["monotonicity"])
 
 
 def test_the_table_names_types_and_ranges(config: str) -> None:

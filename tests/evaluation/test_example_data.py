@@ -22,9 +22,9 @@ def packages(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
 
 def test_word_sets_are_read(tmp_path: Path) -> None:
     done = lay_down("words", tmp_path / "words")
-    assert len(read_scored_pairs(tmp_path / "words/wordsim353.tsv")) == 353
-    assert len(read_scored_pairs(tmp_path / "words/simlex999.txt")) == 999
-    assert sum(map(len, read_analogies(tmp_path / "words/questions-words.txt").values())) > 19_000
+    assert len(read_scored_pairs(tmp_path / "words/wordsim353.tsv").pairs) == 353
+    assert len(read_scored_pairs(tmp_path / "words/simlex999.txt").pairs) == 999
+    assert sum(map(len, read_analogies(tmp_path / "words/questions-words.txt").sections.values())) > 19_000
     assert done.files.keys() == {"wordsim353.tsv", "simlex999.txt", "questions-words.txt"} and "gensim" in done.source
 
 

@@ -1,10 +1,12 @@
 """The output directory of a run: whether it may be written, by whom, and what lies in it."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from hf_embeddings.file_names import CHECKPOINTS
 from hf_embeddings.files.lock import LOCK_FILES, Lock
+from hf_embeddings.files.ownership import refuse_inside
 from hf_embeddings.pretraining.checkpoints.finished_model import STAGED
 from hf_embeddings.pretraining.checkpoints.resume import choose
 from hf_embeddings.pretraining.checkpoints.store import Checkpoints
@@ -14,8 +16,17 @@ from hf_embeddings.pretraining.options import CheckpointOptions
 class OutputDirectory:
     """Acts in the main process alone. Nothing is created before `create`."""
 
-    def __init__(self, folder: Path, options: CheckpointOptions, *, resume: str, overwrite: bool) -> None:
-        self.folder, self.overwrite = folder, overwrite
+    def __init__(
+        self,
+        folder: Path,
+        options: CheckpointOptions,
+        *,
+        resume: str,
+        overwrite: bool,
+        inputs: Mapping[str, str | Path | None],
+    ) -> None:
+        """Take the directory, and what the run reads: `inputs` by the names of their options."""
+        self.folder, self.overwrite, self.inputs = folder, overwrite, inputs
         self.resume = "never" if overwrite and resume == "auto" else resume
         self.checkpoints = Checkpoints(folder / CHECKPOINTS, keep=options.save_total_limit)
         self._lock: Lock | None = None
@@ -24,7 +35,7 @@ class OutputDirectory:
         """Look at the directory, and lock it if it is there.
 
         Raises:
-            ValueError: it belongs to something else, or to a run that is alive.
+            ValueError: it belongs to something else, or to a run that is alive; or it holds what the run reads.
         """
         if self.overwrite and self.resume != "never":
             raise ValueError(f"--overwrite starts over, --resume {self.resume} resumes; give one of them")
@@ -32,6 +43,8 @@ class OutputDirectory:
             raise ValueError(f"output_dir: {self.folder} is a file, expected a directory; choose another")
         if not self.folder.exists():
             return
+        if self.overwrite:
+            refuse_inside(self.folder, self.inputs)
         if any(path.name not in LOCK_FILES for path in self.folder.iterdir()) and not self.overwrite:
             if not self.checkpoints.folder.is_dir():
                 raise ValueError(

@@ -58,15 +58,20 @@ class Checkpoints:
             Its step, and a line about each damaged one; None where there is no checkpoint at all.
 
         Raises:
-            ValueError: there are checkpoints, and all are damaged.
+            ValueError: there are checkpoints, and all are damaged; or one bears the name of another step.
         """
         damaged = []
         for step in self.steps():
             try:
-                check(self.path(step))
+                sealed = int(check(self.path(step)).facts["step"])
             except Damaged as error:
                 damaged.append(f"{error}; set aside as {self._set_aside(step).name}")
             else:
+                if sealed != step:
+                    raise ValueError(
+                        f"{self.path(step)}: its manifest says step {sealed}; rename it to {self.path(sealed).name}, "
+                        "or move it away"
+                    )
                 self.good.add(step)
                 return step, damaged
         aside = sorted(path.name for path in self.folder.glob("damaged-step-*"))

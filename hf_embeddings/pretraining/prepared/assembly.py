@@ -3,7 +3,6 @@
 Shapes: D documents, P shards, V vocabulary.
 """
 
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Set
 from functools import partial
@@ -19,8 +18,8 @@ from hf_embeddings.corpora.text_sample import TextSample
 from hf_embeddings.corpora.tokenized_corpus import token_counts
 from hf_embeddings.corpora.tokenizer import fingerprint, load_tokenizer
 from hf_embeddings.files.atomic import fsync_directory
-from hf_embeddings.files.lock import LOCK_FILES
 from hf_embeddings.files.manifest import FileFacts, file_facts, write
+from hf_embeddings.files.ownership import MARK, clear
 from hf_embeddings.files.shards import Joined, Shard, open_shard, write_shard
 from hf_embeddings.pretraining.examples.chunks import SPECIAL_TOKENS_PER_PAIR, cut_table
 from hf_embeddings.pretraining.examples.sampling import order_pages, page_size
@@ -99,7 +98,7 @@ def _other_files(folder: Path, known: Set[str]) -> dict[str, FileFacts]:
     for path in folder.iterdir():
         if path.name not in known and path.suffix in (".json", ".txt"):
             files[path.name] = file_facts(path)
-        elif path.name not in known:
+        elif path.name not in (*known, MARK):
             path.unlink()
     return files
 
@@ -108,12 +107,11 @@ def _name(preparation: PreparationPlan) -> None:
     """Give the directory its name, and remove what was needed on the way."""
     open_shard.cache_clear()  # Windows renames and removes nothing that is open
     if preparation.target.is_dir():
-        shutil.rmtree(preparation.target)
+        preparation.target.rename(preparation.work / "replaced")
+    (preparation.folder / MARK).unlink(missing_ok=True)  # from here on its manifest says whose it is
     preparation.folder.rename(preparation.target)
     fsync_directory(preparation.target.parent)
-    for path in preparation.work.iterdir():
-        if path.name not in LOCK_FILES:
-            path.unlink()
+    clear(preparation.work)
 
 
 def cut_shard(given: tuple[Path, np.ndarray], *, max_tokens: int, size: int) -> Cut:

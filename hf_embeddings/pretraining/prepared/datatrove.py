@@ -22,11 +22,11 @@ plans one unit for each task, and the documents are those that the blocks before
 `prepare`, byte by byte, as long as the documents of a unit are; what a task had finished when it was killed is kept.
 """
 
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
 from hf_embeddings.extras import cure
+from hf_embeddings.files.ownership import remove
 from hf_embeddings.pretraining.prepared.assembly import assemble
 from hf_embeddings.pretraining.prepared.plan import PreparationPlan
 from hf_embeddings.pretraining.prepared.writer import encode_unit
@@ -95,4 +95,4 @@ class FinishShards(PipelineStep):  # type: ignore[misc]
             preparation = PreparationPlan.load(Path(self.target))
             with WorkerPool(self.processes, preload=assemble.__module__) as pool, self.track_time():
                 assemble(preparation, pool=pool, advance=lambda steps: None)
-            shutil.rmtree(preparation.work, ignore_errors=True)
+            remove(preparation.work)

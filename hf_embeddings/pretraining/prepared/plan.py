@@ -7,7 +7,6 @@ are right, are kept.
 
 import json
 import os
-import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from hf_embeddings.corpora.sources import parts_of, read_part
 from hf_embeddings.corpora.text_files import text_bytes
 from hf_embeddings.files.atomic import replace_text
 from hf_embeddings.files.manifest import sha256
+from hf_embeddings.files.ownership import claim, clear, refuse_inside
 from hf_embeddings.option_fields import to_dict
 from hf_embeddings.pretraining.prepared.facts import Plan, ShardNote, Unit
 
@@ -50,7 +50,7 @@ class PreparationPlan:
     @property
     def folder(self) -> Path:
         """The directory that will become the target."""
-        return self.target.with_name(f"{self.target.name}.partial")
+        return partial_of(self.target)
 
     @property
     def work(self) -> Path:
@@ -129,6 +129,11 @@ class PreparationPlan:
         return self.work / f"{self.shard(number, index).stem}.json"
 
 
+def partial_of(target: Path) -> Path:
+    """Return the directory in which a target grows."""
+    return target.with_name(f"{target.name}.partial")
+
+
 def work_of(target: Path) -> Path:
     """Return the directory of what is needed on the way to a target."""
     return target.with_name(f"{target.name}.work")
@@ -155,9 +160,10 @@ def enter(target: Path, plan: Plan, *, overwrite: bool) -> bool:
         ValueError: something else is there.
     """
     made = PreparationPlan(target, plan)
-    for path in (target, made.folder, made.work):
-        if path.exists() and not path.is_dir():
-            raise ValueError(f"{path}: is a file, expected a directory or nothing; choose another target")
+    if target.exists() and not target.is_dir():
+        raise ValueError(f"{target}: is a file, expected a directory or nothing; choose another target")
+    if overwrite:
+        refuse_inside(target, {f"corpus.source {path}": path for path in plan.options.paths()})
     if target.is_dir() and any(target.iterdir()) and not overwrite:
         raise ValueError(
             f"{target}: is not empty, and not what these options make; choose another, or pass --overwrite"
@@ -170,9 +176,10 @@ def enter(target: Path, plan: Plan, *, overwrite: bool) -> bool:
                 "or pass --overwrite to start over"
             )
         return True
-    for folder in (made.work, made.folder):
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+    for folder in (made.folder, made.work):
+        claim(folder)
+    for folder in (made.folder, made.work):
+        clear(folder)
     return False
 
 

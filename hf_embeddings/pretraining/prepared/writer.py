@@ -1,7 +1,6 @@
 """`hf-embeddings prepare`: a corpus of any size as shards of tokens on the disk, in parallel, in bounded memory."""
 
 import json
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache, partial
@@ -23,6 +22,7 @@ from hf_embeddings.corpora.tokenizer_training import train_for
 from hf_embeddings.files.atomic import replace_text
 from hf_embeddings.files.lock import Lock
 from hf_embeddings.files.manifest import MANIFEST, check
+from hf_embeddings.files.ownership import claim, remove
 from hf_embeddings.files.shards import write_shard
 from hf_embeddings.option_fields import to_dict
 from hf_embeddings.pretraining.architecture import is_checkpoint
@@ -30,7 +30,15 @@ from hf_embeddings.pretraining.examples.health import examine_text
 from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.prepared.assembly import assemble
 from hf_embeddings.pretraining.prepared.facts import CorpusFacts, Plan, ShardNote
-from hf_embeddings.pretraining.prepared.plan import PLAN, SHARD_TOKENS, PreparationPlan, enter, new_plan, work_of
+from hf_embeddings.pretraining.prepared.plan import (
+    PLAN,
+    SHARD_TOKENS,
+    PreparationPlan,
+    enter,
+    new_plan,
+    partial_of,
+    work_of,
+)
 from hf_embeddings.progress import Phases, quiet
 from hf_embeddings.records.health import Health
 from hf_embeddings.worker_pool import WorkerPool
@@ -79,9 +87,13 @@ def prepare_corpus(
     if not overwrite and (facts := completed(target, options, shard_tokens)):
         say(f"{target} is complete")
         return facts
-    preparation = plan_corpus(options, target, overwrite=overwrite, shard_tokens=shard_tokens, say=say, phases=phases)
-    lock = Lock(preparation.work)
+    work = work_of(target)
+    claim(work)
+    lock = Lock(work)  # before anything is removed: another may be at work
     try:
+        preparation = plan_corpus(
+            options, target, overwrite=overwrite, shard_tokens=shard_tokens, say=say, phases=phases
+        )
         sizes = [unit.size for unit in preparation.units]
         with WorkerPool(processes, preload=__name__) as pool:
             with phases("encoding", sum(sizes) if all(sizes) else None, unit="bytes of text") as phase:
@@ -95,8 +107,9 @@ def prepare_corpus(
         return facts
     finally:
         lock.release()
-        if not preparation.folder.exists():  # it has become the target
-            shutil.rmtree(preparation.work, ignore_errors=True)
+        if not (work / PLAN).exists():  # nothing was begun, or it has become the target
+            remove(partial_of(target))
+            remove(work)
 
 
 def plan_corpus(
@@ -188,7 +201,7 @@ def completed(target: Path, options: PretrainingOptions, shard_tokens: int) -> C
     facts = check(target).facts
     if facts.get("plan") != json.loads(json.dumps(_plan(options, shard_tokens).to_dict())):
         return None
-    shutil.rmtree(work_of(target), ignore_errors=True)  # left by a kill at the very end
+    remove(work_of(target))  # left by a kill at the very end
     return CorpusFacts.from_dict(facts)
 
 

@@ -265,3 +265,11 @@ def test_one_process_cannot_lock_twice(tmp_path) -> None:
     lock.release()
     Lock(tmp_path).release()
     assert not list(tmp_path.iterdir())
+
+
+def test_a_checkpoint_under_the_name_of_another_step_is_refused(tmp_path: Path) -> None:
+    checkpoints = saved(tmp_path, 20)
+    checkpoints.path(20).rename(checkpoints.path(40))
+    with pytest.raises(ValueError, match="step-00000040: its manifest says step 20; rename it to step-00000020"):
+        Checkpoints(tmp_path).newest()
+    assert Checkpoints(tmp_path).steps() == [40]

@@ -1,0 +1,75 @@
+"""The lines of evaluation files, each with its place, and the account of those that are left out."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+BYTE_ORDER_MARK = "\ufeff"
+
+
+@dataclass
+class Account:
+    """What became of the lines of a file that are not data; in words, for the report."""
+
+    left_out: list[str] = field(default_factory=list)  # lines that hold data but cannot be used: place and reason
+    notes: list[str] = field(default_factory=list)  # what was assumed, and what is no data, such as comments
+
+    def leave_out(self, place: str, reason: str) -> None:
+        """Note a line that is not used."""
+        self.left_out.append(f"{place}: {reason}")
+
+    def comment(self, place: str) -> None:
+        """Note a line that is a comment."""
+        self.notes.append(f"{place}: a comment, as it begins with # and has too few columns")
+
+
+def read_lines(path: Path) -> Iterator[tuple[str, str]]:
+    r"""Yield the place (`path:number`) and the text of each line.
+
+    A line ends with `\n` or `\r\n`, and with nothing else: U+2028 and other separators of Unicode are text. A byte
+    order mark at the beginning is left out.
+
+    Raises:
+        ValueError: a line is not UTF-8.
+    """
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            place = f"{path}:{number}"
+            try:
+                text = line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8")
+            except UnicodeDecodeError as error:
+                byte = f"the byte 0x{line[error.start]:02x}"
+                raise ValueError(f"{place}: got {byte}, expected UTF-8 text; save the file as UTF-8") from None
+            yield place, text.removeprefix(BYTE_ORDER_MARK) if number == 1 else text
+
+
+def read_json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the place and the object of each line that is not blank."""
+    for place, line in read_lines(path):
+        if line.strip():
+            yield place, json_object(line, place)
+
+
+def json_object(text: str, place: str) -> dict[str, Any]:
+    """Parse a JSON object.
+
+    Raises:
+        ValueError: it is none, or has a key twice, of which JSON would keep the last.
+    """
+    try:
+        found = json.loads(text, object_pairs_hook=_without_twins)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{place}: got text that is not JSON ({error}), expected an object; fix it") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"{place}: got a JSON {type(found).__name__}, expected an object; fix it")
+    return found
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} stands twice")
+    return found

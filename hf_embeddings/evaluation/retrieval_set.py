@@ -1,0 +1,35 @@
+"""A retrieval set: queries, candidates, and which of these are right for which query."""
+
+from dataclasses import dataclass, field
+
+from hf_embeddings.evaluation.file_lines import Account
+
+
+@dataclass(frozen=True)
+class RetrievalSet:
+    """Queries, candidates, and what people judged of them."""
+
+    queries: list[str]
+    candidates: list[str]
+    relevant: list[dict[int, float]]  # for each query the rows of its right candidates, and how right they are
+    missing: list[list[float]]  # for each query the same of right candidates that are not there
+    ignored: list[set[int]]  # for each query the rows of candidates that are the query itself
+    account: Account = field(default_factory=Account)
+
+    def inverse(self) -> tuple[list[int], "RetrievalSet"]:
+        """Return the candidates that some query asks for, and the set in which they ask for these queries."""
+        relevant: dict[int, dict[int, float]] = {}
+        ignored: dict[int, set[int]] = {}
+        for query, found in enumerate(self.relevant):
+            for row, grade in found.items():
+                relevant.setdefault(row, {})[query] = grade
+            for row in self.ignored[query]:
+                ignored.setdefault(row, set()).add(query)
+        asked = [*relevant]
+        return asked, RetrievalSet(
+            [self.candidates[row] for row in asked],
+            self.queries,
+            [relevant[row] for row in asked],
+            missing=[[] for _ in asked],
+            ignored=[ignored.get(row, set()) for row in asked],
+        )

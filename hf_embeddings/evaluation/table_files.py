@@ -1,0 +1,166 @@
+"""Tables of texts: tab-separated, CSV or JSON lines, whose columns are found by their names, or by their places."""
+
+import csv
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hf_embeddings.evaluation.file_lines import Account, read_json_lines, read_lines
+
+LONGEST_CELL = 16 << 20  # characters of a cell of CSV
+MISSING = ("", "na", "n/a", "nan", "none", "null", "-", "?")  # what people write where they have no score
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that a file must have: the names that it goes by, in small letters and figures only."""
+
+    names: tuple[str, ...]  # the first ones are preferred where a file has several
+    number: bool = False  # it holds numbers
+
+
+@dataclass(frozen=True)
+class Row:
+    """The cells of the columns that were asked for, in their order."""
+
+    place: str  # path:line
+    cells: list[str]
+
+    def number(self, index: int) -> float | None:
+        """Return a cell as a number; None where it says that there is none, or one that is not finite.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        return _number(self.cells[index], self.place)
+
+
+def read_table(path: Path, columns: Sequence[Column], account: Account, *, most: int | None = None) -> Iterator[Row]:
+    """Yield the rows of a file; blank lines, comments (`#`) and the header are none.
+
+    A header counts as one where it names all columns that are asked for, or where its cell in a column of numbers is
+    no number. A line that begins with `#` is a comment where it has too few columns; otherwise it is text.
+
+    Args:
+        path: the file; its suffix says of which kind it is.
+        columns: the columns to read, in the order that they have in a file without a header.
+        account: is told what is left out, and what was assumed.
+        most: columns that a file without a header may have; None: any number, of which the first are read.
+
+    Raises:
+        ValueError: a line has too few columns, or the header lacks one.
+    """
+    kind = path.suffix.lower()
+    if kind == ".jsonl":
+        for place, row in read_json_lines(path):
+            yield Row(place, _fields(row, columns, place))
+        return
+    chosen: list[int] | None = None
+    for place, cells in _csv_cells(path) if kind == ".csv" else _tab_cells(path):
+        if cells[0].startswith("#") and len(cells) < len(columns):
+            account.comment(place)
+            continue
+        if chosen is None:
+            chosen, is_header = _choose(cells, columns, place, account, most)
+            if is_header:
+                continue
+        if len(cells) <= max(chosen):
+            separator = "commas" if kind == ".csv" else "tabs"
+            raise ValueError(f"{place}: got {len(cells)} columns, expected {max(chosen) + 1} between {separator}")
+        yield Row(place, [cells[column] for column in chosen])
+
+
+def _choose(
+    cells: list[str], columns: Sequence[Column], place: str, account: Account, most: int | None
+) -> tuple[list[int], bool]:
+    """Return from the first row which columns to read, and whether it is a header."""
+    names = [_plain(cell) for cell in cells]
+    known = [next((names.index(name) for name in column.names if name in names), None) for column in columns]
+    found = [index for index in known if index is not None]
+    if len(found) == len(columns):
+        return found, True
+    in_order = list(range(len(columns)))
+    numbers = [index for index, column in enumerate(columns) if column.number]
+    unlike = [index for index in numbers if index < len(cells) and not _may_be_number(cells[index])]
+    if found and unlike and not any(cell and _may_be_number(cell) for cell in cells):
+        lacking = ", ".join(columns[known.index(None)].names)
+        raise ValueError(
+            f"{place}: got a header of {', '.join(cells)}, expected also one of {lacking}; name the column"
+        )
+    if most is not None and len(cells) > most:
+        raise ValueError(
+            f"{place}: got {len(cells)} columns without a header, expected {most}; name the columns "
+            f"{', '.join(column.names[0] for column in columns)}"
+        )
+    if len(cells) > len(columns):
+        account.notes.append(f"{place}: no known names of columns; the first {len(columns)} of {len(cells)} are read")
+    if unlike and len(cells) >= len(columns):
+        account.notes.append(f"{place}: taken for a header, as {cells[unlike[0]]!r} is no number")
+        return in_order, True
+    if found:
+        account.notes.append(f"{place}: read as data, though {cells[found[0]]!r} is the name of a column")
+    return in_order, False
+
+
+def _tab_cells(path: Path) -> Iterator[tuple[str, list[str]]]:
+    for place, line in read_lines(path):
+        if line.strip():
+            yield place, [cell.strip() for cell in line.split("\t")]
+
+
+def _csv_cells(path: Path) -> Iterator[tuple[str, list[str]]]:
+    csv.field_size_limit(LONGEST_CELL)
+    rows = csv.reader((f"{line}\n" for _, line in read_lines(path)), strict=True)
+    while True:
+        place = f"{path}:{rows.line_num + 1}"  # where a row begins; it may go over several lines
+        try:
+            row = next(rows, None)
+        except csv.Error as error:
+            raise ValueError(f"{place}: got a row that is not CSV ({error}); fix the quotes") from None
+        if row is None:
+            return
+        if "".join(row).strip():
+            yield place, [cell.strip() for cell in row]
+
+
+def _fields(row: dict[str, Any], columns: Sequence[Column], place: str) -> list[str]:
+    keys = {_plain(key): key for key in row}
+    cells = []
+    for column in columns:
+        name = next((name for name in column.names if name in keys), None)
+        if name is None:
+            raise ValueError(
+                f"{place}: got the fields {', '.join(row)}, expected one of {', '.join(column.names)}; rename one"
+            )
+        value = row[keys[name]]
+        if isinstance(value, list | dict):
+            raise ValueError(f"{place}: got {value!r:.60} in the field {keys[name]!r}, expected one text; fix the line")
+        cells.append("" if value is None else str(value).strip())
+    return cells
+
+
+def _plain(name: str) -> str:
+    """Return a name as `Column.names` has it: `Human (mean)` is `humanmean`."""
+    return re.sub(r"[\W_]", "", name.lower())
+
+
+def _may_be_number(cell: str) -> bool:
+    """Tell whether a cell can stand in a column of numbers, also where it says that there is none."""
+    try:
+        _number(cell, "")
+    except ValueError:
+        return False
+    return True
+
+
+def _number(cell: str, place: str) -> float | None:
+    if cell.lower() in MISSING:
+        return None
+    try:
+        value = float(cell)
+    except ValueError:
+        raise ValueError(f"{place}: got the score {cell!r}, expected a number; fix the line") from None
+    return value if math.isfinite(value) else None

@@ -1,0 +1,58 @@
+"""Directories that this package made and so may empty or remove: each carries a mark. Others are never touched."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from hf_embeddings.files.lock import LOCK_FILES
+
+MARK = ".made-by-hf-embeddings"
+
+
+def claim(folder: Path) -> None:
+    """Make a directory with the mark, or find one that carries it.
+
+    Raises:
+        ValueError: something else is there.
+    """
+    if not folder.is_symlink() and (folder / MARK).is_file():
+        return
+    if folder.is_symlink() or folder.exists():
+        raise ValueError(
+            f"{folder}: is needed for the work, but is there without the mark of hf-embeddings; rename it, choose "
+            "another target, or remove it if an older version left it"
+        )
+    folder.mkdir(parents=True)
+    (folder / MARK).touch()
+
+
+def refuse_inside(target: Path, inputs: Mapping[str, str | Path | None]) -> None:
+    """Refuse to replace a directory that holds, or is, something that is read.
+
+    Args:
+        target: the directory that would be replaced.
+        inputs: files, globs and directories, by the name of the option that gives them; None where it is not given.
+
+    Raises:
+        ValueError: which of them lies there.
+    """
+    for name, path in inputs.items():
+        if path is not None and Path(path).resolve().is_relative_to(target.resolve()):
+            raise ValueError(f"{name}: {path} lies in {target}, which would be overwritten; choose another directory")
+
+
+def clear(folder: Path) -> None:
+    """Empty a claimed directory, but for its mark and its lock."""
+    for path in folder.iterdir():
+        if path.name not in (MARK, *LOCK_FILES):
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def remove(folder: Path) -> None:
+    """Remove a directory that carries the mark, the mark last; leave any other alone."""
+    if folder.is_symlink() or not (folder / MARK).is_file():
+        return
+    clear(folder)
+    for name in (*LOCK_FILES, MARK):
+        (folder / name).unlink(missing_ok=True)
+    folder.rmdir()
