@@ -32,6 +32,9 @@ class CorpusOptions:
     hub_split: str = "train"  # split of a hub dataset
     hub_config: str | None = None  # configuration of a hub dataset; None is its default one
     evaluation_fraction: float = bounded(0.05, above=0, below=1)  # share of documents held out for evaluation
+    # What ends a sentence beside a blank line: `stops` (of any script), `lines` (also each line end), or `auto`: stops,
+    # and line ends in a document that has neither a stop nor a blank line.
+    sentence_ends: Literal["auto", "stops", "lines"] = "auto"
     on_invalid_text: Literal["error", "skip", "replace"] = "error"  # what to do with bytes that are not UTF-8
     max_documents: int | None = bounded(None, min=2)  # documents of each source; None reads all
     # Drop a document whose runs of five words are to this share (Jaccard) those of an earlier one; None keeps it.
@@ -70,6 +73,8 @@ class TokenizerOptions:
     algorithm: Literal["wordpiece", "unigram", "bpe"] = "wordpiece"  # the kind to train
     vocab_size: int = bounded(8192, min=64)  # tokens, special ones included
     lowercase: bool = True  # fold case before tokenizing
+    # Strip accents and other marks too, as uncased BERT does; it changes the words of many languages.
+    strip_accents: bool = False
     # Characters of the corpus to train on: the first documents of each source, which all get the same share.
     training_characters: int = bounded(100_000_000, min=1000)
     min_frequency: int = bounded(2, min=1)  # occurrences that a character, or a pair of pieces to be merged, needs

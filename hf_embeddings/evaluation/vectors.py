@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from hf_embeddings.corpora.word_starts import word_pieces
 from hf_embeddings.loading_messages import quiet
 from hf_embeddings.model_names import check_model
 from hf_embeddings.search.encoder import Encoder
@@ -106,5 +107,6 @@ class Vectors:
         return [tuple(ids) for ids in found]
 
     def _table_means(self, texts: Sequence[str]) -> np.ndarray:
-        rows = [list(ids) or [self.encoder.tokenizer.unk_token_id or 0] for ids in self.pieces(texts)]
+        pieces = word_pieces(self.encoder.tokenizer, texts)  # "school" has another row inside of a word
+        rows = [ids or [self.encoder.tokenizer.unk_token_id or 0] for ids in pieces]
         return np.stack([self.table[ids].mean(axis=0) for ids in rows])

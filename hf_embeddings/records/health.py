@@ -27,22 +27,22 @@ MEASURES = {  # field or property of Health -> its measure, in the order in whic
         "{:.1%} of characters in [UNK]",
         0.01,
         True,
-        "raise tokenizer.vocab_size; for text without spaces take tokenizer.algorithm=unigram or bpe, which cut words "
-        "of any length; or give a tokenizer of the language as tokenizer.path",
+        "raise tokenizer.vocab_size; for text without spaces take tokenizer.algorithm=unigram or bpe, where an unknown "
+        "letter leaves its word known; or give a tokenizer of the language as tokenizer.path",
     ),
     "sentences_per_document": Measure(
         "{:.1f} sentences a document",
         2.0,
         False,
-        "sentences end at . ! ? and their Chinese forms, and in JSON lines at a blank line: mark their ends so, give "
-        "whole texts as documents, or train with examples.objectives=[mlm]",
+        "sentences end at the stops of any script and at blank lines: set corpus.sentence_ends=lines where each line "
+        "is one, mark their ends, give whole texts as documents, or train with examples.objectives=[mlm]",
     ),
     "cut_pairs": Measure(
         "{:.0%} of pairs cut inside a sentence",
         0.5,
         True,
-        "mark the ends of sentences (. ! ? and their Chinese forms), give longer documents, raise examples.max_length, "
-        "or train with examples.objectives=[mlm]",
+        "mark the ends of sentences by stops, set corpus.sentence_ends=lines where each line is one, give longer "
+        "documents, raise examples.max_length, or train with examples.objectives=[mlm]",
     ),
     "masking_error": Measure(
         "masked share off by {:.0%}",
@@ -54,8 +54,8 @@ MEASURES = {  # field or property of Health -> its measure, in the order in whic
         "{:.1%} of letters changed by the tokenizer's normalizer beyond case",
         0.01,
         True,
-        "set tokenizer.lowercase=false, which keeps accents and marks; for characters that are deleted all the same, "
-        "give a tokenizer that keeps them as tokenizer.path",
+        "set tokenizer.strip_accents=false for a tokenizer that is trained; else give one that keeps accents and marks "
+        "as tokenizer.path",
     ),
 }
 OF_PAIRS = ("sentences_per_document", "cut_pairs")  # harm only where the order of sentences is learned

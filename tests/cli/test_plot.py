@@ -96,6 +96,14 @@ def test_attention_is_what_the_model_returns(tiny_model: Path, tmp_path: Path) -
         assert is_picture(run("attention", tiny_model, "the cat", "--out", tmp_path / "a", *extra).strip())
 
 
+def test_a_text_that_is_cut_is_said_to_be(tiny_model: Path, tmp_path: Path) -> None:
+    for picture in ("sum", "attention"):
+        for text, cut in (("cat " * 100, True), ("cat", False)):
+            arguments = ["plot", picture, str(tiny_model), text, "--out", str(tmp_path / "x")]
+            error = CliRunner().invoke(app, arguments, catch_exceptions=False).stderr
+            assert ("only its first" in error) == cut
+
+
 @pytest.fixture(scope="module")
 def pretraining_run(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run as `pretrain` leaves it: checkpoints whose spaces drift, the final model, and the logged losses."""

@@ -5,12 +5,13 @@ from pathlib import Path
 
 from transformers import PreTrainedConfig
 
+from hf_embeddings.corpora.options import TokenizerOptions
 from hf_embeddings.files.manifest import check
 from hf_embeddings.option_fields import to_dict
 from hf_embeddings.pretraining.checkpoints.download import PREFIX, fetch_checkpoint
 from hf_embeddings.pretraining.checkpoints.facts import PRECISION, CheckpointFacts, Identity
 from hf_embeddings.pretraining.checkpoints.store import Checkpoints
-from hf_embeddings.pretraining.options import PretrainingOptions, TrainingOptions
+from hf_embeddings.pretraining.options import ExampleOptions, PretrainingOptions, TrainingOptions
 
 # Fields of `training` that may differ between the parts of a run: the sequence of samples and what is optimised do not
 # depend on them.
@@ -126,7 +127,10 @@ def compare(checkpoint: Path, identity: Identity, *, allow_changes: bool) -> str
     Raises:
         ValueError: something did, and that is not allowed.
     """
-    then, now = CheckpointFacts.read(checkpoint).identity.to_dict(), identity.to_dict()
+    now = identity.to_dict()
+    # An option that came later had its default then: one whose default changes what there was gets another name.
+    then = {name: value for name, value in _defaults().items() if name in now}
+    then |= CheckpointFacts.read(checkpoint).identity.to_dict()
     names = [name for name in sorted(then.keys() | now.keys()) if then.get(name) != now.get(name)]
     changes = ", ".join(f"{name}: {_brief(then.get(name))} -> {_brief(now.get(name))}" for name in names)
     if fixed := [name for name in names if name.startswith("tokenizer.")]:
@@ -137,6 +141,12 @@ def compare(checkpoint: Path, identity: Identity, *, allow_changes: bool) -> str
             "ones by --allow-changes, or start over in another output_dir"
         )
     return changes
+
+
+def _defaults() -> dict[str, object]:
+    """Return the options of a run that have defaults, with them."""
+    sections = {"tokenizer": TokenizerOptions(), "examples": ExampleOptions(), "training": TrainingOptions()}
+    return {f"{name}.{key}": value for name, own in sections.items() for key, value in to_dict(own).items()}
 
 
 def _brief(value: object) -> str:

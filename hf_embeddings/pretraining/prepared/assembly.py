@@ -75,7 +75,7 @@ def assemble(preparation: PreparationPlan, *, pool: WorkerPool, advance: Callabl
     samples = [shard.note.text_sample for shard in written if shard.note.text_sample is not None]
     facts = CorpusFacts(
         plan=preparation.plan,
-        tokenizer=fingerprint(tokenizer),
+        tokenizer=fingerprint(tokenizer, rules=preparation.plan.format),
         max_length=preparation.plan.max_length,
         sources=[
             SourceFacts.of(part, (shard for shard in shards if shard.source == number))

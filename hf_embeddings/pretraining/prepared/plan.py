@@ -15,10 +15,11 @@ from pathlib import Path
 
 from hf_embeddings.corpora.corpus import reader_of
 from hf_embeddings.corpora.options import CorpusOptions
+from hf_embeddings.corpora.sentences import RULES
 from hf_embeddings.corpora.sources import parts_of, read_part
 from hf_embeddings.corpora.text_files import text_bytes
 from hf_embeddings.files.atomic import replace_text
-from hf_embeddings.files.manifest import sha256
+from hf_embeddings.files.manifest import MANIFEST, read, sha256
 from hf_embeddings.files.ownership import claim, clear, refuse_inside
 from hf_embeddings.option_fields import to_dict
 from hf_embeddings.pretraining.prepared.facts import Plan, ShardNote, Unit
@@ -140,10 +141,17 @@ def work_of(target: Path) -> Path:
 
 
 def new_plan(
-    corpus: CorpusOptions, *, max_length: int, tokenizer: dict[str, object], shard_tokens: int, streams: int = 0
+    corpus: CorpusOptions,
+    *,
+    max_length: int,
+    tokenizer: dict[str, object],
+    shard_tokens: int,
+    streams: int = 0,
+    rules: int = RULES,
 ) -> Plan:
     """Return everything that shards depend on; with `streams`, one unit for each of them."""
     return Plan(
+        format=rules,
         corpus={name: value for name, value in to_dict(corpus).items() if name != "verify_shards"},
         max_length=max_length,
         tokenizer=tokenizer,
@@ -151,6 +159,16 @@ def new_plan(
         streams=streams,
         units=[Unit(0, [], 0, [])] * streams if streams else list(_units(corpus)),
     )
+
+
+def rules_of(target: Path, *, overwrite: bool) -> int:
+    """Return the rules by which a target encodes text: of what is there, which an earlier version may have begun."""
+    if overwrite:
+        return RULES
+    if (target / MANIFEST).is_file():
+        return int(read(target).facts.get("plan", {}).get("format", RULES))
+    path = work_of(target) / PLAN
+    return Plan.load(path).format if path.is_file() else RULES
 
 
 def enter(target: Path, plan: Plan, *, overwrite: bool) -> bool:

@@ -47,7 +47,7 @@ class PreparedCorpus:
         if told.get("kind") != KIND:
             raise ValueError(f"{place}: got another kind of directory, expected a prepared corpus; check the path")
         facts, tokenizer = CorpusFacts.from_dict(told), load_tokenizer(folder)
-        if fingerprint(tokenizer) != facts.tokenizer:
+        if fingerprint(tokenizer, rules=facts.plan.format) != facts.tokenizer:
             raise ValueError(f"{place}: its tokenizer is not the one it was encoded with; prepare it again")
         for shard in facts.shards:
             if shard.largest_id >= len(tokenizer):
@@ -60,7 +60,7 @@ class PreparedCorpus:
         Raises:
             ValueError: it would encode the corpus to other ids.
         """
-        if fingerprint(tokenizer) != self.facts.tokenizer:
+        if fingerprint(tokenizer, rules=self.facts.plan.format) != self.facts.tokenizer:
             raise ValueError(
                 f"{place}: got another tokenizer than that of the prepared corpus {self.folder}, expected the same; "
                 "prepare the corpus with it, or leave tokenizer.path out"

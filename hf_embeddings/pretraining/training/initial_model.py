@@ -54,9 +54,7 @@ def check_vocabulary(
         )
 
 
-def first_model(
-    config: TriEmbedConfig, base: Path, say: Callable[[str], None], *, log_frequencies: np.ndarray
-) -> TriEmbedForPreTraining:
+def first_model(config: TriEmbedConfig, base: Path, *, log_frequencies: np.ndarray) -> TriEmbedForPreTraining:
     """Return a new model with random weights, or that of the checkpoint `base`; heads that it lacks begin at random.
 
     A new model begins with the scores of token frequencies, `log_frequencies` (V,), which else take 100 steps to learn.
@@ -80,8 +78,6 @@ def first_model(
             f"model.base: {name} has shape {tuple(there)} in {base}, and {tuple(here)} with the fields of `model`; "
             "remove the field that changes it, or change the checkpoint first: hf-embeddings reposition, vocabulary"
         )
-    if new := sorted({key.split(".")[0 if not key.startswith("triembed") else 1] for key in info["missing_keys"]}):
-        say(f"note: {base} has no {', '.join(new)}: random at first")
     return model
 
 

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+from transformers import BertTokenizer
 
 from hf_embeddings.corpora.text_sample import TextSample
 from hf_embeddings.corpora.tokenized_corpus import SentenceTokenizer
+from hf_embeddings.corpora.tokenizer_training import SPECIAL_TOKENS
 from hf_embeddings.pretraining.examples.chunks import cut_chunks
 from hf_embeddings.pretraining.examples.health import cut_share, masked_share
 from hf_embeddings.pretraining.options import ExampleOptions
@@ -158,9 +160,16 @@ def test_text_that_becomes_one_unknown_token_is_told_apart_from_short_text(tmp_p
     generator = np.random.default_rng(0)
     texts = ["".join(generator.choice(list("กขคงจฉชซญด"), 300)) for _ in range(30)]  # no spaces: one word of 300
     (tmp_path / "thai.txt").write_text("\n\n".join(texts), encoding="utf-8")
+    letters = sorted(set("".join(texts)))
+    words = [*SPECIAL_TOKENS, *letters, *(f"##{letter}" for letter in letters)]
+    BertTokenizer(vocab={word: n for n, word in enumerate(words)}).save_pretrained(
+        tmp_path / "bert"
+    )  # 100 letters at most
     given = [f"corpus.source={tmp_path / 'thai.txt'}", "tokenizer.vocab_size=200"]
-    options = load_options(ROOT / "configs/pretraining/demo.yaml", given)
+    options = load_options(ROOT / "configs/pretraining/demo.yaml", [*given, f"tokenizer.path={tmp_path / 'bert'}"])
     with pytest.raises(ValueError, match=r"100\.0% of characters in \[UNK\].*tokenizer\.algorithm=unigram"):
         load_training_data(options, ROOT / options.model.base, lambda line: None)
-    options = load_options(ROOT / "configs/pretraining/demo.yaml", [*given, "tokenizer.algorithm=unigram"])
-    assert load_training_data(options, ROOT / options.model.base, lambda line: None).health.unknown_characters < 0.01
+    for algorithm in ("wordpiece", "unigram"):
+        trained = load_options(ROOT / "configs/pretraining/demo.yaml", [*given, f"tokenizer.algorithm={algorithm}"])
+        health = load_training_data(trained, ROOT / trained.model.base, lambda line: None).health
+        assert health.unknown_characters < 0.01

@@ -18,7 +18,7 @@ from hf_embeddings.pretraining.examples.batches import iter_batches
 from hf_embeddings.pretraining.examples.schedule import Schedule
 from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.options_file import load_options
-from hf_embeddings.pretraining.prepared import assembly, plan, writer
+from hf_embeddings.pretraining.prepared import assembly, encoding, plan, writer
 from hf_embeddings.pretraining.prepared.assembly import assemble
 from hf_embeddings.pretraining.prepared.facts import CorpusFacts
 from hf_embeddings.pretraining.prepared.writer import prepare_corpus
@@ -56,7 +56,7 @@ def write_texts(folder: Path, *, files: int = 4, documents: int = 40, seed: int 
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "BATCH_DOCUMENTS", 7)
+    monkeypatch.setattr(encoding, "BATCH_DOCUMENTS", 7)
 
 
 @pytest.fixture(scope="module")
