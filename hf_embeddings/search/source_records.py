@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from hf_embeddings.corpora.document import Document
-from hf_embeddings.search.records import Record
+from hf_embeddings.search.records import Record, as_kept
 
 REPEATED = "repeated_documents"  # counted as the source's own statistics are
 
@@ -24,7 +24,7 @@ def read_records(
     left_out = Counter() if left_out is None else left_out
     seen: dict[str, str] = {}  # the content of the document by its id
     for document in documents:
-        metadata = dict(document.metadata)
+        metadata = as_kept(document.metadata)
         own, title = metadata.pop(id_field, None), metadata.get("title")
         content = hashlib.sha256(json.dumps([document.text, metadata]).encode()).hexdigest()[:16]
         names = [str(name) for name in ((title, content) if own is None else (own,)) if name is not None]
