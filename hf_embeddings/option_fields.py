@@ -3,7 +3,7 @@
 import json
 import operator
 from collections.abc import Callable, Mapping
-from dataclasses import field, fields, is_dataclass
+from dataclasses import MISSING, field, fields, is_dataclass
 from typing import Any, TypeVar
 
 Value = TypeVar("Value")
@@ -26,6 +26,11 @@ def bounded(
     """Declare a field with bounds that the loader checks: `min <= value <= max`, `above < value < below`."""
     bounds = {"min": min, "max": max, "above": above, "below": below}
     return field(default=default, metadata={name: bound for name, bound in bounds.items() if bound is not None})
+
+
+def place(default: Any = MISSING) -> Any:  # noqa: ANN401  of any type, as `field` is
+    """Declare a field that names a place on the disk, in which the loader expands `~`."""
+    return field(default=default, metadata={"place": True})
 
 
 def remaining(types: Callable[[], Mapping[str, object]]) -> dict[str, Any]:

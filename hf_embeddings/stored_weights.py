@@ -1,8 +1,10 @@
 """The weights of a checkpoint: which its files hold, and whether they are numbers."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -10,19 +12,44 @@ from hf_embeddings.file_names import WEIGHTS
 
 
 def stored_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each tensor in the safetensors files of a directory, from their headers; none without any."""
-    from safetensors import safe_open
+    """Return the shape of each tensor in the safetensors files of a directory, from their headers; none without any.
 
+    Raises:
+        ValueError: a file, or the index of several, is damaged.
+    """
     index = folder / f"{WEIGHTS}.index.json"
-    names = [WEIGHTS]
-    if index.is_file():
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    names = _named_files(index) if index.is_file() else [WEIGHTS]
     shapes: dict[str, tuple[int, ...]] = {}
     for path in (folder / name for name in names):
         if path.is_file():
-            with safe_open(path, framework="pt") as file:
+            with open_weights(path) as file:
                 shapes |= {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     return shapes
+
+
+@contextmanager
+def open_weights(path: Path, framework: str = "pt") -> Iterator[Any]:
+    """Open a safetensors file, as `safe_open` does.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework=framework) as file:
+            yield file
+    except SafetensorError as error:
+        raise ValueError(f"{path}: no weights in safetensors ({error}); save or download the file again") from None
+
+
+def _named_files(index: Path) -> list[str]:
+    """Return the names of the files that an index of weights lists."""
+    try:
+        names = json.loads(index.read_bytes())["weight_map"].values()
+        return sorted({str(name) for name in names})
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{index}: no index of weights ({error!r}); save or download the file again") from None
 
 
 def check_finite(weights: Iterable[tuple[str, torch.Tensor]], source: object) -> None:

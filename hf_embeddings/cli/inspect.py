@@ -30,14 +30,15 @@ def describe(source: Path) -> dict[str, Any]:
     fields = read_architecture(source)
     import torch
 
-    from hf_embeddings.model.configuration_triembed import TriEmbedConfig
     from hf_embeddings.model.modeling_triembed import TriEmbedModel
+    from hf_embeddings.saved_model import check_counts, check_shapes, make_config
     from hf_embeddings.stored_weights import stored_shapes
 
-    try:
-        config = TriEmbedConfig.from_dict(fields) if source.is_dir() else TriEmbedConfig(**fields)
-    except ValueError as error:
-        raise ValueError(f"{source}: {error}") from None
+    # A checkpoint may lack the pooler that a config stands for, or have heads that it does not.
+    stored = stored_shapes(source) if source.is_dir() else {}
+    check_counts(fields, source, stored)
+    config = make_config(fields, source, foreign=source.is_dir())
+    check_shapes(config, source, stored)
     with torch.device("meta"):
         model = TriEmbedModel(config)
     tables = {
@@ -45,8 +46,6 @@ def describe(source: Path) -> dict[str, Any]:
         for name, p in model.named_parameters()
         if name.startswith("embeddings.") and not name.startswith("embeddings.norm") and p.dim() == 2
     }
-    # A checkpoint may lack the pooler that a config stands for, or have heads that it does not.
-    stored = stored_shapes(source) if source.is_dir() else {}
     sizes = {name: math.prod(shape) for name, shape in stored.items()}
     built = {name: p.numel() for name, p in model.named_parameters()}
     lacking = sorted({name.split(".")[0] for name in built if stored and not _holds(stored, name)})

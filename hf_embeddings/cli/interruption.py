@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import typer
 
+from hf_embeddings.cli.given import typed
 from hf_embeddings.printable import escaped_stdout, one_line
 
 EXIT_CODE = 130  # 128 + SIGINT, the habit of shells
@@ -46,6 +47,7 @@ def say_when_interrupted(name: str, verb: Callable[..., None]) -> Callable[..., 
 
     @functools.wraps(verb)
     def run(*args: object, **kwargs: object) -> None:
+        kwargs = {key: typed(name, key, value) for key, value in kwargs.items()}
         try:
             with escaped_stdout(sys.stdout):
                 verb(*args, **kwargs)

@@ -9,13 +9,12 @@ from hf_embeddings.pretraining.options import PretrainingOptions
 
 
 def find_config(name: str) -> Path:
-    """Return `name` as a path, or the file of that name among the configs that the package ships."""
+    """Return `name` as a path, or, where it begins with `configs/`, that file among those that the package ships."""
     path = Path(name)
-    if path.exists() or "configs" not in path.parts:
+    if path.exists() or path.parts[:1] != ("configs",):
         return path
     spec = importlib.util.find_spec("hf_embeddings.configs")
-    inside = Path(*path.parts[path.parts.index("configs") + 1 :])
-    shipped = Path(spec.origin).parent / inside if spec and spec.origin else path
+    shipped = Path(spec.origin).parent.joinpath(*path.parts[1:]) if spec and spec.origin else path
     return shipped if shipped.exists() else path
 
 

@@ -54,13 +54,16 @@ class SourceReader:
             "UTF-8 text; convert it, or set on_invalid_text to skip or replace"
         )
 
-    def overlong(self, path: str, offset: int) -> None:
-        """Count a document over the size limit under `skip`; refuse it otherwise."""
+    def overlong(self, place: str, offset: int | None = None) -> None:
+        """Count a document over the size limit under `skip`; refuse it otherwise. `offset` is its place in a file."""
         if self.on_invalid_text != "skip":
+            start, cure = "", "cut it into several rows"
+            if offset is not None:
+                start = f" from byte offset {offset} on"
+                cure = "separate documents with blank lines (.txt) or line ends (.jsonl)"
             raise CorpusError(
-                f"{path}: got a document of more than {MAX_DOCUMENT_BYTES} bytes from byte offset {offset} on, "
-                "expected shorter ones; separate documents with blank lines (.txt) or line ends (.jsonl), or set "
-                "on_invalid_text to skip"
+                f"{place}: got a document of more than {MAX_DOCUMENT_BYTES} bytes{start}, expected shorter ones; "
+                f"{cure}, or set on_invalid_text to skip"
             )
         self.statistics["overlong_documents"] += 1
 
@@ -81,6 +84,9 @@ class SourceReader:
         if not isinstance(text, str):
             cure = "set on_invalid_text to skip" if _is_null(text) else "fix it, or set text_field"
             raise CorpusError(f"{place}: got {_kind(text)} in the field {field!r}, expected a string; {cure}")
+        if _is_overlong(text):
+            self.overlong(f"{place}, field {field!r}")
+            return
         accepted = self.valid(text, f"{place}, field {field!r}")
         if accepted is not None:
             if not accepted.strip():
@@ -105,6 +111,11 @@ def _named(character: str, *, raw: bool) -> str:
         return "a NUL character"
     code = ord(character)
     return f"the invalid byte 0x{code - 0xDC00:02x}" if raw else f"the lone surrogate U+{code:04X}"
+
+
+def _is_overlong(text: str) -> bool:
+    """Tell whether a text takes more bytes than a document may; most are short enough not to be encoded for it."""
+    return 4 * len(text) > MAX_DOCUMENT_BYTES and len(text.encode("utf-8", "replace")) > MAX_DOCUMENT_BYTES
 
 
 def _is_null(value: object) -> bool:

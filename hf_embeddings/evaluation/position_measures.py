@@ -8,10 +8,10 @@ import torch
 
 from hf_embeddings.analysis.position_laws import SHIFTS, linear_map_fit, score_laws, vector_laws
 from hf_embeddings.evaluation.position_probe import PositionProbe, probe_checkpoint, probe_type
-from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.model.modeling_triembed import TriEmbedModel
 from hf_embeddings.pretraining.architecture import read_architecture
 from hf_embeddings.records.lab import Laws
+from hf_embeddings.saved_model import make_config, read_config
 from hf_embeddings.stored_weights import check_finite
 
 LONGEST = 512
@@ -47,6 +47,7 @@ def measure(name: str, *, config: Path, length: int | None) -> tuple[Laws, Posit
 def _prober(name: str, config: Path) -> tuple[Callable[[int, int], PositionProbe], int]:
     """Return a function from a range of positions to a probe, and the trained length."""
     if (Path(name) / "config.json").is_file():
+        read_config(name)  # before memory is taken for it
         model = TriEmbedModel.from_pretrained(name, attn_implementation="eager", dtype="float32")
         check_finite(model.named_parameters(), name)
         return (lambda *span: probe_checkpoint(model, torch.arange(*span))), model.config.max_position_embeddings
@@ -55,5 +56,5 @@ def _prober(name: str, config: Path) -> tuple[Callable[[int, int], PositionProbe
         fields = {key: value for key, value in fields.items() if not key.startswith("rope_")}
     fields |= {"position_embedding_type": name, "num_hidden_layers": 1, "vocab_size": 8, "attention_bias": True}
     fields |= {"layer_types": None, "sliding_window": None, "pad_token_id": 0}
-    made = TriEmbedConfig(**fields)
+    made = make_config(fields, config, foreign=False)
     return (lambda *span: probe_type(made, torch.arange(*span))), made.max_position_embeddings

@@ -4,11 +4,10 @@ import re
 from pathlib import Path
 
 import numpy as np
-from safetensors import safe_open
-from transformers import AutoTokenizer
 
 from hf_embeddings.corpora.word_starts import word_pieces
-from hf_embeddings.stored_weights import check_finite
+from hf_embeddings.saved_model import read_tokenizer
+from hf_embeddings.stored_weights import check_finite, open_weights
 
 TABLES = ("embeddings.token.weight", "embeddings.word_embeddings.weight")
 
@@ -28,7 +27,7 @@ def word_spaces(run: Path, words: list[str]) -> dict[str, np.ndarray]:
     folder = next((path for path in (run, *run.rglob("*")) if (path / "tokenizer.json").is_file()), None)
     if folder is None:
         raise ValueError(f"{run}: no tokenizer.json in it; expected the output directory of a run")
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = read_tokenizer(folder)
     ids = word_pieces(tokenizer, words)
     unknown = [word for word, own in zip(words, ids, strict=True) if not own or tokenizer.unk_token_id in own]
     if unknown:
@@ -48,7 +47,7 @@ def checkpoints(run: Path) -> dict[str, Path]:
 
 def has_table(path: Path) -> bool:
     """Return whether a weights file holds a token table."""
-    with safe_open(path, framework="np") as weights:
+    with open_weights(path, "np") as weights:
         return any(name.endswith(TABLES) for name in weights.keys())  # noqa: SIM118
 
 
@@ -58,7 +57,7 @@ def token_table(path: Path) -> np.ndarray:
     Raises:
         ValueError: it holds NaN or infinity.
     """
-    with safe_open(path, framework="pt") as weights:
+    with open_weights(path) as weights:
         name = next(name for name in weights.keys() if name.endswith(TABLES))  # noqa: SIM118
         table = weights.get_tensor(name).float()
     check_finite([(name, table)], path)

@@ -63,6 +63,7 @@ FORMAT_VERSION = 1
 UPGRADES: dict[int, Upgrade] = {}
 ROPE_KEYS = ("rope_parameters", "rope_scaling", "rope_theta", "partial_rotary_factor")
 LARGEST_TABLE_BYTES = 1 << 40
+MOST_LAYERS, MOST_LABELS = 1000, 1_000_000  # of each, a list is made: a mistyped number would fill the memory
 
 Config = TypeVar("Config", bound="TriEmbedConfig")
 
@@ -327,7 +328,10 @@ class TriEmbedConfig(PreTrainedConfig):
             raise ValueError(
                 f"pad_token_id: got {self.pad_token_id}, expected an id below vocab_size {self.vocab_size}, or null"
             )
-        for name, rows in (("vocab_size", self.vocab_size), ("max_position_embeddings", self.max_position_embeddings)):
+        if self.num_hidden_layers > MOST_LAYERS:
+            raise ValueError(f"num_hidden_layers: got {self.num_hidden_layers}, expected at most {MOST_LAYERS}")
+        for name in ("vocab_size", "max_position_embeddings", "type_vocab_size", "intermediate_size", "hidden_size"):
+            rows = getattr(self, name)
             if (size := rows * self.hidden_size * 4) > LARGEST_TABLE_BYTES:
                 raise ValueError(
                     f"{name}: {rows} rows of width {self.hidden_size} would take {size:,} bytes in fp32; expected "

@@ -28,6 +28,7 @@ import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from yaml.reader import ReaderError
 
+from hf_embeddings.home_folder import expand_home
 from hf_embeddings.option_fields import BOUNDS, to_dict
 from hf_embeddings.pretraining.options import PretrainingOptions
 
@@ -172,7 +173,7 @@ def _section(kind: type[Section], node: Node, path: str) -> Section:
         if name not in types:
             known = f"a field of {path or 'a run'}"
             raise _error(name_node, _join(path, name), "an unknown key", known, _nearest(name, types))
-        value = _value(types[name], value_node, _join(path, name))
+        value = _at_home(_value(types[name], value_node, _join(path, name)), declared.get(name))
         _check_bounds(value, declared.get(name), value_node, _join(path, name))
         (values if name in declared else further)[name] = value
     if collector:
@@ -258,6 +259,11 @@ def _union(kind: Kind, node: Node, path: str) -> object:
         except OptionsError:
             continue
     raise _error(node, path, _given(node), _expected(kind), "give one of these")
+
+
+def _at_home(value: object, field: "Field[object] | None") -> object:
+    """Return a value in which `~` is expanded where the field names a place."""
+    return expand_home(value) if isinstance(value, str) and field and "place" in field.metadata else value
 
 
 def _check_bounds(value: object, field: "Field[object] | None", node: Node, path: str) -> None:

@@ -12,7 +12,7 @@ import torch
 import transformers
 from accelerate import Accelerator, PartialState
 
-from hf_embeddings.file_names import FIGURES
+from hf_embeddings.file_names import FIGURES, OPTIONS
 from hf_embeddings.hardware import SLOW, Precision, bf16_slowdown, describe, number_format
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.pretraining.checkpoints.facts import CheckpointFacts, text_rules
@@ -21,6 +21,7 @@ from hf_embeddings.pretraining.checkpoints.output_directory import OutputDirecto
 from hf_embeddings.pretraining.checkpoints.resume import compare, identity, micro_batches_per_step, precision_of
 from hf_embeddings.pretraining.examples.rules import rules
 from hf_embeddings.pretraining.options import PretrainingOptions
+from hf_embeddings.pretraining.options_file import dump
 from hf_embeddings.pretraining.prepared.reader import PreparedCorpus
 from hf_embeddings.pretraining.training.beginning import lines as begins_with
 from hf_embeddings.pretraining.training.held_out import evaluate
@@ -103,6 +104,9 @@ def pretrain(
         from_main(processes, output.enter)
         source, line = from_main(processes, output.source)
         say(line)
+        if figures := from_main(processes, lambda: _finished(options, output, source)):
+            say(f"{output.folder} is complete: step {figures.training_steps}")
+            return Outcome("done", str(output.folder), figures.training_steps, processes.is_main_process, figures)
         precision = choose_precision(options.training.mixed_precision, processes, begun=precision_of(source))
         accelerator = build_accelerator(
             precision.name,
@@ -124,6 +128,16 @@ def pretrain(
         return _finish_run(trainer, data, output, source, finish=finish, say=say, phases=phases)
     finally:
         output.close()
+
+
+def _finished(options: PretrainingOptions, output: OutputDirectory, source: Path | None) -> RunFigures | None:
+    """Return the figures of a run that was finished with just these options, without reading its corpus again."""
+    if source is None or output.resume not in ("auto", "must") or options.hub.model_id:  # or a push may be left to do
+        return None
+    if not is_exported(output.folder, source):
+        return None
+    recorded = (output.folder / OPTIONS).read_text(encoding="utf-8")
+    return RunFigures.load(output.folder / FIGURES) if recorded == dump(options) else None
 
 
 def _load(

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from safetensors import safe_open
 
 from hf_embeddings.file_names import EMBEDDING_EVALUATION, FIGURES, FINE_TUNING, OPTIONS, ORIGIN
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.publishing.tasks import CLASSES_OF_PAIRS, SENTENCE_TASKS, TASKS, Task
 from hf_embeddings.records.evaluation import EvaluationReport
 from hf_embeddings.records.run import Beginning, RunFigures
+from hf_embeddings.saved_model import told
 from hf_embeddings.sentence_models import RERANKER, sentence_class
+from hf_embeddings.stored_weights import open_weights
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,8 @@ class Checkpoint:
     @cached_property
     def config(self) -> TriEmbedConfig:
         """The architecture."""
-        try:
+        with told(self.folder / "config.json"):
             return TriEmbedConfig.from_pretrained(self.folder)
-        except ValueError as error:
-            raise ValueError(f"{self.folder / 'config.json'}: {error}") from None
 
     @cached_property
     def architecture(self) -> str:
@@ -45,7 +44,7 @@ class Checkpoint:
         """Shape of each weight as stored, shared ones once; read from the headers of the files."""
         shapes: dict[str, tuple[int, ...]] = {}
         for path in sorted(self.folder.glob("*.safetensors")):
-            with safe_open(path, framework="pt") as weights:
+            with open_weights(path) as weights:
                 shapes |= {name: tuple(weights.get_slice(name).get_shape()) for name in weights.keys()}  # noqa: SIM118
         return shapes
 

@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from tokenizers.normalizers import Lowercase, Normalizer
 from tokenizers.normalizers import Sequence as Normalizers
-from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_outputs import BaseModelOutput
 
 from hf_embeddings.model.modeling_triembed import TriEmbedModel
+from hf_embeddings.saved_model import read_tokenizer
 from hf_embeddings.search.pooling import POOLINGS, without_prompts
 from hf_embeddings.search.precision import PRECISIONS, choose_precision
 from hf_embeddings.search.recipe import Recipe
@@ -89,8 +90,8 @@ class Encoder:
 
         choose_precision(precision, device)  # a mistake shows before the work
         recipe = read_recipe(Path(source)) if Path(source).is_dir() else download_recipe(str(source))
-        tokenizer = AutoTokenizer.from_pretrained(source)
         model = load_text_model(source)
+        tokenizer = read_tokenizer(source)
         if recipe.max_length is not None:  # what a directory states for a table whose first rows are never used
             recipe = dataclasses.replace(recipe, max_length=min(recipe.max_length, longest_input(model, tokenizer)))
         return cls(model.to(device), tokenizer, dataclasses.replace(recipe, **overrides), precision=precision)

@@ -3,12 +3,11 @@
 import shutil
 from pathlib import Path
 
-from safetensors import safe_open
-
 from hf_embeddings.card_metadata import LICENSE, read_metadata
 from hf_embeddings.pretraining.training.objectives import OBJECTIVES
 from hf_embeddings.records.run import Beginning
 from hf_embeddings.sentence_models import RERANKER, sentence_class, sentence_files
+from hf_embeddings.stored_weights import open_weights
 
 KEPT = ("triembed", "embeddings", "layers", "final_norm")  # parts of names of weights of the encoder
 
@@ -61,6 +60,6 @@ def lines(beginning: Beginning) -> list[str]:
 def _weights(folder: Path) -> list[str]:
     names: list[str] = []
     for path in sorted(folder.glob("*.safetensors")):
-        with safe_open(path, framework="pt") as file:
+        with open_weights(path) as file:
             names += list(file.keys())
     return names

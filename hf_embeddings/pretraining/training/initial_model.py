@@ -13,6 +13,8 @@ from hf_embeddings.loading_messages import no_bars
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.model.modeling_triembed import TriEmbedForPreTraining
 from hf_embeddings.pretraining.architecture import is_checkpoint, read_architecture
+from hf_embeddings.saved_model import check_counts, told
+from hf_embeddings.stored_weights import stored_shapes
 
 PADDED_ROWS = 128  # token tables are commonly padded to a multiple of 8, 64 or 128 rows, as matrix products like it
 
@@ -31,7 +33,9 @@ def architecture(base: Path) -> dict[str, Any]:
             f"model.base: {base} holds a {kind!r} model, expected 'triembed'; "
             f"convert it first: hf-embeddings convert {base} DIR"
         )
-    return TriEmbedConfig.from_pretrained(base).to_dict()
+    check_counts(read_architecture(base), base, stored_shapes(base))
+    with told(base):
+        return TriEmbedConfig.from_pretrained(base).to_dict()
 
 
 def check_vocabulary(

@@ -31,6 +31,7 @@ from hf_embeddings.pretraining.training.initial_model import architecture, check
 from hf_embeddings.progress import Phases, quiet
 from hf_embeddings.records.health import MEASURES, Health
 from hf_embeddings.records.run import Beginning
+from hf_embeddings.saved_model import make_config
 from hf_embeddings.sentence_models import OF_A_RERANKER
 
 Say = Callable[[str], None]
@@ -88,7 +89,8 @@ def build_config(options: PretrainingOptions, base_config: Path, *, vocab_size: 
         )
     # A checkpoint's config.json may hold keys of other tools; a mistake in a file of ours is refused.
     kept = {key: value for key, value in fields.items() if key not in OF_A_RERANKER}  # its classifier is not kept
-    config = TriEmbedConfig.from_dict(kept) if is_checkpoint(base_config) else TriEmbedConfig(**fields)
+    foreign = is_checkpoint(base_config)
+    config = make_config(kept if foreign else fields, base_config, foreign=foreign)
     if options.examples.max_length > config.max_position_embeddings and config.positions_end:
         raise ValueError(
             f"examples.max_length: {options.examples.max_length} is above max_position_embeddings "

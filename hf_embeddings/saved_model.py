@@ -1,0 +1,119 @@
+"""Read the config and the tokenizer of a model directory: what is damaged or does not fit its weights is one line.
+
+A config.json can ask for any size. What the files hold bounds it, before memory is taken for more.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
+
+from hf_embeddings.model.configuration_triembed import MOST_LABELS, MOST_LAYERS, TriEmbedConfig
+from hf_embeddings.stored_weights import stored_shapes
+
+RESTORE = "restore the file, or download the model again"
+LARGEST_FACTOR = 16  # parameters of the model for each that is stored: packed weights hold up to 8 in one
+_LAYERS = re.compile(r"(num_|n_)((hidden|encoder|decoder)_)?layers?|(encoder|decoder)_layers|num_hidden_groups")
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+@contextmanager
+def told(place: str | Path, cure: str = RESTORE) -> Iterator[None]:
+    """Tell what a library says of a damaged file, whatever kind of error it raises, as a ValueError of one line."""
+    try:
+        yield
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # of tokenizers, safetensors and the checks of transformers: they share no class
+        reason = " ".join(str(error).split())
+        line = reason if type(error) is ValueError else f"cannot be read ({type(error).__name__}: {reason}); {cure}"
+        raise ValueError(f"{place}: {line}") from error
+
+
+def read_config(source: str | Path) -> PreTrainedConfig:
+    """Read the config of a model directory or Hub id.
+
+    Raises:
+        ValueError: it is damaged, or asks for a larger model than the weights beside it are of.
+    """
+    folder = Path(source)
+    path = folder / "config.json"
+    if not path.is_file():
+        return AutoConfig.from_pretrained(source, trust_remote_code=False)
+    with told(folder, "download the weights again"):
+        shapes = stored_shapes(folder)
+    with told(path):
+        fields = json.loads(path.read_bytes())
+        if not isinstance(fields, dict):
+            raise TypeError(f"got {type(fields).__name__}, expected an object")
+    check_counts(fields, path, shapes)
+    with told(path):
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+    if shapes:
+        check_shapes(config, path, shapes)
+    return config
+
+
+def read_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
+    """Read the tokenizer of a model directory or Hub id.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    with told(f"{source}: the tokenizer", "save it again with save_pretrained, or download it again"):
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    return tokenizer
+
+
+def make_config(fields: Mapping[str, Any], place: Path, *, foreign: bool) -> TriEmbedConfig:
+    """Return the config of TriEmbed with these fields, read from `place`; `foreign` keys of other tools may stay.
+
+    Raises:
+        ValueError: a field of a wrong type or value.
+    """
+    with told(place, "correct the field"):
+        return TriEmbedConfig.from_dict(dict(fields)) if foreign else TriEmbedConfig(**fields)
+
+
+def check_counts(fields: Mapping[str, Any], path: Path, shapes: Shapes) -> None:
+    """Refuse more layers than there are weights, and labels without end, before the library makes a list of them.
+
+    Raises:
+        ValueError: a count is too high; it is named.
+    """
+    layers = min(len(shapes) or MOST_LAYERS, MOST_LAYERS)
+    for name, value in fields.items():
+        if isinstance(value, dict):
+            check_counts(value, path, shapes)
+        most = layers if _LAYERS.fullmatch(name) else MOST_LABELS if name == "num_labels" else None
+        if most is not None and isinstance(value, int | float) and value > most:
+            raise ValueError(f"{path}: {name} is {value}, expected at most {most}, by what stands beside it; {RESTORE}")
+
+
+def check_shapes(config: PreTrainedConfig, path: Path, shapes: Shapes) -> None:
+    """Compare the model that a config stands for with the weights beside it, without taking memory for it.
+
+    Raises:
+        ValueError: a weight has another shape, or the model is many times as large.
+    """
+    built: dict[str, tuple[int, ...]] = {}
+    prefix = ""
+    with suppress(Exception), torch.device("meta"):  # a family that cannot be built so is told of when it is loaded
+        model = AutoModel.from_config(config)
+        built, prefix = {name: tuple(p.shape) for name, p in model.named_parameters()}, model.base_model_prefix
+    packed = getattr(config, "quantization_config", None) is not None
+    for name, shape in built.items():
+        stored = shapes.get(name, shapes.get(f"{prefix}.{name}", shape))
+        if stored != shape and not packed:
+            raise ValueError(
+                f"{path}: stands for {name} of shape {list(shape)}, the weights hold {list(stored)}; {RESTORE}"
+            )
+    asked, held = (sum(map(math.prod, found.values())) for found in (built, shapes))
+    if asked > LARGEST_FACTOR * held:
+        raise ValueError(f"{path}: stands for {asked:,} parameters, the weights hold {held:,}; {RESTORE}")
