@@ -7,12 +7,19 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
+from transformers import (
+    MODEL_MAPPING,
+    AutoConfig,
+    AutoModel,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedTokenizerBase,
+)
 
 from hf_embeddings.model.configuration_triembed import MOST_LABELS, MOST_LAYERS, TriEmbedConfig
 from hf_embeddings.stored_weights import stored_shapes
@@ -102,11 +109,11 @@ def check_shapes(config: PreTrainedConfig, path: Path, shapes: Shapes) -> None:
     Raises:
         ValueError: a weight has another shape, or the model is many times as large.
     """
-    built: dict[str, tuple[int, ...]] = {}
-    prefix = ""
-    with suppress(Exception), torch.device("meta"):  # a family that cannot be built so is told of when it is loaded
+    if type(config) not in MODEL_MAPPING:
+        return
+    with told(path), torch.device("meta"):
         model = AutoModel.from_config(config)
-        built, prefix = {name: tuple(p.shape) for name, p in model.named_parameters()}, model.base_model_prefix
+    built, prefix = {name: tuple(p.shape) for name, p in model.named_parameters()}, model.base_model_prefix
     packed = getattr(config, "quantization_config", None) is not None
     for name, shape in built.items():
         stored = shapes.get(name, shapes.get(f"{prefix}.{name}", shape))

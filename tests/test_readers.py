@@ -18,7 +18,7 @@ from safetensors.torch import save
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from hf_embeddings.cli.main import COMMAND, app
+from hf_embeddings.cli.main import main
 from hf_embeddings.corpora.sources import read_described_documents
 from hf_embeddings.evaluation import test_sets, word_lists
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
@@ -81,17 +81,17 @@ def test_f40_conditions(survives) -> None:
     survives("a condition", of_bytes(b"year>=2020.5"), read)
 
 
-def test_f40_arguments(tmp_path: Path, survives) -> None:
+def test_f40_arguments(tmp_path: Path, monkeypatch, survives) -> None:
     words = ["search", str(tmp_path / "index"), "a query", "-k", "3", "--where", "year>=2000", "--precision", "fp32"]
 
     def read(data: bytes) -> None:
-        arguments = data.decode("utf-8", "surrogateescape").split("\0")
+        monkeypatch.setattr("sys.argv", ["hf-embeddings", *data.decode("utf-8", "surrogateescape").split("\0")])
         try:
-            app(arguments, prog_name=COMMAND)  # the index is not there
+            main()  # the index is not there
         except SystemExit as left:
             assert left.code in (0, 2)  # of --help, and of a mistake
             if left.code:
-                raise ValueError("usage") from None
+                raise ValueError("refused") from None
 
     survives("arguments", of_bytes("\0".join(words).encode()), read)
 

@@ -4,6 +4,7 @@ import ast
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ from hf_embeddings.corpora.options import CorpusOptions, TokenizerOptions
 from hf_embeddings.option_fields import bounded, place, remaining
 
 
+@cache
 def model_fields() -> Mapping[str, object]:
     """Return the architecture's own fields and their types: the keys that the `model` section takes besides `base`.
 
