@@ -5,10 +5,14 @@ import io
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from hf_embeddings.corpora.document import MAX_DOCUMENT_BYTES, CorpusError, Document, SourceReader, unreadable
 
+if TYPE_CHECKING:
+    from pyarrow.parquet import FileMetaData
+
+_BATCH_BYTES = 64 << 20  # of rows that are read at once
 _PIECE_BYTES = 1 << 20  # a line of any length is read in pieces of this size
 
 
@@ -65,13 +69,20 @@ def read_parquet(path: str, reader: SourceReader) -> Iterator[Document]:
         if reader.text_field not in file.schema_arrow.names:
             yield from reader.text_of(dict.fromkeys(file.schema_arrow.names), path)  # says which there are
         row_bytes = os.stat(path).st_size * EXPANSION / max(file.metadata.num_rows, 1)
-        for batch in file.iter_batches(batch_size=1000, columns=[reader.text_field]):
+        for batch in file.iter_batches(batch_size=_rows_at_once(file.metadata), columns=[reader.text_field]):
             reader.advance(len(batch) * row_bytes)
             for text in batch.column(0).to_pylist():
                 number += 1
                 yield from reader.text_of({reader.text_field: text}, f"{path}, row {number}")
     except (OSError, pyarrow.ArrowException) as error:
         raise unreadable(path, error) from error
+
+
+def _rows_at_once(metadata: "FileMetaData") -> int:
+    """Return how many rows of a Parquet file are read at once: fewer where they are long."""
+    groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
+    row_bytes = sum(group.total_byte_size for group in groups) / max(metadata.num_rows, 1)
+    return int(min(1000, max(1, _BATCH_BYTES / max(row_bytes, 1))))
 
 
 SUFFIXES: dict[str, Callable[[str, SourceReader], Iterator[Document]]] = {

@@ -283,6 +283,20 @@ def test_overlong_documents_are_refused_in_bounded_memory(
     assert statistics["overlong_documents"] == 1
 
 
+@pytest.mark.parametrize("name", ["a.parquet", "a.csv"])
+def test_overlong_rows_are_refused_too(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "MAX_DOCUMENT_BYTES", 5000)
+    texts = ["good", "é" * 2500, "é" * 2501]
+    if name == "a.parquet":
+        parquet.write_table(pyarrow.table({"text": texts}), tmp_path / name)
+    else:
+        (tmp_path / name).write_text("\n".join(["text", *texts]), encoding="utf-8")
+    assert "got a document of more than 5000 bytes, expected shorter ones; cut it" in refused(tmp_path / name)
+    statistics: Counter[str] = Counter()
+    assert read(tmp_path / name, on_invalid_text="skip", statistics=statistics) == texts[:2]
+    assert statistics["overlong_documents"] == 1
+
+
 def test_a_line_of_a_gigabyte_is_not_read_whole(tmp_path: Path) -> None:
     import tracemalloc
 

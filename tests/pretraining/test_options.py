@@ -395,6 +395,7 @@ def test_every_model_field_has_a_type_that_the_loader_reads(fail: Fail) -> None:
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 POSITIVE = st.floats(min_value=0, exclude_min=True, allow_infinity=False)
 TEXTS = st.text(max_size=30)
+PLACES = TEXTS.filter(lambda text: "~" not in text)  # which is expanded
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | FINITE | TEXTS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
@@ -402,11 +403,11 @@ JSON = st.recursive(
 )
 OPTIONS = st.builds(
     PretrainingOptions,
-    output_dir=TEXTS,
+    output_dir=PLACES,
     seed=st.integers(0, 2**63 - 1),
     model=st.builds(
         ModelOptions,
-        base=TEXTS,
+        base=PLACES,
         overrides=st.fixed_dictionaries(
             {},
             optional={
@@ -419,7 +420,7 @@ OPTIONS = st.builds(
         ),
     ),
     corpus=st.builds(
-        CorpusOptions, source=TEXTS, max_documents=st.none() | st.integers(2), hub_config=st.none() | TEXTS
+        CorpusOptions, source=PLACES, max_documents=st.none() | st.integers(2), hub_config=st.none() | TEXTS
     ),
     examples=st.builds(
         ExampleOptions,
@@ -452,7 +453,7 @@ def test_a_dump_reads_back_as_equal(tmp_path_factory: pytest.TempPathFactory, op
 def test_text_that_looks_like_something_else_stays_text(tmp_path: Path, load: Load, text: str) -> None:
     overrides: dict[str, object] = {"hidden_act": text, "rope_parameters": {text: text}}
     options = dataclasses.replace(
-        load(), model=ModelOptions(base=text, overrides=overrides), card=CardOptions(name=text)
+        load(), model=ModelOptions(base=text.strip("~"), overrides=overrides), card=CardOptions(name=text)
     )
     (tmp_path / "dump.yaml").write_text(dump(options), encoding="utf-8")
     assert load_options(tmp_path / "dump.yaml") == options
@@ -480,3 +481,11 @@ def test_every_default_is_within_its_bounds(load: Load, tmp_path: Path) -> None:
 def test_options_are_frozen(load: Load) -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         load().seed = 3  # type: ignore[misc]
+
+
+def test_home_is_expanded_in_places_alone(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    options = load("", "output_dir=~/run", "model.base=~/base", "corpus.source=prepared:~/texts", "card.name=~/name")
+    assert options.output_dir == f"{tmp_path}/run" and options.model.base == f"{tmp_path}/base"
+    assert options.corpus.source == f"prepared:{tmp_path}/texts" and options.card.name == "~/name"

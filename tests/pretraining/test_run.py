@@ -88,6 +88,7 @@ def test_a_run_says_what_it_is_worth(run, tmp_path) -> None:
     assert all(reason in published.stderr for reason in reasons)
     again = command("pretrain", str(tmp_path / "bad/pretraining.yaml"), cwd=tmp_path)
     assert again.stdout.splitlines()[-1] == last  # it is complete already
+    assert "is complete: step 3" in again.stderr and "documents read" not in again.stderr
 
 
 def test_training_lowers_the_loss(run) -> None:
