@@ -7,6 +7,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from hf_embeddings.conversion.rules import ConversionError
 from hf_embeddings.loading_messages import quiet
+from hf_embeddings.saved_model import check_tokenizer_file
 
 SEGMENTS = "token_type_ids"
 TEXTS = (
@@ -30,9 +31,11 @@ def compare_tokenizers(source: Path, target: Path, *, segments: bool) -> str:
 
     Raises:
         ConversionError: the target's tokenizer does not load, or gives other ids, names or special tokens.
+        ValueError: the source's tokenizer.json is damaged.
     """
     theirs, reason = _load(source)
     if theirs is None:
+        check_tokenizer_file(source)  # a damaged one is refused; one that needs a package is copied as it is
         return f"not compared: that of the source does not load here ({reason})"
     ours, reason = _load(target)
     if ours is None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer
 from transformers import (
     MODEL_MAPPING,
     AutoConfig,
@@ -76,6 +77,18 @@ def read_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
     with told(f"{source}: the tokenizer", "save it again with save_pretrained, or download it again"):
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     return tokenizer
+
+
+def check_tokenizer_file(folder: Path) -> None:
+    """Parse the tokenizer.json of a model directory, where there is one, before it is copied to another.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    path = folder / "tokenizer.json"
+    if path.is_file():
+        with told(path):
+            Tokenizer.from_str(path.read_text(encoding="utf-8"))
 
 
 def make_config(fields: Mapping[str, Any], place: Path, *, foreign: bool) -> TriEmbedConfig:

@@ -7,7 +7,7 @@ import pytest
 from transformers import AlbertConfig, AlbertModel, BertConfig, BertModel
 
 from hf_embeddings import TriEmbedConfig, TriEmbedModel
-from hf_embeddings.saved_model import read_config, read_tokenizer
+from hf_embeddings.saved_model import check_tokenizer_file, read_config, read_tokenizer
 from hf_embeddings.stored_weights import stored_shapes
 
 SIZES = {"vocab_size": 32, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 16}
@@ -61,9 +61,10 @@ def test_code_beside_a_model_is_never_asked_for(tmp_path: Path, monkeypatch) -> 
 def test_a_damaged_tokenizer_is_one_line(text: str, tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text(text)
     (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
-    with pytest.raises(ValueError, match="the tokenizer: ") as refused:
-        read_tokenizer(tmp_path)
-    assert "\n" not in str(refused.value)
+    for read in (read_tokenizer, check_tokenizer_file):
+        with pytest.raises(ValueError, match="the tokenizer: |tokenizer.json: ") as refused:
+            read(tmp_path)
+        assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize("text", ["[]", '{"weight_map": 3}', "x"])

@@ -10,7 +10,7 @@ from hf_embeddings.loading_messages import quiet
 from hf_embeddings.model import modeling_triembed
 from hf_embeddings.model.configuration_triembed import AUTO_MAP, TriEmbedConfig
 from hf_embeddings.model.modeling_triembed import TriEmbedPreTrainedModel
-from hf_embeddings.saved_model import read_config, told
+from hf_embeddings.saved_model import check_tokenizer_file, read_config, told
 
 
 def load_own(folder: Path) -> TriEmbedPreTrainedModel:
@@ -32,6 +32,7 @@ def load_own(folder: Path) -> TriEmbedPreTrainedModel:
     if declared not in names:
         raise ConversionError(f"{folder}: architectures {declared!r}, expected one of {', '.join(sorted(names))}")
     read_config(folder)  # before memory is taken for it
+    check_tokenizer_file(folder)
     with quiet(), told(folder):
         model_class = getattr(modeling_triembed, declared)
         return model_class.from_pretrained(folder, local_files_only=True, dtype=torch.float32).eval()

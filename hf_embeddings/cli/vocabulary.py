@@ -10,6 +10,7 @@ import typer
 from hf_embeddings.cli.output import AsJson, TextField
 from hf_embeddings.corpora.document import SourceReader
 from hf_embeddings.corpora.sources import check_source
+from hf_embeddings.evaluation.file_lines import read_lines
 from hf_embeddings.json_text import json_text
 from hf_embeddings.model_names import check_model
 
@@ -96,7 +97,7 @@ def _sentences(report: "VocabularyReport") -> str:
 
 
 def _words(path: str | None) -> list[str]:
-    return [word for word in Path(path).read_text(encoding="utf-8").split("\n") if word.strip()] if path else []
+    return [word for _, word in read_lines(Path(path)) if word.strip()] if path else []
 
 
 def _texts(source: str, text_field: str) -> list[str]:
@@ -112,15 +113,14 @@ def _vectors(path: str | None) -> dict[str, "torch.Tensor"] | None:
     import torch
 
     result = {}
-    with open(path, encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            word, *values = line.rstrip().split(" ")
-            if number == 1 and len(values) == 1:
-                continue
-            try:
-                result[word] = torch.tensor([float(value) for value in values])
-            except ValueError:
-                raise ValueError(f"{path}: line {number}: expected a word and numbers") from None
-            if len(values) != len(next(iter(result.values()))):
-                raise ValueError(f"{path}: line {number} has {len(values)} numbers, the first has another count")
+    for number, (place, line) in enumerate(read_lines(Path(path)), start=1):
+        word, *values = line.rstrip().split(" ")
+        if number == 1 and len(values) == 1:
+            continue
+        try:
+            result[word] = torch.tensor([float(value) for value in values])
+        except ValueError:
+            raise ValueError(f"{place}: expected a word and numbers; fix the line") from None
+        if len(values) != len(next(iter(result.values()))):
+            raise ValueError(f"{place}: got {len(values)} numbers, the first has another count; fix the line")
     return result
