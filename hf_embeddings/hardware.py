@@ -104,6 +104,21 @@ def multiplies_int8() -> bool:
     return True
 
 
+@cache
+def int8_weight_levels() -> int:
+    """Return the largest 8-bit weight, 127 or 63, whose products with 8-bit inputs are added without saturation.
+
+    Processors without VNNI add two products in 16 bits; what does not fit there is cut off without a word. Two of
+    255 * 63 fit. It is found by multiplying once.
+    """
+    most, ones, zeros = torch.full((64, 64), 127, dtype=torch.int8), torch.ones(64), torch.zeros(64, dtype=torch.int32)
+    packed = torch.ops.onednn.qlinear_prepack(most, None)
+    product = torch.ops.onednn.qlinear_pointwise(
+        most, 1.0, 0, packed, ones, zeros, None, 1.0, 0, torch.float32, "none", [], ""
+    )
+    return 127 if bool((product == 64 * 127 * 127).all()) else 63
+
+
 def packs_bf16() -> bool:
     """Tell whether oneDNN takes bf16 weights that were laid out for it in advance."""
     return processor().bf16 and hasattr(torch.ops.mkldnn, "_linear_pointwise")

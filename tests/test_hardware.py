@@ -124,3 +124,13 @@ def test_the_limits_of_this_process_hold() -> None:
     limited = limits[0] == "AVX2" or limits[1] in ("avx2", "default")
     assert not (limited and hardware.processor().bf16)
     assert training_precision("auto", "cpu").name == ("bf16" if hardware.processor().bf16 else "no")
+
+
+@pytest.mark.precision
+@pytest.mark.parametrize("bias", [False, True])
+def test_products_of_8_bits_are_never_cut_off(bias: bool) -> None:
+    # The worst case for processors that add two products in 16 bits: all factors as large as they may be.
+    linear = torch.nn.Linear(96, 64, bias=bias)
+    torch.nn.init.ones_(linear.weight)
+    inputs = torch.ones(5, 96)
+    torch.testing.assert_close(precision.Int8Linear(linear)(inputs), linear(inputs), rtol=1e-5, atol=1e-4)

@@ -1,7 +1,6 @@
 """`hf-embeddings index`: from documents to an index that is searched by meaning."""
 
 import json
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
@@ -89,18 +88,15 @@ def index(
     left_out: Counter[str] = Counter()
     total = _survey(read_records(documents(left_out), id_field, left_out), corpus, where or [], left_out)
     with Phase("encoding", total, unit="documents") as progress:
-        try:
-            figures = build(
-                read_records(documents(Counter()), id_field),
-                folder,
-                job,
-                source=corpus,
-                processes=processes,
-                progress=progress.advance,
-                notify=print_to_stderr,
-            )
-        except KeyboardInterrupt:
-            raise typer.Exit(_interrupted(folder)) from None
+        figures = build(
+            read_records(documents(Counter()), id_field),
+            folder,
+            job,
+            source=corpus,
+            processes=processes,
+            progress=progress.advance,
+            notify=print_to_stderr,
+        )
     told = {"index": folder, **vars(figures), "left_out": +left_out}
     print(json.dumps(told) if as_json else f"{folder}: {_sentence(figures, left_out)}")
 
@@ -142,6 +138,23 @@ def _copy(corpus: str, place: str, as_json: bool) -> None:
     print(json.dumps({"index": place, "passages": copied}) if as_json else f"{place}: {copied:,} passages")
 
 
+<<<<<<< HEAD
 def _interrupted(folder: str) -> int:
     print(f"interrupted: rerun the command to resume {folder}", file=sys.stderr)
     return 130
+=======
+def records(documents: Iterator["Document"], id_field: str) -> Iterator["Record"]:
+    """Give each document an id: its own, else its title or place where that is new, else a digest of its text."""
+    from hf_embeddings.search.records import Record
+
+    seen: set[str] = set()
+    for document in documents:
+        metadata = dict(document.metadata)
+        id_ = metadata.pop(id_field, None)
+        if id_ is None:
+            id_ = metadata.get("title")
+            if id_ is None or str(id_) in seen:
+                id_ = hashlib.sha256(json.dumps([document.text, metadata]).encode()).hexdigest()[:16]
+            seen.add(str(id_))
+        yield Record(str(id_), document.text, metadata)
+>>>>>>> main

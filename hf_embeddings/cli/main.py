@@ -13,6 +13,7 @@ from hf_embeddings.cli.example import example
 from hf_embeddings.cli.export import export
 from hf_embeddings.cli.index import index
 from hf_embeddings.cli.inspect import inspect
+from hf_embeddings.cli.interruption import say_when_interrupted
 from hf_embeddings.cli.plot import plot
 from hf_embeddings.cli.position_lab import position_lab
 from hf_embeddings.cli.positions import positions
@@ -50,7 +51,7 @@ GROUPS = {"plot": plot}  # verbs with sub-verbs
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 for _name, _verb in VERBS.items():
-    app.command(_name)(_verb)
+    app.command(_name)(say_when_interrupted(_name, _verb))
 for _name, _group in GROUPS.items():
     app.add_typer(_group, name=_name)
 
@@ -77,9 +78,6 @@ def main() -> None:
     except (ValueError, OSError) as error:
         print("error: " + " ".join(str(error).split()), file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
 
 
 if __name__ == "__main__":

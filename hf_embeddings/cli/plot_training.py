@@ -19,7 +19,7 @@ def training(
     out: Annotated[Path, typer.Option(help="Path of the files to write; each gets its suffix.")] = Path("training"),
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Draw the token embeddings of words over the checkpoints, aligned, as PNG and animation; and the loss curves."""
+    """Draw the token embeddings of words over the checkpoints, aligned, as PNG and animation; the loss curve as SVG."""
     require("viz", "matplotlib", "plotly")
     if sum([bool(shown), file is not None, example]) != 1:
         raise ValueError("got no words, or several sources; give words, or one of --file --example")
@@ -33,8 +33,10 @@ def training(
         raise ValueError(f"{run}: no such directory; expected the output directory of a run")
     from hf_embeddings.analysis.alignment import shared_plane
     from hf_embeddings.evaluation.run_checkpoints import word_spaces
+    from hf_embeddings.files.atomic import replace_text
     from hf_embeddings.publishing.checkpoint import Checkpoint
-    from hf_embeddings.visualization.training_plots import animation_page, loss_figure, multiples_figure
+    from hf_embeddings.visualization.loss_curve import draw_loss
+    from hf_embeddings.visualization.training_plots import animation_page, multiples_figure
 
     spaces = word_spaces(Path(run), labels)
     stages = dict(zip(spaces, shared_plane(list(spaces.values())), strict=True))
@@ -42,11 +44,9 @@ def training(
     out = picture_path(out)
     written = {"png": f"{out}.png", "html": f"{out}.html"}
     multiples_figure(stages, labels, groups, title=title).savefig(written["png"])
-    Path(written["html"]).write_text(
-        animation_page(stages, labels, groups, title=title), encoding="utf-8", newline="\n"
-    )
-    curves = Checkpoint(Path(run)).curves() if (Path(run) / "config.json").is_file() else {}
-    if curves:
-        written["loss"] = f"{out}-loss.png"
-        loss_figure(curves, title=f"{Path(run).name}: training loss").savefig(written["loss"])
+    replace_text(Path(written["html"]), animation_page(stages, labels, groups, title=title), durable=False)
+    checkpoint = Checkpoint(Path(run)) if (Path(run) / "config.json").is_file() else None
+    if checkpoint and (curves := checkpoint.curves()):
+        written["loss"] = f"{out}-loss.svg"
+        replace_text(Path(written["loss"]), draw_loss(curves, baseline=checkpoint.baseline), durable=False)
     print(json.dumps(written, indent=2) if as_json else "\n".join(written.values()))

@@ -1,7 +1,6 @@
 """`hf-embeddings prepare`: a corpus as memory-mapped shards of tokens, which `pretrain` takes as a source."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -32,19 +31,15 @@ def prepare(
     from hf_embeddings.progress import Phase, print_to_stderr
     from hf_embeddings.worker_pool import available_cores
 
-    try:
-        facts = prepare_corpus(
-            options,
-            target,
-            processes=processes or available_cores(),
-            say=print_to_stderr,
-            phases=Phase,
-            overwrite=overwrite,
-            shard_tokens=shard_tokens,
-        )
-    except KeyboardInterrupt:
-        print(f"interrupted: rerun the command to resume from {target}.partial", file=sys.stderr)
-        raise typer.Exit(130) from None
+    facts = prepare_corpus(
+        options,
+        target,
+        processes=processes or available_cores(),
+        say=print_to_stderr,
+        phases=Phase,
+        overwrite=overwrite,
+        shard_tokens=shard_tokens,
+    )
     if as_json:
         told = facts.to_dict()
         kept = {name: told[name] for name in ("sources", "statistics", "max_length", "tokenizer")}

@@ -8,11 +8,11 @@ from huggingface_hub import ModelCard
 
 from hf_embeddings.files.atomic import replace_text
 from hf_embeddings.publishing.checkpoint import Checkpoint
-from hf_embeddings.publishing.curve import draw
 from hf_embeddings.publishing.eval_results import write_eval_results
 from hf_embeddings.publishing.metadata import metadata
 from hf_embeddings.publishing.regions import fill, merge_metadata, seal
 from hf_embeddings.publishing.sections import CURVE_FILE, SECTIONS
+from hf_embeddings.visualization.loss_curve import draw_loss
 
 
 def write_card(folder: Path, model_id: str | None = None, base_model: str | None = None) -> list[str]:
@@ -32,9 +32,7 @@ def write_card(folder: Path, model_id: str | None = None, base_model: str | None
     checkpoint = Checkpoint(folder)
     path = folder / "README.md"
     if curves := checkpoint.curves():
-        unigram = checkpoint.pretraining.unigram_loss if checkpoint.pretraining else None
-        baseline = ("token frequencies alone", float(unigram)) if unigram else None
-        (folder / CURVE_FILE).write_text(draw(curves, baseline=baseline), encoding="utf-8", newline="\n")
+        replace_text(folder / CURVE_FILE, draw_loss(curves, baseline=checkpoint.baseline), durable=False)
     write_eval_results(checkpoint)
     text, kept = make_card(
         checkpoint, path.read_text(encoding="utf-8") if path.exists() else None, model_id, base_model

@@ -117,6 +117,12 @@ class Checkpoint:
     def _card(self) -> dict[str, Any]:
         return self.options.get("card") or {}
 
+    @property
+    def baseline(self) -> tuple[str, float] | None:
+        """Name and MLM loss, in nats, of what token frequencies alone reach; None where no run is recorded."""
+        unigram = self.pretraining.unigram_loss if self.pretraining else None
+        return ("token frequencies alone", float(unigram)) if unigram else None
+
     def curves(self) -> dict[str, list[tuple[int, float]]]:
         """Return (step, value) of each training loss, from the TensorBoard events of the run."""
         folder = self.folder / "tensorboard"

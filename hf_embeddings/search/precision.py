@@ -16,6 +16,7 @@ from hf_embeddings.hardware import (
     describe,
     encoding_precision,
     int8_is_fast,
+    int8_weight_levels,
     packs_bf16,
     slowdown,
 )
@@ -40,7 +41,7 @@ class Int8Linear(nn.Module):
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
         weight = linear.weight.detach().float()
-        self.scales = weight.abs().amax(dim=1).clamp(min=1e-12) / 127  # (O,)
+        self.scales = weight.abs().amax(dim=1).clamp(min=1e-12) / int8_weight_levels()  # (O,)
         self.zeros = torch.zeros(len(weight), dtype=torch.int32)
         self.bias = None if linear.bias is None else linear.bias.detach().float()
         quantized = torch.round(weight / self.scales[:, None]).to(torch.int8)

@@ -1,6 +1,6 @@
 """Exact search by reading one byte a feature: 8-bit codes rule rows out, a proven bound says which may be ruled out.
 
-A vector v is stored twice: in fp32, and as a code c of 8-bit integers times a scale s. Of a query q two 8-bit codes are
+A vector v is stored twice: in fp32, and as a code c of 8-bit integers times a scale s. Of a query q two 7-bit codes are
 taken, the second of what the first leaves over. With r = v - s c and e = q - q', for any row
 
     |q.v - q'.(s c)| <= |q| |r| + |e| |s c|        (Cauchy-Schwarz)
@@ -17,6 +17,9 @@ import numpy as np
 import torch
 
 BLOCK_ROWS = 32768  # rows multiplied at once: bounds the memory, and keeps all that follows in the caches
+# Largest number in the code of a query. Processors without VNNI add two 8-bit products in 16 bits, and cut off what
+# does not fit without a word. 2 * 255 * 64 fits (255: the other factor is shifted to be unsigned).
+QUERY_LEVELS = 63
 _ROUNDING = 1e-5  # relative: fp32 arithmetic on the approximate scores and bounds errs by less
 
 
@@ -109,5 +112,5 @@ class _Scan:
 
 
 def _code(vector: np.ndarray) -> tuple[np.ndarray, np.float32]:
-    step = np.float32(np.abs(vector).max(initial=0.0) / 127) or np.float32(1)
+    step = np.float32(np.abs(vector).max(initial=0.0) / QUERY_LEVELS) or np.float32(1)
     return np.rint(vector / step).astype(np.int8), step

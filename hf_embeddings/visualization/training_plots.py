@@ -105,18 +105,6 @@ def animation_page(stages: Mapping[str, np.ndarray], words: Sequence[str], group
     return page
 
 
-def loss_figure(curves: Mapping[str, Sequence[tuple[int, float]]], *, title: str) -> Figure:
-    """Draw loss curves: name -> (step, value)."""
-    figure = Figure(figsize=(8, 4.5), layout="constrained", dpi=110)
-    axis = figure.subplots()
-    for name, points in curves.items():
-        axis.plot(*zip(*points, strict=True), label=name, linewidth=1)
-    axis.set(title=title, xlabel="step", ylabel="loss, nats")
-    axis.legend()
-    axis.grid(alpha=0.3)
-    return figure
-
-
 def _trace(points: np.ndarray, words: Sequence[str], groups: Sequence[str], name: str) -> dict[str, object]:
     rows = [row for row, group in enumerate(groups) if group == name]
     return {

@@ -4,10 +4,12 @@ import re
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from accelerate import init_empty_weights, load_checkpoint_and_dispatch
 from datasets import Dataset
+from onnx import numpy_helper
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
@@ -145,6 +147,13 @@ def test_onnx_runtime_gives_equal_outputs(head: str, position: str, options: dic
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
     with pytest.raises(ValueError, match="exists"):
         export_onnx(Path(folders(head, position)), tmp_path / "model.onnx")
+
+
+def test_8_bit_weights_of_onnx_fit_processors_without_vnni(folders, tmp_path) -> None:
+    export_onnx(Path(folders()), tmp_path / "model.onnx", int8=True)
+    tensors = [numpy_helper.to_array(tensor) for tensor in onnx.load(tmp_path / "model.onnx").graph.initializer]
+    weights = [tensor for tensor in tensors if tensor.dtype == np.int8 and tensor.size > 1]
+    assert weights and max(np.abs(weight.astype(int)).max() for weight in weights) <= 64
 
 
 def test_lora_finds_its_layers_and_is_saved_and_merged(folders, tmp_path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from hf_embeddings.analysis.input_sum import decompose
 from hf_embeddings.visualization.attention_plots import head_figure, heads_figure
 from hf_embeddings.visualization.sum_plots import sum_figure
-from hf_embeddings.visualization.training_plots import animation_page, loss_figure, multiples_figure
+from hf_embeddings.visualization.training_plots import animation_page, multiples_figure
 
 RANDOM = np.random.default_rng(0)
 STAGES = {f"step-{i}": RANDOM.normal(size=(4, 2)) for i in range(5)}
@@ -49,9 +49,3 @@ def test_the_animation_is_one_file_with_a_frame_for_each_stage() -> None:
     np.testing.assert_allclose(figure["frames"][3]["data"][1]["x"], STAGES["step-3"][2:, 0], atol=1e-4)
     assert figure["frames"][0]["data"][1]["text"] == ["冷", "&lt;d&gt;"]
     assert not re.search(r"<script[^>]*\ssrc=|<link", page)
-
-
-def test_the_loss_is_drawn_as_recorded() -> None:
-    axis = loss_figure({"mlm": [(10, 3.0), (20, 2.0)], "nsp": [(10, 0.7), (20, 0.6)]}, title="t").axes[0]
-    np.testing.assert_array_equal(axis.lines[0].get_xydata(), [[10, 3.0], [20, 2.0]])
-    assert [line.get_label() for line in axis.lines] == ["mlm", "nsp"]

@@ -9,7 +9,7 @@ COLORS = ("#1f6feb", "#d1242f", "#1a7f37", "#9a6700")
 Curve = Sequence[tuple[int, float]]
 
 
-def draw(curves: Mapping[str, Curve], *, baseline: tuple[str, float] | None = None) -> str:
+def draw_loss(curves: Mapping[str, Curve], *, baseline: tuple[str, float] | None = None) -> str:
     """Return an SVG of one line for each named curve of (step, loss in nats), and a dashed one at the baseline."""
     steps = max(step for curve in curves.values() for step, _ in curve)
     top = max([value for curve in curves.values() for _, value in curve] + ([baseline[1]] if baseline else [])) * 1.05

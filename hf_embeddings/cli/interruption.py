@@ -1,0 +1,54 @@
+"""What is true when a verb is interrupted: one sentence for each verb, on standard error."""
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable
+
+import typer
+
+EXIT_CODE = 130  # 128 + SIGINT, the habit of shells
+NOTHING = "nothing was changed"
+WHOLE = "{target} is as it was before"
+RESUME = "rerun the command to resume"
+
+# {name} is an argument of the verb. A verb that resumes keeps what it had finished.
+SENTENCES = {
+    "convert": WHOLE,
+    "export": WHOLE,
+    "index": f"the passages that were saved are kept; {RESUME}",
+    "evaluate": "no figure was recorded",
+    "example": "some of the files may be there already; rerun the command to replace them",
+    "inspect": NOTHING,
+    "position-lab": f"the runs that finished, and the last checkpoint of the current one, are kept; {RESUME}",
+    "positions": NOTHING,
+    "prepare": f"what was finished is kept in {{target}}.partial; {RESUME}",
+    "pretrain": f"the checkpoints that were saved are kept; {RESUME}",
+    "publish": "the card and the code in {folder} may have been rewritten; the Hub got the whole commit or nothing",
+    "remove": "{folder} holds all of its documents, or none of those that were to be removed",
+    "reposition": WHOLE,
+    "search": NOTHING,
+    "serve": "the server has stopped; nothing was changed",
+    "verify": NOTHING,
+    "vocabulary": WHOLE,
+    "plot words": "some of the pictures may be there already; rerun the command to replace them",
+    "plot positions": "the picture may be incomplete; rerun the command to replace it",
+    "plot sum": "some of the pictures may be there already; rerun the command to replace them",
+    "plot training": "some of the pictures may be there already; rerun the command to replace them",
+    "plot attention": "some of the pictures may be there already; rerun the command to replace them",
+}
+
+
+def say_when_interrupted(name: str, verb: Callable[..., None]) -> Callable[..., None]:
+    """Return the verb; interrupted, it says its sentence and leaves with exit code 130."""
+
+    @functools.wraps(verb)
+    def run(*args: object, **kwargs: object) -> None:
+        try:
+            verb(*args, **kwargs)
+        except KeyboardInterrupt:
+            arguments = inspect.signature(verb).bind(*args, **kwargs).arguments
+            print(f"interrupted: {SENTENCES[name].format(**arguments)}", file=sys.stderr)
+            raise typer.Exit(EXIT_CODE) from None
+
+    return run
