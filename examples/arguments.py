@@ -1,5 +1,7 @@
 """The command line of every example: its own arguments beside all of transformers' TrainingArguments."""
 
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -30,3 +32,12 @@ def parse(kind: type[Arguments]) -> tuple[Arguments, TrainingArguments]:
     bf16 = bf16_is_fast("cuda" if torch.cuda.is_available() else "cpu")
     parser.set_defaults(bf16=bf16, use_cpu=not torch.accelerator.is_available())
     return parser.parse_args_into_dataclasses()
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run an example; a mistake in its arguments or data is one line and exit code 2."""
+    try:
+        main()
+    except (ValueError, OSError) as error:
+        print("error: " + " ".join(str(error).split()), file=sys.stderr)
+        sys.exit(2)

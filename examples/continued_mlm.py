@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 
 import torch
-from arguments import ExampleArguments, parse
+from arguments import ExampleArguments, parse, run
 from data import read_data
 from transformers import (
     AutoModelForMaskedLM,
@@ -34,7 +34,7 @@ class Arguments(ExampleArguments):
 def main() -> None:
     """Read, train, evaluate, save."""
     arguments, training = parse(Arguments)
-    data = read_data(arguments.train, arguments.test)
+    data = read_data(arguments.train, arguments.test, arguments.text)
     tokenizer = AutoTokenizer.from_pretrained(arguments.model)
     model = AutoModelForMaskedLM.from_pretrained(arguments.model, dtype=torch.float32)
     inside = arguments.block_length - 2
@@ -59,4 +59,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -3,17 +3,36 @@
 from pathlib import Path
 
 from datasets import DatasetDict, load_dataset
+from datasets.exceptions import DatasetsError
 
 LOADERS = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet", ".txt": "text"}
 
 
-def read_data(train: str, test: str | None) -> DatasetDict:
+def read_data(train: str, test: str | None, *columns: str | None) -> DatasetDict:
     """Return the splits `train` and `test`; a tenth of the training rows is set apart where there is no test data.
 
     Args:
         train: a .csv, .json, .jsonl, .parquet or .txt file, or the id of a data set on the Hub.
         test: a file of the same kind; None takes the Hub's `test` or `validation` split, or a tenth of `train`.
+        columns: that must be there, with a value in every row; None for one that is not asked for.
+
+    Raises:
+        ValueError: the data cannot be read, or lack a column or a value.
     """
+    try:
+        splits = _read(train, test)
+    except (DatasetsError, OSError) as error:
+        raise ValueError(f"{train}: cannot be read as data ({error.__cause__ or error}); check the file") from None
+    for split, rows in splits.items():
+        for name in filter(None, columns):
+            if name not in rows.column_names:
+                raise ValueError(f"{split} data: no column {name!r}, expected one of {', '.join(rows.column_names)}")
+            if (empty := next((i for i, value in enumerate(rows[name]) if value is None), None)) is not None:
+                raise ValueError(f"{split} data, row {empty + 1}: column {name!r} is empty; fill it or remove the row")
+    return splits
+
+
+def _read(train: str, test: str | None) -> DatasetDict:
     if loader := LOADERS.get(Path(train).suffix):
         files = {"train": train} | ({"test": test} if test else {})
         splits = load_dataset(loader, data_files=files)

@@ -9,7 +9,7 @@ Each file has the columns text and label; a tenth of its rows is held out for th
 from dataclasses import dataclass
 
 import torch
-from arguments import parse
+from arguments import parse, run
 from data import read_data
 from datasets import concatenate_datasets
 from transformers import (
@@ -35,8 +35,11 @@ def main() -> None:
     """Read, fine-tune, evaluate each task, save."""
     arguments, training = parse(Arguments)
     torch.manual_seed(training.seed)  # before the model: its new heads are random
-    data = {name: read_data(path, None) for name, path in (task.split("=", 1) for task in arguments.tasks)}
-    labels = {name: sorted(set(splits["train"]["label"])) for name, splits in data.items()}
+    if wrong := [task for task in arguments.tasks if "=" not in task]:
+        raise ValueError(f"--tasks {wrong[0]}: expected NAME=FILE")
+    given = dict(task.split("=", 1) for task in arguments.tasks)
+    data = {name: read_data(path, None, "text", "label") for name, path in given.items()}
+    labels = {name: sorted({*splits["train"]["label"], *splits["test"]["label"]}) for name, splits in data.items()}
     kind = "single_label_classification"
     tasks = {n: {"problem_type": kind, "num_labels": len(words), "labels": words} for n, words in labels.items()}
     tokenizer = AutoTokenizer.from_pretrained(arguments.model)
@@ -72,4 +75,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -8,7 +8,7 @@ A row holds a text, a list of choices (as many in every row) and the index of th
 from dataclasses import dataclass
 
 import torch
-from arguments import ExampleArguments, parse
+from arguments import ExampleArguments, parse, run
 from data import read_data
 from transformers import (
     AutoModelForMultipleChoice,
@@ -40,7 +40,15 @@ def main() -> None:
     """Read, fine-tune, evaluate, save."""
     arguments, training = parse(Arguments)
     torch.manual_seed(training.seed)  # before the model: its new head is random
-    data = read_data(arguments.train, arguments.test)
+    data = read_data(arguments.train, arguments.test, arguments.text, arguments.choices, arguments.label)
+    count = len(data["train"][arguments.choices][0])
+    for split, rows in data.items():
+        for number, (choices, label) in enumerate(zip(rows[arguments.choices], rows[arguments.label], strict=True), 1):
+            if len(choices) != count or label not in range(count):
+                raise ValueError(
+                    f"{split} data, row {number}: {len(choices)} choices with label {label!r}, expected {count}, and a "
+                    "label from 0 on below that"
+                )
     tokenizer = AutoTokenizer.from_pretrained(arguments.model)
     model = AutoModelForMultipleChoice.from_pretrained(arguments.model, dtype=torch.float32)
 
@@ -62,4 +70,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -9,7 +9,7 @@ The window of a long context that holds the answer is read; without an answer, b
 from dataclasses import dataclass
 
 import torch
-from arguments import ExampleArguments, parse
+from arguments import ExampleArguments, parse, run
 from data import read_data
 from transformers import AutoModelForQuestionAnswering, AutoTokenizer, EvalPrediction, Trainer
 
@@ -42,7 +42,9 @@ def main() -> None:
     """Read, fine-tune, evaluate, save."""
     arguments, training = parse(Arguments)
     torch.manual_seed(training.seed)  # before the model: its new head is random
-    data = read_data(arguments.train, arguments.test)
+    data = read_data(arguments.train, arguments.test, "question", "context", "answers")
+    if set(data["train"].features["answers"]) != {"text", "answer_start"}:
+        raise ValueError("column 'answers': expected objects with the lists text and answer_start, as in SQuAD")
     tokenizer = AutoTokenizer.from_pretrained(arguments.model)
     model = AutoModelForQuestionAnswering.from_pretrained(arguments.model, dtype=torch.float32)
 
@@ -73,4 +75,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

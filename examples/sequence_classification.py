@@ -3,7 +3,8 @@
     python examples/sequence_classification.py --model runs/demo --train data/reviews-en/train.csv \
         --test data/reviews-en/test.csv --output_dir runs/classifier --num_train_epochs 2
 
-The labels decide the problem: words or integers are classes, lists are several labels at once, floats a regression.
+The labels decide the problem: words or integers are classes, floats a regression, lists of names or vectors of 0 and 1
+several labels at once.
 `--model` is anything that AutoModel loads, TriEmbed or not. Every option of TrainingArguments is taken too.
 """
 
@@ -11,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from arguments import ExampleArguments, parse
+from arguments import ExampleArguments, parse, run
 from data import read_data
-from datasets import List
+from labels import read_labels
 from sklearn.metrics import f1_score
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, EvalPrediction, Trainer
 
@@ -45,16 +46,8 @@ def main() -> None:
     """Read, fine-tune, evaluate, save."""
     arguments, training = parse(Arguments)
     torch.manual_seed(training.seed)  # before the model: its new head is random
-    data = read_data(arguments.train, arguments.test)
-    kind = data["train"].features[arguments.label]
-    if isinstance(kind, List):
-        names = sorted({name for labels in data["train"][arguments.label] for name in labels})
-        problem, encode = "multi_label_classification", lambda labels: [float(name in labels) for name in names]
-    elif str(kind.dtype).startswith("float"):
-        names, problem, encode = ["score"], "regression", float
-    else:
-        names = sorted(set(data["train"][arguments.label]))
-        problem, encode = "single_label_classification", names.index
+    data = read_data(arguments.train, arguments.test, arguments.text, arguments.pair, arguments.label)
+    problem, names, encode = read_labels(data, arguments.label, own_test=bool(arguments.test))
     tokenizer = AutoTokenizer.from_pretrained(arguments.model)
     labels = {"num_labels": len(names), "id2label": dict(enumerate(map(str, names))), "problem_type": problem}
     model = AutoModelForSequenceClassification.from_pretrained(arguments.model, dtype=torch.float32, **labels)
@@ -74,4 +67,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -8,8 +8,9 @@ A row holds a list of words and a list of as many labels. The first piece of a w
 from dataclasses import dataclass
 
 import torch
-from arguments import ExampleArguments, parse
+from arguments import ExampleArguments, parse, run
 from data import read_data
+from labels import read_tags
 from sklearn.metrics import f1_score
 from transformers import (
     AutoModelForTokenClassification,
@@ -35,8 +36,8 @@ def main() -> None:
     """Read, fine-tune, evaluate, save."""
     arguments, training = parse(Arguments)
     torch.manual_seed(training.seed)  # before the model: its new head is random
-    data = read_data(arguments.train, arguments.test)
-    names = sorted({tag for tags in data["train"][arguments.tags] for tag in tags}, key=str)
+    data = read_data(arguments.train, arguments.test, arguments.words, arguments.tags)
+    names = read_tags(data, arguments.words, arguments.tags, own_test=bool(arguments.test))
     tokenizer = AutoTokenizer.from_pretrained(arguments.model)
     model = AutoModelForTokenClassification.from_pretrained(
         arguments.model, num_labels=len(names), id2label=dict(enumerate(map(str, names))), dtype=torch.float32
@@ -72,4 +73,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

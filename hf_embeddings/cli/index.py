@@ -1,7 +1,6 @@
 """`hf-embeddings index`: from documents to an index that is searched by meaning."""
 
-import hashlib
-import json
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -67,6 +66,8 @@ def index(
     check_model_or_id(model, "--model")
     from hf_embeddings.corpora.public_names import name_publicly
     from hf_embeddings.search.build import build
+    from hf_embeddings.search.recipe_files import read_recipe
+    from hf_embeddings.search.source_records import read_records
     from hf_embeddings.search.workers import EncodingJob
 
     job = EncodingJob(
@@ -76,20 +77,19 @@ def index(
         device,
     )
 
-    def documents() -> Iterator["Document"]:
-        read = name_publicly(read_described_documents(corpus, SourceReader(text_field=text_field)))
+    read_recipe(Path(model))  # one that is not known here is refused before the corpus is read
+
+    def documents(left_out: Counter[str]) -> Iterator["Document"]:
+        reader = SourceReader(text_field=text_field, statistics=left_out)
+        read = name_publicly(read_described_documents(corpus, reader))
         met = (document for document in read if all(condition.holds(document.metadata) for condition in conditions))
         return islice(met, max_documents)
 
-    with Phase("reading", unit="documents", passing=True) as progress:
-        # Read twice, so that the time left is known: reading is quick beside encoding.
-        total = progress.count(documents())
-    if not total:
-        raise ValueError(f"--where {' '.join(where or [])}: no document of {corpus} meets it; leave it out to see all")
+    left_out: Counter[str] = Counter()
+    total = _survey(read_records(documents(left_out), id_field, left_out), corpus, where or [], left_out)
     with Phase("encoding", total, unit="documents") as progress:
-        chosen = records(documents(), id_field)
         figures = build(
-            chosen,
+            read_records(documents(Counter()), id_field),
             folder,
             job,
             source=corpus,
@@ -97,13 +97,32 @@ def index(
             progress=progress.advance,
             notify=print_to_stderr,
         )
-    print(json_text({"index": folder, **vars(figures)}) if as_json else f"{folder}: {_sentence(figures)}")
+    told = {"index": folder, **vars(figures), "left_out": +left_out}
+    print(json_text(told) if as_json else f"{folder}: {_sentence(figures, left_out)}")
 
 
-def _sentence(figures: "Figures") -> str:
+def _survey(records: Iterator["Record"], corpus: str, where: list[str], left_out: Counter[str]) -> int:
+    """Count the records, and say what is left out, before any is encoded: reading is quick beside that."""
+    from hf_embeddings.progress import Phase, print_to_stderr
+
+    with Phase("reading", unit="documents", passing=True) as progress:
+        total = progress.count(records)
+    if +left_out:
+        print_to_stderr(f"{corpus}: left out {_counted(left_out)}")
+    if not total:
+        raise ValueError(f"--where {' '.join(where)}: no document of {corpus} meets it; leave it out to see all")
+    return total
+
+
+def _counted(left_out: Counter[str]) -> str:
+    return ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in (+left_out).items())
+
+
+def _sentence(figures: "Figures", left_out: Counter[str]) -> str:
     parts = [f"{figures.documents:,} documents as {figures.passages:,} passages"]
     parts += [f"{figures.resumed_at:,} were done before"] if figures.resumed_at else []
     parts += [f"{figures.replaced:,} older passages replaced"] if figures.replaced else []
+    parts += [f"left out {_counted(left_out)}"] if +left_out else []
     return "; ".join(parts)
 
 
@@ -117,19 +136,3 @@ def _copy(corpus: str, place: str, as_json: bool) -> None:
         copied = copy_index(index, store, progress.advance)
         store.close()
     print(json_text({"index": place, "passages": copied}) if as_json else f"{place}: {copied:,} passages")
-
-
-def records(documents: Iterator["Document"], id_field: str) -> Iterator["Record"]:
-    """Give each document an id: its own, else its title or place where that is new, else a digest of its text."""
-    from hf_embeddings.search.records import Record
-
-    seen: set[str] = set()
-    for document in documents:
-        metadata = dict(document.metadata)
-        id_ = metadata.pop(id_field, None)
-        if id_ is None:
-            id_ = metadata.get("title")
-            if id_ is None or str(id_) in seen:
-                id_ = hashlib.sha256(json.dumps([document.text, metadata]).encode()).hexdigest()[:16]
-            seen.add(str(id_))
-        yield Record(str(id_), document.text, metadata)

@@ -11,6 +11,9 @@ Precision = Annotated[
     Literal["auto", "fp32", "bf16", "int8"],
     typer.Option(help="Arithmetic of the encoding; auto is bf16 where the hardware multiplies that fast, else fp32."),
 ]
+Prompt = Annotated[
+    str | None, typer.Option(help="Put before every text, such as 'query: '; default: as the directory states.")
+]
 SUFFIXES = (".png", ".html")  # of pictures and pages
 
 

@@ -48,18 +48,18 @@ def attention(
 def read_attention(folder: str, text: str, pair: str | None) -> tuple["np.ndarray", list[str]]:
     """Return weights (L, H, S, S) and the tokens."""
     import torch
-    from transformers import AutoModel, AutoTokenizer
+    from transformers import AutoTokenizer
 
     import hf_embeddings  # noqa: F401  registers TriEmbed with AutoModel
-    from hf_embeddings.stored_weights import check_finite
+    from hf_embeddings.search.text_model import load_text_model, longest_input, read_inputs
 
-    model = AutoModel.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32).eval()
-    check_finite(model.named_parameters(), folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    batch = tokenizer(
-        text, pair, return_tensors="pt", truncation=True, max_length=min(model.config.max_position_embeddings, 512)
-    )
+    model = load_text_model(folder, attn_implementation="eager").eval()
+    longest = min(longest_input(model, tokenizer), 512)
+    batch = tokenizer(text, pair, return_tensors="pt", truncation=True, max_length=longest)
     with torch.no_grad():
-        attentions = model(**batch, output_attentions=True).attentions
+        attentions = model(**read_inputs(model, batch), output_attentions=True).attentions
+    if not attentions or any(weights is None for weights in attentions):
+        raise ValueError(f"{folder}: {type(model).__name__} returns no attention weights; choose another model")
     tokens = list(tokenizer.convert_ids_to_tokens(batch["input_ids"][0]))
     return torch.stack(attentions)[:, 0].numpy(), tokens

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from hf_embeddings.cli.output import AsJson, TextField, picture_path
+from hf_embeddings.cli.output import AsJson, Prompt, TextField, picture_path
 from hf_embeddings.corpora.document import SourceReader
 from hf_embeddings.corpora.sources import check_source
 from hf_embeddings.evaluation.word_lists import frequent_tokens, read_sentences, read_words, seed_example
@@ -36,7 +36,7 @@ def words(
     vectors: Annotated[Literal["contextual", "table"], typer.Option(help="From encoder or token table")] = "contextual",
     layer: Annotated[int | None, typer.Option(help="Hidden states to pool, 0 the embeddings; default: last")] = None,
     pooling: Annotated[Pooling | None, typer.Option(help="mean, cls or max; default: as the directory states")] = None,
-    prompt: Annotated[str, typer.Option(help="Put before every text, such as 'query: '")] = "",
+    prompt: Prompt = None,
     seed: Annotated[int, typer.Option(help="Of the projection")] = 0,
     out: Annotated[Path, typer.Option(help="Path of the files to write; each gets its suffix.")] = Path("words"),
     export: Annotated[list[str] | None, typer.Option(help="Also write: projector, parquet")] = None,

@@ -79,6 +79,8 @@ class SourceReader:
             )
         accepted = self.valid(row[field], f"{place}, field {field!r}")
         if accepted is not None:
+            if not accepted.strip():
+                self.statistics["blank_documents"] += 1
             yield Document(accepted, {name: value for name, value in row.items() if name != field})
 
 

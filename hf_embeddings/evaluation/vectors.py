@@ -4,7 +4,7 @@ Shapes: N texts, V vocabulary, D hidden.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -25,10 +25,11 @@ class Vectors:
 
     encoder: Encoder
     source: Source = "contextual"
-    prompt: str = ""  # stands before every text
 
     @classmethod
-    def load(cls, folder: str | Path, *, source: Source = "contextual", prompt: str = "", **recipe: Any) -> "Vectors":
+    def load(
+        cls, folder: str | Path, *, source: Source = "contextual", prompt: str | None = None, **recipe: Any
+    ) -> "Vectors":
         """Load a directory that AutoModel reads; what the recipe leaves out or gives as None, the directory decides.
 
         Raises:
@@ -38,13 +39,21 @@ class Vectors:
         given = {name: value for name, value in recipe.items() if value is not None}
         # fp32 everywhere: a figure must not depend on the machine.
         with quiet():  # a pooler left unused is no news here; missing weights still raise
-            return cls(Encoder.load(folder, precision="fp32", **given), source, prompt)
+            encoder = Encoder.load(folder, precision="fp32", **given)
+        if prompt is not None:
+            encoder.recipe = replace(encoder.recipe, prompts={"given": prompt}, default_prompt="given")
+        return cls(encoder, source)
+
+    @property
+    def prompt(self) -> str:
+        """What stands before every text: what was given, else the directory's default prompt."""
+        return self.encoder.prefix(None)
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Return the vectors (N, D) of texts: contextual ones, or means of rows of the table."""
         if self.source == "table":
             return self._table_means(texts)
-        return self.encoder.encode([self.prompt + text for text in texts])
+        return self.encoder.encode(texts)
 
     def unknown(self, texts: Sequence[str]) -> list[str]:
         """Return the texts that the vocabulary cannot spell: those with an unknown token, or with none at all."""
@@ -85,7 +94,7 @@ class Vectors:
             special = torch.tensor(
                 tokenizer.get_special_tokens_mask(batch["input_ids"][0], already_has_special_tokens=True)
             )
-            states = model(**batch, output_hidden_states=True).hidden_states
+            states = model(batch["input_ids"], output_hidden_states=True).hidden_states
             layers = layers or [[] for _ in states]
             for collected, state in zip(layers, states, strict=True):
                 collected.append(state[0][special == 0].float().numpy())

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from .attention_plan import add_bias
 from .compat import attention_function
 from .configuration_triembed import TriEmbedConfig
 from .fused_attention import computes_exactly, fused_attention, trains_on_cpu
+from .kernels import add_bias
 from .packing import Packing, packed_attention
 from .position_signal import PositionSignal
 from .positions import LayerPositions
@@ -118,7 +118,9 @@ def eager_attention(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Attend in plain tensor operations; the reference that every kernel is tested against."""
     scores = query @ key.transpose(-1, -2) * scaling  # (B, H, S, S)
-    if attention_mask is not None:
+    if attention_mask is not None and attention_mask.dtype == torch.bool:  # a 4D mask that the caller gave
+        scores = scores.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
+    elif attention_mask is not None:
         scores = scores + attention_mask
     exact = torch.promote_types(query.dtype, torch.float32)
     weights = nn.functional.softmax(scores, dim=-1, dtype=exact).to(query.dtype)

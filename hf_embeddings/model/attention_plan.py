@@ -3,19 +3,17 @@
 Shapes: B batch, S sequence, H heads.
 """
 
-from inspect import signature
 from typing import Any, NamedTuple
 
 import torch
-import transformers
-from transformers.integrations.flex_attention import flex_attention_forward
 from transformers.masking_utils import packed_sequence_mask_function
 
 from .compat import create_mask, create_window_mask
 from .configuration_triembed import TriEmbedConfig
 from .documents import Documents
 from .fused_attention import keep_normal
-from .packing import merge_bias, pack
+from .kernels import add_bias, is_of_engine, reads_boundaries, refuse_dropped_mask, written_out
+from .packing import pack
 from .position_signal import PositionSignal, position_dtype
 from .positions import PositionParts
 
@@ -54,22 +52,24 @@ def plan_attention(
         windows: of all layers.
     """
     kernel, everything = config._attn_implementation, dict.fromkeys(windows)
+    refuse_dropped_mask(kernel, attention_mask, windows, length=hidden_states.shape[1])
     if documents is not None and documents.lengths is not None and attention_mask is None:
         if kernel == "sdpa":
             packing = pack(documents, position_ids, pairs=pairs, windows=windows, dtype=hidden_states.dtype)
             return AttentionPlan(everything, signal, {"packing": packing})
-        if "flash" in kernel:
+        if reads_boundaries(kernel) or is_of_engine(kernel):
             return AttentionPlan(everything, signal, documents.flash_arguments())
-    if documents is not None and "flash" in kernel:
+    if documents is not None and reads_boundaries(kernel):
         raise ValueError(
             f"position_ids: they restart within a row that an attention_mask pads, which {kernel} cannot keep apart; "
             "leave the padding out, or use 'sdpa'"
         )
     apart = None if documents is None else packed_sequence_mask_function(documents.ids)
+    rule = written_out(kernel, apart) if pairs else apart
     masks: dict[int | None, Any] = {}
     for window in windows:
         create = create_mask if window is None else create_window_mask
-        masks[window] = create(config, hidden_states, attention_mask, and_mask_function=apart)
+        masks[window] = create(config, hidden_states, attention_mask, and_mask_function=rule)
     of_pairs = pairs(position_ids, position_dtype(hidden_states.dtype))
     signal = signal._replace(content=of_pairs.content)
     if of_pairs.bias is not None:
@@ -80,33 +80,3 @@ def plan_attention(
         masks = {window: mask for window, (_, mask) in added.items()}
         signal = signal._replace(bias=next((kept.bias for kept, _ in added.values()), None))
     return AttentionPlan(masks, signal, {})
-
-
-def folds_biases(kernel: str, device: torch.device) -> bool:
-    """Tell whether a kernel is better served by extra dimensions of query and key than by a bias.
-
-    Flash kernels take no bias at all. On CPU a bias that needs no gradient costs the fused kernel nothing, and the
-    extra dimensions would have to be computed.
-    """
-    return "flash" in kernel or (kernel == "sdpa" and device.type != "cpu")
-
-
-def add_bias(
-    config: TriEmbedConfig,
-    signal: PositionSignal,
-    attention_mask: torch.Tensor | None,
-    bias: torch.Tensor,
-    *,
-    batch: int,
-) -> tuple[PositionSignal, torch.Tensor | None]:
-    """Add (1|B, H, S, S) to the scores, by the mask or by `signal.bias`, whichever the kernel reads."""
-    if config._attn_implementation == "flex_attention":
-        if "position_bias" not in signature(flex_attention_forward).parameters:
-            raise ValueError(
-                f"attn_implementation: flex_attention of transformers {transformers.__version__} would drop the score "
-                f"bias of position_embedding_type {config.position_embedding_type!r}; use 'sdpa', or pip install "
-                "'transformers>=5.14'"
-            )
-        bias = bias.expand(batch, -1, -1, -1)  # it reads a bias of each row
-        return signal._replace(bias=bias if signal.bias is None else signal.bias + bias), attention_mask
-    return signal, merge_bias(attention_mask, bias)

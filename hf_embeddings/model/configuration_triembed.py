@@ -195,13 +195,13 @@ class TriEmbedConfig(PreTrainedConfig):
         return super().from_dict(upgrade(config_dict), **kwargs)
 
     def __post_init__(self, **kwargs: Any) -> None:
-        _refuse_unknown_keys(kwargs, known=self.__dataclass_fields__)
         model_type = kwargs.pop("model_type", self.model_type)
-        if model_type != self.model_type:
+        if model_type != self.model_type:  # before its fields, which no rule here is about
             raise ValueError(
                 f"model_type: got {model_type!r}, expected {self.model_type!r}; a checkpoint of another family must be "
                 "converted first"
             )
+        _refuse_unknown_keys(kwargs, known=self.__dataclass_fields__)
         self._check_positions()
         self._check_ranges()
         self._take_rope_parameters(kwargs)

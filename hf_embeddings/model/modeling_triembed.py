@@ -19,17 +19,19 @@ from transformers.modeling_outputs import (
     SequenceClassifierOutput,
     TokenClassifierOutput,
 )
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.utils import ModelOutput, can_return_tuple, logging
 
 # Some are imported only to be seen: older transformers copy just what this file itself imports next to a checkpoint.
 from .attention import Attention
-from .attention_plan import folds_biases, plan_attention
+from .attention_plan import plan_attention
 from .compat import record_outputs
 from .configuration_triembed import AUTO_MAP, UPGRADES, TriEmbedConfig, renamed_weights
 from .documents import find_documents, take_boundaries
 from .embeddings import EmbeddingParts, Embeddings
 from .fused_attention import fused_attention  # noqa: F401
 from .heads import SEQUENCE_LOSSES, Pooler, PredictionHead, Transform, classification_loss
+from .kernels import folds_biases, is_of_engine, refuse_dropped_bias
 from .layers import NORM_POSITIONS, Layer, check_recomputable
 from .linear_cross_entropy import linear_cross_entropy  # noqa: F401
 from .norms import make_norm
@@ -61,6 +63,7 @@ class TriEmbedPreTrainedModel(PreTrainedModel):
 
     config: TriEmbedConfig
     config_class = TriEmbedConfig
+    new_modules: tuple[str, ...] = ()  # of the task: those that the checkpoint lacked, so that they begin random
     takes_choices = False  # inputs (B, N, S), one row of tokens for each of N choices
     base_model_prefix = "triembed"
     supports_gradient_checkpointing = True
@@ -77,13 +80,11 @@ class TriEmbedPreTrainedModel(PreTrainedModel):
     _keys_to_ignore_on_load_unexpected = [r"(^|\.)(pooler|predictions|seq_relationship)\."]
 
     def _check_and_adjust_attn_implementation(self, attn_implementation: str | None, *args: Any, **kwargs: Any) -> str:
-        biased = [name for name, part in self.config.position_classes.items() if part.pairwise]
-        if biased and "flash" in (attn_implementation or ""):
-            raise ValueError(
-                f"attn_implementation: flash attention cannot add the score bias of position_embedding_type "
-                f"{'+'.join(biased)!r}; use 'sdpa', 'eager' or 'flex_attention'"
-            )
-        return super()._check_and_adjust_attn_implementation(attn_implementation, *args, **kwargs)
+        if attn_implementation in ALL_ATTENTION_FUNCTIONS or "flash" in (attn_implementation or ""):
+            refuse_dropped_bias(self.config, str(attn_implementation))  # before a flash kernel is looked for
+        kernel = super()._check_and_adjust_attn_implementation(attn_implementation, *args, **kwargs)
+        refuse_dropped_bias(self.config, kernel)
+        return kernel
 
     if TYPE_CHECKING:
 
@@ -164,6 +165,7 @@ class TriEmbedPreTrainedModel(PreTrainedModel):
         if getattr(model, "pooler", None) is not None and any(k.startswith("pooler") for k in info["missing_keys"]):
             logger.warning(f"{source} has no pooler: pooler_output will be None (nothing random is used in its place)")
             model.pooler = None
+        model.new_modules = tuple(sorted({_module_of_task(key) for key in info["missing_keys"]}))
         return (model, info) if output_loading_info else model
 
 
@@ -221,7 +223,10 @@ class TriEmbedModel(TriEmbedPreTrainedModel):
         """
         shape, device = _shape(input_ids, inputs_embeds)
         boundaries, kwargs = take_boundaries(kwargs)
-        documents = find_documents(shape, position_ids, attention_mask, boundaries)
+        of_engine = is_of_engine(self.config._attn_implementation)
+        documents = None
+        if boundaries is not None or not of_engine:  # engines keep documents apart by themselves
+            documents = find_documents(shape, position_ids, attention_mask, boundaries)
         position = self.embeddings.position
         token_types, pair_types = position.split(folding=folds_biases(self.config._attn_implementation, device))
         token_positions, pair_positions = place(
@@ -607,6 +612,13 @@ def _hold_tie(model: PreTrainedModel, source: object) -> None:
             f"{source}: tie_word_embeddings is true, but predictions.decoder.weight is not the token table; if the "
             "checkpoint holds a decoder of its own, set tie_word_embeddings to false in its config.json"
         )
+
+
+def _module_of_task(key: str) -> str:
+    """Return the path of the module of a task that a weight belongs to."""
+    parts = key.split(".")
+    place = next((index for index, part in enumerate(parts) if part in TASK_MODULES), len(parts))
+    return ".".join(parts[: place + 1])
 
 
 def _belongs_to_task(key: str) -> bool:

@@ -19,6 +19,7 @@ from .documents import Documents  # noqa: F401
 from .embeddings import EmbeddingParts  # noqa: F401
 from .fused_attention import fused_attention  # noqa: F401
 from .heads import SEQUENCE_LOSSES, classification_loss
+from .kernels import folds_biases  # noqa: F401
 from .layers import _down_bias  # noqa: F401
 from .linear_cross_entropy import linear_cross_entropy  # noqa: F401
 from .modeling_triembed import TriEmbedModel, TriEmbedPreTrainedModel

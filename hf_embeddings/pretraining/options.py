@@ -120,7 +120,7 @@ class TrainingOptions:
     warmup_fraction: float = bounded(0.05, min=0, max=1)  # share of training over which the learning rate rises
     decay_fraction: float = bounded(0.2, above=0, max=1)  # share of what follows the warmup over which "wsd" falls
     ema_decay: float | None = bounded(None, above=0, below=1)  # of an average of the weights, which is then exported
-    weight_decay: float = bounded(0.01, min=0)  # per step, times the learning rate (AdamW)
+    weight_decay: float = bounded(0.01, min=0)  # of the weights of linear layers; per step, times the learning rate
     adam_beta1: float = bounded(0.9, min=0, below=1)  # decay of the gradient's mean, per step
     adam_beta2: float = bounded(0.98, min=0, below=1)  # decay of the gradient's square, per step
     adam_epsilon: float = bounded(1e-6, above=0)  # added to the root of the gradient's square

@@ -56,6 +56,7 @@ def build(
     asked, precision = job.precision, _precision(job, index)
     job = replace(job, precision=precision.name)
     encoder = job.load()
+    job, encoder = _for_products(job, encoder)
     notify(f"precision: {precision.name}, {precision.reason}")
     widths = {"inputs": encoder.dimension, "outputs": 4 * encoder.dimension}
     if lost := time_lost(precision.name, encoder.model.device, **widths):
@@ -69,6 +70,25 @@ def build(
     with index:
         _refuse_other_model(index, facts)
         return _fill(index, iter(documents), job, encoder, source=source, processes=processes, progress=progress)
+
+
+def _for_products(job: EncodingJob, encoder: Encoder) -> tuple[EncodingJob, Encoder]:
+    """Make vectors whose products, by which an index ranks, rank as the model's own similarity does.
+
+    Raises:
+        ValueError: no scaling does that for the similarity that the directory states.
+    """
+    recipe = encoder.recipe
+    if recipe.similarity not in ("cosine", "dot"):
+        raise ValueError(
+            f"{job.model}: its vectors are compared by {recipe.similarity} distance, expected cosine or dot, as an "
+            "index ranks by products; search with sentence-transformers"
+        )
+    scaled = job.overrides.get("normalize", recipe.similarity == "cosine")
+    if scaled and (encoder.dimension != encoder.width or not recipe.normalize):
+        job = replace(job, overrides={**job.overrides, "rescale": True})
+        encoder.recipe = replace(recipe, rescale=True)
+    return job, encoder
 
 
 def _precision(job: EncodingJob, index: Index | None) -> Precision:
@@ -124,7 +144,8 @@ def _fill(
 
 def _chunks(documents: Iterator[Record], encoder: Encoder) -> Iterator[Chunk]:
     while chunk := list(islice(documents, DOCUMENTS_PER_COMMIT)):
-        found = list(_passages(chunk, encoder))
+        # Of documents with one id the last counts, as in a later chunk.
+        found = list(_passages(list({document.id: document for document in chunk}.values()), encoder))
         yield Chunk(chunk, [passage for passage, _ in found], [encoded for _, encoded in found])
 
 
@@ -149,7 +170,7 @@ def _passages(documents: Sequence[Record], encoder: Encoder) -> Iterator[tuple[R
     for document, title, (head, *_), body in zip(documents, titles, heads, bodies, strict=True):
         if title:
             yield replace(document, text=head, passage=TITLE), f"{title}\n{head}"
-            if head != body[0]:
+            if head not in body[:1]:
                 yield replace(document, text=head, passage=OPENING), head
         for number, text in enumerate(body):
             yield replace(document, text=text, passage=number), text

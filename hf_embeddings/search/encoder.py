@@ -11,14 +11,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from tokenizers.normalizers import Lowercase, Normalizer
+from tokenizers.normalizers import Sequence as Normalizers
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_outputs import BaseModelOutput
 
 from hf_embeddings.model.modeling_triembed import TriEmbedModel
-from hf_embeddings.search.pooling import POOLINGS
+from hf_embeddings.search.pooling import POOLINGS, without_prompts
 from hf_embeddings.search.precision import PRECISIONS, choose_precision
-from hf_embeddings.search.recipe import Recipe, read_recipe
-from hf_embeddings.stored_weights import check_finite
+from hf_embeddings.search.recipe import Recipe
+from hf_embeddings.search.recipe_files import download_recipe, read_recipe
+from hf_embeddings.search.text_model import ignores_padding, load_text_model, longest_input, reads_mask
 
 TOKENS_PER_BATCH = 4096  # enough to keep the matrix units busy, and small enough that activations stay in the caches
 TEXTS_PER_WINDOW = 16384  # texts are sorted by length within a window: 16k leave 1 % of padding, and bound the memory
@@ -53,13 +56,21 @@ class Encoder:
         if not tokenizer.is_fast:
             raise ValueError(f"{type(tokenizer).__name__} is no fast tokenizer; save it as tokenizer.json first")
         self.recipe = recipe or Recipe()
+        if self.recipe.lowercase:
+            _read_lowercase(tokenizer)
+        tokenizer.backend_tokenizer.no_padding()  # which a tokenizer.json may ask for
+        _refuse_segments(tokenizer)
+        self.max_length = _max_length(model, tokenizer, self.recipe.max_length)
+        self.packs = isinstance(model, TriEmbedModel)
+        some = tokenizer.backend_tokenizer.encode("a b c").ids
+        self.alike = not self.packs and not ignores_padding(model.eval(), some, self.max_length)
         PRECISIONS[precision](model.eval())  # in place
         self.model = model
         self.tokenizer = tokenizer
         self.precision = precision
         self.tokens_per_batch = tokens_per_batch
-        self.max_length = _max_length(model, tokenizer, self.recipe.max_length)
-        self.dimension = model.config.hidden_size
+        self.width = int(model.config.hidden_size)
+        self.dimension = min(self.width, self.recipe.dimension or self.width)
         self.truncated = 0  # texts that were longer than max_length so far
         layers = model.config.num_hidden_layers
         if self.recipe.layer is not None and not -layers - 1 <= self.recipe.layer <= layers:
@@ -69,22 +80,31 @@ class Encoder:
 
     @classmethod
     def load(cls, source: str | Path, *, precision: str = "auto", device: str = "cpu", **overrides: Any) -> "Encoder":
-        """Load a model directory or Hub id; `overrides` are fields of `Recipe` that beat what the directory states."""
+        """Load a model directory or Hub id; `overrides` are fields of `Recipe` that beat what the directory states.
+
+        Raises:
+            ValueError: the directory states a recipe that is not known here, or holds no encoder of text.
+        """
         import hf_embeddings  # noqa: F401  registers TriEmbed with AutoModel
 
         choose_precision(precision, device)  # a mistake shows before the work
-        folder = Path(source)
-        recipe = read_recipe(folder) if folder.is_dir() else Recipe()
+        recipe = read_recipe(Path(source)) if Path(source).is_dir() else download_recipe(str(source))
         tokenizer = AutoTokenizer.from_pretrained(source)
-        # Attention weights are not needed, and a pooler would be computed for nothing.
-        model = AutoModel.from_pretrained(source, dtype=torch.float32, add_pooling_layer=False).to(device)
-        check_finite(model.named_parameters(), source)
-        return cls(model, tokenizer, dataclasses.replace(recipe, **overrides), precision=precision)
+        model = load_text_model(source)
+        if recipe.max_length is not None:  # what a directory states for a table whose first rows are never used
+            recipe = dataclasses.replace(recipe, max_length=min(recipe.max_length, longest_input(model, tokenizer)))
+        return cls(model.to(device), tokenizer, dataclasses.replace(recipe, **overrides), precision=precision)
 
     def encode(
         self, texts: Sequence[str], *, prompt: str | None = None, progress: Callable[[int], None] | None = None
     ) -> np.ndarray:
-        """Return the vectors (N, D) of texts in fp32; `progress` is called with the number of texts just done."""
+        """Return the vectors (N, D) of texts in fp32.
+
+        Args:
+            texts: N of them.
+            prompt: the name of the prompt that stands before each; None for the recipe's default one, if any.
+            progress: is called with the number of texts just done.
+        """
         if isinstance(texts, str):
             raise ValueError("texts: got one string, expected a list of them; write [text]")
         windows = list(self.encode_stream(texts, prompt=prompt, progress=progress))
@@ -95,9 +115,10 @@ class Encoder:
     ) -> Iterator[np.ndarray]:
         """Yield the vectors of texts window by window, in their order and in bounded memory."""
         prefix = self.prefix(prompt)
+        skipped = 0 if self.recipe.include_prompt or not prefix else self._prompt_tokens(prefix)
         remaining = iter(texts)
         while window := [prefix + text for text in islice(remaining, TEXTS_PER_WINDOW)]:
-            yield self._encode_window(window, progress)
+            yield self._encode_window(window, skipped, progress)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return how many tokens each text has before truncation, special ones included."""
@@ -107,24 +128,23 @@ class Encoder:
         return [len(encoding) for encoding in backend.encode_batch_fast(list(texts))]
 
     def prefix(self, prompt: str | None) -> str:
-        """Return the prompt of that name, or nothing where the model has no prompts for queries and documents."""
-        prompts = self.recipe.prompts
-        if prompt is None or (prompt in ("query", "document") and prompt not in prompts):
-            return ""
-        if prompt not in prompts:
-            raise ValueError(
-                f"prompt {prompt!r}: expected one of {', '.join(prompts) or 'none, as the model has none'}"
-            )
-        return prompts[prompt]
+        """Return the prompt of that name: see `Recipe.prompt`."""
+        return self.recipe.prompt(prompt)
+
+    def _prompt_tokens(self, prefix: str) -> int:
+        """Return how many tokens, with the special ones before it, a prompt takes at the start of a text."""
+        ids = self._tokenize([prefix])[0]
+        return len(ids) - (ids[-1] in self.tokenizer.all_special_ids)
 
     @torch.inference_mode()
-    def _encode_window(self, texts: list[str], progress: Callable[[int], None] | None) -> np.ndarray:
+    def _encode_window(self, texts: list[str], skipped: int, progress: Callable[[int], None] | None) -> np.ndarray:
+        """Return the vectors (N, D) of texts, without pooling the first `skipped` tokens of each."""
         ids = self._tokenize(texts)
         lengths = np.array([len(row) for row in ids])
         order = np.argsort(-lengths, kind="stable")  # longest first: if memory is short, it shows at once
         vectors = np.empty((len(texts), self.dimension), np.float32)
-        for batch in _batches(order, lengths, self.tokens_per_batch):
-            vectors[batch] = self._encode_batch([ids[i] for i in batch]).cpu().numpy()
+        for batch in _batches(order, lengths, self.tokens_per_batch, alike=self.alike):
+            vectors[batch] = self._encode_batch([ids[i] for i in batch], skipped).cpu().numpy()
             if progress is not None:
                 progress(len(batch))
         return vectors
@@ -132,23 +152,28 @@ class Encoder:
     def _tokenize(self, texts: list[str]) -> list[list[int]]:
         backend = self.tokenizer.backend_tokenizer
         backend.no_padding()
-        backend.enable_truncation(self.max_length)
+        backend.enable_truncation(self.max_length, direction=self.tokenizer.truncation_side)
         encodings = backend.encode_batch_fast(texts)
         self.truncated += sum(bool(encoding.overflowing) for encoding in encodings)
         return [encoding.ids for encoding in encodings]
 
-    def _encode_batch(self, ids: list[list[int]]) -> torch.Tensor:
+    def _encode_batch(self, ids: list[list[int]], skipped: int) -> torch.Tensor:
         """Return the vectors (B, D) of tokenized texts."""
         hidden, lengths = self._hidden_states(ids)
+        if skipped:
+            hidden, lengths = without_prompts(hidden, lengths, skipped)
         vectors = POOLINGS[self.recipe.pooling](hidden, lengths)
-        return torch.nn.functional.normalize(vectors, dim=-1) if self.recipe.normalize else vectors
+        if self.recipe.normalize:
+            vectors = torch.nn.functional.normalize(vectors, dim=-1)
+        vectors = vectors[:, : self.dimension]
+        return torch.nn.functional.normalize(vectors, dim=-1) if self.recipe.rescale else vectors
 
     def _hidden_states(self, ids: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the hidden states (T, D) of all tokens, text after text, and the lengths (B,) of the texts."""
         lengths = torch.tensor([len(row) for row in ids])
         tokens = torch.tensor([token for row in ids for token in row])
         every_layer = self.recipe.layer is not None
-        run = _packed if isinstance(self.model, TriEmbedModel) else _padded
+        run = _packed if self.packs else _padded
         output, flatten = run(self.model, tokens, lengths, output_hidden_states=every_layer)
         hidden = output.last_hidden_state
         if self.recipe.layer is not None and output.hidden_states is not None:
@@ -170,23 +195,49 @@ def _padded(model: PreTrainedModel, tokens: torch.Tensor, lengths: torch.Tensor,
     padded = torch.full(mask.shape, model.config.pad_token_id or 0)
     padded[mask] = tokens
     mask = mask.to(model.device)
-    output = model(padded.to(model.device), attention_mask=mask.long(), **options)
+    told = {"attention_mask": mask.long()} if reads_mask(model) else {}
+    output = model(padded.to(model.device), **told, **options)
     return output, lambda hidden: hidden[mask]
 
 
-def _batches(order: np.ndarray, lengths: np.ndarray, tokens: int) -> Iterator[np.ndarray]:
-    """Cut texts sorted by falling length into batches of at most `tokens` tokens, padding counted, or of one text."""
+def _batches(order: np.ndarray, lengths: np.ndarray, tokens: int, *, alike: bool) -> Iterator[np.ndarray]:
+    """Cut texts sorted by falling length into batches of at most `tokens` tokens, padding counted, or of one text.
+
+    With `alike` all texts of a batch have one length, so that there is no padding.
+    """
     start = 0
     while start < len(order):
-        size = max(1, tokens // max(1, int(lengths[order[start]])))
+        longest = int(lengths[order[start]])
+        size = max(1, tokens // max(1, longest))
+        if alike:
+            size = min(size, int((lengths[order[start : start + size]] == longest).sum()))
         yield order[start : start + size]
         start += size
 
 
 def _max_length(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, asked: int | None) -> int:
     """Return how many tokens a text may have, from model, tokenizer and what was asked for."""
-    limits = [getattr(model.config, "max_position_embeddings", None), tokenizer.model_max_length]
-    possible = min(limit for limit in limits if limit)
+    possible = longest_input(model, tokenizer)
     if asked is not None and asked > possible:
         raise ValueError(f"max_length {asked}: the model takes {possible} tokens at most; ask for that or fewer")
-    return int(asked or min(possible, 8192))
+    return asked or possible
+
+
+def _read_lowercase(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Let a tokenizer read everything in lower case, as its first step, unless it does so anyway."""
+    backend = tokenizer.backend_tokenizer
+    steps: list[Normalizer] = []
+    if backend.normalizer is not None:
+        steps = list(backend.normalizer) if isinstance(backend.normalizer, Normalizers) else [backend.normalizer]
+    if not any(isinstance(step, Lowercase) for step in steps):
+        backend.normalizer = Normalizers([Lowercase(), *steps])
+
+
+def _refuse_segments(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Refuse a tokenizer that puts one text into several segments, as XLNet's: segments are left out here."""
+    segments = set(tokenizer.backend_tokenizer.encode("a").type_ids)
+    if segments - {0} and "token_type_ids" in tokenizer.model_input_names:
+        raise ValueError(
+            f"{type(tokenizer).__name__} puts one text into the segments {', '.join(map(str, sorted(segments)))}, "
+            "expected segment 0 only; encode with sentence-transformers"
+        )

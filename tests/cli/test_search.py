@@ -102,3 +102,27 @@ def test_mistakes_are_one_line(
     error = capsys.readouterr().err.splitlines()[-1]
     assert ended.value.code == 2 and error.startswith("error: ") and message in error
     assert not (tmp_path / "index").exists()
+
+
+def test_what_is_left_out_is_said_and_twin_ids_are_refused_before_work(
+    tmp_path: Path,
+    model_folder: Path,  # noqa: F811
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    corpus, index = tmp_path / "c.jsonl", tmp_path / "index"
+    rows = [{"id": "a", "text": "the cat"}, {"id": "b", "text": " "}, {"id": "a", "text": "the cat"}]
+    corpus.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    given = ["index", corpus, index, "--model", model_folder]
+    left_out = "left out 1 blank documents, 1 repeated documents"
+    assert left_out in run(*given)
+    assert json.loads(run(*given, "--json"))["left_out"] == {"blank_documents": 1, "repeated_documents": 1}
+    for bad, message in (
+        ([*rows, {"id": "a", "text": "the dog"}], "id 'a': two documents have it"),
+        ([{"text": ""}], "got no documents (1 blank_documents)"),
+    ):
+        corpus.write_text("".join(json.dumps(row) + "\n" for row in bad))
+        monkeypatch.setattr(sys, "argv", ["hf-embeddings", "index", str(corpus), "new", "--model", str(model_folder)])
+        with pytest.raises(SystemExit, match="2"):
+            main()
+        assert message in capsys.readouterr().err.splitlines()[-1] and not Path("new").exists()

@@ -14,7 +14,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 import hf_embeddings.adapters  # noqa: F401  (tells PEFT which layers to adapt)
-from hf_embeddings import TriEmbedConfig, TriEmbedModel
+from hf_embeddings import TriEmbedConfig, TriEmbedForMaskedLM, TriEmbedModel
 from hf_embeddings.publishing.onnx_export import export_onnx
 from tests.publishing.test_card import checkpoint
 
@@ -169,6 +169,36 @@ def test_lora_finds_its_layers_and_is_saved_and_merged(folders, tmp_path) -> Non
         again = PeftModel.from_pretrained(plain, tmp_path).eval()
         torch.testing.assert_close(again(ids).logits, expected)
         torch.testing.assert_close(again.merge_and_unload()(ids).logits, expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "head, task, new",
+    [
+        ("SequenceClassification", "SEQ_CLS", ("classifier", "triembed.pooler")),
+        ("NextSentencePrediction", "SEQ_CLS", ("seq_relationship", "triembed.pooler")),
+        ("TokenClassification", "TOKEN_CLS", ("classifier", "transform")),
+        ("QuestionAnswering", "QUESTION_ANS", ("qa_outputs", "transform")),
+    ],
+)
+def test_lora_trains_and_saves_what_the_checkpoint_lacked(head: str, task: str, new: tuple, tmp_path) -> None:
+    sizes = dict(vocab_size=20, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+    TriEmbedForMaskedLM(TriEmbedConfig(**sizes, token_transform=True)).save_pretrained(tmp_path / "base")
+    kind = getattr(hf_embeddings, f"TriEmbedFor{head}")
+    model, ids = kind.from_pretrained(tmp_path / "base"), torch.randint(1, 16, (2, 6))
+    assert model.new_modules == new
+    adapted = get_peft_model(model, LoraConfig(task_type=task, init_lora_weights=False)).eval()
+    trained = {name for name, parameter in adapted.named_parameters() if parameter.requires_grad}
+    for module in new:
+        assert any(f"{module}.modules_to_save.default" in name for name in trained), trained
+    with torch.no_grad():
+        expected = adapted(ids)[0]
+        adapted.save_pretrained(tmp_path / "adapter")
+        again = PeftModel.from_pretrained(kind.from_pretrained(tmp_path / "base"), tmp_path / "adapter").eval()
+        torch.testing.assert_close(again(ids)[0], expected)
+
+
+def test_nothing_is_new_in_a_checkpoint_of_the_same_task(folders) -> None:
+    assert AutoModelForSequenceClassification.from_pretrained(folders("ForSequenceClassification")).new_modules == ()
 
 
 @pytest.mark.parametrize("device_map", ["auto", {"": "cpu"}, {"embeddings": "cpu", "layers": "disk", "pooler": "cpu"}])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from datasets import Dataset, DatasetDict
 from transformers import AutoModelForSequenceClassification, BertConfig, BertModel
 
 from hf_embeddings import TriEmbedConfig, TriEmbedForMultiTask, TriEmbedForPreTraining, TriEmbedModel
@@ -45,7 +46,7 @@ def models(texts, tmp_path_factory) -> dict[str, Path]:
     return {name: folder / name for name in ("triembed", "bert")}
 
 
-def rows_of(task: str, texts: dict[str, list[str]]) -> list[dict]:
+def rows_of(task: str, texts: dict[str, list[str]]) -> list[dict]:  # noqa: C901  a table
     """Make rows of real text with a label that follows from the text."""
     labelled = [(text, name) for name, documents in texts.items() for text in documents]
     long = [text for text, _ in labelled if len(text.split()) > 12]
@@ -57,6 +58,8 @@ def rows_of(task: str, texts: dict[str, list[str]]) -> list[dict]:
         case "several":
             words = ("tensor", "file", "model")
             return [{"text": text, "label": [word for word in words if word in text]} for text, _ in labelled]
+        case "vectors":
+            return [{"text": text, "label": [float("tensor" in text), float("file" in text)]} for text, _ in labelled]
         case "numbers":
             return [{"text": text, "label": len(text.split()) / 50} for text, _ in labelled]
         case "tags":
@@ -92,6 +95,7 @@ CASES = [
     ("sequence_classification.py", "classes", "eval_accuracy", "triembed"),
     ("sequence_classification.py", "classes", "eval_accuracy", "bert"),
     ("sequence_classification.py", "several", "eval_f1", "triembed"),
+    ("sequence_classification.py", "vectors", "eval_f1", "triembed"),
     ("sequence_classification.py", "numbers", "eval_pearson", "triembed"),
     ("token_classification.py", "tags", "eval_f1", "triembed"),
     ("question_answering.py", "spans", "eval_f1", "triembed"),
@@ -109,6 +113,78 @@ def test_example(script, task, metric, model, texts, models, tmp_path, monkeypat
         assert "eval_" not in str(write_card(tmp_path / "out"))
         card = (tmp_path / "out/README.md").read_text()
         assert f"| {metric.removeprefix('eval_').replace('_', ' ')} | {figures[metric]:.4g}" in card
+
+
+@pytest.mark.parametrize(
+    "rows, names",
+    [
+        ([[1.0, 0.0, 1.0], [0.0, 0.0, 0.0]], [0, 1, 2]),
+        ([[1, 0], [0, 1], [1, 1]], [0, 1]),
+        ([[True, False], [False, False]], [0, 1]),
+        ([[0, 1], [1], []], [0, 1]),  # whole numbers of several lengths are names
+        ([["b", "a"], ["a"]], ["a", "b"]),
+        ([[3, 7], [7, 3]], [3, 7]),
+    ],
+)
+def test_lists_of_labels_are_vectors_or_names(rows: list, names: list, monkeypatch) -> None:
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    from labels import read_labels
+
+    part = Dataset.from_dict({"label": rows})
+    found = read_labels(DatasetDict(train=part, test=part), "label", own_test=True)
+    assert found.problem == "multi_label_classification" and found.names == names
+    vectors = len({len(row) for row in rows}) == 1 and names == [*range(len(rows[0]))]
+    for row in rows:
+        assert found.encode(row) == ([float(value) for value in row] if vectors else [float(n in row) for n in names])
+
+
+def labelled(*labels: object) -> list[dict]:
+    return [{"text": "a", "label": label} for label in labels]
+
+
+def tagged(words: list[str], tags: list[str]) -> list[dict]:
+    return [{"tokens": words, "tags": tags}] * 9
+
+
+FAULTY = [
+    ("sequence_classification.py", labelled(*"xy"), labelled("z"), "label 'z'"),
+    ("sequence_classification.py", labelled(["x"], []), labelled(["y"]), "label 'y'"),
+    ("sequence_classification.py", labelled([0.0]), labelled([0.0, 1.0]), "vectors of 1 and of 2 labels"),
+    ("sequence_classification.py", [{"text": "a", "labels": 1}] * 9, None, "no column 'label', expected one of text"),
+    ("sequence_classification.py", labelled(*[1] * 9, None), labelled(1), "row 10: column 'label' is empty; fill it"),
+    ("token_classification.py", tagged(["a", "b"], ["O"]), None, "got 2 words and 1 tags"),
+    ("token_classification.py", tagged(["a"], ["O"]), tagged(["a"], ["B"]), "label 'B'"),
+    ("multiple_choice.py", [{"text": "a", "choices": ["b", "c"], "label": 2}] * 9, None, "2 choices with label 2"),
+    ("question_answering.py", [{"question": "a", "context": "b", "answers": {"text": [""]}}] * 9, None, "in SQuAD"),
+    ("continued_mlm.py", [{"txt": "a"}] * 9, None, "no column 'text', expected one of txt"),
+    ("multi_task.py", [], None, "expected NAME=FILE"),
+]
+
+
+@pytest.mark.parametrize("script, train, test, message", FAULTY)
+def test_faulty_data_are_one_line_before_work(
+    script, train, test, message, models, tmp_path, monkeypatch, capsys
+) -> None:
+    given = ["--model", models["triembed"]]
+    for name, rows in (("train", train), ("test", test)):
+        if rows:
+            (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+            given += [f"--{name}", tmp_path / f"{name}.jsonl"]
+    given += [] if train else ["--tasks", "file.csv"]
+    with pytest.raises(SystemExit, match="2"):
+        run(script, monkeypatch, tmp_path / "out", *given)
+    [line] = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert message in line and not (tmp_path / "out").exists()
+
+
+def test_rare_labels_in_the_rows_that_are_set_apart_are_outputs(tmp_path, monkeypatch) -> None:
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    from data import read_data
+    from labels import read_labels
+
+    (tmp_path / "t.jsonl").write_text("\n".join(json.dumps({"text": "a", "label": f"l{n}"}) for n in range(20)))
+    data = read_data(str(tmp_path / "t.jsonl"), None, "text", "label")
+    assert len(read_labels(data, "label", own_test=False).names) == 20
 
 
 def test_pairs_smoothing_accumulation_best_checkpoint_and_resume(texts, models, tmp_path, monkeypatch) -> None:

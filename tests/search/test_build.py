@@ -1,5 +1,6 @@
 """A build that is interrupted anywhere and resumed ends in the index of an uninterrupted one, bit by bit."""
 
+import json
 import os
 import shutil
 import signal
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sentence_transformers import SentenceTransformer
 
 from hf_embeddings import hardware
 from hf_embeddings.search import build as building
@@ -212,3 +214,43 @@ def test_another_model_in_the_same_place_is_refused(
         refused(lambda: load_encoder(index), "its weights changed since")
         shutil.rmtree(model)
         refused(lambda: load_encoder(index), "model of this index is gone")
+
+
+@pytest.mark.parametrize("modules", [["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]])
+@pytest.mark.parametrize("settings", [{}, {"truncate_dim": 8}, {"similarity_fn_name": "dot"}])
+def test_an_index_ranks_as_sentence_transformers_compares(
+    tmp_path: Path, model_folder: Path, texts: list[str], modules: list[str], settings: dict
+) -> None:
+    folder = Path(shutil.copytree(model_folder, tmp_path / "model"))
+    given = json.loads((folder / "modules.json").read_text())
+    (folder / "modules.json").write_text(json.dumps(given[: len(modules)]))
+    prompts = {"prompts": {"query": "the old ", "document": "a "}}
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(prompts | settings))
+    chosen = [text for text in texts if len(text.split()) < 40]  # one passage each
+    build([Record(text, text) for text in chosen], tmp_path / "index", EncodingJob(str(folder), "fp32"), source="s")
+    with Index(tmp_path / "index") as index:
+        queries = load_encoder(index, precision="fp32").encode(["the cat runs"], prompt="query")
+        ((*hits,),) = index.search(queries, k=len(chosen))
+    theirs = SentenceTransformer(str(folder), device="cpu")
+    scores = theirs.similarity(theirs.encode_query(["the cat runs"]), theirs.encode_document(chosen))[0]
+    found = {hit.id: hit.score for hit in hits}
+    np.testing.assert_allclose([found[text] for text in chosen], scores, rtol=1e-4, atol=1e-4)
+
+
+def test_a_similarity_that_no_product_is_is_refused(tmp_path: Path, model_folder: Path) -> None:
+    folder = Path(shutil.copytree(model_folder, tmp_path / "model"))
+    (folder / "config_sentence_transformers.json").write_text(json.dumps({"similarity_fn_name": "euclidean"}))
+    with pytest.raises(ValueError, match="compared by euclidean distance, expected cosine or dot"):
+        build([Record("a", "the cat")], tmp_path / "index", EncodingJob(str(folder), "fp32"), source="s")
+    assert not (tmp_path / "index").exists()
+
+
+def test_of_documents_with_one_id_the_last_counts_near_or_far(
+    tmp_path: Path, job: EncodingJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(building, "DOCUMENTS_PER_COMMIT", 4)
+    filler = [Record(f"f{number}", f"the cat {number}") for number in range(6)]
+    for name, between in (("near", []), ("far", filler)):
+        build([Record("x", "the dog"), *between, Record("x", "the king")], tmp_path / name, job, source="s")
+        ((records, _),) = content(tmp_path / name)
+        assert [record.text for record in records if record.id == "x"] == ["the king"]

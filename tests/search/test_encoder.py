@@ -1,12 +1,15 @@
 """Vectors are those of sentence-transformers, whatever the order, the batch, the window and the precision."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import transformers
 from sentence_transformers import SentenceTransformer
-from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel
+from tokenizers.processors import TemplateProcessing
+from transformers import AutoModel, AutoTokenizer
 
 from hf_embeddings.hardware import bf16_is_fast
 from hf_embeddings.search import encoder as encoding
@@ -25,21 +28,91 @@ def test_equals_sentence_transformers(model_folder: Path, encoder: Encoder, text
     np.testing.assert_allclose(encoder.encode(texts), expected, atol=1e-5)
 
 
-def test_other_families_are_encoded_in_padded_batches(tmp_path: Path, model_folder: Path, texts: list[str]) -> None:
-    torch.manual_seed(0)
-    sizes = {
-        "vocab_size": 30,
-        "hidden_size": 32,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "intermediate_size": 64,
-    }
-    BertModel(BertConfig(**sizes, max_position_embeddings=64)).save_pretrained(tmp_path)
-    AutoTokenizer.from_pretrained(model_folder).save_pretrained(tmp_path)
-    alike = Encoder.load(tmp_path, precision="fp32")
-    together = alike.encode(texts)
-    alone = np.concatenate([alike.encode([text]) for text in texts[:6]])
-    np.testing.assert_allclose(together[:6], alone, atol=1e-5)
+SIZES = dict(vocab_size=30, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64)
+PLAIN = dict(max_position_embeddings=48, pad_token_id=0, **SIZES)
+ROBERTA = dict(max_position_embeddings=48, pad_token_id=1, **SIZES)  # the first two rows are never used
+FAMILIES = {
+    "Bert": PLAIN,
+    "DistilBert": dict(vocab_size=30, dim=32, n_layers=2, n_heads=4, hidden_dim=64, max_position_embeddings=48),
+    "Roberta": ROBERTA,
+    "MPNet": ROBERTA,
+    "Electra": PLAIN | {"embedding_size": 16},
+    "DebertaV2": PLAIN,
+    "ModernBert": PLAIN | {"bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3},
+    "MobileBert": PLAIN | {"embedding_size": 16, "intra_bottleneck_size": 16},  # mixes padding into the last tokens
+    "Funnel": dict(vocab_size=30, d_model=32, n_head=4, d_head=8, d_inner=64, block_sizes=[1, 1]),  # divides rows
+    "FNet": {name: value for name, value in PLAIN.items() if name != "num_attention_heads"},  # reads no mask
+    "XLNet": dict(vocab_size=30, d_model=32, n_layer=2, n_head=4, d_inner=64),  # states no length
+}
+
+
+@pytest.fixture
+def stock(tmp_path: Path, model_folder: Path):
+    """Return what saves a random model of a family of transformers, with a tokenizer that knows no limit."""
+
+    def make(family: str, **changes: object) -> Path:
+        torch.manual_seed(0)
+        config = getattr(transformers, f"{family}Config")(**FAMILIES.get(family, {}) | changes)
+        getattr(transformers, f"{family}Model")(config).save_pretrained(tmp_path)
+        AutoTokenizer.from_pretrained(model_folder, model_max_length=int(1e30)).save_pretrained(tmp_path)
+        return tmp_path
+
+    return make
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_other_families_give_the_states_of_each_text_alone(family: str, stock, texts: list[str]) -> None:
+    folder = stock(family)
+    encoder, longest = Encoder.load(folder, precision="fp32"), " ".join(["cat", "dog"] * 40)
+    model, tokenizer = AutoModel.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
+    chosen = [*texts[::4], longest]
+    for text, vector in zip(chosen, encoder.encode(chosen), strict=True):
+        ids = tokenizer(text, return_tensors="pt", truncation=True, max_length=encoder.max_length)["input_ids"]
+        with torch.inference_mode():
+            expected = model(ids).last_hidden_state[0].mean(0)
+        np.testing.assert_allclose(vector, expected / expected.norm(), atol=1e-5)
+    limits = {"Roberta": 46, "MPNet": 46, "Funnel": 8192, "XLNet": 8192}
+    assert encoder.max_length == limits.get(family, 48)
+
+
+def test_a_stated_length_is_cut_to_what_a_table_takes(stock) -> None:
+    folder = stock("Roberta")
+    for name in ("Transformer", "Pooling"):
+        (folder / f"1_{name}").mkdir()
+    types = [f"sentence_transformers.models.{name}" for name in ("Transformer", "Pooling")]
+    (folder / "modules.json").write_text(
+        json.dumps([{"type": t, "path": "1_Pooling" * i} for i, t in enumerate(types)])
+    )
+    (folder / "sentence_roberta_config.json").write_text(json.dumps({"max_seq_length": 48}))
+    encoder = Encoder.load(folder, precision="fp32")
+    assert encoder.max_length == encoder.recipe.max_length == 46
+    assert np.isfinite(encoder.encode([" ".join(["cat"] * 99)])).all()
+
+
+def test_what_is_no_encoder_is_refused_before_work(stock) -> None:
+    sizes = {"d_model": 32, "num_layers": 1, "num_heads": 4, "d_kv": 8, "d_ff": 32, "vocab_size": 30}
+    with pytest.raises(ValueError, match="T5Model is no encoder of token ids"):
+        Encoder.load(stock("T5", **sizes))
+    with pytest.raises(ValueError, match="ViTModel is no encoder of token ids"):
+        Encoder.load(stock("ViT", **SIZES | {"image_size": 8, "patch_size": 4}))
+
+
+@pytest.mark.parametrize("layers, state", [(3, "missing, and would be random"), (1, "left over, and would be dropped")])
+def test_weights_that_do_not_fit_are_refused_in_any_family(stock, layers: int, state: str) -> None:
+    folder = stock("Bert")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": layers}))
+    with pytest.raises(ValueError, match=f"weights of BertModel are {state} .*encoder.layer.{layers - layers // 3}"):
+        Encoder.load(folder)
+
+
+def test_a_tokenizer_with_several_segments_in_a_text_is_refused(stock) -> None:
+    folder = stock("XLNet")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    special = [(token, tokenizer.convert_tokens_to_ids(token)) for token in ("[CLS]", "[SEP]")]
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing("$0 [SEP] [CLS]:2", special_tokens=special)
+    with pytest.raises(ValueError, match="puts one text into the segments 0, 2"):
+        Encoder(AutoModel.from_pretrained(folder), tokenizer)
 
 
 def test_order_windows_and_batches_change_nothing(

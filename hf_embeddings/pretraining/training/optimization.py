@@ -1,4 +1,4 @@
-"""Optimizers by name, without decay on biases, norms and embeddings; learning rates as functions of progress."""
+"""Optimizers by name, with decay on the weights of linear layers only; learning rates as functions of progress."""
 
 import itertools
 import math
@@ -43,13 +43,18 @@ def _muon(model: nn.Module, options: TrainingOptions) -> list[torch.optim.Optimi
 
 
 def _divided(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """Part matrices from what weight decay does not suit: vectors, and tables of which a step touches a few rows."""
+    """Part the weights of linear layers from what weight decay does not suit.
+
+    The role decides, not the shape: scales and offsets of position types have two dimensions too (a row for each side,
+    a column for each head), and a weight that is tied to a table is a table, of which a step touches a few rows.
+    """
     tables = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+    linear = {id(module.weight) for module in model.modules() if isinstance(module, nn.Linear)} - tables
     matrices: list[nn.Parameter] = []
     rest: list[nn.Parameter] = []
     for parameter in model.parameters():
         if parameter.requires_grad:
-            (matrices if parameter.dim() == 2 and id(parameter) not in tables else rest).append(parameter)
+            (matrices if id(parameter) in linear else rest).append(parameter)
     return matrices, rest
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from hf_embeddings import TriEmbedConfig, TriEmbedForPreTraining
+from hf_embeddings.model.positions import POSITION_TYPES
 from hf_embeddings.pretraining.options import TrainingOptions
 from hf_embeddings.pretraining.training.muon import Muon
 from hf_embeddings.pretraining.training.optimization import (
@@ -39,6 +40,26 @@ def test_every_parameter_is_held_once_and_tables_do_not_decay(model, name: str) 
     for parameter_name, parameter in model.named_parameters():
         kept = parameter.dim() < 2 or any(table in parameter_name for table in ("token", "position", "segment"))
         assert (id(parameter) in decayed) != kept, parameter_name
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("positions", POSITION_TYPES)
+def test_weight_decay_falls_on_linear_layers_only(positions: str, name: str) -> None:
+    """Roles by name, as people would list them: each `weight` of a projection, and nothing else of any type."""
+    projections = ("query", "key", "value", "out", "up", "down", "dense", "seq_relationship")
+    model = TriEmbedForPreTraining(
+        TriEmbedConfig(
+            vocab_size=50, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
+            position_embedding_type=positions,
+        )
+    )  # fmt: skip
+    optimizers = build_optimizers(model, TrainingOptions(optimizer=name))
+    decayed = {
+        id(p) for optimizer in optimizers for g in optimizer.param_groups if g["weight_decay"] for p in g["params"]
+    }
+    for parameter_name, parameter in model.named_parameters():
+        expected = parameter_name.endswith(tuple(f"{projection}.weight" for projection in projections))
+        assert (id(parameter) in decayed) == expected, parameter_name
 
 
 def test_muon_takes_the_matrices_of_the_encoder(model) -> None:

@@ -1,0 +1,201 @@
+"""The recipe that a model directory states in files of sentence-transformers; any other directory gets the defaults.
+
+What is stated is honoured or refused by name, an unknown key too: a vector of another recipe looks right and ranks
+wrongly. Keys are those that sentence-transformers reads and wrote, up to 6.2.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hf_embeddings.search.pooling import POOLINGS
+from hf_embeddings.search.recipe import Recipe
+
+MODULES = "modules.json"
+SETTINGS = "config_sentence_transformers.json"
+TRANSFORMER_FILES = tuple(  # the first that is there, and not empty, counts
+    f"sentence_{family}_config.json"
+    for family in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+)
+PIPELINES = (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"])
+
+_POOLING_MODES = {"mean_tokens": "mean", "cls_token": "cls", "max_tokens": "max"}  # of the older Pooling files
+_TEXT_ONLY = {"text": {"method": "forward", "method_output_name": "last_hidden_state"}}
+
+
+class Only(NamedTuple):
+    """A key that must have one of some values, as nothing else can be honoured."""
+
+    values: tuple[object, ...]
+
+
+class Arguments(NamedTuple):
+    """A key that holds arguments for loading: those named change no vector, others are refused."""
+
+    names: tuple[str, ...]
+
+
+ANY = object()  # a key that changes no vector, or that is read below
+EMPTY = Only((None, {}, []))
+_LOADING = Arguments(("add_pooling_layer", "attn_implementation", "dtype", "torch_dtype", "trust_remote_code"))
+
+Rules = Mapping[str, object]
+MODULE_KEYS: Rules = {"idx": ANY, "name": ANY, "path": ANY, "type": ANY, "kwargs": EMPTY}
+TRANSFORMER_KEYS: Rules = {
+    "max_seq_length": ANY,
+    "do_lower_case": ANY,
+    "unpad_inputs": ANY,
+    "transformer_task": Only(("feature-extraction",)),
+    "modality_config": Only((_TEXT_ONLY,)),
+    "module_output_name": Only(("token_embeddings",)),
+    "processing_kwargs": EMPTY,
+    "query_length": EMPTY,
+    "document_length": EMPTY,
+    "query_expansion": EMPTY,
+    "tokenizer_name_or_path": EMPTY,
+    "model_args": _LOADING,
+    "model_kwargs": _LOADING,
+    "tokenizer_args": EMPTY,
+    "processor_kwargs": EMPTY,
+    "config_args": EMPTY,
+    "config_kwargs": EMPTY,
+}
+POOLING_KEYS: Rules = {
+    "word_embedding_dimension": ANY,
+    "embedding_dimension": ANY,
+    "pooling_mode": ANY,
+    "include_prompt": ANY,
+    **{f"pooling_mode_{name}": ANY for name in (*_POOLING_MODES, "mean_sqrt_len_tokens", "weightedmean_tokens")},
+    "pooling_mode_lasttoken": ANY,
+}
+NORMALIZE_KEYS: Rules = {
+    "module_input_name": Only(("sentence_embedding",)),
+    "module_output_name": Only((None, "sentence_embedding")),
+}
+SETTINGS_KEYS: Rules = {
+    "__version__": ANY,
+    "model_type": Only((None, "SentenceTransformer")),
+    "prompts": ANY,
+    "default_prompt_name": ANY,
+    "similarity_fn_name": ANY,
+    "truncate_dim": ANY,
+    "requirements": EMPTY,
+}
+
+
+def read_recipe(folder: Path) -> Recipe:
+    """Read the recipe of a model directory.
+
+    Raises:
+        ValueError: a file states something that is not known here, or known and not done.
+    """
+    if not (folder / MODULES).is_file():
+        return Recipe()
+    modules = _read_modules(folder)
+    transformer = next((read for name in TRANSFORMER_FILES if (read := _read(folder / name, TRANSFORMER_KEYS))), {})
+    pooling = _read(modules["Pooling"] / "config.json", POOLING_KEYS)
+    if "Normalize" in modules:
+        _read(modules["Normalize"] / "config.json", NORMALIZE_KEYS)
+    settings = _read(folder / SETTINGS, SETTINGS_KEYS)
+    try:
+        return Recipe(
+            pooling=_pooling(modules["Pooling"] / "config.json", pooling),
+            normalize="Normalize" in modules,
+            dimension=settings.get("truncate_dim"),
+            max_length=transformer.get("max_seq_length"),
+            lowercase=bool(transformer.get("do_lower_case")),
+            prompts={name: prompt for name, prompt in (settings.get("prompts") or {}).items() if prompt is not None},
+            default_prompt=settings.get("default_prompt_name"),
+            include_prompt=bool(pooling.get("include_prompt", True)),
+            similarity=settings.get("similarity_fn_name") or "cosine",
+        )
+    except (TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"{folder}: its files for sentence-transformers do not make a recipe ({error})") from None
+
+
+def download_recipe(name: str) -> Recipe:
+    """Read the recipe of a Hub id, from the cache where there is no network.
+
+    Raises:
+        ValueError: as `read_recipe`; or there is neither a network, nor the recipe in the cache.
+    """
+    from huggingface_hub import hf_hub_download, snapshot_download
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    try:
+        hf_hub_download(name, MODULES)
+    except LocalEntryNotFoundError:
+        raise ValueError(
+            f"{name}: the Hub cannot be asked how its texts are to be encoded ({MODULES}); try again with a network, "
+            "or give a directory"
+        ) from None
+    except EntryNotFoundError:
+        return Recipe()
+    wanted = [MODULES, SETTINGS, *TRANSFORMER_FILES, *(f"*_{module}/config.json" for module in PIPELINES[-1])]
+    return read_recipe(Path(snapshot_download(name, allow_patterns=wanted)))
+
+
+def _read_modules(folder: Path) -> dict[str, Path]:
+    """Return the folders of the modules by the last part of their type."""
+    path = folder / MODULES
+    modules = _json(path)
+    if not isinstance(modules, list) or not all(isinstance(module, dict) for module in modules):
+        raise ValueError(f"{path}: expected a list of objects, a module each; restore the file")
+    for module in modules:
+        _check(path, module, MODULE_KEYS)
+    types = [str(module.get("type")) for module in modules]
+    names = [name.rsplit(".", 1)[-1] for name in types]
+    if names not in PIPELINES or not all(name.startswith("sentence_transformers.") for name in types):
+        raise ValueError(
+            f"{path}: got the modules {', '.join(types) or 'none'}, expected Transformer, Pooling and then perhaps "
+            "Normalize of sentence-transformers; encode with sentence-transformers"
+        )
+    if modules[0].get("path"):
+        raise ValueError(
+            f"{path}: got the transformer in {modules[0]['path']!r}, expected it at the top; move its files there, and "
+            'write "path": ""'
+        )
+    return {name: folder / str(module.get("path")) for name, module in zip(names, modules, strict=True)}
+
+
+def _pooling(path: Path, config: Mapping[str, Any]) -> str:
+    names = config.get("pooling_mode")
+    if names is None:
+        flags = {key.removeprefix("pooling_mode_"): on for key, on in config.items() if key.startswith("pooling_mode_")}
+        names = [_POOLING_MODES.get(name, name) for name, on in flags.items() if on] or ["mean"]
+    names = [names] if isinstance(names, str) else list(names)
+    if len(names) != 1 or names[0] not in POOLINGS:
+        raise ValueError(f"{path}: got pooling {' + '.join(names) or 'none'}, expected one of {', '.join(POOLINGS)}")
+    return str(names[0])
+
+
+def _read(path: Path, rules: Rules) -> dict[str, Any]:
+    """Read an object whose keys must obey rules; nothing where there is no file."""
+    if not path.is_file():
+        return {}
+    found = _json(path)
+    if not isinstance(found, dict):
+        raise ValueError(f"{path}: got {type(found).__name__}, expected an object; restore the file")
+    _check(path, found, rules)
+    return found
+
+
+def _check(path: Path, found: Mapping[str, Any], rules: Rules) -> None:
+    advice = "encode with sentence-transformers, or remove the key"
+    for key, value in found.items():
+        rule = rules.get(key)
+        if rule is None:
+            raise ValueError(f"{path}: unknown key {key!r}, expected {', '.join(rules)}; {advice}")
+        if isinstance(rule, Only) and value not in rule.values:
+            allowed = " or ".join(json.dumps(allowed) for allowed in rule.values)
+            raise ValueError(f"{path}: {key} is {json.dumps(value)}, expected {allowed}; {advice}")
+        if isinstance(rule, Arguments) and (refused := sorted(set(value or {}) - set(rule.names))):
+            raise ValueError(f"{path}: {key} sets {', '.join(refused)}, which is not done here; {advice}")
+
+
+def _json(path: Path) -> Any:  # noqa: ANN401  what JSON holds
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: got text that is not JSON ({error}), expected an object; restore the file") from None

@@ -1,0 +1,111 @@
+"""Load an encoder of any family that turns token ids into hidden states, and know the length of its input."""
+
+import inspect
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from transformers import MODEL_MAPPING, AutoConfig, AutoModel, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
+
+from hf_embeddings.loading_messages import quiet
+from hf_embeddings.model.modeling_triembed import TriEmbedModel
+from hf_embeddings.stored_weights import check_finite
+
+UNLIMITED = 8192  # tokens of a text where neither model nor tokenizer states a limit: bounds the memory of a batch
+
+
+def load_text_model(source: str | Path, **options: str) -> PreTrainedModel:
+    """Load a model directory or Hub id in fp32, without its pooler where the family lets it be left out.
+
+    `options` are more arguments of `from_pretrained`.
+
+    Raises:
+        ValueError: it is no encoder of text, or weights other than those of a pooler are missing.
+    """
+    config = AutoConfig.from_pretrained(source)
+    if type(config) not in MODEL_MAPPING:
+        raise ValueError(f"{source}: model_type {config.model_type!r} has no base model, expected an encoder of text")
+    family = MODEL_MAPPING[type(config)]
+    family = family[0] if isinstance(family, tuple) else family
+    if config.is_encoder_decoder or "input_ids" not in inspect.signature(family.forward).parameters:
+        raise ValueError(
+            f"{source}: {family.__name__} is no encoder of token ids, expected one such as BERT; encode with "
+            "sentence-transformers"
+        )
+    # A pooler would be computed for nothing, and be random where the checkpoint has none.
+    left_out = {"add_pooling_layer": False} if "add_pooling_layer" in inspect.signature(family).parameters else {}
+    with quiet():  # a pooler left out is no news, and the rest is checked below
+        model, report = AutoModel.from_pretrained(
+            source, config=config, dtype=torch.float32, output_loading_info=True, **left_out, **options
+        )
+    missing = sorted(name for name in report["missing_keys"] if "pooler" not in name)
+    alike = {_numberless(name) for name in model.state_dict()}
+    dropped = sorted(name for name in report["unexpected_keys"] if _numberless(name) in alike)
+    for keys, state in ((missing, "missing, and would be random"), (dropped, "left over, and would be dropped")):
+        if keys:
+            shown = ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
+            raise ValueError(
+                f"{source}: weights of {family.__name__} are {state} ({shown}); check that config.json belongs to "
+                "these weights"
+            )
+    check_finite(model.named_parameters(), source)
+    return model
+
+
+def _numberless(name: str) -> str:
+    """Return the name of a weight without the number of its layer."""
+    return re.sub(r"\d+", "N", name)
+
+
+def longest_input(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
+    """Return how many tokens, special ones included, a text may have."""
+    stated = getattr(model.config, "max_position_embeddings", None)
+    limits = [stated, _position_rows(model), tokenizer.model_max_length]
+    known = [int(limit) for limit in limits if limit and 0 < limit < VERY_LARGE_INTEGER]
+    return min(known, default=UNLIMITED)
+
+
+def _position_rows(model: PreTrainedModel) -> int | None:
+    """Return how many positions a table can tell that counts from `padding_idx` on, as RoBERTa's does."""
+    if isinstance(model, TriEmbedModel):
+        return None
+    for module in model.modules():
+        padding, table = getattr(module, "padding_idx", None), getattr(module, "position_embeddings", None)
+        rows = getattr(table, "weight", None)
+        if isinstance(padding, int) and isinstance(rows, torch.Tensor) and rows.dim() == 2:
+            return len(rows) - padding - 1
+    return None
+
+
+def read_inputs(model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return what a model reads of a tokenizer's output: a model without segments is given none."""
+    takes = set(inspect.signature(model.forward).parameters)
+    if getattr(model.config, "type_vocab_size", 1) == 0:
+        takes.discard("token_type_ids")
+    return {name: tensor for name, tensor in batch.items() if name in takes}
+
+
+def reads_mask(model: PreTrainedModel) -> bool:
+    """Tell whether a model can be told of padding at all; FNet cannot."""
+    return "attention_mask" in inspect.signature(model.forward).parameters
+
+
+@torch.inference_mode()
+def ignores_padding(model: PreTrainedModel, ids: list[int], longest: int) -> bool:
+    """Tell whether a text of a few tokens has the same states in a padded row.
+
+    MobileBERT and ConvBERT mix padding into the last tokens, Funnel and Nystromformer divide rows by their length.
+    """
+    if not reads_mask(model):
+        return False
+    length = min(longest, 64)
+    short = ids[: length // 2]
+    row = torch.full((1, length), model.config.pad_token_id or 0, device=model.device)
+    row[0, : len(short)] = torch.tensor(short)
+    mask = torch.arange(length, device=model.device)[None] < len(short)
+    alone = model(row[:, : len(short)], attention_mask=mask[:, : len(short)].long()).last_hidden_state
+    padded = model(row, attention_mask=mask.long()).last_hidden_state[:, : len(short)]
+    error = (alone - padded).abs().amax() / alone.abs().amax()
+    return bool(error < (1e-3 if alone.dtype == torch.float32 else 0.05))
