@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Protocol
 
+from hf_embeddings.printable import printable
+
 if TYPE_CHECKING:
     from rich.live import Live
 
@@ -22,8 +24,8 @@ class Phases(Protocol):
 
 
 def print_to_stderr(line: str) -> None:
-    """Print a line where it does not mix with results."""
-    print(line, file=sys.stderr, flush=True)  # noqa: T201  the one place outside the commands
+    """Print a line where it does not mix with results; control characters in it are spelled out."""
+    print(printable(line), file=sys.stderr, flush=True)  # noqa: T201  the one place outside the commands
 
 
 class Phase:

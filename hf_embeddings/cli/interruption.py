@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import typer
 
+from hf_embeddings.printable import escaped_stdout, one_line
+
 EXIT_CODE = 130  # 128 + SIGINT, the habit of shells
 NOTHING = "nothing was changed"
 WHOLE = "{target} is as it was before"
@@ -40,15 +42,16 @@ SENTENCES = {
 
 
 def say_when_interrupted(name: str, verb: Callable[..., None]) -> Callable[..., None]:
-    """Return the verb; interrupted, it says its sentence and leaves with exit code 130."""
+    """Return the verb; interrupted, it says its sentence and leaves with exit code 130. What it prints is escaped."""
 
     @functools.wraps(verb)
     def run(*args: object, **kwargs: object) -> None:
         try:
-            verb(*args, **kwargs)
+            with escaped_stdout(sys.stdout):
+                verb(*args, **kwargs)
         except KeyboardInterrupt:
             arguments = inspect.signature(verb).bind(*args, **kwargs).arguments
-            print(f"interrupted: {SENTENCES[name].format(**arguments)}", file=sys.stderr)
+            print(one_line(f"interrupted: {SENTENCES[name].format(**arguments)}"), file=sys.stderr)
             raise typer.Exit(EXIT_CODE) from None
 
     return run

@@ -25,6 +25,7 @@ from hf_embeddings.cli.search import remove, search
 from hf_embeddings.cli.serve import serve
 from hf_embeddings.cli.verify import verify
 from hf_embeddings.cli.vocabulary import vocabulary
+from hf_embeddings.printable import one_line
 
 COMMAND = "hf-embeddings"  # also where it is started as a module: what completes it in a shell goes by this name
 VERBS: dict[str, Callable[..., None]] = {
@@ -76,7 +77,7 @@ def main() -> None:
     try:
         app(prog_name=COMMAND)
     except (ValueError, OSError) as error:
-        print("error: " + " ".join(str(error).split()), file=sys.stderr)
+        print(one_line("error: " + " ".join(str(error).split())), file=sys.stderr)
         sys.exit(2)
 
 

@@ -13,6 +13,7 @@ from hf_embeddings.cli.output import AsJson
 from hf_embeddings.cli.shipped_configs import check_run, find_config
 from hf_embeddings.extras import require
 from hf_embeddings.json_text import json_text
+from hf_embeddings.printable import one_line
 
 if TYPE_CHECKING:
     from hf_embeddings.lab.position_lab import PositionLab
@@ -55,7 +56,7 @@ def position_lab(
         if not report:
             _run_all(lab, state)
     except TrainingFailed as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(one_line(f"error: {error}"), file=sys.stderr)
         raise typer.Exit(1) from None
     if not (done := [cell for cell in lab.cells if cell.name in state.record.runs]):
         raise ValueError(f"--report: no run of {options.output_dir} is finished; start without it")

@@ -8,6 +8,7 @@ import typer
 from hf_embeddings.cli.output import AsJson
 from hf_embeddings.cli.shipped_configs import check_run, find_config
 from hf_embeddings.json_text import json_text
+from hf_embeddings.printable import one_line
 
 if TYPE_CHECKING:
     from hf_embeddings.pretraining.run import Outcome
@@ -45,7 +46,7 @@ def pretrain(
             finish=write_card,
         )
     except TrainingFailed as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(one_line(f"error: {error}"), file=sys.stderr)
         raise typer.Exit(1) from None
     if outcome.main_process:
         print(json_text(outcome.to_dict()) if as_json else f"{options.output_dir}: {_sentence(outcome)}")

@@ -18,6 +18,9 @@ def publish(
     private: Annotated[bool, typer.Option(help="Create the repository as a private one.")] = False,
     revision: Annotated[str, typer.Option(help="Branch; made from main where it is missing.")] = "main",
     exclude: Annotated[list[str] | None, typer.Option(help="Pattern of files to leave out; may be repeated.")] = None,
+    include: Annotated[
+        list[str] | None, typer.Option(help="Pattern of files to publish of other kinds; may be repeated.")
+    ] = None,
     card: Annotated[
         Literal["newest", "local", "hub"], typer.Option(help="Which card to continue from if both were edited.")
     ] = "newest",
@@ -38,14 +41,18 @@ def publish(
     if failings := Checkpoint(folder).failings:
         print(f"warning: this model is not worth publishing: {'; '.join(failings)}", file=sys.stderr, flush=True)
     done = push(
-        folder, repo_id, private=private, revision=revision, exclude=exclude or (), card=card, base_model=base_model,
-        dry_run=dry_run,
+        folder, repo_id, private=private, revision=revision, exclude=exclude or (), include=include or (), card=card,
+        base_model=base_model, dry_run=dry_run,
     )  # fmt: skip
     if as_json:
         print(json_text(asdict(done)))
         return
     for path, size in done.files.items():
         print(f"  {size:>13,}  {path}")
+    for path, reason in done.included.items():
+        print(f"included by name: {path}: {reason}")
+    if done.shortened:
+        print(f"without the absolute paths of this machine: {', '.join(done.shortened)}")
     if done.kept:
         print(f"kept as edited in the card: {', '.join(done.kept)}")
     total = f"{len(done.files)} files, {sum(done.files.values()):,} bytes"

@@ -11,10 +11,10 @@ from hf_embeddings.cli.search import Approximate, open_graph
 
 def serve(
     folder: Annotated[str, typer.Argument(metavar="INDEX", help="Folder of an index")],
-    host: Annotated[str, typer.Option(help="Address to listen on; others than this machine's own are open to all.")] = (
-        "127.0.0.1"
-    ),
-    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8765,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on, IPv4 or IPv6; others than this machine's own are open to all.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8765,
     approximate: Approximate = False,
     precision: Precision = "auto",
 ) -> None:
@@ -32,10 +32,12 @@ def serve(
             encoder = load_encoder(index, precision=precision)
             server = SearchServer(index, encoder, host=host, port=port, nearest=nearest)
         except OSError as error:
-            raise ValueError(f"{host}:{port}: cannot listen there ({error.strerror}); choose another --port") from None
+            raise ValueError(
+                f"{host}:{port}: cannot listen there ({error.strerror}); choose another --host or --port"
+            ) from None
         with server:
             print(f"{folder} at {server.url} (Ctrl-C ends)", flush=True)
-            if host not in LOOPBACK:
+            if not server.names & set(LOOPBACK):
                 print(f"open to everyone who can reach {host}: there is no password", file=sys.stderr)
             try:
                 server.serve_forever()

@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from hf_embeddings.extras import require
 from hf_embeddings.publishing.checkpoint import Checkpoint
 
+STACK_TRACE = "pkg.torch.onnx.stack_trace"  # where torch notes which line of which file made a node
 TOLERANCE = 1e-4  # of fp32 outputs; 8-bit weights are reported, not judged
 
 
@@ -111,6 +112,8 @@ def _export(model: PreTrainedModel, inputs: dict[str, torch.Tensor], path: Path,
         dynamic_shapes={name: axes for name in inputs} if dynamic else None,
     )
     assert program is not None, "dynamo=True returns it"
+    for node in program.model.graph.all_nodes():
+        node.metadata_props.pop(STACK_TRACE, None)  # paths of this machine, and a third of a small file
     program.save(path)
 
 

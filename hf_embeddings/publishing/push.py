@@ -1,5 +1,6 @@
 """Publishing a checkpoint directory: scanned, completed, and pushed to the Hub as one commit."""
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,13 +16,14 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from hf_embeddings.outgoing.listing import Finding, Outgoing, list_outgoing
 from hf_embeddings.publishing.card import make_card, write_card
 from hf_embeddings.publishing.checkpoint import Checkpoint
 from hf_embeddings.publishing.code import write_code
 from hf_embeddings.publishing.regions import is_edited
-from hf_embeddings.publishing.scan import files_to_publish, scan
 
 CARD = "README.md"
+_SHOWN = 5  # files that a refusal names
 _SIGN_IN = "not signed in; run `hf auth login` or set HF_TOKEN"
 
 
@@ -35,6 +37,8 @@ class Published:
     kept: list[str] = field(default_factory=list)  # parts of the card that people have edited
     url: str | None = None  # of the commit; None for a dry run
     failings: list[str] = field(default_factory=list)  # why the model is worth nothing, or little, as its run judged
+    included: dict[str, str] = field(default_factory=dict)  # files that went because they are named -> what they are
+    shortened: list[str] = field(default_factory=list)  # records whose absolute paths were cut to their last part
 
 
 def publish(
@@ -44,6 +48,7 @@ def publish(
     private: bool = False,
     revision: str = "main",
     exclude: Iterable[str] = (),
+    include: Iterable[str] = (),
     card: Literal["newest", "local", "hub"] = "newest",
     base_model: str | None = None,
     dry_run: bool = False,
@@ -56,6 +61,7 @@ def publish(
         private: create the repository as a private one.
         revision: branch; made from `main` where it is missing.
         exclude: patterns of paths to leave out, such as `checkpoint-*`.
+        include: patterns of paths to publish though their kind is not known to be harmless.
         card: which card to go on from where both were edited: the one here or the one on the Hub.
         base_model: id of the model that this one was made from; None: as the directory says.
         dry_run: scan and count, without writing or asking the network.
@@ -73,23 +79,24 @@ def publish(
             "tokenizer.save_pretrained, or push the model alone with model.push_to_hub"
         )
     exclude = [pattern for given in exclude for pattern in (given, f"{given.rstrip('/')}/*")]
-    _refuse_findings(folder, files_to_publish(folder, exclude))
+    include = tuple(include)
+    outgoing = _list(folder, exclude, include)
     if dry_run:
         local = folder / CARD
         _, kept = make_card(
             checkpoint, local.read_text(encoding="utf-8") if local.exists() else None, repo_id, base_model
         )
-        return Published(repo_id, revision, _sizes(folder, exclude), kept, failings=checkpoint.failings)
+        return _published(repo_id, revision, outgoing, kept, None, checkpoint.failings)
     api = HfApi(library_name="hf-embeddings")
     try:
         head = _prepare_repository(api, repo_id, private=private, revision=revision)
         _take_card(api, folder, repo_id, revision, card)
         write_code(folder)
         kept = write_card(folder, repo_id, base_model)
-        files = _sizes(folder, exclude)
+        outgoing = _list(folder, exclude, include)  # with the card and the code that are there now
         commit = api.create_commit(
             repo_id,
-            [CommitOperationAdd(path, folder / path) for path in files],
+            [CommitOperationAdd(path, content) for path, content in outgoing.files.items()],
             commit_message="Publish with hf-embeddings",
             revision=revision,
             parent_commit=head,
@@ -105,22 +112,42 @@ def publish(
             f"{api.endpoint}: the connection broke ({error or type(error).__name__}); nothing was published, run the "
             "same command again"
         ) from None
-    return Published(repo_id, revision, files, kept, commit.commit_url, checkpoint.failings)
+    return _published(repo_id, revision, outgoing, kept, commit.commit_url, checkpoint.failings)
 
 
-def _refuse_findings(folder: Path, paths: list[str]) -> None:
-    if findings := scan(folder, paths):
-        shown = "; ".join(f"{path}: {reason}" for path, reason in findings[:5])
-        more = f"; and {len(findings) - 5} more" if len(findings) > 5 else ""
-        patterns = dict.fromkeys(f"--exclude '{path.split('/')[0]}'" for path, _ in findings)
-        raise ValueError(
-            f"{folder}: not published, {len(findings)} of its files must not be: {shown}{more}. Remove them, or leave "
-            f"them out with {' '.join(patterns)}"
-        )
+def _list(folder: Path, exclude: Iterable[str], include: Iterable[str]) -> Outgoing:
+    """Return what goes up.
+
+    Raises:
+        ValueError: a file must not, or is of no known kind and not named.
+    """
+    outgoing = list_outgoing(folder, exclude=exclude, include=include)
+    if findings := [*outgoing.refused, *outgoing.unknown]:
+        cures = "Change or remove them" if outgoing.refused else "Remove them"
+        cures += f", or leave them out with {_options('--exclude', findings)}"
+        if outgoing.unknown:
+            cures += f"; what you know to be harmless goes with {_options('--include', outgoing.unknown)}"
+        shown = "; ".join(f"{path}: {reason}" for path, reason in findings[:_SHOWN])
+        more = f"; and {len(findings) - _SHOWN} more" if len(findings) > _SHOWN else ""
+        raise ValueError(f"{folder}: not published, {len(findings)} of its files must not be: {shown}{more}. {cures}")
+    return outgoing
 
 
-def _sizes(folder: Path, exclude: list[str]) -> dict[str, int]:
-    return {path: (folder / path).stat().st_size for path in files_to_publish(folder, exclude)}
+def _options(option: str, findings: list[Finding]) -> str:
+    """Return options that name files, each folder at the top once."""
+    patterns = dict.fromkeys(
+        path if "/" not in path else path.rpartition("/")[0] + "/*" if option == "--include" else path.split("/")[0]
+        for path, _ in findings
+    )
+    shown = " ".join(f"{option} {shlex.quote(pattern)}" for pattern in list(patterns)[:_SHOWN])
+    return shown + (" ..." if len(patterns) > _SHOWN else "")
+
+
+def _published(
+    repo_id: str, revision: str, outgoing: Outgoing, kept: list[str], url: str | None, failings: list[str]
+) -> Published:
+    included = dict(outgoing.included)
+    return Published(repo_id, revision, outgoing.sizes(), kept, url, failings, included, outgoing.shortened)
 
 
 def _prepare_repository(api: HfApi, repo_id: str, *, private: bool, revision: str) -> str:

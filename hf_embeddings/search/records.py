@@ -4,11 +4,14 @@ Records live in SQLite, whose transaction is also the commit of the vector files
 """
 
 import json
+import math
 import operator
 import re
 import sqlite3
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import date, time
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,8 @@ _ORDERS: dict[str, Callable[[Any, Any], Any]] = {
     "<": operator.lt,
     "<=": operator.le,
 }
+_BOOLEANS: dict[str | None, object] = {"true": True, "false": False}  # which SQLite extracts as 1 and 0
+_UNKEPT = re.compile("[\0\ud800-\udfff]")
 _OPERATORS = ("!=", ">=", "<=", "=", ">", "<", "~")  # two characters before one; ~ is "contains"
 
 
@@ -46,12 +51,20 @@ def find_records(folder: str | Path) -> Path:
 
 @dataclass(frozen=True)
 class Record:
-    """A passage of a document: what is searched for, shown and filtered by."""
+    """A passage of a document: what is searched for, shown and filtered by.
+
+    Metadata are kept as JSON can hold them. NaN, infinity, bytes and other values that it has no word for become null;
+    dates and whole numbers of more than 64 bits become text; NUL and lone surrogates become U+FFFD.
+    """
 
     id: str  # of the document; passages share it
     text: str
-    metadata: dict[str, object] = field(default_factory=dict)  # anything JSON can hold
+    metadata: dict[str, object] = field(default_factory=dict)
     passage: int = 0  # number of the passage in its document: see `passages.py`
+
+    def __post_init__(self) -> None:
+        for name in ("id", "text", "metadata"):
+            object.__setattr__(self, name, as_kept(getattr(self, name)))
 
     @property
     def title(self) -> str:
@@ -73,6 +86,8 @@ class Condition:
             raise ValueError(f"operator {self.operator!r}: expected one of {' '.join(_OPERATORS)}")
         if '"' in self.field:
             raise ValueError(f"field {self.field!r}: expected a name without quotation marks; rename the field")
+        object.__setattr__(self, "field", as_kept(self.field))
+        object.__setattr__(self, "value", as_kept(self.value))
 
     @classmethod
     def parse(cls, text: str) -> "Condition":
@@ -82,20 +97,23 @@ class Condition:
             raise ValueError(f"condition {text!r}: expected FIELD{'|'.join(_OPERATORS)}VALUE, such as year>=2020")
         name, operator, value = found.groups()
         try:
-            parsed = json.loads(value)
-        except ValueError:
+            parsed = as_kept(json.loads(value))
+        except (ValueError, RecursionError):
             parsed = value
         return cls(name, operator, parsed if isinstance(parsed, bool | int | float) else value)
 
     def holds(self, metadata: dict[str, object]) -> bool:
-        """Return whether metadata meet the condition; a missing field never does. The meaning of `sql`, in Python."""
-        found = metadata.get(self.field)
+        """Return whether metadata meet the condition; a missing field never does."""
+        return self.meets(as_kept(metadata).get(self.field))
+
+    def meets(self, found: object) -> bool:
+        """Return whether a value of the field, as it is kept, meets the condition: the one comparison of all verbs."""
         if found is None:
             return False
         if self.operator == "~":
-            return str(self.value).lower() in str(found).lower()
+            return _folded(self.value) in _folded(found)
         if self.operator in ("=", "!="):
-            return (found == self.value or str(found) == str(self.value)) == (self.operator == "=")
+            return _equal(found, self.value) == (self.operator == "=")
         compare = _ORDERS[self.operator]
         if isinstance(found, str) and isinstance(self.value, str):
             return bool(compare(found, self.value))
@@ -103,22 +121,48 @@ class Condition:
             return bool(compare(found, self.value))
         return False
 
-    def sql(self) -> tuple[str, list[object]]:
-        """Return the condition as SQL and its parameters."""
-        extract, path = "json_extract(metadata, ?)", f'$."{self.field}"'
-        if self.operator == "~":
-            return f"instr(lower({extract}), lower(?)) > 0", [path, str(self.value)]
-        if self.operator in ("=", "!="):
-            equal = f"({extract} = ? OR CAST({extract} AS TEXT) = ?)"
-            parameters: list[object] = [path, self.value, path, str(self.value)]
-            return (
-                (equal, parameters)
-                if self.operator == "="
-                else (f"({extract} IS NOT NULL AND NOT {equal})", [path, *parameters])
-            )
-        kinds = "('text')" if isinstance(self.value, str) else "('integer', 'real')"
-        typed = f"(json_type(metadata, ?) IN {kinds} AND {extract} {self.operator} ?)"
-        return typed, [path, path, self.value]
+    @property
+    def path(self) -> str:
+        """The field as SQLite finds it in JSON."""
+        return f'$."{json.dumps(self.field, ensure_ascii=False)[1:-1]}"'
+
+
+def as_kept(value: Any) -> Any:  # noqa: ANN401  of text, text; of an object, an object
+    """Return a value as JSON and SQLite can hold it: see `Record`."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return _UNKEPT.sub("\ufffd", value)
+    if isinstance(value, int):
+        return value if -(2**63) <= value < 2**63 else str(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {_UNKEPT.sub("\ufffd", str(name)): as_kept(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_kept(inner) for inner in value]
+    if isinstance(value, np.generic):
+        return as_kept(value.item())
+    return value.isoformat() if isinstance(value, date | time) else None
+
+
+def _equal(found: object, value: object) -> bool:
+    """Tell whether two values are equal, those of different kinds as text."""
+    for kind in (str, int | float):
+        if isinstance(found, kind) and isinstance(value, kind):
+            return found == value
+    return _text(found) == _text(value)
+
+
+def _text(value: object) -> str:
+    """Return a value as a condition compares it with text: that of JSON, without the quotation marks of a string."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _folded(value: object) -> str:
+    """Return text in which letters are equal whatever their case, and however their accents are written."""
+    text = _text(value)
+    return text.lower() if text.isascii() else unicodedata.normalize("NFC", text).casefold()
 
 
 def insert(connection: sqlite3.Connection, first: int, records: Sequence[Record]) -> None:
@@ -126,7 +170,13 @@ def insert(connection: sqlite3.Connection, first: int, records: Sequence[Record]
     connection.executemany(
         "INSERT INTO records VALUES (?, ?, ?, ?, ?)",
         (
-            (first + number, record.id, record.passage, record.text, json.dumps(record.metadata, ensure_ascii=False))
+            (
+                first + number,
+                record.id,
+                record.passage,
+                record.text,
+                json.dumps(record.metadata, ensure_ascii=False, allow_nan=False),
+            )
             for number, record in enumerate(records)
         ),
     )
@@ -150,14 +200,24 @@ def rows_where(connection: sqlite3.Connection, where: Sequence[Condition]) -> np
     """Return the rows (M,) whose metadata meet every condition.
 
     Raises:
-        ValueError: a field that no record has.
+        ValueError: a field that no record has, or metadata that are no JSON.
     """
-    clauses, parameters = [], []
-    for condition in where:
-        clause, values = condition.sql()
-        clauses.append(clause)
-        parameters += values
-    found = connection.execute(f"SELECT row FROM records WHERE {' AND '.join(clauses)}", parameters).fetchall()
+
+    def meets(number: int, kind: str | None, value: object) -> bool:
+        return where[number].meets(
+            json.loads(str(value)) if kind in ("array", "object") else _BOOLEANS.get(kind, value)
+        )
+
+    connection.create_function("meets", 3, meets)
+    clause = "meets(?, json_type(metadata, ?), json_extract(metadata, ?))"
+    parameters = [part for number, condition in enumerate(where) for part in (number, condition.path, condition.path)]
+    query = f"SELECT row FROM records WHERE {' AND '.join([clause] * len(where))}"
+    try:
+        found = connection.execute(query, parameters).fetchall()
+    except sqlite3.OperationalError as error:
+        if "malformed JSON" not in str(error):  # such as NaN, which an earlier version wrote as it came
+            raise
+        raise ValueError(f"the metadata of a record cannot be read ({error}); index the documents again") from None
     if not found:
         _refuse_unknown_fields(connection, where)
     return np.array(found, np.int64).reshape(-1)
@@ -181,9 +241,8 @@ def read_all(connection: sqlite3.Connection, size: int) -> Iterator[tuple[list[i
 
 def _refuse_unknown_fields(connection: sqlite3.Connection, where: Sequence[Condition]) -> None:
     for condition in where:
-        path = f'$."{condition.field}"'
         query = "SELECT 1 FROM records WHERE json_type(metadata, ?) IS NOT NULL LIMIT 1"
-        if connection.execute(query, (path,)).fetchone() is None:
+        if connection.execute(query, (condition.path,)).fetchone() is None:
             some = "SELECT DISTINCT key FROM (SELECT metadata FROM records LIMIT 1000), json_each(metadata)"
             names = ", ".join(sorted(name for (name,) in connection.execute(some))) or "none"
             raise ValueError(f"field {condition.field!r}: no record has it, expected one of {names}")

@@ -4,6 +4,8 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from hf_embeddings.printable import one_line
+
 _LINES = 3  # of text for each result
 
 
@@ -32,9 +34,10 @@ def render(hits: Sequence[Hit], width: int = 100) -> str:
 
 
 def _entry(number: int, hit: Hit, width: int) -> str:
-    title = str(hit.metadata.get("title") or hit.id)
+    title = one_line(str(hit.metadata.get("title") or hit.id))
     passage = f"  (passage {hit.passage + 1})" if hit.passage > 0 else ""
-    lines = textwrap.wrap(" ".join(hit.text.split()), width - 4, max_lines=_LINES, placeholder=" ...")
+    lines = textwrap.wrap(one_line(" ".join(hit.text.split())), width - 4, max_lines=_LINES, placeholder=" ...")
     rest = ", ".join(f"{name} {value}" for name, value in hit.metadata.items() if name != "title" and value != title)
+    rest = one_line(rest)
     body = "\n".join(f"    {line}" for line in lines)
     return f"{number:2}. {hit.score:.3f}  {title}{passage}\n{body}" + (f"\n    [{rest}]" if rest else "")

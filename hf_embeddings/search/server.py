@@ -4,7 +4,7 @@ The page and its program come from this process alone. Requests that name anothe
 a page elsewhere cannot reach the index through the reader's browser by giving its own name this address.
 """
 
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from importlib.resources import files
 from threading import Lock
 from urllib.parse import parse_qs, urlsplit
@@ -12,23 +12,22 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 
 from hf_embeddings.json_text import json_text
+from hf_embeddings.search.connections import IDLE_SECONDS, BoundedServer, host_of
 from hf_embeddings.search.corpus_map import draw_map
 from hf_embeddings.search.encoder import Encoder
 from hf_embeddings.search.index import Index, Nearest
 from hf_embeddings.search.records import Condition
 from hf_embeddings.search.results import as_json
 
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; base-uri 'none'"
 )
 _MOST_RESULTS = 100
 
 
-class SearchServer(ThreadingHTTPServer):
+class SearchServer(BoundedServer):
     """Serves one index; `serve_forever()` runs it, `url` is where."""
-
-    daemon_threads = True
 
     def __init__(
         self,
@@ -39,7 +38,7 @@ class SearchServer(ThreadingHTTPServer):
         port: int = 0,
         nearest: Nearest | None = None,  # as in Index.search
     ) -> None:
-        """Bind to a host, by default this machine's own; port 0 takes a free one.
+        """Bind to a host, by default this machine's own, such as `::1` for its IPv6; port 0 takes a free one.
 
         Raises:
             OSError: the address is taken or not this machine's.
@@ -47,8 +46,8 @@ class SearchServer(ThreadingHTTPServer):
         self.index, self.encoder, self.corpus_map, self.nearest = index, encoder, draw_map(index), nearest
         self.page = files("hf_embeddings.search").joinpath("page.html").read_bytes()
         self._encoding = Lock()  # a model is run by one thread at a time
-        super().__init__((host, port), _Handler)
-        self.url = f"http://{host}:{self.server_port}/"
+        host = host.strip("[]").lower()
+        super().__init__(host, port, _Handler)
         self.names = {host, *(LOOPBACK if host in LOOPBACK else ())}
 
     def search(self, query: str, k: int, where: list[str]) -> dict[str, object]:
@@ -65,9 +64,11 @@ class SearchServer(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: SearchServer
+    timeout = IDLE_SECONDS
 
     def do_GET(self) -> None:
-        host = self.headers.get("Host", "").rsplit(":", 1)[0]
+        self.server.answering(self.connection)
+        host = host_of(self.headers.get("Host", ""))
         if host not in self.server.names and not set(self.server.names) & {"0.0.0.0", "::"}:
             self._answer(403, {"error": f"host {host!r}: not served here"})
             return

@@ -150,12 +150,13 @@ class BadHub:
     def __call__(self, rank: int) -> None:
         choice = random.Random(0)
 
-        def upload(*, folder_path: str, commit_message: str, **_: object) -> None:
+        def upload(*, files: dict[str, Path | bytes], commit_message: str, **_: object) -> None:
             fate = choice.random()
             time.sleep(5.0 if fate > 0.9 else 0.2)
             if fate < 0.3:
                 raise ConnectionError("the network is down")
-            sealed = json.loads((Path(folder_path) / manifest.MANIFEST).read_text())
+            (weights,) = (held for path, held in files.items() if Path(path).name == WEIGHTS)
+            sealed = json.loads((weights.parent / manifest.MANIFEST).read_text())
             line = {"commit": commit_message, "step": sealed["step"]}
             with self.arrived.open("a") as file:
                 file.write(json.dumps(line | {"weights": sealed["files"][WEIGHTS]["sha256"]}) + "\n")

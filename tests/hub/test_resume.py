@@ -74,7 +74,7 @@ def test_a_commit_of_somebody_else_is_neither_lost_nor_mixed_up(hub: Hub, tmp_pa
     folder.mkdir()
     for number in range(3):
         (folder / "number.txt").write_text(str(number))
-        made = upload(folder_path=str(folder), path_in_repo=".", commit_message=str(number))
+        made = upload(files={"number.txt": folder / "number.txt"}, commit_message=str(number))
         assert hub.repository("tester/shared").refs["main"].oid == made.oid
         if number == 1:
             HfApi().upload_file(path_or_fileobj=b"hello", path_in_repo="note.txt", repo_id="tester/shared")
@@ -91,5 +91,5 @@ def test_a_commit_of_somebody_else_is_neither_lost_nor_mixed_up(hub: Hub, tmp_pa
     monkeypatch.setattr(HfApi, "model_info", race)
     (folder / "number.txt").write_text("3")
     with pytest.raises(OSError, match="412|since"):
-        upload(folder_path=str(folder), path_in_repo=".", commit_message="3")
+        upload(files={"number.txt": folder / "number.txt"}, commit_message="3")
     assert hub.repository("tester/shared").refs["main"].files["number.txt"].content == b"2"

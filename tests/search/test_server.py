@@ -3,8 +3,11 @@
 import http.client
 import json
 import re
+import socket
+import struct
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -77,6 +80,72 @@ def test_only_this_machine_is_served(server: SearchServer) -> None:
     assert get(server, "/", host=f"localhost:{server.server_port}")[0] == 200
     for host in ("evil.example", f"evil.example:{server.server_port}", "127.0.0.1.evil.example"):
         assert get(server, "/search?q=x", host=host)[0] == 403
+
+
+def half_sent(server: SearchServer, count: int, sent: bytes) -> list[socket.socket]:
+    opened = [socket.create_connection(("127.0.0.1", server.server_port)) for _ in range(count)]
+    for connection in opened:
+        connection.sendall(sent)
+    return opened
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /", b"GET / HTTP/1.1\r\nHost: localhost\r\n"])
+def test_half_sent_requests_block_nobody(server: SearchServer, monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
+    """However many: the one that waits longest is closed for each that comes, and none keeps its thread."""
+    monkeypatch.setattr(server, "most_connections", 5)
+    opened = half_sent(server, 30, sent)
+    assert [get(server, "/map")[0] for _ in range(7)] == [200] * 7
+    for connection in opened[:25]:
+        connection.settimeout(30)
+        with suppress(ConnectionError):
+            assert connection.recv(1) == b""
+    assert len(server._waiting) + len(server._answering) <= 5
+    for connection in opened:
+        connection.close()
+
+
+def test_a_client_that_is_silent_is_left(server: SearchServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hf_embeddings.search.server._Handler.timeout", 0.05)
+    (connection,) = half_sent(server, 1, b"GET / HT")
+    connection.settimeout(30)
+    assert connection.recv(1) == b""
+
+
+def test_a_client_that_leaves_is_no_error(server: SearchServer, capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(5):
+        (connection,) = half_sent(server, 1, b"GET /map HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()  # with a reset
+    assert get(server, "/map")[0] == 200
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("host", "url", "asked"),
+    [
+        ("::1", r"http://\[::1\]:\d+/", "::1"),
+        ("[::1]", r"http://\[::1\]:\d+/", "::1"),
+        ("::", r"http://\[::\]:\d+/", "127.0.0.1"),
+        ("localhost", r"http://localhost:\d+/", "127.0.0.1"),
+    ],
+)
+def test_hosts_of_both_protocols(server: SearchServer, host: str, url: str, asked: str) -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with SearchServer(server.index, server.encoder, host=host) as other:
+        thread = threading.Thread(target=other.serve_forever)
+        thread.start()
+        try:
+            assert re.fullmatch(url, other.url)
+            for name in (None, f"[::1]:{other.server_port}", f"LOCALHOST:{other.server_port}"):
+                connection = http.client.HTTPConnection(asked, other.server_port)
+                connection.request("GET", "/map", headers={"Host": name} if name else {})
+                assert connection.getresponse().status == 200
+        finally:
+            other.shutdown()
+            thread.join()
 
 
 def test_the_map_is_the_principal_plane(server: SearchServer) -> None:

@@ -1,20 +1,24 @@
-"""Publishing while training: committed checkpoints, in the background; what goes wrong there stays there."""
+"""Publishing while training: committed checkpoints, in the background; what goes wrong there stays there.
+
+What goes up is what `hf-embeddings publish` would send: see `hf_embeddings/outgoing`.
+"""
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
-from hf_embeddings.file_names import NOT_OF_THE_MODEL, OF_A_RUN
-from hf_embeddings.files.manifest import MANIFEST
+from hf_embeddings.file_names import NOT_OF_THE_MODEL
+from hf_embeddings.outgoing.listing import Finding, list_outgoing
 from hf_embeddings.pretraining.checkpoints.store import Checkpoints
 from hf_embeddings.pretraining.options import HubOptions
 from hf_embeddings.progress import print_to_stderr
 
-Upload = Callable[..., object]  # huggingface_hub.upload_folder
+Files = dict[str, Path | bytes]  # path in the repository -> a file, or what it holds
+Upload = Callable[..., object]  # of files, a commit message, and a folder in the repository that they replace
 LAST = "last-checkpoint"  # as transformers names it
 PATIENCE = 600.0  # seconds that the end of a run waits for its last push
+SHOWN = 5  # files that a warning names
 PAUSES = (0.0, 1.0, 5.0, 25.0)  # seconds before each try of the last push, which no later one makes up for
 
 
@@ -27,6 +31,7 @@ class Push:
         self.pushed: int | None = None  # the newest step that is on the Hub
         self._offered: int | None = None
         self._waiting: int | None = None
+        self._said: set[str] = set()
         self._running = False
         self._changed = threading.Condition()
 
@@ -52,19 +57,20 @@ class Push:
             Whether the finished model is on the Hub.
         """
         idle = self.wait(patience)
-        outcome: list[bool] = []
+        outcome: list[bool | None] = []
 
         def last() -> None:
             newest = self._offered
             if idle and newest is not None and newest != self.pushed:
                 _insist(lambda: self._push(newest))
-            outcome.append(_insist(lambda: self._try(folder, ".", "the finished model", ignore=list(OF_A_RUN))))
+            outcome.append(_insist(lambda: self._try(folder, ".", "the finished model")))
 
         thread = threading.Thread(target=last, daemon=True, name="hub")
         thread.start()
         thread.join(patience)
         if not (done := bool(outcome and outcome[0])):
             reason = f"takes more than {patience:.0f} s" if thread.is_alive() else f"failed {len(PAUSES)} times"
+            reason = "is refused" if outcome == [None] else reason
             _warn(
                 f"{self.options.model_id}: the push of the finished model {reason}; given up: start the run again, or "
                 f"push it yourself: hf-embeddings publish {folder} {self.options.model_id}"
@@ -87,40 +93,58 @@ class Push:
             self._push(step)
             self.checkpoints.held.discard(step)
 
-    def _push(self, step: int) -> bool:
+    def _push(self, step: int) -> bool | None:
         folder, name = self.checkpoints.path(step), f"step {step}"
-        done = self._try(folder, ".", name, ignore=[*NOT_OF_THE_MODEL, MANIFEST])
+        done = self._try(folder, ".", name, exclude=NOT_OF_THE_MODEL)
         if self.options.hub_strategy == "checkpoint":
-            done = self._try(folder, LAST, f"{name}, to resume from", delete=["*"]) and done
+            done = self._try(folder, LAST, f"{name}, to resume from") and done
         if self.options.hub_strategy == "all_checkpoints":
             done = self._try(folder, folder.name, f"{name}, to resume from") and done
         if done:
             self.pushed = step
         return done
 
-    def _try(
-        self, folder: Path, target: str, name: str, *, ignore: list[str] | None = None, delete: list[str] | None = None
-    ) -> bool:
+    def _try(self, folder: Path, target: str, name: str, *, exclude: Iterable[str] = ()) -> bool | None:
+        """Push a folder to where it belongs in the repository; say what is left out, and why it did not work.
+
+        Whatever is not the model at the top is a checkpoint to resume from. That of `last-checkpoint/` replaces the one
+        before, file by file.
+
+        Returns:
+            Whether it arrived; None where it must not go, so that to try again is of no use.
+        """
         try:
-            self.upload(
-                folder_path=str(folder),
-                path_in_repo=target,
-                commit_message=f"Pretraining: {name}",
-                ignore_patterns=ignore,
-                delete_patterns=delete,
-            )
+            outgoing = list_outgoing(folder, exclude=exclude, checkpoint=target != ".")
+            if outgoing.refused:
+                self._say_once(f"{name} is not pushed: {_listed(outgoing.refused)}; change or remove that")
+                return None
+            if outgoing.unknown:
+                self._say_once(f"not pushed with the model: {_listed(outgoing.unknown)}")
+            files = {path if target == "." else f"{target}/{path}": held for path, held in outgoing.files.items()}
+            replaces = f"{target}/" if target == LAST else None
+            self.upload(files=files, commit_message=f"Pretraining: {name}", replaces=replaces)
         except Exception as error:  # noqa: BLE001  whatever a network and a client library can raise
             _warn(f"{self.options.model_id}: the push of {name} failed ({error}); the next one makes up for it")
             return False
         return True
 
+    def _say_once(self, message: str) -> None:
+        if message not in self._said:
+            self._said.add(message)
+            _warn(f"{self.options.model_id}: {message}")
 
-def _insist(push: Callable[[], bool]) -> bool:
-    """Try a push again and again, a few times."""
+
+def _listed(findings: list[Finding]) -> str:
+    more = f"; and {len(findings) - SHOWN} more" if len(findings) > SHOWN else ""
+    return "; ".join(f"{path}: {reason}" for path, reason in findings[:SHOWN]) + more
+
+
+def _insist(push: Callable[[], bool | None]) -> bool | None:
+    """Try a push again and again, a few times, unless it is refused."""
     for pause in PAUSES:
         time.sleep(pause)
-        if push():
-            return True
+        if (done := push()) is not False:
+            return done
     return False
 
 
@@ -133,16 +157,22 @@ def _uploader(options: HubOptions) -> Upload:
     own: str | None = None  # the last commit made here
     repository = options.model_id or ""
 
-    def upload(**arguments: Any) -> object:
+    def upload(*, files: Files, commit_message: str, replaces: str | None = None) -> object:
         nonlocal own
-        from huggingface_hub import HfApi
+        from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
         api = HfApi()
         api.create_repo(repository, private=options.private, exist_ok=True)
         newest = str(api.model_info(repository).sha)
         if own not in (None, newest):
             _warn(f"{repository}: somebody else has pushed commit {newest[:8]} meanwhile; going on from it")
-        commit = api.upload_folder(repo_id=repository, parent_commit=newest, **arguments)
+        there = api.list_repo_files(repository, revision=newest) if replaces else []
+        old = [path for path in there if replaces and path.startswith(replaces) and path not in files]
+        operations = [CommitOperationAdd(path, content) for path, content in files.items()]
+        removals = [CommitOperationDelete(path) for path in old]
+        commit = api.create_commit(
+            repository, [*operations, *removals], commit_message=commit_message, parent_commit=newest
+        )
         own = commit.oid
         return commit
 

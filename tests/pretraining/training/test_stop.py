@@ -97,24 +97,27 @@ def test_a_signal_that_a_launcher_passes_on_is_the_same_signal() -> None:
 
 
 class Hub:
-    """A stand-in for `upload_folder` that fails and waits on command, and keeps what arrived."""
+    """A stand-in for the Hub that fails and waits on command, and keeps the steps that arrived, and where."""
 
     def __init__(self) -> None:
         self.arrived: list[tuple[str, str]] = []
         self.failing, self.gate = 0, threading.Event()
         self.gate.set()
 
-    def __call__(self, *, folder_path: str, path_in_repo: str, **_: object) -> None:
+    def __call__(self, *, files: dict[str, Path | bytes], commit_message: str, replaces: str | None) -> None:
         self.gate.wait()
-        assert Path(folder_path).is_dir()
+        assert all(isinstance(held, bytes) or held.is_file() for held in files.values())
         if self.failing:
             self.failing -= 1
             raise ConnectionError("the network is down")
-        self.arrived.append((Path(folder_path).name, path_in_repo))
+        (folder,) = {str(Path(path).parent) for path in files}
+        assert replaces == (f"{LAST}/" if folder == LAST else None)
+        self.arrived.append((commit_message.removeprefix("Pretraining: ").partition(",")[0], folder))
 
 
 @pytest.fixture
 def checkpoints(tmp_path) -> Checkpoints:
+    (tmp_path / "README.md").write_text("The finished model.")
     return Checkpoints(tmp_path / "checkpoints", keep=2)
 
 
@@ -125,9 +128,9 @@ def save(checkpoints: Checkpoints, step: int) -> None:
 def test_committed_checkpoints_are_pushed(checkpoints) -> None:
     for strategy, wanted in (
         ("end", []),
-        ("every_save", [("step-00000001", ".")]),
-        ("checkpoint", [("step-00000001", "."), ("step-00000001", LAST)]),
-        ("all_checkpoints", [("step-00000001", "."), ("step-00000001", "step-00000001")]),
+        ("every_save", [("step 1", ".")]),
+        ("checkpoint", [("step 1", "."), ("step 1", LAST)]),
+        ("all_checkpoints", [("step 1", "."), ("step 1", "step-00000001")]),
     ):
         hub = Hub()
         push = Push(HubOptions(model_id="a/b", hub_strategy=strategy), checkpoints, hub)
@@ -149,7 +152,7 @@ def test_a_push_that_hangs_or_fails_holds_nothing_up(checkpoints, capsys) -> Non
         push.offer(step)
     assert checkpoints.path(1).is_dir() and not hub.arrived and not push.wait(0)
     hub.gate.set()
-    assert push.wait(30) and hub.arrived == [("step-00000007", ".")] and push.pushed == 7
+    assert push.wait(30) and hub.arrived == [("step 7", ".")] and push.pushed == 7
     assert "the network is down" in capsys.readouterr().err
     save(checkpoints, 8)
     assert checkpoints.steps() == [8, 7] and not checkpoints.held
@@ -166,7 +169,30 @@ def test_the_last_push_is_tried_again(checkpoints, monkeypatch, capsys) -> None:
     assert push.wait(30) and not hub.arrived and push.pushed is None
     hub.failing = 1
     assert push.finish(folder) and push.pushed == 1
-    assert [target for _, target in hub.arrived] == [LAST, ".", LAST, "."] and hub.arrived[-1][0] == folder.name
+    assert [target for _, target in hub.arrived] == [LAST, ".", LAST, "."] and hub.arrived[-1][
+        0
+    ] == "the finished model"
     hub.failing = 3
     assert not push.finish(folder)
     assert f"hf-embeddings publish {folder} a/b" in capsys.readouterr().err
+
+
+def test_what_publish_would_refuse_is_not_pushed(checkpoints, monkeypatch, capsys) -> None:
+    """Neither with a checkpoint nor with the finished model; what is of no known kind stays behind, and is told."""
+    monkeypatch.setattr("hf_embeddings.pretraining.checkpoints.push.PAUSES", (0.0,) * 9)
+    hub, folder = Hub(), checkpoints.folder.parent
+    push = Push(HubOptions(model_id="a/b", hub_strategy="checkpoint"), checkpoints, hub)
+    (folder / "slurm-1.out").write_text("a log")
+    save(checkpoints, 1)
+    (checkpoints.path(1) / "README.md").write_text("hf_" + "abcdefghij" * 4)
+    push.offer(1)
+    assert push.wait(30) and not hub.arrived and push.pushed is None
+    (checkpoints.path(1) / "README.md").unlink()
+    assert push.finish(folder) and hub.arrived[-1] == ("the finished model", ".")
+    (folder / "README.md").write_text("hf_" + "abcdefghij" * 4)
+    arrived = list(hub.arrived)
+    assert not push.finish(folder) and hub.arrived == arrived
+    said = capsys.readouterr().err
+    assert said.count("step 1 is not pushed: README.md: it holds a Hugging Face token; change or remove that") == 1
+    assert said.count("not pushed with the model: slurm-1.out: of no kind that is known to be harmless") == 1
+    assert said.count("the push of the finished model is refused; given up") == 1

@@ -1,0 +1,58 @@
+"""What `publish` refuses before anything is written, and what its refusal says."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from hf_embeddings.cli.main import app
+from hf_embeddings.publishing.push import publish
+from tests.publishing.test_card import checkpoint
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return checkpoint(tmp_path_factory.mktemp("saved"))
+
+
+@pytest.fixture
+def folder(saved: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(saved, tmp_path / "model"))
+
+
+def test_publishing_stops_before_anything_is_written(folder: Path) -> None:
+    (folder / "training_args.bin").write_bytes(b"")
+    (folder / "checkpoint-3").mkdir()
+    (folder / "checkpoint-3/optimizer.pt").write_bytes(b"")
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(ValueError, match=r"2 of its files must not be: .*--exclude checkpoint-3") as refusal:
+        publish(folder, "user/model")
+    assert "--include 'checkpoint-3/*' --include training_args.bin" in str(refusal.value)
+    left = publish(folder, "user/model", exclude=["checkpoint-*", "training_args.bin"], dry_run=True)
+    assert "model.safetensors" in left.files and not any("checkpoint" in path for path in left.files)
+    included = publish(folder, "user/model", include=["checkpoint-3/*", "training_args.bin"], dry_run=True)
+    assert set(included.included) == {"checkpoint-3/optimizer.pt", "training_args.bin"} <= set(included.files)
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_what_nothing_lets_through_has_one_cure(folder: Path) -> None:
+    (folder / "notes.md").write_text("hf_" + "abcdefghij" * 4)
+    with pytest.raises(ValueError, match="Change or remove them, or leave them out with --exclude notes.md$"):
+        publish(folder, "user/model", include=["notes.md"], dry_run=True)
+
+
+def test_the_command_tells_what_is_included_and_cut(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "handler.py").write_text("print()")
+    options = (folder / "pretraining.yaml").read_text()
+    (folder / "pretraining.yaml").write_text(options.replace("output_dir: runs", "output_dir: /srv/me/runs"))
+    app(["publish", str(folder), "user/model", "--dry-run", "--include", "handler.py"], standalone_mode=False)
+    said = capsys.readouterr().out
+    assert "included by name: handler.py: of no kind that is known to be harmless\n" in said
+    assert "without the absolute paths of this machine: pretraining.yaml\n" in said
+
+
+@pytest.mark.parametrize("missing, message", [("config.json", "no config.json"), ("model.safetensors", "safetensors")])
+def test_a_directory_that_would_not_load_is_refused(missing: str, message: str, folder: Path) -> None:
+    (folder / missing).unlink()
+    with pytest.raises(ValueError, match=message):
+        publish(folder, "user/model")
