@@ -22,6 +22,9 @@ class Document:
 
     text: str
     metadata: dict[str, object] = field(default_factory=dict)
+    place: str = ""  # where it stands, in words, such as notes.jsonl:7
+    origin: str = ""  # the file, by its absolute path, or the part of the source that holds it, such as pydoc:torch
+    place_fields: tuple[str, ...] = ()  # the metadata that say where it stands, and change when the file is edited
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +84,7 @@ class SourceReader:
         if accepted is not None:
             if not accepted.strip():
                 self.statistics["blank_documents"] += 1
-            yield Document(accepted, {name: value for name, value in row.items() if name != field})
+            yield Document(accepted, {name: value for name, value in row.items() if name != field}, place)
 
 
 def unreadable(path: str, error: Exception) -> CorpusError:

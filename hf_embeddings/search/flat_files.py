@@ -47,7 +47,8 @@ class FlatFiles:
                 if size > committed:
                     file.truncate(committed)
                 file.seek(committed)
-                part.tofile(file)
+                if part.size:
+                    file.write(memoryview(np.ascontiguousarray(part)).cast("B"))  # tofile does not say why it fails
                 file.flush()
                 os.fsync(file.fileno())
         fsync_directory(self.folder)
