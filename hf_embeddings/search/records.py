@@ -151,17 +151,17 @@ def _equal(found: object, value: object) -> bool:
     for kind in (str, int | float):
         if isinstance(found, kind) and isinstance(value, kind):
             return found == value
-    return _text(found) == _text(value)
+    return as_text(found) == as_text(value)
 
 
-def _text(value: object) -> str:
+def as_text(value: object) -> str:
     """Return a value as a condition compares it with text: that of JSON, without the quotation marks of a string."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _folded(value: object) -> str:
     """Return text in which letters are equal whatever their case, and however their accents are written."""
-    text = _text(value)
+    text = as_text(value)
     return text.lower() if text.isascii() else unicodedata.normalize("NFC", text).casefold()
 
 
