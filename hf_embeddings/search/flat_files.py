@@ -62,6 +62,11 @@ class FlatFiles:
         """
         return {name: self._map(name, rows) for name in KINDS}
 
+    def drop(self) -> None:
+        """Remove the files of this generation, which was not finished."""
+        for name in KINDS:
+            self._path(name).unlink(missing_ok=True)
+
     def drop_others(self) -> None:
         """Remove the files of other generations."""
         current = {self._path(name) for name in KINDS}

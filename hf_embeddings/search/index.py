@@ -227,23 +227,33 @@ class Index:
 
     def compact(self) -> int:
         """Rewrite the flat files without removed rows, and return how many those were."""
-        with self._writing():
-            self._map()
-            removed = self._connection.execute("SELECT count(*) FROM removed").fetchone()[0]
-            kept, files = np.flatnonzero(self._present), self._files(self.get("generation") + 1)
-            self._connection.execute("DELETE FROM blocks")
-            for start in range(0, len(kept), _COPY_ROWS):
-                rows = kept[start : start + _COPY_ROWS]
-                digest = files.append(start, self.vectors_of(rows))
-                self._connection.execute("INSERT INTO blocks VALUES (?, ?, ?)", (start, len(rows), digest))
-            # Rows move down only, so in rising order each finds its new place empty.
-            moves = ((new, int(old)) for new, old in enumerate(kept) if new != old)
-            self._connection.executemany("UPDATE records SET row = ? WHERE row = ?", moves)
-            self._connection.execute("DELETE FROM removed")
-            self._put(generation=files.generation, rows=len(kept))
+        files: FlatFiles | None = None
+        try:
+            with self._writing():
+                self._map()
+                removed = self._connection.execute("SELECT count(*) FROM removed").fetchone()[0]
+                files = self._files(self.generation + 1)
+                self._rewrite(files)
+        except BaseException:
+            if files:
+                files.drop()
+            raise
         self.refresh()
         files.drop_others()
         return removed
+
+    def _rewrite(self, files: FlatFiles) -> None:
+        kept = np.flatnonzero(self._present)
+        self._connection.execute("DELETE FROM blocks")
+        for start in range(0, len(kept), _COPY_ROWS):
+            rows = kept[start : start + _COPY_ROWS]
+            digest = files.append(start, self.vectors_of(rows))
+            self._connection.execute("INSERT INTO blocks VALUES (?, ?, ?)", (start, len(rows), digest))
+        # Rows move down only, so in rising order each finds its new place empty.
+        moves = ((new, int(old)) for new, old in enumerate(kept) if new != old)
+        self._connection.executemany("UPDATE records SET row = ? WHERE row = ?", moves)
+        self._connection.execute("DELETE FROM removed")
+        self._put(generation=files.generation, rows=len(kept))
 
     def _best_documents(self, query: np.ndarray, k: int, allowed: np.ndarray | None, nearest: Nearest) -> list[Hit]:
         """Take more passages until k documents are among them or none is left."""
