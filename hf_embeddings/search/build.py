@@ -87,7 +87,8 @@ def build(
     if index is None:
         check_new(path)
     with _alone(path):
-        index = index or Index.create(path, encoder.dimension, **facts, **{IDS: NAMED_BY_FILE})
+        if index is None:
+            index = Index.create(path, encoder.dimension, **facts, **{IDS: NAMED_BY_FILE})
         with index:
             _refuse_other_model(index, facts if asked != AUTO else {**facts, "precision": index.settings["precision"]})
             named: set[str] = set()
