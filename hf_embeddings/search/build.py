@@ -154,7 +154,7 @@ def _precision(job: EncodingJob, index: Index | None) -> Precision:
     bf16 and fp32 differ by rounding, so vectors of both may stand in one index; those of int8 may not.
     """
     device = job.device.split(",")[0]
-    before = str(index.settings["precision"]) if index else ""
+    before = str(index.settings["precision"]) if index is not None else ""
     if job.precision != AUTO or not before or (before == "bf16" and not bf16_is_fast(device)):
         return choose_precision(job.precision, device)
     return Precision(choose_precision(before, device).name, "as the index was made")
