@@ -1,5 +1,6 @@
 """Run source and target on the same tokens, and compare every number they put out."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,8 @@ import torch
 import transformers
 from transformers import AutoTokenizer, PreTrainedModel
 
+from hf_embeddings.analysis.differences import largest, largest_difference
+from hf_embeddings.conversion.companions import has_tokenizer
 from hf_embeddings.conversion.rules import ConversionError
 from hf_embeddings.loading_messages import quiet
 
@@ -45,6 +48,8 @@ def sample(
     """
     longest = min(LENGTH, config.max_position_embeddings)
     try:
+        if not has_tokenizer([path.name for path in folder.iterdir()]):
+            raise FileNotFoundError  # transformers would make one up, of special tokens
         tokenizer = AutoTokenizer.from_pretrained(folder)
         pairs = [list(texts) for texts in zip(*TEXTS, strict=True)]
         batch = dict(tokenizer(*pairs, padding=True, truncation=True, max_length=longest, return_tensors="pt"))
@@ -115,7 +120,7 @@ def compare(
     Raises:
         ConversionError: an output has another shape, or the two have too little in common.
     """
-    worst, where, scale = 0.0, "", 0.0
+    differences, sizes = {}, []
     shared = [name for name in theirs if name in ours]
     if not any(name.startswith("hidden_states") for name in shared) or len(shared) < 2:
         raise ConversionError(f"check: the models share only the outputs {shared}; expected logits and hidden states")
@@ -128,8 +133,8 @@ def compare(
             raise ConversionError(f"check: {name} has shape {tuple(first.shape)} and {tuple(second.shape)}")
         if first.shape[:2] == keep.shape:
             first, second = first[keep], second[keep]
-        scale = max(scale, first.abs().max().item())
-        difference = (first - second).abs().max().item()
-        if difference >= worst or difference != difference:
-            worst, where = difference, name
-    return Difference(worst, where, scale, tokens)
+        sizes.append(first.abs().max().item())
+        differences[name] = largest_difference(first.numpy(), second.numpy())
+    worst = largest(differences.values())
+    where = next(name for name, value in differences.items() if value == worst or math.isnan(value))
+    return Difference(worst, where, largest(sizes), tokens)

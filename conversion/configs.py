@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedConfig
 
-from hf_embeddings.conversion.rules import LABEL_KEYS, LIBRARY_KEYS, Config, ConfigRule, ConversionError, Family, Head
+from hf_embeddings.conversion.rules import CARRIED_KEYS, LIBRARY_KEYS, Config, ConfigRule, ConversionError, Family, Head
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 
 
@@ -35,7 +35,7 @@ def to_triembed(config: Config, family: Family, head: Head, *, ignore: tuple[str
     rules = rules_of(family, head)
     known = {key for rule in (*family.config, *rules) for key in rule.sources}
     for key in config:
-        if key not in known and key not in LIBRARY_KEYS and key not in LABEL_KEYS and key not in ignore:
+        if key not in known and key not in LIBRARY_KEYS and key not in CARRIED_KEYS and key not in ignore:
             close = difflib.get_close_matches(key, known, n=1)
             raise ConversionError(
                 f"config: no rule for {key!r} ({config[key]!r}) of {family.name}"
@@ -47,7 +47,7 @@ def to_triembed(config: Config, family: Family, head: Head, *, ignore: tuple[str
     with _ours():
         for rule in rules:
             fields |= rule.forward(config)
-    fields |= {key: config[key] for key in LABEL_KEYS if key in config and key not in fields}
+    fields |= {key: config[key] for key in CARRIED_KEYS if key in config and key not in fields}
     if "num_labels" in config and "id2label" not in fields:
         fields["num_labels"] = config["num_labels"]
     return make_config(fields)
@@ -81,7 +81,7 @@ def from_triembed(config: TriEmbedConfig, family: Family, head: Head) -> Config:
         ConversionError: the model makes a choice that the family cannot hold.
     """
     rules = rules_of(family, head)
-    labels = {key: getattr(config, key, None) for key in LABEL_KEYS}
+    labels = {key: getattr(config, key, None) for key in CARRIED_KEYS}
     given = fields_of(config) | labels
     result: Config = {"model_type": family.model_type} | family.written
     for rule in rules:

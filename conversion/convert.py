@@ -2,27 +2,28 @@
 
 import json
 import re
+import shutil
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import torch
-import transformers
 from transformers import PreTrainedConfig
 from transformers.dynamic_module_utils import custom_object_save
 
 from hf_embeddings.conversion.check import Difference, compare, load, outputs_of, sample
 from hf_embeddings.conversion.checkpoints import open_checkpoint, read_json
-from hf_embeddings.conversion.companions import copy_companions
+from hf_embeddings.conversion.companions import copy_companions, has_tokenizer
 from hf_embeddings.conversion.configs import from_triembed
 from hf_embeddings.conversion.families.google_bert import find_prefix, open_google, write_tokenizer_settings
 from hf_embeddings.conversion.matching import match_family, match_triembed
 from hf_embeddings.conversion.origin import write_origin
 from hf_embeddings.conversion.plan import Step
-from hf_embeddings.conversion.report import Report, description, made, plain_card
+from hf_embeddings.conversion.report import Report, description, how_it_loads, made, plain_card
 from hf_embeddings.conversion.rules import ConversionError
 from hf_embeddings.conversion.staging import staged, write_weights
+from hf_embeddings.conversion.tokenizer_check import compare_tokenizers
 from hf_embeddings.conversion.transfer import Transfer
 
 
@@ -83,10 +84,15 @@ def convert(
         _write_config(stage, transfer, dtype)
         if prefix is not None and (folder / "vocab.txt").is_file():
             write_tokenizer_settings(folder / "vocab.txt", stage)
-        copied = copy_companions(folder, stage, tokenizer_class=transfer.plan.family.tokenizer_class)
+        segments = transfer.plan.config.type_vocab_size > 0
+        family = transfer.plan.family
+        copied = copy_companions(folder, stage, tokenizer_class=family.tokenizer_class, segments=segments)
         if check:
             notify("comparing both models on the same tokens")
         difference = _check(folder, stage, transfer) if check else None
+        tokenizer = "none beside the weights"
+        if has_tokenizer(copied):
+            tokenizer = compare_tokenizers(folder, stage, segments=segments) if check else "not compared"
         report = Report(
             source=str(source),
             target=str(target),
@@ -99,6 +105,8 @@ def convert(
             largest_output=difference.scale if difference else None,
             checked_on=difference.tokens if difference else None,
             copied=tuple(copied),
+            tokenizer=tokenizer,
+            note=how_it_loads(family.own_code) if family.own_code and not transfer.forwards else None,
             seconds=time.perf_counter() - started,
         )
         if transfer.forwards:
@@ -142,7 +150,7 @@ def _written(name: str, transfer: Transfer) -> str:
 
 
 def _classes(transfer: Transfer) -> tuple[str, str]:
-    pair = transfer.plan.architecture, transfer.plan.head.target
+    pair = transfer.plan.family.class_name(transfer.plan.architecture), transfer.plan.head.target
     return pair if transfer.forwards else (pair[1], pair[0])
 
 
@@ -150,7 +158,10 @@ def _write_config(stage: Path, transfer: Transfer, dtype: str) -> None:
     plan = transfer.plan
     if not transfer.forwards:
         config = from_triembed(plan.config, plan.family, plan.head)
-        config |= {"architectures": [plan.architecture], "dtype": dtype}
+        config |= {"architectures": [plan.family.class_name(plan.architecture)], "dtype": dtype}
+        if code := plan.family.own_code:
+            config["auto_map"] = code.auto_map(next(iter(plan.family.heads)).removesuffix("Model"))
+            shutil.copyfile(code.file, stage / code.file.name)
         (stage / "config.json").write_text(
             json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8", newline="\n"
         )
@@ -165,10 +176,9 @@ def _write_config(stage: Path, transfer: Transfer, dtype: str) -> None:
 
 def _check(folder: Path, stage: Path, transfer: Transfer) -> Difference:
     plan = transfer.plan
+    family, architecture = plan.family, plan.architecture
     stock = (
-        partial(plan.family.reference, plan.architecture)
-        if plan.family.reference
-        else partial(load, getattr(transformers, plan.architecture))
+        partial(family.reference, architecture) if family.reference else partial(load, family.class_of(architecture))
     )
     ours = partial(load, plan.head.model_class)
     config: PreTrainedConfig = plan.config

@@ -22,6 +22,8 @@ def match_family(config: Config, checkpoint: Checkpoint, ignore: tuple[str, ...]
     family = family or find_family(config)
     names = {today: stored for stored, today in canonical_names(checkpoint.tensors, family).items()}
     declared = next(iter(config.get("architectures") or []), None)
+    if declared is not None and family.own_code:
+        declared = declared.removeprefix(family.own_code.prefix)
     if declared is not None and declared not in family.heads:
         raise ConversionError(
             f"architectures: {declared!r} has no counterpart in TriEmbed; expected one of {', '.join(family.heads)}"
@@ -60,6 +62,11 @@ def match_triembed(config: Config, checkpoint: Checkpoint, to: str) -> Transfer:
     if to not in FAMILIES:
         raise ConversionError(f"--to {to}: no such family; expected one of {', '.join(sorted(FAMILIES))}")
     family = FAMILIES[to]
+    if family.reference:
+        raise ConversionError(
+            f"--to {to}: this layout is read, not written, as transformers has no class for it; use --to "
+            f"{family.model_type}"
+        )
     ours = make_config({key: value for key, value in config.items() if key != "transformers_version"})
     declared = next(iter(config.get("architectures") or []), "TriEmbedModel")
     fitting = [name for name, head in family.heads.items() if head.target == declared]

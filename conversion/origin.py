@@ -3,14 +3,11 @@
 import json
 import re
 from pathlib import Path
-from typing import Any
 
-import yaml
-from huggingface_hub.repocard import metadata_load
-
+from hf_embeddings.card_metadata import LICENSE, read_metadata
 from hf_embeddings.file_names import ORIGIN
 
-TAKEN_OVER = ("license", "license_name", "license_link", "language", "base_model")
+TAKEN_OVER = (*LICENSE, "language", "base_model")
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -30,14 +27,6 @@ def write_origin(stage: Path, *, source: str | Path, folder: Path, made: str, de
         origin["base_model"] = str(source)
     record = {"made": made, "description": description, **origin}
     (stage / ORIGIN).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
-
-
-def read_metadata(card: Path) -> dict[str, Any]:
-    """Return the front matter of a model card, empty where there is none that can be read."""
-    try:
-        return metadata_load(card) or {}
-    except (OSError, ValueError, yaml.YAMLError):
-        return {}
 
 
 def shown(source: str | Path) -> str:

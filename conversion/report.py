@@ -4,9 +4,13 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import transformers
 import yaml
 
-from hf_embeddings.conversion.origin import read_metadata, shown, table
+from hf_embeddings.card_metadata import LICENSE, read_metadata
+from hf_embeddings.conversion.origin import shown, table
+from hf_embeddings.conversion.rules import OwnCode
+from hf_embeddings.sentence_models import sentence_class
 
 CARD = """---
 library_name: transformers
@@ -42,6 +46,8 @@ class Report:
     largest_output: float | None
     checked_on: str | None  # "text" or "spread" token ids
     copied: tuple[str, ...]
+    tokenizer: str  # in words, what the comparison of both tokenizers found
+    note: str | None  # what one has to know to load the result
     seconds: float
 
 
@@ -57,6 +63,7 @@ def description(report: Report) -> str:
         "tensors": str(report.tensors),
         "bytes": f"{report.bytes:,}",
         "difference from the source": _checked(report),
+        "tokenizer": report.tokenizer,
     }
     return (
         f"{table(rows)}\n\nThe weights are those of the source, bit by bit; its license, training data, limits and "
@@ -66,17 +73,27 @@ def description(report: Report) -> str:
 
 def plain_card(report: Report, folder: Path) -> str:
     """Return the README.md of a checkpoint of another family, made from a TriEmbed one in `folder`."""
-    sentences = "modules.json" in report.copied
+    sentences = sentence_class(folder)
     card = read_metadata(folder / "README.md")
-    taken = {key: card[key] for key in ("license", "license_name", "license_link", "language") if key in card}
+    taken = {key: card[key] for key in (*LICENSE, "language") if key in card}
     words = made(report)
     return CARD.format(
-        tags=", ".join(["sentence-transformers"] * sentences + ["converted"]),
+        tags=", ".join(["sentence-transformers"] * bool(sentences) + ["converted"]),
         metadata=yaml.safe_dump(taken, allow_unicode=True, sort_keys=False) if taken else "",
         name=Path(report.target).name,
         made=words[0].upper() + words[1:],
         description=description(report),
-        code="\n".join(_loading(report.target_class, sentences)),
+        code="\n".join(_loading(report.target_class, sentences, trusting=report.note is not None)),
+    ) + (f"\n{report.note}\n" if report.note else "")
+
+
+def how_it_loads(code: OwnCode) -> str:
+    """Say what loads a model that transformers has no class for, with which versions, and what happens otherwise."""
+    return (
+        f"{code.note}: `trust_remote_code=True` loads the code that lies beside the weights, `{code.file.name}`, "
+        f"written for transformers 5 (checked with {transformers.__version__}). Without it, transformers 5 takes this "
+        "model for a plain BERT: it fills what the plain one has and this one lacks with random weights, and only "
+        "reports it."
     )
 
 
@@ -90,9 +107,9 @@ def _checked(report: Report) -> str:
     )
 
 
-def _loading(target_class: str, sentences: bool) -> list[str]:
+def _loading(target_class: str, sentences: str | None, *, trusting: bool) -> list[str]:
+    arguments = '"PATH_OR_ID"' + (", trust_remote_code=True" if trusting else "")
     if sentences:
-        name, module = "SentenceTransformer", "sentence_transformers"
-        return [f"from {module} import {name}", "", f'model = {name}("PATH_OR_ID")']
+        return [f"from sentence_transformers import {sentences}", "", f"model = {sentences}({arguments})"]
     auto = "AutoModel" + "".join(re.findall(r"For\w+$", target_class))
-    return [f"from transformers import {auto}", "", f'model = {auto}.from_pretrained("PATH_OR_ID")']
+    return [f"from transformers import {auto}", "", f"model = {auto}.from_pretrained({arguments})"]

@@ -7,12 +7,16 @@ becomes the family's checkpoint); nothing is written twice.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
+import transformers
+from transformers import PreTrainedModel
 
 from hf_embeddings.model import modeling_triembed
 from hf_embeddings.model.modeling_triembed import TriEmbedModel, TriEmbedPreTrainedModel
+from hf_embeddings.sentence_models import OF_A_RERANKER
 
 Config = dict[str, Any]
 REQUIRED = object()  # the default of a key that a config must have
@@ -208,6 +212,25 @@ class Head:
 
 
 @dataclass(frozen=True)
+class OwnCode:
+    """The file that runs a layout that transformers does not run; it is written beside the weights."""
+
+    module: ModuleType  # flat: it imports torch and transformers only
+    prefix: str  # of its classes, before the name of the family's class
+    heads: Mapping[str, str]  # Auto class -> end of the class's name
+    note: str  # what a reader of the card has to know
+
+    @property
+    def file(self) -> Path:
+        """The file."""
+        return Path(str(self.module.__file__))
+
+    def auto_map(self, stem: str) -> dict[str, str]:
+        """Return what config.json tells the Auto classes; `stem` starts the names of transformers' classes."""
+        return {auto: f"{self.file.stem}.{self.prefix}{stem}{head}" for auto, head in self.heads.items()}
+
+
+@dataclass(frozen=True)
 class Family:
     """One kind of checkpoint: how its config and its weights are called, and what they are called here."""
 
@@ -226,10 +249,22 @@ class Family:
     # Config keys that tell it apart, with their values; None where the key alone does.
     marks: Mapping[str, tuple[object, ...] | None] = field(default_factory=dict)
     written: Config = field(default_factory=dict)  # keys to write beyond those of the rules
-    reference: Callable[[str, Path], torch.nn.Module] | None = None  # stands in where transformers has no such model
+    own_code: OwnCode | None = None  # where transformers has no such model
+    # Loads what no class reads as it stands, to compare with: such a layout is read, and not written.
+    reference: Callable[[str, Path], torch.nn.Module] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", self.name or self.model_type)
+
+    def class_name(self, architecture: str) -> str:
+        """Return the name of the class that reads an architecture: transformers' own, or that of `own_code`."""
+        return f"{self.own_code.prefix if self.own_code else ''}{architecture}"
+
+    def class_of(self, architecture: str) -> type[PreTrainedModel]:
+        """Return the class that reads an architecture."""
+        code = self.own_code.module if self.own_code else transformers
+        found: type[PreTrainedModel] = getattr(code, self.class_name(architecture))
+        return found
 
 
 # What transformers writes into any config.json and no encoder's forward pass reads.
@@ -248,5 +283,5 @@ LIBRARY_KEYS = frozenset(
     torch_dtype torchscript transformers_version typical_p unk_token_id use_bfloat16 use_cache
     """.split()
 )
-# What means the same for every family, and travels as it is.
-LABEL_KEYS = ("id2label", "label2id", "problem_type")
+# What means the same for every family, and travels as it is: labels, and the activation of a reranker's scores.
+CARRIED_KEYS = ("id2label", "label2id", "problem_type", *OF_A_RERANKER)

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from hf_embeddings.corpora.options import CorpusOptions, TokenizerOptions
 from hf_embeddings.corpora.text_sample import TextSample
 from hf_embeddings.files.manifest import FileFacts
+from hf_embeddings.option_fields import to_dict
 from hf_embeddings.pretraining.checkpoints.facts import CheckpointFacts
 from hf_embeddings.pretraining.prepared.facts import CorpusFacts, Plan, ShardNote
 from hf_embeddings.record import Record
@@ -22,12 +24,13 @@ FILE = {"size": 12, "sha256": "0" * 64}
 SAMPLE = {"characters": 9, "unknown": 1, "letters": 8, "changed": 0, "examples": {"é": 2}}
 HEALTH = {
     "sampled_characters": 9, "unknown_characters": 0.1, "changed_letters": None, "changed_most": [],
-    "sentences_per_document": 2.5, "relation": "nsp", "unknown_tokens": 0.0, "cut_pairs": 0.2, "masked": 0.15,
-    "masked_asked": 0.15, "empty_sources": ["b.txt"],
+    "sentences_per_document": 2.5, "relation": "nsp", "unknown_tokens": 0.0, "cut_pairs": 0.2, "labeled_pairs": 0.9,
+    "masked": 0.15, "masked_asked": 0.15, "empty_sources": ["b.txt"],
 }  # fmt: skip
 WORTH = {"verdict": "learned in part", "reasons": ["NSP accuracy 50.5% is not better than chance"]}
-PLAN = {
-    "format": 1, "corpus": {"source": "a.txt", "sources": []}, "max_length": 32, "tokenizer": {"vocab_size": 200},
+PLANNED = {name: value for name, value in to_dict(CorpusOptions(source="a.txt")).items() if name != "verify_shards"}
+PLAN = {  # with every option: those that an earlier version lacked are filled in (test_resume)
+    "format": 1, "corpus": PLANNED, "max_length": 32, "tokenizer": to_dict(TokenizerOptions(vocab_size=200)),
     "shard_tokens": 1500, "streams": 0, "units": [[0, ["a.txt"], 120, [[120, 17]]], [0, [], 0, []]],
 }  # fmt: skip
 NOTE = {

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from hf_embeddings.conversion.references import relative_key_bert
-from hf_embeddings.conversion.rules import Family, Fixed, Head, Key, Only, Unread, Weight
+from hf_embeddings.conversion import modeling_bert_layouts
+from hf_embeddings.conversion.rules import Family, Fixed, Head, Key, Only, OwnCode, Unread, Weight
 
 EMBEDDINGS = (
     Weight("embeddings.word_embeddings", "embeddings.token"),
@@ -84,6 +84,12 @@ BERT = Family(
     optional=("pooler",),
 )
 
+RELATIVE_KEY_CODE = OwnCode(
+    modeling_bert_layouts,
+    "RelativeKey",
+    modeling_bert_layouts.HEADS,
+    "transformers 4 runs this model as its own BERT. transformers 5 does not",
+)
 # transformers 5 has dropped these: its BERT would run such a checkpoint with random learned positions instead.
 RELATIVE_KEY, RELATIVE_KEY_QUERY = (
     replace(
@@ -104,7 +110,7 @@ RELATIVE_KEY, RELATIVE_KEY_QUERY = (
         ),
         # transformers 4 stored a table of absolute positions here too, and never looked at it.
         unread=(*BERT.unread, "embeddings.position_embeddings.weight"),
-        reference=relative_key_bert,
+        own_code=RELATIVE_KEY_CODE,
     )
     for kind in ("relative_key", "relative_key_query")
 )

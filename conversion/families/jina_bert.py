@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
+from hf_embeddings.conversion import modeling_bert_layouts
 from hf_embeddings.conversion.families.bert import BERT, EMBEDDINGS, LAYER
-from hf_embeddings.conversion.references import jina_bert
-from hf_embeddings.conversion.rules import SPLIT, Fixed, Only, Unread, Weight
+from hf_embeddings.conversion.rules import SPLIT, Fixed, Only, OwnCode, Unread, Weight
 
 TOKEN, _, SEGMENT, NORM = EMBEDDINGS
 FEED_FORWARD = (
@@ -33,5 +33,10 @@ JINA_BERT = replace(
         Unread(("position_embedding_type", "attn_implementation", "model_max_length")),
     ),
     encoder=(TOKEN, SEGMENT, NORM, *LAYER[:5], *FEED_FORWARD, Weight("pooler.dense", "pooler.dense")),
-    reference=jina_bert,
+    own_code=OwnCode(
+        modeling_bert_layouts,
+        "Jina",
+        modeling_bert_layouts.HEADS,
+        "Its layout is that of jina-embeddings-v2, which transformers has no class for",
+    ),
 )

@@ -48,8 +48,10 @@ class Frame:
         return nn.functional.pad(chosen, (len(self.first), len(self.last))).flatten().nonzero().flatten()
 
 
-def tokens_of(texts: Iterable[str], tokenizer: PreTrainedTokenizerBase, *, most: int, least: int) -> torch.Tensor:
-    """Return the first `most` token ids (N,) of texts.
+def tokens_of(
+    texts: Iterable[str], tokenizer: PreTrainedTokenizerBase, *, most: int, least: int, name: str = "corpus"
+) -> torch.Tensor:
+    """Return the first `most` token ids (N,) of texts; `name` is what an error calls the texts.
 
     Raises:
         ConversionError: there are fewer than `least`.
@@ -60,7 +62,7 @@ def tokens_of(texts: Iterable[str], tokenizer: PreTrainedTokenizerBase, *, most:
         if len(ids) >= most:
             break
     if len(ids) < least:
-        raise ConversionError(f"corpus: {len(ids)} tokens, which fill no row of {least}; give a larger corpus")
+        raise ConversionError(f"{name}: {len(ids):,} tokens, which fill no row of {least}; give a larger corpus")
     return torch.tensor(ids[:most])
 
 

@@ -52,7 +52,7 @@ def _assign(costs: torch.Tensor, start: torch.Tensor) -> torch.Tensor:
         own = table.diagonal()
         gain = own[:, None] + own[None] - table - table.T
         best = int(gain.argmax())
-        if gain.flatten()[best] <= 1e-6 * costs.max():
+        if not gain.flatten()[best] > 1e-6 * costs.max():  # where a cost is NaN, nothing is gained
             return order
         pair = torch.tensor((best // len(start), best % len(start)))
         order[pair] = order[pair.flip(0)]

@@ -11,7 +11,6 @@ from pathlib import Path
 import torch
 from transformers import AutoTokenizer
 
-from hf_embeddings.conversion.checkpoints import read_json
 from hf_embeddings.conversion.companions import copy_companions
 from hf_embeddings.conversion.configs import make_config
 from hf_embeddings.conversion.origin import shown, write_origin
@@ -21,6 +20,7 @@ from hf_embeddings.conversion.surgery.distillation import Frame, tokens_of
 from hf_embeddings.conversion.surgery.healing import Healing, heal
 from hf_embeddings.conversion.surgery.own_checkpoint import load_own, save_own
 from hf_embeddings.conversion.surgery.retention import measure, share_kept
+from hf_embeddings.conversion.surgery.stated import follow_length
 from hf_embeddings.conversion.surgery.transplant import transplant
 from hf_embeddings.model.modeling_triembed import TriEmbedModel, TriEmbedPreTrainedModel
 from hf_embeddings.model.positions import POSITION_TYPES
@@ -43,6 +43,8 @@ class RepositionReport:
     figures: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     # What the others have kept of the source's accuracy, or similarities; see keeping.share_kept.
     kept: dict[str, dict[str, float]] = field(default_factory=dict)
+    # File and key that state where texts are cut -> the limit in tokens, before and after.
+    limits: dict[str, tuple[int, int]] = field(default_factory=dict)
     healing_steps: int = 0
     seconds: float = 0.0
 
@@ -112,7 +114,7 @@ def reposition(
             report.kept = share_kept(report.figures)
         save_own(new, stage, source=Path(source))
         copy_companions(Path(source), stage, tokenizer_class="BertTokenizer")
-        _lengthen_tokenizer(stage, *report.max_position_embeddings)
+        report.limits = follow_length(stage, *report.max_position_embeddings)
         report.seconds = time.perf_counter() - started
         (stage / "repositioning.json").write_text(
             json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8", newline="\n"
@@ -191,7 +193,8 @@ def _measure_and_heal(
     lengths = [length]
     if after > before:  # as long as the source can, and twice that
         lengths = sorted({length, before, min(2 * before - frame.size, after)})
-    measured = tokens_of(held_out, tokenizer, most=MEASURED_TOKENS, least=lengths[-1]) if held_out else None
+    name = f"corpus: {len(held_out)} documents held out to measure on"
+    measured = tokens_of(held_out, tokenizer, most=MEASURED_TOKENS, least=lengths[-1], name=name) if held_out else None
 
     def figures(model: TriEmbedPreTrainedModel) -> dict[str, dict[str, float]]:
         assert measured is not None, "asked where there is held-out text"
@@ -212,15 +215,6 @@ def _measure_and_heal(
     report.healing_steps = healing.steps
     if measured is not None:
         report.figures["healed"] = figures(new)
-
-
-def _lengthen_tokenizer(folder: Path, before: int, after: int) -> None:
-    """Let the tokenizer truncate at the new length where it truncated at the old one."""
-    path = folder / "tokenizer_config.json"
-    if path.is_file() and (settings := read_json(path)).get("model_max_length") == before:
-        path.write_text(
-            json.dumps(settings | {"model_max_length": after}, indent=2) + "\n", encoding="utf-8", newline="\n"
-        )
 
 
 def _description(report: RepositionReport) -> str:

@@ -8,6 +8,7 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from hf_embeddings.conversion.rules import ConversionError
+from hf_embeddings.corpora.word_starts import known_words
 from hf_embeddings.model.modeling_triembed import TriEmbedModel, TriEmbedPreTrainedModel
 
 
@@ -71,8 +72,8 @@ def fit_vectors(
     Raises:
         ConversionError: fewer words are shared than a vector has numbers.
     """
-    vocabulary = tokenizer.get_vocab()
-    shared = [word for word in vectors if word in vocabulary]
+    rows = known_words(tokenizer, list(vectors))
+    shared = list(rows)
     width = len(next(iter(vectors.values()), ()))
     if len(shared) < width:
         raise ConversionError(
@@ -80,7 +81,7 @@ def fit_vectors(
         )
     table = model.base_model.embeddings.token.weight.float()
     given = torch.stack([vectors[word] for word in shared])
-    wanted = table[[vocabulary[word] for word in shared]]
+    wanted = table[[rows[word] for word in shared]]
     offset, mean = given.mean(dim=0), wanted.mean(dim=0)
     centred = given - offset
     gram = centred.T @ centred

@@ -26,6 +26,8 @@ def trimmed(tokenizer: PreTrainedTokenizerBase, used: set[int]) -> tuple[str, li
     kept = {names[index] for index in used} | {token["content"] for token in content["added_tokens"]}
     kept |= {token for token in tokenizer.all_special_tokens if token in tokenizer.get_vocab()}
     kept = CUTS[model["type"]](model, kept)
+    for step in _processors(content.get("post_processor")):
+        kept |= {token for special in (step.get("special_tokens") or {}).values() for token in special["tokens"]}
     order = [index for index in sorted(names) if names[index] in kept]
     new = {names[index]: place for place, index in enumerate(order)}
     _renumber(content, new)

@@ -14,11 +14,13 @@ from hf_embeddings.conversion.origin import shown, table, write_origin
 from hf_embeddings.conversion.rules import ConversionError
 from hf_embeddings.conversion.staging import staged
 from hf_embeddings.conversion.surgery.own_checkpoint import load_own, save_own
+from hf_embeddings.conversion.surgery.stated import check_prompts, stated_prompts, with_prompts
 from hf_embeddings.conversion.surgery.token_rows import factorise_rows, fit_vectors, replace_rows, set_special_ids
+from hf_embeddings.conversion.surgery.token_sources import sources_of
 from hf_embeddings.conversion.surgery.tokenizer_subset import trimmed
+from hf_embeddings.conversion.surgery.whole_words import enter_words, new_words, pieces_with_spans, share_changed
+from hf_embeddings.corpora.word_starts import word_pieces
 from hf_embeddings.model.modeling_triembed import TriEmbedPreTrainedModel
-
-ROLES = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token", "bos_token", "eos_token")
 
 
 @dataclass
@@ -32,6 +34,7 @@ class VocabularyReport:
     kept: int  # tokens whose rows are bit by bit those of the source
     parameters: tuple[int, int]
     figures: dict[str, float] = field(default_factory=dict)
+    known: list[str] = field(default_factory=list)  # words that are tokens already
 
 
 class Opened:
@@ -83,7 +86,9 @@ def add_tokens(
     target: str | Path,
     tokens: Sequence[str],
     *,
+    inside_words: bool = False,
     vectors: dict[str, torch.Tensor] | None = None,
+    texts: Sequence[str] = (),
     overwrite: bool = False,
 ) -> VocabularyReport:
     """Add whole words to the vocabulary; each starts as the mean of the pieces it was cut into so far.
@@ -91,26 +96,23 @@ def add_tokens(
     Args:
         source: directory of a TriEmbed checkpoint.
         target: directory to write.
-        tokens: words to add; those that are tokens already are left as they are.
+        tokens: words to add; those that are tokens already are left as they are, and named in the report.
+        inside_words: find the words inside of longer ones too, which are then cut in another way than the model knows.
         vectors: static vectors by word; a token that has one starts from it, mapped into the table by regression.
+        texts: documents of which to say how many pieces change.
         overwrite: replace `target` if it is not empty.
 
     Raises:
-        ConversionError: no token is new, or one is empty.
+        ConversionError: no token is given, one is empty, or one cannot be told from a piece of words.
     """
     opened = Opened(source, target, "add")
-    known = opened.tokenizer.get_vocab()
-    new = list(dict.fromkeys(token.strip() for token in tokens))
-    if "" in new:
-        raise ConversionError("tokens: one of them is empty")
-    new = [token for token in new if token not in known]
-    if not new:
-        raise ConversionError("tokens: all of them are in the vocabulary already")
-    pieces = {token: opened.tokenizer(token, add_special_tokens=False)["input_ids"] for token in new}
-    mapped = fit_vectors(opened.model, opened.tokenizer, vectors, new) if vectors else {}
-    opened.tokenizer.add_tokens(new)
-    ids = {token: opened.tokenizer.convert_tokens_to_ids(token) for token in new}
-    size = max(opened.model.config.vocab_size, len(opened.tokenizer))
+    tokenizer = opened.tokenizer
+    before = [pieces_with_spans(tokenizer, text) for text in texts]
+    new, known = new_words(tokenizer, tokens)
+    pieces = dict(zip(new, word_pieces(tokenizer, new), strict=True))
+    mapped = fit_vectors(opened.model, tokenizer, vectors, new) if vectors else {}
+    ids = enter_words(tokenizer, new, inside_words=inside_words)
+    size = max(opened.model.config.vocab_size, len(tokenizer))
     sources = [[index] if index < opened.model.config.vocab_size else [] for index in range(size)]
     for token, index in ids.items():
         sources[index] = pieces[token]
@@ -118,8 +120,12 @@ def add_tokens(
     with torch.no_grad():
         for token, row in mapped.items():
             opened.model.base_model.embeddings.token.weight[ids[token]] = row
+    opened.report.known = known
     opened.report.figures = {"added": len(new), "from_vectors": len(mapped)}
-    return opened.write(overwrite=overwrite, tokenizer=opened.tokenizer.save_pretrained, kept=size - len(new))
+    if texts:
+        after = [pieces_with_spans(tokenizer, text) for text in texts]
+        opened.report.figures |= share_changed(before, after, set(ids.values()))
+    return opened.write(overwrite=overwrite, tokenizer=tokenizer.save_pretrained, kept=size - len(new))
 
 
 def replace_tokenizer(
@@ -142,14 +148,17 @@ def replace_tokenizer(
     old = opened.tokenizer
     if (tokenizer is None) == (not texts):
         raise ConversionError("replace: give either a tokenizer or a corpus to train one on")
+    prompts = stated_prompts(opened.folder)
     if tokenizer is None:
-        size = vocab_size or opened.model.config.vocab_size
+        texts, size = with_prompts(texts, prompts), vocab_size or opened.model.config.vocab_size
         new = old.train_new_from_iterator((texts[i : i + 1000] for i in range(0, len(texts), 1000)), vocab_size=size)
     else:
         new = AutoTokenizer.from_pretrained(tokenizer)
     if new.pad_token is None:
         raise ConversionError(f"{tokenizer}: the new tokenizer has no padding token")
-    sources, kept = _sources(old, new)
+    check_prompts(prompts, old, new)
+    new.model_max_length = min(old.model_max_length, new.model_max_length, opened.model.config.max_position_embeddings)
+    sources, kept = sources_of(old, new)
     replace_rows(opened.model, sources)
     set_special_ids(opened.model, new)
     opened.report.figures = {"from_pieces": sum(len(source) > 0 for source in sources) - kept,
@@ -160,11 +169,14 @@ def replace_tokenizer(
 def trim(source: str | Path, target: str | Path, texts: Sequence[str], *, overwrite: bool = False) -> VocabularyReport:
     """Keep the tokens that `texts` use, and the special ones: on these texts no output changes.
 
+    With or without a prompt of the directory before them.
+
     Raises:
         ConversionError: the tokenizer is of a kind that cannot be cut, or cuts the texts differently afterwards.
     """
     opened = Opened(source, target, "trim")
     old = opened.tokenizer
+    texts = with_prompts(texts, stated_prompts(opened.folder)) if texts else []
     used: set[int] = set()
     for start in range(0, len(texts), 1000):
         for ids in old(list(texts[start : start + 1000]), verbose=False)["input_ids"]:
@@ -202,34 +214,6 @@ def staged_tokenizer(old: PreTrainedTokenizerBase, content: str) -> Iterator[Pre
             (Path(folder) / name).unlink(missing_ok=True)
         (Path(folder) / "tokenizer.json").write_text(content, encoding="utf-8", newline="\n")
         yield type(old).from_pretrained(folder)
-
-
-def _sources(old: PreTrainedTokenizerBase, new: PreTrainedTokenizerBase) -> tuple[list[list[int]], int]:
-    """Return for each new id the old ids whose mean it starts from, and how many are the same token."""
-    known = old.get_vocab()
-    roles = {getattr(new, role): getattr(old, role) for role in ROLES if getattr(new, role) and getattr(old, role)}
-    by_id = {index: token for token, index in new.get_vocab().items()}
-    sources, kept = [], 0
-    for index in range(max(by_id) + 1):
-        token = by_id.get(index)
-        same = roles.get(token, token)
-        if same in known:
-            sources.append([known[same]])
-            kept += 1
-        else:
-            sources.append([] if token is None else _pieces(old, new, token))
-    return sources, kept
-
-
-def _pieces(old: PreTrainedTokenizerBase, new: PreTrainedTokenizerBase, token: str) -> list[int]:
-    """Cut a new token into old pieces; a piece from within a word is looked up as such where the old kind marks it."""
-    inside = token.startswith("##")
-    text = token[2:] if inside else new.convert_tokens_to_string([token])
-    ids = old(text, add_special_tokens=False, verbose=False)["input_ids"] if text else []
-    if inside and ids:
-        within = old.convert_tokens_to_ids("##" + old.convert_ids_to_tokens(ids[0]))
-        ids = [within if within not in (None, old.unk_token_id) else ids[0], *ids[1:]]
-    return [index for index in ids if index != old.unk_token_id]
 
 
 def _pieces_of(tokenizer: PreTrainedTokenizerBase, text: str) -> list[str]:

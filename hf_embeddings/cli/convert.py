@@ -54,3 +54,6 @@ def convert(
         print("not compared with the source")
     else:
         print(f"largest difference from the source {report.largest_difference:.2g} ({report.checked_on} tokens, fp32)")
+    print(f"tokenizer: {report.tokenizer}")
+    if report.note:
+        print(f"note: {report.note}")

@@ -33,6 +33,6 @@ def export(
         print(json_text(asdict(done)))
         return
     print(
-        f"{done.path}: {done.size:,} bytes, {', '.join(done.inputs)} -> {', '.join(done.outputs)}; "
+        f"{done.path}: {done.size:,} bytes ({done.precision}), {', '.join(done.inputs)} -> {', '.join(done.outputs)}; "
         f"largest difference from the model {done.largest_difference:.2g}"
     )

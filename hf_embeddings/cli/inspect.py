@@ -35,7 +35,7 @@ def describe(source: Path) -> dict[str, Any]:
     from hf_embeddings.stored_weights import stored_shapes
 
     try:
-        config = TriEmbedConfig(**fields)
+        config = TriEmbedConfig.from_dict(fields) if source.is_dir() else TriEmbedConfig(**fields)
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from None
     with torch.device("meta"):

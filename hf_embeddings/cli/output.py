@@ -1,9 +1,13 @@
 """How every verb answers: text for people, or one JSON object for machines."""
 
+import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 TextField = Annotated[str, typer.Option(help="Key or column of the source that holds the text; not of .txt files.")]
@@ -15,6 +19,13 @@ Prompt = Annotated[
     str | None, typer.Option(help="Put before every text, such as 'query: '; default: as the directory states.")
 ]
 SUFFIXES = (".png", ".html")  # of pictures and pages
+
+
+def tell_cut(encoding: "Encoding") -> None:
+    """Say on stderr that a text was longer than what is drawn of it."""
+    if encoding.overflowing:
+        rest = f"only its first {len(encoding)} tokens are drawn, which is what the model reads"
+        print(f"the text is too long: {rest}", file=sys.stderr)
 
 
 def picture_path(out: Path) -> Path:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hf_embeddings.cli.output import picture_path
+from hf_embeddings.cli.output import picture_path, tell_cut
 from hf_embeddings.extras import require
 from hf_embeddings.model_names import check_model
 
@@ -51,15 +51,17 @@ def read_attention(folder: str, text: str, pair: str | None) -> tuple["np.ndarra
     from transformers import AutoTokenizer
 
     import hf_embeddings  # noqa: F401  registers TriEmbed with AutoModel
+    from hf_embeddings.corpora.word_starts import token_labels
     from hf_embeddings.search.text_model import load_text_model, longest_input, read_inputs
 
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = load_text_model(folder, attn_implementation="eager").eval()
     longest = min(longest_input(model, tokenizer), 512)
     batch = tokenizer(text, pair, return_tensors="pt", truncation=True, max_length=longest)
+    tell_cut(batch.encodings[0])
     with torch.no_grad():
         attentions = model(**read_inputs(model, batch), output_attentions=True).attentions
     if not attentions or any(weights is None for weights in attentions):
         raise ValueError(f"{folder}: {type(model).__name__} returns no attention weights; choose another model")
-    tokens = list(tokenizer.convert_ids_to_tokens(batch["input_ids"][0]))
+    tokens = token_labels(tokenizer, batch.encodings[0], (text, pair or ""))
     return torch.stack(attentions)[:, 0].numpy(), tokens

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hf_embeddings.cli.output import AsJson, picture_path
+from hf_embeddings.cli.output import AsJson, picture_path, tell_cut
 from hf_embeddings.extras import require
 from hf_embeddings.json_text import json_text
 from hf_embeddings.model_names import check_model
@@ -43,6 +43,7 @@ def measure_sum(folder: str, text: str, pair: str | None) -> tuple[list[str], di
     from transformers import AutoTokenizer
 
     from hf_embeddings.analysis.input_sum import decompose
+    from hf_embeddings.corpora.word_starts import token_labels
     from hf_embeddings.model.modeling_triembed import TriEmbedModel
     from hf_embeddings.stored_weights import check_finite
 
@@ -50,6 +51,7 @@ def measure_sum(folder: str, text: str, pair: str | None) -> tuple[list[str], di
     check_finite(model.named_parameters(), folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     batch = tokenizer(text, pair, return_tensors="pt", truncation=True, max_length=model.config.max_position_embeddings)
+    tell_cut(batch.encodings[0])
     with torch.no_grad():
         parts = model.embedding_parts(batch["input_ids"], token_type_ids=batch.get("token_type_ids"))
     arrays = {
@@ -57,5 +59,5 @@ def measure_sum(folder: str, text: str, pair: str | None) -> tuple[list[str], di
         for name, part in parts._asdict().items()
         if part is not None
     }
-    tokens = list(tokenizer.convert_ids_to_tokens(batch["input_ids"][0]))
+    tokens = token_labels(tokenizer, batch.encodings[0], (text, pair or ""))
     return tokens, {name: asdict(part) for name, part in decompose(arrays).items()}

@@ -27,7 +27,7 @@ def words(
     shown: Annotated[list[str] | None, typer.Argument(metavar="[WORD ...]", help="Words to show")] = None,
     file: Annotated[Path | None, typer.Option(help="One word a line, or 'group: word word ...'")] = None,
     example: Annotated[bool, typer.Option(help="Synonyms, contrast, gradient and grammar, in Chinese")] = False,
-    frequent: Annotated[int | None, typer.Option(help="The most frequent N tokens of --text")] = None,
+    frequent: Annotated[int | None, typer.Option(help="The N most frequent words of --text that are one token")] = None,
     sentences: Annotated[int | None, typer.Option(help="The first N sentences of --text")] = None,
     text: Annotated[str, typer.Option(help="Corpus, as in pretrain")] = "pydoc:torch",
     text_field: TextField = "text",

@@ -1,9 +1,10 @@
 """`hf-embeddings reposition`: other positions, or more of them, for a TriEmbed checkpoint."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +12,9 @@ from hf_embeddings.cli.output import AsJson, TextField
 from hf_embeddings.corpora.sources import check_source
 from hf_embeddings.json_text import json_text
 from hf_embeddings.model_names import check_model
+
+if TYPE_CHECKING:
+    from hf_embeddings.conversion.surgery.reposition import RepositionReport
 
 
 def reposition(
@@ -64,14 +68,23 @@ def reposition(
     if as_json:
         print(json_text(asdict(report)))
         return
-    print(f"{report.target}: {report.after}, up to {report.max_position_embeddings[1]:,} tokens")
+    print("\n".join(_sentences(report)))
+
+
+def _sentences(report: "RepositionReport") -> Iterator[str]:
+    yield f"{report.target}: {report.after}, up to {report.max_position_embeddings[1]:,} tokens"
     for name, how in report.made.items():
-        print(f"  {name}: {how}")
+        yield f"  {name}: {how}"
+    for place, (old, new) in report.limits.items():
+        if new != old:
+            yield f"  {place}: {new:,} tokens, before {old:,}"
+        elif new < report.max_position_embeddings[1]:
+            yield f"  {place}: {new:,} tokens, as before; longer texts are cut there"
     for model, lengths in report.figures.items():
         for length, figures in lengths.items():
             values = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in figures.items())
             kept = f"; kept {report.kept[model][length]:.1%}" if length in report.kept.get(model, {}) else ""
-            print(f"  {model:<13} {length:>6} tokens: {values or '-'}{kept}")
+            yield f"  {model:<13} {length:>6} tokens: {values or '-'}{kept}"
 
 
 def _documents(source: str | None, text_field: str) -> tuple[list[str], list[str]]:

@@ -38,7 +38,11 @@ def vocabulary(
         str | None, typer.Option(help="add: static vectors, one 'word number number ...' a line.")
     ] = None,
     tokenizer: Annotated[str | None, typer.Option(help="replace: directory or Hub id of the new tokenizer.")] = None,
-    corpus: Annotated[str | None, typer.Option(help="replace: train on this. trim: keep what this uses.")] = None,
+    inside_words: Annotated[bool, typer.Option(help="add: find the words inside of longer ones too.")] = False,
+    corpus: Annotated[
+        str | None,
+        typer.Option(help="replace: train on this. trim: keep what this uses. add: say how many of its pieces change."),
+    ] = None,
     text_field: TextField = "text",
     vocab_size: Annotated[int | None, typer.Option(help="replace: tokens of the tokenizer to train.")] = None,
     rank: Annotated[int | None, typer.Option(help="factorise: width of the token table.")] = None,
@@ -57,15 +61,23 @@ def vocabulary(
     from hf_embeddings.conversion.surgery import vocabulary as changes
     from hf_embeddings.publishing.card import write_card
 
+    texts = _texts(corpus, text_field) if corpus else []
     if action is Action.add:
-        report = changes.add_tokens(source, target, words, vectors=_vectors(vectors), overwrite=overwrite)
+        report = changes.add_tokens(
+            source,
+            target,
+            words,
+            inside_words=inside_words,
+            vectors=_vectors(vectors),
+            texts=texts,
+            overwrite=overwrite,
+        )
     elif action is Action.replace:
-        texts = _texts(corpus, text_field) if corpus else []
         report = changes.replace_tokenizer(
             source, target, tokenizer=tokenizer, texts=texts, vocab_size=vocab_size, overwrite=overwrite
         )
     elif action is Action.trim:
-        report = changes.trim(source, target, _texts(corpus or "", text_field), overwrite=overwrite)
+        report = changes.trim(source, target, texts, overwrite=overwrite)
     else:
         report = changes.factorise(source, target, rank or 0, overwrite=overwrite)
     write_card(Path(target))
@@ -77,6 +89,7 @@ def _sentences(report: "VocabularyReport") -> str:
     lines = [
         f"{report.target}: {after:,} tokens (before {before:,}), {report.kept:,} rows unchanged",
         f"  parameters {report.parameters[1]:,} (before {report.parameters[0]:,})",
+        *([f"  tokens already, left as they are: {', '.join(report.known)}"] if report.known else []),
         *(f"  {name.replace('_', ' ')} {value:.4g}" for name, value in report.figures.items()),
     ]
     return "\n".join(lines)

@@ -16,7 +16,8 @@ from hf_embeddings.progress import Phases, quiet
 
 __all__ = ["Corpus", "CorpusError", "load_corpus", "read_corpus", "read_documents"]
 
-LEFT_OUT = ("invalid_text", "replaced_text", "overlong_documents", "unparsable_files")  # what reading may count
+# What reading may count.
+LEFT_OUT = ("invalid_text", "replaced_text", "overlong_documents", "unparsable_files", "rows_without_text")
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """How documents are read: what counts as valid text, and the words for what does not."""
 
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -67,7 +68,7 @@ class SourceReader:
         self.statistics["overlong_documents"] += 1
 
     def text_of(self, row: object, place: str) -> Iterator[Document]:
-        """Yield the text of one record, if it is valid, with the other fields."""
+        """Yield the text of one record, if it is valid, with the other fields; one that is blank is counted only."""
         field = self.text_field
         if not isinstance(row, dict):
             raise CorpusError(f"{place}: got {_kind(row)}, expected an object with the field {field!r}; fix it")
@@ -76,15 +77,24 @@ class SourceReader:
             raise CorpusError(
                 f"{place}: got the fields {names}, expected {field!r}; set text_field to the one with the text"
             )
-        if not isinstance(row[field], str):
-            raise CorpusError(
-                f"{place}: got {_kind(row[field])} in the field {field!r}, expected a string; fix it, or set text_field"
-            )
-        accepted = self.valid(row[field], f"{place}, field {field!r}")
+        text = row[field]
+        if self.on_invalid_text == "skip" and _is_null(text):
+            self.statistics["rows_without_text"] += 1
+            return
+        if not isinstance(text, str):
+            cure = "set on_invalid_text to skip" if _is_null(text) else "fix it, or set text_field"
+            raise CorpusError(f"{place}: got {_kind(text)} in the field {field!r}, expected a string; {cure}")
+        accepted = self.valid(text, f"{place}, field {field!r}")
         if accepted is not None:
             if not accepted.strip():
                 self.statistics["blank_documents"] += 1
             yield Document(accepted, {name: value for name, value in row.items() if name != field}, place)
+
+    def malformed(self, message: str) -> None:
+        """Count a row that is not as it should be under `skip`; refuse it with the message otherwise."""
+        if self.on_invalid_text != "skip":
+            raise CorpusError(f"{message}, or set on_invalid_text to skip")
+        self.statistics["invalid_text"] += 1
 
 
 def unreadable(path: str, error: Exception) -> CorpusError:
@@ -98,6 +108,10 @@ def _named(character: str, *, raw: bool) -> str:
         return "a NUL character"
     code = ord(character)
     return f"the invalid byte 0x{code - 0xDC00:02x}" if raw else f"the lone surrogate U+{code:04X}"
+
+
+def _is_null(value: object) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def _kind(value: object) -> str:

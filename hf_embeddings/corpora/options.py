@@ -26,13 +26,18 @@ class CorpusOptions:
     # `pydoc:PKG,PKG` (docstrings), the path, glob or folder of files, `hub:USER/NAME`, or `prepared:DIRECTORY`, which
     # `hf-embeddings prepare` made.
     source: str | None = None
-    sources: list[SourceOptions] = field(default_factory=list)  # several with weights, instead of `source`
+    # Several with weights, instead of `source`; a document that is in two of them has the higher weight.
+    sources: list[SourceOptions] = field(default_factory=list)
     verify_shards: bool = True  # compare what is prepared with its SHA-256 sums first; false compares sizes only
     text_field: str = "text"  # the key or column that holds the text (.jsonl, .csv, .parquet, hub)
     hub_split: str = "train"  # split of a hub dataset
     hub_config: str | None = None  # configuration of a hub dataset; None is its default one
     evaluation_fraction: float = bounded(0.05, above=0, below=1)  # share of documents held out for evaluation
-    on_invalid_text: Literal["error", "skip", "replace"] = "error"  # what to do with bytes that are not UTF-8
+    # What ends a sentence beside a blank line: `stops` (of any script), `lines` (also each line end), or `auto`: stops,
+    # and line ends in a document that has neither a stop nor a blank line.
+    sentence_ends: Literal["auto", "stops", "lines"] = "auto"
+    # What to do with bytes that are not UTF-8; "skip" also leaves out rows without text (null) or with too many cells.
+    on_invalid_text: Literal["error", "skip", "replace"] = "error"
     max_documents: int | None = bounded(None, min=2)  # documents of each source; None reads all
     # Drop a document whose runs of five words are to this share (Jaccard) those of an earlier one; None keeps it.
     near_duplicates: float | None = bounded(None, min=0.5, max=1)
@@ -56,8 +61,11 @@ class CorpusOptions:
         return [name for name in names if not name.startswith(("pydoc:", "hub:"))]
 
     def parts(self) -> list[SourceOptions]:
-        """Return every source with its own settings filled in from those of the corpus."""
-        parts = self.sources or [SourceOptions(source=self.source or "")]
+        """Return every source with its own settings filled in from those of the corpus, by falling weight.
+
+        A document in several sources counts as one of the first of them, and so with the highest weight.
+        """
+        parts = sorted(self.sources or [SourceOptions(source=self.source or "")], key=lambda part: -part.weight)
         inherited = ("text_field", "hub_split", "hub_config")
         return [replace(p, **{n: getattr(self, n) for n in inherited if getattr(p, n) is None}) for p in parts]
 
@@ -70,6 +78,8 @@ class TokenizerOptions:
     algorithm: Literal["wordpiece", "unigram", "bpe"] = "wordpiece"  # the kind to train
     vocab_size: int = bounded(8192, min=64)  # tokens, special ones included
     lowercase: bool = True  # fold case before tokenizing
+    # Strip accents and other marks too, as uncased BERT does; it changes the words of many languages.
+    strip_accents: bool = False
     # Characters of the corpus to train on: the first documents of each source, which all get the same share.
     training_characters: int = bounded(100_000_000, min=1000)
     min_frequency: int = bounded(2, min=1)  # occurrences that a character, or a pair of pieces to be merged, needs

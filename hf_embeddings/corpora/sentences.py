@@ -1,8 +1,15 @@
-"""Sentences of English and Chinese text, found by their punctuation."""
+"""Sentences, found by the stops of all scripts, by blank lines, and by line ends where a text has neither."""
 
 import re
+from collections.abc import Iterator
+from typing import Literal
 
+from hf_embeddings.corpora import stops
 from hf_embeddings.corpora.chinese import CLASS
+
+SentenceEnds = Literal["auto", "stops", "lines"]
+RULES = 2  # how a text becomes tokens; runs and corpora on the disk keep the rules that they were begun by
+EARLIER = "earlier"  # where sentences end by rules 1, before `corpus.sentence_ends` was an option
 
 ABBREVIATIONS = frozenset(  # the sentence goes on after them
     "e.g i.e eg ie cf vs etc al dr mr mrs ms prof sr jr st fig figs eq eqs ed eds vol approx resp incl viz dept univ "
@@ -14,42 +21,113 @@ STARTERS = frozenset(
     "the this these that those it its if in a an as at by for from to when where while with we you he she they there "
     "note see however each all any both no not use returns return and but or so on only otherwise then default".split()
 )
-
-_CLOSING = r"""["'”’»)\]}＂＇）】」』〉》〕〗〙］｝*`]"""
+_CLOSING = r"""["'”’»›)\]}＂＇）】」』〉》〕〗〙］｝*`]"""
 _END_OF_LINE = r"[^\S\n]*+ (?: \n | \Z )"
-# Linear on any input: repeats are possessive, and a look-behind tries a run of stops at its first character only.
-_BOUNDARY = re.compile(
-    rf"""[\n.!?。！？；…]  # one plain class first: the engine then skips to candidates without trying the alternatives
-    (?: (?<=\n) [^\S\n]*+ \n \s*+                                              # a blank line
-    |   (?<=[。！？；]) [.!?。！？；…]*+ {_CLOSING}*+                            # Chinese stops need no space
-    |   (?<=…) (?<! [.!?…]… ) [.!?。！？；…]*+ {_CLOSING}*+ (?! \s*+ [a-z,;，、] )   # "wait… what?" is one sentence
-    |   (?<=[.!?]) (?<! [.!?…][.!?] ) [.!?…]*+ {_CLOSING}*+
-        (?: (?= {_END_OF_LINE} ) | (?= \s++ [^\sa-zß-öø-ÿа-я,;:)\]}}…=+/] ) | (?= [{CLASS}] ) )
-        (?! \s++ [,;:)\]}}] )
-    )""",
-    re.VERBOSE,
-)
+
+
+def _boundary(stops: str, dots: str, *, candidates: str, not_after: str) -> re.Pattern[str]:
+    """Return the pattern of what ends a sentence; its group `first` is what follows a dot and white space.
+
+    Linear on any input: repeats are possessive, and a look-behind tries a run of stops at its first character only.
+
+    Args:
+        stops: classes of characters that need no space after them.
+        dots: of those that do.
+        candidates: a class that holds all `stops`, and is tested fast.
+        not_after: of what a sentence does not begin with after a dot and white space.
+    """
+    return re.compile(
+        rf"""[\n{dots}{candidates}…]  # one plain class first: the engine skips to candidates without the alternatives
+        (?: (?<=\n) [^\S\n]*+ \n \s*+                                              # a blank line
+        |   (?<=[{stops}]) [{dots}{stops}…]*+ {_CLOSING}*+                         # they need no space
+        |   (?<=…) (?<! [{dots}…]… ) [{dots}{stops}…]*+ {_CLOSING}*+ (?! \s*+ [a-z,;，、] )   # "wait… what?" is one
+        |   (?<=[{dots}]) (?<! [{dots}…][{dots}] ) [{dots}…]*+ {_CLOSING}*+
+            (?: (?= {_END_OF_LINE} ) | (?= \s++ (?P<first>[^\s{not_after},;:)\]}}…=+/]) ) | (?= [{CLASS}] ) )
+            (?! \s++ [,;:)\]}}] )
+        )""",
+        re.VERBOSE,
+    )
+
+
+_EARLIER_BOUNDARY = _boundary(stops.CHINESE, ".!?", candidates=stops.CHINESE, not_after="a-zß-öø-ÿа-я")
+_BOUNDARY = _boundary(stops.STOPS, stops.DOTS, candidates=stops.CANDIDATES, not_after="")
 _INITIALS = re.compile(r"[A-Z]|(?:[A-Za-z]{1,2}\.)+[A-Za-z]{1,2}")
+_FIRST_LETTER = re.compile(r"\W{0,40}+(\w?)")  # not looked for further, so that time grows with length only
 _NEXT_WORD = re.compile(r"\s*+[^\w\s]*+(\w*)")
 _WORD_CHARACTERS = 12  # as far back as an abbreviation is looked for
 
 
-def split_sentences(document: str) -> list[str]:
-    """Split a document into sentences; only white space between them is lost."""
-    sentences = []
+Span = tuple[int, int]  # the first character of a sentence in its document, and the one after its last
+
+
+def split_sentences(document: str, ends: str = "auto") -> list[str]:
+    """Split a document into sentences; only white space between them is lost. See `sentence_spans`."""
+    return [document[start:end] for start, end in sentence_spans(document, ends)]
+
+
+def sentence_spans(document: str, ends: str = "auto") -> list[Span]:
+    """Return where the sentences of a document are, white space around them left out.
+
+    Args:
+        document: any text.
+        ends: what ends a sentence beside a blank line. `stops`: a stop of any script. `lines`: also the end of each
+            line. `auto`: stops, and the ends of lines in a document that has neither a stop nor a blank line.
+    """
+    if ends == EARLIER:
+        return _spans(document, [match.end() for match in _ends(document, _EARLIER_BOUNDARY)])
+    found = _stops(document)
+    if ends == "lines" or (ends == "auto" and not found):
+        found = sorted({*found, *(match.end() for match in re.finditer("\n", document))})
+    return _spans(document, found)
+
+
+def _ends(document: str, boundary: re.Pattern[str]) -> Iterator[re.Match[str]]:
     start = 0
-    for match in _BOUNDARY.finditer(document):
-        if match.group().startswith(".") and _continues(document, start, match):
-            continue
-        sentence = document[start : match.end()].strip()
+    for match in boundary.finditer(document):
+        if not (match[0].startswith(".") and _goes_on(document, start, match)):
+            start = match.end()
+            yield match
+
+
+def _stops(document: str) -> list[int]:
+    """Return where sentences end by stops and blank lines.
+
+    After a dot, a lower-case letter begins a sentence only in a text that is written in lower case, and none after more
+    than a dot: "Why?" she asked. wait.. what?
+    """
+    found = []
+    small = set()
+    for match in _ends(document, _BOUNDARY):
+        if (match["first"] or "").islower():
+            if len(match[0]) > 1:
+                continue
+            small.add(match.end())
+        found.append(match.end())
+    if small and not _is_small(document, found):
+        return [end for end in found if end not in small]
+    return found
+
+
+def _is_small(document: str, found: list[int]) -> bool:
+    """Tell whether a text is written in lower case: it begins so, and so do nearly all sentences."""
+    firsts = [letter for start in (0, *found) for letter in _FIRST_LETTER.findall(document, start, start + 50)[:1]]
+    small = sum(letter.islower() for letter in firsts)
+    return firsts[0].islower() and small >= 10 * sum(letter.isupper() for letter in firsts)
+
+
+def _spans(document: str, found: list[int]) -> list[Span]:
+    spans = []
+    start = 0
+    for end in [*found, len(document)]:
+        sentence = document[start:end].strip()
         if sentence:
-            sentences.append(sentence)
-        start = match.end()
-    rest = document[start:].strip()
-    return [*sentences, rest] if rest else sentences
+            first = document.index(sentence[0], start)
+            spans.append((first, first + len(sentence)))
+        start = end
+    return spans
 
 
-def _continues(document: str, start: int, match: re.Match[str]) -> bool:
+def _goes_on(document: str, start: int, match: re.Match[str]) -> bool:
     """Tell whether the full stop belongs to an abbreviation, a number or initials; the sentence begins at `start`."""
     if match.group().startswith(".."):
         return False

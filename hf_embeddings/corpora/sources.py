@@ -8,9 +8,10 @@ import re
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from hf_embeddings.corpora.docstrings import package_files, read_docstrings
-from hf_embeddings.corpora.document import CorpusError, Document, SourceReader
+from hf_embeddings.corpora.document import CorpusError, Document, SourceReader, unreadable
 from hf_embeddings.corpora.text_files import SUFFIXES, suffix_of, text_bytes
 
 PACKAGES = "pydoc:"  # what docstrings of installed packages are named by
@@ -48,13 +49,13 @@ def read_hub(name: str, reader: SourceReader) -> Iterator[Document]:
     """Yield a column of a dataset of the Hub, or of a local folder that `datasets` can load, as a stream."""
     import datasets
 
+    if is_saved_dataset(name):
+        yield from read_saved_dataset(name, reader)
+        return
     place = f"hub:{name}"
     try:
         rows = datasets.load_dataset(name, reader.hub_config, split=reader.hub_split, streaming=True)
-        if rows.column_names and reader.text_field in rows.column_names:
-            rows = rows.select_columns([reader.text_field])  # do not decode images or sound beside the text
-        for number, row in enumerate(rows, 1):
-            yield from reader.text_of(row, f"{place}, row {number}")
+        yield from _rows(rows, place, reader)
     except CorpusError:
         raise
     except Exception as error:  # datasets raises many kinds, its dependencies more
@@ -64,10 +65,40 @@ def read_hub(name: str, reader: SourceReader) -> Iterator[Document]:
         ) from error
 
 
+def read_saved_dataset(folder: str, reader: SourceReader) -> Iterator[Document]:
+    """Yield a column of what `save_to_disk` of `datasets` wrote: a dataset, or several as splits."""
+    import datasets
+
+    try:
+        saved = datasets.load_from_disk(folder)
+        if isinstance(saved, datasets.DatasetDict):
+            if reader.hub_split not in saved:
+                found = ", ".join(map(repr, saved))
+                raise CorpusError(f"{folder}: got the splits {found}, expected {reader.hub_split!r}; set hub_split")
+            saved = saved[reader.hub_split]
+        yield from _rows(saved, folder, reader)
+    except CorpusError:
+        raise
+    except Exception as error:
+        raise unreadable(folder, error) from error
+
+
+def is_saved_dataset(folder: str) -> bool:
+    """Tell whether `save_to_disk` of `datasets` wrote a folder."""
+    return any(os.path.isfile(os.path.join(folder, name)) for name in ("dataset_dict.json", "state.json"))
+
+
+def _rows(rows: Any, place: str, reader: SourceReader) -> Iterator[Document]:  # noqa: ANN401  of two classes
+    if rows.column_names and reader.text_field in rows.column_names:
+        rows = rows.select_columns([reader.text_field])  # do not decode images or sound beside the text
+    for number, row in enumerate(rows, 1):
+        yield from reader.text_of(row, f"{place}, row {number}")
+
+
 SCHEMES: dict[str, Callable[[str, SourceReader], Iterator[Document]]] = {PACKAGES: read_packages, "hub:": read_hub}
 _KINDS = (
     "pydoc:PACKAGE,PACKAGE; hub:USER/NAME; or the path, glob or folder of .txt, .jsonl, .csv or .parquet files (the "
-    "first three also as .gz, .bz2 or .zst)"
+    "first three also as .gz, .bz2 or .zst), or what save_to_disk of `datasets` wrote"
 )
 
 
@@ -137,9 +168,9 @@ def origin_of(part: str) -> str:
 def no_documents(source: str, statistics: Counter[str]) -> CorpusError:
     """Return the error of a source that gives nothing."""
     dropped = ", ".join(f"{number} {name}" for name, number in statistics.items() if number)
+    cure = "set text_field to the one with the text" if statistics["rows_without_text"] else "choose another source"
     return CorpusError(
-        f"source {source!r}: got no documents" + (f" ({dropped})" if dropped else "") + ", expected some text; "
-        "choose another source"
+        f"source {source!r}: got no documents" + (f" ({dropped})" if dropped else "") + f", expected some text; {cure}"
     )
 
 
@@ -151,6 +182,8 @@ def _read(part: str, reader: SourceReader) -> Iterator[Document]:
 
 
 def _reader(part: str) -> Callable[[str, SourceReader], Iterator[Document]]:
+    if is_saved_dataset(part):
+        return read_saved_dataset
     read_file = SUFFIXES.get(suffix_of(part))
     if read_file is None:
         raise CorpusError(f"source {part!r}: got an unknown kind, expected {_KINDS}; name one of these")
@@ -173,11 +206,29 @@ def _files(source: str) -> list[str]:
             return found
     if not stat.S_ISDIR(_mode(path)):
         return [path]
-    inside = [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
-    found = sorted((name for name in inside if suffix_of(name) in SUFFIXES), key=_posix)
+    found = sorted(_inside(path), key=_posix)
     if not found:
         raise CorpusError(f"{path}: got a folder without {' or '.join(SUFFIXES)} files, expected some; check the path")
     return found
+
+
+def _inside(path: str) -> Iterator[str]:
+    """Yield the files and saved datasets in a folder, those behind links to folders too, each folder once."""
+    seen = set()
+
+    def refuse(error: OSError) -> None:
+        raise unreadable(error.filename, error) from error
+
+    for folder, folders, names in os.walk(path, onerror=refuse, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen or is_saved_dataset(folder):
+            if real not in seen:
+                yield folder
+            folders.clear()
+        else:
+            folders.sort()
+            yield from (os.path.join(folder, name) for name in names if suffix_of(name) in SUFFIXES)
+        seen.add(real)
 
 
 def _posix(path: str) -> str:

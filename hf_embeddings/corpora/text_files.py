@@ -4,8 +4,8 @@ import csv
 import io
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
-from typing import BinaryIO
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import BinaryIO, cast
 
 from hf_embeddings.corpora.document import MAX_DOCUMENT_BYTES, CorpusError, Document, SourceReader, unreadable
 
@@ -32,6 +32,8 @@ def read_json_lines(path: str, reader: SourceReader) -> Iterator[Document]:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise CorpusError(f"{place}: got a line that is not JSON ({error}), expected an object; fix it") from error
+        if isinstance(row, dict) and reader.on_invalid_text == "skip":
+            row.setdefault(reader.text_field, None)  # a key that is left out says the same as null
         yield from reader.text_of(row, place)
 
 
@@ -43,7 +45,10 @@ def read_csv(path: str, reader: SourceReader) -> Iterator[Document]:
             lines = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
             rows = csv.DictReader(_told(lines, reader), strict=True)
             for row in rows:
-                yield from reader.text_of(row, f"{path}:{rows.line_num}")
+                if row.get(None) is not None:  # cells beyond those that the first line names
+                    reader.malformed(_surplus(row, f"{path}:{rows.line_num}"))
+                else:
+                    yield from reader.text_of(row, f"{path}:{rows.line_num}")
     except csv.Error as error:
         raise CorpusError(f"{path}:{rows.line_num + 1}: got a line that is not CSV ({error}); fix it") from error
     except OSError as error:
@@ -125,6 +130,14 @@ def _open(path: str) -> BinaryIO:
     import pyarrow
 
     return io.BufferedReader(pyarrow.input_stream(path, compression=compression))
+
+
+def _surplus(row: Mapping[str | None, object], place: str) -> str:
+    *names, _ = row
+    return (
+        f"{place}: got {len(names) + len(cast(list[str], row[None]))} cells, expected {len(names)} "
+        f"({', '.join(map(str, names))}); put double quotes around text with commas"
+    )
 
 
 def _told(lines: Iterable[str], reader: SourceReader) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """What a tokenizer loses of a text: counted on a sample of the documents, in parts that add up."""
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
@@ -12,6 +13,8 @@ from hf_embeddings.record import Record
 DOCUMENT_CHARACTERS = 4000  # that are looked at in one document
 EXAMPLES = 10  # changed characters that are kept in mind
 WORD_START = "▁"  # what many normalizers put before a word
+JOINERS = "\u200b\u200c\u200d"
+SELECTORS = re.compile("[\ufe00-\ufe0f]")  # marks, but of glyphs: emoji in colour
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +23,7 @@ class TextSample(Record):
 
     characters: int = 0  # white space aside
     unknown: int = 0  # of them, in the token for what is unknown
-    letters: int = 0  # letters, marks, and characters without width, such as the joiners of Persian
+    letters: int = 0  # letters, marks, and what parts or joins letters without width, as in Persian and Khmer
     changed: int = 0  # of them, changed by the normalizer in more than case
     examples: dict[str, int] = field(default_factory=dict)  # the changed ones -> how often
 
@@ -39,9 +42,9 @@ class TextSample(Record):
         """Count in documents that lie evenly among those given, with about so many `characters`."""
         total = sum(min(len(document), DOCUMENT_CHARACTERS) for document in documents)
         chosen = [document[:DOCUMENT_CHARACTERS] for document in documents[:: max(1, -(-total // characters))]]
-        texts = [sentence for document in chosen for sentence in split_sentences(document)]
-        written = Counter("".join(" ".join(texts).split()))
-        letters = {c: n for c, n in written.items() if unicodedata.category(c)[0] in "LM" or _is_format(c)}
+        texts = [sentence for document in chosen for sentence in split_sentences(document, encoder.ends)]
+        written = Counter("".join(SELECTORS.sub("", " ".join(texts)).split()))
+        letters = {c: n for c, n in written.items() if unicodedata.category(c)[0] in "LM" or c in JOINERS}
         changed = Counter({c: n for c, n in letters.items() if _is_changed(c, encoder.normalize(c))})
         return cls(
             characters=written.total(),
@@ -58,11 +61,9 @@ class TextSample(Record):
         return TextSample(**sums, examples=dict(examples.most_common(EXAMPLES)))
 
 
-def _is_format(character: str) -> bool:
-    return unicodedata.category(character) == "Cf"
-
-
 def _is_changed(character: str, normalized: str) -> bool:
     """Tell whether more than the case has changed; another way to write the same character is no change."""
+    if character == "\u200b" and normalized.isspace():  # words stay apart
+        return False
     before, after = (unicodedata.normalize("NFC", text).lower() for text in (character, normalized))
     return before != after.replace(WORD_START, "").strip()

@@ -5,8 +5,9 @@ Shapes: N tokens, S sentences, D documents.
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
+from typing import Any
 
 import numpy as np
 from tokenizers import Encoding, Tokenizer
@@ -14,7 +15,9 @@ from tokenizers.models import WordPiece
 from transformers import PreTrainedTokenizerBase
 
 from hf_embeddings.corpora.chinese import RANGES
-from hf_embeddings.corpora.sentences import split_sentences
+from hf_embeddings.corpora.literal_text import literal_backend
+from hf_embeddings.corpora.sentences import EARLIER, RULES, Span, sentence_spans
+from hf_embeddings.corpora.surface import piece_surface
 from hf_embeddings.corpora.tokenizer import TokenizerError
 
 CHUNK_DOCUMENTS = 1000  # documents per call of the tokenizer and of `progress`
@@ -30,6 +33,7 @@ class TokenizedCorpus:
     sentence_starts: np.ndarray  # (S + 1,) int64, into tokens
     document_starts: np.ndarray  # (D + 1,) int64, into sentences; a document without tokens has no sentence
     empty_sentences: int  # left out, for they have no tokens
+    surface: np.ndarray | None = None  # (V, F) uint8, what `piece_surface` returns, where it is known
 
     @property
     def empty_documents(self) -> int:
@@ -38,20 +42,30 @@ class TokenizedCorpus:
 
 
 class SentenceTokenizer:
-    """A tokenizer as the corpus needs it: no truncation, no padding, and special tokens in a text are text."""
+    """A tokenizer as the corpus needs it: no truncation, no padding, sentences by their places in the document."""
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        """Copy a tokenizer, to change its settings."""
+    def __init__(self, tokenizer: Tokenizer, *, ends: str = "auto", rules: int = RULES) -> None:
+        """Copy a tokenizer, to change its settings.
+
+        Args:
+            tokenizer: what `literal_backend` returns, where control tokens in a text are to be text.
+            ends: what ends a sentence: see `sentence_spans`.
+            rules: how a text is encoded: RULES, or 1 for what was begun before there were others: sentences are
+                encoded one by one, and all special tokens in a text are text.
+        """
+        self.ends = EARLIER if rules == 1 else ends
         self._backend = Tokenizer.from_str(tokenizer.to_str())
         self._backend.no_truncation()
         self._backend.no_padding()
-        self._backend.encode_special_tokens = True  # a "[MASK]" that a document writes about is text, not the mask
+        self._backend.encode_special_tokens = True
         pieces = {number: piece for piece, number in self._backend.get_vocab(with_added_tokens=True).items()}
         self.dtype = np.uint16 if max(pieces) < 2**16 else np.int32
-        model = json.loads(tokenizer.to_str())["model"]
+        content = json.loads(tokenizer.to_str())
+        model = content["model"]
         self.unknown: int | None = model.get("unk_id")  # of Unigram; the others name the token
         if model.get("unk_token"):
             self.unknown = self._backend.token_to_id(model["unk_token"])
+        self._one_by_one = rules == 1 or _sentences_stand_alone(content)
         prefix = getattr(self._backend.model, "continuing_subword_prefix", None)
         # A piece of WordPiece says itself whether it continues a word; for the others, offsets have to be computed.
         self._continuing = None
@@ -64,15 +78,41 @@ class SentenceTokenizer:
                 ]
             )
 
-    def encode(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the ids of texts, one after the other (N,), which of them continue a word (N,), and the lengths."""
-        encodings = self._run(texts, offsets=self._continuing is None)
-        lists = [encoding.ids for encoding in encodings]
-        lengths = np.fromiter(map(len, lists), np.int64, len(lists))
-        ids = np.fromiter(chain.from_iterable(lists), self.dtype, lengths.sum())
+    @classmethod
+    def of(cls, tokenizer: PreTrainedTokenizerBase, *, ends: str = "auto", rules: int = RULES) -> "SentenceTokenizer":
+        """Return the one of a tokenizer of transformers; `ends` and `rules` as in the constructor."""
+        return cls(encoder_backend(tokenizer, rules=rules), ends=ends, rules=rules)
+
+    def encode(self, documents: list[str], sentences: list[list[Span]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the ids of documents, one after the other, which of them continue a word, and those of each sentence.
+
+        Args:
+            documents: D texts.
+            sentences: of each document; the tokens of one without any are left out.
+
+        Returns:
+            ids (N,), continues (N,) bool, and the number of tokens of each sentence (S,).
+        """
+        if self._one_by_one:
+            documents = [text[a:b] for text, spans in zip(documents, sentences, strict=True) for a, b in spans]
+            sentences = [[(0, len(text))] for text in documents]
+            if self._continuing is not None:
+                lists = [encoding.ids for encoding in self._run(documents, offsets=False)]
+                lengths = np.fromiter(map(len, lists), np.int64, len(lists))
+                ids = np.fromiter(chain.from_iterable(lists), self.dtype, lengths.sum())
+                return ids, self._continuing[ids], lengths
+        encodings = self._run(documents, offsets=True)
+        lengths = np.fromiter(map(len, encodings), np.int64, len(encodings))
+        ids = np.fromiter(chain.from_iterable(encoding.ids for encoding in encodings), self.dtype, lengths.sum())
+        begins = np.fromiter((start for e in encodings for start, _ in e.offsets), np.int64, len(ids))
+        owner, kept = _sentence_of(begins, lengths, sentences)
         if self._continuing is not None:
-            return ids, self._continuing[ids], lengths
-        return ids, _continues(encodings, texts, lengths), lengths
+            continues = self._continuing[ids]
+        else:
+            words = np.fromiter((word or 0 for e in encodings for word in e.word_ids), np.int64, len(ids))
+            continues = _continues(words, begins, documents, lengths)
+        continues[1:] &= owner[1:] == owner[:-1]  # a sentence begins with a word
+        return ids[kept], continues[kept], np.bincount(owner[kept], minlength=sum(map(len, sentences)))
 
     def unknown_characters(self, texts: list[str]) -> int:
         """Return how many characters of texts, white space aside, end up in the token for what is unknown."""
@@ -102,24 +142,43 @@ class SentenceTokenizer:
             ) from None
 
 
+def encoder_backend(tokenizer: PreTrainedTokenizerBase, *, rules: int = RULES) -> Tokenizer:
+    """Return what `SentenceTokenizer` is made of, which processes can pass on as text."""
+    return tokenizer.backend_tokenizer if rules == 1 else literal_backend(tokenizer)
+
+
 def encode_sentences(
-    tokenizer: PreTrainedTokenizerBase, documents: Iterable[str], *, progress: Callable[[int], None] | None = None
+    tokenizer: PreTrainedTokenizerBase,
+    documents: Iterable[str],
+    *,
+    ends: str = "auto",
+    rules: int = RULES,
+    progress: Callable[[int], None] | None = None,
 ) -> TokenizedCorpus:
-    """Split documents into sentences and encode them; `progress` is told how many documents are done."""
-    encoder, parts, done = SentenceTokenizer(tokenizer.backend_tokenizer), [], 0
+    """Find the sentences of documents and encode them.
+
+    Args:
+        tokenizer: any.
+        documents: texts.
+        ends: what ends a sentence: see `sentence_spans`.
+        rules: as `SentenceTokenizer` has them.
+        progress: told how many documents are done.
+    """
+    encoder, parts, done = SentenceTokenizer.of(tokenizer, ends=ends, rules=rules), [], 0
     for chunk in batched(documents, CHUNK_DOCUMENTS):
         parts.append(encode_documents(encoder, chunk))
         done += len(chunk)
         if progress is not None:
             progress(done)
-    return joined(parts or [encode_documents(encoder, [])])
+    surface = piece_surface(tokenizer.backend_tokenizer)
+    return replace(joined(parts or [encode_documents(encoder, [])]), surface=surface)
 
 
 def encode_documents(encoder: SentenceTokenizer, documents: list[str]) -> TokenizedCorpus:
     """Encode documents, each of which keeps its number though it be empty."""
-    sentences = [split_sentences(document) for document in documents]
-    tokens, continues, lengths = encoder.encode(list(chain.from_iterable(sentences)))
-    owner = np.repeat(np.arange(len(documents)), [len(document) for document in sentences])  # the document of each
+    sentences = [sentence_spans(document, encoder.ends) for document in documents]
+    tokens, continues, lengths = encoder.encode(documents, sentences)
+    owner = np.repeat(np.arange(len(documents)), [len(spans) for spans in sentences])  # the document of each
     counts = np.bincount(owner[lengths > 0], minlength=len(documents))
     return TokenizedCorpus(
         tokens=tokens,
@@ -158,14 +217,56 @@ def _starts(lengths: np.ndarray) -> np.ndarray:
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
 
 
-def _continues(encodings: list[Encoding], texts: list[str], lengths: np.ndarray) -> np.ndarray:
+def _sentence_of(begins: np.ndarray, lengths: np.ndarray, sentences: list[list[Span]]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the sentence that each token begins in, (N,), and whether its document has any, (N,).
+
+    White space belongs to the sentence after it, as in byte-level BPE; at the end of a document, to the one before it.
+
+    Args:
+        begins: (N,) first character of each token in its document.
+        lengths: (D,) tokens of each document.
+        sentences: of each document.
+    """
+    counts = np.fromiter(map(len, sentences), np.int64, len(sentences))
+    firsts = _starts(counts)
+    # Documents are laid out one after the other, each as long as anything in it reaches.
+    reach = 1 + max(int(begins.max(initial=0)), max((spans[-1][1] for spans in sentences if spans), default=0))
+    document = np.repeat(np.arange(len(sentences)), lengths)
+    ends = np.fromiter((end for spans in sentences for _, end in spans), np.int64, int(counts.sum()))
+    ends += np.repeat(np.arange(len(sentences)) * reach, counts)
+    places = np.maximum.accumulate(begins + document * reach)
+    owner = np.minimum(np.searchsorted(ends, places, side="right"), firsts[1:][document] - 1)
+    return owner, counts[document] > 0
+
+
+def _sentences_stand_alone(content: dict[str, Any]) -> bool:
+    """Tell whether a sentence has the same tokens alone as in its document, which is faster: so with BERT's, and ours.
+
+    Args:
+        content: of a tokenizer.json, with control tokens marked as special.
+    """
+    normalizer, splitter = (_parts(content[name]) for name in ("normalizer", "pre_tokenizer"))
+    return (
+        splitter[-1:] == ["BertPreTokenizer"]
+        and set(splitter) <= {"BertPreTokenizer", "Split"}
+        and set(normalizer) <= {"BertNormalizer", "NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "Replace"}
+        and all(token["special"] for token in content["added_tokens"])
+    )
+
+
+def _parts(component: dict[str, Any] | None) -> list[str]:
+    """Return the types that a component of a tokenizer.json is a sequence of."""
+    if component is None:
+        return []
+    parts = component.get("normalizers") or component.get("pretokenizers") or []
+    return [name for part in parts for name in _parts(part)] or [component["type"]]
+
+
+def _continues(words: np.ndarray, begins: np.ndarray, texts: list[str], lengths: np.ndarray) -> np.ndarray:
     """Tell which tokens continue a word, (N,): as the pre-tokenizer has it, and as white space and Chinese have it."""
-    total = int(lengths.sum())
-    words = np.fromiter((word or 0 for encoding in encodings for word in encoding.word_ids), np.int64, total)
-    begins = np.fromiter((start for encoding in encodings for start, _ in encoding.offsets), np.int64, total)
     text = np.append(np.frombuffer("".join(texts).encode("utf-32-le"), np.uint32), np.uint32(32))
     places = np.repeat(_starts(np.fromiter(map(len, texts), np.int64, len(texts)))[:-1], lengths) + begins
-    continues = np.zeros(total, dtype=bool)
+    continues = np.zeros(len(words), dtype=bool)
     continues[1:] = words[1:] == words[:-1]
     continues[_starts(lengths)[:-1][lengths > 0]] = False
     characters, before = text[places], text[places - 1]

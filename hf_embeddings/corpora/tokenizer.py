@@ -9,6 +9,9 @@ from collections.abc import Iterable
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+from hf_embeddings.corpora.literal_text import added_tokens
+from hf_embeddings.corpora.sentences import RULES
+
 REQUIRED_TOKENS = ("pad_token", "cls_token", "sep_token", "mask_token")
 JSON_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 # Without any of these, transformers makes up a vocabulary of the special tokens alone.
@@ -52,12 +55,20 @@ def load_tokenizer(path: str | os.PathLike[str]) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
-    """Return a hash of everything that decides which ids a text becomes."""
+def row_count(tokenizer: PreTrainedTokenizerBase) -> int:
+    """Return how many rows a table of its tokens has: one more than the highest id, for ids may have gaps."""
+    return max(tokenizer.get_vocab().values(), default=-1) + 1
+
+
+def fingerprint(tokenizer: PreTrainedTokenizerBase, *, rules: int = RULES) -> str:
+    """Return a hash of everything that decides which ids a text becomes under some rules of `SentenceTokenizer`."""
     content = json.loads(tokenizer.backend_tokenizer.to_str())
     facts = [content[name] for name in ("model", "normalizer", "pre_tokenizer")]
     special = [getattr(tokenizer, name) for name in REQUIRED_TOKENS]
-    return hashlib.sha256(json.dumps([facts, special], sort_keys=True).encode()).hexdigest()
+    decisive = [facts, special]
+    if rules > 1 and (added := added_tokens(tokenizer)):
+        decisive.append(added)
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 
 _RESAVE = "save the tokenizer again with save_pretrained"

@@ -3,7 +3,9 @@
 Nothing is downloaded here: the packages carry the data. Nothing of it is part of this repository but `translations`.
 """
 
+import os
 import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -59,12 +61,19 @@ def lay_down(name: str, folder: Path | None = None) -> LaidDown:
     source = package_file(example.module, example.path, install=example.install)
     folder = folder or default_folder(name)
     folder.mkdir(parents=True, exist_ok=True)
-    example.write(source, folder)
-    written = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = {}
+    with tempfile.TemporaryDirectory(prefix=".example-", dir=folder) as aside:
+        stage = Path(aside)
+        example.write(source, stage)
+        for path in sorted(path for path in stage.rglob("*") if path.is_file()):
+            place = folder / path.relative_to(stage)
+            files[path.relative_to(stage).as_posix()] = path.stat().st_size
+            place.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(path, place)  # each file is whole, whatever stops the verb
     return LaidDown(
         name=name,
         folder=str(folder),
-        files={path.relative_to(folder).as_posix(): path.stat().st_size for path in written},
+        files=files,
         what=example.what,
         source=f"{example.distribution} {installed_version(example.distribution)}".strip(),
         licence=example.licence,

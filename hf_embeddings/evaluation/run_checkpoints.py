@@ -7,6 +7,7 @@ import numpy as np
 from safetensors import safe_open
 from transformers import AutoTokenizer
 
+from hf_embeddings.corpora.word_starts import word_pieces
 from hf_embeddings.stored_weights import check_finite
 
 TABLES = ("embeddings.token.weight", "embeddings.word_embeddings.weight")
@@ -28,7 +29,7 @@ def word_spaces(run: Path, words: list[str]) -> dict[str, np.ndarray]:
     if folder is None:
         raise ValueError(f"{run}: no tokenizer.json in it; expected the output directory of a run")
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    ids = [tokenizer(word, add_special_tokens=False)["input_ids"] for word in words]
+    ids = word_pieces(tokenizer, words)
     unknown = [word for word, own in zip(words, ids, strict=True) if not own or tokenizer.unk_token_id in own]
     if unknown:
         raise ValueError(f"{', '.join(unknown[:5])}: the vocabulary of {run} cannot spell {len(unknown)} of the words")

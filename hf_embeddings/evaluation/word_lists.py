@@ -1,6 +1,5 @@
 """Which words, tokens or sentences a picture shows."""
 
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,12 +55,9 @@ def frequent_tokens(
 ) -> list[str]:
     """Return the most frequent tokens of a corpus that are words or characters, most frequent first."""
     from hf_embeddings.corpora.sources import read_documents
+    from hf_embeddings.corpora.word_starts import frequent_words
 
-    counts: Counter[str] = Counter()
-    for document in read_documents(corpus, reader):
-        counts.update(tokenizer.tokenize(document))
-    words = (token.removeprefix("▁").removeprefix("Ġ") for token, _ in counts.most_common())
-    found = list(dict.fromkeys(word for word in words if word.isalpha()))
+    found = frequent_words(tokenizer, read_documents(corpus, reader))
     if len(found) < count:
         raise ValueError(
             f"--frequent {count}: {corpus} has {len(found)} different words; give a larger --text or a smaller number"

@@ -7,7 +7,7 @@ words, before a single weight is allocated.
 import copy
 import difflib
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from transformers.activations import ACT2FN
@@ -41,8 +41,10 @@ AUTO_MAP = {
     "AutoModelForMultipleChoice": "modeling_triembed.TriEmbedForMultipleChoice",
 }
 
-# Keys that transformers itself puts into a config.json or passes to a config, beyond the fields of PreTrainedConfig.
+# Keys that transformers itself puts into a config.json or passes to a config, beyond the fields of PreTrainedConfig;
+# and those in which sentence-transformers keeps the activation function of a reranker.
 LIBRARY_KEYS = frozenset(
+    "sentence_transformers sbert_ce_default_activation_function "
     "model_type auto_map name_or_path num_labels torch_dtype attn_implementation experts_implementation "
     "output_attentions quantization_config tie_last_hidden_states per_layer_config is_decoder use_cache".split()
 )
@@ -191,8 +193,21 @@ class TriEmbedConfig(PreTrainedConfig):
 
     @classmethod
     def from_dict(cls: type[Config], config_dict: dict[str, object], **kwargs: Any) -> Config:
-        """Read the mapping of a config.json, of this format version or an earlier one."""
-        return super().from_dict(upgrade(config_dict), **kwargs)
+        """Read the mapping of a config.json, of this format version or an earlier one.
+
+        Keys of other tools are carried along, named once, and saved again.
+
+        Raises:
+            ValueError: a key that looks like a misspelt field, or what the constructor raises.
+        """
+        told = upgrade(config_dict)
+        foreign = _foreign_keys(told, known=cls.__dataclass_fields__)
+        config = super().from_dict({key: told[key] for key in told if key not in foreign}, **kwargs)
+        if foreign:
+            logger.warning_once(f"config.json: {', '.join(foreign)}: of another tool; TriEmbed carries it along unread")
+        for key, value in foreign.items():
+            setattr(config[0] if isinstance(config, tuple) else config, key, value)
+        return config
 
     def __post_init__(self, **kwargs: Any) -> None:
         model_type = kwargs.pop("model_type", self.model_type)
@@ -427,6 +442,13 @@ def _versions_since(config_dict: dict[str, object]) -> list[int]:
 def _nearest(word: str, words: Iterable[str]) -> str:
     close = difflib.get_close_matches(word, list(words), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _foreign_keys(told: Mapping[str, object], known: Iterable[str]) -> dict[str, object]:
+    """Return what other tools wrote into a config.json; what is near a field of ours is none of theirs."""
+    ours = {*known, *LIBRARY_KEYS, *ROPE_KEYS}
+    others = {key: value for key, value in told.items() if key not in ours and not key.startswith("_")}
+    return {key: value for key, value in others.items() if not difflib.get_close_matches(key, ours, n=1, cutoff=0.8)}
 
 
 def _refuse_unknown_keys(kwargs: dict[str, object], known: Iterable[str]) -> None:

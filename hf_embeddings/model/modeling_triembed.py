@@ -3,11 +3,12 @@
 Shapes: B batch, S sequence, D hidden, T token table width, H heads, V vocabulary, M masked tokens, N choices.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import torch
+import transformers
 from torch import nn
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import (
@@ -49,7 +50,7 @@ from .resizing import check_resize
 
 logger = logging.get_logger(__name__)
 
-# Weights that belong to a task: they may be new when a checkpoint is loaded for another task. All others may not.
+# Modules of a task: one may be new as a whole when a checkpoint is loaded for another task. Nothing else may be new.
 TASK_MODULES = ("pooler", "predictions", "seq_relationship", "transform", "classifier", "qa_outputs", "heads")
 # Arguments of `from_pretrained` that say where a config.json is.
 WHERE = ("revision", "subfolder", "cache_dir", "token", "local_files_only", "force_download", "proxies")
@@ -144,7 +145,8 @@ class TriEmbedPreTrainedModel(PreTrainedModel):
         """Load as `PreTrainedModel.from_pretrained` does, and refuse a checkpoint that lacks encoder weights.
 
         Raises:
-            ValueError: encoder weights are missing from the checkpoint, or it holds weights that no TriEmbed model has.
+            ValueError: encoder weights or parts of a head are missing from the checkpoint, it holds weights that no
+                TriEmbed model has, or the head cannot be tied to the token table as the config asks.
         """
         source = args[0] if args else kwargs.get("pretrained_model_name_or_path")
         if UPGRADES and source is not None:  # an older format may have named weights otherwise
@@ -157,15 +159,16 @@ class TriEmbedPreTrainedModel(PreTrainedModel):
             ("missing", "they would be random; check that config.json belongs to these weights"),
             ("unexpected", "convert the checkpoint, or check that config.json belongs to these weights"),
         ):
-            keys = sorted(key for key in info[f"{problem}_keys"] if not _belongs_to_task(key))
+            keys = sorted(key for key in info[f"{problem}_keys"] if not _task_module(key))
+            keys += _torn_heads(model, info["missing_keys"]) if problem == "missing" else []
             if keys:
                 shown = ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
                 raise ValueError(f"{source}: {problem} weights for {cls.__name__}: {shown}; {cure}")
-        _hold_tie(model, source)
+        _hold_tie(model, source, info["missing_keys"])
         if getattr(model, "pooler", None) is not None and any(k.startswith("pooler") for k in info["missing_keys"]):
             logger.warning(f"{source} has no pooler: pooler_output will be None (nothing random is used in its place)")
             model.pooler = None
-        model.new_modules = tuple(sorted({_module_of_task(key) for key in info["missing_keys"]}))
+        model.new_modules = tuple(sorted(filter(None, {_task_module(key) for key in info["missing_keys"]})))
         return (model, info) if output_loading_info else model
 
 
@@ -597,7 +600,7 @@ def _shape(input_ids: torch.Tensor | None, inputs_embeds: torch.Tensor | None) -
     return (tensor.shape[0], tensor.shape[1]), tensor.device
 
 
-def _hold_tie(model: PreTrainedModel, source: object) -> None:
+def _hold_tie(model: PreTrainedModel, source: object, missing: Iterable[str]) -> None:
     """Raise ValueError where the decoder should be the token table and is not; transformers only logs it."""
     decoder = model.get_output_embeddings()
     if decoder is None or not model.config.tie_word_embeddings:
@@ -605,24 +608,34 @@ def _hold_tie(model: PreTrainedModel, source: object) -> None:
     scores, table = decoder.weight, model.get_input_embeddings().weight
     if scores is table or table.is_meta:  # offloaded
         return
-    if scores.is_meta:  # no checkpoint held it, and yet transformers 5.3 has not tied it
-        model.tie_weights()
-    elif not torch.equal(scores, table):  # type: ignore[arg-type]  # weights of a layer and of a table
+    if not scores.is_meta and "predictions.decoder.weight" not in missing and not torch.equal(scores, table):  # type: ignore[arg-type]  # weights of a layer and of a table
         raise ValueError(
             f"{source}: tie_word_embeddings is true, but predictions.decoder.weight is not the token table; if the "
             "checkpoint holds a decoder of its own, set tie_word_embeddings to false in its config.json"
         )
+    model.tie_weights()  # no checkpoint held it, or held it twice, and transformers (such as 5.3) has not tied it
+    if model.get_output_embeddings().weight is not table:
+        raise ValueError(
+            f"{source}: transformers {transformers.__version__} did not tie predictions.decoder.weight to the token "
+            "table, so its scores would be random; install the newest transformers"
+        )
 
 
-def _module_of_task(key: str) -> str:
-    """Return the path of the module of a task that a weight belongs to."""
+def _task_module(key: str) -> str | None:
+    """Return the module of a task that a weight belongs to, None for a weight of the encoder."""
     parts = key.split(".")
-    place = next((index for index, part in enumerate(parts) if part in TASK_MODULES), len(parts))
-    return ".".join(parts[: place + 1])
+    place = next((index for index, part in enumerate(parts) if part in TASK_MODULES), None)
+    if place is None:
+        return None
+    return ".".join(parts[: place + (2 if parts[place] == "heads" else 1)])  # `heads` has one for each task
 
 
-def _belongs_to_task(key: str) -> bool:
-    return any(part in TASK_MODULES for part in key.split("."))
+def _torn_heads(model: PreTrainedModel, missing: Iterable[str]) -> list[str]:
+    """Return the missing weights of modules of which the checkpoint holds a part."""
+    missing = set(missing)
+    tied = set(model._tied_weights_keys or ()) if model.config.tie_word_embeddings else set()
+    held = {_task_module(name) for name, _ in model.named_parameters() if name not in missing | tied}
+    return sorted(key for key in missing - tied if _task_module(key) in held - {None})
 
 
 def _problem_type(num_labels: int, labels: torch.Tensor) -> ProblemType:

@@ -12,6 +12,7 @@ Buffer = bytes | mmap.mmap
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # wire types of protocol buffers
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")  # chunks of PNG
 _CHUNKS = {*_TEXTS, *b"IHDR PLTE IDAT IEND tRNS gAMA cHRM sRGB iCCP sBIT bKGD hIST pHYs sPLT tIME".split()}
+_GRAPH, _INITIALIZER, _RAW_DATA = 7, 5, 9  # fields of ONNX: of a model, a graph, a tensor
 _LARGEST_TEXT = 1 << 20  # bytes of a text in a picture
 
 
@@ -31,18 +32,26 @@ def read_safetensors(path: Path) -> list[Buffer]:
 
 
 def read_onnx(path: Path) -> list[Buffer]:
-    """Return the bytes of an ONNX model.
+    """Return the bytes of an ONNX model, but for its weights.
 
     Raises:
         ValueError: it is none, or it names the files of the machine that exported it.
     """
     content = mapped(path)
-    numbers = {number for number, *_ in fields(content)}
-    if not {1, 7} <= numbers <= {1, 2, 3, 4, 5, 6, 7, 8, 14, 20, 25, 26}:
+    found = list(fields(content))
+    if not {1, _GRAPH} <= {number for number, *_ in found} <= {1, 2, 3, 4, 5, 6, 7, 8, 14, 20, 25, 26}:
         raise ValueError("not an ONNX model")
-    if content.find(b'File "/') >= 0:
+    kept, place = [], 0
+    for graph in (field for field in found if field[0] == _GRAPH):
+        for weights in (field for field in fields(content, *graph[2:]) if field[0] == _INITIALIZER):
+            for number, _, start, end in fields(content, *weights[2:]):
+                if number == _RAW_DATA:
+                    kept.append(content[place:start])
+                    place = end
+    text = b"".join([*kept, content[place:]])
+    if b'File "/' in text:
         raise ValueError('it holds paths of the machine that exported it (File "/...); export it again')
-    return [content]
+    return [text]
 
 
 def read_sentencepiece(path: Path) -> list[Buffer]:
@@ -118,14 +127,19 @@ def mapped(path: Path) -> Buffer:
             return b""
 
 
-def fields(content: Buffer) -> Iterator[tuple[int, int, int, int]]:
+def fields(content: Buffer, place: int = 0, limit: int | None = None) -> Iterator[tuple[int, int, int, int]]:
     """Yield the fields of a protocol buffer: number, wire type, and where the value starts and ends.
+
+    Args:
+        content: bytes that hold it.
+        place: where it begins.
+        limit: where it ends; None is the end of the bytes.
 
     Raises:
         ValueError: these bytes are none.
     """
-    place = 0
-    while place < len(content):
+    limit = len(content) if limit is None else limit
+    while place < limit:
         tag, start = _varint(content, place)
         number, wire, end = tag >> 3, tag & 7, -1
         if wire == VARINT:
@@ -135,7 +149,7 @@ def fields(content: Buffer) -> Iterator[tuple[int, int, int, int]]:
             end = start + size
         elif wire in (FIXED64, FIXED32):
             end = start + (8 if wire == FIXED64 else 4)
-        if not number or not start <= end <= len(content):
+        if not number or not start <= end <= limit:
             raise ValueError("not a protocol buffer")
         yield number, wire, start, end
         place = end

@@ -174,7 +174,8 @@ class CardOptions:
 
     name: str | None = None  # title of the model; None takes the name of the output directory
     language: list[str] = field(default_factory=list)  # ISO 639-1 codes of the corpus; the card says none otherwise
-    license: str = "apache-2.0"  # the Hub's identifier of the license of the weights
+    # The Hub's identifier of the license of the weights; None: that of the checkpoint that the run begins with, if any.
+    license: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,15 +15,17 @@ from accelerate import Accelerator, PartialState
 from hf_embeddings.file_names import FIGURES
 from hf_embeddings.hardware import SLOW, Precision, bf16_slowdown, describe, number_format
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
-from hf_embeddings.pretraining.architecture import is_checkpoint
-from hf_embeddings.pretraining.checkpoints.facts import CheckpointFacts
+from hf_embeddings.pretraining.checkpoints.facts import CheckpointFacts, text_rules
 from hf_embeddings.pretraining.checkpoints.finished_model import is_exported
 from hf_embeddings.pretraining.checkpoints.output_directory import OutputDirectory
 from hf_embeddings.pretraining.checkpoints.resume import compare, identity, micro_batches_per_step, precision_of
+from hf_embeddings.pretraining.examples.rules import rules
 from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.prepared.reader import PreparedCorpus
+from hf_embeddings.pretraining.training.beginning import lines as begins_with
 from hf_embeddings.pretraining.training.held_out import evaluate
 from hf_embeddings.pretraining.training.loop import Trainer
+from hf_embeddings.pretraining.training.objectives import OBJECTIVES
 from hf_embeddings.pretraining.training.processes import (
     build_accelerator,
     choose_precision,
@@ -37,7 +39,7 @@ from hf_embeddings.pretraining.training.stop import Stop
 from hf_embeddings.pretraining.training.trainer import build_trainer
 from hf_embeddings.pretraining.training.training_data import Say, TrainingData, build_config, load_training_data
 from hf_embeddings.progress import Phase, Phases, print_to_stderr
-from hf_embeddings.records.run import RunFigures
+from hf_embeddings.records.run import Beginning, ObjectiveFigures, RunFigures
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,8 @@ def _load(
             from_main(accelerator, lambda: PreparedCorpus.open(Path(prepared), sums=sums).facts.kind)
     if data:
         return data.for_model(options, base_config)
-    return load_training_data(options, base_config, say, tokenizer_from=source, phases=phases)
+    rules = text_rules(source)
+    return load_training_data(options, base_config, say, tokenizer_from=source, rules=rules, phases=phases)
 
 
 def _facts(
@@ -166,12 +169,14 @@ def _facts(
             corpus=data.training.fingerprint(),
             micro_batches=micro_batches,
             precision=precision.name,
+            rules=rules(options.examples),
         )
     return CheckpointFacts(
         identity=known,
         gradient_accumulation_steps=training.gradient_accumulation_steps,
         processes=processes,
         versions=_versions(),
+        text_rules=text_rules(source),
     )
 
 
@@ -214,10 +219,8 @@ def _finish_run(
         if trainer.push:  # perhaps the last start ended before that
             trainer.push.finish(output.folder)
         return outcome(RunFigures.load(output.folder / FIGURES))
-    if is_checkpoint(data.base) and progress.step == 0:
-        trained = options.examples.objectives
-        before = evaluate(trainer.model, data.held_out, trained, trainer.accelerator.device, phases=phases)
-        say("held-out before: " + ", ".join(f"{name} loss {before[name].loss:.3f} nats" for name in trained))
+    if progress.step == 0:
+        _say_beginning(trainer, data, say, phases)
     if not train(trainer, say):
         return outcome(None)
     try:
@@ -225,6 +228,25 @@ def _finish_run(
     except BaseException:  # a full disk, say: the last checkpoint is there, and the next start concludes
         trainer.reporter.status("failed", progress)
         raise
+
+
+def _say_beginning(trainer: Trainer, data: TrainingData, say: Say, phases: Phases) -> None:
+    """Say what stays of the checkpoint that the run begins with, and how good it is on these documents."""
+    beginning = data.beginning
+    if beginning is None:
+        return
+    for line in begins_with(beginning):
+        say(line)
+    trained = trainer.options.examples.objectives
+    before = evaluate(trainer.model, data.held_out, trained, trainer.accelerator.device, phases=phases)
+    say("held-out before: " + ", ".join(_before(name, before[name], beginning) for name in trained))
+
+
+def _before(name: str, figures: ObjectiveFigures, beginning: Beginning) -> str:
+    """Return the loss that a checkpoint has before it is trained, and whether it measures the checkpoint at all."""
+    new = [module for module in OBJECTIVES[name].modules if module in beginning.new_modules]
+    doubt = f" (through {' and '.join(new)}, new and random: no measure of {beginning.name})" if new else ""
+    return f"{name} loss {figures.loss:.3f} nats{doubt}"
 
 
 def train(trainer: Trainer, say: Say) -> bool:

@@ -11,9 +11,10 @@ from safetensors import safe_open
 
 from hf_embeddings.file_names import EMBEDDING_EVALUATION, FIGURES, FINE_TUNING, OPTIONS, ORIGIN
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
-from hf_embeddings.publishing.tasks import SENTENCES, TASKS, Task
+from hf_embeddings.publishing.tasks import CLASSES_OF_PAIRS, SENTENCE_TASKS, TASKS, Task
 from hf_embeddings.records.evaluation import EvaluationReport
-from hf_embeddings.records.run import RunFigures
+from hf_embeddings.records.run import Beginning, RunFigures
+from hf_embeddings.sentence_models import RERANKER, sentence_class
 
 
 @dataclass(frozen=True)
@@ -71,14 +72,16 @@ class Checkpoint:
         return self._json(ORIGIN)
 
     @cached_property
-    def sentences(self) -> bool:
-        """Whether sentence-transformers loads it with modules of its own."""
-        return (self.folder / "modules.json").is_file()
+    def sentence_class(self) -> str | None:
+        """The class of sentence-transformers that the directory is made for."""
+        return sentence_class(self.folder)
 
     @cached_property
     def task(self) -> Task:
         """What the saved class is for."""
-        return SENTENCES if self.sentences else TASKS[self.architecture]
+        if self.sentence_class == RERANKER and self.config.num_labels != 1:
+            return CLASSES_OF_PAIRS
+        return SENTENCE_TASKS[self.sentence_class] if self.sentence_class else TASKS[self.architecture]
 
     @cached_property
     def fine_tuning(self) -> dict[str, Any]:
@@ -111,7 +114,17 @@ class Checkpoint:
     @cached_property
     def license(self) -> str | None:
         """The Hub's identifier of the license of the weights."""
-        return self._card.get("license") or self.origin.get("license")
+        return self._card.get("license") or self.origin.get("license") or self.inherited.get("license")
+
+    @property
+    def beginning(self) -> Beginning | None:
+        """The checkpoint that the pretraining run began with."""
+        return self.pretraining.beginning if self.pretraining else None
+
+    @property
+    def inherited(self) -> dict[str, Any]:
+        """What the card of that checkpoint says of license and base model."""
+        return self.beginning.card if self.beginning else {}
 
     @property
     def _card(self) -> dict[str, Any]:

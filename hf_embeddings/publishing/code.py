@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import hf_embeddings.model
+from hf_embeddings.files.atomic import replace_text
 from hf_embeddings.model.configuration_triembed import AUTO_MAP
 
 ROOM = Path(hf_embeddings.model.__file__).parent
@@ -13,10 +14,10 @@ def write_code(folder: Path) -> None:
     """Copy the model's code next to its weights, and name every class of it in config.json."""
     for source in sorted(ROOM.glob("*.py")):
         if source.name != "__init__.py":
-            (folder / source.name).write_bytes(source.read_bytes())
+            replace_text(folder / source.name, source.read_text(encoding="utf-8"))
     path = folder / "config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
     whole = (config.get("auto_map") or {}) | AUTO_MAP
     if config.get("auto_map") != whole:
         config["auto_map"] = whole
-        path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8", newline="\n")
+        replace_text(path, json.dumps(config, indent=2, sort_keys=True) + "\n")

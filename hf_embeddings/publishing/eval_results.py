@@ -3,6 +3,7 @@
 import yaml
 from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
+from hf_embeddings.files.atomic import replace_text
 from hf_embeddings.publishing.checkpoint import Checkpoint
 from hf_embeddings.records.run import flat
 
@@ -19,9 +20,7 @@ def write_eval_results(checkpoint: Checkpoint) -> None:
     entries = [*_of_pretraining(checkpoint), *_of_mteb(checkpoint)]
     if entries:
         path.parent.mkdir(exist_ok=True)
-        path.write_text(
-            yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False), encoding="utf-8", newline="\n"
-        )
+        replace_text(path, yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False))
     else:
         path.unlink(missing_ok=True)
 

@@ -1,15 +1,16 @@
 """Export to ONNX, compared with the model before the file appears under its name."""
 
+import math
 import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 import transformers
 from transformers import PreTrainedModel
 
+from hf_embeddings.analysis.differences import largest, largest_difference
 from hf_embeddings.extras import require
 from hf_embeddings.publishing.checkpoint import Checkpoint
 
@@ -26,12 +27,13 @@ class Exported:
     outputs: list[str]
     size: int  # bytes
     largest_difference: float  # over all outputs, on random tokens with padding
+    precision: str  # of the weights in the file: "fp32", whatever the checkpoint stores, or "int8"
 
 
 def export_onnx(
     folder: Path, target: Path, *, fixed: tuple[int, int] | None = None, int8: bool = False, overwrite: bool = False
 ) -> Exported:
-    """Write the checkpoint as one ONNX file that ONNX Runtime runs.
+    """Write the checkpoint as one ONNX file that ONNX Runtime runs, in fp32 whatever format its weights are stored in.
 
     Args:
         folder: a directory that `from_pretrained` loads; its class decides the outputs.
@@ -41,7 +43,7 @@ def export_onnx(
         overwrite: replace an existing file.
 
     Raises:
-        ValueError: the file exists, a package is missing, or outputs differ by more than `TOLERANCE`.
+        ValueError: the file exists, a package is missing, or outputs differ by more than `TOLERANCE` or are NaN.
     """
     require("onnx", "onnx", "onnxruntime", "onnxscript")
     if target.exists() and not overwrite:
@@ -57,10 +59,10 @@ def export_onnx(
         if int8:
             path = _quantize(path)
         difference, outputs = _compare(model, path, shapes=[fixed] if fixed else [(2, 16), (3, 9)])
-        if not int8 and not difference <= TOLERANCE:
+        if math.isnan(difference) or not (int8 or difference <= TOLERANCE):
             raise ValueError(f"{folder}: the ONNX outputs differ by {difference:.2g}, expected at most {TOLERANCE:g}")
         os.replace(path, target)
-    return Exported(str(target), list(inputs), outputs, target.stat().st_size, difference)
+    return Exported(str(target), list(inputs), outputs, target.stat().st_size, difference, "int8" if int8 else "fp32")
 
 
 def _auto_class(checkpoint: Checkpoint) -> str:
@@ -132,12 +134,12 @@ def _compare(model: PreTrainedModel, path: Path, shapes: list[tuple[int, int]]) 
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     outputs = [output.name for output in session.get_outputs()]
-    worst = 0.0
+    differences = []
     for shape in shapes:
         inputs = _example(model, *shape)
         with torch.no_grad():
             expected = model(**inputs)
         found = session.run(outputs, {name: tensor.numpy() for name, tensor in inputs.items()})
         for name, value in zip(outputs, found, strict=True):
-            worst = max(worst, float(np.abs(value - expected[name].numpy()).max()))
-    return worst, outputs
+            differences.append(largest_difference(value, expected[name].numpy()))
+    return largest(differences), outputs

@@ -10,6 +10,7 @@ from hf_embeddings.model.positions import POSITION_TYPES
 from hf_embeddings.publishing.checkpoint import Checkpoint
 from hf_embeddings.publishing.figures import NOT_RECORDED, corpus_name, evaluation, limits, table
 from hf_embeddings.publishing.tasks import EMBED, TASKS, snippet
+from hf_embeddings.records.run import Beginning
 
 CURVE_FILE = "training_loss.svg"
 
@@ -18,6 +19,8 @@ def summary(checkpoint: Checkpoint, model_id: str | None) -> str:
     """Title and one sentence."""
     config = checkpoint.config
     made = checkpoint.origin.get("made") or ("pretrained" if checkpoint.pretraining else "saved")
+    if checkpoint.beginning and not checkpoint.origin:
+        made = f"pretrained further from `{checkpoint.beginning.name}`"
     return (
         f"# {title(checkpoint, model_id)}\n\n"
         f"A TriEmbed encoder ({config.num_hidden_layers} layers, width {config.hidden_size}, "
@@ -107,7 +110,7 @@ def recipe(checkpoint: Checkpoint, model_id: str | None) -> str:
     if not options or not figures:
         return NOT_RECORDED.format(OPTIONS)
     examples, training = options["examples"], options["training"]
-    rows = {
+    rows = _began(checkpoint.beginning) | {
         "objectives": _objectives(examples),
         "masking": f"{_masked(examples)}; {examples['mask_token_fraction']:.0%} of those "
         f"{checkpoint.mask_token}, {examples['random_token_fraction']:.0%} random",
@@ -127,6 +130,21 @@ def recipe(checkpoint: Checkpoint, model_id: str | None) -> str:
     if (checkpoint.folder / CURVE_FILE).exists():
         text += f"\n\n![Training loss]({CURVE_FILE})"
     return text
+
+
+def _began(beginning: Beginning | None) -> dict[str, str]:
+    """Return what the run began with, what of it was new, and what stays beside the weights."""
+    if beginning is None:
+        return {}
+    rows = {"begins with": f"`{beginning.name}`"}
+    for what, names in (
+        ("random at first", beginning.new_modules),
+        ("carried over", beginning.carried),
+        ("not carried over", beginning.left),
+    ):
+        if names:
+            rows[what] = ", ".join(f"`{name}`" for name in names)
+    return rows
 
 
 def _objectives(examples: dict[str, Any]) -> str:

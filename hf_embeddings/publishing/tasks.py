@@ -79,7 +79,19 @@ vectors = model.encode(["TEXT", "MASKED"])
 print(model.similarity(vectors, vectors))
 """
 
-SENTENCES = Task("sentence-similarity", SIMILARITY)  # a directory with the modules of sentence-transformers
+RERANK = """
+from sentence_transformers import CrossEncoder
+
+model = CrossEncoder("MODEL", trust_remote_code=True)
+print(model.predict([("What is asked?", "TEXT"), ("What is asked?", "MASKED")]))
+"""
+
+SENTENCE_TASKS = {  # of directories made for sentence-transformers, by the class that reads them
+    "SentenceTransformer": Task("sentence-similarity", SIMILARITY),
+    "SparseEncoder": Task("feature-extraction", SIMILARITY.replace("SentenceTransformer", "SparseEncoder")),
+    "CrossEncoder": Task("text-ranking", RERANK),
+}
+CLASSES_OF_PAIRS = Task("text-classification", RERANK)  # a CrossEncoder with several labels
 TASKS = {
     "TriEmbedForPreTraining": Task("fill-mask", FILL_MASK),
     "TriEmbedForMaskedLM": Task("fill-mask", FILL_MASK),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from hf_embeddings.record import Record
+from hf_embeddings.record import Record, absent
 
 
 class Measure(NamedTuple):
@@ -27,22 +27,30 @@ MEASURES = {  # field or property of Health -> its measure, in the order in whic
         "{:.1%} of characters in [UNK]",
         0.01,
         True,
-        "raise tokenizer.vocab_size; for text without spaces take tokenizer.algorithm=unigram or bpe, which cut words "
-        "of any length; or give a tokenizer of the language as tokenizer.path",
+        "raise tokenizer.vocab_size; for text without spaces take tokenizer.algorithm=unigram or bpe, where an unknown "
+        "letter leaves its word known; or give a tokenizer of the language as tokenizer.path",
     ),
     "sentences_per_document": Measure(
         "{:.1f} sentences a document",
         2.0,
         False,
-        "sentences end at . ! ? and their Chinese forms, and in JSON lines at a blank line: mark their ends so, give "
-        "whole texts as documents, or train with examples.objectives=[mlm]",
+        "sentences end at the stops of any script and at blank lines: set corpus.sentence_ends=lines where each line "
+        "is one, mark their ends, give whole texts as documents, or train with examples.objectives=[mlm]",
     ),
     "cut_pairs": Measure(
         "{:.0%} of pairs cut inside a sentence",
         0.5,
         True,
-        "mark the ends of sentences (. ! ? and their Chinese forms), give longer documents, raise examples.max_length, "
-        "or train with examples.objectives=[mlm]",
+        "mark the ends of sentences by stops, set corpus.sentence_ends=lines where each line is one, give longer "
+        "documents, raise examples.max_length, or train with examples.objectives=[mlm]",
+    ),
+    "labeled_pairs": Measure(
+        "{:.0%} of pairs with a label",
+        0.1,
+        False,
+        "sop asks for the order of whole sentences that lengths, digits, case and punctuation do not tell, nsp pairs "
+        "need a partner in another document: give more and longer documents of several sentences, raise "
+        "examples.max_length, or train with examples.objectives=[mlm]",
     ),
     "masking_error": Measure(
         "masked share off by {:.0%}",
@@ -54,11 +62,11 @@ MEASURES = {  # field or property of Health -> its measure, in the order in whic
         "{:.1%} of letters changed by the tokenizer's normalizer beyond case",
         0.01,
         True,
-        "set tokenizer.lowercase=false, which keeps accents and marks; for characters that are deleted all the same, "
-        "give a tokenizer that keeps them as tokenizer.path",
+        "set tokenizer.strip_accents=false for a tokenizer that is trained; else give one that keeps accents and marks "
+        "as tokenizer.path",
     ),
 }
-OF_PAIRS = ("sentences_per_document", "cut_pairs")  # harm only where the order of sentences is learned
+OF_PAIRS = ("sentences_per_document", "cut_pairs", "labeled_pairs")  # harm only where the order of sentences is learned
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +81,7 @@ class Health(Record):
     relation: str | None  # nsp or sop
     unknown_tokens: float | None = None  # share of the training tokens that is [UNK]
     cut_pairs: float | None = None
+    labeled_pairs: float | None = absent()  # share of the pairs whose relation is asked for
     masked: float | None = None  # share of the tokens of training batches that is predicted
     masked_asked: float = 0.15
     empty_sources: list[str] = field(default_factory=list)  # without an example to train on

@@ -63,6 +63,17 @@ class Worth(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Beginning(Record):
+    """The checkpoint that a run began with, and what became of what lay in its directory."""
+
+    name: str  # of the directory
+    card: dict[str, Any] = field(default_factory=dict)  # license and base_model, as its card names them
+    new_modules: list[str] = field(default_factory=list)  # of the model; it lacked them, and they began at random
+    carried: list[str] = field(default_factory=list)  # files of sentence-transformers that lie beside the result too
+    left: list[str] = field(default_factory=list)  # what it had, and the result has not
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunFigures(Record):
     """What stands in `pretraining.json`; the figures of the objectives lie flat in it."""
 
@@ -79,6 +90,7 @@ class RunFigures(Record):
     output_dir: str | None = absent()
     worth: Worth | None = absent()
     health: Health | None = absent()
+    beginning: Beginning | None = absent()  # where the run went on from a checkpoint
     corpus: dict[str, int] | None = absent()  # what was read, dropped and kept
 
     def to_dict(self) -> dict[str, Any]:

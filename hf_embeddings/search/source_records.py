@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 
 from hf_embeddings.corpora.document import Document
 from hf_embeddings.corpora.sources import PACKAGES, SCHEMES, origin_of, parts_of
-from hf_embeddings.search.records import Record
+from hf_embeddings.search.records import Record, as_kept
 
 REPEATED = "repeated_documents"  # counted as the source's own statistics are
 _DERIVED = re.compile("#[0-9a-f]{16}$")
@@ -38,7 +38,7 @@ def read_records(
     left_out = Counter() if left_out is None else left_out
     seen: dict[str, tuple[str, str]] = {}  # by id the content of the document, and its place
     for document in documents:
-        metadata = dict(document.metadata)
+        metadata = as_kept(document.metadata)
         own = metadata.pop(id_field, None)
         content = _digest(document, metadata)
         names = _names(document, own, content)
@@ -61,7 +61,8 @@ def scopes_of(source: str) -> list[Scope]:
     path = os.path.expanduser(source)
     if not source.startswith(tuple(SCHEMES)) and os.path.isdir(path):
         folder = os.path.realpath(path).rstrip(os.sep)
-        return [(folder + os.sep, folder + chr(ord(os.sep) + 1))]
+        inside = (folder + os.sep, folder + chr(ord(os.sep) + 1))
+        return [inside, (f"{folder}#", f"{folder}$")]  # the second of a saved dataset, whose rows are of the folder
     return [(f"{origin}#", f"{origin}$") for origin in map(origin_of, parts_of(source))]
 
 
@@ -77,4 +78,4 @@ def _names(document: Document, own: object, content: str) -> list[str]:
 
 def _digest(document: Document, metadata: dict[str, object]) -> str:
     told = {name: value for name, value in metadata.items() if name not in document.place_fields}
-    return hashlib.sha256(json.dumps([document.text, told], default=str).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps([document.text, told]).encode()).hexdigest()[:16]

@@ -22,7 +22,7 @@ def load_text_model(source: str | Path, **options: str) -> PreTrainedModel:
     `options` are more arguments of `from_pretrained`.
 
     Raises:
-        ValueError: it is no encoder of text, or weights other than those of a pooler are missing.
+        ValueError: it is no encoder of text; weights other than those of a pooler are missing, or are no numbers.
     """
     config = AutoConfig.from_pretrained(source)
     if type(config) not in MODEL_MAPPING:

@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hf_embeddings.records.lab import LabSummary, MeanInterval, PositionSummary, RunDifference
+from hf_embeddings.visualization.fonts import as_written
 
 WORST_SHOWN = 1.5  # nats above the loss at the trained length; what is worse leaves the panel
 Rows = Sequence[tuple[str, PositionSummary]]  # by position type
@@ -15,7 +16,8 @@ def lab_figure(lab: LabSummary) -> Figure:
     """Draw what the runs of a lab say together."""
     rows = sorted(lab.positions.items(), key=lambda row: row[1].mlm_loss.mean, reverse=True)
     figure = Figure(figsize=(15, 1.6 + 0.24 * len(rows)), layout="constrained", dpi=110)
-    figure.suptitle(f"position types, {lab.max_steps:,} steps on {lab.corpus}")
+    title = f"position types, {lab.max_steps:,} steps on {lab.corpus}"
+    figure.suptitle(title, **as_written([title]))
     axes = figure.subplots(1, 3, sharey=True)
     _means(axes[0], rows, "mlm_loss", title="held-out MLM loss", unit="nats")
     axes[0].set_yticks(range(len(rows)), [name for name, _ in rows])

@@ -1,12 +1,14 @@
 """Labels beside points, placed so that they do not cover each other."""
 
+import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from mpl_toolkits.mplot3d import Axes3D
 
-from hf_embeddings.visualization.fonts import families
+from hf_embeddings.visualization.fonts import as_written
 
 LONGEST = 40  # characters of a label that are shown
 FEW = 60  # up to here every label is drawn, even over another
@@ -24,13 +26,13 @@ def write_labels(axis: Axes, points: np.ndarray, labels: Sequence[str], *, inche
         labels: N texts.
         inches: width and height of the axis.
     """
-    family, few = families(list(labels)), len(labels) <= FEW
+    style, few = as_written(labels), len(labels) <= FEW
     size = 12 if few else 7
     short = [text if len(text) <= LONGEST else text[: LONGEST - 1] + "…" for text in labels]
     if points.shape[1] == 3:
         for (x, y, z), text in zip(points[:MOST], short, strict=False):
             assert isinstance(axis, Axes3D), "its points have three coordinates"
-            axis.text(x, y, z, " " + text, family=family, fontsize=size, parse_math=False)
+            axis.text(x, y, z, " " + text, fontsize=size, **style)
         return
     low, high = np.array([axis.get_xlim(), axis.get_ylim()]).T
     places = (points - low) / (high - low) * np.array(inches)
@@ -49,17 +51,30 @@ def write_labels(axis: Axes, points: np.ndarray, labels: Sequence[str], *, inche
             textcoords="offset points",
             ha="left" if corner[0] > 0 else "right",
             va="bottom" if corner[1] > 0 else "top",
-            family=family,
             fontsize=size,
-            parse_math=False,
+            **style,
         )
         if len(taken) >= MOST:
             return
 
 
+def write_legend(axis: Axes, drawn: Sequence[Artist], names: Sequence[str], *, size: float) -> None:
+    """Name what is drawn, each name as it is: matplotlib by itself leaves out those that begin with an underscore."""
+    style = as_written(names)
+    legend = axis.legend(drawn, names, prop={"family": style["family"], "size": size})
+    for text in legend.get_texts():
+        text.set_parse_math(style["parse_math"])
+
+
 def _width(text: str, size: int) -> float:
-    """Return the width of a text in inches, by rule of thumb: Chinese characters are as wide as high."""
-    return sum(1.0 if character > "\u2e80" else 0.6 for character in text) * size / 72
+    """Return the width of a text in inches, by rule of thumb: Chinese characters are square, marks have no width."""
+    return sum(_ems(character) for character in text) * size / 72
+
+
+def _ems(character: str) -> float:
+    if unicodedata.category(character) in ("Mn", "Me", "Cf"):
+        return 0.0
+    return 1.0 if unicodedata.east_asian_width(character) in ("W", "F") else 0.6
 
 
 def _room(

@@ -1,5 +1,6 @@
 """The loss curve of a run as an SVG: small, sharp at any size, and the same bytes for the same run."""
 
+import html
 import math
 from collections.abc import Mapping, Sequence
 
@@ -40,14 +41,14 @@ def draw_loss(curves: Mapping[str, Curve], *, baseline: tuple[str, float] | None
         parts += [
             f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{height}" y2="{height}" stroke="#57606a" '
             'stroke-dasharray="4 3"/>',
-            f'<text x="{WIDTH - RIGHT}" y="{height - 4}" text-anchor="end">{baseline[0]}</text>',
+            f'<text x="{WIDTH - RIGHT}" y="{height - 4}" text-anchor="end">{html.escape(baseline[0])}</text>',
         ]
     for index, (name, curve) in enumerate(curves.items()):
         color = COLORS[index % len(COLORS)]
         points = " ".join(f"{x(step)},{y(value)}" for step, value in curve)
         parts += [
             f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="1.5"/>',
-            f'<text x="{LEFT + 90 * index}" y="{TOP - 8}" fill="{color}">{name}</text>',
+            f'<text x="{LEFT + 90 * index}" y="{TOP - 8}" fill="{color}">{html.escape(name)}</text>',
         ]
     parts.append(f'<text x="{WIDTH / 2}" y="{HEIGHT - 6}" text-anchor="middle">optimizer steps</text>')
     return "\n".join([*parts, "</svg>"]) + "\n"

@@ -7,7 +7,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hf_embeddings.visualization.fonts import as_written
+from hf_embeddings.visualization.heat import strongest
+
 SHOWN_HEADS = 4
+PANEL = 160  # cells of a panel along each side at most: a cell is then a pixel or more
 
 
 def position_figure(
@@ -22,7 +26,8 @@ def position_figure(
         linearity: shift k -> R2 of the linear map M(k), as `analysis.position_laws` computes it.
     """
     figure = Figure(figsize=(13, 3.9), layout="constrained", dpi=110)
-    figure.suptitle(f"position type {name}, {scores.shape[-1]} positions")
+    title = f"position type {name}, {scores.shape[-1]} positions"
+    figure.suptitle(title, **as_written([title]))
     maps = figure.subplots(1, 4)
     if vectors is not None:
         limit = np.quantile(np.abs(vectors), 0.995)  # a single large row, as of [CLS], must not bleach the others
@@ -41,7 +46,8 @@ def bias_figure(name: str, scores: np.ndarray) -> Figure:
     columns = min(SHOWN_HEADS, len(scores))
     rows = -(-len(scores) // columns)
     figure = Figure(figsize=(3.1 * columns, 3.0 * rows), layout="constrained", dpi=110)
-    figure.suptitle(f"what position type {name} adds to the attention scores")
+    title = f"what position type {name} adds to the attention scores"
+    figure.suptitle(title, **as_written([title]))
     limits = (scores.min(), scores.max())
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for head, axis in enumerate(axes):
@@ -59,7 +65,11 @@ def _heat(
     colours = "RdBu_r" if low < 0 < high else "viridis"
     if colours == "RdBu_r":
         low, high = -max(-low, high), max(-low, high)
-    image = axis.imshow(values, aspect="auto", cmap=colours, vmin=low, vmax=high, interpolation="nearest")
+    size = values.shape[1] - 0.5, values.shape[0] - 0.5
+    image = axis.imshow(
+        strongest(values, PANEL, middle=float(np.median(values))), extent=(-0.5, size[0], size[1], -0.5),
+        aspect="auto", cmap=colours, vmin=low, vmax=high, interpolation="nearest",
+    )  # fmt: skip
     axis.set(title=title, xlabel=x, ylabel=y)
     axis.figure.colorbar(image, ax=axis, shrink=0.8)
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from hf_embeddings.visualization.fonts import families
+from hf_embeddings.visualization.fonts import as_written
 
 
 def sum_figure(tokens: Sequence[str], parts: Mapping[str, Mapping[str, np.ndarray]], *, title: str) -> Figure:
@@ -20,7 +20,7 @@ def sum_figure(tokens: Sequence[str], parts: Mapping[str, Mapping[str, np.ndarra
         title: shown above.
     """
     figure = Figure(figsize=(max(7, 0.42 * len(tokens) + 2), 8), layout="constrained", dpi=110)
-    figure.suptitle(title, family=families([title]))
+    figure.suptitle(title, **as_written([title]))
     norm, cosine, share = figure.subplots(3, 1, sharex=True)
     places = np.arange(len(tokens))
     width = 0.8 / len(parts)
@@ -38,6 +38,6 @@ def sum_figure(tokens: Sequence[str], parts: Mapping[str, Mapping[str, np.ndarra
     cosine.axhline(0, color="black", linewidth=0.5)
     share.set(ylabel="share of the sum")
     share.axhline(1, color="black", linewidth=0.5)
-    share.set_xticks(places, tokens, rotation=60, ha="right", family=families(list(tokens)), parse_math=False)
+    share.set_xticks(places, tokens, rotation=60, ha="right", **as_written(tokens))
     norm.legend(ncols=len(parts), loc="upper right")
     return figure

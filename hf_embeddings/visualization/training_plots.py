@@ -4,15 +4,14 @@ Shapes: N words.
 """
 
 import html
-import json
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from hf_embeddings.visualization.fonts import CSS_FAMILIES, families
+from hf_embeddings.visualization.fonts import CSS_FAMILIES, as_written
 from hf_embeddings.visualization.labels import write_labels
-from hf_embeddings.visualization.word_page import POLICY
+from hf_embeddings.visualization.page import POLICY, drawn, fill, script_json
 
 ANIMATION = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
@@ -47,7 +46,7 @@ def multiples_figure(
     columns = min(4, len(stages))
     rows = -(-len(stages) // columns)
     figure = Figure(figsize=(3.6 * columns, 3.5 * rows + 0.4), layout="constrained", dpi=110)
-    figure.suptitle(title, family=families([title]))
+    figure.suptitle(title, **as_written([title]))
     everything = np.concatenate(list(stages.values()))
     margin = 0.12 * np.ptp(everything, axis=0)
     low, high = everything.min(axis=0) - margin, everything.max(axis=0) + margin
@@ -57,7 +56,8 @@ def multiples_figure(
         axis.set_axis_off()
     for axis, (stage, points) in zip(axes, stages.items(), strict=False):
         axis.scatter(*points.T, s=18, color=[f"C{names.index(group) % 10}" for group in groups])
-        axis.set(title=stage, xticks=[], yticks=[], xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+        axis.set_title(stage, **as_written([stage]))
+        axis.set(xticks=[], yticks=[], xlim=(low[0], high[0]), ylim=(low[1], high[1]))
         write_labels(axis, points, words, inches=(3.4, 3.2))
     return figure
 
@@ -89,26 +89,24 @@ def animation_page(stages: Mapping[str, np.ndarray], words: Sequence[str], group
         }],
         "sliders": [{
             "x": 0.2, "len": 0.8,
-            "steps": [{"label": stage, "method": "animate", "args": [[stage], still]} for stage in stages],
+            "steps": [{"label": drawn(stage), "method": "animate", "args": [[stage], still]} for stage in stages],
         }],
     }  # fmt: skip
     figure = {"data": frames[0]["data"], "layout": layout, "frames": frames}
-    page = ANIMATION
-    for field, value in {
-        "@POLICY@": POLICY,
-        "@TITLE@": html.escape(title),
-        "@FONTS@": CSS_FAMILIES,
-        "@FIGURE@": json.dumps(figure, ensure_ascii=False).replace("</", "<\\/"),
-        "@PLOTLY@": get_plotlyjs(),
-    }.items():
-        page = page.replace(field, value)
-    return page
+    fields = {
+        "POLICY": POLICY,
+        "TITLE": html.escape(title),
+        "FONTS": CSS_FAMILIES,
+        "FIGURE": script_json(figure),
+        "PLOTLY": get_plotlyjs(),
+    }
+    return fill(ANIMATION, fields)
 
 
 def _trace(points: np.ndarray, words: Sequence[str], groups: Sequence[str], name: str) -> dict[str, object]:
     rows = [row for row, group in enumerate(groups) if group == name]
     return {
-        "type": "scatter", "mode": "markers+text", "name": html.escape(name), "textposition": "top center",
+        "type": "scatter", "mode": "markers+text", "name": drawn(name), "textposition": "top center",
         "x": np.round(points[rows, 0], 4).tolist(), "y": np.round(points[rows, 1], 4).tolist(),
-        "text": [html.escape(words[row]) for row in rows], "marker": {"size": 9},
+        "text": [drawn(words[row]) for row in rows], "marker": {"size": 9},
     }  # fmt: skip

@@ -4,15 +4,14 @@ Shapes: N points, P 2 or 3.
 """
 
 import html
-import json
 from collections.abc import Sequence
 
 import numpy as np
 
 from hf_embeddings.visualization.fonts import CSS_FAMILIES
+from hf_embeddings.visualization.page import POLICY, drawn, fill, script_json
 
-# The browser itself refuses whatever is not in the file; plotly's WebGL code is compiled at run time.
-POLICY = "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data: blob:"
+MOST_WRITTEN = 200  # up to here every point has its label beside it; of more, the one under the pointer
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="@POLICY@">
@@ -71,57 +70,78 @@ def word_page(
     """
     from plotly.offline import get_plotlyjs
 
-    flat = points.shape[1] == 2
-    traces: list[dict[str, object]] = []
-    for name in dict.fromkeys(groups):
-        rows = [row for row, group in enumerate(groups) if group == name]
-        coordinates = {axis: np.round(points[rows, i], 4).tolist() for i, axis in enumerate("xyz"[: points.shape[1]])}
-        size = (7 if flat else 3) if len(labels) < 3000 else (4 if flat else 2)
-        traces.append(
-            coordinates
-            | {
-                "type": "scattergl" if flat else "scatter3d",
-                "mode": "markers+text" if len(labels) <= 200 else "markers",
-                "name": html.escape(name),
-                "ids": [labels[row] for row in rows],
-                "text": [html.escape(_short(labels[row])) for row in rows],
-                "textposition": "top center",
-                "customdata": [_describe(labels[row], neighbours[row]) for row in rows],
-                "hovertemplate": "%{customdata}<extra></extra>",
-                "marker": {"size": size, "opacity": 0.8},
-                "meta": {"size": size},
-            }
-        )
-    figure = {"data": traces, "layout": _layout(flat), "config": _config(flat)}
-    fields = {
-        "@POLICY@": POLICY,
-        "@TITLE@": html.escape(title),
-        "@FONTS@": CSS_FAMILIES,
-        "@COUNT@": f"{len(labels):,}",
-        # A script element ends at the first "</script", even inside of a string.
-        "@FIGURE@": json.dumps(figure, ensure_ascii=False).replace("</", "<\\/"),
-        "@PLOTLY@": get_plotlyjs(),
+    figure = {
+        "data": [_trace(points, labels, groups, neighbours, name) for name in dict.fromkeys(groups)],
+        "layout": _layout(points, labels),
+        "config": _config(points.shape[1] == 2),
     }
-    page = PAGE
-    for field, value in fields.items():
-        page = page.replace(field, value)
-    return page
+    fields = {
+        "POLICY": POLICY,
+        "TITLE": html.escape(title),
+        "FONTS": CSS_FAMILIES,
+        "COUNT": f"{len(labels):,}",
+        "FIGURE": script_json(figure),
+        "PLOTLY": get_plotlyjs(),
+    }
+    return fill(PAGE, fields)
+
+
+def _trace(
+    points: np.ndarray,
+    labels: Sequence[str],
+    groups: Sequence[str],
+    neighbours: Sequence[Sequence[tuple[str, float]]],
+    name: str,
+) -> dict[str, object]:
+    """Return the points of one group.
+
+    Labels are SVG: the browser writes every script with its own fonts. WebGL draws them letter by letter, so only
+    points without labels are drawn in it.
+    """
+    flat, written = points.shape[1] == 2, len(labels) <= MOST_WRITTEN
+    rows = [row for row, group in enumerate(groups) if group == name]
+    coordinates = {axis: np.round(points[rows, i], 4).tolist() for i, axis in enumerate("xyz"[: points.shape[1]])}
+    size = (7 if flat else 3) if len(labels) < 3000 else (4 if flat else 2)
+    return coordinates | {
+        "type": ("scatter" if written else "scattergl") if flat else "scatter3d",
+        "mode": "markers+text" if flat and written else "markers",
+        "name": drawn(name),
+        "ids": [labels[row] for row in rows],
+        "text": [drawn(_short(labels[row])) for row in rows],
+        "textposition": "top center",
+        "customdata": [_describe(labels[row], neighbours[row]) for row in rows],
+        "hovertemplate": "%{customdata}<extra></extra>",
+        "marker": {"size": size, "opacity": 0.8},
+        "meta": {"size": size},
+    }
 
 
 def _describe(label: str, near: Sequence[tuple[str, float]]) -> str:
-    lines = [f"<b>{html.escape(_short(label))}</b>"]
-    return "<br>".join(lines + [f"{cosine:.2f}  {html.escape(_short(text))}" for text, cosine in near])
+    lines = [f"<b>{drawn(_short(label))}</b>"]
+    return "<br>".join(lines + [f"{cosine:.2f}  {drawn(_short(text))}" for text, cosine in near])
 
 
 def _short(text: str) -> str:
     return text if len(text) <= 60 else text[:59] + "…"
 
 
-def _layout(flat: bool) -> dict[str, object]:
+def _layout(points: np.ndarray, labels: Sequence[str]) -> dict[str, object]:
     plain = {"visible": False, "showgrid": False, "zeroline": False}
-    axes = (
-        {"xaxis": plain, "yaxis": plain} if flat else {"scene": {axis: plain for axis in ("xaxis", "yaxis", "zaxis")}}
-    )
+    flat = points.shape[1] == 2
+    axes: dict[str, object] = {"xaxis": plain, "yaxis": plain}
+    if not flat:  # its labels are annotations: SVG, where the text of a trace would be WebGL
+        written = zip(points, labels, strict=True) if len(labels) <= MOST_WRITTEN else ()
+        annotations = [
+            {
+                **dict(zip("xyz", np.round(point, 4).tolist(), strict=True)),
+                "text": drawn(_short(label)),
+                "showarrow": False,
+                "yanchor": "bottom",
+                "captureevents": False,
+            }
+            for point, label in written
+        ]
+        axes = {"scene": {axis: plain for axis in ("xaxis", "yaxis", "zaxis")} | {"annotations": annotations}}
     return axes | {
         "dragmode": "pan" if flat else "orbit",
         "margin": {"l": 0, "r": 0, "t": 0, "b": 0},

@@ -8,11 +8,12 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hf_embeddings.visualization.fonts import families
-from hf_embeddings.visualization.labels import write_labels
+from hf_embeddings.visualization.fonts import as_written
+from hf_embeddings.visualization.labels import write_labels, write_legend
 
 EXAMPLES = {  # how the words of each panel belong together: the pairs that a line joins
     "synonyms": lambda count: [],
@@ -27,7 +28,7 @@ def scatter_figure(points: np.ndarray, labels: Sequence[str], groups: Sequence[s
     figure = Figure(figsize=(10, 8), layout="constrained", dpi=120)
     axis = figure.add_subplot(projection="3d" if points.shape[1] == 3 else None)
     _points(axis, points, labels, groups, inches=(9.8, 7.6))
-    axis.set_title(title, family=families([title]))
+    axis.set_title(title, **as_written([title]))
     return figure
 
 
@@ -64,10 +65,11 @@ def _points(
     axis: Axes, points: np.ndarray, labels: Sequence[str], groups: Sequence[str], *, inches: tuple[float, float]
 ) -> None:
     names, many = list(dict.fromkeys(groups)), len(labels) > 1000
+    drawn: list[Artist] = []
     for index, name in enumerate(names):
         rows = [row for row, group in enumerate(groups) if group == name]
         look: dict[str, Any] = {"s": 3 if many else 30, "alpha": 0.5 if many else 0.8}
-        axis.scatter(*points[rows].T, color=f"C{index % 10}", label=name, **look)
+        drawn.append(axis.scatter(*points[rows].T, color=f"C{index % 10}", **look))
     axis.set(xticks=[], yticks=[])
     if points.shape[1] == 2:
         axis.margins(0.1)
@@ -75,4 +77,4 @@ def _points(
         axis.set(zticks=[])
     write_labels(axis, points, labels, inches=inches)
     if len(names) > 1:
-        axis.legend(prop={"family": families(names), "size": 9})
+        write_legend(axis, drawn, names, size=9)

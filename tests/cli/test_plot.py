@@ -96,6 +96,14 @@ def test_attention_is_what_the_model_returns(tiny_model: Path, tmp_path: Path) -
         assert is_picture(run("attention", tiny_model, "the cat", "--out", tmp_path / "a", *extra).strip())
 
 
+def test_a_text_that_is_cut_is_said_to_be(tiny_model: Path, tmp_path: Path) -> None:
+    for picture in ("sum", "attention"):
+        for text, cut in (("cat " * 100, True), ("cat", False)):
+            arguments = ["plot", picture, str(tiny_model), text, "--out", str(tmp_path / "x")]
+            error = CliRunner().invoke(app, arguments, catch_exceptions=False).stderr
+            assert ("only its first" in error) == cut
+
+
 @pytest.fixture(scope="module")
 def pretraining_run(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run as `pretrain` leaves it: checkpoints whose spaces drift, the final model, and the logged losses."""
@@ -120,7 +128,8 @@ def test_training_shows_every_checkpoint_in_order(pretraining_run: Path, tmp_pat
     rows = AutoTokenizer.from_pretrained(pretraining_run)(["走了"], add_special_tokens=False)["input_ids"][0]
     np.testing.assert_allclose(spaces["final"][1], table[rows].mean(axis=0), atol=1e-6)
     written = json.loads(run("training", pretraining_run, "--example", "--out", tmp_path / "t", "--json"))
-    assert is_picture(written["png"]) and is_picture(written["loss"])
+    assert is_picture(written["png"])
+    assert "<polyline" in Path(written["loss"]).read_text(encoding="utf-8")
     frames = figure_of(Path(written["html"]).read_text())["frames"]
     assert [frame["name"] for frame in frames] == list(spaces)
 

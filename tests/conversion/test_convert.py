@@ -19,6 +19,7 @@ from transformers import AutoModel, AutoTokenizer, BertConfig, BertForMaskedLM, 
 from hf_embeddings import TriEmbedConfig, TriEmbedForMaskedLM, TriEmbedModel
 from hf_embeddings.cli.main import main
 from hf_embeddings.conversion import FAMILIES, ConversionError, convert
+from hf_embeddings.conversion.check import compare
 from hf_embeddings.conversion.families.bert import BERT
 from tests.conversion.laws import SIZES, tiny
 
@@ -239,6 +240,15 @@ def test_a_table_that_is_wrong_is_found_by_the_check(source: Path, monkeypatch) 
     wrong = replace(BERT, encoder=(*BERT.encoder[:4], *swapped, *BERT.encoder[6:]))
     monkeypatch.setitem(FAMILIES, "bert", wrong)
     refused(source, "differs by")
+
+
+@pytest.mark.parametrize("output", ["logits", "hidden_states[1]"])
+@pytest.mark.parametrize("side", [0, 1])
+def test_an_output_that_is_nan_fails_the_check(output: str, side: int) -> None:
+    sides = [{name: torch.ones(2, 3) for name in ("logits", "hidden_states[0]", "hidden_states[1]")} for _ in range(2)]
+    sides[side][output][1, 2] = float("nan")
+    difference = compare(*sides, torch.ones(2, 4), "text")
+    assert difference.output == output and not difference.largest <= difference.tolerance
 
 
 def test_the_weights_decide_where_the_declared_head_is_too_small(tmp_path: Path) -> None:

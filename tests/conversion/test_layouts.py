@@ -10,52 +10,30 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 import hf_embeddings
-from hf_embeddings.conversion import FAMILIES, ConversionError, convert
+from hf_embeddings.conversion import FAMILIES, ConversionError, convert, modeling_bert_layouts
 from hf_embeddings.conversion.plan import canonical_names, make_plan
-from hf_embeddings.conversion.references import (
-    JINA_NAMES,
-    AlibiAttention,
-    GatedUp,
-    RelativeKeyAttention,
-    build,
-    jina_bert,
-    relative_key_bert,
-)
 from tests.conversion.laws import SIZES, batch, outputs, score, tiny
 
-LAYOUTS = {
-    "bert_relative_key": ("relative_key", RelativeKeyAttention, None, {}, relative_key_bert),
-    "bert_relative_key_query": ("relative_key_query", RelativeKeyAttention, None, {}, relative_key_bert),
-    "jina_bert": ("alibi", AlibiAttention, GatedUp, JINA_NAMES, jina_bert),
-}
+LAYOUTS = {"bert_relative_key": "relative_key", "bert_relative_key_query": "relative_key_query", "jina_bert": "alibi"}
 CASES = [(layout, head) for layout in LAYOUTS for head in FAMILIES[layout].heads]
 
 
-def stored(model: torch.nn.Module, names: dict[str, str], tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Return tensors under the names of the layout; ties once, and a table of positions only where it is kept."""
-    result = {}
-    for name, tensor in tensors.items():
-        for there, here in names.items():
-            if "attention" not in name:
-                name = name.replace(here, there)
-        if ".decoder." not in name and "position" not in name:
-            result[name] = tensor.detach().clone()
-    return result
+def stored(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return tensors as a checkpoint has them: what is tied only once."""
+    return {name: tensor.detach().clone() for name, tensor in tensors.items() if ".decoder." not in name}
 
 
-def write(layout: str, head: str, folder: Path) -> torch.nn.Module:
-    kind, attention, up, names, _ = LAYOUTS[layout]
+def write(layout: str, head: str, folder: Path, **further: object) -> torch.nn.Module:
+    kind = LAYOUTS[layout]
     torch.manual_seed(0)
     count = 2 if head == "BertForQuestionAnswering" else 3
     config = transformers.BertConfig(**SIZES, position_embedding_type=kind, num_labels=count)
-    config._attn_implementation = "eager"
-    model = build(head, config, attention, up, pooler=True)
+    model = FAMILIES[layout].class_of(head)(config).eval()
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "position_embeddings" not in name:
-                parameter.add_(torch.randn_like(parameter) * 0.1)
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
     folder.mkdir()
-    weights = stored(model, names, dict(model.named_parameters()))
+    weights = stored(dict(model.named_parameters()))
     if layout != "jina_bert":  # transformers 4 stored a table that nothing read
         prefix = "" if head == "BertModel" else "bert."
         weights[f"{prefix}embeddings.position_embeddings.weight"] = torch.randn(40, 32)
@@ -63,7 +41,7 @@ def write(layout: str, head: str, folder: Path) -> torch.nn.Module:
     extra = {"feed_forward_type": "geglu", "emb_pooler": "mean"} if layout == "jina_bert" else {}
     labels = {"id2label": {i: f"L{i}" for i in range(count)}, "label2id": {f"L{i}": i for i in range(count)}}
     told = SIZES | extra | labels | {"model_type": "bert", "position_embedding_type": kind, "architectures": [head]}
-    (folder / "config.json").write_text(json.dumps(told))
+    (folder / "config.json").write_text(json.dumps(told | further))
     return model
 
 
@@ -83,7 +61,26 @@ def test_there_and_back(layout: str, head: str, tmp_path: Path) -> None:
     before = {name: tensor for name, tensor in before.items() if "position_embeddings" not in name}
     assert set(after) == set(before) and all(torch.equal(after[name], before[name]) for name in before)
     told = json.loads((tmp_path / "back/config.json").read_text())
-    assert told["position_embedding_type"] == LAYOUTS[layout][0] and told["model_type"] == "bert"
+    assert told["position_embedding_type"] == LAYOUTS[layout] and told["model_type"] == "bert"
+    assert_loads(tmp_path / "back", FAMILIES[layout].class_name(head), source, inputs)
+    assert convert(tmp_path / "back", tmp_path / "again").target_class == report.target_class
+
+
+def assert_loads(folder: Path, name: str, source: torch.nn.Module, inputs: dict[str, torch.Tensor]) -> None:
+    """Run the snippet of the card: it gives the class that config.json names, and nothing random."""
+    told = json.loads((folder / "config.json").read_text())
+    assert told["architectures"] == [name] and any(path.endswith(f".{name}") for path in told["auto_map"].values())
+    card = (folder / "README.md").read_text()
+    assert "written for transformers 5" in card and "random weights" in card
+    scope: dict[str, object] = {}
+    exec(card.split("```python\n")[1].split("```")[0].replace("PATH_OR_ID", str(folder)), scope)
+    model = scope["model"]
+    assert type(model).__name__ == name
+    found, expected = outputs(model.eval(), inputs), outputs(source, inputs)
+    for key, tensor in expected.items():
+        torch.testing.assert_close(found[key], tensor, atol=1e-5, rtol=0, msg=key)
+    model.save_pretrained(folder / "saved")
+    assert (folder / "saved" / Path(modeling_bert_layouts.__file__).name).exists()
 
 
 def assert_gradients(layout, head, source, ours, theirs_out, ours_out) -> None:
@@ -93,7 +90,7 @@ def assert_gradients(layout, head, source, ours, theirs_out, ours_out) -> None:
     plan = make_plan(family, head, ours.config)
     zero = partial(torch.zeros_like)
     theirs = {n: zero(p) if p.grad is None else p.grad for n, p in source.named_parameters()}
-    theirs = stored(source, LAYOUTS[layout][3], theirs)
+    theirs = stored(theirs)
     theirs = {today: theirs[name] for name, today in canonical_names(theirs, family).items()}
     mine = dict(ours.named_parameters())
     for step in plan.steps:
@@ -102,6 +99,23 @@ def assert_gradients(layout, head, source, ours, theirs_out, ours_out) -> None:
         ):
             found = zero(mine[name]) if mine[name].grad is None else mine[name].grad
             torch.testing.assert_close(found, gradient, atol=1e-4, rtol=1e-4, msg=name)
+
+
+def test_jina_bert_under_the_config_it_was_published_with(tmp_path: Path) -> None:
+    code = "jinaai/jina-bert-implementation--modeling_bert"
+    published = {
+        "architectures": ["JinaBertForMaskedLM"], "attn_implementation": "torch", "model_max_length": 8192,
+        "auto_map": {"AutoModel": f"{code}.JinaBertModel", "AutoModelForMaskedLM": f"{code}.JinaBertForMaskedLM"},
+    }  # fmt: skip
+    write("jina_bert", "BertModel", tmp_path / "source", **published)  # the weights are those of the encoder alone
+    report = convert(tmp_path / "source", tmp_path / "ours")
+    assert (report.source_class, report.target_class) == ("JinaBertModel", "TriEmbedModel")
+
+
+def test_a_layout_that_nothing_loads_is_not_written(tmp_path: Path) -> None:
+    hf_embeddings.TriEmbedModel(hf_embeddings.TriEmbedConfig(**SIZES)).save_pretrained(tmp_path / "ours")
+    with pytest.raises(ConversionError, match="read, not written.*use --to nomic_bert"):
+        convert(tmp_path / "ours", tmp_path / "back", to="nomic_bert_v1")
 
 
 # Every key of nomic-embed-text-v1.5's config.json, with its value, but for the sizes.
@@ -146,9 +160,9 @@ def test_the_type_matters(tmp_path: Path) -> None:
     write("bert_relative_key", "BertModel", tmp_path / "source")
     path = tmp_path / "source/config.json"
     path.write_text(path.read_text().replace('"relative_key"', '"relative_key_query"'))
-    plain = relative_key_bert("BertModel", tmp_path / "source")
+    plain = modeling_bert_layouts.RelativeKeyBertModel.from_pretrained(tmp_path / "source")
     path.write_text(path.read_text().replace('"relative_key_query"', '"relative_key"'))
-    other = relative_key_bert("BertModel", tmp_path / "source")
+    other = modeling_bert_layouts.RelativeKeyBertModel.from_pretrained(tmp_path / "source")
     inputs = batch("BertModel", plain.config)
     difference = outputs(plain, inputs)["last_hidden_state0"] - outputs(other, inputs)["last_hidden_state0"]
     assert difference.abs().max() > 1e-2

@@ -9,7 +9,7 @@ DOCUMENTS = [
     "猫追狗。狗追猫。The cat chases the dog, and the dog chases the cat.",
     "Position embeddings tell tokens apart; segment embeddings tell sentences apart.",
     "\n\n",
-    "\u200b \u0301",  # control and combining characters only: no tokens
+    "\u200b \ufeff\u0007",  # control characters only: no tokens
     "A sentence about [MASK] and [SEP] is text. [CLS] too.",
 ] * 3
 

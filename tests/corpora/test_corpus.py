@@ -3,19 +3,23 @@
 import csv
 import gzip
 import json
+import math
 import os
+import re
 from collections import Counter
 from pathlib import Path
 
 import pyarrow
 import pytest
+from datasets import Dataset, DatasetDict
 from pyarrow import parquet
 
 from hf_embeddings.corpora import document as reading
 from hf_embeddings.corpora import text_files
-from hf_embeddings.corpora.corpus import CorpusError, load_corpus, read_documents
+from hf_embeddings.corpora.corpus import CorpusError, by_source, load_corpus, read_corpus, read_documents
 from hf_embeddings.corpora.document import SourceReader
-from hf_embeddings.corpora.sources import Document, read_described_documents, source_bytes
+from hf_embeddings.corpora.options import CorpusOptions, SourceOptions
+from hf_embeddings.corpora.sources import Document, check_source, read_described_documents, source_bytes
 from hf_embeddings.corpora.text_files import EXPANSION
 
 
@@ -151,7 +155,75 @@ def test_hub_errors_name_the_dataset(tmp_path: Path) -> None:
     assert str(tmp_path / "absent") in refused(f"hub:{tmp_path / 'absent'}")
 
 
+def test_a_saved_dataset_is_read_wherever_it_is_named(tmp_path: Path) -> None:
+    rows = {"text": [f"text {number}" for number in range(5)], "n": range(5)}
+    Dataset.from_dict(rows).save_to_disk(tmp_path / "one", num_shards=2)
+    DatasetDict({"train": Dataset.from_dict(rows), "test": Dataset.from_dict({"text": ["t"]})}).save_to_disk(
+        tmp_path / "many"
+    )
+    for source in (tmp_path / "one", f"hub:{tmp_path / 'one'}", tmp_path / "many", f"hub:{tmp_path / 'many'}"):
+        assert read(source) == rows["text"]
+        check_source(str(source))
+    assert read(tmp_path / "many", hub_split="test") == ["t"]
+    assert "got the splits 'train', 'test', expected 'dev'; set hub_split" in refused(
+        tmp_path / "many", hub_split="dev"
+    )
+    assert "got the fields 'text', 'n', expected 'body'" in refused(tmp_path / "one", text_field="body")
+    assert read(tmp_path) == [*rows["text"], *rows["text"]]  # and within a folder
+
+
+def test_links_to_folders_are_followed_and_each_folder_is_read_once(tmp_path: Path) -> None:
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "elsewhere" / "deep").mkdir(parents=True)
+    (tmp_path / "corpus" / "a.txt").write_text("here")
+    (tmp_path / "elsewhere" / "deep" / "b.txt").write_text("there")
+    for name, target in (("link", "elsewhere"), ("link2", "elsewhere"), ("loop", "corpus")):
+        os.symlink(tmp_path / target, tmp_path / "corpus" / name)
+    os.symlink(tmp_path / "corpus", tmp_path / "whole")
+    assert read(tmp_path / "corpus") == read(tmp_path / "whole") == ["here", "there"]
+
+
 # Bad input
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz"])
+def test_cells_beyond_the_first_line_are_never_dropped(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"rows{suffix}"
+    with (gzip.open if suffix.endswith("gz") else open)(path, "wt") as file:
+        file.write('id,text\n0,"quoted, and\nwhole"\n1,The cat sees the house, the river and a dog\n2,good\n')
+    expected = r"rows.csv.*:4: got 3 cells, expected 2 \(id, text\); put double quotes around"
+    assert re.search(expected, refused(path))
+    statistics: Counter[str] = Counter()
+    assert read(path, on_invalid_text="skip", statistics=statistics) == ["quoted, and\nwhole", "good"]
+    assert statistics == {"invalid_text": 1}
+
+
+def write_nulls(path: Path) -> None:
+    rows = [{"text": "one"}, {"text": None}, {"text": " "}, {"text": "two"}]
+    if path.suffix == ".jsonl":
+        path.write_text("\n".join(map(json.dumps, [*rows, {"text": math.nan}, {"n": 1}])))
+    elif path.suffix == ".parquet":
+        parquet.write_table(pyarrow.table({"text": [row["text"] for row in rows]}), path)
+    elif path.suffix == ".csv":
+        path.write_text("n,text\n1,one\n2\n3, \n4,two\n")
+    else:
+        Dataset.from_list(rows).save_to_disk(path)
+
+
+@pytest.mark.parametrize(("suffix", "without"), [(".jsonl", 3), (".parquet", 1), (".csv", 1), (".saved", 1)])
+def test_rows_without_text_are_refused_or_counted(tmp_path: Path, suffix: str, without: int) -> None:
+    path = tmp_path / f"rows{suffix}"
+    write_nulls(path)
+    assert "got null in the field 'text', expected a string; set on_invalid_text to skip" in refused(path)
+    statistics: Counter[str] = Counter()
+    assert read(path, on_invalid_text="skip", statistics=statistics) == ["one", "two"]
+    assert statistics == {"rows_without_text": without, "blank_documents": 1}
+
+
+def test_a_field_that_no_row_has_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"body": "b"}\n' * 3)
+    message = refused(tmp_path / "a.jsonl", on_invalid_text="skip")
+    assert "got no documents (3 rows_without_text)" in message and "set text_field" in message
 
 
 @pytest.mark.parametrize(
@@ -254,6 +326,17 @@ def test_empty_corpora_are_refused(tmp_path: Path, content: str) -> None:
 
 
 # The corpus
+
+
+@pytest.mark.parametrize("heavier_first", [True, False])
+def test_a_document_in_two_sources_has_the_higher_weight(tmp_path: Path, heavier_first: bool) -> None:
+    texts = [f"document {number}" for number in range(100)]
+    (tmp_path / "crawl.txt").write_text("\n\n".join(texts))
+    (tmp_path / "good.txt").write_text("\n\n".join(texts[20:50]))
+    sources = [SourceOptions(source=f"{tmp_path}/crawl.txt"), SourceOptions(source=f"{tmp_path}/good.txt", weight=50)]
+    corpus = read_corpus(CorpusOptions(sources=sources[::-1] if heavier_first else sources))
+    assert [(Path(name).name, weight) for name, weight, _ in corpus.sources] == [("good.txt", 50), ("crawl.txt", 1)]
+    assert [len(part) for part in by_source(corpus)] == [30, 70]
 
 
 def test_documents_are_counted_and_on_one_side(tmp_path: Path) -> None:

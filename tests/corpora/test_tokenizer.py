@@ -64,6 +64,7 @@ def test_duplicates_are_refused(saved: Path) -> None:
 
 def test_old_vocabularies_are_checked_too(saved: Path) -> None:
     (saved / "tokenizer.json").unlink()
+    (saved / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}')
     (saved / "vocab.txt").write_text("\n".join([*SPECIAL_TOKENS, "a", "b"]))
     assert load_tokenizer(saved).get_vocab()["b"] == 6
     (saved / "vocab.txt").write_text("\n".join([*SPECIAL_TOKENS, "a", "a"]))

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from transformers import AutoTokenizer, BertTokenizer
+from transformers import AutoTokenizer
 
 from hf_embeddings.corpora.tokenizer import load_tokenizer
 from hf_embeddings.corpora.tokenizer_training import SPECIAL_TOKENS, train_tokenizer
@@ -99,9 +99,9 @@ def test_min_frequency_keeps_rare_pieces_out() -> None:
 def test_saving_keeps_everything(tmp_path: Path, lowercase: bool) -> None:
     tokenizer = train(lowercase=lowercase)
     tokenizer.save_pretrained(tmp_path)
-    assert json.loads((tmp_path / "tokenizer_config.json").read_text())["tokenizer_class"] == "BertTokenizer"
     for loaded in (load_tokenizer(tmp_path), AutoTokenizer.from_pretrained(tmp_path)):
-        assert type(loaded) is BertTokenizer and loaded.do_lower_case == lowercase and loaded.model_max_length == 64
+        assert loaded.model_max_length == 64
+        assert loaded.backend_tokenizer.to_str() == tokenizer.backend_tokenizer.to_str()
         for text in DOCUMENTS:
             assert loaded(text, "The pair") == tokenizer(text, "The pair")
     assert (tokenizer.tokenize("The") == tokenizer.tokenize("the")) == lowercase

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hf_embeddings.pretraining.prepared import writer
+from hf_embeddings.pretraining.prepared import encoding, writer
 from tests.faults.small_run import PATIENCE
 from tests.pretraining.prepared.test_prepare import files_of, options_for, write_texts
 
@@ -19,7 +19,7 @@ SERVER.set_forkserver_preload([__name__])
 def prepare(texts: Path, target: Path) -> None:
     """Prepare as the command does, in many small shards; workers are forked, for a server would import for seconds."""
     multiprocessing.get_context = lambda method: multiprocessing.context._concrete_contexts["fork"]
-    writer.BATCH_DOCUMENTS = 20
+    encoding.BATCH_DOCUMENTS = 20
     options = options_for(texts, "corpus.near_duplicates=0.8")
     writer.prepare_corpus(options, target, processes=2, say=lambda line: None, shard_tokens=2000)
 

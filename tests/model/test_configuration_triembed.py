@@ -60,6 +60,19 @@ def test_configs_are_there() -> None:
     assert {path.stem for path in CONFIGS} == {"tiny", "mini", "small", "base", "base-modern"}
 
 
+def test_keys_of_other_tools_are_carried_along_and_misspelt_fields_are_not(tmp_path) -> None:
+    TriEmbedConfig().save_pretrained(tmp_path)
+    path = tmp_path / "config.json"
+    told = json.loads(path.read_text())
+    path.write_text(json.dumps(told | {"matryoshka_dimensions": [8, 16]}))
+    TriEmbedConfig.from_pretrained(tmp_path).save_pretrained(tmp_path / "again")
+    assert json.loads((tmp_path / "again/config.json").read_text())["matryoshka_dimensions"] == [8, 16]
+    for misspelt in ("num_hiden_layers", "postion_embedding_type"):
+        path.write_text(json.dumps(told | {misspelt: 1}))
+        with pytest.raises(ValueError, match=f"{misspelt}: not a field of TriEmbedConfig"):
+            TriEmbedConfig.from_pretrained(tmp_path)
+
+
 def test_a_newer_format_is_refused_in_words() -> None:
     with pytest.raises(ValueError, match="format_version: got 2, expected 1; .* install the newest"):
         TriEmbedConfig.from_dict({"model_type": "triembed", "format_version": 2})

@@ -6,6 +6,7 @@ import sys
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoModelForPreTraining, BertConfig, BertForPreTraining
 
 import hf_embeddings
@@ -279,6 +280,40 @@ def test_a_decoder_that_is_not_the_token_table_is_an_error(tmp_path) -> None:
     untied.config.save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="tie_word_embeddings is true, but predictions.decoder.weight"):
         AutoModelForPreTraining.from_pretrained(tmp_path)
+
+
+def test_a_decoder_that_no_checkpoint_holds_is_tied_or_an_error(tmp_path, monkeypatch) -> None:
+    make().save_pretrained(tmp_path)
+    tie = TriEmbedForPreTraining.tie_weights
+    calls = []
+
+    def late(model, *arguments, **options) -> None:  # as if transformers forgot to tie, and did it when asked again
+        calls.append(model)
+        if len(calls) > 2:
+            tie(model, *arguments, **options)
+
+    for patched, outcome in ((late, "tied"), (lambda *_, **__: None, "refused")):
+        monkeypatch.setattr(TriEmbedForPreTraining, "tie_weights", patched)
+        if outcome == "refused":
+            with pytest.raises(ValueError, match="did not tie predictions.decoder.weight"):
+                TriEmbedForPreTraining.from_pretrained(tmp_path)
+        else:
+            model = TriEmbedForPreTraining.from_pretrained(tmp_path)
+            assert model.predictions.decoder.weight is model.get_input_embeddings().weight
+
+
+@pytest.mark.parametrize("part", ["predictions.norm.weight", "seq_relationship.bias", "triembed.pooler.dense.weight"])
+def test_a_head_is_in_the_checkpoint_as_a_whole_or_not_at_all(part: str, tmp_path) -> None:
+    make().save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    rest = {name: tensor for name, tensor in weights.items() if name != part}
+    save_file(rest, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ValueError, match=f"missing weights for TriEmbedForPreTraining: {part}"):
+        TriEmbedForPreTraining.from_pretrained(tmp_path)
+    module = part.removeprefix("triembed.").split(".")[0]
+    none = {name: tensor for name, tensor in weights.items() if module not in name.split(".")}
+    save_file(none, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    TriEmbedForPreTraining.from_pretrained(tmp_path)
 
 
 def test_too_long_for_a_table_is_an_error_in_words() -> None:

@@ -127,6 +127,7 @@ REFUSED = [
     ("spiece.model", protocol_buffer((1, PIECE), (2, protocol_buffer((1, b"/data/me/a.txt")))), "files of the machine"),
     ("model.onnx", b"hello", "not a"),
     ("onnx/model.onnx", NODE, "paths of the machine"),
+    ("named.onnx", protocol_buffer((1, 8), (2, TOKEN.encode()), (7, b"")), "a Hugging Face token"),
     ("tensorboard/events.out.tfevents.1.host.2.0", b"hello, is this long enough?", "not a"),
     ("picture.png", b"hello", "not a PNG"),
     ("figures/shot.png", png(behind=b"PK"), "something else behind it"),

@@ -208,7 +208,7 @@ def test_errors_of_overrides_name_the_override(fail: Fail, override: str, text: 
         ("tokenizer: {lowercase: 1}", "5: tokenizer.lowercase: got '1', expected true or false"),
         ("tokenizer: 5", "5: tokenizer: got '5', expected a section (`key: value` lines)"),
         ("tokenizer:", "5: tokenizer: got nothing, expected a section"),
-        ("card: {license: }", "5: card.license: got nothing, expected text"),
+        ("tokenizer: {algorithm: }", "5: tokenizer.algorithm: got nothing, expected"),
         ("card: {language: en}", "5: card.language: got 'en', expected a list"),
         ("card: {language: [en, null]}", "5: card.language[1]: got null, expected text"),
         ("seed: 1\nseed: 2", "6: seed: got a second value (the first: run.yaml:5), expected each key once"),

@@ -119,7 +119,7 @@ def test_a_new_model_begins_with_the_loss_of_token_frequencies(tmp_path) -> None
     given = [*SMALL, f"output_dir={tmp_path}", "corpus.source=pydoc:filelock", "tokenizer.vocab_size=300"]
     options = load_options(ROOT / "configs/pretraining/demo.yaml", given)
     data = load_training_data(options, ROOT / "configs/model/mini.json", print)
-    model = first_model(data.config, data.base, print, log_frequencies=data.log_frequencies)
+    model = first_model(data.config, data.base, log_frequencies=data.log_frequencies)
     figures = evaluate(model, data.held_out, ["mlm"], torch.device("cpu"))
     assert figures["mlm"].loss == pytest.approx(data.baseline, abs=0.1)
     assert data.baseline < math.log(data.config.vocab_size) - 0.2

@@ -48,7 +48,12 @@ def checkpoint(
     )  # fmt: skip
     getattr(hf_embeddings, architecture)(config).save_pretrained(folder)
     BertTokenizer(vocab={word: index for index, word in enumerate(WORDS)}).save_pretrained(folder)
-    changes = [f"card.language=[{language}]", "examples.max_length=32", "examples.masking_probability=0.15"]
+    changes = [
+        f"card.language=[{language}]",
+        "card.license=apache-2.0",
+        "examples.max_length=32",
+        "examples.masking_probability=0.15",
+    ]
     changes += ["training.learning_rate=1e-3"]
     options = load_options(ROOT / "configs/pretraining/demo.yaml", changes)
     (folder / "pretraining.yaml").write_text(dump(options))

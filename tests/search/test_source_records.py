@@ -2,8 +2,10 @@
 
 import json
 from collections import Counter
+from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hf_embeddings.corpora.document import Document
@@ -67,3 +69,10 @@ def test_different_documents_with_one_id_are_refused_wherever_they_stand(between
 def test_metadata_may_be_anything_that_json_holds() -> None:
     given = [Document("a", {"list": [1, {"b": None}], "id": json.loads("0")})]
     assert next(read_records(given, "id")).id == "0"
+
+
+def test_metadata_of_a_dataset_become_json() -> None:
+    """Its rows hold dates, arrays and NaN, and ids that are numbers."""
+    given = [Document("a", {"when": date(2020, 2, 29), "score": np.float32("nan"), "id": np.int64(7), "raw": b"x"})]
+    (record,) = read_records(given, "id")
+    assert record.id == "7" and record.metadata == {"when": "2020-02-29", "score": None, "raw": None}

@@ -4,9 +4,11 @@ import json
 import re
 
 import numpy as np
+import pytest
 
 from hf_embeddings.analysis.input_sum import decompose
 from hf_embeddings.visualization.attention_plots import head_figure, heads_figure
+from hf_embeddings.visualization.heat import strongest
 from hf_embeddings.visualization.sum_plots import sum_figure
 from hf_embeddings.visualization.training_plots import animation_page, multiples_figure
 
@@ -34,6 +36,29 @@ def test_attention_has_a_map_for_each_head() -> None:
     assert [label.get_text() for label in one.get_yticklabels()] == list("abcde")
 
 
+@pytest.mark.parametrize("tokens", [65, 272, 500])
+def test_no_head_that_looks_at_one_token_is_an_empty_panel(tokens: int) -> None:
+    """Every line is in the picture, at full strength, and a panel has no more cells than it has pixels."""
+    looked_at = range(0, tokens, 32)  # by one head each, and by no other
+    weights = np.zeros((1, len(looked_at), tokens, tokens), np.float32)
+    for head, column in enumerate(looked_at):
+        weights[0, head, :, column] = 1.0
+    figure = heads_figure(weights, [""] * tokens, title="t")
+    figure.draw_without_rendering()
+    for axis in figure.axes:
+        shown = np.asarray(axis.images[0].get_array())
+        assert shown.max(axis=1).min() == 1.0 and shown.shape[0] <= axis.get_window_extent().width
+    assert "the largest weight of" in figure.get_suptitle()
+
+
+def test_lines_of_a_map_survive_where_it_is_shrunk() -> None:
+    rows = np.full((300, 300), -5.0)
+    rows[:, 151] = 2.0
+    assert strongest(rows, 100, middle=-5.0)[:, 50].tolist() == [2.0] * 100
+    assert strongest(-rows, 100, middle=5.0)[:, 50].tolist() == [-2.0] * 100
+    np.testing.assert_array_equal(strongest(rows, 300), rows)
+
+
 def test_training_has_a_panel_for_each_stage_on_one_scale() -> None:
     figure = multiples_figure(STAGES, WORDS, GROUPS, title="t")
     shown = [axis for axis in figure.axes if axis.get_title()]
@@ -44,7 +69,7 @@ def test_training_has_a_panel_for_each_stage_on_one_scale() -> None:
 
 def test_the_animation_is_one_file_with_a_frame_for_each_stage() -> None:
     page = animation_page(STAGES, WORDS, GROUPS, title="t")
-    figure = json.loads(re.search(r"const figure = (.*);\n", page)[1].replace("<\\/", "</"))
+    figure = json.loads(re.search(r"const figure = (.*);\n", page)[1])
     assert [frame["name"] for frame in figure["frames"]] == list(STAGES)
     np.testing.assert_allclose(figure["frames"][3]["data"][1]["x"], STAGES["step-3"][2:, 0], atol=1e-4)
     assert figure["frames"][0]["data"][1]["text"] == ["冷", "&lt;d&gt;"]

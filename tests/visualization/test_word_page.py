@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from hf_embeddings.visualization.training_plots import animation_page
 from hf_embeddings.visualization.word_page import word_page
@@ -112,3 +113,33 @@ def test_the_animation_plays_to_its_end(tmp_path: Path) -> None:
     assert "error" not in found, found
     assert found["first"] == [0, 0, 1] and found["last"] == [3, 0, 1]
     assert set(found["steps"]) == set(stages)
+
+
+# What a reader sees of labels that look like code or like the page's own fields.
+ODD = [
+    "don't",
+    "AT&T",
+    "<!--<script>",
+    "</script><script>document.title='hit'</script>",
+    "@FIGURE@",
+    "مرحبا",
+    "🙂 हिन्दी",
+]
+SEEN = """
+<script>
+const shown = document.createElement("pre");
+setTimeout(() => {
+  const texts = [...document.querySelectorAll("#plot text")].map(text => text.textContent);
+  shown.id = "answers";
+  shown.textContent = JSON.stringify({texts, title: document.title});
+  document.body.append(shown);
+}, 3000);
+</script></body>"""
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_every_label_is_read_as_it_was_given(dimensions: int, tmp_path: Path) -> None:
+    points = np.random.default_rng(0).normal(size=(len(ODD), dimensions))
+    page = word_page(points, ODD, ["words"] * len(ODD), [[("near", 0.9)]] * len(ODD), title="@PLOTLY@ <t>")
+    found = answers(page, SEEN, tmp_path)
+    assert set(ODD) <= {text.replace("\xa0", " ") for text in found["texts"]} and found["title"] == "@PLOTLY@ <t>"

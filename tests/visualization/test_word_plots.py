@@ -16,14 +16,14 @@ from hf_embeddings.visualization.labels import write_labels
 from hf_embeddings.visualization.word_page import POLICY, word_page
 from hf_embeddings.visualization.word_plots import EXAMPLES, example_figure, scatter_figure
 
-WORDS = ["king", "queen", "快乐", "$x$ <b>", "</script><script>alert(1)</script>"]
+WORDS = ["king", "don't @FIGURE@", "快乐", "$x$ <b>", "</script><!--<script>alert(1)</script>"]
 GROUPS = ["royal", "royal", "mood", "odd", "odd"]
 POINTS = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
 NEAR = [[(WORDS[(i + 1) % 5], 0.5)] for i in range(5)]
 
 
 def figure_of(page: str) -> dict:
-    return json.loads(re.search(r"const figure = (.*);\n", page)[1].replace("<\\/", "</"))
+    return json.loads(re.search(r"const figure = (.*);\n", page)[1])
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])
@@ -34,13 +34,25 @@ def test_the_page_needs_nothing_else(dimensions: int) -> None:
     assert not re.search(r"<(script|img|iframe)[^>]*\ssrc=|<link|@import|url\(", ours)
     assert f'content="{POLICY}"' in ours and "default-src 'none'" in POLICY and "my &lt;model&gt;" in ours
     assert ours.count("</script>") == 2  # one holds plotly.js, one the figure; no word ends it early
+    assert "<!--" not in ours and "<script>alert" not in ours
     figure = figure_of(page)
     assert [trace["name"] for trace in figure["data"]] == ["royal", "mood", "odd"]
     assert [word for trace in figure["data"] for word in trace["ids"]] == WORDS
     np.testing.assert_allclose(figure["data"][0]["x"], POINTS[:2, 0], atol=1e-4)
     assert ("z" in figure["data"][0]) == (dimensions == 3)
-    assert figure["data"][0]["customdata"][0] == "<b>king</b><br>0.50  queen"
+    assert figure["data"][0]["customdata"][0] == "<b>king</b><br>0.50  don't @FIGURE@"
     assert "<script>" not in figure["data"][2]["customdata"][1]
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_labels_are_svg_text_that_the_browser_shapes(dimensions: int) -> None:
+    words = ["don't", 'AT&T "x"', "a<b", "مرحبا", "%{x}"]
+    figure = figure_of(word_page(POINTS[:, :dimensions], words, GROUPS, NEAR, title="t"))
+    traces = figure["data"]
+    assert not [t for t in traces if t["type"] in ("scattergl", "scatter3d") and "text" in t["mode"]]  # WebGL text
+    notes = [note["text"] for note in figure["layout"].get("scene", {}).get("annotations", [])]
+    shown = notes or [text for trace in traces for text in trace["text"] if "text" in trace["mode"]]
+    assert shown == ["don't", 'AT&amp;T "x"', "a&lt;b", "مرحبا", "&#37;{x}"]
 
 
 def test_ten_thousand_points_fit_one_page() -> None:
@@ -84,18 +96,41 @@ def test_many_labels_leave_each_other_room() -> None:
     assert 50 < len(figure.axes[0].texts) <= 302
 
 
-def test_a_missing_chinese_font_is_said_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fonts, "cjk_family", lambda: None)
-    with pytest.warns(UserWarning, match="apt-get install fonts-noto-cjk"):
-        assert fonts.families(["快乐"]) == ["DejaVu Sans"]
-    assert fonts.families(["plain"]) == ["DejaVu Sans"]
-    monkeypatch.setattr(fonts, "cjk_family", lambda: "WenQuanYi Micro Hei")
-    assert fonts.families(["快乐"]) == ["DejaVu Sans", "WenQuanYi Micro Hei"]
+SCRIPTS = {"快乐": "Chinese", "हिन्दी": "Devanagari", "ไทย": "Thai", "မြန်မာ": "Myanmar", "🙂": "emoji"}
 
 
-def test_the_font_that_is_found_is_installed() -> None:
-    found = fonts.cjk_family()
-    assert found is None or found in {font.name for font in font_manager.fontManager.ttflist}
+@pytest.mark.parametrize("text, script", SCRIPTS.items())
+def test_a_missing_font_is_said_by_its_script(text: str, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fonts, "_installed", lambda: [])
+    with pytest.warns(UserWarning, match=f"no font with {script}.*apt-get install fonts-"):
+        assert fonts.families([text]) == ["DejaVu Sans"]
+    assert fonts.families(["plain", "café", "\u200d\ufe0f\n"]) == ["DejaVu Sans"]
+
+
+def test_fonts_are_chosen_by_the_characters_they_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    cmaps = {"/mine": "快乐", "/all": "快乐ไทย", "/unused": "हिन्दी"}
+    monkeypatch.setattr(fonts, "_brought", lambda: frozenset(map(ord, "plain")))
+    monkeypatch.setattr(fonts, "_installed", lambda: [("Mine", "/mine"), ("Unused", "/unused"), ("All", "/all")])
+    monkeypatch.setattr(fonts, "_characters", lambda path: frozenset(map(ord, cmaps[path])))
+    monkeypatch.setattr(fonts, "_add", lambda path: None)
+    assert fonts.families(["快", "乐", "ไ", "plain"]) == ["DejaVu Sans", "Mine", "All"]
+
+
+def test_fonts_that_are_found_cover_the_text() -> None:
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        found = fonts.families(SCRIPTS)
+    entries = {font.name: font.fname for font in font_manager.fontManager.ttflist}
+    covered = {chr(code) for family in found for code in fonts._characters(entries[family])}
+    assert said or set("".join(SCRIPTS)) <= covered  # either every character has a font, or the missing ones are named
+
+
+def test_no_name_or_title_is_mathematics_or_left_out(tmp_path: Path) -> None:
+    figure = scatter_figure(POINTS[:, :2], WORDS, ["_hidden", "$a$", "$a$", "b", "b"], title="$x$ {")
+    axis = figure.axes[0]
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["_hidden", "$a$", "b"]
+    texts = [axis.title, *axis.texts, *axis.get_legend().get_texts()]
+    assert not any(text.get_parse_math() for text in texts)
 
 
 def test_exports_read_back(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from hf_embeddings.corpora.sentences import RULES
 from hf_embeddings.files.manifest import read
 from hf_embeddings.record import Record, absent
 
@@ -48,8 +49,14 @@ class CheckpointFacts(Record):
     gradient_accumulation_steps: int
     processes: int | None = absent()
     versions: dict[str, str] | None = absent()  # of libraries
+    text_rules: int | None = absent()  # by which its corpus was encoded: see `text_rules`
 
     @classmethod
     def read(cls, checkpoint: Path) -> Self:
         """Read the manifest of a checkpoint that has been verified."""
         return cls.from_dict(read(checkpoint).facts)
+
+
+def text_rules(checkpoint: Path | None) -> int:
+    """Return the rules by which a run encodes text: those of its checkpoint, of which the first named none."""
+    return RULES if checkpoint is None else CheckpointFacts.read(checkpoint).text_rules or 1

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hf_embeddings.file_names import CHECKPOINTS
+from hf_embeddings.files.directory import try_directory
 from hf_embeddings.files.lock import LOCK_FILES, Lock
 from hf_embeddings.files.ownership import refuse_inside
 from hf_embeddings.pretraining.checkpoints.finished_model import STAGED
@@ -35,12 +36,14 @@ class OutputDirectory:
         """Look at the directory, and lock it if it is there.
 
         Raises:
-            ValueError: it belongs to something else, or to a run that is alive; or it holds what the run reads.
+            ValueError: it belongs to something else, or to a run that is alive, or cannot be made or written; or it
+                holds what the run reads.
         """
         if self.overwrite and self.resume != "never":
             raise ValueError(f"--overwrite starts over, --resume {self.resume} resumes; give one of them")
         if self.folder.exists() and not self.folder.is_dir():
             raise ValueError(f"output_dir: {self.folder} is a file, expected a directory; choose another")
+        try_directory(self.folder, "output_dir")
         if not self.folder.exists():
             return
         if self.overwrite:

@@ -1,16 +1,18 @@
 """Where a run begins: which checkpoint it goes on from, and whether that is a checkpoint of the same run."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from transformers import PreTrainedConfig
 
+from hf_embeddings.corpora.options import TokenizerOptions
 from hf_embeddings.files.manifest import check
 from hf_embeddings.option_fields import to_dict
 from hf_embeddings.pretraining.checkpoints.download import PREFIX, fetch_checkpoint
 from hf_embeddings.pretraining.checkpoints.facts import PRECISION, CheckpointFacts, Identity
 from hf_embeddings.pretraining.checkpoints.store import Checkpoints
-from hf_embeddings.pretraining.options import PretrainingOptions, TrainingOptions
+from hf_embeddings.pretraining.options import ExampleOptions, PretrainingOptions, TrainingOptions
 
 # Fields of `training` that may differ between the parts of a run: the sequence of samples and what is optimised do not
 # depend on them.
@@ -19,6 +21,8 @@ FREE = {
     "strict_determinism", "attention", "compile",
     "gradient_checkpointing", "logging_steps", "evaluation_steps", "evaluation_examples", "tensorboard",
 }  # fmt: skip
+
+RULES = "rules"  # the section of an identity with those that examples are drawn by
 
 
 def choose(resume: str, checkpoints: Checkpoints) -> tuple[Path | None, str]:
@@ -95,12 +99,18 @@ def precision_of(source: Path | None) -> str | None:
 
 
 def identity(
-    options: PretrainingOptions, config: PreTrainedConfig, *, corpus: str, micro_batches: int, precision: str
+    options: PretrainingOptions,
+    config: PreTrainedConfig,
+    *,
+    corpus: str,
+    micro_batches: int,
+    precision: str,
+    rules: Mapping[str, int],
 ) -> Identity:
     """Return everything that a checkpoint and the run that goes on from it must agree on.
 
     `corpus` is the fingerprint of the training examples; `precision` stands for `training.mixed_precision`, for `auto`
-    is not the same everywhere.
+    is not the same everywhere; `rules` are the numbers of those that examples are drawn by.
     """
     training = {name: value for name, value in to_dict(options.training).items() if name not in FREE}
     sections = {
@@ -108,6 +118,7 @@ def identity(
         "examples": to_dict(options.examples),
         "training": training,
         "model": architecture(config),
+        RULES: rules,
     }
     flat = {f"{section}.{name}": value for section, fields in sections.items() for name, value in fields.items()}
     settings = flat | {PRECISION: precision}
@@ -126,17 +137,38 @@ def compare(checkpoint: Path, identity: Identity, *, allow_changes: bool) -> str
     Raises:
         ValueError: something did, and that is not allowed.
     """
-    then, now = CheckpointFacts.read(checkpoint).identity.to_dict(), identity.to_dict()
+    recorded, now = CheckpointFacts.read(checkpoint).identity.to_dict(), identity.to_dict()
+    rules = {name for name in now if _is_rule(name)}
+    # An option that came later had its default then: one whose default changes what there was gets another name. A
+    # version that records no rules had the first ones.
+    then = {name: value for name, value in _defaults().items() if name in now} | dict.fromkeys(rules, 1)
+    then |= {name: value for name, value in recorded.items() if name in rules or not _is_rule(name)}
     names = [name for name in sorted(then.keys() | now.keys()) if then.get(name) != now.get(name)]
     changes = ", ".join(f"{name}: {_brief(then.get(name))} -> {_brief(now.get(name))}" for name in names)
     if fixed := [name for name in names if name.startswith("tokenizer.")]:
         raise ValueError(f"{fixed[0]}: the checkpoint has its tokenizer; {changes}; start over in another output_dir")
+    if names and not allow_changes and rules.issuperset(names):
+        drawn = " and ".join(name.removeprefix(f"{RULES}.") for name in names)
+        raise ValueError(
+            f"{checkpoint}: was begun by a version that draws {drawn} by another rule ({changes}); end the run with "
+            "that version, resume with other examples by --allow-changes, or start over in another output_dir"
+        )
     if changes and not allow_changes:
         raise ValueError(
             f"the checkpoint and this run differ (checkpoint -> now): {changes}; give the old values, accept the new "
             "ones by --allow-changes, or start over in another output_dir"
         )
     return changes
+
+
+def _defaults() -> dict[str, object]:
+    """Return the options of a run that have defaults, with them."""
+    sections = {"tokenizer": TokenizerOptions(), "examples": ExampleOptions(), "training": TrainingOptions()}
+    return {f"{name}.{key}": value for name, own in sections.items() for key, value in to_dict(own).items()}
+
+
+def _is_rule(name: str) -> bool:
+    return name.startswith(f"{RULES}.")
 
 
 def _brief(value: object) -> str:

@@ -17,11 +17,11 @@ from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 from hf_embeddings.corpora.tokenized_corpus import TokenizedCorpus
 from hf_embeddings.pretraining.examples.chunks import SPECIAL_TOKENS_PER_PAIR
 from hf_embeddings.pretraining.examples.masking import choose_masked, find_units, hide
-from hf_embeddings.pretraining.examples.pairs import Pairs
+from hf_embeddings.pretraining.examples.pairs import UNLABELED, Pairs
 from hf_embeddings.pretraining.examples.schedule import Schedule
 from hf_embeddings.pretraining.options import ExampleOptions
 
-IGNORED = -100  # the label of what is not predicted
+IGNORED = UNLABELED  # the label of what is not predicted
 MASKED_ROUNDED_TO = 32  # masked tokens: fewer different shapes for little more work
 NO_SAMPLE = -1
 
@@ -40,7 +40,7 @@ class Vocabulary:
     @classmethod
     def of(cls, tokenizer: PreTrainedTokenizerBase) -> "Vocabulary":
         """Read the ids from a tokenizer."""
-        ordinary = np.setdiff1d(np.arange(len(tokenizer)), tokenizer.all_special_ids)
+        ordinary = np.setdiff1d(list(tokenizer.get_vocab().values()), tokenizer.all_special_ids)
         ids = (tokenizer.pad_token_id, tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.mask_token_id)
         return cls(*ids, ordinary, tokenizer.unk_token_id)
 
@@ -174,8 +174,9 @@ def inputs_of(batch: dict[str, torch.Tensor], model: nn.Module) -> dict[str, tor
 
 
 def real_tokens(batch: dict[str, torch.Tensor]) -> int:
-    """Number of tokens that are not padding."""
-    return int(batch["cu_seq_lens"][(batch["next_sentence_label"] != IGNORED).sum()])
+    """Number of tokens that are not padding: of the documents that have a second segment, which padding lacks."""
+    bounds = batch["cu_seq_lens"].long()
+    return int(bounds[batch["token_type_ids"][0, bounds[1:] - 1].sum()])
 
 
 def _fitted(pairs: Pairs, size: int) -> Pairs:

@@ -11,7 +11,7 @@ import numpy as np
 from hf_embeddings.corpora.text_sample import TextSample
 from hf_embeddings.pretraining.examples.batches import IGNORED, Vocabulary, make_batch, real_tokens
 from hf_embeddings.pretraining.examples.chunks import SPECIAL_TOKENS_PER_PAIR, Chunks
-from hf_embeddings.pretraining.examples.pairs import relation
+from hf_embeddings.pretraining.examples.pairs import UNLABELED, make_pairs, relation
 from hf_embeddings.pretraining.examples.schedule import Schedule
 from hf_embeddings.pretraining.options import ExampleOptions
 from hf_embeddings.records.health import Health
@@ -54,6 +54,7 @@ def examine(
         text,
         unknown_tokens=0.0 if unknown is None else float(frequencies[unknown] / max(frequencies.sum(), 1)),
         cut_pairs=cut_share(chunks) if text.relation else None,
+        labeled_pairs=labeled_share(chunks, text.relation, seed=seed) if text.relation else None,
         masked=masked_share(chunks, vocabulary, examples, seed=seed) if "mlm" in examples.objectives else None,
         masked_asked=examples.masking_probability,
     )
@@ -78,6 +79,15 @@ def cut_share(chunks: Chunks) -> float:
     """Return the share of chunks that can be split into a pair inside a sentence only, of some evenly spaced ones."""
     spans = chunks[np.unique(np.linspace(0, len(chunks) - 1, CHUNKS_LOOKED_AT).astype(np.int64))]
     return float((spans.first_marks >= spans.end_marks).mean())
+
+
+def labeled_share(chunks: Chunks, relation: str, *, seed: int) -> float:
+    """Return the share of pairs that have a label, of the first that are planned together."""
+    schedule = Schedule.plan(
+        chunks, tokens_per_batch=chunks.max_tokens + SPECIAL_TOKENS_PER_PAIR, seed=seed, relation=relation
+    )
+    pairs = make_pairs(chunks, schedule.sampling.block(0, 0), seed=seed, epoch=0, relation=relation)
+    return float((pairs.labels != UNLABELED).mean())
 
 
 def masked_share(chunks: Chunks, vocabulary: Vocabulary, examples: ExampleOptions, *, seed: int) -> float:

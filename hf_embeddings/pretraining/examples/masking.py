@@ -7,6 +7,8 @@ import numpy as np
 from hf_embeddings.randomness import random_bits, random_floats
 
 LONGEST_INPUT = 1 << 20  # tokens of one sample; with the sample's number it makes the counter of a token
+LONGEST_UNIT = 6  # tokens: what is written without spaces is one word for many tokenizers, and is hidden in parts
+RULE = 2  # of words and spans; raised when the same seed hides other tokens: see checkpoints/resume.py
 MEAN_SPAN = 4  # words of a run in the mean, their number geometrically distributed (SpanBERT, about 4)
 
 
@@ -22,7 +24,7 @@ def find_units(kind: str, samples: np.ndarray, continues: np.ndarray, *, seed: i
 
     Args:
         kind: "token": every piece by itself; "word": a piece and those that continue it, a Chinese character being a
-            word of its own; "span": runs of words (https://arxiv.org/abs/1907.10529).
+            word of its own; "span": runs of words (https://arxiv.org/abs/1907.10529). A word of many tokens is cut.
         samples: (T,) the sample that each token belongs to.
         continues: (T,) whether a piece continues the word before it.
         seed: of the run.
@@ -30,10 +32,17 @@ def find_units(kind: str, samples: np.ndarray, continues: np.ndarray, *, seed: i
     """
     if kind == "token":
         return Units(*[np.ones(len(samples), dtype=bool)] * 2)
+    words = ~continues
+    words[:1] = True
+    starts = np.flatnonzero(words)
+    places = np.arange(len(words)) - np.repeat(starts, np.diff(np.append(starts, len(words))))
+    parts = places % LONGEST_UNIT == 0
     if kind == "word":
-        return Units(~continues, ~continues)
-    begins = random_floats(seed, "span", epoch, _counters(samples)) < 1 / MEAN_SPAN
-    return Units(~continues, ~continues & begins)
+        return Units(parts, parts)
+    # Parts of a word that is cut are runs of tokens already, and none is joined to the one before it.
+    return Units(
+        parts, parts & ((places > 0) | (random_floats(seed, "span", epoch, _counters(samples)) < 1 / MEAN_SPAN))
+    )
 
 
 def choose_masked(
@@ -63,18 +72,26 @@ def choose_masked(
     wanted = np.floor(probability * counts + random_floats(seed, "mask count", epoch, owners[wholes[first]]))
     wanted = np.minimum(np.maximum(wanted, 1), counts)
     rows = np.repeat(np.arange(len(first)), np.diff(np.append(first, len(wholes))))
-    # Units of a run share one draw, so that they follow each other; the last run of a sample may be cut.
-    runs = (units.runs[places] | broken)[wholes]
-    leaders = wholes[np.flatnonzero(runs)][np.cumsum(runs) - 1]
-    draws = random_bits(seed, "mask", epoch, _counters(samples)[places[leaders]])
-    order = np.lexsort((draws, rows))
+    # Units of a run share one draw, so that they follow each other; the last run of a sample may be cut. A sample is a
+    # circle, on which no place is the first: units before its first run belong to its last one.
+    runs = units.runs[places][wholes] | broken[wholes]
+    runs[first] = units.runs[places][wholes[first]]
+    draws = np.append(np.uint64(0), random_bits(seed, "mask", epoch, _counters(samples)[places[wholes[runs]]]))
+    number = np.cumsum(runs)
+    early = number == (number - runs)[first][rows]
+    number = np.where(early, number[np.append(first[1:], len(wholes)) - 1][rows], number)
+    order = np.lexsort((early, draws[number], rows))
     before = np.cumsum(sizes[order]) - sizes[order]
     before -= before[first][rows]  # tokens of the sample's units drawn before this one
-    # A unit that oversteps the number is taken where that brings the sum nearer to it.
-    taken = (before + sizes[order] / 2 <= wanted[rows]) | (before == 0)
-    chosen = np.zeros(len(wholes), dtype=bool)
-    chosen[order[taken]] = True
-    return places[np.repeat(chosen, sizes)]
+    # A unit that oversteps the number is taken as often as brings the mean to it; the first one is cut to it.
+    room = wanted[rows] - before
+    first_of_all = before == 0
+    lots = random_floats(seed, "mask last", epoch, _counters(samples)[places[wholes[order]]])
+    taken = (room >= sizes[order]) | (room > lots * sizes[order]) | first_of_all
+    hidden = np.zeros(len(wholes), dtype=np.int64)
+    hidden[order] = np.where(taken, np.where(first_of_all, np.minimum(sizes[order], wanted[rows]), sizes[order]), 0)
+    within = np.arange(len(places)) - np.repeat(wholes, sizes)
+    return places[within < np.repeat(hidden, sizes)]
 
 
 def hide(

@@ -3,26 +3,40 @@
 A sample is a chunk: consecutive sentences of one document that fit into one input. Each epoch draws where it is split
 into A and B, and half of the samples stay as they are (label 0). The others (label 1)
 
-- in next sentence prediction (`nsp`) exchange their B for the B, of the same length, of a sample of another document:
-  true and false seconds have the same lengths and the same ends of sentences, and nothing but their meaning gives the
-  label away;
+- in next sentence prediction (`nsp`) exchange their B with a partner of another document: see couples.py;
 - in sentence order prediction (`sop`, https://arxiv.org/abs/1909.11942) put B before A.
+
+Nothing but meaning may give a label away. A pair that would has none.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from hf_embeddings.pretraining.examples.chunks import Chunks, Spans
+from hf_embeddings.pretraining.examples.couples import Seconds, find_couples
+from hf_embeddings.pretraining.examples.mirrors import balanced
 from hf_embeddings.randomness import random_bits
 
-DONORS_TRIED = 64  # of the nearest length, before one of any length is taken
+RULE = 2  # raised when the same seed gives other pairs: a run that was begun by another rule is not resumed unasked
+
+
+MARGIN = 1 / 4  # of a sentence that is split: "." alone would be the second of many
+UNLABELED = -100  # the label of a pair whose relation is not asked for; what cross-entropy ignores
+
+
+class Key(NamedTuple):
+    """What random numbers depend on, beside the sample."""
+
+    seed: int
+    epoch: int
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Two spans of the token stream for each sample; `labels` are 0 where they stand as in the text, else 1."""
+    """Two spans of the token stream for each sample, and a label: 0 as in the text, 1, or UNLABELED."""
 
     samples: np.ndarray  # (P,) the chunk that the first segment is from; more than there are: see sampling.py
     first_starts: np.ndarray  # (P,)
@@ -50,25 +64,45 @@ def make_pairs(chunks: Chunks, samples: np.ndarray, *, seed: int, epoch: int, re
         ValueError: there is no other document to take a false second from.
     """
     spans = chunks[samples % len(chunks)]
-    places = _split(chunks, spans, random_bits(seed, "split", epoch, samples))
+    bits = random_bits(seed, "split", epoch, samples)
+    places = _split(chunks, spans, bits, margin=0 if relation is None else MARGIN)
     pairs = Pairs(samples, spans.starts, places, places, spans.ends, np.zeros(len(samples), dtype=np.int64))
-    if relation is None:
-        return pairs
-    # One coin for two neighbours, who take opposite sides: the labels are balanced, not only in the mean.
-    coins = (random_bits(seed, "label", epoch, samples // 2) & np.uint64(1)).astype(np.int64)
-    pairs = replace(pairs, labels=(coins + samples) % 2)
-    return RELATIONS[relation](chunks, spans, pairs, random_bits(seed, relation, epoch, samples))
+    return pairs if relation is None else RELATIONS[relation](chunks, spans, pairs, Key(seed, epoch))
 
 
-def _exchange_seconds(chunks: Chunks, spans: Spans, pairs: Pairs, bits: np.ndarray) -> Pairs:
-    donors = _find_donors(_Seconds.of(chunks, spans, pairs), pairs.labels, bits)
-    starts, ends = pairs.second_starts[donors], pairs.second_ends[donors]
-    longest = chunks.max_tokens - (pairs.first_ends - pairs.first_starts)
-    return replace(pairs, second_starts=starts, second_ends=np.minimum(ends, starts + longest))
+def _exchange_seconds(chunks: Chunks, spans: Spans, pairs: Pairs, key: Key) -> Pairs:
+    """Give both of a couple the B of the other, or leave both theirs; what they have is cut to one length."""
+    couples = find_couples(
+        Seconds.of(chunks, spans, pairs.second_starts), random_bits(key.seed, "nsp", key.epoch, pairs.samples)
+    )
+    if not len(couples):
+        raise ValueError("the corpus has no second document to draw false continuations from; give more documents")
+    partners = np.arange(len(pairs))
+    partners[couples] = couples[:, ::-1]
+    lengths = pairs.second_ends - pairs.second_starts
+    labels = np.full(len(pairs), UNLABELED)
+    labels[couples] = _coins(pairs.samples[couples[:, 0]], key)[:, None]
+    if len(couples) % 2:  # the last couple, which has no counterpart with the other label
+        labels[couples[-1, 1]] = 1 - labels[couples[-1, 0]]
+    starts = pairs.second_starts[np.where(labels == 1, partners, np.arange(len(pairs)))]
+    ends = starts + np.minimum(lengths, lengths[partners])
+    return replace(pairs, second_starts=starts, second_ends=ends, labels=labels)
 
 
-def _swap_order(chunks: Chunks, spans: Spans, pairs: Pairs, bits: np.ndarray) -> Pairs:
-    swapped = pairs.labels == 1
+def _coins(samples: np.ndarray, key: Key) -> np.ndarray:
+    """Return a label for each of some samples: neighbours take opposite ones, so that they are balanced."""
+    numbers = np.arange(len(samples))
+    coins = random_bits(key.seed, "label", key.epoch, samples[numbers // 2 * 2]) & np.uint64(1)
+    return (coins.astype(np.int64) + numbers) % 2
+
+
+def _swap_order(chunks: Chunks, spans: Spans, pairs: Pairs, key: Key) -> Pairs:
+    """Put B before A in half of the pairs whose surface does not tell their order."""
+    bits = random_bits(key.seed, "sop", key.epoch, pairs.samples)
+    asked = balanced(chunks, spans, pairs.first_ends, bits)
+    labels = np.full(len(pairs), UNLABELED)
+    labels[asked] = _coins(pairs.samples[asked], key)
+    swapped = labels == 1
     first = (
         np.where(swapped, pairs.second_starts, pairs.first_starts),
         np.where(swapped, pairs.second_ends, pairs.first_ends),
@@ -77,72 +111,22 @@ def _swap_order(chunks: Chunks, spans: Spans, pairs: Pairs, bits: np.ndarray) ->
         np.where(swapped, pairs.first_starts, pairs.second_starts),
         np.where(swapped, pairs.first_ends, pairs.second_ends),
     )
-    return Pairs(pairs.samples, *first, *second, pairs.labels)
+    return Pairs(pairs.samples, *first, *second, labels)
 
 
-def _split(chunks: Chunks, spans: Spans, bits: np.ndarray) -> np.ndarray:
-    """Return a sentence end inside each chunk, or any place where it is one sentence."""
+def _split(chunks: Chunks, spans: Spans, bits: np.ndarray, *, margin: float) -> np.ndarray:
+    """Return a sentence end inside each chunk; where it is one sentence, any place but a share at its ends."""
     counts = spans.end_marks - spans.first_marks
-    within = spans.starts + 1 + (bits % (spans.ends - spans.starts - 1).astype(np.uint64)).astype(np.int64)
+    lengths = spans.ends - spans.starts
+    least = np.maximum((margin * lengths).astype(np.int64), 1)
+    within = spans.starts + least + (bits % (lengths - 2 * least + 1).astype(np.uint64)).astype(np.int64)
     choice = spans.first_marks + (bits % np.maximum(counts, 1).astype(np.uint64)).astype(np.int64)
     several = counts > 0
     within[several] = chunks.corpus.sentence_starts[choice[several]]
     return within
 
 
-@dataclass(frozen=True)
-class _Seconds:
-    """What `_find_donors` compares: the second segments of pairs as they stand in the text, (P,) each."""
-
-    tokens: np.ndarray  # of the corpus
-    documents: np.ndarray
-    starts: np.ndarray
-    ends: np.ndarray
-    first: np.ndarray  # tokens
-    last: np.ndarray
-
-    @classmethod
-    def of(cls, chunks: Chunks, spans: Spans, pairs: Pairs) -> "_Seconds":
-        tokens, starts, ends = chunks.corpus.tokens, pairs.second_starts, pairs.second_ends
-        return cls(tokens, spans.documents, starts, ends, tokens[starts], tokens[ends - 1])
-
-    def are_alike(self, takers: np.ndarray, donors: np.ndarray) -> np.ndarray:
-        """Tell where a donor's second would be no false one: of the same document, or the same text."""
-        alike = self.documents[takers] == self.documents[donors]
-        same = (self.ends - self.starts)[takers] == (self.ends - self.starts)[donors]
-        same &= (self.first[takers] == self.first[donors]) & (self.last[takers] == self.last[donors])
-        for index in np.flatnonzero(same & ~alike):  # documents repeat phrases
-            own, other = (self.tokens[self.starts[who] : self.ends[who]] for who in (takers[index], donors[index]))
-            alike[index] = np.array_equal(own, other)
-        return alike
-
-
-def _find_donors(seconds: _Seconds, labels: np.ndarray, bits: np.ndarray) -> np.ndarray:
-    """Return whose second each sample gets: its own where the label is 0, else that of a sample of another document.
-
-    False samples stand in the order of the length of their seconds, and each takes that of the one before.
-    """
-    lengths = seconds.ends - seconds.starts
-    donors = np.arange(len(labels))
-    order = np.flatnonzero(labels)
-    order = order[np.lexsort((bits[order], lengths[order]))]
-    waiting = np.arange(len(order))
-    for step in range(1, min(len(order), DONORS_TRIED)):
-        candidates = order[np.abs(waiting - step) % len(order)]
-        alike = seconds.are_alike(order[waiting], candidates)
-        donors[order[waiting[~alike]]] = candidates[~alike]
-        waiting = waiting[alike]
-    for sample in order[waiting]:
-        others = np.flatnonzero(seconds.documents != seconds.documents[sample])
-        others = np.roll(others, -int(bits[sample] % np.uint64(max(len(others), 1))))
-        right = ~seconds.are_alike(np.full(len(others), sample), others)
-        if not right.any():
-            raise ValueError("the corpus has no second document to draw false continuations from; give more documents")
-        donors[sample] = others[right.argmax()]
-    return donors
-
-
-RELATIONS: dict[str, Callable[[Chunks, Spans, Pairs, np.ndarray], Pairs]] = {
+RELATIONS: dict[str, Callable[[Chunks, Spans, Pairs, Key], Pairs]] = {
     "nsp": _exchange_seconds,
     "sop": _swap_order,
 }

@@ -16,7 +16,7 @@ from hf_embeddings.corpora.selection import HELD_OUT, TRAINING, select
 from hf_embeddings.corpora.sources import no_documents
 from hf_embeddings.corpora.text_sample import TextSample
 from hf_embeddings.corpora.tokenized_corpus import token_counts
-from hf_embeddings.corpora.tokenizer import fingerprint, load_tokenizer
+from hf_embeddings.corpora.tokenizer import fingerprint, load_tokenizer, row_count
 from hf_embeddings.files.atomic import fsync_directory
 from hf_embeddings.files.manifest import FileFacts, file_facts, write
 from hf_embeddings.files.ownership import MARK, clear
@@ -56,10 +56,11 @@ def assemble(preparation: PreparationPlan, *, pool: WorkerPool, advance: Callabl
     written, tokenizer = list(_written(preparation)), load_tokenizer(folder)
     roles, statistics = _select(preparation, written)
 
-    frequencies = np.zeros(len(tokenizer), dtype=np.int64)
     shards: list[ShardFacts] = []
     files: dict[str, FileFacts] = {}
-    cut = partial(cut_shard, max_tokens=preparation.plan.max_length - SPECIAL_TOKENS_PER_PAIR, size=len(tokenizer))
+    longest, size = preparation.plan.max_length - SPECIAL_TOKENS_PER_PAIR, row_count(tokenizer)
+    frequencies = np.zeros(size, dtype=np.int64)
+    cut = partial(cut_shard, max_tokens=longest, size=size)
     documents = [shard.note.documents for shard in written]
     pieces = np.split(roles, np.cumsum(documents)[:-1])
     given = ((shard.path, np.array(piece)) for shard, piece in zip(written, pieces, strict=True))
@@ -75,7 +76,7 @@ def assemble(preparation: PreparationPlan, *, pool: WorkerPool, advance: Callabl
     samples = [shard.note.text_sample for shard in written if shard.note.text_sample is not None]
     facts = CorpusFacts(
         plan=preparation.plan,
-        tokenizer=fingerprint(tokenizer),
+        tokenizer=fingerprint(tokenizer, rules=preparation.plan.format),
         max_length=preparation.plan.max_length,
         sources=[
             SourceFacts.of(part, (shard for shard in shards if shard.source == number))

@@ -6,13 +6,20 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from hf_embeddings.corpora.options import CorpusOptions, SourceOptions
+from hf_embeddings.corpora.options import CorpusOptions, SourceOptions, TokenizerOptions
+from hf_embeddings.corpora.sentences import RULES
 from hf_embeddings.corpora.text_sample import TextSample
 from hf_embeddings.files.manifest import FileFacts
+from hf_embeddings.option_fields import to_dict
 from hf_embeddings.record import Record, absent
 
 KIND = "prepared corpus"
-FORMAT = 1
+FORMAT = RULES  # of a plan: the rules by which it encodes
+
+
+def _corpus_defaults() -> dict[str, Any]:
+    """Return what a plan has of the options of a corpus, all but the sources."""
+    return {name: value for name, value in to_dict(CorpusOptions(source="")).items() if name != "verify_shards"}
 
 
 class Unit(NamedTuple):
@@ -28,7 +35,7 @@ class Unit(NamedTuple):
 class Plan(Record):
     """Everything that shards depend on."""
 
-    format: int = FORMAT
+    format: int = FORMAT  # rules of `SentenceTokenizer`
     corpus: dict[str, Any]  # options, as the version that planned had them
     max_length: int  # tokens of an example
     tokenizer: dict[str, Any]  # options, or path and fingerprint of one that exists
@@ -38,8 +45,16 @@ class Plan(Record):
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Read plain data."""
-        return super().from_dict({**values, "units": [Unit(*unit) for unit in values["units"]]})
+        """Read plain data; an option that came later had its default then."""
+        tokenizer = values["tokenizer"]
+        return super().from_dict(
+            {
+                **values,
+                "units": [Unit(*unit) for unit in values["units"]],
+                "corpus": {**_corpus_defaults(), **values["corpus"]},
+                "tokenizer": tokenizer if "fingerprint" in tokenizer else {**to_dict(TokenizerOptions()), **tokenizer},
+            }
+        )
 
     @property
     def options(self) -> CorpusOptions:

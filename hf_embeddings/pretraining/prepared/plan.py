@@ -15,10 +15,12 @@ from pathlib import Path
 
 from hf_embeddings.corpora.corpus import reader_of
 from hf_embeddings.corpora.options import CorpusOptions
+from hf_embeddings.corpora.sentences import RULES
 from hf_embeddings.corpora.sources import parts_of, read_part
 from hf_embeddings.corpora.text_files import text_bytes
 from hf_embeddings.files.atomic import replace_text
-from hf_embeddings.files.manifest import sha256
+from hf_embeddings.files.directory import try_directory
+from hf_embeddings.files.manifest import MANIFEST, read, sha256
 from hf_embeddings.files.ownership import claim, clear, refuse_inside
 from hf_embeddings.option_fields import to_dict
 from hf_embeddings.pretraining.prepared.facts import Plan, ShardNote, Unit
@@ -140,10 +142,17 @@ def work_of(target: Path) -> Path:
 
 
 def new_plan(
-    corpus: CorpusOptions, *, max_length: int, tokenizer: dict[str, object], shard_tokens: int, streams: int = 0
+    corpus: CorpusOptions,
+    *,
+    max_length: int,
+    tokenizer: dict[str, object],
+    shard_tokens: int,
+    streams: int = 0,
+    rules: int = RULES,
 ) -> Plan:
     """Return everything that shards depend on; with `streams`, one unit for each of them."""
     return Plan(
+        format=rules,
         corpus={name: value for name, value in to_dict(corpus).items() if name != "verify_shards"},
         max_length=max_length,
         tokenizer=tokenizer,
@@ -151,6 +160,16 @@ def new_plan(
         streams=streams,
         units=[Unit(0, [], 0, [])] * streams if streams else list(_units(corpus)),
     )
+
+
+def rules_of(target: Path, *, overwrite: bool) -> int:
+    """Return the rules by which a target encodes text: of what is there, which an earlier version may have begun."""
+    if overwrite:
+        return RULES
+    if (target / MANIFEST).is_file():
+        return int(read(target).facts.get("plan", {}).get("format", RULES))
+    path = work_of(target) / PLAN
+    return Plan.load(path).format if path.is_file() else RULES
 
 
 def enter(target: Path, plan: Plan, *, overwrite: bool) -> bool:
@@ -162,6 +181,7 @@ def enter(target: Path, plan: Plan, *, overwrite: bool) -> bool:
     made = PreparationPlan(target, plan)
     if target.exists() and not target.is_dir():
         raise ValueError(f"{target}: is a file, expected a directory or nothing; choose another target")
+    try_directory(target.parent, str(target))
     if overwrite:
         refuse_inside(target, {f"corpus.source {path}": path for path in plan.options.paths()})
     if target.is_dir() and any(target.iterdir()) and not overwrite:
@@ -197,6 +217,6 @@ def _units(corpus: CorpusOptions) -> Iterator[Unit]:
 
 
 def _stamps(parts: list[str]) -> list[list[int]]:
-    """Return size and time of change of each part that is a file."""
-    found = [os.stat(part) for part in parts if os.path.isfile(part)]
+    """Return size and time of change of each part that is a file or folder."""
+    found = [os.stat(part) for part in parts if os.path.exists(part)]
     return [[entry.st_size, entry.st_mtime_ns] for entry in found]

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
+from hf_embeddings.corpora.surface import piece_surface
 from hf_embeddings.corpora.tokenized_corpus import TokenizedCorpus
-from hf_embeddings.corpora.tokenizer import fingerprint, load_tokenizer
+from hf_embeddings.corpora.tokenizer import fingerprint, load_tokenizer, row_count
 from hf_embeddings.files.manifest import MANIFEST, Damaged, check
 from hf_embeddings.files.shards import Joined, ShardError, open_shard
 from hf_embeddings.pretraining.examples.chunks import SPECIAL_TOKENS_PER_PAIR, Chunks, cut_table
@@ -47,11 +48,11 @@ class PreparedCorpus:
         if told.get("kind") != KIND:
             raise ValueError(f"{place}: got another kind of directory, expected a prepared corpus; check the path")
         facts, tokenizer = CorpusFacts.from_dict(told), load_tokenizer(folder)
-        if fingerprint(tokenizer) != facts.tokenizer:
+        if fingerprint(tokenizer, rules=facts.plan.format) != facts.tokenizer:
             raise ValueError(f"{place}: its tokenizer is not the one it was encoded with; prepare it again")
         for shard in facts.shards:
-            if shard.largest_id >= len(tokenizer):
-                raise ShardError(_unknown_token(folder / shard.name, len(tokenizer)))
+            if shard.largest_id >= row_count(tokenizer):
+                raise ShardError(_unknown_token(folder / shard.name, row_count(tokenizer)))
         return cls(folder, facts, tokenizer)
 
     def demand(self, tokenizer: PreTrainedTokenizerBase, place: str) -> None:
@@ -60,7 +61,7 @@ class PreparedCorpus:
         Raises:
             ValueError: it would encode the corpus to other ids.
         """
-        if fingerprint(tokenizer) != self.facts.tokenizer:
+        if fingerprint(tokenizer, rules=self.facts.plan.format) != self.facts.tokenizer:
             raise ValueError(
                 f"{place}: got another tokenizer than that of the prepared corpus {self.folder}, expected the same; "
                 "prepare the corpus with it, or leave tokenizer.path out"
@@ -86,6 +87,7 @@ class PreparedCorpus:
             sentence_starts=Joined(paths, "sentence_starts", sentences + 1, first_token),  # type: ignore[arg-type]
             document_starts=Joined(paths, "document_starts", documents + 1, first_mark),  # type: ignore[arg-type]
             empty_sentences=0,
+            surface=piece_surface(self.tokenizer.backend_tokenizer),
         )
         shifts = np.stack([first_token, first_token, first_document, first_mark, first_mark], axis=1)
         if self.is_cut(max_tokens):

@@ -2,21 +2,18 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import lru_cache, partial
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
 from hf_embeddings.corpora.corpus import read_source
-from hf_embeddings.corpora.near_duplicates import require_library, signatures
-from hf_embeddings.corpora.selection import digests
+from hf_embeddings.corpora.near_duplicates import require_library
 from hf_embeddings.corpora.text_sample import TextSample
-from hf_embeddings.corpora.tokenized_corpus import SentenceTokenizer, TokenizedCorpus, encode_documents, joined
+from hf_embeddings.corpora.tokenized_corpus import encoder_backend, joined
 from hf_embeddings.corpora.tokenizer import fingerprint, load_tokenizer
 from hf_embeddings.corpora.tokenizer_training import train_for
 from hf_embeddings.files.atomic import replace_text
@@ -29,6 +26,7 @@ from hf_embeddings.pretraining.architecture import is_checkpoint
 from hf_embeddings.pretraining.examples.health import examine_text
 from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.prepared.assembly import assemble
+from hf_embeddings.pretraining.prepared.encoding import Encoded, batches, encode_batch
 from hf_embeddings.pretraining.prepared.facts import CorpusFacts, Plan, ShardNote
 from hf_embeddings.pretraining.prepared.plan import (
     PLAN,
@@ -37,27 +35,14 @@ from hf_embeddings.pretraining.prepared.plan import (
     enter,
     new_plan,
     partial_of,
+    rules_of,
     work_of,
 )
 from hf_embeddings.progress import Phases, quiet
 from hf_embeddings.records.health import Health
 from hf_embeddings.worker_pool import WorkerPool
 
-BATCH_CHARACTERS = 1 << 19  # of text that a process encodes at a time
-BATCH_DOCUMENTS = 1000
-SAMPLE_CHARACTERS = 1 << 14  # of each batch, whose health is measured
-
 Advance = Callable[[float], None]
-
-
-class Encoded(NamedTuple):
-    """What becomes of some documents, D of them."""
-
-    corpus: TokenizedCorpus
-    digests: np.ndarray  # (D, 2) uint64
-    characters: np.ndarray  # (D,) uint32
-    signatures: np.ndarray | None  # (D, P) uint32, for near-duplicates
-    sample: TextSample  # of the text
 
 
 def prepare_corpus(
@@ -95,7 +80,7 @@ def prepare_corpus(
             options, target, overwrite=overwrite, shard_tokens=shard_tokens, say=say, phases=phases
         )
         sizes = [unit.size for unit in preparation.units]
-        with WorkerPool(processes, preload=__name__) as pool:
+        with WorkerPool(processes, preload=encode_batch.__module__) as pool:
             with phases("encoding", sum(sizes) if all(sizes) else None, unit="bytes of text") as phase:
                 for number in range(len(sizes)):
                     encode_unit(preparation, number, pool=pool, advance=phase.advance)
@@ -132,14 +117,14 @@ def plan_corpus(
         require_library()
     if streams and (not _existing_tokenizer(options) or options.corpus.sources):
         raise ValueError("streams: expected one corpus.source, and tokenizer.path, for documents come later; give both")
-    plan = _plan(options, shard_tokens, streams)
+    plan = _plan(options, shard_tokens, streams, rules=rules_of(target, overwrite=overwrite))
     preparation = PreparationPlan(target, plan)
     if enter(target, plan, overwrite=overwrite):
         say(f"resuming in {preparation.folder}")
     else:
         tokenizer = _tokenizer(options, say, phases)
         tokenizer.save_pretrained(preparation.folder)
-        replace_text(preparation.encoder, tokenizer.backend_tokenizer.to_str())
+        replace_text(preparation.encoder, encoder_backend(tokenizer, rules=plan.format).to_str())
         replace_text(preparation.work / PLAN, json.dumps(plan.to_dict()))
         say(f"tokenizer: {len(tokenizer):,} pieces")
     return preparation
@@ -180,9 +165,10 @@ def encode_unit(
         left = _Left(size)
         remaining = islice(texts, sum(note.documents for note in notes), None)
         near = preparation.corpus.near_duplicates is not None
-        encode = partial(encode_batch, preparation.encoder, near_duplicates=near)
+        ends, rules = preparation.corpus.sentence_ends, preparation.plan.format
+        encode = partial(encode_batch, preparation.encoder, ends=ends, rules=rules, near_duplicates=near)
         index, parts, tokens = len(notes), [], 0
-        for part in pool.map(encode, _batches(remaining)):
+        for part in pool.map(encode, batches(remaining)):
             parts.append(part)
             tokens += len(part.corpus.tokens)
             advance(left.take(part.characters))
@@ -199,27 +185,13 @@ def completed(target: Path, options: PretrainingOptions, shard_tokens: int) -> C
     if not (target / MANIFEST).is_file():
         return None
     facts = check(target).facts
-    if facts.get("plan") != json.loads(json.dumps(_plan(options, shard_tokens).to_dict())):
+    if "plan" not in facts:
+        return None
+    plan = Plan.from_dict(facts["plan"])
+    if plan.to_dict() != _plan(options, shard_tokens, rules=plan.format).to_dict():
         return None
     remove(work_of(target))  # left by a kill at the very end
     return CorpusFacts.from_dict(facts)
-
-
-@lru_cache(maxsize=1)
-def _encoder(path: Path) -> SentenceTokenizer:
-    return SentenceTokenizer(Tokenizer.from_file(str(path)))
-
-
-def encode_batch(path: Path, documents: list[str], *, near_duplicates: bool) -> Encoded:
-    """Encode documents with the tokenizer in a file; this runs in the worker processes."""
-    encoder = _encoder(path)
-    return Encoded(
-        encode_documents(encoder, documents),
-        digests(documents),
-        np.fromiter(map(len, documents), np.uint32, len(documents)),
-        signatures(documents) if near_duplicates else None,
-        TextSample.of(encoder, documents, characters=SAMPLE_CHARACTERS),
-    )
 
 
 class _Left:
@@ -270,28 +242,20 @@ def _write(
     preparation.note(number, index, note)
 
 
-def _batches(documents: Iterable[str]) -> Iterator[list[str]]:
-    batch: list[str] = []
-    characters = 0
-    for document in documents:
-        batch.append(document)
-        characters += len(document)
-        if characters >= BATCH_CHARACTERS or len(batch) >= BATCH_DOCUMENTS:
-            yield batch
-            batch, characters = [], 0
-    if batch:
-        yield batch
-
-
-def _plan(options: PretrainingOptions, shard_tokens: int, streams: int = 0) -> Plan:
+def _plan(options: PretrainingOptions, shard_tokens: int, streams: int = 0, *, rules: int) -> Plan:
     if options.corpus.prepared:
         raise ValueError("corpus.source: got a prepared corpus, expected documents; name what it was made of")
     settings = to_dict(options.tokenizer)
     if path := _existing_tokenizer(options):
-        settings = {"path": path, "fingerprint": fingerprint(load_tokenizer(path))}
+        settings = {"path": path, "fingerprint": fingerprint(load_tokenizer(path), rules=rules)}
     max_length = options.examples.max_length
     return new_plan(
-        options.corpus, max_length=max_length, tokenizer=settings, shard_tokens=shard_tokens, streams=streams
+        options.corpus,
+        max_length=max_length,
+        tokenizer=settings,
+        shard_tokens=shard_tokens,
+        streams=streams,
+        rules=rules,
     )
 
 

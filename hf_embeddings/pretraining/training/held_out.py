@@ -21,7 +21,11 @@ from hf_embeddings.records.run import HeldOut, ObjectiveFigures
 def evaluation_batches(
     chunks: Chunks, vocabulary: Vocabulary, options: ExampleOptions, *, seed: int, count: int
 ) -> list[dict[str, torch.Tensor]]:
-    """Return the same batches at every call, with `count` held-out examples where there are so many."""
+    """Return the same batches at every call, with `count` held-out examples where there are so many.
+
+    Raises:
+        ValueError: none of their pairs has a label, though an objective asks for one.
+    """
     longest = chunks.max_tokens + SPECIAL_TOKENS_PER_PAIR
     schedule = Schedule.plan(
         chunks,
@@ -37,6 +41,12 @@ def evaluation_batches(
         examples += len(pairs)
         if examples >= count:
             break
+    if schedule.relation and not any((batch["next_sentence_label"] != IGNORED).any() for batch in batches):
+        raise ValueError(
+            f"examples.objectives: got {schedule.relation}, and no held-out pair that may be asked for it, expected "
+            "some; give more documents of several sentences, raise corpus.evaluation_fraction or examples.max_length, "
+            "or train with [mlm]"
+        )
     return batches
 
 

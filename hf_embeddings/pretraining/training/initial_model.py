@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from hf_embeddings.corpora.tokenizer import row_count
 from hf_embeddings.loading_messages import no_bars
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.model.modeling_triembed import TriEmbedForPreTraining
@@ -41,22 +42,21 @@ def check_vocabulary(
     Raises:
         ValueError: there are more tokens than rows.
     """
-    if len(tokenizer) > config.vocab_size:
+    rows = row_count(tokenizer)
+    if rows > config.vocab_size:
         raise ValueError(
-            f"model.base: the tokenizer of {base} has {len(tokenizer):,} tokens, its model {config.vocab_size:,} rows "
+            f"model.base: the tokenizer of {base} needs {rows:,} rows, its model has {config.vocab_size:,} "
             "(vocab_size); give the tokenizer that belongs to the model"
         )
-    if (unused := config.vocab_size - len(tokenizer)) >= PADDED_ROWS:
+    if (unused := config.vocab_size - rows) >= PADDED_ROWS:
         say(
             f"warning: the model of {base} has {config.vocab_size:,} rows (vocab_size), its tokenizer "
-            f"{len(tokenizer):,} tokens: {unused:,} rows are never used, more than padding to a multiple of "
+            f"{rows:,}: {unused:,} rows are never used, more than padding to a multiple of "
             f"{PADDED_ROWS} adds; is it the tokenizer of this model?"
         )
 
 
-def first_model(
-    config: TriEmbedConfig, base: Path, say: Callable[[str], None], *, log_frequencies: np.ndarray
-) -> TriEmbedForPreTraining:
+def first_model(config: TriEmbedConfig, base: Path, *, log_frequencies: np.ndarray) -> TriEmbedForPreTraining:
     """Return a new model with random weights, or that of the checkpoint `base`; heads that it lacks begin at random.
 
     A new model begins with the scores of token frequencies, `log_frequencies` (V,), which else take 100 steps to learn.
@@ -80,8 +80,6 @@ def first_model(
             f"model.base: {name} has shape {tuple(there)} in {base}, and {tuple(here)} with the fields of `model`; "
             "remove the field that changes it, or change the checkpoint first: hf-embeddings reposition, vocabulary"
         )
-    if new := sorted({key.split(".")[0 if not key.startswith("triembed") else 1] for key in info["missing_keys"]}):
-        say(f"note: {base} has no {', '.join(new)}: random at first")
     return model
 
 

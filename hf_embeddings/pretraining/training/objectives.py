@@ -19,13 +19,14 @@ class Objective(NamedTuple):
 
     logits: str  # (N, classes)
     labels: str  # (N,), IGNORED where nothing is predicted
+    modules: tuple[str, ...]  # of the model, between the encoder and the scores
     places: str | None = None  # (N,) tokens of the row that they belong to; None where each example has one label
 
 
 OBJECTIVES = {
-    "mlm": Objective("prediction_logits", "labels", "masked_lm_positions"),
-    "nsp": Objective("seq_relationship_logits", "next_sentence_label"),
-    "sop": Objective("seq_relationship_logits", "next_sentence_label"),
+    "mlm": Objective("prediction_logits", "labels", ("predictions",), "masked_lm_positions"),
+    "nsp": Objective("seq_relationship_logits", "next_sentence_label", ("pooler", "seq_relationship")),
+    "sop": Objective("seq_relationship_logits", "next_sentence_label", ("pooler", "seq_relationship")),
 }
 
 

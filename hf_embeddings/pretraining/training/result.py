@@ -11,6 +11,7 @@ from hf_embeddings.pretraining.checkpoints.finished_model import export
 from hf_embeddings.pretraining.checkpoints.output_directory import OutputDirectory
 from hf_embeddings.pretraining.examples.pairs import RELATIONS
 from hf_embeddings.pretraining.options_file import dump
+from hf_embeddings.pretraining.training.beginning import carry
 from hf_embeddings.pretraining.training.held_out import evaluate
 from hf_embeddings.pretraining.training.loop import Trainer
 from hf_embeddings.pretraining.training.processes import leave
@@ -45,6 +46,7 @@ def conclude(
     if options.training.tensorboard:
         accelerator.log({f"evaluation/{name}": value for name, value in flat(held_out).items()}, step=progress.step)
     leave(accelerator)
+    beginning = data.beginning
     figures = RunFigures(
         unigram_loss=data.baseline,
         held_out=held_out,
@@ -59,13 +61,20 @@ def conclude(
         output_dir=options.output_dir,
         worth=judge(held_out, data.baseline),
         health=data.health,
+        beginning=beginning,
     )
     if accelerator.is_main_process:
         records = {
             OPTIONS: dump(options),
             FIGURES: json.dumps(replace(figures, corpus=data.statistics).to_dict(), indent=2) + "\n",
         }
-        export(output.checkpoints.path(progress.step), output.folder, records, finish=finish)
+
+        def complete(folder: Path) -> None:
+            carry(data.base, folder, beginning)
+            if finish:
+                finish(folder)
+
+        export(output.checkpoints.path(progress.step), output.folder, records, finish=complete)
         if trainer.push:
             with phases("publishing"):
                 trainer.push.finish(output.folder)

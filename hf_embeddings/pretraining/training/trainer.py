@@ -38,7 +38,7 @@ def build_trainer(
     """Put model, optimizer and data together, in the state of the checkpoint `source` or in that of step 0."""
     training, per_step = options.training, facts.identity.micro_batches_per_step
     set_seed(options.seed)
-    model = _build_model(training, data, source, say)
+    model = _build_model(training, data, source)
     with phases("planning the training"):
         stages = plan_stages(data.training, options.examples, training, seed=options.seed, per_step=per_step)
     parameters = model.num_parameters()
@@ -86,14 +86,12 @@ def build_trainer(
     )
 
 
-def _build_model(
-    training: TrainingOptions, data: TrainingData, source: Path | None, say: Say
-) -> TriEmbedForPreTraining:
+def _build_model(training: TrainingOptions, data: TrainingData, source: Path | None) -> TriEmbedForPreTraining:
     """Return the model with the weights of the checkpoint `source`, or those that a run begins with."""
     if source:
         model = TriEmbedForPreTraining(data.config)
     else:
-        model = first_model(data.config, data.base, say, log_frequencies=data.log_frequencies)
+        model = first_model(data.config, data.base, log_frequencies=data.log_frequencies)
     model.set_attn_implementation(training.attention)
     if training.gradient_checkpointing:
         model.gradient_checkpointing_enable()

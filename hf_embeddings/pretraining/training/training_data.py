@@ -12,9 +12,10 @@ from transformers import PreTrainedTokenizerBase
 
 from hf_embeddings.corpora.corpus import by_source, read_corpus
 from hf_embeddings.corpora.selection import HELD_OUT, TRAINING
+from hf_embeddings.corpora.sentences import RULES
 from hf_embeddings.corpora.text_sample import TextSample
 from hf_embeddings.corpora.tokenized_corpus import SentenceTokenizer, encode_sentences, token_counts
-from hf_embeddings.corpora.tokenizer import load_tokenizer
+from hf_embeddings.corpora.tokenizer import load_tokenizer, row_count
 from hf_embeddings.corpora.tokenizer_training import train_for
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.pretraining.architecture import is_checkpoint
@@ -24,10 +25,13 @@ from hf_embeddings.pretraining.examples.health import examine
 from hf_embeddings.pretraining.examples.pairs import relation
 from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.prepared.reader import PreparedCorpus
+from hf_embeddings.pretraining.training.beginning import read_beginning
 from hf_embeddings.pretraining.training.held_out import evaluation_batches, log_frequencies, unigram_loss
 from hf_embeddings.pretraining.training.initial_model import architecture, check_vocabulary
 from hf_embeddings.progress import Phases, quiet
 from hf_embeddings.records.health import MEASURES, Health
+from hf_embeddings.records.run import Beginning
+from hf_embeddings.sentence_models import OF_A_RERANKER
 
 Say = Callable[[str], None]
 SAMPLE_CHARACTERS = 1 << 18  # of the text whose health is measured
@@ -48,6 +52,11 @@ class TrainingData:
     log_frequencies: np.ndarray  # (V,) of the tokens in the training documents
     base: Path  # the architecture file, or the checkpoint to begin with
     health: Health
+
+    @property
+    def beginning(self) -> Beginning | None:
+        """What the directory of the checkpoint has beside its weights; None for a new model."""
+        return read_beginning(self.base) if is_checkpoint(self.base) else None
 
     def for_model(self, options: PretrainingOptions, base_config: Path) -> "TrainingData":
         """Return the same data for another architecture."""
@@ -77,7 +86,9 @@ def build_config(options: PretrainingOptions, base_config: Path, *, vocab_size: 
             f"tokenizer.path: got {options.tokenizer.path} beside the checkpoint {base_config}, which has a tokenizer; "
             "remove it, or change the vocabulary first: hf-embeddings vocabulary replace"
         )
-    config = TriEmbedConfig(**fields)
+    # A checkpoint's config.json may hold keys of other tools; a mistake in a file of ours is refused.
+    kept = {key: value for key, value in fields.items() if key not in OF_A_RERANKER}  # its classifier is not kept
+    config = TriEmbedConfig.from_dict(kept) if is_checkpoint(base_config) else TriEmbedConfig(**fields)
     if options.examples.max_length > config.max_position_embeddings and config.positions_end:
         raise ValueError(
             f"examples.max_length: {options.examples.max_length} is above max_position_embeddings "
@@ -92,6 +103,7 @@ def load_training_data(
     say: Say,
     *,
     tokenizer_from: Path | None = None,
+    rules: int = RULES,
     phases: Phases = quiet,
 ) -> TrainingData:
     """Read the corpus, train or load the tokenizer, and cut the examples.
@@ -101,11 +113,14 @@ def load_training_data(
         base_config: the architecture file, or the checkpoint to begin with.
         say: told of each stage.
         tokenizer_from: a checkpoint, whose tokenizer is taken instead of training one.
+        rules: by which the checkpoint encoded text: see `SentenceTokenizer`; of no matter for a prepared corpus.
         phases: makes what shows how far each stage is.
     """
-    read = _open if options.corpus.prepared else _read
-    known = base_config if is_checkpoint(base_config) else None
-    given = read(options, tokenizer_from or known, say, phases)
+    known = tokenizer_from or (base_config if is_checkpoint(base_config) else None)
+    if options.corpus.prepared:
+        given = _open(options, known, say, phases)
+    else:
+        given = _read(options, known, say, phases, rules=rules)
     tokenizer, statistics = given.tokenizer, given.statistics
     _report(given, say)
     vocabulary = Vocabulary.of(tokenizer)
@@ -153,13 +168,21 @@ def load_training_data(
 
 
 def _config(options: PretrainingOptions, base_config: Path, tokenizer: PreTrainedTokenizerBase) -> TriEmbedConfig:
-    config = build_config(options, base_config, vocab_size=math.ceil(len(tokenizer) / 64) * 64)
+    config = build_config(options, base_config, vocab_size=math.ceil(row_count(tokenizer) / 64) * 64)
     config.pad_token_id = tokenizer.pad_token_id
     return config
 
 
-def _read(options: PretrainingOptions, checkpoint: Path | None, say: Say, phases: Phases) -> LoadedCorpus:
+def _read(
+    options: PretrainingOptions, checkpoint: Path | None, say: Say, phases: Phases, *, rules: int
+) -> LoadedCorpus:
     """Read, encode and cut the sources, all in memory."""
+    ends = options.corpus.sentence_ends
+    if rules == 1 and ends != "auto":
+        raise ValueError(
+            f"corpus.sentence_ends: got {ends!r}, expected 'auto': the checkpoint is of an earlier version, without "
+            "this option; remove it, or start over in another output_dir"
+        )
     corpus = read_corpus(options.corpus, phases)
     say(f"{len(corpus.documents):,} different documents read")
     path = checkpoint or options.tokenizer.path
@@ -169,20 +192,20 @@ def _read(options: PretrainingOptions, checkpoint: Path | None, say: Say, phases
         length, texts = options.examples.max_length, by_source(corpus)
         tokenizer = train_for(options.tokenizer, options.corpus, texts, max_length=length, say=say, phases=phases)
     with phases("encoding", len(corpus.documents), unit="documents") as phase:
-        encoded = encode_sentences(tokenizer, corpus.documents, progress=phase.reach)
+        encoded = encode_sentences(tokenizer, corpus.documents, ends=ends, rules=rules, progress=phase.reach)
     max_tokens = options.examples.max_length - SPECIAL_TOKENS_PER_PAIR
     is_training = corpus.roles == TRAINING
     with phases("cutting examples"):
         training = cut_chunks(encoded, max_tokens=max_tokens, chosen=is_training, sources=corpus.sources)
         held_out = cut_chunks(encoded, max_tokens=max_tokens, chosen=corpus.roles == HELD_OUT)
     with phases("examining the text"):
-        encoder = SentenceTokenizer(tokenizer.backend_tokenizer)
+        encoder = SentenceTokenizer.of(tokenizer, ends=ends, rules=rules)
         sample = TextSample.of(encoder, corpus.documents, characters=SAMPLE_CHARACTERS)
     return LoadedCorpus(
         tokenizer,
         training,
         held_out,
-        token_counts(encoded, is_training, len(tokenizer)),
+        token_counts(encoded, is_training, row_count(tokenizer)),
         corpus.statistics,
         [name for name, *_ in corpus.sources],
         (len(encoded.sentence_starts) - 1) / max(1, len(corpus.documents) - encoded.empty_documents),

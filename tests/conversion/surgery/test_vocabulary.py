@@ -8,9 +8,10 @@ import torch
 from safetensors.torch import load_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoModelForMaskedLM, AutoTokenizer, BertTokenizer, PreTrainedTokenizerFast
+from typer.testing import CliRunner
 
 from hf_embeddings import TriEmbedConfig, TriEmbedForMaskedLM, TriEmbedModel
-from hf_embeddings.cli.main import main
+from hf_embeddings.cli.main import app, main
 from hf_embeddings.conversion import ConversionError
 from hf_embeddings.conversion.surgery.vocabulary import add_tokens, factorise, replace_tokenizer, trim
 from tests.conversion.laws import SIZES
@@ -64,6 +65,7 @@ def test_added_tokens_are_the_mean_of_their_pieces(changes: dict, tmp_path: Path
     model, tokenizer = opened(tmp_path / "target")
     assert json.loads((tmp_path / "target/origin.json").read_text())["license"] == "apache-2.0"
     assert tokenizer.tokenize("unhappyness running cats") == ["unhappyness", "running", "cat", "##s"]
+    assert report.known == ["cat"]
     new = tokenizer.convert_tokens_to_ids("unhappyness")
     pieces = [WORDS.index(piece) for piece in ("un", "##happy", "##ness")]
     for name in ("triembed.embeddings.token.weight", "predictions.decoder.weight"):
@@ -75,6 +77,24 @@ def test_added_tokens_are_the_mean_of_their_pieces(changes: dict, tmp_path: Path
     assert report.figures["added"] == 2 and model.config.vocab_size == max(len(WORDS) + 2, changes.get("vocab_size", 0))
     tied = model.predictions.decoder.weight is model.triembed.embeddings.token.weight
     assert tied == ("tie_word_embeddings" not in changes)
+
+
+def test_words_that_are_tokens_already_are_said_and_the_copy_is_written(tmp_path: Path) -> None:
+    old = write(tmp_path / "source")
+    arguments = ["vocabulary", "add", str(tmp_path / "source"), str(tmp_path / "target"), "--token", "cat"]
+    said = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert "tokens already, left as they are: cat" in said.stdout
+    model, tokenizer = opened(tmp_path / "target")
+    assert torch.equal(logits(model, tokenizer, TEXTS), logits(old, tokenizer, TEXTS))
+
+
+def test_the_share_of_a_corpus_that_is_cut_anew_is_said(tmp_path: Path) -> None:
+    write(tmp_path / "source")
+    whole = add_tokens(tmp_path / "source", tmp_path / "whole", ["dogs"], texts=["the dogs run"])
+    inside = add_tokens(tmp_path / "source", tmp_path / "inside", ["dogs"], texts=["dogsrun"], inside_words=True)
+    assert whole.figures["share_of_pieces_changed"] > 0
+    assert whole.figures["share_of_pieces_changed_outside_of_the_words"] == 0
+    assert inside.figures["share_of_pieces_changed_outside_of_the_words"] > 0
 
 
 def test_added_tokens_from_static_vectors(tmp_path: Path) -> None:
@@ -213,7 +233,8 @@ def test_the_command(tmp_path: Path, monkeypatch, capsys) -> None:
 
 
 REFUSED = [
-    (lambda s, t: add_tokens(s, t, ["cat"]), "in the vocabulary already"),
+    (lambda s, t: add_tokens(s, t, []), "none is given"),
+    (lambda s, t: add_tokens(s, t, ["##s"]), "but not as a word"),
     (lambda s, t: add_tokens(s, t, [" "]), "empty"),
     (lambda s, t: replace_tokenizer(s, t), "either a tokenizer or a corpus"),
     (lambda s, t: trim(s, t, []), "holds no text"),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hf_embeddings.pretraining.examples.masking import MEAN_SPAN, choose_masked, find_units, hide
+from hf_embeddings.pretraining.examples.masking import LONGEST_UNIT, MEAN_SPAN, choose_masked, find_units, hide
 
 ORDINARY = np.arange(5, 5000)
 SAMPLES = np.repeat(np.random.default_rng(0).permutation(100_000)[:3000], 50)
@@ -84,8 +84,22 @@ def test_units_are_hidden_as_a_whole_and_the_share_stays(unit: str) -> None:
     number = words()
     size = number.max() + 1
     whole = np.bincount(number[MASKABLE], minlength=size), np.bincount(number[chosen], minlength=size)
-    assert ((whole[1] == 0) | (whole[1] == whole[0])).all()
+    assert ((whole[1] == 0) | (whole[1] == whole[0]) | (whole[0] >= LONGEST_UNIT)).all()
     assert len(chosen) / MASKABLE.sum() == pytest.approx(0.15, abs=0.006)
+
+
+@pytest.mark.parametrize("unit", ["word", "span"])
+@pytest.mark.parametrize("length, size", [(61, 61), (125, 30), (9, 9), (30, 5)])
+def test_the_share_is_exact_however_long_words_are(unit: str, length: int, size: int) -> None:
+    """Text without spaces is one word; no place in it is hidden much more often than another."""
+    samples = np.repeat(np.arange(2000), length)
+    maskable = np.ones(len(samples), dtype=bool)
+    continues = np.arange(len(samples)) % length % size != 0
+    units = find_units(unit, samples, continues, seed=0, epoch=0)
+    chosen = choose_masked(samples, maskable, units, probability=0.15, seed=0, epoch=0)
+    assert len(chosen) / len(samples) == pytest.approx(0.15, rel=0.02)
+    per_unit = np.bincount(chosen % length // LONGEST_UNIT)
+    assert per_unit.max() < 2 * np.median(per_unit)
 
 
 def test_spans_are_runs_of_geometric_length() -> None:

@@ -18,7 +18,7 @@ from hf_embeddings.pretraining.examples.batches import iter_batches
 from hf_embeddings.pretraining.examples.schedule import Schedule
 from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.options_file import load_options
-from hf_embeddings.pretraining.prepared import assembly, plan, writer
+from hf_embeddings.pretraining.prepared import assembly, encoding, plan, writer
 from hf_embeddings.pretraining.prepared.assembly import assemble
 from hf_embeddings.pretraining.prepared.facts import CorpusFacts
 from hf_embeddings.pretraining.prepared.writer import prepare_corpus
@@ -56,7 +56,7 @@ def write_texts(folder: Path, *, files: int = 4, documents: int = 40, seed: int 
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "BATCH_DOCUMENTS", 7)
+    monkeypatch.setattr(encoding, "BATCH_DOCUMENTS", 7)
 
 
 @pytest.fixture(scope="module")
@@ -129,14 +129,14 @@ def test_sources_are_weighted_and_counted(texts: Path, tmp_path: Path) -> None:
     sources = f"[{{source: {texts}}}, {{source: {other}, weight: 2.5}}]"
     options = options_for(None, f"corpus.sources={sources}")
     facts = make(tmp_path / "target", options)
-    assert [source.source for source in facts.sources] == [str(texts), str(other)]
+    assert [source.source for source in facts.sources] == [str(other), str(texts)]  # by falling weight
     assert sum(source.documents for source in facts.sources) == facts.statistics["documents_read"] == 200
     memory, disk = data_of(options), data_of(from_target(options, tmp_path / "target"))
     same_training(memory, disk, options)
     (_, _, first), (_, _, second) = ((s.name, s.weight, s.count) for s in disk.training.sources)
     schedule = Schedule.plan(disk.training, tokens_per_batch=256, seed=0, relation=None)
     taken = schedule.sampling.block(0, 0) % len(disk.training)
-    assert (taken < first).sum() == first and (taken >= first).sum() == round(2.5 * second)
+    assert (taken < first).sum() == round(2.5 * first) and (taken >= first).sum() == second
 
 
 def test_another_length_is_cut_anew(texts: Path, tmp_path: Path) -> None:

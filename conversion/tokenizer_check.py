@@ -1,0 +1,95 @@
+"""Compare the tokenizers of two directories: the same weights are worth nothing where a text becomes other ids."""
+
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from hf_embeddings.conversion.rules import ConversionError
+from hf_embeddings.loading_messages import quiet
+
+SEGMENTS = "token_type_ids"
+TEXTS = (
+    "The token, the position and the segment are added up.",
+    "Which of the three knows the ORDER of 1,024 words?  (Naïve café;\tÅngström)\n\nNew line: e-mail@example.org",
+    "猫追狗，狗追猫：词相同，顺序不同。",
+    "今日はいい天気ですね。東京タワーへ行きました。",
+    "오늘은 날씨가 좋네요. ภาษาไทย हिन्दी العربية עברית",
+    "Die Katze jagt den Hund. Η γάτα και ο σκύλος. Кошка и собака. İstanbul 👩‍👧 🙂",
+    "",
+)
+
+
+def compare_tokenizers(source: Path, target: Path, *, segments: bool) -> str:
+    """Tokenize the same texts with both directories, and say in a few words what was found.
+
+    Args:
+        source: a directory that was converted.
+        target: what was made of it.
+        segments: whether the target's model has segments; where it has none, its tokenizer must not return any.
+
+    Raises:
+        ConversionError: the target's tokenizer does not load, or gives other ids, names or special tokens.
+    """
+    theirs, reason = _load(source)
+    if theirs is None:
+        return f"not compared: that of the source does not load here ({reason})"
+    ours, reason = _load(target)
+    if ours is None:
+        raise ConversionError(
+            f"tokenizer: that of the source loads ({type(theirs).__name__}), that of the result does not ({reason}); "
+            "save the source's again with save_pretrained, and convert once more"
+        )
+    with quiet():
+        expected, found = (_facts(tokenizer, segments=segments) for tokenizer in (theirs, ours))
+    for what in expected:
+        if expected[what] != found[what]:
+            raise ConversionError(
+                f"tokenizer: {what} is {_short(found[what])} after conversion ({type(ours).__name__}), expected "
+                f"{_short(expected[what])} as in the source ({type(theirs).__name__}); save the source's tokenizer "
+                "again with save_pretrained, and convert once more"
+            )
+    if not segments and SEGMENTS in ours.model_input_names:
+        raise ConversionError(
+            f"tokenizer: returns {SEGMENTS} ({type(ours).__name__}), and the model has no segments; name its "
+            "model_input_names in tokenizer_config.json"
+        )
+    return f"same ids on {len(TEXTS)} texts ({type(ours).__name__})"
+
+
+def _load(folder: Path) -> tuple[PreTrainedTokenizerBase | None, str]:
+    """Return the tokenizer, or None and the reason why it does not load."""
+    try:
+        with quiet():
+            return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False), ""
+    except Exception as error:  # of the tokenizers library, of a package that is missing, ...
+        return None, (" ".join(str(error).split()) or type(error).__name__)[:200]
+
+
+def _facts(tokenizer: PreTrainedTokenizerBase, *, segments: bool) -> dict[str, object]:
+    """Return everything that decides what a model is given, by a name for the error."""
+    facts: dict[str, object] = {name: getattr(tokenizer, name) for name in ("model_max_length", "truncation_side")}
+    facts |= {"padding_side": tokenizer.padding_side, "number of tokens": len(tokenizer)}
+    facts["special tokens"] = {
+        name: (str(token), tokenizer.convert_tokens_to_ids(str(token)))
+        for name, token in tokenizer.special_tokens_map.items()
+        if not isinstance(token, list)
+    }
+    for text in TEXTS:
+        facts |= _encoded(f"of {text[:20]!r}", tokenizer(text), segments=segments)
+    facts |= _encoded("of a pair", tokenizer(TEXTS[0], TEXTS[1]), segments=segments)
+    facts |= _encoded("of a pair that is cut", tokenizer(*TEXTS[:2], truncation=True, max_length=9), segments=segments)
+    if tokenizer.pad_token is not None:
+        facts |= _encoded("of a padded batch", tokenizer(list(TEXTS), padding=True), segments=segments)
+    return facts
+
+
+def _encoded(what: str, encoding: Any, *, segments: bool) -> dict[str, object]:  # noqa: ANN401  a mapping of lists
+    # A family without segments ignores those that a tokenizer returns, so its converted tokenizer returns none.
+    kept = {name: value for name, value in encoding.items() if segments or name != SEGMENTS}
+    return {f"input names {what}": sorted(kept)} | {f"{name} {what}": value for name, value in kept.items()}
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 90 else f"{text[:90]}..."

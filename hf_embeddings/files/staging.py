@@ -1,0 +1,74 @@
+"""Directories that are whole or absent: made beside their place, then moved there in one step."""
+
+import ctypes
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from hf_embeddings.files.atomic import fsync_directory
+from hf_embeddings.files.lock import Lock
+from hf_embeddings.files.ownership import claim, clear, refuse_inside, remove
+
+_HERE, _EXCHANGE = -100, 2  # AT_FDCWD, RENAME_EXCHANGE of renameat2(2), Linux 3.15
+
+
+@contextmanager
+def staged_directory(target: Path, *, inputs: Mapping[str, str | Path | None], overwrite: bool) -> Iterator[Path]:
+    """Yield an empty directory that becomes `target` if the block succeeds, and disappears if it does not.
+
+    Until then `target` is as it was. The work stands beside it, in `.NAME.staged`, with a lock: two writers of one
+    target are refused, and what a killed one left is swept up by the next.
+
+    Args:
+        target: the directory to make.
+        inputs: what is read, by the names of its options: none of it may lie in the target.
+        overwrite: whether a target that is not empty may be replaced.
+
+    Raises:
+        ValueError: the target is a link, a file, not empty, being written, or holds what is read.
+    """
+    target = Path(os.path.abspath(target))
+    refuse_inside(target, inputs)
+    if target.is_symlink():
+        raise ValueError(f"{target}: is a link to {os.readlink(target)}; give the directory itself, or another name")
+    if target.exists() and not target.is_dir():
+        raise ValueError(f"{target}: a file; expected a directory to write")
+    if target.exists() and any(target.iterdir()) and not overwrite:
+        raise ValueError(f"{target}: not empty; choose another directory, or give --overwrite to replace it")
+    work = target.with_name(f".{target.name}.staged")
+    claim(work)
+    lock = Lock(work)
+    try:
+        clear(work)
+        stage = work / target.name
+        stage.mkdir()
+        yield stage
+        _move(stage, target)
+    finally:
+        lock.release()
+        remove(work)
+
+
+def _move(stage: Path, target: Path) -> None:
+    """Let a directory take the place of another at once; what was there is then in the place of the first."""
+    fsync_directory(stage)
+    if not target.exists():
+        stage.rename(target)
+    elif not _exchange(stage, target):
+        # A kill between these two leaves the old one beside the target; the system can do no better.
+        old = target.with_name(f".{target.name}.replaced")
+        target.rename(old)
+        stage.rename(target)
+        shutil.rmtree(old)
+    fsync_directory(target.parent)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two names at once; return whether this system can."""
+    if sys.platform != "linux":
+        return False
+    call = getattr(ctypes.CDLL(None), "renameat2", None)
+    return call is not None and call(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0

@@ -1,0 +1,59 @@
+"""Documents encoded some at a time, in worker processes."""
+
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from hf_embeddings.corpora.near_duplicates import signatures
+from hf_embeddings.corpora.selection import digests
+from hf_embeddings.corpora.text_sample import TextSample
+from hf_embeddings.corpora.tokenized_corpus import SentenceTokenizer, TokenizedCorpus, encode_documents
+
+BATCH_CHARACTERS = 1 << 19  # of text that a process encodes at a time
+BATCH_DOCUMENTS = 1000
+SAMPLE_CHARACTERS = 1 << 14  # of each batch, whose health is measured
+
+
+class Encoded(NamedTuple):
+    """What becomes of some documents, D of them."""
+
+    corpus: TokenizedCorpus
+    digests: np.ndarray  # (D, 2) uint64
+    characters: np.ndarray  # (D,) uint32
+    signatures: np.ndarray | None  # (D, P) uint32, for near-duplicates
+    sample: TextSample  # of the text
+
+
+@lru_cache(maxsize=1)
+def _encoder(path: Path, ends: str, rules: int) -> SentenceTokenizer:
+    return SentenceTokenizer(Tokenizer.from_file(str(path)), ends=ends, rules=rules)
+
+
+def encode_batch(path: Path, documents: list[str], *, ends: str, rules: int, near_duplicates: bool) -> Encoded:
+    """Encode documents with the tokenizer in a file; this runs in the worker processes."""
+    encoder = _encoder(path, ends, rules)
+    return Encoded(
+        encode_documents(encoder, documents),
+        digests(documents),
+        np.fromiter(map(len, documents), np.uint32, len(documents)),
+        signatures(documents) if near_duplicates else None,
+        TextSample.of(encoder, documents, characters=SAMPLE_CHARACTERS),
+    )
+
+
+def batches(documents: Iterable[str]) -> Iterator[list[str]]:
+    """Yield the documents that are encoded at a time."""
+    batch: list[str] = []
+    characters = 0
+    for document in documents:
+        batch.append(document)
+        characters += len(document)
+        if characters >= BATCH_CHARACTERS or len(batch) >= BATCH_DOCUMENTS:
+            yield batch
+            batch, characters = [], 0
+    if batch:
+        yield batch

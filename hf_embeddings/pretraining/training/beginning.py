@@ -1,0 +1,66 @@
+"""What a run that goes on from a checkpoint takes over from its directory, and what it has to leave."""
+
+import shutil
+from pathlib import Path
+
+from safetensors import safe_open
+
+from hf_embeddings.card_metadata import LICENSE, read_metadata
+from hf_embeddings.pretraining.training.objectives import OBJECTIVES
+from hf_embeddings.records.run import Beginning
+from hf_embeddings.sentence_models import RERANKER, sentence_class, sentence_files
+
+KEPT = ("triembed", "embeddings", "layers", "final_norm")  # parts of names of weights of the encoder
+
+
+def read_beginning(base: Path) -> Beginning:
+    """Look into the directory of the checkpoint `base`, at names and not at values.
+
+    Raises:
+        ValueError: its modules.json is damaged.
+    """
+    held = {part for name in _weights(base) for part in name.removeprefix("triembed.").split(".")[:1]}
+    heads = dict.fromkeys(module for objective in OBJECTIVES.values() for module in objective.modules)
+    card = read_metadata(base / "README.md")
+    left = sorted(held - {*heads, *KEPT})
+    carried = sentence_files(base)
+    if sentence_class(base) == RERANKER:  # its scores come from the classifier, which is left
+        left, carried = [*left, *carried], []
+    return Beginning(
+        name=base.resolve().name,
+        card={key: card[key] for key in (*LICENSE, "base_model") if card.get(key)},
+        new_modules=[name for name in heads if name not in held],
+        carried=carried,
+        left=left,
+    )
+
+
+def carry(base: Path, folder: Path, beginning: Beginning | None) -> None:
+    """Copy what stays of the files of `base` into the directory of the finished model."""
+    for name in beginning.carried if beginning else ():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(base / name, folder / name)
+
+
+def lines(beginning: Beginning) -> list[str]:
+    """Return what to say of it when the run starts."""
+    said = []
+    if beginning.new_modules:
+        said.append(f"note: {beginning.name} has no {', '.join(beginning.new_modules)}: random at first")
+    if beginning.carried:
+        said.append(
+            f"carried over from {beginning.name}: {', '.join(beginning.carried)}; the result loads in "
+            "sentence-transformers, but this training is for words, not for sentence vectors: compare both with "
+            "hf-embeddings evaluate"
+        )
+    if beginning.left:
+        said.append(f"note: not carried over from {beginning.name}: {', '.join(beginning.left)}")
+    return said
+
+
+def _weights(folder: Path) -> list[str]:
+    names: list[str] = []
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, framework="pt") as file:
+            names += list(file.keys())
+    return names

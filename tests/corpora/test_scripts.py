@@ -1,0 +1,120 @@
+"""Laws of text in any script: no letter is lost, however it is composed, and sentences are found."""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from transformers import PreTrainedTokenizerBase
+
+from hf_embeddings.corpora.sentences import split_sentences
+from hf_embeddings.corpora.text_sample import TextSample
+from hf_embeddings.corpora.tokenized_corpus import SentenceTokenizer, encode_sentences
+from hf_embeddings.corpora.tokenizer_training import train_tokenizer
+from tests.corpora.texts_of_scripts import TEXTS
+
+each = pytest.mark.parametrize("algorithm", ["wordpiece", "unigram", "bpe"])
+PLACES = {  # text of packages, where they are installed
+    "libreoffice": Path("/usr/share/libreoffice/help"),
+    "handbook": Path("/usr/share/doc/debian-handbook/html"),
+}
+
+
+def train(texts: list[str], algorithm: str, **changes: object) -> PreTrainedTokenizerBase:
+    settings = {"vocab_size": 1000, "lowercase": False, "min_frequency": 1, "max_length": 64}
+    return train_tokenizer(texts, algorithm=algorithm, **(settings | changes))
+
+
+def letters(text: str) -> str:
+    """Return the letters, marks and joiners of a text, composed."""
+    return unicodedata.normalize(
+        "NFC", "".join(c for c in text if unicodedata.category(c)[0] in "LMN" or c in "\u200c")
+    )
+
+
+def back(tokenizer: PreTrainedTokenizerBase, text: str) -> str:
+    return tokenizer.decode(encode_sentences(tokenizer, [text]).tokens.tolist())
+
+
+@each
+@pytest.mark.parametrize("lowercase", [False, True])
+def test_every_letter_of_every_script_comes_back(algorithm: str, lowercase: bool) -> None:
+    tokenizer = train(list(TEXTS.values()), algorithm, lowercase=lowercase)
+    for language, text in TEXTS.items():
+        for form in ("NFC", "NFD"):
+            written = unicodedata.normalize(form, text)
+            assert tokenizer.unk_token_id not in encode_sentences(tokenizer, [written]).tokens, language
+            expected = letters(text.replace("\ufe0f", ""))
+            expected = letters("".join(c.lower() for c in expected)) if lowercase else expected
+            assert letters(back(tokenizer, written)) == expected, language
+
+
+@each
+def test_composed_and_decomposed_text_have_the_same_tokens(algorithm: str) -> None:
+    tokenizer = train([unicodedata.normalize("NFC", text) for text in TEXTS.values()], algorithm)
+    forms = (encode_sentences(tokenizer, [unicodedata.normalize(f, t) for t in TEXTS.values()]) for f in ("NFC", "NFD"))
+    composed, decomposed = (corpus.tokens.tolist() for corpus in forms)
+    assert composed == decomposed
+
+
+@pytest.mark.parametrize("language", TEXTS)
+def test_sentences_are_found_in_every_script(language: str) -> None:
+    assert len(split_sentences(TEXTS[language])) == 2
+
+
+@each
+def test_text_without_spaces_is_known_however_long_it_is(algorithm: str) -> None:
+    text = "ที่นี่มีน้ำเขาอยู่ที่บ้านกับแมวและสุนัข" * 40
+    tokenizer = train([text], algorithm, vocab_size=200)
+    sample = TextSample.of(SentenceTokenizer.of(tokenizer), [text], characters=10**6)
+    assert (sample.unknown, sample.changed) == (0, 0)
+
+
+@each
+def test_words_stay_apart_and_together_where_characters_have_no_width(algorithm: str) -> None:
+    tokenizer = train(["ab cd abcd x\u200cy"] * 3, algorithm)
+    for apart in ("ab\u200bcd", "ab\u2028cd", "ab\x0ccd", "ab\xa0cd"):
+        assert tokenizer.tokenize(apart) == tokenizer.tokenize("ab cd")
+    for together in ("ab\u00adcd", "ab\u2060cd", "ab\ufeffcd", "\u200fabcd"):
+        assert tokenizer.tokenize(together) == tokenizer.tokenize("abcd")
+    assert tokenizer.tokenize("x\u200cy") != tokenizer.tokenize("xy")
+    assert tokenizer.tokenize("ab\u200dcd") == tokenizer.tokenize("abcd")  # no joiner of this corpus
+
+
+@each
+@pytest.mark.parametrize("vocab_size", [64, 70, 100])
+def test_a_small_vocabulary_knows_the_letters_first(algorithm: str, vocab_size: int) -> None:
+    text = "The quick brown fox jumps over the lazy dog. " * 3
+    tokenizer = train([text], algorithm, vocab_size=vocab_size, lowercase=True)
+    assert len(tokenizer) <= vocab_size and tokenizer.unk_token_id not in tokenizer(text)["input_ids"]
+
+
+def test_marks_are_stripped_only_where_that_is_asked_for() -> None:
+    kept, stripped = (train([TEXTS["German"]], "wordpiece", lowercase=True, strip_accents=s) for s in (False, True))
+    assert "schöne grüße" in back(kept, TEXTS["German"]) and "schone gruße" in back(stripped, TEXTS["German"])
+
+
+def _package_texts(root: Path) -> Iterator[tuple[str, str]]:
+    """Yield the text of each language of a package of documentation, up to 200,000 characters."""
+    for folder in sorted(path for path in root.iterdir() if path.is_dir()):
+        text = ""
+        for page in sorted(folder.rglob("*.html")):
+            text += re.sub(r"<[^>]*>", " ", page.read_text(encoding="utf-8", errors="replace"))
+            if len(text) > 200_000:
+                break
+        if text:
+            yield folder.name, text[:200_000]
+
+
+@pytest.mark.slow
+@each
+@pytest.mark.parametrize("package", PLACES)
+def test_every_language_of_a_package_is_known(package: str, algorithm: str) -> None:
+    if not PLACES[package].is_dir():
+        pytest.skip(f"{package} is not installed")
+    for language, text in _package_texts(PLACES[package]):
+        tokenizer = train([text], algorithm, vocab_size=4000, min_frequency=2, lowercase=True)
+        sample = TextSample.of(SentenceTokenizer.of(tokenizer), [text], characters=10**6)
+        assert sample.unknown_share < 0.01, language
+        assert sample.changed_share < 0.001, language
