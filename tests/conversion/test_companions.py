@@ -86,7 +86,9 @@ def test_a_tokenizer_that_cannot_be_compared_is_said(tmp_path: Path) -> None:
     tiny("BertModel").save_pretrained(tmp_path / "source")
     assert convert(tmp_path / "source", tmp_path / "none").tokenizer == "none beside the weights"
     (tmp_path / "source/tokenizer.json").write_text("{}")
-    assert "does not load here" in convert(tmp_path / "source", tmp_path / "broken").tokenizer
+    with pytest.raises(ValueError, match=r"tokenizer\.json: cannot be read"):
+        convert(tmp_path / "source", tmp_path / "broken")
+    assert not (tmp_path / "broken").exists()
     checkpoint(tmp_path / "whole", "BertModel")
     assert convert(tmp_path / "whole", tmp_path / "unchecked", check=False).tokenizer == "not compared"
 
