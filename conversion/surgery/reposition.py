@@ -15,13 +15,13 @@ from hf_embeddings.conversion.companions import copy_companions
 from hf_embeddings.conversion.configs import make_config
 from hf_embeddings.conversion.origin import shown, write_origin
 from hf_embeddings.conversion.rules import Config, ConversionError
-from hf_embeddings.conversion.staging import staged
 from hf_embeddings.conversion.surgery.distillation import Frame, tokens_of
 from hf_embeddings.conversion.surgery.healing import Healing, heal
 from hf_embeddings.conversion.surgery.own_checkpoint import load_own, save_own
 from hf_embeddings.conversion.surgery.retention import measure, share_kept
 from hf_embeddings.conversion.surgery.stated import follow_length
 from hf_embeddings.conversion.surgery.transplant import transplant
+from hf_embeddings.files.staging import staged_directory
 from hf_embeddings.model.modeling_triembed import TriEmbedModel, TriEmbedPreTrainedModel
 from hf_embeddings.model.positions import POSITION_TYPES
 
@@ -63,6 +63,7 @@ def reposition(
     healing: Healing | None = None,
     overwrite: bool = False,
     notify: Callable[[str], None] = lambda line: None,
+    finish: Callable[[Path], object] = lambda folder: None,
 ) -> RepositionReport:
     """Write `source` with other positions.
 
@@ -79,9 +80,11 @@ def reposition(
         healing: how to heal; None does not.
         overwrite: replace `target` if it is not empty.
         notify: called with a line of text now and then.
+        finish: called with the directory just before it appears; what it writes there appears with it.
 
     Raises:
         ConversionError: the source is no TriEmbed checkpoint, nothing would change, or the choices contradict.
+        ValueError: `target` is a link, a file, not empty, being written, or holds the source.
     """
     started = time.perf_counter()
     old = load_own(Path(source))
@@ -108,7 +111,7 @@ def reposition(
     )
     notify(f"transplanting {report.before} to {report.after}")
     report.made = transplant(longer, new, _first_token(Path(source)))
-    with staged(Path(target), source=Path(source), overwrite=overwrite) as stage:
+    with staged_directory(Path(target), inputs={"source": source}, overwrite=overwrite) as stage:
         if texts or held_out:
             _measure_and_heal(old, new, Path(source), report, texts, held_out, healing, notify)
             report.kept = share_kept(report.figures)
@@ -122,6 +125,7 @@ def reposition(
         before = f"`{shown(source)}`, which has `{report.before}` positions"
         made = f"with `{report.after}` positions, made from {before}"
         write_origin(stage, source=source, folder=Path(source), made=made, description=_description(report))
+        finish(stage)
     return report
 
 

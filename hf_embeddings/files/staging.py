@@ -9,10 +9,30 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hf_embeddings.files.atomic import fsync_directory
-from hf_embeddings.files.lock import Lock
-from hf_embeddings.files.ownership import claim, clear, refuse_inside, remove
+from hf_embeddings.files.ownership import claim_locked, clear, refuse_inside, remove_locked
 
 _HERE, _EXCHANGE = -100, 2  # AT_FDCWD, RENAME_EXCHANGE of renameat2(2), Linux 3.15
+
+
+def check_target(target: Path, *, inputs: Mapping[str, str | Path | None], overwrite: bool) -> None:
+    """Refuse a directory that may not be replaced; verbs ask before their work, `staged_directory` asks again.
+
+    Args:
+        target: the directory to make.
+        inputs: what is read, by the names of its options: none of it may lie in the target.
+        overwrite: whether a target that is not empty may be replaced.
+
+    Raises:
+        ValueError: the target is a link, a file, not empty, or holds what is read.
+    """
+    target = Path(os.path.abspath(target))
+    refuse_inside(target, inputs)
+    if target.is_symlink():
+        raise ValueError(f"{target}: is a link to {os.readlink(target)}; give the directory itself, or another name")
+    if target.exists() and not target.is_dir():
+        raise ValueError(f"{target}: a file; expected a directory to write")
+    if target.exists() and any(target.iterdir()) and not overwrite:
+        raise ValueError(f"{target}: not empty; choose another directory, or give --overwrite to replace it")
 
 
 @contextmanager
@@ -28,19 +48,12 @@ def staged_directory(target: Path, *, inputs: Mapping[str, str | Path | None], o
         overwrite: whether a target that is not empty may be replaced.
 
     Raises:
-        ValueError: the target is a link, a file, not empty, being written, or holds what is read.
+        ValueError: as `check_target`, or the target is being written.
     """
     target = Path(os.path.abspath(target))
-    refuse_inside(target, inputs)
-    if target.is_symlink():
-        raise ValueError(f"{target}: is a link to {os.readlink(target)}; give the directory itself, or another name")
-    if target.exists() and not target.is_dir():
-        raise ValueError(f"{target}: a file; expected a directory to write")
-    if target.exists() and any(target.iterdir()) and not overwrite:
-        raise ValueError(f"{target}: not empty; choose another directory, or give --overwrite to replace it")
+    check_target(target, inputs=inputs, overwrite=overwrite)
     work = target.with_name(f".{target.name}.staged")
-    claim(work)
-    lock = Lock(work)
+    lock = claim_locked(work)
     try:
         clear(work)
         stage = work / target.name
@@ -48,8 +61,7 @@ def staged_directory(target: Path, *, inputs: Mapping[str, str | Path | None], o
         yield stage
         _move(stage, target)
     finally:
-        lock.release()
-        remove(work)
+        remove_locked(work, lock)
 
 
 def _move(stage: Path, target: Path) -> None:
