@@ -22,7 +22,7 @@ from hf_embeddings.conversion.origin import write_origin
 from hf_embeddings.conversion.plan import Step
 from hf_embeddings.conversion.report import Report, description, how_it_loads, made, plain_card
 from hf_embeddings.conversion.rules import ConversionError
-from hf_embeddings.conversion.tokenizer_check import compare_tokenizers
+from hf_embeddings.conversion.tokenizer_check import check_tokenizer, compare_tokenizers
 from hf_embeddings.conversion.transfer import Transfer
 from hf_embeddings.conversion.weight_files import write_weights
 from hf_embeddings.files.staging import staged_directory
@@ -96,7 +96,8 @@ def convert(
         difference = _check(folder, stage, transfer) if check else None
         tokenizer = "none beside the weights"
         if has_tokenizer(copied):
-            tokenizer = compare_tokenizers(folder, stage, segments=segments) if check else "not compared"
+            compared = partial(compare_tokenizers, segments=segments) if check else check_tokenizer
+            tokenizer = compared(folder, stage)
         report = Report(
             source=str(source),
             target=str(target),

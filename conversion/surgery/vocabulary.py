@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from hf_embeddings.conversion.companions import TOKENIZER_FILES, copy_companions
 from hf_embeddings.conversion.origin import shown, table, write_origin
@@ -18,9 +18,11 @@ from hf_embeddings.conversion.surgery.token_rows import factorise_rows, fit_vect
 from hf_embeddings.conversion.surgery.token_sources import sources_of
 from hf_embeddings.conversion.surgery.tokenizer_subset import trimmed
 from hf_embeddings.conversion.surgery.whole_words import enter_words, new_words, pieces_with_spans, share_changed
+from hf_embeddings.conversion.tokenizer_check import check_tokenizer
 from hf_embeddings.corpora.word_starts import word_pieces
 from hf_embeddings.files.staging import staged_directory
 from hf_embeddings.model.modeling_triembed import TriEmbedPreTrainedModel
+from hf_embeddings.without_code import open_tokenizer
 
 # Called with the directory just before it appears; what it writes there appears with it.
 Finish = Callable[[Path], object]
@@ -47,7 +49,7 @@ class Opened:
         self.folder = Path(source)
         self.model: TriEmbedPreTrainedModel = load_own(self.folder)
         try:
-            self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(self.folder)
+            self.tokenizer: PreTrainedTokenizerBase = open_tokenizer(self.folder)
         except Exception as error:  # whatever the files provoke
             raise ConversionError(f"{source}: no tokenizer that loads ({str(error).splitlines()[0]})") from None
         size = self.model.config.vocab_size
@@ -73,6 +75,7 @@ class Opened:
                 for name in TOKENIZER_FILES:
                     (stage / name).unlink(missing_ok=True)
                 tokenizer(stage)
+            check_tokenizer(self.folder, stage)
             (stage / "vocabulary.json").write_text(
                 json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8", newline="\n"
             )
@@ -162,7 +165,7 @@ def replace_tokenizer(
         texts, size = with_prompts(texts, prompts), vocab_size or opened.model.config.vocab_size
         new = old.train_new_from_iterator((texts[i : i + 1000] for i in range(0, len(texts), 1000)), vocab_size=size)
     else:
-        new = AutoTokenizer.from_pretrained(tokenizer)
+        new = open_tokenizer(tokenizer)
     if new.pad_token is None:
         raise ConversionError(f"{tokenizer}: the new tokenizer has no padding token")
     check_prompts(prompts, old, new)

@@ -48,13 +48,13 @@ def attention(
 def read_attention(folder: str, text: str, pair: str | None) -> tuple["np.ndarray", list[str]]:
     """Return weights (L, H, S, S) and the tokens."""
     import torch
-    from transformers import AutoTokenizer
 
     import hf_embeddings  # noqa: F401  registers TriEmbed with AutoModel
     from hf_embeddings.corpora.word_starts import token_labels
     from hf_embeddings.search.text_model import load_text_model, longest_input, read_inputs
+    from hf_embeddings.without_code import open_tokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = open_tokenizer(folder)
     model = load_text_model(folder, attn_implementation="eager").eval()
     longest = min(longest_input(model, tokenizer), 512)
     batch = tokenizer(text, pair, return_tensors="pt", truncation=True, max_length=longest)

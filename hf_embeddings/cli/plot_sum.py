@@ -40,16 +40,16 @@ def input_sum(
 def measure_sum(folder: str, text: str, pair: str | None) -> tuple[list[str], dict[str, dict[str, Any]]]:
     """Return the tokens, and for each part of the sum its norm, cosine and share (S,)."""
     import torch
-    from transformers import AutoTokenizer
 
     from hf_embeddings.analysis.input_sum import decompose
     from hf_embeddings.corpora.word_starts import token_labels
     from hf_embeddings.model.modeling_triembed import TriEmbedModel
     from hf_embeddings.stored_weights import check_finite
+    from hf_embeddings.without_code import open_tokenizer
 
     model = TriEmbedModel.from_pretrained(folder, add_pooling_layer=False, dtype=torch.float32).eval()
     check_finite(model.named_parameters(), folder)
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = open_tokenizer(folder)
     batch = tokenizer(text, pair, return_tensors="pt", truncation=True, max_length=model.config.max_position_embeddings)
     tell_cut(batch.encodings[0])
     with torch.no_grad():

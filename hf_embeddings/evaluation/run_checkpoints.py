@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 from safetensors import safe_open
-from transformers import AutoTokenizer
 
 from hf_embeddings.corpora.word_starts import word_pieces
 from hf_embeddings.stored_weights import check_finite
+from hf_embeddings.without_code import open_tokenizer
 
 TABLES = ("embeddings.token.weight", "embeddings.word_embeddings.weight")
 
@@ -28,7 +28,7 @@ def word_spaces(run: Path, words: list[str]) -> dict[str, np.ndarray]:
     folder = next((path for path in (run, *run.rglob("*")) if (path / "tokenizer.json").is_file()), None)
     if folder is None:
         raise ValueError(f"{run}: no tokenizer.json in it; expected the output directory of a run")
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = open_tokenizer(folder)
     ids = word_pieces(tokenizer, words)
     unknown = [word for word, own in zip(words, ids, strict=True) if not own or tokenizer.unk_token_id in own]
     if unknown:

@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from hf_embeddings.analysis.differences import largest, largest_difference
 from hf_embeddings.extras import require
 from hf_embeddings.publishing.checkpoint import Checkpoint
+from hf_embeddings.without_code import open_model
 
 STACK_TRACE = "pkg.torch.onnx.stack_trace"  # where torch notes which line of which file made a node
 TOLERANCE = 1e-4  # of fp32 outputs; 8-bit weights are reported, not judged
@@ -49,7 +50,7 @@ def export_onnx(
     if target.exists() and not overwrite:
         raise ValueError(f"{target}: exists; choose another name or pass --overwrite")
     checkpoint = Checkpoint(folder)
-    model = getattr(transformers, _auto_class(checkpoint)).from_pretrained(folder, dtype=torch.float32).eval()
+    model = open_model(folder, _auto_class(checkpoint), dtype=torch.float32).eval()
     model.set_attn_implementation("eager")  # the exporter loses the strides of the fused kernel at batch 1
     inputs = _example(model, *(fixed or (2, 16)))
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from tokenizers.normalizers import Lowercase, Normalizer
 from tokenizers.normalizers import Sequence as Normalizers
-from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_outputs import BaseModelOutput
 
 from hf_embeddings.model.modeling_triembed import TriEmbedModel
@@ -22,6 +22,7 @@ from hf_embeddings.search.precision import PRECISIONS, choose_precision
 from hf_embeddings.search.recipe import Recipe
 from hf_embeddings.search.recipe_files import download_recipe, read_recipe
 from hf_embeddings.search.text_model import ignores_padding, load_text_model, longest_input, reads_mask
+from hf_embeddings.without_code import open_tokenizer
 
 TOKENS_PER_BATCH = 4096  # enough to keep the matrix units busy, and small enough that activations stay in the caches
 TEXTS_PER_WINDOW = 16384  # texts are sorted by length within a window: 16k leave 1 % of padding, and bound the memory
@@ -89,7 +90,7 @@ class Encoder:
 
         choose_precision(precision, device)  # a mistake shows before the work
         recipe = read_recipe(Path(source)) if Path(source).is_dir() else download_recipe(str(source))
-        tokenizer = AutoTokenizer.from_pretrained(source)
+        tokenizer = open_tokenizer(source)
         model = load_text_model(source)
         if recipe.max_length is not None:  # what a directory states for a table whose first rows are never used
             recipe = dataclasses.replace(recipe, max_length=min(recipe.max_length, longest_input(model, tokenizer)))

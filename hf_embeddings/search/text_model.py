@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from transformers import MODEL_MAPPING, AutoConfig, AutoModel, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import MODEL_MAPPING, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
 from hf_embeddings.loading_messages import quiet
 from hf_embeddings.model.modeling_triembed import TriEmbedModel
 from hf_embeddings.stored_weights import check_finite
+from hf_embeddings.without_code import open_config, open_model
 
 UNLIMITED = 8192  # tokens of a text where neither model nor tokenizer states a limit: bounds the memory of a batch
 
@@ -24,7 +25,7 @@ def load_text_model(source: str | Path, **options: str) -> PreTrainedModel:
     Raises:
         ValueError: it is no encoder of text; weights other than those of a pooler are missing, or are no numbers.
     """
-    config = AutoConfig.from_pretrained(source)
+    config = open_config(source)
     if type(config) not in MODEL_MAPPING:
         raise ValueError(f"{source}: model_type {config.model_type!r} has no base model, expected an encoder of text")
     family = MODEL_MAPPING[type(config)]
@@ -37,7 +38,7 @@ def load_text_model(source: str | Path, **options: str) -> PreTrainedModel:
     # A pooler would be computed for nothing, and be random where the checkpoint has none.
     left_out = {"add_pooling_layer": False} if "add_pooling_layer" in inspect.signature(family).parameters else {}
     with quiet():  # a pooler left out is no news, and the rest is checked below
-        model, report = AutoModel.from_pretrained(
+        model, report = open_model(
             source, config=config, dtype=torch.float32, output_loading_info=True, **left_out, **options
         )
     missing = sorted(name for name in report["missing_keys"] if "pooler" not in name)
