@@ -1,8 +1,8 @@
 """Directories that this package made and so may empty or remove: each carries a mark. Others are never touched."""
 
 import shutil
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hf_embeddings.files.lock import LOCK_FILES, Lock
@@ -26,6 +26,21 @@ def claim(folder: Path) -> None:
         )
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MARK).touch()
+
+
+@contextmanager
+def workplace(folder: Path) -> Iterator[Path]:
+    """Yield a directory for the work that is empty, ours alone until the block ends, and gone then.
+
+    Raises:
+        ValueError: something else is there, or a live process holds it.
+    """
+    lock = claim_locked(folder)
+    try:
+        clear(folder)
+        yield folder
+    finally:
+        remove_locked(folder, lock)
 
 
 def claim_locked(folder: Path) -> Lock:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hf_embeddings.files.atomic import fsync_directory
-from hf_embeddings.files.ownership import claim_locked, clear, refuse_inside, remove_locked
+from hf_embeddings.files.ownership import refuse_inside, workplace
 
 _HERE, _EXCHANGE = -100, 2  # AT_FDCWD, RENAME_EXCHANGE of renameat2(2), Linux 3.15
 
@@ -53,15 +53,11 @@ def staged_directory(target: Path, *, inputs: Mapping[str, str | Path | None], o
     target = Path(os.path.abspath(target))
     check_target(target, inputs=inputs, overwrite=overwrite)
     work = target.with_name(f".{target.name}.staged")
-    lock = claim_locked(work)
-    try:
-        clear(work)
+    with workplace(work):
         stage = work / target.name
         stage.mkdir()
         yield stage
         _move(stage, target)
-    finally:
-        remove_locked(work, lock)
 
 
 def _move(stage: Path, target: Path) -> None:
