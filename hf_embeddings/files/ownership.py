@@ -57,7 +57,13 @@ def claim_locked(folder: Path) -> Lock:
 
 def _claim_locked(folder: Path) -> Lock:
     claim(folder)
-    lock = Lock(folder)
+    try:
+        lock = Lock(folder)
+    except FileNotFoundError:
+        raise
+    except OSError:  # a full disk
+        remove(folder)
+        raise
     (folder / MARK).touch()  # whoever left just before has taken the mark along
     return lock
 
@@ -74,6 +80,16 @@ def remove_locked(folder: Path, lock: Lock) -> None:
 def _is_empty(folder: Path) -> bool:
     """Tell whether a directory holds nothing, or nothing but a lock: what a kill leaves at the begin or the end."""
     return folder.is_dir() and {path.name for path in folder.iterdir()} <= set(LOCK_FILES)
+
+
+def refuse_tilde(path: Path) -> None:
+    """Refuse a path that begins with "~" where no shell has expanded it: it would make a directory of that name.
+
+    Raises:
+        ValueError: the path as it is meant.
+    """
+    if path.parts[:1] and path.parts[0].startswith("~"):
+        raise ValueError(f"{path}: a shell has not expanded '~'; write {path.expanduser()}, or ./{path} for that name")
 
 
 def refuse_inside(target: Path, inputs: Mapping[str, str | Path | None]) -> None:
