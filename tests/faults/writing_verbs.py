@@ -60,7 +60,7 @@ VERBS = {
     "vocabulary": Verb("vocabulary add {in}/ours {out} --token tiger", "directory", overwrite=True),
     "export": Verb("export {in}/ours {out}/model.onnx", "files", overwrite=True, slow=True),
     "example": Verb("example translations {out}", "files"),
-    "evaluate": Verb("evaluate {in}/ours --text {in}/texts.txt --sentences 12 --plot {out}/picture.png", "files"),
+    "evaluate": Verb("evaluate {in}/ours --text {in}/texts.txt --sentences 20 --plot {out}/picture.png", "files"),
     "positions": Verb("positions {in}/ours --length 8 --plot {out}", "files"),
     "plot words": Verb("plot words {in}/ours cat dog the runs --out {out}/w --export parquet", "files"),
     "plot positions": Verb("plot positions {in}/ours --length 8 --out {out}", "files"),
