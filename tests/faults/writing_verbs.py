@@ -60,12 +60,14 @@ VERBS = {
     "vocabulary": Verb("vocabulary add {in}/ours {out} --token tiger", "directory", overwrite=True),
     "export": Verb("export {in}/ours {out}/model.onnx", "files", overwrite=True, slow=True),
     "example": Verb("example translations {out}", "files"),
-    "evaluate": Verb("evaluate {in}/ours --text {in}/texts.txt --sentences 20 --plot {out}/picture.png", "files"),
-    "positions": Verb("positions {in}/ours --length 8 --plot {out}", "files"),
-    "plot words": Verb("plot words {in}/ours cat dog the runs --out {out}/w --export parquet", "files"),
-    "plot positions": Verb("plot positions {in}/ours --length 8 --out {out}", "files"),
+    "evaluate": Verb(
+        "evaluate {in}/ours --text {in}/texts.txt --sentences 20 --plot {out}/picture.png", "files", slow=True
+    ),
+    "positions": Verb("positions {in}/ours --length 8 --plot {out}", "files", slow=True),
+    "plot words": Verb("plot words {in}/ours cat dog the runs --out {out}/w --export parquet", "files", slow=True),
+    "plot positions": Verb("plot positions {in}/ours --length 8 --out {out}", "files", slow=True),
     "plot sum": Verb("plot sum {in}/ours cat --out {out}/s", "files"),
-    "plot attention": Verb("plot attention {in}/ours cat --out {out}/a", "files"),
+    "plot attention": Verb("plot attention {in}/ours cat --out {out}/a", "files", slow=True),
 }
 
 
