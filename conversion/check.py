@@ -8,12 +8,13 @@ from typing import Any
 
 import torch
 import transformers
-from transformers import AutoTokenizer, PreTrainedModel
+from transformers import PreTrainedModel
 
 from hf_embeddings.analysis.differences import largest, largest_difference
 from hf_embeddings.conversion.companions import has_tokenizer
 from hf_embeddings.conversion.rules import ConversionError
 from hf_embeddings.loading_messages import quiet
+from hf_embeddings.without_code import open_tokenizer
 
 TOLERANCE = 1e-5  # of the largest output, or absolute where all outputs are below 1
 LENGTH = 48
@@ -50,7 +51,7 @@ def sample(
     try:
         if not has_tokenizer([path.name for path in folder.iterdir()]):
             raise FileNotFoundError  # transformers would make one up, of special tokens
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer = open_tokenizer(folder)
         pairs = [list(texts) for texts in zip(*TEXTS, strict=True)]
         batch = dict(tokenizer(*pairs, padding=True, truncation=True, max_length=longest, return_tensors="pt"))
         if int(batch["input_ids"].max()) >= config.vocab_size or int(batch["attention_mask"].sum()) < 6:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hf_embeddings.conversion.checkpoints import read_json
 from hf_embeddings.conversion.rules import ConversionError
+from hf_embeddings.files.links import refuse_links_out
 from hf_embeddings.sentence_models import SENTENCE_FILES, module_folders
 
 TOKENIZER_FILES = (
@@ -28,14 +29,17 @@ def copy_companions(source: Path, target: Path, *, tokenizer_class: str, segment
 
     Raises:
         ConversionError: modules.json names a path outside the directory, or a file names modules of the source's class.
+        ValueError: what would be copied is a link out of the directory.
     """
     _refuse_module_names(source)
+    parts = _module_folders(source)
+    refuse_links_out(source, (*TOKENIZER_FILES, *SENTENCE_FILES, *parts))
     copied = []
     for name in (*TOKENIZER_FILES, *SENTENCE_FILES):
         if (source / name).is_file():
             shutil.copyfile(source / name, target / name)
             copied.append(name)
-    for part in _module_folders(source):
+    for part in parts:
         shutil.copytree(source / part, target / part, symlinks=False)
         copied.append(f"{part}/")
     if has_tokenizer(copied):
@@ -43,6 +47,7 @@ def copy_companions(source: Path, target: Path, *, tokenizer_class: str, segment
         settings = read_json(path) if path.exists() else {}
         told = read_json(source / "config.json") if (source / "config.json").is_file() else {}
         whole = {"tokenizer_class": told.get("tokenizer_class") or tokenizer_class} | settings
+        whole.pop("auto_map", None)  # it points to code, which is not copied
         if not segments:
             whole["model_input_names"] = ["input_ids", "attention_mask"]
         if whole != settings:

@@ -22,9 +22,10 @@ from hf_embeddings.conversion.origin import write_origin
 from hf_embeddings.conversion.plan import Step
 from hf_embeddings.conversion.report import Report, description, how_it_loads, made, plain_card
 from hf_embeddings.conversion.rules import ConversionError
-from hf_embeddings.conversion.staging import staged, write_weights
-from hf_embeddings.conversion.tokenizer_check import compare_tokenizers
+from hf_embeddings.conversion.tokenizer_check import check_tokenizer, compare_tokenizers
 from hf_embeddings.conversion.transfer import Transfer
+from hf_embeddings.conversion.weight_files import write_weights
+from hf_embeddings.files.staging import staged_directory
 
 
 def convert(
@@ -39,6 +40,7 @@ def convert(
     shard_bytes: int = 5 << 30,
     revision: str | None = None,
     notify: Callable[[str], None] = lambda line: None,
+    finish: Callable[[Path], object] = lambda folder: None,
 ) -> Report:
     """Write `source` as a TriEmbed checkpoint, or a TriEmbed `source` as one of the family `to`.
 
@@ -53,10 +55,12 @@ def convert(
         shard_bytes: largest weight file; one such file is held in memory at a time.
         revision: branch, tag or commit of a Hub repository.
         notify: called with a line of text before each stage.
+        finish: called with the directory just before it appears; what it writes there appears with it.
 
     Raises:
         ConversionError: the source is damaged or of no known family, a side cannot hold what the other has, or the two
             models differ.
+        ValueError: `target` is a link, a file, not empty, being written, or holds the source.
     """
     started = time.perf_counter()
     notify(f"reading {source}")
@@ -77,7 +81,7 @@ def convert(
     ]
     if computed := transfer.computed():
         sizes.append((None, sum(tensor.nbytes for tensor in computed.values())))
-    with staged(Path(target), source=folder, overwrite=overwrite) as stage:
+    with staged_directory(Path(target), inputs={"source": folder}, overwrite=overwrite) as stage:
         notify(f"writing {len(described)} tensors")
         write_weights(stage, sizes, lambda steps: _values(transfer, steps), shard_bytes=shard_bytes)
         dtype = str(next(iter(described.values())).dtype).removeprefix("torch.")
@@ -92,7 +96,8 @@ def convert(
         difference = _check(folder, stage, transfer) if check else None
         tokenizer = "none beside the weights"
         if has_tokenizer(copied):
-            tokenizer = compare_tokenizers(folder, stage, segments=segments) if check else "not compared"
+            compared = partial(compare_tokenizers, segments=segments) if check else check_tokenizer
+            tokenizer = compared(folder, stage)
         report = Report(
             source=str(source),
             target=str(target),
@@ -113,6 +118,7 @@ def convert(
             write_origin(stage, source=source, folder=folder, made=made(report), description=description(report))
         else:
             (stage / "README.md").write_text(plain_card(report, folder), encoding="utf-8", newline="\n")
+        finish(stage)
     return report
 
 

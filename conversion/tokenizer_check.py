@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from hf_embeddings.conversion.rules import ConversionError
 from hf_embeddings.loading_messages import quiet
-from hf_embeddings.saved_model import check_tokenizer_file
+from hf_embeddings.without_code import OwnCode, open_tokenizer
 
 SEGMENTS = "token_type_ids"
 TEXTS = (
@@ -31,18 +31,14 @@ def compare_tokenizers(source: Path, target: Path, *, segments: bool) -> str:
 
     Raises:
         ConversionError: the target's tokenizer does not load, or gives other ids, names or special tokens.
-        ValueError: the source's tokenizer.json is damaged.
+        OwnCode: that of the source is code of its own.
     """
-    theirs, reason = _load(source)
-    if theirs is None:
-        check_tokenizer_file(source)  # a damaged one is refused; one that needs a package is copied as it is
-        return f"not compared: that of the source does not load here ({reason})"
     ours, reason = _load(target)
+    theirs, source_reason = _load(source)
     if ours is None:
-        raise ConversionError(
-            f"tokenizer: that of the source loads ({type(theirs).__name__}), that of the result does not ({reason}); "
-            "save the source's again with save_pretrained, and convert once more"
-        )
+        return _unloaded(source, reason)
+    if theirs is None:
+        return f"not compared: that of the source does not load here ({source_reason})"
     with quiet():
         expected, found = (_facts(tokenizer, segments=segments) for tokenizer in (theirs, ours))
     for what in expected:
@@ -60,13 +56,41 @@ def compare_tokenizers(source: Path, target: Path, *, segments: bool) -> str:
     return f"same ids on {len(TEXTS)} texts ({type(ours).__name__})"
 
 
-def _load(folder: Path) -> tuple[PreTrainedTokenizerBase | None, str]:
+def check_tokenizer(source: Path, target: Path) -> str:
+    """Load the tokenizer that was made once, and say in a few words what was found.
+
+    Raises:
+        ConversionError: it does not load.
+        OwnCode: that of the source is code of its own.
+    """
+    _load(source)
+    ours, reason = _load(target)
+    return "not compared" if ours is not None else _unloaded(source, reason)
+
+
+def _load(folder: Path) -> tuple[PreTrainedTokenizerBase | None, str | ImportError]:
     """Return the tokenizer, or None and the reason why it does not load."""
     try:
         with quiet():
-            return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False), ""
-    except Exception as error:  # of the tokenizers library, of a package that is missing, ...
+            return open_tokenizer(folder, local_files_only=True), ""
+    except (OwnCode, MemoryError):
+        raise
+    except ImportError as error:
+        return None, error
+    except BaseException as error:  # the tokenizers library ends in Rust's panics, too, which are no Exceptions
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            raise
         return None, (" ".join(str(error).split()) or type(error).__name__)[:200]
+
+
+def _unloaded(source: Path, reason: str | ImportError) -> str:
+    """Say that a package is missing here, or refuse a tokenizer that nobody could load."""
+    if isinstance(reason, ImportError):
+        return f"not loaded: it needs a package that is not installed here ({' '.join(str(reason).split())[:200]})"
+    raise ConversionError(
+        f"{source}: its tokenizer does not load once it is copied ({reason}); save it again with save_pretrained, or "
+        "remove its files to convert the weights alone"
+    )
 
 
 def _facts(tokenizer: PreTrainedTokenizerBase, *, segments: bool) -> dict[str, object]:

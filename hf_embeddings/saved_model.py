@@ -15,15 +15,14 @@ import torch
 from tokenizers import Tokenizer
 from transformers import (
     MODEL_MAPPING,
-    AutoConfig,
     AutoModel,
-    AutoTokenizer,
     PreTrainedConfig,
     PreTrainedTokenizerBase,
 )
 
 from hf_embeddings.model.configuration_triembed import MOST_LABELS, MOST_LAYERS, TriEmbedConfig
 from hf_embeddings.stored_weights import stored_shapes
+from hf_embeddings.without_code import OwnCode, open_config, open_tokenizer
 
 RESTORE = "restore the file, or download the model again"
 LARGEST_FACTOR = 16  # parameters of the model for each that is stored: packed weights hold up to 8 in one
@@ -36,7 +35,7 @@ def told(place: str | Path, cure: str = RESTORE) -> Iterator[None]:
     """Tell what a library says of a damaged file, whatever kind of error it raises, as a ValueError of one line."""
     try:
         yield
-    except (OSError, MemoryError):
+    except (OSError, MemoryError, OwnCode):
         raise
     except Exception as error:  # of tokenizers, safetensors and the checks of transformers: they share no class
         reason = " ".join(str(error).split())
@@ -53,7 +52,7 @@ def read_config(source: str | Path) -> PreTrainedConfig:
     folder = Path(source)
     path = folder / "config.json"
     if not path.is_file():
-        return AutoConfig.from_pretrained(source, trust_remote_code=False)
+        return open_config(source)
     with told(folder, "download the weights again"):
         shapes = stored_shapes(folder)
     with told(path):
@@ -62,7 +61,7 @@ def read_config(source: str | Path) -> PreTrainedConfig:
             raise TypeError(f"got {type(fields).__name__}, expected an object")
     check_counts(fields, path, shapes)
     with told(path):
-        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+        config = open_config(source)
     if shapes:
         check_shapes(config, path, shapes)
     return config
@@ -75,8 +74,7 @@ def read_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
         ValueError: it is damaged.
     """
     with told(f"{source}: the tokenizer", "save it again with save_pretrained, or download it again"):
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-    return tokenizer
+        return open_tokenizer(source)
 
 
 def check_tokenizer_file(folder: Path) -> None:

@@ -9,21 +9,22 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
-from transformers import AutoTokenizer
 
-from hf_embeddings.conversion.companions import copy_companions
+from hf_embeddings.conversion.companions import copy_companions, has_tokenizer
 from hf_embeddings.conversion.configs import make_config
 from hf_embeddings.conversion.origin import shown, write_origin
 from hf_embeddings.conversion.rules import Config, ConversionError
-from hf_embeddings.conversion.staging import staged
 from hf_embeddings.conversion.surgery.distillation import Frame, tokens_of
 from hf_embeddings.conversion.surgery.healing import Healing, heal
 from hf_embeddings.conversion.surgery.own_checkpoint import load_own, save_own
 from hf_embeddings.conversion.surgery.retention import measure, share_kept
 from hf_embeddings.conversion.surgery.stated import follow_length
 from hf_embeddings.conversion.surgery.transplant import transplant
+from hf_embeddings.conversion.tokenizer_check import check_tokenizer
+from hf_embeddings.files.staging import staged_directory
 from hf_embeddings.model.modeling_triembed import TriEmbedModel, TriEmbedPreTrainedModel
 from hf_embeddings.model.positions import POSITION_TYPES
+from hf_embeddings.without_code import open_tokenizer
 
 POSITION_FIELDS = ("position_embedding_type", "position_parameters", "max_position_embeddings", "rope_parameters")
 MEASURED_TOKENS = 200_000  # of which 30,000 are masked: a 95 % confidence interval of less than 0.6 points
@@ -63,6 +64,7 @@ def reposition(
     healing: Healing | None = None,
     overwrite: bool = False,
     notify: Callable[[str], None] = lambda line: None,
+    finish: Callable[[Path], object] = lambda folder: None,
 ) -> RepositionReport:
     """Write `source` with other positions.
 
@@ -79,9 +81,11 @@ def reposition(
         healing: how to heal; None does not.
         overwrite: replace `target` if it is not empty.
         notify: called with a line of text now and then.
+        finish: called with the directory just before it appears; what it writes there appears with it.
 
     Raises:
         ConversionError: the source is no TriEmbed checkpoint, nothing would change, or the choices contradict.
+        ValueError: `target` is a link, a file, not empty, being written, or holds the source.
     """
     started = time.perf_counter()
     old = load_own(Path(source))
@@ -108,12 +112,13 @@ def reposition(
     )
     notify(f"transplanting {report.before} to {report.after}")
     report.made = transplant(longer, new, _first_token(Path(source)))
-    with staged(Path(target), source=Path(source), overwrite=overwrite) as stage:
+    with staged_directory(Path(target), inputs={"source": source}, overwrite=overwrite) as stage:
         if texts or held_out:
             _measure_and_heal(old, new, Path(source), report, texts, held_out, healing, notify)
             report.kept = share_kept(report.figures)
         save_own(new, stage, source=Path(source))
-        copy_companions(Path(source), stage, tokenizer_class="BertTokenizer")
+        if has_tokenizer(copy_companions(Path(source), stage, tokenizer_class="BertTokenizer")):
+            check_tokenizer(Path(source), stage)
         report.limits = follow_length(stage, *report.max_position_embeddings)
         report.seconds = time.perf_counter() - started
         (stage / "repositioning.json").write_text(
@@ -122,6 +127,7 @@ def reposition(
         before = f"`{shown(source)}`, which has `{report.before}` positions"
         made = f"with `{report.after}` positions, made from {before}"
         write_origin(stage, source=source, folder=Path(source), made=made, description=_description(report))
+        finish(stage)
     return report
 
 
@@ -170,7 +176,7 @@ def _remake(old: TriEmbedPreTrainedModel, changes: Config) -> TriEmbedPreTrained
 def _first_token(folder: Path) -> int | None:
     """Return the id that every input starts with, None where no tokenizer says so."""
     try:
-        ids = AutoTokenizer.from_pretrained(folder)("")["input_ids"]
+        ids = open_tokenizer(folder)("")["input_ids"]
     except Exception:  # weights without a tokenizer can be changed too
         return None
     return ids[0] if ids else None
@@ -186,7 +192,7 @@ def _measure_and_heal(
     healing: Healing | None,
     notify: Callable[[str], None],
 ) -> None:
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = open_tokenizer(folder)
     frame = Frame.of(tokenizer)
     before, after = report.max_position_embeddings
     length = min(healing.length if healing else 128, before, after)

@@ -7,20 +7,25 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from hf_embeddings.conversion.companions import TOKENIZER_FILES, copy_companions
 from hf_embeddings.conversion.origin import shown, table, write_origin
 from hf_embeddings.conversion.rules import ConversionError
-from hf_embeddings.conversion.staging import staged
 from hf_embeddings.conversion.surgery.own_checkpoint import load_own, save_own
 from hf_embeddings.conversion.surgery.stated import check_prompts, stated_prompts, with_prompts
 from hf_embeddings.conversion.surgery.token_rows import factorise_rows, fit_vectors, replace_rows, set_special_ids
 from hf_embeddings.conversion.surgery.token_sources import sources_of
 from hf_embeddings.conversion.surgery.tokenizer_subset import trimmed
 from hf_embeddings.conversion.surgery.whole_words import enter_words, new_words, pieces_with_spans, share_changed
+from hf_embeddings.conversion.tokenizer_check import check_tokenizer
 from hf_embeddings.corpora.word_starts import word_pieces
+from hf_embeddings.files.staging import staged_directory
 from hf_embeddings.model.modeling_triembed import TriEmbedPreTrainedModel
+from hf_embeddings.without_code import open_tokenizer
+
+# Called with the directory just before it appears; what it writes there appears with it.
+Finish = Callable[[Path], object]
 
 
 @dataclass
@@ -44,7 +49,7 @@ class Opened:
         self.folder = Path(source)
         self.model: TriEmbedPreTrainedModel = load_own(self.folder)
         try:
-            self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(self.folder)
+            self.tokenizer: PreTrainedTokenizerBase = open_tokenizer(self.folder)
         except Exception as error:  # whatever the files provoke
             raise ConversionError(f"{source}: no tokenizer that loads ({str(error).splitlines()[0]})") from None
         size = self.model.config.vocab_size
@@ -55,19 +60,22 @@ class Opened:
     def _parameters(self) -> tuple[int]:
         return (sum(parameter.numel() for parameter in self.model.parameters()),)
 
-    def write(self, *, overwrite: bool, tokenizer: Callable[[Path], None] | None, kept: int) -> VocabularyReport:
+    def write(
+        self, *, overwrite: bool, finish: Finish, tokenizer: Callable[[Path], None] | None, kept: int
+    ) -> VocabularyReport:
         """Save everything; `tokenizer` writes its files, None copies them."""
         report = self.report
         report.vocab_size = (report.vocab_size[0], self.model.config.vocab_size)
         report.parameters = (report.parameters[0], *self._parameters())
         report.kept = kept
-        with staged(Path(report.target), source=self.folder, overwrite=overwrite) as stage:
+        with staged_directory(Path(report.target), inputs={"source": self.folder}, overwrite=overwrite) as stage:
             save_own(self.model, stage, source=self.folder)
             copy_companions(self.folder, stage, tokenizer_class=type(self.tokenizer).__name__)
             if tokenizer is not None:
                 for name in TOKENIZER_FILES:
                     (stage / name).unlink(missing_ok=True)
                 tokenizer(stage)
+            check_tokenizer(self.folder, stage)
             (stage / "vocabulary.json").write_text(
                 json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8", newline="\n"
             )
@@ -78,6 +86,7 @@ class Opened:
                 made=f"made from `{shown(self.folder)}` with another vocabulary",
                 description=_description(report),
             )
+            finish(stage)
         return report
 
 
@@ -90,6 +99,7 @@ def add_tokens(
     vectors: dict[str, torch.Tensor] | None = None,
     texts: Sequence[str] = (),
     overwrite: bool = False,
+    finish: Finish = lambda folder: None,
 ) -> VocabularyReport:
     """Add whole words to the vocabulary; each starts as the mean of the pieces it was cut into so far.
 
@@ -101,6 +111,7 @@ def add_tokens(
         vectors: static vectors by word; a token that has one starts from it, mapped into the table by regression.
         texts: documents of which to say how many pieces change.
         overwrite: replace `target` if it is not empty.
+        finish: called with the directory just before it appears; what it writes there appears with it.
 
     Raises:
         ConversionError: no token is given, one is empty, or one cannot be told from a piece of words.
@@ -125,7 +136,7 @@ def add_tokens(
     if texts:
         after = [pieces_with_spans(tokenizer, text) for text in texts]
         opened.report.figures |= share_changed(before, after, set(ids.values()))
-    return opened.write(overwrite=overwrite, tokenizer=tokenizer.save_pretrained, kept=size - len(new))
+    return opened.write(overwrite=overwrite, finish=finish, tokenizer=tokenizer.save_pretrained, kept=size - len(new))
 
 
 def replace_tokenizer(
@@ -136,6 +147,7 @@ def replace_tokenizer(
     texts: Sequence[str] = (),
     vocab_size: int | None = None,
     overwrite: bool = False,
+    finish: Finish = lambda folder: None,
 ) -> VocabularyReport:
     """Put another tokenizer under the model: a given one, or one of the same kind trained on `texts`.
 
@@ -153,7 +165,7 @@ def replace_tokenizer(
         texts, size = with_prompts(texts, prompts), vocab_size or opened.model.config.vocab_size
         new = old.train_new_from_iterator((texts[i : i + 1000] for i in range(0, len(texts), 1000)), vocab_size=size)
     else:
-        new = AutoTokenizer.from_pretrained(tokenizer)
+        new = open_tokenizer(tokenizer)
     if new.pad_token is None:
         raise ConversionError(f"{tokenizer}: the new tokenizer has no padding token")
     check_prompts(prompts, old, new)
@@ -163,10 +175,17 @@ def replace_tokenizer(
     set_special_ids(opened.model, new)
     opened.report.figures = {"from_pieces": sum(len(source) > 0 for source in sources) - kept,
                              "from_nothing": sum(not source for source in sources)}  # fmt: skip
-    return opened.write(overwrite=overwrite, tokenizer=new.save_pretrained, kept=kept)
+    return opened.write(overwrite=overwrite, finish=finish, tokenizer=new.save_pretrained, kept=kept)
 
 
-def trim(source: str | Path, target: str | Path, texts: Sequence[str], *, overwrite: bool = False) -> VocabularyReport:
+def trim(
+    source: str | Path,
+    target: str | Path,
+    texts: Sequence[str],
+    *,
+    overwrite: bool = False,
+    finish: Finish = lambda folder: None,
+) -> VocabularyReport:
     """Keep the tokens that `texts` use, and the special ones: on these texts no output changes.
 
     With or without a prompt of the directory before them.
@@ -192,15 +211,22 @@ def trim(source: str | Path, target: str | Path, texts: Sequence[str], *, overwr
         replace_rows(opened.model, sources)
         set_special_ids(opened.model, new)
         opened.report.figures = {"share_kept": len(order) / opened.report.vocab_size[0]}
-        return opened.write(overwrite=overwrite, tokenizer=new.save_pretrained, kept=len(order))
+        return opened.write(overwrite=overwrite, finish=finish, tokenizer=new.save_pretrained, kept=len(order))
 
 
-def factorise(source: str | Path, target: str | Path, rank: int, *, overwrite: bool = False) -> VocabularyReport:
+def factorise(
+    source: str | Path,
+    target: str | Path,
+    rank: int,
+    *,
+    overwrite: bool = False,
+    finish: Finish = lambda folder: None,
+) -> VocabularyReport:
     """Replace the token table by the best product of two matrices of rank `rank`."""
     opened = Opened(source, target, "factorise")
     opened.model, error = factorise_rows(opened.model, rank)
     opened.report.figures = {"rank": rank, "relative_error": error}
-    return opened.write(overwrite=overwrite, tokenizer=None, kept=0)
+    return opened.write(overwrite=overwrite, finish=finish, tokenizer=None, kept=0)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from hf_embeddings.cli.output import AsJson
+from hf_embeddings.files.staging import check_target
 from hf_embeddings.json_text import json_text
 from hf_embeddings.model_names import is_hub_id
 
@@ -28,6 +29,8 @@ def convert(
     parts = path.parent.glob(f"{path.name}.*")  # a TensorFlow checkpoint goes by what the names of its files share
     if not (path.exists() or any(parts) or is_hub_id(source)):
         raise ValueError(f"{source}: no such directory, and no id of the Hub (USER/NAME); check the path")
+    held = path if path.exists() else next(path.parent.glob(f"{path.name}.*"), None)
+    check_target(Path(target), inputs={"SOURCE": held}, overwrite=overwrite)
     from hf_embeddings.conversion.convert import convert as run
     from hf_embeddings.progress import print_to_stderr
     from hf_embeddings.publishing.card import write_card
@@ -43,9 +46,8 @@ def convert(
         shard_bytes=int(max_shard_gb * 1e9),
         revision=revision,
         notify=print_to_stderr,
+        finish=write_card if to is None else lambda folder: None,
     )
-    if to is None:
-        write_card(Path(target))
     if as_json:
         print(json_text(asdict(report)))
         return

@@ -63,9 +63,9 @@ def evaluate(
         report.mteb, report.mteb_datasets = run_tasks(folder, mteb), task_datasets(mteb)
     if plot is not None:
         from hf_embeddings.visualization.evaluation_plots import evaluation_figure
+        from hf_embeddings.visualization.pictures import save_figure
 
-        plot.parent.mkdir(parents=True, exist_ok=True)
-        evaluation_figure(report).savefig(plot)
+        save_figure(evaluation_figure(report), plot)
         report.picture = str(plot)
     if card:
         write_into_card(Path(folder), report)

@@ -35,7 +35,7 @@ SENTENCES = {
     "verify": NOTHING,
     "vocabulary": WHOLE,
     "plot words": "some of the pictures may be there already; rerun the command to replace them",
-    "plot positions": "the picture may be incomplete; rerun the command to replace it",
+    "plot positions": "some of the pictures may be there already; rerun the command to replace them",
     "plot sum": "some of the pictures may be there already; rerun the command to replace them",
     "plot training": "some of the pictures may be there already; rerun the command to replace them",
     "plot attention": "some of the pictures may be there already; rerun the command to replace them",

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from hf_embeddings.files.ownership import refuse_tilde
+
 if TYPE_CHECKING:
     from tokenizers import Encoding
 
@@ -28,7 +30,16 @@ def tell_cut(encoding: "Encoding") -> None:
         print(f"the text is too long: {rest}", file=sys.stderr)
 
 
+def corpus_inputs(option: str, source: str | None) -> dict[str, str | Path | None]:
+    """Return the files of a corpus by the option that names them, for `check_target`; none of packages and the Hub."""
+    from hf_embeddings.corpora.sources import parts_of
+
+    parts = [part for part in parts_of(source) if Path(part).exists()] if source is not None else []
+    return {option if len(parts) == 1 else f"{option} {part}": part for part in parts}
+
+
 def picture_path(out: Path) -> Path:
     """Return where the pictures of `--out` go, without suffix, and make the folder; each file gets its own suffix."""
+    refuse_tilde(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     return out.with_suffix("") if out.suffix in SUFFIXES else out

@@ -27,6 +27,7 @@ def attention(
         raise ValueError(f"--head {head}: given without --layer; say which layer")
     check_model(folder)
     from hf_embeddings.visualization.attention_plots import head_figure, heads_figure
+    from hf_embeddings.visualization.pictures import save_figure
 
     weights, tokens = read_attention(folder, text, pair)
     layers, heads = weights.shape[:2]
@@ -41,7 +42,7 @@ def attention(
         of = "mean of heads" if head is None else f"head {head}"
         figure = head_figure(chosen, tokens, title=f"{name}: layer {layer}, {of}")
     picture = f"{picture_path(out)}.png"
-    figure.savefig(picture)
+    save_figure(figure, picture)
     print(picture)
 
 

@@ -27,12 +27,11 @@ def positions(
     read_architecture(find_config(config))
     from hf_embeddings.evaluation.position_measures import measure
     from hf_embeddings.model.positions import POSITION_TYPES
+    from hf_embeddings.visualization.pictures import save_figure
     from hf_embeddings.visualization.position_plots import bias_figure
 
     names = types or list(POSITION_TYPES)
     for name, title in zip(names, picture_names(names), strict=True):
         report, probe = measure(name, config=find_config(config), length=length)
         print(draw(title, report, probe, out))
-        path = out / f"{title}-heads.png"
-        bias_figure(title, probe.scores).savefig(path)
-        print(path)
+        print(save_figure(bias_figure(title, probe.scores), out / f"{title}-heads.png"))

@@ -22,12 +22,13 @@ def input_sum(
     """Draw norms, cosines and shares of token, position and segment, token by token."""
     require("viz", "matplotlib")
     check_model(folder, "the directory of a TriEmbed model")
+    from hf_embeddings.visualization.pictures import save_figure
     from hf_embeddings.visualization.sum_plots import sum_figure
 
     tokens, parts = measure_sum(folder, text, pair)
     title = f"{Path(folder).name}: token + position + segment"
     picture = f"{picture_path(out)}.png"
-    sum_figure(tokens, parts, title=title).savefig(picture)
+    save_figure(sum_figure(tokens, parts, title=title), picture)
     if as_json:
         plain = {name: {key: value.tolist() for key, value in part.items()} for name, part in parts.items()}
         print(json_text({"tokens": tokens, "parts": plain, "picture": picture}, indent=2))

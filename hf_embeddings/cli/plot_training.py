@@ -36,6 +36,7 @@ def training(
     from hf_embeddings.files.atomic import replace_text
     from hf_embeddings.publishing.checkpoint import Checkpoint
     from hf_embeddings.visualization.loss_curve import draw_loss
+    from hf_embeddings.visualization.pictures import save_figure
     from hf_embeddings.visualization.training_plots import animation_page, multiples_figure
 
     spaces = word_spaces(Path(run), labels)
@@ -43,7 +44,7 @@ def training(
     title = f"{Path(run).name}: token embeddings over {len(stages)} checkpoints"
     out = picture_path(out)
     written = {"png": f"{out}.png", "html": f"{out}.html"}
-    multiples_figure(stages, labels, groups, title=title).savefig(written["png"])
+    save_figure(multiples_figure(stages, labels, groups, title=title), written["png"])
     replace_text(Path(written["html"]), animation_page(stages, labels, groups, title=title), durable=False)
     checkpoint = Checkpoint(Path(run)) if (Path(run) / "config.json").is_file() else None
     if checkpoint and (curves := checkpoint.curves()):

@@ -111,7 +111,9 @@ def _write(
     import numpy as np
 
     from hf_embeddings.analysis.geometry import neighbours, unit_rows
+    from hf_embeddings.files.atomic import replace_text
     from hf_embeddings.visualization.exports import write_parquet, write_projector
+    from hf_embeddings.visualization.pictures import save_figure
     from hf_embeddings.visualization.projections import project
     from hf_embeddings.visualization.word_page import word_page
     from hf_embeddings.visualization.word_plots import example_figure, scatter_figure
@@ -131,10 +133,8 @@ def _write(
         figure = scatter_figure(points, labels, groups, title=title)
     out = picture_path(out)
     written = {"png": f"{out}.png", "html": f"{out}.html"}
-    figure.savefig(written["png"])
-    Path(written["html"]).write_text(
-        word_page(points, labels, groups, near, title=title), encoding="utf-8", newline="\n"
-    )
+    save_figure(figure, written["png"])
+    replace_text(Path(written["html"]), word_page(points, labels, groups, near, title=title), durable=False)
     if "projector" in export:
         written["projector"] = str(write_projector(Path(f"{out}-projector"), encoded, labels, groups))
     if "parquet" in export:

@@ -65,13 +65,11 @@ def picture_names(names: Sequence[str]) -> list[str]:
 
 def draw(title: str, report: Laws, probe: "PositionProbe", folder: Path) -> Path:
     """Write the picture of one type or checkpoint and return its path."""
+    from hf_embeddings.visualization.pictures import save_figure
     from hf_embeddings.visualization.position_plots import position_figure
 
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{title}.png"
     figure = position_figure(title, probe.vectors, probe.scores, report["relative_linearity_by_shift"])
-    figure.savefig(path)
-    return path
+    return save_figure(figure, folder / f"{title}.png")
 
 
 def render(measured: dict[str, Laws]) -> str:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hf_embeddings.cli.output import AsJson, TextField
+from hf_embeddings.cli.output import AsJson, TextField, corpus_inputs
 from hf_embeddings.corpora.sources import check_source
+from hf_embeddings.files.staging import check_target
 from hf_embeddings.json_text import json_text
 from hf_embeddings.model_names import check_model
 
@@ -39,6 +40,7 @@ def reposition(
     check_model(source, "the directory of a TriEmbed checkpoint")
     if corpus is not None:
         check_source(corpus)
+    check_target(Path(target), inputs={"SOURCE": source, **corpus_inputs("--corpus", corpus)}, overwrite=overwrite)
     changed = {
         "rope_parameters": _object("rope-parameters", rope_parameters),
         "position_parameters": _object("position-parameters", position_parameters),
@@ -63,8 +65,8 @@ def reposition(
         healing=healing,
         overwrite=overwrite,
         notify=print_to_stderr,
+        finish=write_card,
     )
-    write_card(Path(target))
     if as_json:
         print(json_text(asdict(report)))
         return

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hf_embeddings.cli.output import AsJson, TextField
+from hf_embeddings.cli.output import AsJson, TextField, corpus_inputs
 from hf_embeddings.corpora.document import SourceReader
 from hf_embeddings.corpora.sources import check_source
 from hf_embeddings.evaluation.file_lines import read_lines
+from hf_embeddings.files.staging import check_target
 from hf_embeddings.json_text import json_text
 from hf_embeddings.model_names import check_model
 
@@ -54,6 +55,11 @@ def vocabulary(
     check_model(source, "the directory of a TriEmbed checkpoint")
     if corpus is not None:
         check_source(corpus)
+    read: dict[str, str | Path | None] = {"SOURCE": source, "--tokens-file": tokens_file, "--vectors": vectors}
+    read |= corpus_inputs("--corpus", corpus)
+    if tokenizer is not None and Path(tokenizer).exists():
+        read["--tokenizer"] = tokenizer
+    check_target(Path(target), inputs=read, overwrite=overwrite)
     words = [*(token or []), *_words(tokens_file)]
     if action is Action.trim and corpus is None:
         raise ValueError("trim: needs --corpus")
@@ -72,16 +78,22 @@ def vocabulary(
             vectors=_vectors(vectors),
             texts=texts,
             overwrite=overwrite,
+            finish=write_card,
         )
     elif action is Action.replace:
         report = changes.replace_tokenizer(
-            source, target, tokenizer=tokenizer, texts=texts, vocab_size=vocab_size, overwrite=overwrite
+            source,
+            target,
+            tokenizer=tokenizer,
+            texts=texts,
+            vocab_size=vocab_size,
+            overwrite=overwrite,
+            finish=write_card,
         )
     elif action is Action.trim:
-        report = changes.trim(source, target, texts, overwrite=overwrite)
+        report = changes.trim(source, target, texts, overwrite=overwrite, finish=write_card)
     else:
-        report = changes.factorise(source, target, rank or 0, overwrite=overwrite)
-    write_card(Path(target))
+        report = changes.factorise(source, target, rank or 0, overwrite=overwrite, finish=write_card)
     print(json_text(asdict(report)) if as_json else _sentences(report))
 
 

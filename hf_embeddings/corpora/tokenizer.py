@@ -7,10 +7,11 @@ import os
 import re
 from collections.abc import Iterable
 
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from hf_embeddings.corpora.literal_text import added_tokens
 from hf_embeddings.corpora.sentences import RULES
+from hf_embeddings.without_code import OwnCode, open_tokenizer
 
 REQUIRED_TOKENS = ("pad_token", "cls_token", "sep_token", "mask_token")
 JSON_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
@@ -39,7 +40,9 @@ def load_tokenizer(path: str | os.PathLike[str]) -> PreTrainedTokenizerBase:
     files = {name: _read_json(os.path.join(path, name)) for name in JSON_FILES if name in present}
     written = _written_tokens(path, files)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+        tokenizer = open_tokenizer(path, local_files_only=True)
+    except OwnCode as error:
+        raise TokenizerError(str(error)) from None
     except Exception as error:  # the tokenizers library raises bare Exceptions
         raise TokenizerError(f"{path}: cannot be loaded ({' '.join(str(error).split())}); {_RESAVE}") from error
     if getattr(tokenizer, "backend_tokenizer", None) is None:

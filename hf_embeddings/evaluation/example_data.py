@@ -5,7 +5,6 @@ Nothing is downloaded here: the packages carry the data. Nothing of it is part o
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 from hf_embeddings.corpora.example_texts import write_articles, write_chapters
 from hf_embeddings.corpora.reviews import chinese_reviews, english_reviews, write_reviews
 from hf_embeddings.evaluation.installed_files import installed_version, package_file
+from hf_embeddings.files.ownership import refuse_tilde, workplace
 
 OWN = "hf-embeddings"
 GENSIM_DATA = "test/test_data"
@@ -60,10 +60,12 @@ def lay_down(name: str, folder: Path | None = None) -> LaidDown:
     example = find_example(name)
     source = package_file(example.module, example.path, install=example.install)
     folder = folder or default_folder(name)
+    refuse_tilde(folder)
     folder.mkdir(parents=True, exist_ok=True)
     files = {}
-    with tempfile.TemporaryDirectory(prefix=".example-", dir=folder) as aside:
-        stage = Path(aside)
+    with workplace(folder / ".example.staged") as aside:
+        stage = aside / "files"
+        stage.mkdir()
         example.write(source, stage)
         for path in sorted(path for path in stage.rglob("*") if path.is_file()):
             place = folder / path.relative_to(stage)

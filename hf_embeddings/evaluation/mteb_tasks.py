@@ -25,7 +25,7 @@ def run_tasks(folder: str, names: list[str]) -> dict[str, float | None]:
 
     import hf_embeddings  # noqa: F401  registers TriEmbed with AutoModel
 
-    results = mteb.evaluate(SentenceTransformer(folder), find_tasks(names), cache=None)
+    results = mteb.evaluate(SentenceTransformer(folder, trust_remote_code=False), find_tasks(names), cache=None)
     scores = {result.task_name: float(result.get_score()) for result in results.task_results}
     return {name: score if math.isfinite(score) else None for name, score in scores.items()}
 

@@ -2,37 +2,91 @@
 
 import errno
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from hf_embeddings.progress import print_to_stderr
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 # What SMB, FUSE and some containers answer to an fsync of a directory.
 UNSUPPORTED = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
 _TOLD: set[int] = set()  # numbers of file systems of which this was said
 STAGED = ".staged"  # suffix of a file that is being written
+PATIENCE = 30  # seconds to wait for another writer of the same file
 
 
 @contextmanager
 def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Yield a path to write to; at the end of the block, what was written there takes the place of `path` at once.
 
+    Two writers of one file wait for each other.
+
     Args:
         path: the file; a reader sees the old one or the new one.
         durable: whether the new file is on the disk when the block has ended, and so outlives a power cut.
+
+    Raises:
+        OSError: the file is a directory, or must not be written.
+        ValueError: another process has been writing it for `PATIENCE` seconds.
     """
+    if path.exists() and not os.access(path, os.W_OK):  # a rename would not ask
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     staged = path.with_name(f".{path.name}{STAGED}")
-    try:
-        yield staged
-        if durable:
-            fsync_file(staged)
-        os.replace(staged, path)
-    except BaseException:
-        staged.unlink(missing_ok=True)
-        raise
+    with _alone(staged):
+        try:
+            yield staged
+            if durable:
+                fsync_file(staged)
+            os.replace(staged, path)
+        except BaseException:
+            staged.unlink(missing_ok=True)
+            raise
     if durable:
         fsync_directory(path.parent)
+
+
+@contextmanager
+def _alone(staged: Path) -> Iterator[None]:
+    """Make an empty file that no other process writes to until the block ends; what a killed one left is emptied."""
+    if fcntl is None:  # Windows
+        yield
+        return
+    handle = _lock(staged)
+    try:
+        os.ftruncate(handle, 0)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _lock(staged: Path) -> int:
+    """Return a descriptor of the file, locked, once no other process holds it."""
+    began = time.monotonic()
+    while True:
+        handle = os.open(staged, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.exists(staged) and os.path.samestat(os.fstat(handle), os.stat(staged)):
+                return handle  # and not one that has just been moved to its place
+        except BlockingIOError:
+            if time.monotonic() - began > PATIENCE:
+                os.close(handle)
+                raise ValueError(f"{staged}: another process is writing it; wait for it, or stop it") from None
+            time.sleep(0.02)
+        except OSError as error:
+            if error.errno not in UNSUPPORTED + (errno.ENOLCK,):
+                os.close(handle)
+                raise
+            return handle  # a file system without locks
+        os.close(handle)
 
 
 def replace_text(path: Path, text: str, *, durable: bool = True) -> None:

@@ -42,7 +42,11 @@ class Lock:
             ) from None
         since = time.strftime("%Y-%m-%d %H:%M:%S")
         facts = {"host": socket.gethostname(), "process": os.getpid(), "since": since}
-        self.holder.write_text(json.dumps(facts), encoding="utf-8", newline="\n")
+        try:
+            self.holder.write_text(json.dumps(facts), encoding="utf-8", newline="\n")
+        except OSError:  # a full disk
+            self.release()
+            raise
 
     def release(self) -> None:
         """Let another run in."""

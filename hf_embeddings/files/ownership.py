@@ -1,29 +1,95 @@
 """Directories that this package made and so may empty or remove: each carries a mark. Others are never touched."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from hf_embeddings.files.lock import LOCK_FILES
+from hf_embeddings.files.lock import LOCK_FILES, Lock
 
 MARK = ".made-by-hf-embeddings"
+ATTEMPTS = 5  # to take a directory that others remove meanwhile
 
 
 def claim(folder: Path) -> None:
-    """Make a directory with the mark, or find one that carries it.
+    """Make a directory with the mark, or find one that carries it; an empty one, as a kill may leave it, is marked.
 
     Raises:
         ValueError: something else is there.
     """
     if not folder.is_symlink() and (folder / MARK).is_file():
         return
-    if folder.is_symlink() or folder.exists():
+    if folder.is_symlink() or (folder.exists() and not _is_empty(folder)):
         raise ValueError(
             f"{folder}: is needed for the work, but is there without the mark of hf-embeddings; rename it, choose "
             "another target, or remove it if an older version left it"
         )
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / MARK).touch()
+
+
+@contextmanager
+def workplace(folder: Path) -> Iterator[Path]:
+    """Yield a directory for the work that is empty, ours alone until the block ends, and gone then.
+
+    Raises:
+        ValueError: something else is there, or a live process holds it.
+    """
+    lock = claim_locked(folder)
+    try:
+        clear(folder)
+        yield folder
+    finally:
+        remove_locked(folder, lock)
+
+
+def claim_locked(folder: Path) -> Lock:
+    """Claim a directory and take its lock; what another process, just leaving, has swept away is made again.
+
+    Raises:
+        ValueError: something else is there, or a live process holds it.
+    """
+    for _ in range(ATTEMPTS - 1):
+        with suppress(FileNotFoundError):
+            return _claim_locked(folder)
+    return _claim_locked(folder)
+
+
+def _claim_locked(folder: Path) -> Lock:
+    claim(folder)
+    try:
+        lock = Lock(folder)
+    except FileNotFoundError:
+        raise
+    except OSError:  # a full disk
+        remove(folder)
+        raise
+    (folder / MARK).touch()  # whoever left just before has taken the mark along
+    return lock
+
+
+def remove_locked(folder: Path, lock: Lock) -> None:
+    """Remove a claimed directory whose lock is held, and release it; another process may take it at any moment."""
+    clear(folder)
+    (folder / MARK).unlink(missing_ok=True)
+    lock.release()
+    with suppress(OSError):  # another process has taken it
+        folder.rmdir()
+
+
+def _is_empty(folder: Path) -> bool:
+    """Tell whether a directory holds nothing, or nothing but a lock: what a kill leaves at the begin or the end."""
+    return folder.is_dir() and {path.name for path in folder.iterdir()} <= set(LOCK_FILES)
+
+
+def refuse_tilde(path: Path) -> None:
+    """Refuse a path that begins with "~" where no shell has expanded it: it would make a directory of that name.
+
+    Raises:
+        ValueError: the path as it is meant.
+    """
+    if path.parts[:1] and path.parts[0].startswith("~"):
+        raise ValueError(f"{path}: a shell has not expanded '~'; write {path.expanduser()}, or ./{path} for that name")
 
 
 def refuse_inside(target: Path, inputs: Mapping[str, str | Path | None]) -> None:

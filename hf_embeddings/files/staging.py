@@ -9,10 +9,31 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hf_embeddings.files.atomic import fsync_directory
-from hf_embeddings.files.lock import Lock
-from hf_embeddings.files.ownership import claim, clear, refuse_inside, remove
+from hf_embeddings.files.ownership import refuse_inside, refuse_tilde, workplace
 
 _HERE, _EXCHANGE = -100, 2  # AT_FDCWD, RENAME_EXCHANGE of renameat2(2), Linux 3.15
+
+
+def check_target(target: Path, *, inputs: Mapping[str, str | Path | None], overwrite: bool) -> None:
+    """Refuse a directory that may not be replaced; verbs ask before their work, `staged_directory` asks again.
+
+    Args:
+        target: the directory to make.
+        inputs: what is read, by the names of its options: none of it may lie in the target.
+        overwrite: whether a target that is not empty may be replaced.
+
+    Raises:
+        ValueError: the target is a link, a file, not empty, or holds what is read.
+    """
+    refuse_tilde(target)
+    target = Path(os.path.abspath(target))
+    refuse_inside(target, inputs)
+    if target.is_symlink():
+        raise ValueError(f"{target}: is a link to {os.readlink(target)}; give the directory itself, or another name")
+    if target.exists() and not target.is_dir():
+        raise ValueError(f"{target}: a file; expected a directory to write")
+    if target.exists() and any(target.iterdir()) and not overwrite:
+        raise ValueError(f"{target}: not empty; choose another directory, or give --overwrite to replace it")
 
 
 @contextmanager
@@ -28,28 +49,16 @@ def staged_directory(target: Path, *, inputs: Mapping[str, str | Path | None], o
         overwrite: whether a target that is not empty may be replaced.
 
     Raises:
-        ValueError: the target is a link, a file, not empty, being written, or holds what is read.
+        ValueError: as `check_target`, or the target is being written.
     """
+    check_target(target, inputs=inputs, overwrite=overwrite)
     target = Path(os.path.abspath(target))
-    refuse_inside(target, inputs)
-    if target.is_symlink():
-        raise ValueError(f"{target}: is a link to {os.readlink(target)}; give the directory itself, or another name")
-    if target.exists() and not target.is_dir():
-        raise ValueError(f"{target}: a file; expected a directory to write")
-    if target.exists() and any(target.iterdir()) and not overwrite:
-        raise ValueError(f"{target}: not empty; choose another directory, or give --overwrite to replace it")
     work = target.with_name(f".{target.name}.staged")
-    claim(work)
-    lock = Lock(work)
-    try:
-        clear(work)
+    with workplace(work):
         stage = work / target.name
         stage.mkdir()
         yield stage
         _move(stage, target)
-    finally:
-        lock.release()
-        remove(work)
 
 
 def _move(stage: Path, target: Path) -> None:

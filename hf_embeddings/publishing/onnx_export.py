@@ -1,8 +1,6 @@
 """Export to ONNX, compared with the model before the file appears under its name."""
 
 import math
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +10,11 @@ from transformers import PreTrainedModel
 
 from hf_embeddings.analysis.differences import largest, largest_difference
 from hf_embeddings.extras import require
+from hf_embeddings.files.atomic import replacing
+from hf_embeddings.files.ownership import refuse_tilde
 from hf_embeddings.publishing.checkpoint import Checkpoint
 from hf_embeddings.saved_model import read_config
+from hf_embeddings.without_code import open_model
 
 STACK_TRACE = "pkg.torch.onnx.stack_trace"  # where torch notes which line of which file made a node
 TOLERANCE = 1e-4  # of fp32 outputs; 8-bit weights are reported, not judged
@@ -51,19 +52,18 @@ def export_onnx(
         raise ValueError(f"{target}: exists; choose another name or pass --overwrite")
     checkpoint = Checkpoint(folder)
     read_config(folder)  # before memory is taken for it
-    model = getattr(transformers, _auto_class(checkpoint)).from_pretrained(folder, dtype=torch.float32).eval()
+    model = open_model(folder, _auto_class(checkpoint), dtype=torch.float32).eval()
     model.set_attn_implementation("eager")  # the exporter loses the strides of the fused kernel at batch 1
     inputs = _example(model, *(fixed or (2, 16)))
+    refuse_tilde(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as staging:
-        path = Path(staging) / "model.onnx"
+    with replacing(target) as path:
         _export(model, inputs, path, dynamic=fixed is None)
         if int8:
-            path = _quantize(path)
+            _quantize(path)
         difference, outputs = _compare(model, path, shapes=[fixed] if fixed else [(2, 16), (3, 9)])
         if math.isnan(difference) or not (int8 or difference <= TOLERANCE):
             raise ValueError(f"{folder}: the ONNX outputs differ by {difference:.2g}, expected at most {TOLERANCE:g}")
-        os.replace(path, target)
     return Exported(str(target), list(inputs), outputs, target.stat().st_size, difference, "int8" if int8 else "fp32")
 
 
@@ -121,14 +121,13 @@ def _export(model: PreTrainedModel, inputs: dict[str, torch.Tensor], path: Path,
     program.save(path)
 
 
-def _quantize(path: Path) -> Path:
+def _quantize(path: Path) -> None:
+    """Replace a file by one of smaller weights."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    small = path.with_name("model-int8.onnx")
     # reduce_range: weights of 7 bits. Sums of larger products are cut off on processors without VNNI, without a word.
     options = {"DefaultTensorType": 1}
-    quantize_dynamic(path, small, weight_type=QuantType.QInt8, reduce_range=True, extra_options=options)
-    return small
+    quantize_dynamic(path, path, weight_type=QuantType.QInt8, reduce_range=True, extra_options=options)
 
 
 def _compare(model: PreTrainedModel, path: Path, shapes: list[tuple[int, int]]) -> tuple[float, list[str]]:

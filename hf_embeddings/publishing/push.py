@@ -16,6 +16,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from hf_embeddings.files.atomic import replace_text
 from hf_embeddings.outgoing.listing import Finding, Outgoing, list_outgoing
 from hf_embeddings.publishing.card import make_card, write_card
 from hf_embeddings.publishing.checkpoint import Checkpoint
@@ -184,4 +185,4 @@ def _take_card(api: HfApi, folder: Path, repo_id: str, revision: str, choice: st
             "--card hub"
         )
     if choice == "hub" or edited_there:
-        local.write_text(remote, encoding="utf-8", newline="\n")
+        replace_text(local, remote)

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from transformers import MODEL_MAPPING, AutoModel, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import MODEL_MAPPING, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
 from hf_embeddings.loading_messages import quiet
 from hf_embeddings.model.modeling_triembed import TriEmbedModel
 from hf_embeddings.saved_model import read_config, told
 from hf_embeddings.stored_weights import check_finite
+from hf_embeddings.without_code import open_model
 
 UNLIMITED = 8192  # tokens of a text where neither model nor tokenizer states a limit: bounds the memory of a batch
 
@@ -38,7 +39,7 @@ def load_text_model(source: str | Path, **options: str) -> PreTrainedModel:
     # A pooler would be computed for nothing, and be random where the checkpoint has none.
     left_out = {"add_pooling_layer": False} if "add_pooling_layer" in inspect.signature(family).parameters else {}
     with quiet(), told(source):  # a pooler left out is no news, and the rest is checked below
-        model, report = AutoModel.from_pretrained(
+        model, report = open_model(
             source, config=config, dtype=torch.float32, output_loading_info=True, **left_out, **options
         )
     missing = sorted(name for name in report["missing_keys"] if "pooler" not in name)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from hf_embeddings.files.atomic import replace_text, replacing
+
 
 def write_projector(folder: Path, vectors: np.ndarray, labels: Sequence[str], groups: Sequence[str]) -> Path:
     """Write what `tensorboard --logdir FOLDER` shows in its projector, and projector.tensorflow.org loads by hand.
@@ -17,14 +19,15 @@ def write_projector(folder: Path, vectors: np.ndarray, labels: Sequence[str], gr
         The folder: `vectors.tsv`, `metadata.tsv`, `projector_config.pbtxt`.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    np.savetxt(folder / "vectors.tsv", vectors, fmt="%.6g", delimiter="\t")
+    with replacing(folder / "vectors.tsv", durable=False) as staged:
+        np.savetxt(staged, vectors, fmt="%.6g", delimiter="\t")
     clean = [(" ".join(label.split()), " ".join(group.split())) for label, group in zip(labels, groups, strict=True)]
     lines = ["label\tgroup", *(f"{label}\t{group}" for label, group in clean)]
-    (folder / "metadata.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
-    (folder / "projector_config.pbtxt").write_text(
+    replace_text(folder / "metadata.tsv", "\n".join(lines) + "\n", durable=False)
+    replace_text(
+        folder / "projector_config.pbtxt",
         'embeddings {\n  tensor_name: "embeddings"\n  tensor_path: "vectors.tsv"\n  metadata_path: "metadata.tsv"\n}\n',
-        encoding="utf-8",
-        newline="\n",
+        durable=False,
     )
     return folder
 
@@ -64,5 +67,6 @@ def write_parquet(
         "vector": pa.FixedSizeListArray.from_arrays(pa.array(vectors.astype(np.float32).ravel()), vectors.shape[1]),
     }
     table = pa.table(columns).replace_schema_metadata({"hf_embeddings": json.dumps({"columns": list(columns)})})
-    pq.write_table(table, path)
+    with replacing(path, durable=False) as staged:
+        pq.write_table(table, staged)
     return path

@@ -61,7 +61,7 @@ def test_a_tokenizer_class_that_only_config_json_names_is_kept(tmp_path: Path) -
         ("tokenizer_config.json", {"padding_side": "left"}, "padding_side is left"),
         ("tokenizer_config.json", {"model_input_names": ["input_ids"]}, "input names of"),
         ("tokenizer_config.json", {"mask_token": "[PAD]"}, "special tokens is"),
-        ("tokenizer.json", {"model": None}, "that of the result does not"),
+        ("tokenizer.json", {"model": None}, "does not load once it is copied"),
     ],
 )
 def test_a_difference_between_the_tokenizers_is_an_error(file: str, change: dict, message: str, tmp_path: Path) -> None:
@@ -82,13 +82,14 @@ def test_a_conversion_whose_tokenizer_differs_leaves_nothing(tmp_path: Path, mon
     assert not list(tmp_path.glob("*ours*"))
 
 
-def test_a_tokenizer_that_cannot_be_compared_is_said(tmp_path: Path) -> None:
+def test_a_tokenizer_is_compared_or_loaded_once_or_refused(tmp_path: Path) -> None:
     tiny("BertModel").save_pretrained(tmp_path / "source")
     assert convert(tmp_path / "source", tmp_path / "none").tokenizer == "none beside the weights"
     (tmp_path / "source/tokenizer.json").write_text("{}")
-    with pytest.raises(ValueError, match=r"tokenizer\.json: cannot be read"):
-        convert(tmp_path / "source", tmp_path / "broken")
-    assert not (tmp_path / "broken").exists()
+    for check in (True, False):
+        with pytest.raises(ConversionError, match="its tokenizer does not load once it is copied") as error:
+            convert(tmp_path / "source", tmp_path / "broken", check=check)
+        assert "\n" not in str(error.value) and not list(tmp_path.glob("*broken*"))
     checkpoint(tmp_path / "whole", "BertModel")
     assert convert(tmp_path / "whole", tmp_path / "unchecked", check=False).tokenizer == "not compared"
 
@@ -150,3 +151,25 @@ def test_every_setting_of_a_saved_reranker_stays(tmp_path: Path) -> None:
 
 def test_the_config_takes_the_keys_of_a_reranker() -> None:
     assert set(OF_A_RERANKER) <= LIBRARY_KEYS  # the published code must spell them out
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_code_of_a_tokenizer_is_neither_run_nor_pointed_to(check: bool, tmp_path: Path) -> None:
+    source = checkpoint(tmp_path / "source", "BertModel")
+    (source / "own.py").write_text(f"open({str(tmp_path / 'RAN')!r}, 'w')\n")
+    edit(source / "tokenizer_config.json", auto_map={"AutoTokenizer": [None, "own.Own"]})
+    convert(source, tmp_path / "known", check=check)  # its class is one of transformers
+    assert "auto_map" not in (tmp_path / "known/tokenizer_config.json").read_text()
+    edit(source / "tokenizer_config.json", tokenizer_class="Own")
+    with pytest.raises(ValueError, match="its tokenizer Own is code of its own"):
+        convert(source, tmp_path / "own", check=check)
+    assert not (tmp_path / "own").exists() and not (tmp_path / "RAN").exists()
+
+
+def test_a_link_out_of_the_source_is_refused_by_name(tmp_path: Path) -> None:
+    source = checkpoint(tmp_path / "source", "BertModel")
+    (tmp_path / "notes").write_text("private")
+    (source / "merges.txt").symlink_to(tmp_path / "notes")
+    with pytest.raises(ValueError, match="merges.txt: a link to"):
+        convert(source, tmp_path / "ours")
+    assert not list(tmp_path.glob("*ours*"))

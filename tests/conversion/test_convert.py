@@ -214,7 +214,7 @@ def test_pickles_are_refused_and_never_run(source: Path, tmp_path: Path, monkeyp
 def test_nothing_is_replaced_unasked(source: Path, tmp_path: Path) -> None:
     (tmp_path / "target").mkdir()
     (tmp_path / "target/mine.txt").write_text("mine")
-    with pytest.raises(ConversionError, match="--overwrite"):
+    with pytest.raises(ValueError, match="--overwrite"):
         convert(source, tmp_path / "target")
     assert (tmp_path / "target/mine.txt").read_text() == "mine"
     convert(source, tmp_path / "target", overwrite=True)
@@ -223,7 +223,7 @@ def test_nothing_is_replaced_unasked(source: Path, tmp_path: Path) -> None:
 
 def test_the_source_is_never_replaced(source: Path) -> None:
     for target in (source, source.parent):
-        with pytest.raises(ConversionError, match="holds the source"):
+        with pytest.raises(ValueError, match="source: .* lies in .* which would be overwritten"):
             convert(source, target, overwrite=True)
     assert (source / "model.safetensors").exists()
 

@@ -46,18 +46,7 @@ class DieAt:
         self.folder, self.save, self.place = str(folder), save, place
 
     def __call__(self, rank: int) -> None:
-        ours, theirs = socket.socketpair()
-        if os.fork() == 0:
-            try:
-                ours.close()
-                Judge(theirs, os.getppid(), self.folder, self.place).watch()
-            finally:
-                os._exit(0)
-        theirs.close()
-        listener = _ask_before(sorted(NAMES))
-        socket.send_fds(ours, [b"here"], [listener])
-        os.close(listener)
-        self._mark(ours)
+        self._mark(summon(self.folder, self.place))
 
     def _mark(self, judge: socket.socket) -> None:
         """Tell the judge when the save begins and ends."""
@@ -65,31 +54,49 @@ class DieAt:
         real_save, real_settle = store.Checkpoints.save, store.Checkpoints.settle
         real_export = conclusion.export
 
-        def tell(word: str) -> None:
-            judge.send(word.encode())
-            if found := json.loads(judge.recv(1 << 20)):
-                print(f"calls {json.dumps(found)}", file=sys.stderr)
-
         def save(own, *arguments):
             nonlocal saves
             own.settle()
             saves += 1
             if saves == self.save:
-                tell("begin")
+                tell(judge, "begin")
             done = real_save(own, *arguments)
             real_settle(own)
             if saves == self.save:
-                tell("end")
+                tell(judge, "end")
             return done
 
         def export(*arguments, **given):
-            tell("begin")
+            tell(judge, "begin")
             real_export(*arguments, **given)
-            tell("end")
+            tell(judge, "end")
 
         store.Checkpoints.save = save
         if self.save == EXPORT:
             conclusion.export = export
+
+
+def summon(folder: str, place: int | None) -> socket.socket:
+    """Have another process judge the calls of this one below `folder`; return the line to it, for `tell`."""
+    ours, theirs = socket.socketpair()
+    if os.fork() == 0:
+        try:
+            ours.close()
+            Judge(theirs, os.getppid(), folder, place).watch()
+        finally:
+            os._exit(0)
+    theirs.close()
+    listener = _ask_before(sorted(NAMES))
+    socket.send_fds(ours, [b"here"], [listener])
+    os.close(listener)
+    return ours
+
+
+def tell(judge: socket.socket, word: str) -> None:
+    """Let the judge "begin" or "end"; at the end, the calls are printed if none was to be the last."""
+    judge.send(word.encode())
+    if found := json.loads(judge.recv(1 << 20)):
+        print(f"calls {json.dumps(found)}", file=sys.stderr, flush=True)
 
 
 class Judge:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,33 @@ def test_any_other_failure_of_the_disk_is_an_error(directories_answer, tmp_path:
     directories_answer(errno.EIO)
     with pytest.raises(OSError, match=os.strerror(errno.EIO)):
         fsync_directory(tmp_path)
+
+
+def test_two_writers_of_one_file_wait_for_each_other(tmp_path: Path) -> None:
+    path, inside, most = tmp_path / "file", [], []
+
+    def write(letter: str) -> None:
+        with replacing(path, durable=False) as staged:
+            inside.append(letter)
+            most.append(len(inside))
+            staged.write_text(letter * 1000, encoding="utf-8")
+            inside.remove(letter)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, "abcdabcd"))
+    assert set(most) == {1} and len(set(path.read_text())) == 1 and list(tmp_path.iterdir()) == [path]
+
+
+def test_who_waits_too_long_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(atomic, "PATIENCE", 0)
+    with replacing(tmp_path / "file", durable=False) as staged:
+        staged.touch()
+        with pytest.raises(ValueError, match="another process is writing it"), replacing(tmp_path / "file"):
+            pass
+
+
+def test_what_a_killed_writer_left_is_no_part_of_the_next_file(tmp_path: Path) -> None:
+    (tmp_path / ".file.staged").write_text("a long text of the one that was killed")
+    with replacing(tmp_path / "file", durable=False) as staged:
+        assert staged.read_text() == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

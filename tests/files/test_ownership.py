@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hf_embeddings.files.lock import Lock
-from hf_embeddings.files.ownership import MARK, claim, clear, refuse_inside, remove
+from hf_embeddings.files.ownership import MARK, claim, claim_locked, clear, refuse_inside, remove, remove_locked
 
 
 def test_what_was_claimed_can_be_claimed_cleared_and_removed(tmp_path: Path) -> None:
@@ -23,7 +23,7 @@ def test_what_was_claimed_can_be_claimed_cleared_and_removed(tmp_path: Path) -> 
     assert not folder.exists() and tmp_path.is_dir()
 
 
-@pytest.mark.parametrize("kind", ["folder", "empty", "file", "link"])
+@pytest.mark.parametrize("kind", ["folder", "file", "link"])
 def test_what_somebody_else_made_is_refused_and_stays(kind: str, tmp_path: Path) -> None:
     folder, own = tmp_path / "work", tmp_path / "own"
     claim(own)
@@ -31,8 +31,6 @@ def test_what_somebody_else_made_is_refused_and_stays(kind: str, tmp_path: Path)
         case "folder":
             folder.mkdir()
             (folder / "thesis.tex").touch()
-        case "empty":
-            folder.mkdir()
         case "file":
             folder.touch()
         case "link":  # to a directory of ours: it is still another's link
@@ -57,3 +55,27 @@ def test_what_is_read_is_not_replaced(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="corpus.source: .* lies in .*out, which would be overwritten"):
             refuse_inside(target, {"model.base": None, "corpus.source": str(path)})
     refuse_inside(target, {"model.base": tmp_path, "corpus.source": tmp_path / "out2", "tokenizer.path": "hub-name"})
+
+
+def test_an_empty_directory_as_a_kill_leaves_it_is_claimed(tmp_path: Path) -> None:
+    """Between the directory and its mark, and between the end of the mark and that of the directory, lies a moment."""
+    for name, left in (("begun", []), ("ended", [".lock", ".lock.json"])):
+        (tmp_path / name).mkdir()
+        for file in left:
+            (tmp_path / name / file).touch()
+        lock = claim_locked(tmp_path / name)
+        remove_locked(tmp_path / name, lock)
+    assert not list(tmp_path.iterdir())
+
+
+def test_who_leaves_removes_nothing_of_the_next_one(tmp_path: Path) -> None:
+    folder = tmp_path / "work"
+    first = claim_locked(folder)
+    clear(folder)
+    (folder / MARK).unlink()
+    first.release()  # and here the next one comes
+    second = claim_locked(folder)
+    (folder / "work").touch()
+    assert (folder / MARK).is_file() and (folder / "work").is_file()
+    remove_locked(folder, second)
+    assert not folder.exists()

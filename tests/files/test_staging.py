@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from hf_embeddings.files import staging
+from hf_embeddings.files.ownership import claim
 from hf_embeddings.files.staging import staged_directory
 
 
@@ -40,9 +41,11 @@ def test_a_block_that_fails_changes_nothing(target: Path) -> None:
 
 
 def test_what_a_killed_writer_left_is_swept_up(target: Path) -> None:
-    left = staged_directory(target, inputs={}, overwrite=True)
-    (left.__enter__() / "half").touch()
-    (target.parent / ".model.staged" / ".lock").unlink()  # the system lets go of the lock of a process that died
+    left = target.parent / ".model.staged"
+    claim(left)
+    (left / "model").mkdir()
+    for name in (".lock", ".lock.json", "model/half"):  # the system lets go of the lock of a process that died
+        (left / name).touch()
     with staged_directory(target, inputs={}, overwrite=True) as stage:
         assert not list(stage.iterdir())
 

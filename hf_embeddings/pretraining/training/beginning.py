@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 from hf_embeddings.card_metadata import LICENSE, read_metadata
+from hf_embeddings.files.links import refuse_links_out
 from hf_embeddings.pretraining.training.objectives import OBJECTIVES
 from hf_embeddings.records.run import Beginning
 from hf_embeddings.sentence_models import RERANKER, sentence_class, sentence_files
@@ -35,8 +36,14 @@ def read_beginning(base: Path) -> Beginning:
 
 
 def carry(base: Path, folder: Path, beginning: Beginning | None) -> None:
-    """Copy what stays of the files of `base` into the directory of the finished model."""
-    for name in beginning.carried if beginning else ():
+    """Copy what stays of the files of `base` into the directory of the finished model.
+
+    Raises:
+        ValueError: one of them is a link out of `base`.
+    """
+    names = beginning.carried if beginning else []
+    refuse_links_out(base, names)
+    for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(base / name, folder / name)
 

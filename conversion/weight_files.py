@@ -1,50 +1,14 @@
-"""Write a checkpoint next to its place, shard by shard, and move it there only when it is complete and checked."""
+"""Write the weights of a checkpoint shard by shard, under the file names of transformers."""
 
 import json
-import shutil
-import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 from safetensors.torch import save_file
 
-from hf_embeddings.conversion.rules import ConversionError
-
 Unit = TypeVar("Unit")
-
-
-@contextmanager
-def staged(target: Path, *, source: Path, overwrite: bool) -> Iterator[Path]:
-    """Yield an empty directory that becomes `target` if the block succeeds, and disappears if it does not.
-
-    Raises:
-        ConversionError: `target` is or holds the source, or it exists, is not an empty directory, and `overwrite` is
-            false.
-    """
-    target = target.absolute()
-    if source.resolve().is_relative_to(target.resolve()):
-        raise ConversionError(f"{target}: holds the source; choose another directory to write")
-    if target.exists() and not target.is_dir():
-        raise ConversionError(f"{target}: a file; expected a directory to write")
-    if target.exists() and any(target.iterdir()) and not overwrite:
-        raise ConversionError(f"{target}: not empty; choose another directory, or give --overwrite to replace it")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    stage = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
-    stage.mkdir()
-    try:
-        yield stage
-        if target.exists():
-            old = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
-            target.rename(old)
-            stage.rename(target)
-            shutil.rmtree(old)
-        else:
-            stage.rename(target)
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
 
 
 def write_weights(

@@ -1,0 +1,28 @@
+"""Figures as files, whole or not at all."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hf_embeddings.files.atomic import replacing
+from hf_embeddings.files.ownership import refuse_tilde
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def save_figure(figure: "Figure", path: str | Path) -> Path:
+    """Write a figure of matplotlib in the format that the suffix of its file names, and return the file.
+
+    Raises:
+        ValueError: the suffix is none of a format that matplotlib writes.
+    """
+    path = Path(path)
+    kind = path.suffix.removeprefix(".").lower()
+    known = figure.canvas.get_supported_filetypes()
+    if kind not in known:
+        raise ValueError(f"{path}: got {path.suffix or 'no suffix'}, expected one of .{', .'.join(sorted(known))}")
+    refuse_tilde(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path, durable=False) as staged:
+        figure.savefig(staged, format=kind)
+    return path
