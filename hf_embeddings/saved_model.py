@@ -15,14 +15,13 @@ import torch
 from tokenizers import Tokenizer
 from transformers import (
     MODEL_MAPPING,
-    AutoModel,
     PreTrainedConfig,
     PreTrainedTokenizerBase,
 )
 
 from hf_embeddings.model.configuration_triembed import MOST_LABELS, MOST_LAYERS, TriEmbedConfig
 from hf_embeddings.stored_weights import stored_shapes
-from hf_embeddings.without_code import OwnCode, open_config, open_tokenizer
+from hf_embeddings.without_code import OwnCode, build_model, open_config, open_tokenizer
 
 RESTORE = "restore the file, or download the model again"
 LARGEST_FACTOR = 16  # parameters of the model for each that is stored: packed weights hold up to 8 in one
@@ -123,7 +122,7 @@ def check_shapes(config: PreTrainedConfig, path: Path, shapes: Shapes) -> None:
     if type(config) not in MODEL_MAPPING:
         return
     with told(path), torch.device("meta"):
-        model = AutoModel.from_config(config)
+        model = build_model(config)
     built, prefix = {name: tuple(p.shape) for name, p in model.named_parameters()}, model.base_model_prefix
     packed = getattr(config, "quantization_config", None) is not None
     for name, shape in built.items():

@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import transformers
-from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
 _PLAIN = ("TokenizersBackend", "PreTrainedTokenizerFast")  # what transformers takes where it does not know a class
@@ -53,6 +60,11 @@ def open_model(source: str | Path, auto_class: str = "AutoModel", **options: Any
     """
     with _told(source, "model"):
         return getattr(transformers, auto_class).from_pretrained(source, trust_remote_code=False, **options)
+
+
+def build_model(config: PreTrainedConfig) -> PreTrainedModel:
+    """Return the encoder that a config stands for, with random weights, or none on the meta device."""
+    return AutoModel.from_config(config, trust_remote_code=False)
 
 
 @contextmanager
