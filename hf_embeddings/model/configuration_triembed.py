@@ -23,6 +23,7 @@ from .position_rotations import RotaryPosition  # noqa: F401
 from .position_signal import PositionSignal  # noqa: F401
 from .position_tables import LearnedPosition  # noqa: F401
 from .positions import LEFT_OUT, POSITION_TYPES, PositionType
+from .recording import is_traced  # noqa: F401
 from .relative_products import RelativeRows  # noqa: F401
 from .resizing import resized  # noqa: F401
 
@@ -32,6 +33,7 @@ logger = logging.get_logger(__name__)
 AUTO_MAP = {
     "AutoConfig": "configuration_triembed.TriEmbedConfig",
     "AutoModel": "modeling_triembed.TriEmbedModel",
+    "AutoModelForTextEncoding": "modeling_triembed.TriEmbedModel",
     "AutoModelForPreTraining": "modeling_triembed.TriEmbedForPreTraining",
     "AutoModelForMaskedLM": "modeling_triembed.TriEmbedForMaskedLM",
     "AutoModelForNextSentencePrediction": "modeling_triembed.TriEmbedForNextSentencePrediction",
@@ -131,15 +133,6 @@ class TriEmbedConfig(PreTrainedConfig):
 
     model_type = "triembed"
     default_theta = 10_000.0
-    base_model_tp_plan = {
-        "layers.*.attention.query": "colwise",
-        "layers.*.attention.key": "colwise",
-        "layers.*.attention.value": "colwise",
-        "layers.*.attention.out": "rowwise",
-        "layers.*.feed_forward.gate": "colwise",
-        "layers.*.feed_forward.up": "colwise",
-        "layers.*.feed_forward.down": "rowwise",
-    }
     base_model_fsdp_plan = {
         "embeddings": "free_full_weight",
         "layers.*": "free_full_weight",
@@ -200,13 +193,17 @@ class TriEmbedConfig(PreTrainedConfig):
         Raises:
             ValueError: a key that looks like a misspelt field, or what the constructor raises.
         """
-        told = upgrade(config_dict)
+        told = _cut_layers(upgrade(config_dict), kwargs)
         foreign = _foreign_keys(told, known=cls.__dataclass_fields__)
         config = super().from_dict({key: told[key] for key in told if key not in foreign}, **kwargs)
         if foreign:
             logger.warning_once(f"config.json: {', '.join(foreign)}: of another tool; TriEmbed carries it along unread")
         for key, value in foreign.items():
-            setattr(config[0] if isinstance(config, tuple) else config, key, value)
+            made = config[0] if isinstance(config, tuple) else config
+            if isinstance(getattr(cls, key, None), property):  # it stays what it is; the key is written back
+                vars(made)[key] = value
+            else:
+                setattr(made, key, value)
         return config
 
     def __post_init__(self, **kwargs: Any) -> None:
@@ -224,6 +221,14 @@ class TriEmbedConfig(PreTrainedConfig):
         super().__post_init__(**kwargs)
         for part in self.position_classes.values():
             part.check(self)
+
+    @property
+    def base_model_tp_plan(self) -> dict[str, str]:  # type: ignore[override]  # follows from the config
+        """How transformers splits the layers for tensor parallelism."""
+        columns = ["attention.query", "attention.key", "attention.value", "feed_forward.up"]
+        columns += ["feed_forward.gate"] if self.feed_forward_type == "gated" else []
+        plan = {f"layers.*.{name}": "colwise" for name in columns}
+        return plan | {f"layers.*.{name}": "rowwise" for name in ("attention.out", "feed_forward.down")}
 
     @property
     def input_size(self) -> int:
@@ -335,11 +340,6 @@ class TriEmbedConfig(PreTrainedConfig):
                 )
 
     def _check_choices(self) -> None:
-        if self.chunk_size_feed_forward:
-            raise ValueError(
-                f"chunk_size_feed_forward: got {self.chunk_size_feed_forward}, expected 0: TriEmbed does not cut its "
-                "feed-forward into chunks; gradient checkpointing or smaller batches save memory"
-            )
         if self.format_version != FORMAT_VERSION:
             raise ValueError(
                 f"format_version: got {self.format_version}, expected {FORMAT_VERSION}; this checkpoint was made by "
@@ -413,6 +413,7 @@ LEAST = {
     "relative_attention_num_buckets": 4,
     "relative_attention_max_distance": 1,
     "sliding_window": 1,
+    "chunk_size_feed_forward": 0,
 }
 
 
@@ -437,6 +438,14 @@ def _versions_since(config_dict: dict[str, object]) -> list[int]:
     first = config_dict.get("format_version", 1)
     steps = list(range(first, FORMAT_VERSION)) if isinstance(first, int) else []
     return steps if all(step in UPGRADES for step in steps) else []
+
+
+def _cut_layers(told: dict[str, object], given: Mapping[str, object]) -> dict[str, object]:
+    """Return the mapping of a config.json with as many layers as the caller of `from_pretrained` asks for."""
+    count, types = given.get("num_hidden_layers"), told.get("layer_types")
+    if not isinstance(count, int) or not isinstance(types, list) or "layer_types" in given:
+        return told
+    return told | {"num_hidden_layers": count, "layer_types": types[:count]}
 
 
 def _nearest(word: str, words: Iterable[str]) -> str:

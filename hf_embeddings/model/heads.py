@@ -70,7 +70,7 @@ class PredictionHead(Transform):
             masked_lm_positions = (labels != -100).nonzero().flatten()
             labels = labels[masked_lm_positions]
         states = self._states(hidden_states, masked_lm_positions).flatten(0, -2)
-        if type(self.decoder) is not nn.Linear:  # adapters and quantization put a layer of their own in its place
+        if not _may_be_read(self.decoder):
             return classification_loss(self.decoder(states), labels, num_items_in_batch)
         total = linear_cross_entropy(states, self.decoder.weight, self.decoder.bias, labels)
         return _divide(total, (labels != -100).sum(), num_items_in_batch)
@@ -79,6 +79,17 @@ class PredictionHead(Transform):
         if positions is not None:
             hidden_states = hidden_states.flatten(0, 1).index_select(0, positions)
         return self.projection(super().forward(hidden_states))
+
+
+def _may_be_read(layer: nn.Module) -> bool:
+    """Tell whether a linear layer is its weight and bias and nothing more, so that it need not be called.
+
+    Adapters, quantization and parametrizations put a class of their own in its place; offloading replaces its
+    `forward`; pruning and tensor parallelism hang hooks on it; others give it another kind of weight.
+    """
+    hooks = (layer._forward_hooks, layer._forward_pre_hooks, layer._backward_hooks, layer._backward_pre_hooks)
+    attached = any(hooks) or "forward" in vars(layer) or torch.nn.modules.module._has_any_global_hook()
+    return type(layer) is nn.Linear and not attached and type(layer.weight) is nn.Parameter
 
 
 def first_token(
