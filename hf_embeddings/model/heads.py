@@ -53,18 +53,21 @@ class PredictionHead(Transform):
         self.projection = nn.Linear(width, rows, bias=False) if rows != width else nn.Identity()
         self.decoder = nn.Linear(rows, config.vocab_size, bias=config.decoder_bias)
 
-    def forward(self, hidden_states: torch.Tensor, masked_lm_positions: torch.Tensor | None = None) -> torch.Tensor:
-        """Map (B, S, D) to logits (B, S, V), or (M, V) for the M given indices into the flattened B * S tokens."""
-        return self.decoder(self._states(hidden_states, masked_lm_positions))
-
-    def loss(
+    def forward(
         self,
         hidden_states: torch.Tensor,
-        labels: torch.Tensor,
         masked_lm_positions: torch.Tensor | None = None,
+        *,
+        labels: torch.Tensor | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> torch.Tensor:
-        """Return the `classification_loss` of what `forward` returns, without holding all of these logits."""
+        """Map (B, S, D) to logits (B, S, V), or (M, V) for the M given indices into the flattened B * S tokens.
+
+        With `labels` it is their `classification_loss` (), for which not all of these logits are held. Both are one
+        call of the module, so that what is attached to it acts on both.
+        """
+        if labels is None:
+            return self.decoder(self._states(hidden_states, masked_lm_positions))
         labels = labels.flatten().to(hidden_states.device)
         if masked_lm_positions is None and not torch.compiler.is_compiling():
             masked_lm_positions = (labels != -100).nonzero().flatten()

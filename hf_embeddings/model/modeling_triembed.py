@@ -322,7 +322,8 @@ class _TiedHeadModel(TriEmbedPreTrainedModel):
         if skip_logits:
             if labels is None:
                 return None, None
-            return self.predictions.loss(hidden_states, labels, positions, num_items_in_batch), None
+            loss = self.predictions(hidden_states, positions, labels=labels, num_items_in_batch=num_items_in_batch)
+            return loss, None
         logits = self.predictions(hidden_states, positions)
         return None if labels is None else classification_loss(logits, labels, num_items_in_batch), logits
 

@@ -139,7 +139,9 @@ class RelativeBiasPosition(PositionType):
 
     def forward(self, position_ids: torch.Tensor, dtype: torch.dtype = torch.float32) -> PositionSignal:
         """Map (1|B, S) ids to a bias shared by all layers."""
-        return PositionSignal(bias=self.table(self.buckets(offsets(position_ids))).permute(0, 3, 1, 2))
+        buckets = self.buckets(offsets(position_ids))
+        bias = self.table(buckets.flatten(1))  # (1|B, S * S, H), as 8-bit tables take no more dimensions than ids have
+        return PositionSignal(bias=bias.unflatten(1, buckets.shape[1:]).permute(0, 3, 1, 2))
 
     def buckets(self, offsets: torch.Tensor) -> torch.Tensor:
         """Number signed offsets (key - query): exact below a quarter of the buckets, then logarithmic, then clipped."""
