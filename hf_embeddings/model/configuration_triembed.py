@@ -5,6 +5,7 @@ words, before a single weight is allocated.
 """
 
 import copy
+import dataclasses
 import difflib
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -194,7 +195,7 @@ class TriEmbedConfig(PreTrainedConfig):
             ValueError: a key that looks like a misspelt field, or what the constructor raises.
         """
         told = _cut_layers(upgrade(config_dict), kwargs)
-        foreign = _foreign_keys(told, known=cls.__dataclass_fields__)
+        foreign = _foreign_keys(told, cls)
         config = super().from_dict({key: told[key] for key in told if key not in foreign}, **kwargs)
         if foreign:
             logger.warning_once(f"config.json: {', '.join(foreign)}: of another tool; TriEmbed carries it along unread")
@@ -453,11 +454,18 @@ def _nearest(word: str, words: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-def _foreign_keys(told: Mapping[str, object], known: Iterable[str]) -> dict[str, object]:
-    """Return what other tools wrote into a config.json; what is near a field of ours is none of theirs."""
-    ours = {*known, *LIBRARY_KEYS, *ROPE_KEYS}
-    others = {key: value for key, value in told.items() if key not in ours and not key.startswith("_")}
-    return {key: value for key, value in others.items() if not difflib.get_close_matches(key, ours, n=1, cutoff=0.8)}
+def _foreign_keys(told: Mapping[str, object], config_class: type[PreTrainedConfig]) -> dict[str, object]:
+    """Return what other tools wrote into a config.json.
+
+    What is near a field of ours is none of theirs, nor is what would hide a method of the class.
+    """
+    ours = {*(field.name for field in dataclasses.fields(config_class)), *LIBRARY_KEYS, *ROPE_KEYS}
+    found = {}
+    for key in [key for key in told if key not in ours and not key.startswith("_")]:
+        hides = hasattr(config_class, key) and not isinstance(getattr(config_class, key), property)
+        if not hides and not difflib.get_close_matches(key, ours, n=1, cutoff=0.8):
+            found[key] = told[key]
+    return found
 
 
 def _refuse_unknown_keys(kwargs: dict[str, object], known: Iterable[str]) -> None:
