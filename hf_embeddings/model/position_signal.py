@@ -93,6 +93,8 @@ class ExactLinear(nn.Linear):
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         """Map (..., I) to (..., O)."""
+        if type(self.weight) not in (nn.Parameter, torch.Tensor):  # quantized: it knows how to be multiplied
+            return super().forward(states.to(self.weight.dtype)).to(states.dtype)
         weight, bias = self.weight.to(states.dtype), self.bias.to(states.dtype)
         if self.in_features == 1:
             return states * weight[:, 0] + bias
