@@ -7,11 +7,11 @@ from typing import Any
 RERANKER = "CrossEncoder"
 CLASSES = ("SentenceTransformer", RERANKER, "SparseEncoder")
 OF_A_RERANKER = ("sentence_transformers", "sbert_ce_default_activation_function")  # keys of config.json, before 5.4
-SENTENCE_FILES = (
-    "modules.json", "config_sentence_transformers.json", "sentence_bert_config.json", "sentence_roberta_config.json",
-    "sentence_distilbert_config.json", "sentence_camembert_config.json", "sentence_xlm-roberta_config.json",
-    "sentence_xlnet_config.json",
-)  # fmt: skip
+TRANSFORMER_FILES = tuple(  # settings of the encoder; the first that is there, and not empty, counts
+    f"sentence_{family}_config.json"
+    for family in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+)
+SENTENCE_FILES = ("modules.json", "config_sentence_transformers.json", *TRANSFORMER_FILES)
 
 
 def sentence_class(folder: Path) -> str | None:

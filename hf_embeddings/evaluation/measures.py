@@ -108,7 +108,7 @@ def analogies(vectors: Vectors, given: Analogies) -> AnalogyFigures:
 def retrieval(vectors: Vectors, given: RetrievalSet) -> RetrievalFigures:
     """Rank all texts of the file for each query, and all queries for each text: for translations, both directions."""
     cut = vectors.encoder.truncated
-    queries, candidates = vectors.encode(given.queries), vectors.encode(given.candidates)
+    queries, candidates = vectors.encode(given.queries, role="query"), vectors.encode(given.candidates, role="document")
     asked, back = given.inverse()
     return RetrievalFigures(
         **_said(given.account, _cut(vectors, cut)),

@@ -18,6 +18,7 @@ from hf_embeddings.model_names import check_model
 from hf_embeddings.search.encoder import Encoder
 
 Source = Literal["contextual", "table"]
+GIVEN = "given"  # name of a prompt that stands before every text
 
 
 @dataclass
@@ -42,7 +43,7 @@ class Vectors:
         with quiet():  # a pooler left unused is no news here; missing weights still raise
             encoder = Encoder.load(folder, precision="fp32", **given)
         if prompt is not None:
-            encoder.recipe = replace(encoder.recipe, prompts={"given": prompt}, default_prompt="given")
+            encoder.recipe = replace(encoder.recipe, prompts={GIVEN: prompt}, default_prompt=GIVEN)
         return cls(encoder, source)
 
     @property
@@ -50,11 +51,14 @@ class Vectors:
         """What stands before every text: what was given, else the directory's default prompt."""
         return self.encoder.prefix(None)
 
-    def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """Return the vectors (N, D) of texts: contextual ones, or means of rows of the table."""
+    def encode(self, texts: Sequence[str], *, role: Literal["query", "document"] | None = None) -> np.ndarray:
+        """Return the vectors (N, D) of texts: contextual ones, or means of rows of the table.
+
+        Queries and documents get the prompts that the directory has for them, unless one was given for all texts.
+        """
         if self.source == "table":
             return self._table_means(texts)
-        return self.encoder.encode(texts)
+        return self.encoder.encode(texts, prompt=None if GIVEN in self.encoder.recipe.prompts else role)
 
     def unknown(self, texts: Sequence[str]) -> list[str]:
         """Return the texts that the vocabulary cannot spell: those with an unknown token, or with none at all."""

@@ -11,13 +11,10 @@ from typing import Any, NamedTuple
 
 from hf_embeddings.search.pooling import POOLINGS
 from hf_embeddings.search.recipe import Recipe
+from hf_embeddings.sentence_models import TRANSFORMER_FILES
 
 MODULES = "modules.json"
 SETTINGS = "config_sentence_transformers.json"
-TRANSFORMER_FILES = tuple(  # the first that is there, and not empty, counts
-    f"sentence_{family}_config.json"
-    for family in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
-)
 PIPELINES = (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"])
 
 _POOLING_MODES = {"mean_tokens": "mean", "cls_token": "cls", "max_tokens": "max"}  # of the older Pooling files

@@ -234,3 +234,20 @@ def test_impossible_recipes_are_refused() -> None:
         Recipe(pooling="sum")
     with pytest.raises(ValueError, match="max_length 2"):
         Recipe(max_length=2)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"prompts": {"query": "the old ", "passage": "a river "}},
+        {"prompts": {"document": "the old ", "passage": "a river "}},
+        {"prompts": {"corpus": "the old "}},
+        {"prompts": {"task": "a river "}, "default_prompt_name": "task"},
+        {"prompts": {"query": "the old ", "task": "a river "}, "default_prompt_name": "task"},
+    ],
+)
+def test_queries_and_documents_get_the_prompts_of_their_roles(settings: dict, folder: Path) -> None:
+    (folder / SETTINGS).write_text(json.dumps(settings), encoding="utf-8")
+    theirs, ours = SentenceTransformer(str(folder), device="cpu"), Encoder.load(folder, precision="fp32")
+    np.testing.assert_allclose(ours.encode(TEXTS[:2], prompt="query"), theirs.encode_query(TEXTS[:2]), atol=2e-6)
+    np.testing.assert_allclose(ours.encode(TEXTS[:2], prompt="document"), theirs.encode_document(TEXTS[:2]), atol=2e-6)
