@@ -3,7 +3,8 @@
     python examples/crf_tagger.py --model runs/demo
 
 Derive from `TriEmbedPreTrainedModel`, call the encoder `self.triembed`, end with `post_init()`: loading, saving,
-Trainer and adapters then work. A new head is named in `model.new_modules`; a checkpoint that lacks encoder weights is refused.
+Trainer and adapters then work. A new head is named in `model.new_modules`; a checkpoint that lacks encoder weights is
+refused.
 """
 
 import argparse

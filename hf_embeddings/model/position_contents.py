@@ -13,7 +13,7 @@ from torch import nn
 
 from .compat import PreTrainedConfig
 from .position_signal import PositionSignal, PositionType, all_rows
-from .relative_products import RelativeRows, relative_products, relative_rows
+from .relative_products import BY_OFFSET, RelativeRows, relative_products, relative_rows
 from .resizing import resized
 
 
@@ -33,7 +33,14 @@ class RelativeKeyScores(nn.Module):
 
     def forward(self, query: torch.Tensor, key: torch.Tensor, rows: RelativeRows, attention: nn.Module) -> torch.Tensor:
         """Map (B, H, S, K) query and key to scores (B, H, S, S); `rows` of the table belong to the distances."""
-        return relative_products(query, key, rows, query_table=all_rows(self.table, self.rows, query.device)[None])
+        table, rows = self.vectors(rows, query.device)
+        return relative_products(query, key, rows, query_table=table)
+
+    def vectors(self, rows: RelativeRows, device: torch.device) -> tuple[torch.Tensor, RelativeRows]:
+        """Return the rows (1, R, K) of the table that are needed, and how the pairs of tokens number these."""
+        if rows.of_offsets is None:
+            return all_rows(self.table, self.rows, device)[None], rows
+        return self.table(rows.of_offsets)[None], BY_OFFSET
 
 
 class RelativeKeyQueryScores(RelativeKeyScores):
@@ -41,7 +48,7 @@ class RelativeKeyQueryScores(RelativeKeyScores):
 
     def forward(self, query: torch.Tensor, key: torch.Tensor, rows: RelativeRows, attention: nn.Module) -> torch.Tensor:
         """Map (B, H, S, K) query and key to scores (B, H, S, S); `rows` of the table belong to the distances."""
-        table = all_rows(self.table, self.rows, query.device)[None]
+        table, rows = self.vectors(rows, query.device)
         return relative_products(query, key, rows, query_table=table, key_table=table)
 
 

@@ -22,6 +22,9 @@ class RelativeRows(NamedTuple):
     )  # (2S - 1,) by the second minus the first, from 1 - S on, where positions count by one
 
 
+BY_OFFSET = RelativeRows(None, None)  # of a table that has a row for each offset, in the order of `of_offsets`
+
+
 def relative_rows(position_ids: torch.Tensor, number: Callable[[torch.Tensor], torch.Tensor]) -> RelativeRows:
     """Number the distances, query minus key, between (1|B, S) positions."""
     if _counts_by_one(position_ids):
@@ -51,6 +54,8 @@ def relative_products(
         (B, H, S, S), by query and key.
     """
     tables = [None if table is None else table.to(query.dtype) for table in (query_table, key_table)]
+    if rows is BY_OFFSET:
+        return _ByOffset.apply(query, key, tables[0], None if tables[1] is None else tables[1].flip(1))
     if rows.of_offsets is not None:
         order = (rows.of_offsets, rows.of_offsets.flip(0))
         by_offset = (None if t is None else t.index_select(1, o) for t, o in zip(tables, order, strict=True))
