@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,7 +25,7 @@ def index(
         str, typer.Argument(help="pydoc:PACKAGE,PACKAGE; hub:USER/NAME; .txt or .jsonl files, a glob or folder of them")
     ],
     folder: Annotated[str, typer.Argument(metavar="INDEX", help="Folder of the index, new or to add to")],
-    model: Annotated[str | None, typer.Option(help="Model directory or Hub id")] = None,
+    model: Annotated[str | None, typer.Option(help="Model directory or Hub id; an index knows its own.")] = None,
     precision: Precision = "auto",
     pooling: Annotated[Pooling | None, typer.Option(help="mean, cls or max; else as the model directory says.")] = None,
     layer: Annotated[int | None, typer.Option(help="Hidden state to pool; 0 is the embeddings, -1 the last.")] = None,
@@ -35,13 +35,15 @@ def index(
         list[str] | None, typer.Option(help="Only documents whose metadata meet FIELD=VALUE, also != >= <= > < and ~.")
     ] = None,
     text_field: TextField = "text",
-    id_field: Annotated[str, typer.Option(help="Field that holds the id; without one, a digest is used.")] = "id",
+    id_field: Annotated[str, typer.Option(help="Field with the id; else file and digest are used.")] = "id",
     max_documents: Annotated[int | None, typer.Option(help="Stop after so many documents.")] = None,
     processes: Annotated[int, typer.Option(help="Processes that encode.")] = 1,
     device: Annotated[str, typer.Option(help="cpu, cuda:0, or several as cuda:0,cuda:1.")] = "cpu",
     as_json: AsJson = False,
 ) -> None:
     """Encode documents into an index. If it was interrupted, rerun the command to resume.
+
+    Documents with the same id are replaced. Those without one are removed once their file no longer holds them.
 
     With an index as CORPUS and qdrant:LOCATION#COLLECTION or milvus:LOCATION#COLLECTION as INDEX, copy it there.
     """
@@ -57,8 +59,9 @@ def index(
         find_records(corpus)
         _copy(corpus, folder, as_json)
         return
+    overrides = {name: value for name, value in overrides.items() if value is not None}
     if model is None:
-        raise ValueError("--model: missing, expected a model directory or Hub id")
+        model, overrides = _model_of(folder, overrides)
     if max_documents is not None and max_documents < 1:
         raise ValueError(f"--max-documents {max_documents}: expected 1 or more")
     conditions = [Condition.parse(text) for text in where or []]
@@ -67,13 +70,13 @@ def index(
     from hf_embeddings.corpora.public_names import name_publicly
     from hf_embeddings.search.build import build
     from hf_embeddings.search.recipe_files import read_recipe
-    from hf_embeddings.search.source_records import read_records
+    from hf_embeddings.search.source_records import read_records, scopes_of
     from hf_embeddings.search.workers import EncodingJob
 
     job = EncodingJob(
         str(Path(model).resolve()) if Path(model).is_dir() else model,
         precision,
-        {name: value for name, value in overrides.items() if value is not None},
+        overrides,
         device,
     )
 
@@ -86,13 +89,15 @@ def index(
         return islice(met, max_documents)
 
     left_out: Counter[str] = Counter()
-    total = _survey(read_records(documents(left_out), id_field, left_out), corpus, where or [], left_out)
+    total = _survey(read_records(documents(left_out), id_field, left_out), folder, corpus, where or [], left_out)
     with Phase("encoding", total, unit="documents") as progress:
         figures = build(
             read_records(documents(Counter()), id_field),
             folder,
             job,
             source=corpus,
+            scopes=scopes_of(corpus),
+            chosen=bool(conditions) or max_documents is not None,
             processes=processes,
             progress=progress.advance,
             notify=print_to_stderr,
@@ -101,12 +106,37 @@ def index(
     print(json_text(told) if as_json else f"{folder}: {_sentence(figures, left_out)}")
 
 
-def _survey(records: Iterator["Record"], corpus: str, where: list[str], left_out: Counter[str]) -> int:
+def _model_of(folder: str, overrides: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return the model and the recipe that an index was made with, where the command names none."""
+    from hf_embeddings.search.records import DATABASE
+
+    if not (Path(folder) / DATABASE).is_file():
+        raise ValueError("--model: missing, expected a model directory or Hub id, as the index is new")
+    from hf_embeddings.search.index import Index
+
+    with Index(folder) as index:
+        settings = index.settings
+    return str(settings["model"]), settings["recipe"] | overrides
+
+
+def _survey(records: Iterator["Record"], folder: str, corpus: str, where: list[str], left_out: Counter[str]) -> int:
     """Count the records, and say what is left out, before any is encoded: reading is quick beside that."""
     from hf_embeddings.progress import Phase, print_to_stderr
+    from hf_embeddings.search.build import refuse_older_names
+    from hf_embeddings.search.source_records import is_derived
+
+    derived = 0
+
+    def watched() -> Iterator["Record"]:
+        nonlocal derived
+        for record in records:
+            derived += is_derived(record.id)
+            yield record
 
     with Phase("reading", unit="documents", passing=True) as progress:
-        total = progress.count(records)
+        total = progress.count(watched())
+    if derived:
+        refuse_older_names(folder)
     if +left_out:
         print_to_stderr(f"{corpus}: left out {_counted(left_out)}")
     if not total:
@@ -122,6 +152,8 @@ def _sentence(figures: "Figures", left_out: Counter[str]) -> str:
     parts = [f"{figures.documents:,} documents as {figures.passages:,} passages"]
     parts += [f"{figures.resumed_at:,} were done before"] if figures.resumed_at else []
     parts += [f"{figures.replaced:,} older passages replaced"] if figures.replaced else []
+    parts += [f"{figures.removed:,} passages removed that their files no longer hold"] if figures.removed else []
+    parts += [f"{figures.kept:,} of these files were not read this time and are kept"] if figures.kept else []
     parts += [f"left out {_counted(left_out)}"] if +left_out else []
     return "; ".join(parts)
 

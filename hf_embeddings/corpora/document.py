@@ -23,6 +23,9 @@ class Document:
 
     text: str
     metadata: dict[str, object] = field(default_factory=dict)
+    place: str = ""  # where it stands, in words, such as notes.jsonl:7
+    origin: str = ""  # the file, by its absolute path, or the part of the source that holds it, such as pydoc:torch
+    place_fields: tuple[str, ...] = ()  # the metadata that say where it stands, and change when the file is edited
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +88,7 @@ class SourceReader:
         if accepted is not None:
             if not accepted.strip():
                 self.statistics["blank_documents"] += 1
-            yield Document(accepted, {name: value for name, value in row.items() if name != field})
+            yield Document(accepted, {name: value for name, value in row.items() if name != field}, place)
 
     def malformed(self, message: str) -> None:
         """Count a row that is not as it should be under `skip`; refuse it with the message otherwise."""

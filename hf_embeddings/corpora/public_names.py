@@ -6,7 +6,7 @@ a star, and the chain of such imports ends where the name is defined. Of several
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 from hf_embeddings.corpora.docstrings import package_files
@@ -42,7 +42,7 @@ def name_publicly(documents: Iterable[Document]) -> Iterator[Document]:
         title, package = document.metadata.get("title"), document.metadata.get("package")
         if isinstance(title, str) and isinstance(package, str) and title.split(".")[0] == package:
             title = names(package).of(title)
-            document = Document(document.text, document.metadata | {"title": title, "public": is_public(title)})
+            document = replace(document, metadata=document.metadata | {"title": title, "public": is_public(title)})
         yield document
 
 

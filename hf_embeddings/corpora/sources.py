@@ -14,6 +14,7 @@ from hf_embeddings.corpora.docstrings import package_files, read_docstrings
 from hf_embeddings.corpora.document import CorpusError, Document, SourceReader, unreadable
 from hf_embeddings.corpora.text_files import SUFFIXES, suffix_of, text_bytes
 
+PACKAGES = "pydoc:"  # what docstrings of installed packages are named by
 _SCHEME = re.compile(r"[A-Za-z]\w+:")  # one letter would be a Windows drive
 
 
@@ -30,7 +31,7 @@ def read_packages(names: str, reader: SourceReader) -> Iterator[Document]:
             if accepted is not None:
                 absolute = inner.startswith(f"{package}.")  # as in add_docstr(torch.abs, ...)
                 title = inner if absolute else ".".join(filter(None, (module, inner)))
-                yield Document(accepted, {"title": title, "package": package, "module": module})
+                yield Document(accepted, {"title": title, "package": package, "module": module}, f"{title} in {path}")
 
 
 def _modules(names: str) -> dict[str, str]:
@@ -94,7 +95,7 @@ def _rows(rows: Any, place: str, reader: SourceReader) -> Iterator[Document]:  #
         yield from reader.text_of(row, f"{place}, row {number}")
 
 
-SCHEMES: dict[str, Callable[[str, SourceReader], Iterator[Document]]] = {"pydoc:": read_packages, "hub:": read_hub}
+SCHEMES: dict[str, Callable[[str, SourceReader], Iterator[Document]]] = {PACKAGES: read_packages, "hub:": read_hub}
 _KINDS = (
     "pydoc:PACKAGE,PACKAGE; hub:USER/NAME; or the path, glob or folder of .txt, .jsonl, .csv or .parquet files (the "
     "first three also as .gz, .bz2 or .zst), or what save_to_disk of `datasets` wrote"
@@ -130,8 +131,8 @@ def check_source(source: str) -> None:
     Raises:
         CorpusError: there are none, or they are of an unknown kind.
     """
-    if source.startswith("pydoc:"):
-        _modules(source.removeprefix("pydoc:"))
+    if source.startswith(PACKAGES):
+        _modules(source.removeprefix(PACKAGES))
     elif not source.startswith("hub:"):
         for part in parts_of(source):
             _reader(part)
@@ -144,18 +145,24 @@ def parts_of(source: str) -> list[str]:
 
 def source_bytes(source: str) -> int:
     """Return the bytes that are gone through to read a source, for the time left; 0 where nobody knows."""
-    if source.startswith("pydoc:"):
-        names = source.removeprefix("pydoc:").split(",")
+    if source.startswith(PACKAGES):
+        names = source.removeprefix(PACKAGES).split(",")
         return sum(text_bytes(path) for name in names for path in package_files(name.strip()))
     return sum(text_bytes(part) for part in parts_of(source))
 
 
 def read_part(part: str, reader: SourceReader) -> Iterator[Document]:
     """Yield the documents of what `parts_of` gives, without white space around them; perhaps none."""
+    origin = origin_of(part)
     for document in _read(part, reader):
         text = document.text.strip()
         if text:  # and not space between blank lines, or an empty field
-            yield Document(text, document.metadata)
+            yield Document(text, document.metadata, document.place, origin, document.place_fields)
+
+
+def origin_of(part: str) -> str:
+    """Return the one name of a part of a source: the absolute path of a file, links followed."""
+    return part if part.startswith(tuple(SCHEMES)) else os.path.realpath(part)
 
 
 def no_documents(source: str, statistics: Counter[str]) -> CorpusError:

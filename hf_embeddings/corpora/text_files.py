@@ -17,7 +17,8 @@ def read_paragraphs(path: str, reader: SourceReader) -> Iterator[Document]:
     for offset, block in _blocks(path, reader, ends=lambda line: not line.strip()):
         text = reader.valid(_decode(block, offset), path, offset)
         if text is not None:
-            yield Document(text, {"source": path, "offset": offset})
+            fields = {"source": path, "offset": offset}
+            yield Document(text, fields, f"{path}, byte {offset}", place_fields=tuple(fields))
 
 
 def read_json_lines(path: str, reader: SourceReader) -> Iterator[Document]:

@@ -3,23 +3,28 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from hf_embeddings.files.lock import Lock
 from hf_embeddings.hardware import Precision, bf16_is_fast
+from hf_embeddings.search.creation import check_new
 from hf_embeddings.search.encoder import Encoder
+from hf_embeddings.search.fingerprint import changed_part, fingerprint
 from hf_embeddings.search.index import Index
 from hf_embeddings.search.passages import OPENING, TITLE, opening, split
 from hf_embeddings.search.precision import AUTO, choose_precision, time_lost
-from hf_embeddings.search.query_encoder import weights_digest
+from hf_embeddings.search.recipe import Recipe
 from hf_embeddings.search.records import DATABASE, Record
+from hf_embeddings.search.source_records import Scope, is_derived
 from hf_embeddings.search.workers import Chunk, EncodingJob, encode_chunks
 
 DOCUMENTS_PER_COMMIT = 4096  # what an interruption can cost, and the memory that a build takes
+# How documents without an id of their own are named; an index without this setting had titles and digests for them.
+IDS, NAMED_BY_FILE = "ids", "file#digest"
 
 
 @dataclass
@@ -30,6 +35,8 @@ class Figures:
     passages: int = 0
     replaced: int = 0  # passages of documents that the index had before
     resumed_at: int = 0  # documents that were done when this build took over
+    removed: int = 0  # passages that their files no longer hold
+    kept: int = 0  # passages of the same files that were not read this time, because a part was chosen
 
 
 def build(
@@ -38,6 +45,8 @@ def build(
     job: EncodingJob,
     *,
     source: str,
+    scopes: Sequence[Scope] = (),
+    chosen: bool = False,
     processes: int = 1,
     progress: Callable[[float], None] = lambda done: None,
     notify: Callable[[str], None] = lambda line: None,
@@ -45,11 +54,22 @@ def build(
     """Encode documents into an index, new or begun before, and return what was done.
 
     An interrupted build goes on where the last commit left it: the same documents are read again and compared with the
-    digest of those that are done. Documents that a finished index has already are replaced, others are added. `notify`
-    is told in which precision they are encoded.
+    digest of those that are done. Documents that a finished index has already are replaced, others are added.
+
+    Args:
+        documents: what is encoded.
+        folder: the index.
+        job: model, precision and device.
+        source: what the documents come from, which an interrupted build must be resumed from.
+        scopes: ranges of ids that belong to the files read; what is there and not among the documents is removed.
+        chosen: whether the documents are a part of those files, so that nothing is removed.
+        processes: how many encode.
+        progress: is called with the number of documents just done.
+        notify: is told in which precision they are encoded.
 
     Raises:
-        ValueError: the index was made with another model or recipe, or the documents changed since the interruption.
+        ValueError: the index was made with another model or recipe, the documents changed since the interruption, or
+            another process builds it.
     """
     path = Path(folder)
     index = Index(path) if (path / DATABASE).is_file() else None
@@ -61,15 +81,52 @@ def build(
     widths = {"inputs": encoder.dimension, "outputs": 4 * encoder.dimension}
     if lost := time_lost(precision.name, encoder.model.device, **widths):
         notify(lost)
-    facts = {**asdict(job), "recipe": asdict(encoder.recipe), "weights_sha256": weights_digest(job.model)}
+    facts = {**asdict(job), "recipe": asdict(encoder.recipe), **fingerprint(job.model)}
     facts.pop("overrides")
+    facts.pop("device")  # any gives the same vectors, up to rounding
     if index is None:
-        index = Index.create(path, encoder.dimension, **facts)
-    if asked == AUTO:
-        facts["precision"] = index.settings["precision"]
-    with index:
-        _refuse_other_model(index, facts)
-        return _fill(index, iter(documents), job, encoder, source=source, processes=processes, progress=progress)
+        check_new(path)
+    with _alone(path):
+        if index is None:
+            index = Index.create(path, encoder.dimension, **facts, **{IDS: NAMED_BY_FILE})
+        with index:
+            _refuse_other_model(index, facts if asked != AUTO else {**facts, "precision": index.settings["precision"]})
+            named: set[str] = set()
+            records = _noting(documents, named) if scopes else iter(documents)
+            figures = _fill(index, records, job, encoder, source=source, processes=processes, progress=progress)
+            missing = index.retain(scopes, named, remove=not chosen, build=None)
+    return replace(figures, kept=missing) if chosen else replace(figures, removed=missing)
+
+
+def refuse_older_names(folder: str | Path) -> None:
+    """Refuse to add documents without ids of their own to an index that named such documents in another way.
+
+    Raises:
+        ValueError: it did; what it has already would be there twice.
+    """
+    if (Path(folder) / DATABASE).is_file():
+        with Index(folder) as index:
+            if index.settings.get(IDS) != NAMED_BY_FILE:
+                raise ValueError(
+                    f"{folder}: made by an earlier version, which named documents without an id by titles; it can "
+                    "be searched, but to add files build it again, or name the field of their ids with --id-field"
+                )
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    lock = Lock(folder)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _noting(documents: Iterable[Record], named: set[str]) -> Iterator[Record]:
+    for document in documents:
+        if is_derived(document.id):
+            named.add(document.id)
+        yield document
 
 
 def _for_products(job: EncodingJob, encoder: Encoder) -> tuple[EncodingJob, Encoder]:
@@ -97,7 +154,7 @@ def _precision(job: EncodingJob, index: Index | None) -> Precision:
     bf16 and fp32 differ by rounding, so vectors of both may stand in one index; those of int8 may not.
     """
     device = job.device.split(",")[0]
-    before = str(index.settings["precision"]) if index else ""
+    before = str(index.settings["precision"]) if index is not None else ""
     if job.precision != AUTO or not before or (before == "bf16" and not bf16_is_fast(device)):
         return choose_precision(job.precision, device)
     return Precision(choose_precision(before, device).name, "as the index was made")
@@ -138,7 +195,6 @@ def _fill(
         figures.replaced += index.add(chunk.passages, vectors, build=state)
         figures.documents += len(chunk.documents)
         figures.passages += len(chunk.passages)
-    index.add([], np.empty((0, encoder.dimension), np.float32), build=None)
     return figures
 
 
@@ -183,9 +239,17 @@ def _fingerprint(document: Record) -> bytes:
 
 
 def _refuse_other_model(index: Index, facts: dict[str, object]) -> None:
-    before = json.loads(json.dumps(index.settings))
-    for name, value in json.loads(json.dumps(facts)).items():
-        if before.get(name) != value:
-            raise ValueError(
-                f"{index.folder}: built with {name} {before.get(name)!r}, got {value!r}; use that, or another folder"
-            )
+    before = index.settings
+    before["recipe"] = asdict(Recipe()) | before["recipe"]  # an earlier version may not have known each field
+    for name in ("model", "precision", "recipe"):
+        was, got = before[name], json.loads(json.dumps(facts[name]))
+        if name == "recipe":
+            changed = [key for key in got if got[key] != was.get(key)]
+            was, got = ({key: recipe.get(key) for key in changed} for recipe in (was, got))
+        if was != got:
+            raise ValueError(f"{index.folder}: built with {name} {was!r}, got {got!r}; use that, or another folder")
+    if changed_file := changed_part(str(before["model"]), before):
+        raise ValueError(
+            f"{index.folder}: the {changed_file} of {before['model']} changed since it was built; put the old model "
+            "back, or use another folder"
+        )

@@ -47,7 +47,8 @@ class FlatFiles:
                 if size > committed:
                     file.truncate(committed)
                 file.seek(committed)
-                part.tofile(file)
+                if part.size:
+                    file.write(memoryview(np.ascontiguousarray(part)).cast("B"))  # tofile does not say why it fails
                 file.flush()
                 os.fsync(file.fileno())
         fsync_directory(self.folder)
@@ -60,6 +61,11 @@ class FlatFiles:
             ValueError: a file has fewer.
         """
         return {name: self._map(name, rows) for name in KINDS}
+
+    def drop(self) -> None:
+        """Remove the files of this generation, which was not finished."""
+        for name in KINDS:
+            self._path(name).unlink(missing_ok=True)
 
     def drop_others(self) -> None:
         """Remove the files of other generations."""

@@ -10,19 +10,21 @@ Shapes: N rows, D features, Q queries, K results.
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import uuid
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hf_embeddings.files.atomic import replacing
 from hf_embeddings.search import records as table
 from hf_embeddings.search import scan
+from hf_embeddings.search.creation import create_database
 from hf_embeddings.search.flat_files import FlatFiles, digest_rows
 from hf_embeddings.search.records import Condition, Record
 from hf_embeddings.search.results import Hit
+from hf_embeddings.search.source_records import Scope, is_derived
 
 FORMAT = 2
 _COPY_ROWS = 65536
@@ -56,21 +58,11 @@ class Index:
         """Make an empty index for vectors of `dimension` features; `settings` is kept beside it, as JSON.
 
         Raises:
-            ValueError: the folder exists and is not empty.
+            ValueError: the folder exists and holds more than the rest of an interrupted creation.
         """
-        path = Path(folder)
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise ValueError(f"{folder}: exists, expected a new or empty folder; choose another, or remove it")
-        path.mkdir(parents=True, exist_ok=True)
-        with replacing(path / table.DATABASE) as staged:
-            connection = sqlite3.connect(staged)
-            with connection:
-                connection.executescript(table.SCHEMA)
-                facts = {"format": FORMAT, "dimension": dimension, "generation": 1, "rows": 0, "settings": settings}
-                rows = ((name, json.dumps(value)) for name, value in facts.items())
-                connection.executemany("INSERT INTO settings VALUES (?, ?)", rows)
-            connection.close()
-        return cls(path)
+        facts = {"format": FORMAT, "dimension": dimension, "generation": 1, "rows": 0, "settings": settings}
+        create_database(Path(folder), facts | {"identity": uuid.uuid4().hex})
+        return cls(folder)
 
     def __len__(self) -> int:
         with self._lock:
@@ -88,7 +80,8 @@ class Index:
 
     def get(self, key: str) -> Any:  # noqa: ANN401  what JSON holds
         """Return a setting: `format`, `dimension`, `generation`, `rows`, `settings`, or what `add` was told to keep."""
-        found = self._connection.execute("SELECT value FROM settings WHERE key = ?", (key,)).fetchone()
+        with self._lock:
+            found = self._connection.execute("SELECT value FROM settings WHERE key = ?", (key,)).fetchone()
         return None if found is None else json.loads(found[0])
 
     @property
@@ -97,6 +90,14 @@ class Index:
         found = self.get("settings")
         assert isinstance(found, dict)
         return found
+
+    def identity(self) -> str:
+        """Return a name that no other index has; one of an earlier version is given it now."""
+        if (found := self.get("identity")) is None:
+            with self._writing():
+                found = self.get("identity") or uuid.uuid4().hex
+                self._put(identity=found)
+        return str(found)
 
     def add(self, records: Sequence[Record], vectors: np.ndarray, **keep: object) -> int:
         """Add records with their vectors (N, D) at once or, if interrupted, not at all; return how many were replaced.
@@ -139,6 +140,21 @@ class Index:
             table.remove(self._connection, sorted(rows))
         return len(rows)
 
+    def retain(self, scopes: Sequence[Scope], ids: Container[str], *, remove: bool = True, **keep: object) -> int:
+        """Remove the documents whose ids were made of files in these ranges, but for `ids`; return how many rows went.
+
+        Without `remove` they stay, and are counted. `keep` is stored in the same instant, for `get`.
+        """
+        with self._writing():
+            rows: list[int] = []
+            for first, last in scopes:
+                found = table.rows_between(self._connection, first, last)
+                rows += [row for row, id_ in found if is_derived(id_) and id_ not in ids]
+            if remove:
+                table.remove(self._connection, rows)
+            self._put(**keep)
+        return len(rows)
+
     def search(
         self, queries: np.ndarray, k: int = 10, where: Sequence[Condition] = (), *, nearest: Nearest | None = None
     ) -> list[list[Hit]]:
@@ -152,8 +168,7 @@ class Index:
         if k < 1:
             raise ValueError(f"k {k}: expected 1 or more")
         queries = np.atleast_2d(np.asarray(queries, dtype=np.float32))
-        with self._lock:
-            self.refresh()
+        with self.reading():
             if queries.shape[1] != self.dimension:
                 raise ValueError(f"queries of {queries.shape[1]} features: expected {self.dimension}, as in the index")
             if not np.isfinite(queries).all():
@@ -170,16 +185,27 @@ class Index:
         return np.asarray(self.maps["vectors"][np.asarray(rows, np.int64)])
 
     def iterate(self, size: int = 1024) -> Iterator[tuple[list[Record], np.ndarray]]:
-        """Yield all records with their vectors, `size` at a time."""
-        with self._lock:
-            self.refresh()
-        for rows, found in table.read_all(self._connection, size):
-            yield found, self.vectors_of(rows)
+        """Yield all records with their vectors, `size` at a time; each time as they are then.
+
+        Raises:
+            ValueError: the index was compacted meanwhile, so that rows have moved.
+        """
+        generation, last = None, -1
+        while True:
+            with self.reading():
+                generation = generation or self.generation
+                if generation != self.generation:
+                    raise ValueError(f"{self.folder}: was compacted while it was read; run the command again")
+                rows, found = table.read_after(self._connection, last, size)
+                vectors = self.vectors_of(rows)
+            if not rows:
+                return
+            last = rows[-1]
+            yield found, vectors
 
     def sample(self, size: int) -> tuple[list[Record], np.ndarray]:
         """Return at most `size` records spread evenly over the index, with their vectors (M, D)."""
-        with self._lock:
-            self.refresh()
+        with self.reading():
             rows = np.flatnonzero(self._present)
             rows = rows[np.linspace(0, len(rows) - 1, min(size, len(rows))).astype(np.int64)] if len(rows) else rows
             return table.read(self._connection, rows.tolist()), self.vectors_of(rows)
@@ -190,8 +216,7 @@ class Index:
         Raises:
             ValueError: naming the rows that are damaged.
         """
-        with self._lock:
-            self.refresh()
+        with self.reading():
             for first, rows, expected in self._connection.execute("SELECT first, rows, sha256 FROM blocks"):
                 block = slice(first, first + rows)
                 if digest_rows(self.maps, block) != expected:
@@ -202,23 +227,33 @@ class Index:
 
     def compact(self) -> int:
         """Rewrite the flat files without removed rows, and return how many those were."""
-        with self._writing():
-            self.refresh()
-            removed = self._connection.execute("SELECT count(*) FROM removed").fetchone()[0]
-            kept, files = np.flatnonzero(self._present), self._files(self.get("generation") + 1)
-            self._connection.execute("DELETE FROM blocks")
-            for start in range(0, len(kept), _COPY_ROWS):
-                rows = kept[start : start + _COPY_ROWS]
-                digest = files.append(start, self.vectors_of(rows))
-                self._connection.execute("INSERT INTO blocks VALUES (?, ?, ?)", (start, len(rows), digest))
-            # Rows move down only, so in rising order each finds its new place empty.
-            moves = ((new, int(old)) for new, old in enumerate(kept) if new != old)
-            self._connection.executemany("UPDATE records SET row = ? WHERE row = ?", moves)
-            self._connection.execute("DELETE FROM removed")
-            self._put(generation=files.generation, rows=len(kept))
+        files: FlatFiles | None = None
+        try:
+            with self._writing():
+                self._map()
+                removed = self._connection.execute("SELECT count(*) FROM removed").fetchone()[0]
+                files = self._files(self.generation + 1)
+                self._rewrite(files)
+        except BaseException:
+            if files:
+                files.drop()
+            raise
         self.refresh()
         files.drop_others()
         return removed
+
+    def _rewrite(self, files: FlatFiles) -> None:
+        kept = np.flatnonzero(self._present)
+        self._connection.execute("DELETE FROM blocks")
+        for start in range(0, len(kept), _COPY_ROWS):
+            rows = kept[start : start + _COPY_ROWS]
+            digest = files.append(start, self.vectors_of(rows))
+            self._connection.execute("INSERT INTO blocks VALUES (?, ?, ?)", (start, len(rows), digest))
+        # Rows move down only, so in rising order each finds its new place empty.
+        moves = ((new, int(old)) for new, old in enumerate(kept) if new != old)
+        self._connection.executemany("UPDATE records SET row = ? WHERE row = ?", moves)
+        self._connection.execute("DELETE FROM removed")
+        self._put(generation=files.generation, rows=len(kept))
 
     def _best_documents(self, query: np.ndarray, k: int, allowed: np.ndarray | None, nearest: Nearest) -> list[Hit]:
         """Take more passages until k documents are among them or none is left."""
@@ -243,8 +278,26 @@ class Index:
             return allowed
         return None if self._present.all() else self._present
 
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """One state of the index for all that is read inside, whatever others write meanwhile."""
+        with self._lock:
+            if self._connection.in_transaction:  # an outer block
+                yield
+                return
+            self._connection.execute("BEGIN")
+            try:
+                self._map()
+                yield
+            finally:
+                self._connection.execute("ROLLBACK")
+
     def refresh(self) -> None:
         """Map the rows that are committed now; nothing to do unless someone has written."""
+        with self.reading():
+            pass
+
+    def _map(self) -> None:
         version = self._connection.execute("PRAGMA data_version").fetchone()[0]
         if version == self._version:
             return
@@ -270,11 +323,14 @@ class Index:
     def _writing(self) -> Iterator[None]:
         """One transaction, alone among processes and threads; whatever goes wrong inside undoes it."""
         with self._lock:
-            self._connection.execute("BEGIN IMMEDIATE")
             try:
+                self._connection.execute("BEGIN IMMEDIATE")
                 yield
-            except BaseException:
-                self._connection.execute("ROLLBACK")
+                self._connection.execute("COMMIT")
+            except BaseException as error:
+                if self._connection.in_transaction:  # a full disk may have ended it already
+                    self._connection.execute("ROLLBACK")
+                if isinstance(error, sqlite3.OperationalError):
+                    raise OSError(f"{self.folder}: cannot be written ({error}); it is as it was before") from None
                 raise
-            self._connection.execute("COMMIT")
             self._version = None  # data_version tells of others' writes only

@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hf_embeddings.extras import cure
-from hf_embeddings.search.records import Condition, Record
+from hf_embeddings.search.records import Record
 from hf_embeddings.search.results import Hit
+from hf_embeddings.search.terms import terms_of
 
 if TYPE_CHECKING:
     from pymilvus import CollectionSchema
 
 _LONGEST_TEXT = 65535  # bytes of a VARCHAR
-_MOST_RESULTS = 16384  # that Milvus returns
 
 
 class MilvusStore:
     """One collection of Milvus: a `Store`."""
+
+    most_results: int | None = 16384
 
     def __init__(self, location: str, collection: str) -> None:
         try:
@@ -30,13 +32,40 @@ class MilvusStore:
             raise ValueError(f"{location!r}: expected the URL of a Milvus server, or a file ending in .db")
         self.client = MilvusClient(location)
         self.collection, self._facts = collection, f"{collection}_settings"  # the embedded mode keeps no descriptions
-        self.settings: dict[str, Any] = {}
-        if self.client.has_collection(self._facts):
-            (row,) = self.client.get(self._facts, ids=["settings"], output_fields=["value"])
-            self.settings = row["value"]
+        for name in (self._facts, self.collection):
+            if self.client.has_collection(name):
+                self.client.load_collection(name)  # one that another process made is not loaded
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What was kept with the collection."""
+        if not self.client.has_collection(self._facts):
+            return {}
+        found = self.client.get(self._facts, ids=["settings"], output_fields=["value"])
+        return found[0]["value"] if found else {}
+
+    def exists(self) -> bool:
+        """Tell whether the collection is there."""
+        return self.client.has_collection(self.collection)
 
     def create(self, dimension: int, settings: dict[str, Any]) -> None:
         """Make the collection with the inner product as its measure."""
+        from pymilvus import DataType
+
+        schema = self.client.create_schema()
+        schema.add_field("key", DataType.VARCHAR, is_primary=True, max_length=64)
+        schema.add_field("vector", DataType.FLOAT_VECTOR, dim=dimension)
+        schema.add_field("id", DataType.VARCHAR, max_length=_LONGEST_TEXT)
+        schema.add_field("text", DataType.VARCHAR, max_length=_LONGEST_TEXT)
+        schema.add_field("metadata", DataType.JSON)
+        schema.add_field("passage", DataType.INT64)
+        schema.add_field("terms", DataType.JSON)
+        schema.add_field("copy", DataType.VARCHAR, max_length=64)
+        self.keep(settings)  # first, so that no collection is without
+        self._make(self.collection, schema)
+
+    def keep(self, settings: dict[str, Any]) -> None:
+        """Replace the settings, which stand in a collection of their own."""
         from pymilvus import DataType
 
         if not self.client.has_collection(self._facts):
@@ -45,41 +74,35 @@ class MilvusStore:
             schema.add_field("vector", DataType.FLOAT_VECTOR, dim=2)  # no collection may be without one
             schema.add_field("value", DataType.JSON)
             self._make(self._facts, schema)
-            self.client.upsert(self._facts, [{"key": "settings", "vector": [0.0, 0.0], "value": settings}])
-        if not self.client.has_collection(self.collection):
-            schema = self.client.create_schema()
-            schema.add_field("key", DataType.VARCHAR, is_primary=True, max_length=64)
-            schema.add_field("vector", DataType.FLOAT_VECTOR, dim=dimension)
-            schema.add_field("id", DataType.VARCHAR, max_length=_LONGEST_TEXT)
-            schema.add_field("text", DataType.VARCHAR, max_length=_LONGEST_TEXT)
-            schema.add_field("metadata", DataType.JSON)
-            schema.add_field("passage", DataType.INT64)
-            self._make(self.collection, schema)
-        self.settings = settings
+        self.client.upsert(self._facts, [{"key": "settings", "vector": [0.0, 0.0], "value": settings}])
 
     def _make(self, collection: str, schema: "CollectionSchema") -> None:
         index = self.client.prepare_index_params()
         index.add_index("vector", index_type="AUTOINDEX", metric_type="IP")
-        self.client.create_collection(collection, schema=schema, index_params=index)
+        self.client.create_collection(collection, schema=schema, index_params=index, consistency_level="Strong")
 
-    def put(self, records: Sequence[Record], vectors: np.ndarray) -> None:
+    def put(self, records: Sequence[Record], vectors: np.ndarray, copy: str) -> None:
         """Write records with their vectors (N, D)."""
         rows = [
             {"key": hashlib.sha256(f"{record.id}\n{record.passage}".encode()).hexdigest(), "vector": vector.tolist()}
             | vars(record)
+            | {"terms": terms_of(record.metadata), "copy": copy}
             for record, vector in zip(records, vectors, strict=True)
         ]
         self.client.upsert(self.collection, rows)
 
-    def nearest(self, query: np.ndarray, passages: int, where: Sequence[Condition]) -> list[Hit]:
-        """Return the passages nearest to a query (D,)."""
-        fields = ["id", "text", "metadata", "passage"]
+    def drop_others(self, copy: str) -> None:
+        """Remove what another copying wrote."""
+        self.client.delete(self.collection, filter=f'copy != "{copy}"')
+
+    def nearest(self, query: np.ndarray, passages: int, terms: Sequence[Sequence[str]]) -> list[Hit]:
+        """Return the passages nearest to a query (D,) that have one term of each group."""
         (found,) = self.client.search(
             self.collection,
             [query.tolist()],
-            filter=" and ".join(_expression(condition) for condition in where),
-            limit=min(passages, _MOST_RESULTS),
-            output_fields=fields,
+            filter=" and ".join(f"json_contains_any(terms, {json.dumps(list(group))})" for group in terms),
+            limit=passages,
+            output_fields=["id", "text", "metadata", "passage"],
         )
         return [
             Hit(entity["id"], row["distance"], entity["text"], entity["metadata"], entity["passage"])
@@ -90,11 +113,3 @@ class MilvusStore:
     def close(self) -> None:
         """Let go of the connection."""
         self.client.close()
-
-
-def _expression(condition: Condition) -> str:
-    name = f"metadata[{json.dumps(condition.field)}]"
-    if condition.operator == "~":
-        return f"{name} like {json.dumps('%' + str(condition.value) + '%', ensure_ascii=False)}"
-    operator = {"=": "=="}.get(condition.operator, condition.operator)
-    return f"{name} {operator} {json.dumps(condition.value, ensure_ascii=False)}"

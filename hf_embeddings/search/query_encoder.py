@@ -1,10 +1,10 @@
-"""The encoder for queries: that of an index or store, as long as its weights are what they were."""
+"""The encoder for queries: that of an index or store, as long as its model is what it was."""
 
-import hashlib
 from pathlib import Path
 from typing import Any, Protocol
 
 from hf_embeddings.search.encoder import Encoder
+from hf_embeddings.search.fingerprint import changed_part
 from hf_embeddings.search.precision import AUTO
 
 
@@ -20,7 +20,7 @@ def load_encoder(built: Built, *, precision: str = AUTO) -> Encoder:
     """Load the encoder that an index or store was made with, for queries.
 
     Raises:
-        ValueError: the model is gone, or its weights are no longer those that the vectors are of.
+        ValueError: the model is gone, or its weights, tokenizer or config are no longer those that the vectors are of.
     """
     facts = built.settings
     if not facts:
@@ -28,16 +28,8 @@ def load_encoder(built: Built, *, precision: str = AUTO) -> Encoder:
     model = str(facts["model"])
     if Path(model).is_absolute() and not Path(model).is_dir():
         raise ValueError(f"{model}: the model of this index is gone; put it back, or build the index again")
-    if weights_digest(model) != facts["weights_sha256"]:
-        raise ValueError(f"{model}: its weights changed since the index was built; build the index again")
+    if changed := changed_part(model, facts):
+        raise ValueError(
+            f"{model}: its {changed} changed since the index was built; put the old one back, or build the index again"
+        )
     return Encoder.load(model, precision=precision, **facts["recipe"])
-
-
-def weights_digest(model: str) -> str | None:
-    """Return one sha256 over the weight files of a model directory; None for an id of the Hub."""
-    files = sorted(Path(model).glob("*.safetensors"))
-    digest = hashlib.sha256()
-    for file in files:
-        with open(file, "rb") as opened:
-            digest.update(hashlib.file_digest(opened, "sha256").digest())
-    return digest.hexdigest() if files else None

@@ -9,7 +9,7 @@ import operator
 import re
 import sqlite3
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, time
 from pathlib import Path
@@ -151,17 +151,17 @@ def _equal(found: object, value: object) -> bool:
     for kind in (str, int | float):
         if isinstance(found, kind) and isinstance(value, kind):
             return found == value
-    return _text(found) == _text(value)
+    return as_text(found) == as_text(value)
 
 
-def _text(value: object) -> str:
+def as_text(value: object) -> str:
     """Return a value as a condition compares it with text: that of JSON, without the quotation marks of a string."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _folded(value: object) -> str:
     """Return text in which letters are equal whatever their case, and however their accents are written."""
-    text = _text(value)
+    text = as_text(value)
     return text.lower() if text.isascii() else unicodedata.normalize("NFC", text).casefold()
 
 
@@ -194,6 +194,11 @@ def rows_of(connection: sqlite3.Connection, ids: Sequence[str]) -> list[int]:
     for id_ in dict.fromkeys(ids):
         found += (row for (row,) in connection.execute("SELECT row FROM records WHERE id = ?", (id_,)))
     return found
+
+
+def rows_between(connection: sqlite3.Connection, first: str, last: str) -> list[tuple[int, str]]:
+    """Return the rows, and the ids, of documents whose ids are from `first` on and before `last`."""
+    return connection.execute("SELECT row, id FROM records WHERE id >= ? AND id < ?", (first, last)).fetchall()
 
 
 def rows_where(connection: sqlite3.Connection, where: Sequence[Condition]) -> np.ndarray:
@@ -230,13 +235,11 @@ def read(connection: sqlite3.Connection, rows: Sequence[int]) -> list[Record]:
     return [Record(id_, text, json.loads(metadata), passage) for id_, text, metadata, passage in found]
 
 
-def read_all(connection: sqlite3.Connection, size: int) -> Iterator[tuple[list[int], list[Record]]]:
-    """Yield all rows with their records, `size` at a time."""
-    last = -1
+def read_after(connection: sqlite3.Connection, last: int, size: int) -> tuple[list[int], list[Record]]:
+    """Return at most `size` rows that come after the row `last`, with their records."""
     query = "SELECT row, id, text, metadata, passage FROM records WHERE row > ? ORDER BY row LIMIT ?"
-    while found := connection.execute(query, (last, size)).fetchall():
-        last = found[-1][0]
-        yield [row for row, *_ in found], [Record(i, text, json.loads(data), n) for _, i, text, data, n in found]
+    found = connection.execute(query, (last, size)).fetchall()
+    return [row for row, *_ in found], [Record(i, text, json.loads(data), n) for _, i, text, data, n in found]
 
 
 def _refuse_unknown_fields(connection: sqlite3.Connection, where: Sequence[Condition]) -> None:

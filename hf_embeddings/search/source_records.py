@@ -1,41 +1,81 @@
-"""From the documents of a source to the records of an index: an id for each, and none twice."""
+"""From the documents of a source to the records of an index: an id for each, and none twice.
+
+An id is the document's own, where the source has a field for it. A docstring has the name of what it documents. Any
+other document is named by its file and a digest of its content, so an edited file keeps the ids of what it still holds.
+"""
 
 import hashlib
 import json
+import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from hf_embeddings.corpora.document import Document
+from hf_embeddings.corpora.sources import PACKAGES, SCHEMES, origin_of, parts_of
 from hf_embeddings.search.records import Record, as_kept
 
 REPEATED = "repeated_documents"  # counted as the source's own statistics are
+_DERIVED = re.compile("#[0-9a-f]{16}$")
+Scope = tuple[str, str]  # the least id of a range, and the first one behind it
+
+
+def is_derived(id_: str) -> bool:
+    """Tell whether an id was made of a file and a digest."""
+    return _DERIVED.search(id_) is not None
 
 
 def read_records(
     documents: Iterable[Document], id_field: str, left_out: Counter[str] | None = None
 ) -> Iterator[Record]:
-    """Give each document an id: its own, else its title or place where that is new, else a digest of its text.
+    """Give each document an id: its own, the name of what it documents, or its file and a digest of its content.
 
-    Documents that are the same as an earlier one are left out, and counted in `left_out`.
+    Documents that are the same as an earlier one of their file are left out, and counted in `left_out`.
 
     Raises:
         ValueError: two documents that differ have one id of their own.
     """
     left_out = Counter() if left_out is None else left_out
-    seen: dict[str, str] = {}  # the content of the document by its id
+    seen: dict[str, tuple[str, str]] = {}  # by id the content of the document, and its place
     for document in documents:
         metadata = as_kept(document.metadata)
-        own, title = metadata.pop(id_field, None), metadata.get("title")
-        content = hashlib.sha256(json.dumps([document.text, metadata]).encode()).hexdigest()[:16]
-        names = [str(name) for name in ((title, content) if own is None else (own,)) if name is not None]
-        if any(seen.get(name) == content for name in names):
+        own = metadata.pop(id_field, None)
+        content = _digest(document, metadata)
+        names = _names(document, own, content)
+        if any(seen.get(name, ("", ""))[0] == content for name in names):
             left_out[REPEATED] += 1
             continue
         id_ = next((name for name in names if name not in seen), None)
         if id_ is None:
+            places = " and ".join(filter(None, (seen[names[0]][1], document.place))) or "the same source"
             raise ValueError(
-                f"{id_field} {names[0]!r}: two documents have it, and only one could be found by it; give each its "
-                "own, or name another field with --id-field"
+                f"{id_field} {names[0]!r}: two documents have it, in {places}, and only one could be found by it; give "
+                "each its own, or name another field with --id-field"
             )
-        seen[id_] = content
+        seen[id_] = (content, document.place)
         yield Record(id_, document.text, metadata)
+
+
+def scopes_of(source: str) -> list[Scope]:
+    """Return the ranges of derived ids that belong to the files of a source, those that have gone included."""
+    path = os.path.expanduser(source)
+    if not source.startswith(tuple(SCHEMES)) and os.path.isdir(path):
+        folder = os.path.realpath(path).rstrip(os.sep)
+        inside = (folder + os.sep, folder + chr(ord(os.sep) + 1))
+        return [inside, (f"{folder}#", f"{folder}$")]  # the second of a saved dataset, whose rows are of the folder
+    return [(f"{origin}#", f"{origin}$") for origin in map(origin_of, parts_of(source))]
+
+
+def _names(document: Document, own: object, content: str) -> list[str]:
+    """Return the ids that a document may have, from the best."""
+    title = document.metadata.get("title")
+    if own is not None:
+        return [str(own)]
+    if document.origin.startswith(PACKAGES) and title is not None:
+        return [str(title), content]  # of a thing that is documented twice, as under two conditions
+    return [f"{document.origin}#{content}"]
+
+
+def _digest(document: Document, metadata: dict[str, object]) -> str:
+    told = {name: value for name, value in metadata.items() if name not in document.place_fields}
+    return hashlib.sha256(json.dumps([document.text, told]).encode()).hexdigest()[:16]

@@ -2,9 +2,13 @@
 
 A place is written `qdrant:LOCATION#COLLECTION` or `milvus:LOCATION#COLLECTION`; a location is the URL of a server, or a
 folder (Qdrant) or file ending in .db (Milvus) for their embedded modes.
+
+A database narrows by `terms` of the metadata, and `Condition.meets` decides: so a condition means the same everywhere.
 """
 
-from collections.abc import Callable, Sequence
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -13,28 +17,42 @@ from hf_embeddings.search.milvus import MilvusStore
 from hf_embeddings.search.qdrant import QdrantStore
 from hf_embeddings.search.records import Condition, Record
 from hf_embeddings.search.results import Hit
+from hf_embeddings.search.terms import has_term, narrowing
 
 if TYPE_CHECKING:  # it imports torch, which a search in a database does not need
     from hf_embeddings.search.index import Index
 
 ROWS_PER_REQUEST = 256
+FORMAT = 2  # of what is written into a database
+_OWNER = ("store_format", "model", "recipe", "precision", "identity")  # what must be the same to copy there again
 
 
 class Store(Protocol):
     """What a database is asked for."""
 
+    most_results: int | None  # that it returns for a query; None for any number
+
     @property
     def settings(self) -> dict[str, Any]:
-        """What the index was created with that was copied: model, recipe and the rest."""
+        """What the index was created with that was copied: model, recipe and the rest; empty where none was."""
+
+    def exists(self) -> bool:
+        """Tell whether the collection is there."""
 
     def create(self, dimension: int, settings: dict[str, Any]) -> None:
-        """Make the collection, unless it is there."""
+        """Make the collection with its settings: both are there, or neither."""
 
-    def put(self, records: Sequence[Record], vectors: np.ndarray) -> None:
-        """Write records with their vectors (N, D); those written before are replaced."""
+    def keep(self, settings: dict[str, Any]) -> None:
+        """Replace the settings."""
 
-    def nearest(self, query: np.ndarray, passages: int, where: Sequence[Condition]) -> list[Hit]:
-        """Return the passages nearest to a query (D,), best first."""
+    def put(self, records: Sequence[Record], vectors: np.ndarray, copy: str) -> None:
+        """Write records with their vectors (N, D), and the name of the copying; those written before are replaced."""
+
+    def drop_others(self, copy: str) -> None:
+        """Remove what another copying wrote."""
+
+    def nearest(self, query: np.ndarray, passages: int, terms: Sequence[Sequence[str]]) -> list[Hit]:
+        """Return the passages nearest to a query (D,), best first, that have one term of each group."""
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -52,38 +70,102 @@ def open_store(place: str) -> Store:
     """Open a place such as qdrant:http://localhost:6333#docs.
 
     Raises:
-        ValueError: no collection is named, or the library of the database is missing.
+        ValueError: no collection is named, the library of the database is missing, or the database does not answer.
     """
     kind, _, rest = place.partition(":")
     location, _, collection = rest.rpartition("#")
     if not location or not collection:
         raise ValueError(f"{place!r}: expected {kind}:LOCATION#COLLECTION, such as {kind}:./database#docs")
-    return STORES[kind](location, collection)
+    with _in_words(place):
+        return STORES[kind](location, collection)
 
 
 def copy_index(index: "Index", store: Store, progress: Callable[[float], None] = lambda done: None) -> int:
-    """Write all records of an index into a store, and return how many; to repeat it after an interruption is safe."""
-    store.create(index.dimension, index.settings)
-    copied = 0
-    for records, vectors in index.iterate(ROWS_PER_REQUEST):
-        store.put(records, vectors)
-        copied += len(records)
-        progress(len(records))
+    """Make a store hold the records of an index and no others, and return how many; after an interruption, repeat it.
+
+    Raises:
+        ValueError: the collection holds something else: another index, another model, the copy of an earlier version.
+    """
+    settings = index.settings | {"identity": index.identity(), "store_format": FORMAT}
+    with _in_words("the database"):
+        if not store.exists():
+            store.create(index.dimension, settings | {"complete": False})
+        else:
+            _refuse_other_content(store.settings, settings, index.folder)
+        copy, copied = uuid.uuid4().hex, 0
+        for records, vectors in index.iterate(ROWS_PER_REQUEST):
+            store.put(records, vectors, copy)
+            copied += len(records)
+            progress(len(records))
+        store.drop_others(copy)
+        store.keep(settings | {"complete": True})
     return copied
 
 
+def _refuse_other_content(there: dict[str, Any], settings: dict[str, Any], folder: object) -> None:
+    differing = [name for name in _OWNER if there.get(name) != settings.get(name)] if there else ["store_format"]
+    if differing:
+        words = {
+            "store_format": "something else, or the copy of an earlier version",
+            "identity": "the copy of another index",
+        }
+        held = words.get(differing[0], f"vectors of {differing[0]} {there.get(differing[0])!r}")
+        raise ValueError(f"the collection holds {held}, got {folder}; name another collection, or remove that one")
+
+
 def search_store(store: Store, queries: np.ndarray, k: int, where: Sequence[Condition] = ()) -> list[list[Hit]]:
-    """Return for each query (Q, D) the k documents whose best passages are nearest, as the store finds them."""
-    found = []
-    for query in np.atleast_2d(queries):
-        wanted = k
-        while True:
-            passages = store.nearest(query, wanted, where)
-            documents: dict[str, Hit] = {}
-            for hit in passages:
-                documents.setdefault(hit.id, hit)
-            if len(documents) >= k or len(passages) < wanted:
-                break
-            wanted *= 4
-        found.append(list(documents.values())[:k])
+    """Return for each query (Q, D) the k documents whose best passages are nearest, as the store finds them.
+
+    Raises:
+        ValueError: nothing was copied there, or not to the end; or a condition on a field that no record has.
+    """
+    settings = store.settings
+    if settings.get("store_format") != FORMAT or not settings.get("complete"):
+        raise ValueError(
+            "no whole index of this version was copied there; run index INDEX STORE, if need be to another collection"
+        )
+    with _in_words("the database"):
+        found = [_best_documents(store, query, k, where) for query in np.atleast_2d(queries)]
+        if where and not any(found):
+            _refuse_unknown_fields(store, np.atleast_2d(queries)[0], where)
     return found
+
+
+def _best_documents(store: Store, query: np.ndarray, k: int, where: Sequence[Condition]) -> list[Hit]:
+    """Take more passages until k documents are among them or none is left."""
+    terms, wanted = [narrowing(condition) for condition in where], k if not where else 2 * k
+    while True:
+        limit = min(wanted, store.most_results or wanted)
+        passages = store.nearest(query, limit, terms)
+        documents: dict[str, Hit] = {}
+        for hit in passages:
+            if all(condition.holds(hit.metadata) for condition in where):
+                documents.setdefault(hit.id, hit)
+        if len(documents) >= k or len(passages) < limit:
+            return list(documents.values())[:k]
+        if limit < wanted:
+            raise ValueError(
+                f"the database returns at most {limit:,} passages, and only {len(documents)} of the {k} documents "
+                "asked for were among them; ask for fewer with -k, or search the index on disk"
+            )
+        wanted *= 4
+
+
+def _refuse_unknown_fields(store: Store, query: np.ndarray, where: Sequence[Condition]) -> None:
+    for condition in where:
+        if not store.nearest(query, 1, [[has_term(condition.field)]]):
+            some = store.nearest(query, 100, [])
+            names = ", ".join(sorted({name for hit in some for name in hit.metadata})) or "none"
+            raise ValueError(f"field {condition.field!r}: no record has it, expected one of {names}")
+
+
+@contextmanager
+def _in_words(place: str) -> Iterator[None]:
+    """Say in one line what the library of a database raises, of which there are many kinds."""
+    try:
+        yield
+    except (ValueError, OSError, KeyboardInterrupt, MemoryError):
+        raise
+    except Exception as error:
+        words = " ".join(str(error).split())[:300] or type(error).__name__
+        raise ValueError(f"{place}: {words}; check that it runs, and that no other process has it open") from error

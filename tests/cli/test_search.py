@@ -70,9 +70,32 @@ def test_documents_without_ids_get_stable_ones(tmp_path: Path, model_folder: Pat
     for _ in range(2):
         run("index", tmp_path / "notes.txt", tmp_path / "index", "--model", model_folder, "--precision", "bf16")
     with Index(tmp_path / "index") as index:
-        assert len(index) == 3  # indexing the same file again replaces, and two equal paragraphs are two documents
+        assert len(index) == 2  # indexing the same file again replaces, and equal paragraphs are one document
         assert index.get("settings")["precision"] == "bf16"
         assert load_encoder(index).precision == ("bf16" if bf16_is_fast() else "fp32")
+
+
+def test_an_index_holds_what_its_files_hold_and_what_has_an_id(tmp_path: Path, model_folder: Path) -> None:  # noqa: F811
+    notes, index = tmp_path / "notes", tmp_path / "index"
+    notes.mkdir()
+    (notes / "a.txt").write_text("the cat\n\nthe dog\n")
+    (notes / "b.txt").write_text("the king\n")
+    (notes / "c.jsonl").write_text('{"id": "own", "text": "the queen"}\n{"text": "the house", "kept": 1}\n')
+    run("index", notes, index, "--model", model_folder, "--max-length", 24)
+
+    def texts_of() -> set[str]:
+        with Index(index) as opened:
+            return {record.text for records, _ in opened.iterate() for record in records}
+
+    (notes / "a.txt").write_text("a stone\n\nthe cat\n")
+    (notes / "b.txt").unlink()
+    (notes / "c.jsonl").write_text('{"text": "the house", "kept": 1}\n')
+    part = json.loads(run("index", notes, index, "--where", "kept=1", "--json"))  # with the model that it knows
+    assert part["kept"] == 3 and part["removed"] == 0 and len(texts_of()) == 5
+    assert "2 passages removed that their files no longer hold" in run("index", notes, index)
+    assert texts_of() == {"the cat", "a stone", "the house", "the queen"}
+    with Index(index) as opened:
+        assert opened.settings["recipe"]["max_length"] == 24
 
 
 def test_packages_bring_their_names(tmp_path: Path, model_folder: Path) -> None:  # noqa: F811
@@ -87,7 +110,7 @@ def test_packages_bring_their_names(tmp_path: Path, model_folder: Path) -> None:
         (["search", "{tmp}/none", "query"], "no index there"),
         (["index", "{tmp}/none.txt", "{tmp}/index", "--model", "{tmp}"], "none.txt"),
         (["remove", "{tmp}/none"], "no index there"),
-        (["index", "{tmp}", "{tmp}/index"], "--model: missing"),
+        (["index", "{tmp}", "{tmp}/index"], "--model: missing, expected a model directory or Hub id, as the index is"),
         (["search", "qdrant:{tmp}/q#docs", "x"], "no index was copied there"),
         (["index", "{tmp}/none", "qdrant:{tmp}/q#docs"], "no index there"),
         (["index", "{tmp}", "qdrant:{tmp}/q#docs", "--layer", "2"], "layer: given, but an index is copied"),
@@ -118,7 +141,7 @@ def test_what_is_left_out_is_said_and_twin_ids_are_refused_before_work(
     assert left_out in run(*given)
     assert json.loads(run(*given, "--json"))["left_out"] == {"blank_documents": 1, "repeated_documents": 1}
     for bad, message in (
-        ([*rows, {"id": "a", "text": "the dog"}], "id 'a': two documents have it"),
+        ([*rows, {"id": "a", "text": "the dog"}], f"id 'a': two documents have it, in {corpus}:1 and {corpus}:4, and"),
         ([{"text": ""}], "got no documents (1 blank_documents)"),
     ):
         corpus.write_text("".join(json.dumps(row) + "\n" for row in bad))

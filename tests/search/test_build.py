@@ -211,7 +211,9 @@ def test_another_model_in_the_same_place_is_refused(
         file.seek(-1, os.SEEK_END)
         file.write(b"\x01")
     with Index(tmp_path / "index") as index:
-        refused(lambda: load_encoder(index), "its weights changed since")
+        refused(
+            lambda: load_encoder(index), "its weights changed since.*put the old one back, or build the index again"
+        )
         shutil.rmtree(model)
         refused(lambda: load_encoder(index), "model of this index is gone")
 
@@ -254,3 +256,48 @@ def test_of_documents_with_one_id_the_last_counts_near_or_far(
         build([Record("x", "the dog"), *between, Record("x", "the king")], tmp_path / name, job, source="s")
         ((records, _),) = content(tmp_path / name)
         assert [record.text for record in records if record.id == "x"] == ["the king"]
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "config.json"])
+def test_vectors_of_another_tokenizer_or_config_are_not_mixed(
+    tmp_path: Path, documents: list[Record], model_folder: Path, refused: Callable, name: str
+) -> None:
+    model = shutil.copytree(model_folder, tmp_path / "model")
+    build(documents[:3], tmp_path / "index", EncodingJob(str(model)), source="s")
+    published = json.loads((model / "config.json").read_text()) | {"auto_map": {}, "transformers_version": "9"}
+    (model / "config.json").write_text(json.dumps(published))
+    with Index(tmp_path / "index") as index:
+        load_encoder(index)  # what decides no vector may change
+        content = json.loads((model / name).read_text())
+        (model / name).write_text(
+            json.dumps(content | {"layer_norm_eps": 0.5, "truncation": None, "version": "1.0", "x": 1})
+        )
+        word = name.removesuffix(".json") if name == "tokenizer.json" else name
+        refused(lambda: load_encoder(index), f"its {word} changed since the index was built")
+
+
+def test_an_index_of_an_earlier_version_is_added_to_by_ids_of_its_own(
+    tmp_path: Path, documents: list[Record], job: EncodingJob, refused: Callable
+) -> None:
+    folder = tmp_path / "index"
+    build(documents[:3], folder, job, source="s")
+    with Index(folder) as index, index._writing():
+        older = {name: index.settings[name] for name in ("model", "precision", "weights_sha256")}
+        recipe = {name: index.settings["recipe"][name] for name in ("pooling", "max_length", "normalize")}
+        index._put(settings=older | {"device": "cpu", "recipe": recipe}, identity=None)
+    assert build(documents[3:5], folder, job, source="t").documents == 2
+    refused(lambda: building.refuse_older_names(folder), "made by an earlier version.*--id-field")
+    with Index(folder) as index:
+        assert len(load_encoder(index).encode(["the cat"])) == 1 and index.identity() == index.identity() != ""
+
+
+def test_two_builds_never_fill_one_index(
+    tmp_path: Path, documents: list[Record], job: EncodingJob, refused: Callable
+) -> None:
+    def meanwhile() -> Iterator[Record]:
+        yield from documents[:8]
+        refused(lambda: build(documents, tmp_path / "index", job, source="s"), "is being written by a live run")
+        yield from documents[8:]
+
+    build(meanwhile(), tmp_path / "index", job, source="s")
+    assert sorted(path.suffix for path in (tmp_path / "index").iterdir()) == [".f32", ".f32", ".i8", ".sqlite"]

@@ -3,11 +3,13 @@
 import os
 import signal
 import sqlite3
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from hf_embeddings.search import records as table
 from hf_embeddings.search.index import Index
 from hf_embeddings.search.records import Condition, Record
 
@@ -185,3 +187,78 @@ def test_mistakes_are_refused(index: Index, tmp_path: Path) -> None:
     (index.folder / "records.sqlite").write_bytes(b"no database at all" * 100)
     with pytest.raises(ValueError, match="not a database of an index"):
         Index(index.folder)
+
+
+def test_a_creation_that_was_killed_is_started_again(tmp_path: Path) -> None:
+    for step in range(1, 100):
+        folder = tmp_path / str(step)
+        child = os.fork()
+        if not child:
+            calls = 0
+
+            def count(*_: object, step: int = step) -> None:
+                nonlocal calls
+                calls += 1
+                if calls == step:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+            sys.addaudithook(
+                lambda event, _: count() if event in ("open", "os.rename", "os.mkdir", "os.remove") else None
+            )
+            Index.create(folder, WIDTH)
+            os._exit(0)
+        died = os.WIFSIGNALED(os.waitpid(child, 0)[1])
+        if not (folder / "records.sqlite").is_file():
+            Index.create(folder, WIDTH)
+        assert len(Index(folder)) == 0
+        if not died:
+            break
+    assert step > 5
+    (folder / "records.sqlite").rename(folder / ".records.sqlite.staged")  # the same names without the mark
+    with pytest.raises(ValueError, match="exists, expected a new or empty folder"):
+        Index.create(folder, WIDTH)
+
+
+def test_a_full_disk_changes_nothing_and_is_told_in_one_line(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    index.remove(["d3"])
+    before, writer = found(index, 7, k=99), Index(index.folder)
+    pages = writer._connection.execute("PRAGMA page_count").fetchone()[0]
+    writer._connection.execute(f"PRAGMA max_page_count = {pages}")  # what a full disk is to SQLite
+
+    def remove_and_need_room(*_: object) -> None:
+        writer._connection.execute("DELETE FROM records")
+        writer._connection.execute("CREATE TABLE filler AS SELECT zeroblob(1000000)")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(table, "remove", remove_and_need_room)
+        with pytest.raises(OSError, match=r"index: cannot be written \(database or disk is full\); it is as it was"):
+            writer.remove(["d7"])
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", lambda handle: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        with pytest.raises(OSError, match="No space left on device"):
+            writer.compact()
+    assert found(index, 7, k=99) == before and not list(index.folder.glob("*-2.*"))
+    index.verify()
+
+
+def test_a_search_shows_one_state_while_others_write(index: Index) -> None:
+    """Each text belongs to its vector, while documents are replaced, removed and compacted by another process."""
+    writer = os.fork()
+    if not writer:
+        own = Index(index.folder)
+        for turn in range(12):
+            chosen = range(turn, 50, 3)
+            own.add([records(i, 1)[0] for i in chosen], np.concatenate([vectors(i, 1) for i in chosen]))
+            own.remove([f"d{turn}"])
+            own.compact()
+            own.add(records(turn, 1), vectors(turn, 1))
+        os._exit(0)
+    answers = 0
+    while not os.waitpid(writer, os.WNOHANG)[0]:
+        with index.reading():
+            (hits,) = index.search(vectors(7, 1), k=50)
+            rows = index.vectors_of([hit.row for hit in hits])
+        for hit, row in zip(hits, rows, strict=True):
+            assert hit.text == f"text {hit.metadata['number']}" and (row == vectors(int(hit.id[1:]), 1)[0]).all()
+        answers += 1
+    assert answers
