@@ -5,6 +5,7 @@ words, before a single weight is allocated.
 """
 
 import copy
+import dataclasses
 import difflib
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -23,6 +24,7 @@ from .position_rotations import RotaryPosition  # noqa: F401
 from .position_signal import PositionSignal  # noqa: F401
 from .position_tables import LearnedPosition  # noqa: F401
 from .positions import LEFT_OUT, POSITION_TYPES, PositionType
+from .recording import is_traced  # noqa: F401
 from .relative_products import RelativeRows  # noqa: F401
 from .resizing import resized  # noqa: F401
 
@@ -32,6 +34,7 @@ logger = logging.get_logger(__name__)
 AUTO_MAP = {
     "AutoConfig": "configuration_triembed.TriEmbedConfig",
     "AutoModel": "modeling_triembed.TriEmbedModel",
+    "AutoModelForTextEncoding": "modeling_triembed.TriEmbedModel",
     "AutoModelForPreTraining": "modeling_triembed.TriEmbedForPreTraining",
     "AutoModelForMaskedLM": "modeling_triembed.TriEmbedForMaskedLM",
     "AutoModelForNextSentencePrediction": "modeling_triembed.TriEmbedForNextSentencePrediction",
@@ -132,15 +135,6 @@ class TriEmbedConfig(PreTrainedConfig):
 
     model_type = "triembed"
     default_theta = 10_000.0
-    base_model_tp_plan = {
-        "layers.*.attention.query": "colwise",
-        "layers.*.attention.key": "colwise",
-        "layers.*.attention.value": "colwise",
-        "layers.*.attention.out": "rowwise",
-        "layers.*.feed_forward.gate": "colwise",
-        "layers.*.feed_forward.up": "colwise",
-        "layers.*.feed_forward.down": "rowwise",
-    }
     base_model_fsdp_plan = {
         "embeddings": "free_full_weight",
         "layers.*": "free_full_weight",
@@ -201,13 +195,17 @@ class TriEmbedConfig(PreTrainedConfig):
         Raises:
             ValueError: a key that looks like a misspelt field, or what the constructor raises.
         """
-        told = upgrade(config_dict)
-        foreign = _foreign_keys(told, known=cls.__dataclass_fields__)
+        told = _cut_layers(upgrade(config_dict), kwargs)
+        foreign = _foreign_keys(told, cls)
         config = super().from_dict({key: told[key] for key in told if key not in foreign}, **kwargs)
         if foreign:
             logger.warning_once(f"config.json: {', '.join(foreign)}: of another tool; TriEmbed carries it along unread")
         for key, value in foreign.items():
-            setattr(config[0] if isinstance(config, tuple) else config, key, value)
+            made = config[0] if isinstance(config, tuple) else config
+            if isinstance(getattr(cls, key, None), property):  # it stays what it is; the key is written back
+                vars(made)[key] = value
+            else:
+                setattr(made, key, value)
         return config
 
     def __post_init__(self, **kwargs: Any) -> None:
@@ -225,6 +223,14 @@ class TriEmbedConfig(PreTrainedConfig):
         super().__post_init__(**kwargs)
         for part in self.position_classes.values():
             part.check(self)
+
+    @property
+    def base_model_tp_plan(self) -> dict[str, str]:  # type: ignore[override]  # follows from the config
+        """How transformers splits the layers for tensor parallelism."""
+        columns = ["attention.query", "attention.key", "attention.value", "feed_forward.up"]
+        columns += ["feed_forward.gate"] if self.feed_forward_type == "gated" else []
+        plan = {f"layers.*.{name}": "colwise" for name in columns}
+        return plan | {f"layers.*.{name}": "rowwise" for name in ("attention.out", "feed_forward.down")}
 
     @property
     def input_size(self) -> int:
@@ -339,11 +345,6 @@ class TriEmbedConfig(PreTrainedConfig):
                 )
 
     def _check_choices(self) -> None:
-        if self.chunk_size_feed_forward:
-            raise ValueError(
-                f"chunk_size_feed_forward: got {self.chunk_size_feed_forward}, expected 0: TriEmbed does not cut its "
-                "feed-forward into chunks; gradient checkpointing or smaller batches save memory"
-            )
         if self.format_version != FORMAT_VERSION:
             raise ValueError(
                 f"format_version: got {self.format_version}, expected {FORMAT_VERSION}; this checkpoint was made by "
@@ -417,6 +418,7 @@ LEAST = {
     "relative_attention_num_buckets": 4,
     "relative_attention_max_distance": 1,
     "sliding_window": 1,
+    "chunk_size_feed_forward": 0,
 }
 
 
@@ -443,16 +445,31 @@ def _versions_since(config_dict: dict[str, object]) -> list[int]:
     return steps if all(step in UPGRADES for step in steps) else []
 
 
+def _cut_layers(told: dict[str, object], given: Mapping[str, object]) -> dict[str, object]:
+    """Return the mapping of a config.json with as many layers as the caller of `from_pretrained` asks for."""
+    count, types = given.get("num_hidden_layers"), told.get("layer_types")
+    if not isinstance(count, int) or not isinstance(types, list) or "layer_types" in given:
+        return told
+    return told | {"num_hidden_layers": count, "layer_types": types[:count]}
+
+
 def _nearest(word: str, words: Iterable[str]) -> str:
     close = difflib.get_close_matches(word, list(words), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-def _foreign_keys(told: Mapping[str, object], known: Iterable[str]) -> dict[str, object]:
-    """Return what other tools wrote into a config.json; what is near a field of ours is none of theirs."""
-    ours = {*known, *LIBRARY_KEYS, *ROPE_KEYS}
-    others = {key: value for key, value in told.items() if key not in ours and not key.startswith("_")}
-    return {key: value for key, value in others.items() if not difflib.get_close_matches(key, ours, n=1, cutoff=0.8)}
+def _foreign_keys(told: Mapping[str, object], config_class: type[PreTrainedConfig]) -> dict[str, object]:
+    """Return what other tools wrote into a config.json.
+
+    What is near a field of ours is none of theirs, nor is what would hide a method of the class.
+    """
+    ours = {*(field.name for field in dataclasses.fields(config_class)), *LIBRARY_KEYS, *ROPE_KEYS}
+    found = {}
+    for key in [key for key in told if key not in ours and not key.startswith("_")]:
+        hides = hasattr(config_class, key) and not isinstance(getattr(config_class, key), property)
+        if not hides and not difflib.get_close_matches(key, ours, n=1, cutoff=0.8):
+            found[key] = told[key]
+    return found
 
 
 def _refuse_unknown_keys(kwargs: dict[str, object], known: Iterable[str]) -> None:

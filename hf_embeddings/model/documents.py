@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import torch
 
+from .recording import is_traced
+
 
 class Documents(NamedTuple):
     """The documents of B * S flattened tokens, in order and without gaps."""
@@ -97,7 +99,7 @@ def _restarting_documents(
         restarts = restarts & real[:, 1:] & real[:, :-1]
     first = torch.cat((torch.ones_like(restarts[:, :1]), restarts), dim=1)
     ids = first.flatten().long().cumsum(dim=0).view_as(first) - 1
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+    if is_traced():
         return Documents(ids, None)
     if not restarts.any():
         return None

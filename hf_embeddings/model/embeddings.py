@@ -12,7 +12,7 @@ from torch import nn
 
 from .configuration_triembed import TriEmbedConfig
 from .norms import make_norm
-from .position_signal import PositionSignal, position_dtype
+from .position_signal import PositionSignal, dtype_of, position_dtype
 from .positions import Positions
 
 
@@ -75,8 +75,8 @@ class Embeddings(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Return the dtype in which positions are computed: that of the token table, and fp32 at least."""
-        return position_dtype(self.token.weight.dtype)
+        """Return the dtype in which positions are computed: that of the tables, and fp32 at least."""
+        return position_dtype(dtype_of(self))
 
     def _segment(self, token: torch.Tensor, token_type_ids: torch.Tensor | None) -> torch.Tensor | None:
         if self.segment is None:

@@ -5,7 +5,9 @@ Shapes: B batch, H heads, S sequence, K head width.
 
 import torch
 from torch import nn
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import FunctionCtx
+
+from .recording import gradients_of, is_traced, is_transformed
 
 CHUNK_ELEMENTS = 1 << 21  # scores that a backward pass holds at a time: 8 MB, about what a core caches
 
@@ -64,7 +66,7 @@ def keep_normal(bias: torch.Tensor) -> torch.Tensor:
 
 
 def _serves(states: torch.Tensor) -> bool:
-    return states.device.type == "cpu" and not torch.compiler.is_compiling() and not torch.jit.is_tracing()
+    return states.device.type == "cpu" and not is_traced() and not is_transformed()
 
 
 class _BiasedContext(FunctionCtx):
@@ -92,9 +94,11 @@ class _BiasedAttention(torch.autograd.Function):
         return out
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: _BiasedContext, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         query, key, value, bias, out, lse = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            weights = (query @ key.transpose(-1, -2) * ctx.scaling + bias).softmax(dim=-1)
+            return *gradients_of(weights @ value, (query, key, value, bias), gradient), None
         batch, heads, length, _ = query.shape
         of_query, of_key, of_value = (torch.empty_like(states) for states in (query, key, value))
         of_bias = torch.zeros_like(bias)

@@ -53,24 +53,27 @@ class PredictionHead(Transform):
         self.projection = nn.Linear(width, rows, bias=False) if rows != width else nn.Identity()
         self.decoder = nn.Linear(rows, config.vocab_size, bias=config.decoder_bias)
 
-    def forward(self, hidden_states: torch.Tensor, masked_lm_positions: torch.Tensor | None = None) -> torch.Tensor:
-        """Map (B, S, D) to logits (B, S, V), or (M, V) for the M given indices into the flattened B * S tokens."""
-        return self.decoder(self._states(hidden_states, masked_lm_positions))
-
-    def loss(
+    def forward(
         self,
         hidden_states: torch.Tensor,
-        labels: torch.Tensor,
         masked_lm_positions: torch.Tensor | None = None,
+        *,
+        labels: torch.Tensor | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> torch.Tensor:
-        """Return the `classification_loss` of what `forward` returns, without holding all of these logits."""
+        """Map (B, S, D) to logits (B, S, V), or (M, V) for the M given indices into the flattened B * S tokens.
+
+        With `labels` it is their `classification_loss` (), for which not all of these logits are held. Both are one
+        call of the module, so that what is attached to it acts on both.
+        """
+        if labels is None:
+            return self.decoder(self._states(hidden_states, masked_lm_positions))
         labels = labels.flatten().to(hidden_states.device)
         if masked_lm_positions is None and not torch.compiler.is_compiling():
             masked_lm_positions = (labels != -100).nonzero().flatten()
             labels = labels[masked_lm_positions]
         states = self._states(hidden_states, masked_lm_positions).flatten(0, -2)
-        if type(self.decoder) is not nn.Linear:  # adapters and quantization put a layer of their own in its place
+        if not _may_be_read(self.decoder):
             return classification_loss(self.decoder(states), labels, num_items_in_batch)
         total = linear_cross_entropy(states, self.decoder.weight, self.decoder.bias, labels)
         return _divide(total, (labels != -100).sum(), num_items_in_batch)
@@ -79,6 +82,17 @@ class PredictionHead(Transform):
         if positions is not None:
             hidden_states = hidden_states.flatten(0, 1).index_select(0, positions)
         return self.projection(super().forward(hidden_states))
+
+
+def _may_be_read(layer: nn.Module) -> bool:
+    """Tell whether a linear layer is its weight and bias and nothing more, so that it need not be called.
+
+    Adapters, quantization and parametrizations put a class of their own in its place; offloading replaces its
+    `forward`; pruning and tensor parallelism hang hooks on it; others give it another kind of weight.
+    """
+    hooks = (layer._forward_hooks, layer._forward_pre_hooks, layer._backward_hooks, layer._backward_pre_hooks)
+    attached = any(hooks) or "forward" in vars(layer) or torch.nn.modules.module._has_any_global_hook()
+    return type(layer) is nn.Linear and not attached and type(layer.weight) is nn.Parameter
 
 
 def first_token(

@@ -16,6 +16,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from .configuration_triembed import TriEmbedConfig
 from .packing import merge_bias
 from .position_signal import PositionSignal
+from .recording import is_traced
 
 ADDED = ("sdpa", "eager")  # kernels of transformers whose masks (B, 1, S, S) are added to the scores; None: all is seen
 OTHERS = ("flash_attention_2", "flex_attention")
@@ -82,7 +83,7 @@ def refuse_dropped_mask(
             f"attn_implementation: {kernel!r} takes no `sliding_window`, and layers see {near} tokens to either side; "
             + fix
         )
-    if attention_mask is None or torch.compiler.is_compiling() or torch.jit.is_tracing():
+    if attention_mask is None or is_traced():
         return
     if attention_mask.dim() != 2 or not bool((attention_mask != 0).all()):
         raise ValueError(f"attention_mask: it hides tokens, and attn_implementation {kernel!r} reads no mask; {fix}")

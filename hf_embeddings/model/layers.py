@@ -61,6 +61,14 @@ class Layer(GradientCheckpointingLayer):
         self.feed_forward = FEED_FORWARD_TYPES[config.feed_forward_type](config)
         self.feed_forward_norm = make_norm(config, config.hidden_size)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.chunk_size_feed_forward = config.chunk_size_feed_forward
+
+    def transform(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        """Apply the feed-forward to (B, S, D), to `chunk_size_feed_forward` tokens of each row at a time."""
+        if not self.chunk_size_feed_forward:
+            return self.feed_forward(hidden_states)
+        chunks = hidden_states.split(self.chunk_size_feed_forward, dim=1)
+        return torch.cat([self.feed_forward(chunk) for chunk in chunks], dim=1)
 
 
 class PostNormLayer(Layer):
@@ -76,7 +84,7 @@ class PostNormLayer(Layer):
         """Map (B, S, D) to (B, S, D)."""
         attended, _ = self.attention(hidden_states, attention_mask, signal, **kwargs)
         hidden_states = self.attention_norm(self.dropout(attended) + hidden_states)
-        return self.feed_forward_norm(self.dropout(self.feed_forward(hidden_states)) + hidden_states)
+        return self.feed_forward_norm(self.dropout(self.transform(hidden_states)) + hidden_states)
 
 
 class PreNormLayer(Layer):
@@ -98,7 +106,7 @@ class PreNormLayer(Layer):
         normed = self.attention_norm(hidden_states)
         attended, _ = self.attention(normed, attention_mask, signal, **kwargs)
         hidden_states = hidden_states + self.dropout(attended)
-        return hidden_states + self.dropout(self.feed_forward(self.feed_forward_norm(hidden_states)))
+        return hidden_states + self.dropout(self.transform(self.feed_forward_norm(hidden_states)))
 
 
 FEED_FORWARD_TYPES = {"plain": PlainFeedForward, "gated": GatedFeedForward}

@@ -5,7 +5,9 @@ Shapes: M rows, D hidden, V classes.
 
 import torch
 from torch import nn
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import FunctionCtx
+
+from .recording import gradients_of, is_traced, is_transformed
 
 SCORES_AT_A_TIME = 1 << 24  # what is multiplied at once: 549 rows of a vocabulary of 30,522
 SCORES_IN_CACHE = 1 << 18  # what a CPU normalises at once: 1 MB in fp32
@@ -28,17 +30,24 @@ def linear_cross_entropy(
     Returns:
         () the sum.
     """
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # a compiler does this in its own way
-        scores = nn.functional.linear(hidden, weight, bias)
-        exact = torch.promote_types(scores.dtype, torch.float32)
-        return nn.functional.cross_entropy(scores.to(exact), labels, reduction="sum")
+    if is_traced() or is_transformed():  # a compiler does this in its own way
+        return _plainly(hidden, weight, bias, labels)
     return _LinearCrossEntropy.apply(hidden, weight, bias, labels)
+
+
+def _plainly(
+    hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, labels: torch.Tensor
+) -> torch.Tensor:
+    scores = nn.functional.linear(hidden, weight, bias)
+    exact = torch.promote_types(scores.dtype, torch.float32)
+    return nn.functional.cross_entropy(scores.to(exact), labels, reduction="sum")
 
 
 class _LossContext(FunctionCtx):
     needs_input_grad: tuple[bool, bool, bool, bool]
     saved_tensors: tuple[torch.Tensor | None, ...]
     dtypes: tuple[torch.dtype, torch.dtype, torch.dtype | None]
+    autocast: torch.dtype | None
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
@@ -51,20 +60,26 @@ class _LinearCrossEntropy(torch.autograd.Function):
         labels: torch.Tensor,
     ) -> torch.Tensor:
         device, given = hidden.device.type, (hidden.dtype, weight.dtype, None if bias is None else bias.dtype)
-        if torch.is_autocast_enabled(device):
-            dtype = torch.get_autocast_dtype(device)
-            hidden, weight = hidden.to(dtype), weight.to(dtype)
+        inputs = (hidden, weight, bias, labels)
+        ctx.autocast = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
+        if ctx.autocast is not None:
+            hidden, weight = hidden.to(ctx.autocast), weight.to(ctx.autocast)
         with torch.autocast(device, enabled=False):
             loss, *gradients = _sum_losses(hidden, weight, bias, labels, ctx.needs_input_grad[:3])
-        ctx.save_for_backward(*gradients)  # type: ignore[arg-type]  # None is allowed
+        ctx.save_for_backward(*gradients, *inputs)  # type: ignore[arg-type]  # None is allowed
         ctx.dtypes = given
         return loss
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: _LossContext, outer: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        gradients, (hidden, weight, bias, labels) = ctx.saved_tensors[:3], ctx.saved_tensors[3:]
+        if torch.is_grad_enabled():
+            assert hidden is not None and weight is not None and labels is not None, "only the bias may be None"
+            with torch.autocast(hidden.device.type, dtype=ctx.autocast, enabled=ctx.autocast is not None):
+                loss = _plainly(hidden, weight, bias, labels)
+            return *gradients_of(loss, (hidden, weight, bias), outer), None
         # In place, as the gradient of the weight is large; autograd refuses to go back a second time then.
-        scaled = (gradient if gradient is None else gradient.mul_(outer) for gradient in ctx.saved_tensors)
+        scaled = (gradient if gradient is None else gradient.mul_(outer) for gradient in gradients)
         return *(g if g is None else g.to(dtype) for g, dtype in zip(scaled, ctx.dtypes, strict=True)), None
 
 

@@ -35,6 +35,7 @@ from .heads import SEQUENCE_LOSSES, Pooler, PredictionHead, Transform, classific
 from .kernels import folds_biases, is_of_engine, refuse_dropped_bias
 from .layers import NORM_POSITIONS, Layer, check_recomputable
 from .linear_cross_entropy import linear_cross_entropy  # noqa: F401
+from .loaded_weights import check_loaded
 from .norms import make_norm
 from .packing import pack  # noqa: F401
 from .placing import place
@@ -45,13 +46,12 @@ from .position_rotations import RotaryPosition  # noqa: F401
 from .position_signal import PositionSignal  # noqa: F401
 from .position_tables import LearnedPosition  # noqa: F401
 from .positions import Positions  # noqa: F401
+from .recording import is_traced  # noqa: F401
 from .relative_products import relative_products  # noqa: F401
 from .resizing import check_resize
 
 logger = logging.get_logger(__name__)
 
-# Modules of a task: one may be new as a whole when a checkpoint is loaded for another task. Nothing else may be new.
-TASK_MODULES = ("pooler", "predictions", "seq_relationship", "transform", "classifier", "qa_outputs", "heads")
 # Arguments of `from_pretrained` that say where a config.json is.
 WHERE = ("revision", "subfolder", "cache_dir", "token", "local_files_only", "force_download", "proxies")
 
@@ -74,11 +74,14 @@ class TriEmbedPreTrainedModel(PreTrainedModel):
     _supports_flex_attn = True
     _supports_attention_backend = True
     _can_compile_fullgraph = True
-    # A trained frequency in bf16 would be wrong by whole turns a few hundred positions on.
-    _keep_in_fp32_modules_strict = ["log_frequencies"]
     _can_record_outputs = {"hidden_states": Layer, "attentions": Attention}
     # A pretraining checkpoint is loaded for other tasks every day: its heads need no mention in the loading report.
     _keys_to_ignore_on_load_unexpected = [r"(^|\.)(pooler|predictions|seq_relationship)\."]
+
+    def __init__(self, config: TriEmbedConfig, *args: Any, **kwargs: Any) -> None:
+        super().__init__(config, *args, **kwargs)
+        exact = {name for part in config.position_classes.values() for name in part.kept_exact}
+        self._keep_in_fp32_modules_strict = exact
 
     def _check_and_adjust_attn_implementation(self, attn_implementation: str | None, *args: Any, **kwargs: Any) -> str:
         if attn_implementation in ALL_ATTENTION_FUNCTIONS or "flash" in (attn_implementation or ""):
@@ -144,31 +147,30 @@ class TriEmbedPreTrainedModel(PreTrainedModel):
     ) -> Model | tuple[Model, dict[str, Any]]:
         """Load as `PreTrainedModel.from_pretrained` does, and refuse a checkpoint that lacks encoder weights.
 
+        A head may be new as a whole; `new_modules` names it. Weights of the encoder may be new with
+        `allow_missing_weights=True`, or with `state_dict={}`; a warning names them. `num_hidden_layers` below that of
+        the checkpoint keeps the first layers; a warning names those that are left out.
+
         Raises:
-            ValueError: encoder weights or parts of a head are missing from the checkpoint, it holds weights that no
-                TriEmbed model has, or the head cannot be tied to the token table as the config asks.
+            ValueError: encoder weights or parts of a head are missing from the checkpoint, it holds weights that the
+                encoder has no place for, or the head cannot be tied to the token table as the config asks.
         """
+        allowed = kwargs.pop("allow_missing_weights", False)
         source = args[0] if args else kwargs.get("pretrained_model_name_or_path")
+        place = {name: kwargs[name] for name in WHERE if name in kwargs}
         if UPGRADES and source is not None:  # an older format may have named weights otherwise
-            place = {name: kwargs[name] for name in WHERE if name in kwargs}
             told, _ = cls.config_class.get_config_dict(source, **place)
             kwargs["key_mapping"] = renamed_weights(told) | (kwargs.get("key_mapping") or {}) or None
         loaded: Any = super().from_pretrained(*args, output_loading_info=True, **kwargs)
         model, info = loaded
-        for problem, cure in (
-            ("missing", "they would be random; check that config.json belongs to these weights"),
-            ("unexpected", "convert the checkpoint, or check that config.json belongs to these weights"),
-        ):
-            keys = sorted(key for key in info[f"{problem}_keys"] if not _task_module(key))
-            keys += _torn_heads(model, info["missing_keys"]) if problem == "missing" else []
-            if keys:
-                shown = ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
-                raise ValueError(f"{source}: {problem} weights for {cls.__name__}: {shown}; {cure}")
+        empty = kwargs.get("state_dict") is not None and not kwargs["state_dict"]
+        allowed = allowed or empty or (source is None and not info["unexpected_keys"])
+        check_loaded(model, source, info, missing_allowed=allowed, place=place)
         _hold_tie(model, source, info["missing_keys"])
-        if getattr(model, "pooler", None) is not None and any(k.startswith("pooler") for k in info["missing_keys"]):
+        lacks_pooler = any(k.startswith("pooler") for k in info["missing_keys"])
+        if getattr(model, "pooler", None) is not None and lacks_pooler and not allowed:
             logger.warning(f"{source} has no pooler: pooler_output will be None (nothing random is used in its place)")
             model.pooler = None
-        model.new_modules = tuple(sorted(filter(None, {_task_module(key) for key in info["missing_keys"]})))
         return (model, info) if output_loading_info else model
 
 
@@ -193,9 +195,9 @@ class TriEmbedModel(TriEmbedPreTrainedModel):
         """Return the token table."""
         return self.embeddings.token
 
-    def set_input_embeddings(self, value: nn.Embedding) -> None:  # type: ignore[override]  # a table, not any module
-        """Replace the token table."""
-        self.embeddings.token = value
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replace the token table by a module that maps (B, S) ids to (B, S, T)."""
+        self.embeddings.token = value  # type: ignore[assignment]  # only called
 
     @record_outputs
     def forward(
@@ -320,7 +322,8 @@ class _TiedHeadModel(TriEmbedPreTrainedModel):
         if skip_logits:
             if labels is None:
                 return None, None
-            return self.predictions.loss(hidden_states, labels, positions, num_items_in_batch), None
+            loss = self.predictions(hidden_states, positions, labels=labels, num_items_in_batch=num_items_in_batch)
+            return loss, None
         logits = self.predictions(hidden_states, positions)
         return None if labels is None else classification_loss(logits, labels, num_items_in_batch), logits
 
@@ -621,23 +624,6 @@ def _hold_tie(model: PreTrainedModel, source: object, missing: Iterable[str]) ->
         )
 
 
-def _task_module(key: str) -> str | None:
-    """Return the module of a task that a weight belongs to, None for a weight of the encoder."""
-    parts = key.split(".")
-    place = next((index for index, part in enumerate(parts) if part in TASK_MODULES), None)
-    if place is None:
-        return None
-    return ".".join(parts[: place + (2 if parts[place] == "heads" else 1)])  # `heads` has one for each task
-
-
-def _torn_heads(model: PreTrainedModel, missing: Iterable[str]) -> list[str]:
-    """Return the missing weights of modules of which the checkpoint holds a part."""
-    missing = set(missing)
-    tied = set(model._tied_weights_keys or ()) if model.config.tie_word_embeddings else set()
-    held = {_task_module(name) for name, _ in model.named_parameters() if name not in missing | tied}
-    return sorted(key for key in missing - tied if _task_module(key) in held - {None})
-
-
 def _problem_type(num_labels: int, labels: torch.Tensor) -> ProblemType:
     if num_labels == 1:
         return "regression"
@@ -646,5 +632,6 @@ def _problem_type(num_labels: int, labels: torch.Tensor) -> ProblemType:
 
 # Every class registers itself, so that whichever of them is saved, its code is saved with it.
 for _auto_class, _path in AUTO_MAP.items():
-    if _auto_class != "AutoConfig":
-        globals()[_path.split(".")[1]].register_for_auto_class(_auto_class)
+    _class = globals().get(_path.split(".")[1])  # None: the config, which is not made here
+    if _class is not None and "_auto_class" not in vars(_class):  # the first of two Auto classes
+        _class.register_for_auto_class(_auto_class)

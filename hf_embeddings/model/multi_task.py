@@ -22,6 +22,7 @@ from .heads import SEQUENCE_LOSSES, classification_loss
 from .kernels import folds_biases  # noqa: F401
 from .layers import _down_bias  # noqa: F401
 from .linear_cross_entropy import linear_cross_entropy  # noqa: F401
+from .loaded_weights import check_loaded  # noqa: F401
 from .modeling_triembed import TriEmbedModel, TriEmbedPreTrainedModel
 from .norms import make_norm  # noqa: F401
 from .packing import Group  # noqa: F401
@@ -33,6 +34,7 @@ from .position_rotations import RotaryPosition  # noqa: F401
 from .position_signal import PositionSignal  # noqa: F401
 from .position_tables import LearnedPosition  # noqa: F401
 from .positions import Positions  # noqa: F401
+from .recording import is_traced  # noqa: F401
 from .relative_products import RelativeRows  # noqa: F401
 from .resizing import resized  # noqa: F401
 

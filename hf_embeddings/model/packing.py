@@ -16,6 +16,7 @@ from .documents import Documents
 from .fused_attention import fused_attention, keep_normal
 from .position_signal import position_dtype
 from .positions import PositionParts
+from .recording import is_transformed
 
 LARGEST_WASTE = 0.12  # share of padding in a group; measured as the best trade against more and smaller calls
 
@@ -135,7 +136,10 @@ def packed_attention(
             mask = merge_bias(mask, attention.content_scores(parts[3], parts[4], group.content))
         context = fused_attention(parts[0], parts[1], parts[2], mask, dropout=dropout, scaling=attention.scaling)
         contexts.append(context.transpose(1, 2).flatten(0, 1))  # (n * L, H, K)
-    return _Collect.apply(torch.cat(contexts), packing.back, packing.take, packing.padding)
+    context = torch.cat(contexts)
+    if is_transformed():
+        return context.index_select(0, packing.back)
+    return _Collect.apply(context, packing.back, packing.take, packing.padding)
 
 
 def _near_lengths(order: list[int], lengths: list[int]) -> list[list[int]]:
@@ -219,6 +223,8 @@ class _Collect(torch.autograd.Function):
 
 
 def _spread(tokens: torch.Tensor, packing: Packing) -> torch.Tensor:
+    if is_transformed():
+        return tokens.index_select(0, packing.take)
     return _Spread.apply(tokens, packing.take, packing.back)
 
 

@@ -7,6 +7,7 @@ import torch
 
 from .documents import Documents
 from .positions import PositionParts, Positions
+from .recording import is_traced
 
 
 def place(
@@ -49,7 +50,7 @@ def _from_first(positions: torch.Tensor, attention_mask: torch.Tensor | None, po
 
 def _check_length(position: Positions, *position_ids: torch.Tensor) -> None:
     limit = position.length_limit
-    if limit is None or torch.compiler.is_compiling() or torch.jit.is_tracing():
+    if limit is None or is_traced():
         return
     furthest = max(int(ids.max()) for ids in position_ids)
     if furthest >= limit:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from .compat import PreTrainedConfig
-from .position_signal import PositionSignal, PositionType, check_count, offsets
+from .position_signal import ExactLinear, PositionSignal, PositionType, check_count, offsets
 
 
 class AlibiPosition(PositionType):
@@ -94,8 +94,8 @@ class FirePosition(PositionType):
         super().__init__(config)
         self.log_rate = nn.Parameter(torch.tensor([0.1]).log())
         self.log_threshold = nn.Parameter(torch.tensor([float(config.max_position_embeddings)]).log())
-        self.up = nn.Linear(1, self.options["width"])
-        self.down = nn.Linear(self.options["width"], config.num_attention_heads)
+        self.up = ExactLinear(1, self.options["width"])
+        self.down = ExactLinear(self.options["width"], config.num_attention_heads)
 
     @classmethod
     def check(cls, config: PreTrainedConfig) -> None:
@@ -108,8 +108,7 @@ class FirePosition(PositionType):
         distance = -offsets(position_ids).to(dtype)
         later = torch.maximum(position_ids[:, None, :], position_ids[:, :, None]).to(dtype)
         relative = distance.sign() * torch.log1p(rate * distance.abs()) / torch.log1p(rate * later.maximum(threshold))
-        hidden = relative[..., None] * self.up.weight.to(dtype)[:, 0] + self.up.bias.to(dtype)  # (1|B, S, S, W)
-        bias = nn.functional.linear(hidden.relu(), self.down.weight.to(dtype), self.down.bias.to(dtype))
+        bias = self.down(self.up(relative[..., None]).relu())  # (1|B, S, S, H)
         return PositionSignal(bias=bias.permute(0, 3, 1, 2))
 
 
@@ -140,7 +139,9 @@ class RelativeBiasPosition(PositionType):
 
     def forward(self, position_ids: torch.Tensor, dtype: torch.dtype = torch.float32) -> PositionSignal:
         """Map (1|B, S) ids to a bias shared by all layers."""
-        return PositionSignal(bias=self.table(self.buckets(offsets(position_ids))).permute(0, 3, 1, 2))
+        buckets = self.buckets(offsets(position_ids))
+        bias = self.table(buckets.flatten(1))  # (1|B, S * S, H), as 8-bit tables take no more dimensions than ids have
+        return PositionSignal(bias=bias.unflatten(1, buckets.shape[1:]).permute(0, 3, 1, 2))
 
     def buckets(self, offsets: torch.Tensor) -> torch.Tensor:
         """Number signed offsets (key - query): exact below a quarter of the buckets, then logarithmic, then clipped."""

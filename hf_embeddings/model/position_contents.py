@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from .compat import PreTrainedConfig
-from .position_signal import PositionSignal, PositionType
-from .relative_products import RelativeRows, relative_products, relative_rows
+from .position_signal import PositionSignal, PositionType, all_rows
+from .relative_products import BY_OFFSET, RelativeRows, relative_products, relative_rows
 from .resizing import resized
 
 
@@ -23,15 +23,24 @@ class RelativeKeyScores(nn.Module):
     def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__()
         head_dim = config.hidden_size // config.num_attention_heads
-        self.table = nn.Embedding(2 * config.max_position_embeddings - 1, head_dim)
+        self.rows = 2 * config.max_position_embeddings - 1
+        self.table = nn.Embedding(self.rows, head_dim)
 
     def resize(self, length: int, how: str) -> None:
         """Give the table rows for the distances between `length` positions."""
-        self.table = resized(self.table, 2 * length - 1, how=how, centred=True)
+        self.rows = 2 * length - 1
+        self.table = resized(self.table, self.rows, how=how, centred=True)
 
     def forward(self, query: torch.Tensor, key: torch.Tensor, rows: RelativeRows, attention: nn.Module) -> torch.Tensor:
         """Map (B, H, S, K) query and key to scores (B, H, S, S); `rows` of the table belong to the distances."""
-        return relative_products(query, key, rows, query_table=self.table.weight[None])
+        table, rows = self.vectors(rows, query.device)
+        return relative_products(query, key, rows, query_table=table)
+
+    def vectors(self, rows: RelativeRows, device: torch.device) -> tuple[torch.Tensor, RelativeRows]:
+        """Return the rows (1, R, K) of the table that are needed, and how the pairs of tokens number these."""
+        if rows.of_offsets is None:
+            return all_rows(self.table, self.rows, device)[None], rows
+        return self.table(rows.of_offsets)[None], BY_OFFSET
 
 
 class RelativeKeyQueryScores(RelativeKeyScores):
@@ -39,7 +48,7 @@ class RelativeKeyQueryScores(RelativeKeyScores):
 
     def forward(self, query: torch.Tensor, key: torch.Tensor, rows: RelativeRows, attention: nn.Module) -> torch.Tensor:
         """Map (B, H, S, K) query and key to scores (B, H, S, S); `rows` of the table belong to the distances."""
-        table = self.table.weight[None]
+        table, rows = self.vectors(rows, query.device)
         return relative_products(query, key, rows, query_table=table, key_table=table)
 
 
@@ -168,7 +177,8 @@ class DisentangledPosition(PositionType):
 
     def forward(self, position_ids: torch.Tensor, dtype: torch.dtype = torch.float32) -> PositionSignal:
         """Map (1|B, S) ids to rows of the table, and the normalised table (R, D)."""
-        return PositionSignal(content=(relative_rows(position_ids, self.number), self.norm(self.table.weight)))
+        table = self.norm(all_rows(self.table, 2 * self.span, position_ids.device))
+        return PositionSignal(content=(relative_rows(position_ids, self.number), table))
 
     def number(self, distance: torch.Tensor) -> torch.Tensor:
         """Map distances, query minus key, to rows."""

@@ -33,7 +33,8 @@ class UntiedPosition(PositionType):
         super().__init__(config)
         width = config.hidden_size
         self.head_dim = width // config.num_attention_heads
-        self.table = nn.Embedding(config.max_position_embeddings, width)
+        self.length = config.max_position_embeddings
+        self.table = nn.Embedding(self.length, width)
         self.norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
         self.query = nn.Linear(width, width)
         self.key = nn.Linear(width, width)
@@ -47,11 +48,12 @@ class UntiedPosition(PositionType):
     def resize(self, length: int, how: str) -> None:
         """Give the table `length` rows."""
         self.table = resized(self.table, length, how=how)
+        self.length = length
 
     @property
     def length_limit(self) -> int:
         """Return the rows of the table."""
-        return self.table.num_embeddings
+        return self.length
 
     def forward(self, position_ids: torch.Tensor, dtype: torch.dtype = torch.float32) -> PositionSignal:
         """Map (1|B, S) ids to a fold of K + 2 dimensions."""
@@ -76,6 +78,7 @@ class CosineBiasPosition(PositionType):
     """
 
     folds = True
+    kept_exact = ("log_frequencies",)  # in bf16 one would be wrong by whole turns a few hundred positions on
     option_defaults: ClassVar[dict[str, Any]] = {"num_terms": 16}
 
     def __init__(self, config: PreTrainedConfig) -> None:

@@ -38,6 +38,7 @@ class PositionType(nn.Module):
     length_dependent: bool = False  # it looks at where a document ends
     rotary: bool = False  # it reads `rope_parameters`
     layer_part: type[nn.Module] | None = None  # made once in each attention: scores that depend on query and key
+    kept_exact: tuple[str, ...] = ()  # parameters that stay in fp32 where a model is loaded in 16 bits
     option_defaults: ClassVar[dict[str, Any]] = {}  # options, with defaults, that `position_parameters` may set
     beyond: str = "defined for every position"  # what happens past `max_position_embeddings`
 
@@ -77,6 +78,29 @@ class PositionType(nn.Module):
         raise NotImplementedError(f"{type(self).__name__}.forward: a position type must return a PositionSignal")
 
 
+def all_rows(table: nn.Module, rows: int, device: torch.device) -> torch.Tensor:
+    """Return the rows (R, W) of a table by calling it, as adapters, offloading and quantization expect."""
+    return table(torch.arange(rows, device=device))
+
+
+def dtype_of(module: nn.Module, otherwise: torch.dtype = torch.float32) -> torch.dtype:
+    """Return the dtype of the first floating-point parameter of a module; those of a quantized one may be none."""
+    return next((weight.dtype for weight in module.parameters() if weight.is_floating_point()), otherwise)
+
+
+class ExactLinear(nn.Linear):
+    """A linear layer that multiplies in the dtype of its input, whatever the dtype of its weights."""
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        """Map (..., I) to (..., O)."""
+        if type(self.weight) not in (nn.Parameter, torch.Tensor):  # quantized: it knows how to be multiplied
+            return super().forward(states.to(self.weight.dtype)).to(states.dtype)
+        weight, bias = self.weight.to(states.dtype), self.bias.to(states.dtype)
+        if self.in_features == 1:
+            return states * weight[:, 0] + bias
+        return nn.functional.linear(states, weight, bias)
+
+
 def check_count(position_type: type[PositionType], config: PreTrainedConfig, name: str, option: str) -> None:
     """Raise ValueError where the option of a type is no whole number above 0."""
     count = position_type.read_options(config)[option]
@@ -97,7 +121,7 @@ def geometric_frequencies(width: int, theta: float, dtype: torch.dtype, device: 
 
 def position_dtype(dtype: torch.dtype) -> torch.dtype:
     """Return the dtype in which positions of a model of `dtype` are computed: fp32 at least."""
-    return torch.promote_types(dtype, torch.float32)
+    return torch.float64 if dtype == torch.float64 else torch.float32
 
 
 def unfold(signal: PositionSignal) -> PositionSignal:

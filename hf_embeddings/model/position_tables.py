@@ -6,7 +6,14 @@ import torch
 from torch import nn
 
 from .compat import PreTrainedConfig
-from .position_signal import PositionSignal, PositionType, check_count, frequency_angles, geometric_frequencies
+from .position_signal import (
+    PositionSignal,
+    PositionType,
+    check_count,
+    dtype_of,
+    frequency_angles,
+    geometric_frequencies,
+)
 from .resizing import resized
 
 
@@ -22,8 +29,8 @@ class LearnedPosition(PositionType):
     def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__(config)
         self.offset = self.options["offset"]
-        rows = config.max_position_embeddings + self.offset
-        self.table = nn.Embedding(rows, config.input_size)
+        self.length = config.max_position_embeddings
+        self.table = nn.Embedding(self.length + self.offset, config.input_size)
 
     @classmethod
     def check(cls, config: PreTrainedConfig) -> None:
@@ -37,11 +44,12 @@ class LearnedPosition(PositionType):
     def resize(self, length: int, how: str) -> None:
         """Give the table rows for `length` positions; rows before the first stay."""
         self.table = resized(self.table, length + self.offset, how=how, fixed=self.offset)
+        self.length = length
 
     @property
     def length_limit(self) -> int:
         """Return the rows of the table that belong to positions."""
-        return self.table.num_embeddings - self.offset
+        return self.length
 
     def forward(self, position_ids: torch.Tensor, dtype: torch.dtype = torch.float32) -> PositionSignal:
         """Map (1|B, S) ids, which count from 0, to a summand."""
@@ -85,6 +93,7 @@ class FourierPosition(PositionType):
     """
 
     absolute = True
+    kept_exact = ("log_frequencies",)  # in bf16 one would be wrong by whole turns a few hundred positions on
     option_defaults: ClassVar[dict[str, Any]] = {"num_frequencies": 64}
 
     def __init__(self, config: PreTrainedConfig) -> None:
@@ -104,7 +113,7 @@ class FourierPosition(PositionType):
         count = self.options["num_frequencies"]
         frequencies = geometric_frequencies(2 * count, 10_000.0, dtype, position_ids.device)
         angles = frequency_angles(position_ids, frequencies * self.log_frequencies.to(dtype).exp())  # (1|B, S, F)
-        waves = torch.cat((angles.sin(), angles.cos()), dim=-1).to(self.up.weight.dtype)
+        waves = torch.cat((angles.sin(), angles.cos()), dim=-1).to(dtype_of(self.up))
         return PositionSignal(summand=self.down(nn.functional.gelu(self.up(waves))))
 
 

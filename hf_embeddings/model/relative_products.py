@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import FunctionCtx
 
 from .position_signal import offsets
+from .recording import gradients_of, is_traced, is_transformed
 
 
 class RelativeRows(NamedTuple):
@@ -19,6 +20,9 @@ class RelativeRows(NamedTuple):
     of_offsets: (
         torch.Tensor | None
     )  # (2S - 1,) by the second minus the first, from 1 - S on, where positions count by one
+
+
+BY_OFFSET = RelativeRows(None, None)  # of a table that has a row for each offset, in the order of `of_offsets`
 
 
 def relative_rows(position_ids: torch.Tensor, number: Callable[[torch.Tensor], torch.Tensor]) -> RelativeRows:
@@ -50,6 +54,8 @@ def relative_products(
         (B, H, S, S), by query and key.
     """
     tables = [None if table is None else table.to(query.dtype) for table in (query_table, key_table)]
+    if rows is BY_OFFSET:
+        return _ByOffset.apply(query, key, tables[0], None if tables[1] is None else tables[1].flip(1))
     if rows.of_offsets is not None:
         order = (rows.of_offsets, rows.of_offsets.flip(0))
         by_offset = (None if t is None else t.index_select(1, o) for t, o in zip(tables, order, strict=True))
@@ -72,7 +78,7 @@ def _counts_by_one(position_ids: torch.Tensor) -> bool:
     # On other devices the question would cost more than the answer saves.
     if position_ids.device.type != "cpu" or position_ids.shape[0] > 1:
         return False
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+    if is_traced() or is_transformed():
         return False
     return bool((position_ids.diff() == 1).all())
 
@@ -126,12 +132,27 @@ class _ByOffset(torch.autograd.Function):
         return found
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: _ByOffsetContext, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         query, key, query_table, key_table = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            found = _plainly(query, key, query_table, key_table)
+            return gradients_of(found, (query, key, query_table, key_table), gradient)
         of_query, of_query_table = _gradients(gradient, query, query_table)
         of_key, of_key_table = _gradients(gradient.transpose(-1, -2), key, key_table)
         return of_query, of_key, of_query_table, of_key_table
+
+
+def _plainly(
+    query: torch.Tensor, key: torch.Tensor, query_table: torch.Tensor | None, key_table: torch.Tensor | None
+) -> torch.Tensor:
+    """Return what `_ByOffset` computes, in plain operations."""
+    index = torch.arange(query.shape[2], device=query.device)
+    pairs = (index - index[:, None] + len(index) - 1)[None]  # (1, S, S) rows by the other token
+    of_query = None if query_table is None else _picked(query, query_table, pairs)
+    of_key = None if key_table is None else _picked(key, key_table, pairs).transpose(-1, -2)
+    found = of_query if of_key is None else of_key if of_query is None else of_query + of_key
+    assert found is not None, "one of the tables is given"
+    return found
 
 
 def _gradients(

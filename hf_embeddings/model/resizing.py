@@ -21,6 +21,12 @@ def resized(table: nn.Embedding, rows: int, *, how: str, fixed: int = 0, centred
         centred: rows are distances from -n to n: "extend" repeats the outermost on both sides, as distances beyond them
             are clipped anyway, and "truncate" keeps the inner ones.
     """
+    if type(table) is not nn.Embedding or table.weight.is_meta:
+        raise ValueError(
+            f"resize_position_embeddings: a position table is {type(table).__name__}"
+            f"{' without its weights (offloaded)' if isinstance(table, nn.Embedding) else ''}, expected Embedding; "
+            "resize before adapters, quantization or offloading, or merge the adapter first"
+        )
     weight = table.weight.detach()
     head, body = weight[:fixed], weight[fixed:]
     new, old = rows - fixed, len(body)

@@ -223,9 +223,36 @@ def test_a_head_of_another_size_is_refused_unless_asked_for(head: str, tmp_path)
     assert torch.equal(again.triembed.embeddings.token.weight, model.triembed.embeddings.token.weight)
 
 
-def test_feed_forward_chunks_are_refused_rather_than_ignored() -> None:
-    with pytest.raises(ValueError, match="chunk_size_feed_forward"):
-        make("Model", chunk_size_feed_forward=4)
+@pytest.mark.parametrize("norm_position", ["post", "pre"])
+@pytest.mark.parametrize("size", [1, 3, 50])
+def test_a_feed_forward_in_chunks_is_the_same(norm_position: str, size: int) -> None:
+    whole = make("Model", norm_position=norm_position)
+    chunked = make("Model", norm_position=norm_position, chunk_size_feed_forward=size)
+    lengths = []
+    chunked.layers[0].feed_forward.register_forward_pre_hook(lambda _, given: lengths.append(given[0].shape[1]))
+    outputs = [model(**batch("Model")).last_hidden_state for model in (whole, chunked)]
+    torch.testing.assert_close(outputs[1], outputs[0])
+    assert sum(lengths) == S and max(lengths) == min(size, S)
+
+
+def test_chunks_of_no_size_are_refused() -> None:
+    with pytest.raises(ValueError, match="chunk_size_feed_forward: got -1"):
+        make("Model", chunk_size_feed_forward=-1)
+
+
+@heads
+@pytest.mark.parametrize("position", ["learned", "fourier", "cosine_bias"])
+@pytest.mark.parametrize("feed_forward", ["plain", "gated"])
+def test_lists_name_what_the_model_has(head: str, position: str, feed_forward: str) -> None:
+    model = make(head, position, feed_forward_type=feed_forward)
+    names = [name for name, _ in model.named_parameters()]
+    assert model._keep_in_fp32_modules_strict == ({"log_frequencies"} if position != "learned" else set())
+    assert all(any(kept in name for name in names) for kept in model._keep_in_fp32_modules_strict)
+    layer = dict(model.base_model.layers[0].named_modules())
+    planned = [name.removeprefix("layers.*.") for name in model.config.base_model_tp_plan]
+    assert set(planned) <= set(layer)
+    linear = {name for name, module in layer.items() if isinstance(module, torch.nn.Linear) and "position" not in name}
+    assert set(planned) == linear
 
 
 @pytest.mark.parametrize("head, position", PAIRS[1:])
