@@ -42,24 +42,24 @@ def read_texts(packages: str, count: int) -> list[str]:
     paragraphs = dict.fromkeys(
         text.strip() for document in read_documents(packages) for text in document.split("\n\n") if text.strip()
     )
-    chosen = np.random.default_rng(0).permutation(len(paragraphs))[:count]
+    numbers = np.random.default_rng(0).permutation(len(paragraphs))[:count]
     texts = list(paragraphs)
-    return [texts[number] for number in chosen]
+    return [texts[number] for number in numbers]
 
 
-def contestants(source: str, converted: str, peers: list[str]) -> dict[str, Encode]:
+def contestants(source: str, checkpoint: str, peers: list[str]) -> dict[str, Encode]:
     """Return an encoding function for each contestant that is installed."""
     from sentence_transformers import SentenceTransformer
 
     stock = SentenceTransformer(source, device="cpu")
-    found: dict[str, Encode] = {PEER: lambda texts: stock.encode(texts, normalize_embeddings=True)}
+    encoders: dict[str, Encode] = {PEER: lambda texts: stock.encode(texts, normalize_embeddings=True)}
     for precision in (name for name in PRECISIONS if name != "bf16" or bf16_is_fast()):
-        encoder = Encoder.load(converted, precision=precision)
-        found[f"ours, {precision}"] = encoder.encode
+        encoder = Encoder.load(checkpoint, precision=precision)
+        encoders[f"ours, {precision}"] = encoder.encode
     for name, build in (("onnxruntime", _onnxruntime), ("openvino", _openvino)):
         if name in peers and importlib.util.find_spec(name) and importlib.util.find_spec("onnx"):
-            found |= build(stock)
-    return found
+            encoders |= build(stock)
+    return encoders
 
 
 def fidelity(vectors: np.ndarray, reference: np.ndarray) -> tuple[float, float]:
@@ -134,8 +134,8 @@ def _padded(stock: "SentenceTransformer", run: Callable[[dict[str, np.ndarray]],
             )
             inputs = {name: inputs[name].astype(np.int64) for name in ("input_ids", "attention_mask", "token_type_ids")}
             mask = inputs["attention_mask"][..., None]
-            pooled = (run(inputs) * mask).sum(1) / mask.sum(1)
-            vectors[rows] = pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
+            means = (run(inputs) * mask).sum(1) / mask.sum(1)
+            vectors[rows] = means / np.linalg.norm(means, axis=1, keepdims=True)
         return vectors
 
     return encode
@@ -153,13 +153,15 @@ def _onnxruntime(stock: "SentenceTransformer") -> dict[str, Encode]:
 def _openvino(stock: "SentenceTransformer") -> dict[str, Encode]:
     import openvino
 
-    core, found = openvino.Core(), {}
+    core, encoders = openvino.Core(), {}
     model = core.read_model(_export(stock))
     for precision, word in (("fp32", "f32"), ("bf16", "bf16")):
         settings = {"INFERENCE_PRECISION_HINT": word, "INFERENCE_NUM_THREADS": torch.get_num_threads()}
-        compiled = core.compile_model(model, "CPU", settings)
-        found[f"openvino, {precision}"] = _padded(stock, lambda inputs, compiled=compiled: compiled(inputs)[0])
-    return found
+        compiled_model = core.compile_model(model, "CPU", settings)
+        encoders[f"openvino, {precision}"] = _padded(
+            stock, lambda inputs, compiled_model=compiled_model: compiled_model(inputs)[0]
+        )
+    return encoders
 
 
 def table(size: int, seconds: dict[str, list[float]], qualities: dict[str, tuple[float, float]]) -> list[str]:
@@ -202,7 +204,7 @@ def main() -> None:
     if not largest <= 1e-5:  # nor NaN
         raise SystemExit(f"fp32 differs from sentence-transformers by {largest}: not measured")
     lines += [f"Largest difference of ours in fp32 from sentence-transformers: {largest:.1e}.", ""]
-    qualities = {name: fidelity(found, vectors[PEER]) for name, found in vectors.items()}
+    qualities = {name: fidelity(encodings, vectors[PEER]) for name, encodings in vectors.items()}
     for size in options.sizes:
         texts = every[:size]
         counts = Encoder.load(options.converted).count_tokens(texts)

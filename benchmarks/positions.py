@@ -83,18 +83,18 @@ def step(model: TriEmbedModel, ids: torch.Tensor) -> None:
 
 def time_ratios(types: list[str], length: int, rounds: int) -> dict[str, float]:
     """Return the median ratio of time to `learned` for each type."""
-    built = {name: build(name, length) for name in types}
-    for model, ids in built.values():
+    setups = {name: build(name, length) for name in types}
+    for model, ids in setups.values():
         step(model, ids)
-    taken: dict[str, list[float]] = {name: [] for name in types}
+    seconds: dict[str, list[float]] = {name: [] for name in types}
     for _ in range(rounds):
-        for name, (model, ids) in built.items():
-            started = clock()
+        for name, (model, ids) in setups.items():
+            start = clock()
             step(model, ids)
-            taken[name].append(clock() - started)
+            seconds[name].append(clock() - start)
     return {
-        name: statistics.median(own / base for own, base in zip(times, taken[BASELINE], strict=True))
-        for name, times in taken.items()
+        name: statistics.median(own / base for own, base in zip(times, seconds[BASELINE], strict=True))
+        for name, times in seconds.items()
     }
 
 
@@ -158,8 +158,8 @@ def table(figures: dict, lengths: list[int]) -> str:
         "| type | " + " | ".join(f"time {length} | memory {length}" for length in lengths) + " |",
         "|---|" + "---|" * (2 * len(lengths)),
     ]
-    for name, measured in rows:
-        cells = [f"{measured[str(n)].get(what, math.nan):.2f}" for n in lengths for what in ("time", "memory")]
+    for name, by_length in rows:
+        cells = [f"{by_length[str(n)].get(what, math.nan):.2f}" for n in lengths for what in ("time", "memory")]
         lines.append(f"| `{name}` | " + " | ".join(cells) + " |")
     machine_line = ", ".join(f"{key} {value}" for key, value in figures["machine"].items())
     return "\n".join([*lines, "", f"{machine_line}; {figures['rounds']} rounds"])

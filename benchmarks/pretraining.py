@@ -71,7 +71,7 @@ def check_parity(documents: Documents, size: Size) -> float:
     labels[batch["masked_lm_positions"][real]] = batch["labels"][real]
     losses = []
     with torch.no_grad():
-        packed = ours(
+        output = ours(
             input_ids=batch["input_ids"], token_type_ids=batch["token_type_ids"], position_ids=batch["position_ids"],
             cu_seq_lens_q=batch["cu_seq_lens"], cu_seq_lens_k=batch["cu_seq_lens"], max_length_q=MAX_LENGTH,
             max_length_k=MAX_LENGTH, labels=labels[None],
@@ -80,7 +80,7 @@ def check_parity(documents: Documents, size: Size) -> float:
             alone = (batch[name][:, begin:end] for name in ("input_ids", "token_type_ids"))
             logits = bert(**dict(zip(("input_ids", "token_type_ids"), alone, strict=True))).prediction_logits[0]
             losses.append(torch.nn.functional.cross_entropy(logits, labels[begin:end], reduction="sum"))
-    return abs(packed.loss.item() - (sum(losses) / real.sum()).item())
+    return abs(output.loss.item() - (sum(losses) / real.sum()).item())
 
 
 def useful_flops(size: Size, chunks: Chunks) -> float:
@@ -97,9 +97,9 @@ def matmul_limit(dtype: torch.dtype) -> float:
     left, right = torch.randn(2048, 768, dtype=dtype), torch.randn(768, 3072, dtype=dtype)
     times = []
     for _ in range(30):
-        started = time.perf_counter()
+        start = time.perf_counter()
         left @ right
-        times.append(time.perf_counter() - started)
+        times.append(time.perf_counter() - start)
     return 2 * 2048 * 768 * 3072 / min(times)
 
 

@@ -77,14 +77,14 @@ class Documents:
             corpus.training, vocab_size=VOCAB_SIZE, lowercase=True, min_frequency=1, max_length=MAX_LENGTH
         )
         self.vocabulary = Vocabulary.of(self.tokenizer)
-        encoded = encode_sentences(self.tokenizer, corpus.training)
-        self.chunks = cut_chunks(encoded, max_tokens=MAX_LENGTH - 3)
+        tokenized_corpus = encode_sentences(self.tokenizer, corpus.training)
+        self.chunks = cut_chunks(tokenized_corpus, max_tokens=MAX_LENGTH - 3)
         self.order = np.random.default_rng(0).permutation(len(self.chunks))
 
     def round(self, number: int, count: int) -> Chunks:
         """Return the chunks of a round, no two rounds the same."""
-        chosen = self.order[number * count : (number + 1) * count]
-        return self.chunks.select(chosen)
+        rows = self.order[number * count : (number + 1) * count]
+        return self.chunks.select(rows)
 
     def rows(self, chunks: Chunks) -> list[dict[str, object]]:
         """Return the pairs of a round as a data set of padded training has them."""
@@ -122,10 +122,10 @@ class Clock(TrainerCallback):
 def trainer_peer(model: nn.Module, documents: Documents, size: Size, *, bf16: bool, pairs: bool) -> Variant:
     """Return a function that trains on a round with `Trainer` and gives the seconds."""
     collator = DataCollatorForLanguageModeling(documents.tokenizer, mlm_probability=0.15)
-    kept = ["input_ids", "token_type_ids", "next_sentence_label"] if pairs else ["input_ids"]
+    columns = ["input_ids", "token_type_ids", "next_sentence_label"] if pairs else ["input_ids"]
 
     def train(chunks: Chunks) -> float:
-        rows = [{name: row[name] for name in kept} for row in documents.rows(chunks)]
+        rows = [{name: row[name] for name in columns} for row in documents.rows(chunks)]
         clock = Clock()
         with tempfile.TemporaryDirectory() as folder:
             arguments = TrainingArguments(
@@ -155,7 +155,7 @@ def our_variant(model: nn.Module, documents: Documents, size: Size, *, bf16: boo
     tokens = int(np.ceil(mean.mean() * size.pairs_per_step / 64) * 64)
 
     def train(chunks: Chunks) -> float:
-        started = time.perf_counter()
+        start = time.perf_counter()
         schedule = Schedule.plan(chunks, tokens_per_batch=tokens, seed=0, relation="nsp" if pairs else None)
         batches = iter_batches(schedule, documents.vocabulary, options.examples)
         for step in range(schedule.batches_per_epoch):
@@ -165,7 +165,7 @@ def our_variant(model: nn.Module, documents: Documents, size: Size, *, bf16: boo
             for optimizer in optimizers:
                 optimizer.step()
                 optimizer.zero_grad()
-        return time.perf_counter() - started
+        return time.perf_counter() - start
 
     return train
 

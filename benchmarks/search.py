@@ -71,16 +71,16 @@ def main() -> None:
             }
             results = {}
             for name, action in actions.items():
-                taken, results[name] = timed(action)
+                durations, results[name] = timed(action)
                 if number:  # the first reads the files
-                    times.setdefault(name, []).append(taken)
+                    times.setdefault(name, []).append(durations)
             ((hits,), (rows, _), scores) = results.values()
             best = set(scores.topk(_K).indices.tolist())
             if best != set(rows.tolist()) or best != {int(hit.id) for hit in hits}:
                 raise SystemExit("the ten best differ from those of the matrix product")
     print(f"{options.rows:,} x {options.width}, {options.threads} thread(s), {options.queries} queries")
-    for name, taken in times.items():
-        wall, processor = (sorted(part) for part in zip(*taken, strict=True))
+    for name, durations in times.items():
+        wall, processor = (sorted(part) for part in zip(*durations, strict=True))
         print(
             f"{name}: median {statistics.median(wall):.1f} ms, slowest {wall[-1]:.1f} ms on the wall; "
             f"median {statistics.median(processor):.1f} ms of the processor",

@@ -36,15 +36,15 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--examples", type=int, default=10**9)
     parser.add_argument("--seek", type=int, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.seek is not None:
-        print(json.dumps(seek(given.folder, given.examples, given.seek)))
+    options = parser.parse_args()
+    if options.seek is not None:
+        print(json.dumps(seek(options.folder, options.examples, options.seek)))
         return
-    make(given.folder, given.examples)
-    steps = np.random.default_rng(0).integers(0, 10 * given.examples // 20, size=STEPS)
-    found = [_elsewhere(given.folder, given.examples, int(step)) for step in steps]
-    for name in found[0]:
-        values = [figures[name] for figures in found]
+    make(options.folder, options.examples)
+    steps = np.random.default_rng(0).integers(0, 10 * options.examples // 20, size=STEPS)
+    results = [_elsewhere(options.folder, options.examples, int(step)) for step in steps]
+    for name in results[0]:
+        values = [figures[name] for figures in results]
         print(f"{name}: median {statistics.median(values):.1f}, worst {max(values):.1f}")
 
 
@@ -91,10 +91,10 @@ def open_corpus(folder: Path, examples: int) -> Chunks:
     counts = {name: np.full(shards, length) for name, length in lengths.items()}
     before = {name: np.arange(shards) * length for name, length in lengths.items()}
     files = {kind: [folder / f"{kind}-{n}.safetensors" for n in range(shards)] for kind in ("tokens", "chunks")}
-    joined = {name: Joined(files["tokens"], name, counts[name]) for name in ("tokens", "continues")}
+    arrays = {name: Joined(files["tokens"], name, counts[name]) for name in ("tokens", "continues")}
     marks = Joined(files["tokens"], "sentence_starts", counts["sentence_starts"], before["tokens"])
     corpus = TokenizedCorpus(
-        **joined,
+        **arrays,
         sentence_starts=marks,
         document_starts=np.zeros(1),
         empty_sentences=0,  # type: ignore[arg-type]
@@ -110,14 +110,14 @@ def open_corpus(folder: Path, examples: int) -> Chunks:
 def seek(folder: Path, examples: int, step: int) -> dict[str, float]:
     """Open the corpus, and return what it takes to plan a run, to the batch of a step, and to the one after it."""
     before = _memory("VmHWM")
-    started = time.perf_counter()
+    start = time.perf_counter()
     schedule = Schedule.plan(open_corpus(folder, examples), tokens_per_batch=TOKENS_PER_BATCH, seed=0, relation="nsp")
-    planned, memory = time.perf_counter(), _memory("VmRSS")
+    plan_end, memory = time.perf_counter(), _memory("VmRSS")
     open_shard.cache_clear()
-    timed, worked = time.perf_counter(), time.process_time()
+    seek_start, work_start = time.perf_counter(), time.process_time()
     epoch, pairs = schedule.batch(step)
     make_batch(schedule, epoch, pairs, VOCABULARY, ExampleOptions(max_length=MAX_TOKENS + 3))
-    sought, work = time.perf_counter(), time.process_time() - worked
+    seek_end, work = time.perf_counter(), time.process_time() - work_start
     epoch, pairs = schedule.batch(step + 1)
     make_batch(schedule, epoch, pairs, VOCABULARY, ExampleOptions(max_length=MAX_TOKENS + 3))
     after = time.perf_counter()
@@ -126,10 +126,10 @@ def seek(folder: Path, examples: int, step: int) -> dict[str, float]:
     fill = sum(int(p.lengths.sum()) + 3 * len(p) for p in loads) / len(loads) / TOKENS_PER_BATCH
     peak = _memory("VmHWM")
     return {
-        "opening and planning a run (ms)": 1000 * (planned - started),
-        "seeking (ms)": 1000 * (sought - timed),
+        "opening and planning a run (ms)": 1000 * (plan_end - start),
+        "seeking (ms)": 1000 * (seek_end - seek_start),
         "of it on the processor (ms)": 1000 * work,
-        "the next batch (ms)": 1000 * (after - sought),
+        "the next batch (ms)": 1000 * (after - seek_end),
         "peak memory above that of the imports (MB)": peak - before,
         "of it while seeking (MB)": max(0.0, peak - memory),
         "fill (%)": 100 * fill,

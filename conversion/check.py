@@ -81,19 +81,21 @@ def load(
         ConversionError: transformers finds weights missing or left over.
     """
     with quiet():
-        given: dict[str, Any] = {} if config is None else {"config": config}
-        loaded: Any = model_class.from_pretrained(
+        options: dict[str, Any] = {} if config is None else {"config": config}
+        result: Any = model_class.from_pretrained(
             folder,
             dtype=torch.float32,
             attn_implementation="eager",
             output_loading_info=True,
             local_files_only=True,
-            **given,
+            **options,
         )
-    model, info = loaded
+    model, info = result
     missing = [key for key in info["missing_keys"] if "pooler" not in key]
-    if lost := [*missing, *sorted(info["mismatched_keys"])]:
-        raise ConversionError(f"{folder}: {model_class.__name__} finds no usable {lost[0]} ({len(lost)} in all)")
+    if unusable_keys := [*missing, *sorted(info["mismatched_keys"])]:
+        raise ConversionError(
+            f"{folder}: {model_class.__name__} finds no usable {unusable_keys[0]} ({len(unusable_keys)} in all)"
+        )
     if len(missing) < len(info["missing_keys"]) and getattr(model, "pooler", None) is not None:
         model.pooler = None  # it would be random
     return model
@@ -104,9 +106,9 @@ def outputs_of(
 ) -> dict[str, torch.Tensor]:
     """Load a model, run it, and return its outputs by name; the model is gone afterwards."""
     with torch.no_grad():
-        made = loader(folder).eval()(**batch, output_hidden_states=True, return_dict=True)
+        outputs = loader(folder).eval()(**batch, output_hidden_states=True, return_dict=True)
     result = {}
-    for name, value in made.items():
+    for name, value in outputs.items():
         for index, tensor in enumerate(value if isinstance(value, tuple) else [value]):
             if torch.is_tensor(tensor):
                 result[f"{name}[{index}]" if isinstance(value, tuple) else name] = tensor.detach().clone()
@@ -122,11 +124,13 @@ def compare(
         ConversionError: an output has another shape, or the two have too little in common.
     """
     differences, sizes = {}, []
-    shared = [name for name in theirs if name in ours]
-    if not any(name.startswith("hidden_states") for name in shared) or len(shared) < 2:
-        raise ConversionError(f"check: the models share only the outputs {shared}; expected logits and hidden states")
+    shared_names = [name for name in theirs if name in ours]
+    if not any(name.startswith("hidden_states") for name in shared_names) or len(shared_names) < 2:
+        raise ConversionError(
+            f"check: the models share only the outputs {shared_names}; expected logits and hidden states"
+        )
     keep = mask.flatten(0, -2).bool()
-    for name in shared:
+    for name in shared_names:
         first, second = theirs[name], ours[name]
         if first.dim() != second.dim():  # a score for each token, with and without a dimension of one label
             first, second = (tensor.squeeze(-1) for tensor in (first, second))

@@ -97,12 +97,12 @@ class Safetensors:
         self.file: dict[str, Path] = {}
         for path in files:
             refuse_pointer(path)
-            for name, described in self._header(path):
+            for name, header in self._header(path):
                 if name in self.file:
                     raise ConversionError(
                         f"{path}: {name} is also in {self.file[name].name}; expected each tensor once"
                     )
-                self.tensors[name], self.file[name] = described, path
+                self.tensors[name], self.file[name] = header, path
 
     @staticmethod
     def _header(path: Path) -> Iterator[tuple[str, Described]]:
@@ -110,8 +110,8 @@ class Safetensors:
             with safe_open(path, framework="pt") as file:
                 for name in file.keys():
                     part = file.get_slice(name)
-                    stored = part.get_dtype()
-                    yield name, Described(tuple(part.get_shape()), FLOATS.get(stored), stored)
+                    dtype_name = part.get_dtype()
+                    yield name, Described(tuple(part.get_shape()), FLOATS.get(dtype_name), dtype_name)
         except (SafetensorError, OSError, ValueError, OverflowError) as error:
             raise ConversionError(f"{path}: not a readable safetensors file ({error})") from None
 

@@ -34,39 +34,39 @@ def copy_companions(source: Path, target: Path, *, tokenizer_class: str, segment
     _refuse_module_names(source)
     parts = _module_folders(source)
     refuse_links_out(source, (*TOKENIZER_FILES, *SENTENCE_FILES, *parts))
-    copied = []
+    copied_names = []
     for name in (*TOKENIZER_FILES, *SENTENCE_FILES):
         if (source / name).is_file():
             shutil.copyfile(source / name, target / name)
-            copied.append(name)
+            copied_names.append(name)
     for part in parts:
         shutil.copytree(source / part, target / part, symlinks=False)
-        copied.append(f"{part}/")
-    if has_tokenizer(copied):
+        copied_names.append(f"{part}/")
+    if has_tokenizer(copied_names):
         path = target / "tokenizer_config.json"
         settings = read_json(path) if path.exists() else {}
-        told = read_json(source / "config.json") if (source / "config.json").is_file() else {}
-        whole = {"tokenizer_class": told.get("tokenizer_class") or tokenizer_class} | settings
+        config = read_json(source / "config.json") if (source / "config.json").is_file() else {}
+        whole = {"tokenizer_class": config.get("tokenizer_class") or tokenizer_class} | settings
         whole.pop("auto_map", None)  # it points to code, which is not copied
         if not segments:
             whole["model_input_names"] = ["input_ids", "attention_mask"]
         if whole != settings:
             text = json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
             path.write_text(text, encoding="utf-8", newline="\n")
-    return copied
+    return copied_names
 
 
-def has_tokenizer(copied: Collection[str]) -> bool:
+def has_tokenizer(names: Collection[str]) -> bool:
     """Tell whether files of a tokenizer are among those that were copied."""
-    return not set(TOKENIZER_FILES).isdisjoint(copied)
+    return not set(TOKENIZER_FILES).isdisjoint(names)
 
 
 def _refuse_module_names(source: Path) -> None:
     """Raise where a setting of sentence-transformers speaks of layers by the names that only the source has."""
     path = source / "config_sentence_transformers.json"
-    if path.is_file() and (named := read_json(path).get("keep_in_fp32_modules")):
+    if path.is_file() and (names := read_json(path).get("keep_in_fp32_modules")):
         raise ConversionError(
-            f"{path}: keep_in_fp32_modules names {named}, layers that are called otherwise after the conversion; "
+            f"{path}: keep_in_fp32_modules names {names}, layers that are called otherwise after the conversion; "
             "remove the key, and set it again on the converted model"
         )
 

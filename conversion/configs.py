@@ -33,10 +33,10 @@ def to_triembed(config: Config, family: Family, head: Head, *, ignore: tuple[str
         ConversionError: a key that no rule names, or a value that TriEmbed cannot hold.
     """
     rules = rules_of(family, head)
-    known = {key for rule in (*family.config, *rules) for key in rule.sources}
+    known_keys = {key for rule in (*family.config, *rules) for key in rule.sources}
     for key in config:
-        if key not in known and key not in LIBRARY_KEYS and key not in CARRIED_KEYS and key not in ignore:
-            close = difflib.get_close_matches(key, known, n=1)
+        if key not in known_keys and key not in LIBRARY_KEYS and key not in CARRIED_KEYS and key not in ignore:
+            close = difflib.get_close_matches(key, known_keys, n=1)
             raise ConversionError(
                 f"config: no rule for {key!r} ({config[key]!r}) of {family.name}"
                 + (f"; did you mean {close[0]!r}?" if close else "")
@@ -82,19 +82,19 @@ def from_triembed(config: TriEmbedConfig, family: Family, head: Head) -> Config:
     """
     rules = rules_of(family, head)
     labels = {key: getattr(config, key, None) for key in CARRIED_KEYS}
-    given = fields_of(config) | labels
+    values = fields_of(config) | labels
     result: Config = {"model_type": family.model_type} | family.written
     for rule in rules:
-        result |= rule.backward(given)
-    named = {target for rule in rules for target in rule.targets}
-    for name, value in given.items():
-        if name not in named and name not in labels and value != (default := DEFAULTS.get(name)):
+        result |= rule.backward(values)
+    target_names = {target for rule in rules for target in rule.targets}
+    for name, value in values.items():
+        if name not in target_names and name not in labels and value != (default := DEFAULTS.get(name)):
             raise ConversionError(
                 f"{family.name} cannot hold {name} {value!r}; it can hold {default!r} only, which is its own way"
             )
     # Labels that are merely numbered are left to the default of whoever reads the config.
-    told = config.to_diff_dict()
-    return result | {key: told[key] for key in labels if key not in named and told.get(key) is not None}
+    settings = config.to_diff_dict()
+    return result | {key: settings[key] for key in labels if key not in target_names and settings.get(key) is not None}
 
 
 def fields_of(config: TriEmbedConfig) -> Config:
@@ -104,7 +104,7 @@ def fields_of(config: TriEmbedConfig) -> Config:
 
 
 DEFAULTS: Config = {
-    name: described.default
-    for name, described in TriEmbedConfig.__dataclass_fields__.items()
+    name: spec.default
+    for name, spec in TriEmbedConfig.__dataclass_fields__.items()
     if name not in PreTrainedConfig.__dataclass_fields__
 }

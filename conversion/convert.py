@@ -62,7 +62,7 @@ def convert(
             models differ.
         ValueError: `target` is a link, a file, not empty, being written, or holds the source.
     """
-    started = time.perf_counter()
+    start = time.perf_counter()
     notify(f"reading {source}")
     prefix = find_prefix(Path(source))
     if prefix is not None:
@@ -73,29 +73,29 @@ def convert(
         config = read_json(folder / "config.json")
         checkpoint, family = open_checkpoint(folder, allow_pickle=allow_pickle), None
     transfer = match_triembed(config, checkpoint, to) if to else match_family(config, checkpoint, ignore_keys, family)
-    described = transfer.described()
+    descriptions = transfer.described()
     transfer.check_same()
     transfer.check_computed()
     sizes: list[tuple[Step | None, int]] = [
-        (step, sum(described[name].nbytes for name in transfer.outputs(step))) for step in transfer.steps()
+        (step, sum(descriptions[name].nbytes for name in transfer.outputs(step))) for step in transfer.steps()
     ]
-    if computed := transfer.computed():
-        sizes.append((None, sum(tensor.nbytes for tensor in computed.values())))
+    if computed_tensors := transfer.computed():
+        sizes.append((None, sum(tensor.nbytes for tensor in computed_tensors.values())))
     with staged_directory(Path(target), inputs={"source": folder}, overwrite=overwrite) as stage:
-        notify(f"writing {len(described)} tensors")
+        notify(f"writing {len(descriptions)} tensors")
         write_weights(stage, sizes, lambda steps: _values(transfer, steps), shard_bytes=shard_bytes)
-        dtype = str(next(iter(described.values())).dtype).removeprefix("torch.")
+        dtype = str(next(iter(descriptions.values())).dtype).removeprefix("torch.")
         _write_config(stage, transfer, dtype)
         if prefix is not None and (folder / "vocab.txt").is_file():
             write_tokenizer_settings(folder / "vocab.txt", stage)
         segments = transfer.plan.config.type_vocab_size > 0
         family = transfer.plan.family
-        copied = copy_companions(folder, stage, tokenizer_class=family.tokenizer_class, segments=segments)
+        companions = copy_companions(folder, stage, tokenizer_class=family.tokenizer_class, segments=segments)
         if check:
             notify("comparing both models on the same tokens")
         difference = _check(folder, stage, transfer) if check else None
         tokenizer = "none beside the weights"
-        if has_tokenizer(copied):
+        if has_tokenizer(companions):
             compared = partial(compare_tokenizers, segments=segments) if check else check_tokenizer
             tokenizer = compared(folder, stage)
         report = Report(
@@ -104,18 +104,18 @@ def convert(
             source_class=_classes(transfer)[0],
             target_class=_classes(transfer)[1],
             position_embedding_type=transfer.plan.config.position_embedding_type,
-            tensors=len(described),
+            tensors=len(descriptions),
             bytes=sum(size for _, size in sizes),
             largest_difference=difference.largest if difference else None,
             largest_output=difference.scale if difference else None,
             checked_on=difference.tokens if difference else None,
-            copied=tuple(copied),
+            copied=tuple(companions),
             tokenizer=tokenizer,
             note=how_it_loads(family.own_code) if family.own_code and not transfer.forwards else None,
-            seconds=time.perf_counter() - started,
+            seconds=time.perf_counter() - start,
         )
         if transfer.forwards:
-            write_origin(stage, source=source, folder=folder, made=made(report), description=description(report))
+            write_origin(stage, source=source, folder=folder, phrase=made(report), description=description(report))
         else:
             (stage / "README.md").write_text(plain_card(report, folder), encoding="utf-8", newline="\n")
         finish(stage)
@@ -135,9 +135,9 @@ def locate(source: str | Path, *, revision: str | None = None) -> Path:
         raise ConversionError(f"{source}: no such directory")
     from huggingface_hub import snapshot_download
 
-    wanted = ["*.json", "*.safetensors", "*.txt", "*.model", "*.bin", "*.bpe.codes", "README.md"]
+    patterns = ["*.json", "*.safetensors", "*.txt", "*.model", "*.bin", "*.bpe.codes", "README.md"]
     try:
-        return Path(snapshot_download(str(source), revision=revision, allow_patterns=wanted))
+        return Path(snapshot_download(str(source), revision=revision, allow_patterns=patterns))
     except Exception as error:  # the hub client has many of its own
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ConversionError(f"{source}: no such directory, and not to be had from the Hub ({reason})") from None
@@ -146,7 +146,7 @@ def locate(source: str | Path, *, revision: str | None = None) -> Path:
 def _values(transfer: Transfer, steps: list[Step | None]) -> dict[str, torch.Tensor]:
     """Return the tensors to write for some steps; None stands for those that no step makes."""
     values = [transfer.computed() if step is None else transfer.values(step) for step in steps]
-    return {_written(name, transfer): tensor for made in values for name, tensor in made.items()}
+    return {_written(name, transfer): tensor for tensors in values for name, tensor in tensors.items()}
 
 
 def _written(name: str, transfer: Transfer) -> str:

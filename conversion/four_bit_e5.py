@@ -60,13 +60,13 @@ def read(image: bytes) -> tuple[BertConfig, list[tuple[str, float]], dict[str, n
     for _ in range(count):
         (length,) = struct.unpack_from("<H", image, at)
         name = image[at + 2 : at + 2 + length].decode()
-        quantised, elements, offset, size = struct.unpack_from("<BIQQ", image, at + 2 + length)
+        is_quantised, elements, offset, size = struct.unpack_from("<BIQQ", image, at + 2 + length)
         at += 2 + length + 21
-        tensors[name] = (np.frombuffer(image, "u1", size, offset), quantised, elements)
+        tensors[name] = (np.frombuffer(image, "u1", size, offset), is_quantised, elements)
     return config, vocabulary, {name: expand(*tensor) for name, tensor in tensors.items()}
 
 
-def expand(data: np.ndarray, quantised: int, elements: int) -> np.ndarray:
+def expand(data: np.ndarray, is_quantised: int, elements: int) -> np.ndarray:
     """Return fp32 weights: as they are, or from blocks of an fp16 scale and 32 numbers of 4 bits around 8."""
     if data.nbytes == 4 * elements:
         return data.view("<f4")

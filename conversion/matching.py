@@ -20,22 +20,22 @@ def match_family(config: Config, checkpoint: Checkpoint, ignore: tuple[str, ...]
     if config.get("model_type") == TRIEMBED:
         raise ConversionError("the source is TriEmbed already; name the family to convert it to with --to")
     family = family or find_family(config)
-    names = {today: stored for stored, today in canonical_names(checkpoint.tensors, family).items()}
-    declared = next(iter(config.get("architectures") or []), None)
-    if declared is not None and family.own_code:
-        declared = declared.removeprefix(family.own_code.prefix)
-    if declared is not None and declared not in family.heads:
+    names = {today: stored_name for stored_name, today in canonical_names(checkpoint.tensors, family).items()}
+    class_name = next(iter(config.get("architectures") or []), None)
+    if class_name is not None and family.own_code:
+        class_name = class_name.removeprefix(family.own_code.prefix)
+    if class_name is not None and class_name not in family.heads:
         raise ConversionError(
-            f"architectures: {declared!r} has no counterpart in TriEmbed; expected one of {', '.join(family.heads)}"
+            f"architectures: {class_name!r} has no counterpart in TriEmbed; expected one of {', '.join(family.heads)}"
         )
 
     def attempt(architecture: str) -> Transfer:
-        made = to_triembed(config, family, family.heads[architecture], ignore=ignore)
-        plan = make_plan(family, architecture, made)
+        our_config = to_triembed(config, family, family.heads[architecture], ignore=ignore)
+        plan = make_plan(family, architecture, our_config)
         return Transfer(plan, checkpoint, resolve_same(names, plan), forwards=True)
 
     # A published BERT often declares BertForMaskedLM and holds the weights of BertForPreTraining: the weights decide.
-    first = attempt(declared) if declared else None
+    first = attempt(class_name) if class_name else None
     if first and not first.missing() and not first.extra():
         return first
     attempts = [attempt(architecture) for architecture in family.heads]
@@ -45,7 +45,7 @@ def match_family(config: Config, checkpoint: Checkpoint, ignore: tuple[str, ...]
     if fitting:
         fits = ", ".join(t.plan.architecture for t in fitting)
         raise ConversionError(f"architectures: missing in config.json, and the weights fit {fits}; name one of them")
-    raise _misfit(first or min(attempts, key=lambda t: len(t.missing()) + len(t.extra())), declared)
+    raise _misfit(first or min(attempts, key=lambda t: len(t.missing()) + len(t.extra())), class_name)
 
 
 def match_triembed(config: Config, checkpoint: Checkpoint, to: str) -> Transfer:
@@ -68,11 +68,11 @@ def match_triembed(config: Config, checkpoint: Checkpoint, to: str) -> Transfer:
             f"{family.model_type}"
         )
     ours = make_config({key: value for key, value in config.items() if key != "transformers_version"})
-    declared = next(iter(config.get("architectures") or []), "TriEmbedModel")
-    fitting = [name for name, head in family.heads.items() if head.target == declared]
+    class_name = next(iter(config.get("architectures") or []), "TriEmbedModel")
+    fitting = [name for name, head in family.heads.items() if head.target == class_name]
     if not fitting:
         raise ConversionError(
-            f"{family.name} cannot hold a {declared}; it has "
+            f"{family.name} cannot hold a {class_name}; it has "
             f"{', '.join(sorted({head.target for head in family.heads.values()}))}"
         )
     problem: ConversionError | None = None
@@ -82,7 +82,7 @@ def match_triembed(config: Config, checkpoint: Checkpoint, to: str) -> Transfer:
             names = {name: name for name in checkpoint.tensors}
             transfer = Transfer(make_plan(family, architecture, ours), checkpoint, names, forwards=False)
             if transfer.missing() or transfer.extra():
-                raise _misfit(transfer, declared)
+                raise _misfit(transfer, class_name)
             return transfer
         except ConversionError as error:
             problem = problem or error
@@ -90,14 +90,14 @@ def match_triembed(config: Config, checkpoint: Checkpoint, to: str) -> Transfer:
     raise problem
 
 
-def _misfit(transfer: Transfer, declared: str | None) -> ConversionError:
-    told = f"{declared or transfer.plan.architecture}"
+def _misfit(transfer: Transfer, class_name: str | None) -> ConversionError:
+    model_name = f"{class_name or transfer.plan.architecture}"
     problems = []
     for word, names in (
         ("lacks", transfer.missing()),
         ("holds, beyond what that model has,", [transfer.names[name] for name in transfer.extra()]),
     ):
         if names:
-            shown = ", ".join(sorted(names)[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-            problems.append(f"{word} {shown}")
-    return ConversionError(f"weights of {told}: the checkpoint {'; and it '.join(problems)}")
+            listing = ", ".join(sorted(names)[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+            problems.append(f"{word} {listing}")
+    return ConversionError(f"weights of {model_name}: the checkpoint {'; and it '.join(problems)}")

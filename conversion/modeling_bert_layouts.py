@@ -39,7 +39,11 @@ class PlainAttention(nn.Module):
         self.dropout = nn.Dropout(config.attention_probs_dropout_prob)
 
     def forward(
-        self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None = None, *further: object, **named: object
+        self,
+        hidden_states: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        *further: object,
+        **options: object,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Map (B, S, D) to (B, S, D) and the weights (B, H, S, S)."""
         batch, length, _ = hidden_states.shape
@@ -159,9 +163,9 @@ def _slopes(heads: int) -> list[float]:
 
 def _define(prefix: str, layout: type[_Layout], auto_class: str, head: str) -> type[PreTrainedModel]:
     name, stock = f"{prefix}Bert{head}", getattr(transformers, f"Bert{head}")
-    made: type[PreTrainedModel] = type(name, (layout, stock), {"__module__": __name__, "__doc__": stock.__doc__})
-    made.register_for_auto_class(auto_class)  # so that a model saved again has this file beside it
-    return made
+    model_class: type[PreTrainedModel] = type(name, (layout, stock), {"__module__": __name__, "__doc__": stock.__doc__})
+    model_class.register_for_auto_class(auto_class)  # so that a model saved again has this file beside it
+    return model_class
 
 
 # JinaBertModel, RelativeKeyBertForMaskedLM, ...

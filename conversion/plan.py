@@ -63,7 +63,7 @@ class Plan:
     @cached_property
     def computed(self) -> dict[str, Callable[[Mapping[str, Any]], torch.Tensor]]:
         """Tensors of the family that its config determines."""
-        return {f"{self.family.prefix}.{computed.source}": computed.make for computed in self.family.computed}
+        return {f"{self.family.prefix}.{rule.source}": rule.make for rule in self.family.computed}
 
     def is_optional(self, name: str) -> bool:
         """Tell whether a bare encoder may lack this tensor, under either side's name."""
@@ -81,31 +81,31 @@ def make_plan(family: Family, architecture: str, config: TriEmbedConfig) -> Plan
     pooler: dict[str, Any] = {"add_pooling_layer": bool(family.optional)} if head.is_encoder else {}
     with torch.device("meta"):
         model = head.model_class(config, **pooler)
-    tied = set(model.all_tied_weights_keys)
-    shapes = {name: tensor.shape for name, tensor in model.state_dict().items() if name not in tied}
+    tied_names = set(model.all_tied_weights_keys)
+    shapes = {name: tensor.shape for name, tensor in model.state_dict().items() if name not in tied_names}
     task = not head.is_encoder
     steps: dict[tuple[str, ...], Step] = {}
-    used = set()
+    used_rules = set()
     for name in shapes:
         rule, source, targets = _find(name, family, head, task)
-        used.add(rule)
+        used_rules.add(rule)
         steps[targets] = Step((source,), targets, rule.operation)
     unmade = [name for targets in steps for name in targets if name not in shapes]
     if unmade:
         raise ConversionError(f"{family.name}: the model has no {unmade[0]}, which a rule of the table would fill")
-    made = tuple(steps.values())
+    plan_steps = tuple(steps.values())
     unread: dict[str, str] = {}
     if not config.tie_word_embeddings:
-        made, unread = _untie(made, head)
-    return Plan(family, architecture, head, config, made, shapes, unread, frozenset(used))
+        plan_steps, unread = _untie(plan_steps, head)
+    return Plan(family, architecture, head, config, plan_steps, shapes, unread, frozenset(used_rules))
 
 
 def _untie(steps: tuple[Step, ...], head: Head) -> tuple[tuple[Step, ...], dict[str, str]]:
     """Let steps read the second name of a weight: transformers ties a head's bias only together with its table."""
     sources = {name for step in steps for name in step.sources}
     second = {first: second for second, first in head.same.items() if first in sources and second not in sources}
-    renamed = (replace(step, sources=tuple(second.get(name, name) for name in step.sources)) for step in steps)
-    return tuple(renamed), second
+    renamed_steps = (replace(step, sources=tuple(second.get(name, name) for name in step.sources)) for step in steps)
+    return tuple(renamed_steps), second
 
 
 def _find(name: str, family: Family, head: Head, task: bool) -> tuple[Weight, str, tuple[str, ...]]:
@@ -113,11 +113,11 @@ def _find(name: str, family: Family, head: Head, task: bool) -> tuple[Weight, st
     bare = name.removeprefix(BASE) if task else name
     in_encoder = not task or name.startswith(BASE)
     for rule in head.weights:
-        if found := _match(rule, name):
-            return rule, *found
+        if names := _match(rule, name):
+            return rule, *names
     for rule in family.encoder if in_encoder else ():
-        if found := _match(rule, bare):
-            source, targets = found
+        if names := _match(rule, bare):
+            source, targets = names
             return rule, f"{family.prefix}.{source}", tuple(BASE + t for t in targets) if task else targets
     raise ConversionError(f"{family.name} cannot hold {name}: no rule of its table names this parameter")
 
@@ -135,11 +135,11 @@ def _match(rule: Weight, name: str) -> tuple[str, tuple[str, ...]] | None:
 def canonical_names(names: Iterable[str], family: Family) -> dict[str, str]:
     """Map each name of a checkpoint to today's name with the prefix; a checkpoint of the bare encoder has none."""
     names = list(names)
-    prefixed = any(name.startswith(f"{family.prefix}.") for name in names)
+    has_prefix = any(name.startswith(f"{family.prefix}.") for name in names)
     result = {}
     for name in names:
         today = name
         for old, new in family.renamed.items():
             today = today.removesuffix(old) + new if today.endswith(old) else today
-        result[name] = today if prefixed else f"{family.prefix}.{today}"
+        result[name] = today if has_prefix else f"{family.prefix}.{today}"
     return result

@@ -75,11 +75,11 @@ def plain_card(report: Report, folder: Path) -> str:
     """Return the README.md of a checkpoint of another family, made from a TriEmbed one in `folder`."""
     sentences = sentence_class(folder)
     card = read_metadata(folder / "README.md")
-    taken = {key: card[key] for key in (*LICENSE, "language") if key in card}
+    metadata = {key: card[key] for key in (*LICENSE, "language") if key in card}
     words = made(report)
     return CARD.format(
         tags=", ".join(["sentence-transformers"] * bool(sentences) + ["converted"]),
-        metadata=yaml.safe_dump(taken, allow_unicode=True, sort_keys=False) if taken else "",
+        metadata=yaml.safe_dump(metadata, allow_unicode=True, sort_keys=False) if metadata else "",
         name=Path(report.target).name,
         made=words[0].upper() + words[1:],
         description=description(report),

@@ -263,8 +263,8 @@ class Family:
     def class_of(self, architecture: str) -> type[PreTrainedModel]:
         """Return the class that reads an architecture."""
         code = self.own_code.module if self.own_code else transformers
-        found: type[PreTrainedModel] = getattr(code, self.class_name(architecture))
-        return found
+        model_class: type[PreTrainedModel] = getattr(code, self.class_name(architecture))
+        return model_class
 
 
 # What transformers writes into any config.json and no encoder's forward pass reads.

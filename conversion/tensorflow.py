@@ -137,12 +137,12 @@ def _records(block: bytes) -> Iterator[tuple[bytes, bytes]]:
     end = len(block) - 4 - 4 * struct.unpack("<I", block[-4:])[0]
     place, key = 0, b""
     while place < end:
-        shared, place = _varint(block, place)
+        prefix_length, place = _varint(block, place)
         fresh, place = _varint(block, place)
         length, place = _varint(block, place)
-        if shared > len(key) or place + fresh + length > end:
+        if prefix_length > len(key) or place + fresh + length > end:
             raise ConversionError("damaged: a record reaches beyond its block")
-        key = key[:shared] + block[place : place + fresh]
+        key = key[:prefix_length] + block[place : place + fresh]
         yield key, block[place + fresh : place + fresh + length]
         place += fresh + length
 

@@ -40,12 +40,12 @@ def compare_tokenizers(source: Path, target: Path, *, segments: bool) -> str:
     if theirs is None:
         return f"not compared: that of the source does not load here ({source_reason})"
     with quiet():
-        expected, found = (_facts(tokenizer, segments=segments) for tokenizer in (theirs, ours))
-    for what in expected:
-        if expected[what] != found[what]:
+        their_facts, our_facts = (_facts(tokenizer, segments=segments) for tokenizer in (theirs, ours))
+    for what in their_facts:
+        if their_facts[what] != our_facts[what]:
             raise ConversionError(
-                f"tokenizer: {what} is {_short(found[what])} after conversion ({type(ours).__name__}), expected "
-                f"{_short(expected[what])} as in the source ({type(theirs).__name__}); save the source's tokenizer "
+                f"tokenizer: {what} is {_short(our_facts[what])} after conversion ({type(ours).__name__}), expected "
+                f"{_short(their_facts[what])} as in the source ({type(theirs).__name__}); save the source's tokenizer "
                 "again with save_pretrained, and convert once more"
             )
     if not segments and SEGMENTS in ours.model_input_names:
@@ -113,8 +113,8 @@ def _facts(tokenizer: PreTrainedTokenizerBase, *, segments: bool) -> dict[str, o
 
 def _encoded(what: str, encoding: Any, *, segments: bool) -> dict[str, object]:  # noqa: ANN401  a mapping of lists
     # A family without segments ignores those that a tokenizer returns, so its converted tokenizer returns none.
-    kept = {name: value for name, value in encoding.items() if segments or name != SEGMENTS}
-    return {f"input names {what}": sorted(kept)} | {f"{name} {what}": value for name, value in kept.items()}
+    fields = {name: value for name, value in encoding.items() if segments or name != SEGMENTS}
+    return {f"input names {what}": sorted(fields)} | {f"{name} {what}": value for name, value in fields.items()}
 
 
 def _short(value: object) -> str:

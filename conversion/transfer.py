@@ -40,15 +40,19 @@ class Transfer:
 
     def missing(self) -> list[str]:
         """Names that the plan reads and the checkpoint lacks."""
-        wanted = (name for step in self.plan.steps for name in self.inputs(step))
-        return [name for name in wanted if name not in self.names and not self.plan.is_optional(name)]
+        input_names = (name for step in self.plan.steps for name in self.inputs(step))
+        return [name for name in input_names if name not in self.names and not self.plan.is_optional(name)]
 
     def extra(self) -> list[str]:
         """Names that the checkpoint holds and nothing of the plan reads."""
-        read = {name for step in self.plan.steps for name in self.inputs(step)} | set(self.plan.same)
-        read |= {*self.plan.unread, *self.plan.computed} if self.forwards else set()
-        unread = [f"{self.plan.family.prefix}.{pattern}" for pattern in self.plan.family.unread]
-        return [n for n in self.names if n not in read and not any(fnmatch.fnmatch(n, pattern) for pattern in unread)]
+        read_names = {name for step in self.plan.steps for name in self.inputs(step)} | set(self.plan.same)
+        read_names |= {*self.plan.unread, *self.plan.computed} if self.forwards else set()
+        unread_patterns = [f"{self.plan.family.prefix}.{pattern}" for pattern in self.plan.family.unread]
+        return [
+            n
+            for n in self.names
+            if n not in read_names and not any(fnmatch.fnmatch(n, pattern) for pattern in unread_patterns)
+        ]
 
     def steps(self) -> Iterator[Step]:
         """The steps whose tensors the checkpoint holds: all but those of an optional module."""
@@ -63,11 +67,11 @@ class Transfer:
         result: dict[str, torch.Tensor] = {}
         for step in self.steps():
             empty = [self._empty(name) for name in self.inputs(step)]
-            made = self.run(step, empty)
-            for name, tensor in zip(step.targets, made if self.forwards else empty, strict=True):
+            outputs = self.run(step, empty)
+            for name, tensor in zip(step.targets, outputs if self.forwards else empty, strict=True):
                 if tensor.shape != self.plan.shapes[name]:
                     raise self._misshaped(step, name, empty, tensor)
-            result |= dict(zip(self.outputs(step), made, strict=True))
+            result |= dict(zip(self.outputs(step), outputs, strict=True))
         return result
 
     def values(self, step: Step) -> dict[str, torch.Tensor]:
@@ -77,9 +81,9 @@ class Transfer:
             ConversionError: a value is not finite.
         """
         tensors = [self.read(name) for name in self.inputs(step)]
-        made = {name: t.contiguous() for name, t in zip(self.outputs(step), self.run(step, tensors), strict=True)}
-        twice = {first: made[second].clone() for first, second in self.plan.unread.items() if second in made}
-        return made | twice if not self.forwards else made
+        outputs = {name: t.contiguous() for name, t in zip(self.outputs(step), self.run(step, tensors), strict=True)}
+        twice = {first: outputs[second].clone() for first, second in self.plan.unread.items() if second in outputs}
+        return outputs | twice if not self.forwards else outputs
 
     def read(self, name: str) -> torch.Tensor:
         """Read one tensor by its name in the plan."""
@@ -99,8 +103,11 @@ class Transfer:
         config = fields_of(self.plan.config)
         for name, make in self.plan.computed.items() if self.forwards else ():
             if name in self.names:
-                stored, expected = self.read(name).float(), make(config)
-                if stored.shape != expected.shape or not largest_difference(stored.numpy(), expected.numpy()) <= 1e-5:
+                stored_values, computed_values = self.read(name).float(), make(config)
+                if (
+                    stored_values.shape != computed_values.shape
+                    or not largest_difference(stored_values.numpy(), computed_values.numpy()) <= 1e-5
+                ):
                     raise ConversionError(
                         f"{self.names[name]}: differs from what the config determines; it was trained or changed, and "
                         "TriEmbed computes it"
@@ -117,34 +124,34 @@ class Transfer:
                     )
 
     def _empty(self, name: str) -> torch.Tensor:
-        described = self.checkpoint.tensors[self.names[name]]
-        if described.dtype is None:
+        header = self.checkpoint.tensors[self.names[name]]
+        if header.dtype is None:
             raise ConversionError(
-                f"{self.names[name]}: stored as {described.stored}, expected a floating point type; quantised weights "
+                f"{self.names[name]}: stored as {header.stored}, expected a floating point type; quantised weights "
                 "must be restored first"
             )
-        return torch.empty(described.shape, dtype=described.dtype, device="meta")
+        return torch.empty(header.shape, dtype=header.dtype, device="meta")
 
-    def _misshaped(self, step: Step, name: str, given: list[torch.Tensor], made: torch.Tensor) -> ConversionError:
-        expected = self.plan.shapes[name]
+    def _misshaped(self, step: Step, name: str, args: list[torch.Tensor], output: torch.Tensor) -> ConversionError:
+        expected_shape = self.plan.shapes[name]
         fields = {
             field
-            for size, found in zip(expected, (*made.shape, *[None] * len(expected)), strict=False)
-            if size != found
+            for size, actual_size in zip(expected_shape, (*output.shape, *[None] * len(expected_shape)), strict=False)
+            if size != actual_size
             for field, value in fields_of(self.plan.config).items()
             if value == size and not isinstance(value, bool)
         }
         source = self.names[self.inputs(step)[0]]
         return ConversionError(
-            f"{source}: has shape {tuple(given[0].shape)}, which makes {tuple(made.shape)} for {name}, and the config "
-            f"says {tuple(expected)}" + (f" (see {', '.join(sorted(fields))})" if fields else "")
+            f"{source}: has shape {tuple(args[0].shape)}, which makes {tuple(output.shape)} for {name}, and the config "
+            f"says {tuple(expected_shape)}" + (f" (see {', '.join(sorted(fields))})" if fields else "")
         )
 
 
 def resolve_same(names: dict[str, str], plan: Plan) -> dict[str, str]:
     """Let a second name stand in where a checkpoint stores a tied weight under that name only."""
-    resolved = dict(names)
+    all_names = dict(names)
     for second, first in plan.same.items():
-        if first not in resolved and second in resolved:
-            resolved[first] = resolved[second]
-    return resolved
+        if first not in all_names and second in all_names:
+            all_names[first] = all_names[second]
+    return all_names

@@ -24,15 +24,15 @@ def read_labels(data: DatasetDict, column: str, *, own_test: bool) -> Labels:
     if not isinstance(kind, List):
         if str(kind.dtype).startswith("float"):
             return Labels("regression", ["score"], float)
-        names = known_names({split: set(found) for split, found in values.items()}, column, own_test=own_test)
+        names = known_names({split: set(cells) for split, cells in values.items()}, column, own_test=own_test)
         return Labels("single_label_classification", names, names.index)
-    lists = [labels for found in values.values() for labels in found]
+    lists = [labels for cells in values.values() for labels in cells]
     if _are_vectors(lists, floats=str(kind.feature.dtype).startswith("float")):
         width = len(values["train"][0])
         if other := [len(labels) for labels in lists if len(labels) != width]:
             raise ValueError(f"column {column!r}: got vectors of {width} and of {other[0]} labels, expected one length")
         return Labels("multi_label_classification", list(range(width)), lambda labels: [float(on) for on in labels])
-    sets = {split: {name for labels in found for name in labels} for split, found in values.items()}
+    sets = {split: {name for labels in cells for name in labels} for split, cells in values.items()}
     names = known_names(sets, column, own_test=own_test)
     return Labels("multi_label_classification", names, lambda labels: [float(name in labels) for name in names])
 
@@ -49,25 +49,25 @@ def read_tags(data: DatasetDict, words: str, tags: str, *, own_test: bool) -> li
                 raise ValueError(
                     f"{split} data, row {number}: got {len(of_words)} words and {len(of_tags)} tags, expected as many"
                 )
-    found = {split: {tag for of_tags in rows[tags] for tag in of_tags} for split, rows in data.items()}
-    return known_names(found, tags, own_test=own_test)
+    tags_by_split = {split: {tag for of_tags in rows[tags] for tag in of_tags} for split, rows in data.items()}
+    return known_names(tags_by_split, tags, own_test=own_test)
 
 
-def known_names(found: dict[str, set], column: str, *, own_test: bool) -> list:
+def known_names(by_split: dict[str, set], column: str, *, own_test: bool) -> list:
     """Return the labels of the training data, sorted; with those of rows that were set apart from the same file.
 
     Raises:
         ValueError: test data of their own have others, which no output could stand for.
     """
     if not own_test:
-        found = found | {"train": found["train"] | found["test"]}
-    if unseen := sorted(found["test"] - found["train"], key=str):
-        shown = ", ".join(map(repr, unseen[:3])) + (f" and {len(unseen) - 3} more" if len(unseen) > 3 else "")
+        by_split = by_split | {"train": by_split["train"] | by_split["test"]}
+    if unseen := sorted(by_split["test"] - by_split["train"], key=str):
+        listing = ", ".join(map(repr, unseen[:3])) + (f" and {len(unseen) - 3} more" if len(unseen) > 3 else "")
         raise ValueError(
-            f"column {column!r}: only the test data have the label {shown}, expected those of the training data; add "
+            f"column {column!r}: only the test data have the label {listing}, expected those of the training data; add "
             "rows with it to these, or leave the test rows out"
         )
-    return sorted(found["train"], key=str if any(isinstance(name, str) for name in found["train"]) else None)
+    return sorted(by_split["train"], key=str if any(isinstance(name, str) for name in by_split["train"]) else None)
 
 
 def _are_vectors(lists: list[list], *, floats: bool) -> bool:

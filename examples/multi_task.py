@@ -37,8 +37,8 @@ def main() -> None:
     torch.manual_seed(training.seed)  # before the model: its new heads are random
     if wrong := [task for task in arguments.tasks if "=" not in task]:
         raise ValueError(f"--tasks {wrong[0]}: expected NAME=FILE")
-    given = dict(task.split("=", 1) for task in arguments.tasks)
-    data = {name: read_data(path, None, "text", "label") for name, path in given.items()}
+    paths = dict(task.split("=", 1) for task in arguments.tasks)
+    data = {name: read_data(path, None, "text", "label") for name, path in paths.items()}
     labels = {name: sorted({*splits["train"]["label"], *splits["test"]["label"]}) for name, splits in data.items()}
     kind = "single_label_classification"
     tasks = {n: {"problem_type": kind, "num_labels": len(words), "labels": words} for n, words in labels.items()}
@@ -55,18 +55,18 @@ def main() -> None:
         by_task = {name: torch.tensor([row.pop(name) for row in rows]) for name in tasks}
         return dict(pad(rows)) | {"labels": by_task}
 
-    prepared = {
+    task_data = {
         name: splits.map(prepare, fn_kwargs={"name": name}, remove_columns=splits["train"].column_names)
         for name, splits in data.items()
     }
     training.remove_unused_columns = False  # the collator reads the labels of all tasks
     trainer = Trainer(
-        model, training, train_dataset=concatenate_datasets([splits["train"] for splits in prepared.values()]),
+        model, training, train_dataset=concatenate_datasets([splits["train"] for splits in task_data.values()]),
         data_collator=collate, processing_class=tokenizer,
     )  # fmt: skip
     trainer.train(resume_from_checkpoint=training.resume_from_checkpoint)
     trainer.save_model()
-    for name, splits in prepared.items():
+    for name, splits in task_data.items():
         output = trainer.predict(splits["test"], metric_key_prefix=f"eval_{name}")
         right = output.predictions[name].argmax(-1) == splits["test"][name]
         figures = {f"eval_{name}_accuracy": float(right.mean()), f"eval_{name}_samples": len(right)} | output.metrics

@@ -30,12 +30,12 @@ def metrics(prediction: EvalPrediction) -> dict[str, float]:
     scores = starts[:, :, None] + ends[:, None, :]  # (N, S, S) over start and end
     scores.masked_fill_(torch.ones_like(scores[0]).tril(-1).bool(), float("-inf"))
     best = scores.flatten(1).argmax(-1)
-    found = torch.stack((best // starts.shape[1], best % starts.shape[1]), dim=-1)
+    spans = torch.stack((best // starts.shape[1], best % starts.shape[1]), dim=-1)
     right = torch.from_numpy(prediction.label_ids[0]), torch.from_numpy(prediction.label_ids[1])
-    shared = (torch.minimum(found[:, 1], right[1]) - torch.maximum(found[:, 0], right[0]) + 1).clamp(min=0)
-    lengths = (found[:, 1] - found[:, 0] + 1) + (right[1] - right[0] + 1)
-    exact = (found == torch.stack(right, dim=-1)).all(-1)
-    return {"exact_match": exact.float().mean().item(), "f1": (2 * shared / lengths).mean().item()}
+    overlap = (torch.minimum(spans[:, 1], right[1]) - torch.maximum(spans[:, 0], right[0]) + 1).clamp(min=0)
+    lengths = (spans[:, 1] - spans[:, 0] + 1) + (right[1] - right[0] + 1)
+    exact = (spans == torch.stack(right, dim=-1)).all(-1)
+    return {"exact_match": exact.float().mean().item(), "f1": (2 * overlap / lengths).mean().item()}
 
 
 def main() -> None:
@@ -53,16 +53,16 @@ def main() -> None:
             row["question"], row["context"], truncation="only_second", max_length=arguments.max_length,
             stride=arguments.stride, return_overflowing_tokens=True, padding="max_length",
         )  # fmt: skip
-        chosen, start, end = 0, 0, 0
+        window, start, end = 0, 0, 0
         if row["answers"]["text"]:
             first = row["answers"]["answer_start"][0]
             last = first + len(row["answers"]["text"][0]) - 1
             for index in range(len(windows["input_ids"])):
                 ends = windows.char_to_token(index, first, 1), windows.char_to_token(index, last, 1)
                 if None not in ends:
-                    chosen, (start, end) = index, ends
+                    window, (start, end) = index, ends
                     break
-        inputs = {name: windows[name][chosen] for name in tokenizer.model_input_names}
+        inputs = {name: windows[name][window] for name in tokenizer.model_input_names}
         return inputs | {"start_positions": start, "end_positions": end}
 
     data = data.map(prepare, remove_columns=data["train"].column_names)

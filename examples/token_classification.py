@@ -44,8 +44,8 @@ def main() -> None:
     )
 
     def prepare(row: dict) -> dict:
-        cut = {"truncation": True, "max_length": arguments.max_length}
-        inputs = tokenizer(row[arguments.words], is_split_into_words=True, **cut)
+        truncation = {"truncation": True, "max_length": arguments.max_length}
+        inputs = tokenizer(row[arguments.words], is_split_into_words=True, **truncation)
         words = inputs.word_ids()
         first = [word is not None and word != before for word, before in zip(words, [None, *words], strict=False)]
         tags = row[arguments.tags]
@@ -55,10 +55,10 @@ def main() -> None:
         return inputs
 
     def metrics(prediction: EvalPrediction) -> dict[str, float]:
-        known = prediction.label_ids != -100
-        labels, answers = prediction.label_ids[known], prediction.predictions.argmax(-1)[known]
-        marked = [index for index, name in enumerate(names) if name != "O"]  # O: outside of every entity
-        f1 = f1_score(labels, answers, labels=marked, average="micro", zero_division=0)
+        is_labelled = prediction.label_ids != -100
+        labels, answers = prediction.label_ids[is_labelled], prediction.predictions.argmax(-1)[is_labelled]
+        entities = [index for index, name in enumerate(names) if name != "O"]  # O: outside of every entity
+        f1 = f1_score(labels, answers, labels=entities, average="micro", zero_division=0)
         return {"accuracy": float((labels == answers).mean()), "f1": f1}
 
     data = data.map(prepare, remove_columns=data["train"].column_names)

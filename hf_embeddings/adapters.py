@@ -29,8 +29,8 @@ class SavesNewModules(PeftModel):
     def __init__(self, model: nn.Module, peft_config: PeftConfig, *args: Any, **kwargs: Any) -> None:
         new = [name for name in getattr(model, "new_modules", ()) if name.split(".")[-1] not in SAVED_BY_PEFT]
         if new and hasattr(peft_config, "modules_to_save"):
-            given = list(peft_config.modules_to_save or ())
-            peft_config.modules_to_save = given + [name for name in new if name not in given]
+            modules = list(peft_config.modules_to_save or ())
+            peft_config.modules_to_save = modules + [name for name in new if name not in modules]
         super().__init__(model, peft_config, *args, **kwargs)
 
 

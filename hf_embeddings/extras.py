@@ -29,10 +29,10 @@ def pip_line(extra: str) -> str:
     on the path has no metadata, but a pyproject.toml that pip reads.
     """
     try:
-        needed = requirements(extra)
+        specifiers = requirements(extra)
     except PackageNotFoundError:
         return f"pip install -e '.[{extra}]' in the checkout of {DISTRIBUTION}"
-    return "pip install " + " ".join(f"'{requirement}'" for requirement in needed)
+    return "pip install " + " ".join(f"'{requirement}'" for requirement in specifiers)
 
 
 def requirements(extra: str) -> list[str]:
@@ -43,14 +43,14 @@ def requirements(extra: str) -> list[str]:
     """
     from packaging.requirements import Requirement
 
-    found: dict[str, None] = {}
+    specifiers: dict[str, None] = {}
     for line in requires(DISTRIBUTION) or ():
         requirement = Requirement(line)
         if requirement.marker is None or not requirement.marker.evaluate({"extra": extra}):
             continue
         if requirement.name == DISTRIBUTION:
             for other in sorted(requirement.extras):
-                found |= dict.fromkeys(requirements(other))
+                specifiers |= dict.fromkeys(requirements(other))
         else:
-            found[f"{requirement.name}{requirement.specifier}"] = None
-    return list(found)
+            specifiers[f"{requirement.name}{requirement.specifier}"] = None
+    return list(specifiers)

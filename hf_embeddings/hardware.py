@@ -94,10 +94,10 @@ def int8_is_fast() -> bool:
 def multiplies_int8() -> bool:
     """Tell whether torch multiplies 8 bits on this CPU at all, by doing it once: builds differ."""
     try:
-        packed = torch.ops.onednn.qlinear_prepack(torch.ones(1, 1, dtype=torch.int8), None)
-        given, scales, zeros = torch.ones(1, 1, dtype=torch.int8), torch.ones(1), torch.zeros(1, dtype=torch.int32)
+        weights = torch.ops.onednn.qlinear_prepack(torch.ones(1, 1, dtype=torch.int8), None)
+        inputs, scales, zeros = torch.ones(1, 1, dtype=torch.int8), torch.ones(1), torch.zeros(1, dtype=torch.int32)
         torch.ops.onednn.qlinear_pointwise(
-            given, 1.0, 0, packed, scales, zeros, None, 1.0, 0, torch.float32, "none", [], ""
+            inputs, 1.0, 0, weights, scales, zeros, None, 1.0, 0, torch.float32, "none", [], ""
         )
     except (AttributeError, RuntimeError):  # no such operator in this build, or none for this processor
         return False
@@ -112,9 +112,9 @@ def int8_weight_levels() -> int:
     255 * 63 fit. It is found by multiplying once.
     """
     most, ones, zeros = torch.full((64, 64), 127, dtype=torch.int8), torch.ones(64), torch.zeros(64, dtype=torch.int32)
-    packed = torch.ops.onednn.qlinear_prepack(most, None)
+    weights = torch.ops.onednn.qlinear_prepack(most, None)
     product = torch.ops.onednn.qlinear_pointwise(
-        most, 1.0, 0, packed, ones, zeros, None, 1.0, 0, torch.float32, "none", [], ""
+        most, 1.0, 0, weights, ones, zeros, None, 1.0, 0, torch.float32, "none", [], ""
     )
     return 127 if bool((product == 64 * 127 * 127).all()) else 63
 
@@ -124,24 +124,24 @@ def packs_bf16() -> bool:
     return processor().bf16 and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
-def training_precision(asked: str, device: torch.device | str) -> Precision:
+def training_precision(choice: str, device: torch.device | str) -> Precision:
     """Choose the number format of training: `no` (fp32), `bf16` or `fp16`.
 
     Args:
-        asked: one of these, or `auto`.
+        choice: one of these, or `auto`.
         device: that trains.
 
     Raises:
         ValueError: the device cannot train in it.
     """
     device = torch.device(device)
-    if asked == "fp16" and device.type == "cpu":
+    if choice == "fp16" and device.type == "cpu":
         raise ValueError(
             "training.mixed_precision: got 'fp16', which needs a GPU; write auto, which means "
             f"{number_format(training_precision('auto', device).name)} on this processor"
         )
-    if asked != "auto":
-        return Precision(asked, "as asked")
+    if choice != "auto":
+        return Precision(choice, "as asked")
     if bf16_is_fast(device):
         return Precision("bf16", f"{describe(device)} multiplies it fast")
     if device.type == "cuda" and torch.cuda.get_device_capability(device) >= (7, 0):
@@ -154,23 +154,23 @@ def number_format(choice: str) -> str:
     return "fp32" if choice == "no" else choice
 
 
-def encoding_precision(asked: str, device: torch.device | str) -> Precision:
+def encoding_precision(choice: str, device: torch.device | str) -> Precision:
     """Choose the number format of encoding: `fp32`, `bf16` or `int8`.
 
     Args:
-        asked: one of these, or `auto`, which never takes `int8`: that costs some accuracy.
+        choice: one of these, or `auto`, which never takes `int8`: that costs some accuracy.
         device: that encodes.
 
     Raises:
         ValueError: the device cannot encode in it.
     """
     device = torch.device(device)
-    if asked == "int8" and device.type != "cpu":
+    if choice == "int8" and device.type != "cpu":
         raise ValueError(f"precision 'int8' runs on CPUs only, got the device {device}; write auto or bf16")
-    if asked == "int8" and not multiplies_int8():
+    if choice == "int8" and not multiplies_int8():
         raise ValueError(f"precision 'int8': torch cannot multiply 8 bits on {describe()}; write auto")
-    if asked != "auto":
-        return Precision(asked, "as asked")
+    if choice != "auto":
+        return Precision(choice, "as asked")
     if bf16_is_fast(device):
         return Precision("bf16", f"{describe(device)} multiplies it fast")
     return Precision("fp32", f"{describe(device)} has no units for bf16")
@@ -254,5 +254,5 @@ def _wait(device: torch.device) -> None:
 @cache
 def _model_name() -> str:
     file = Path("/proc/cpuinfo")  # of Linux, where `platform` does not know the processor's name
-    named = re.search(r"model name\s*: (.*)", file.read_text(encoding="utf-8")) if file.is_file() else None
-    return named[1] if named else processor().name
+    match = re.search(r"model name\s*: (.*)", file.read_text(encoding="utf-8")) if file.is_file() else None
+    return match[1] if match else processor().name

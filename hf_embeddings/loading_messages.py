@@ -9,12 +9,12 @@ from transformers.utils import logging
 @contextmanager
 def no_bars() -> Iterator[None]:
     """Keep transformers from drawing a progress bar for each checkpoint."""
-    shown = logging.is_progress_bar_enabled()
+    is_enabled = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
         yield
     finally:
-        if shown:
+        if is_enabled:
             logging.enable_progress_bar()
 
 

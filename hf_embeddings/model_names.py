@@ -7,14 +7,14 @@ from typing import Literal
 Pooling = Literal["mean", "cls", "max"]
 
 
-def check_model(folder: str | Path, expected: str = "the directory of a model") -> None:
+def check_model(folder: str | Path, description: str = "the directory of a model") -> None:
     """Raise where a directory holds no model.
 
     Raises:
         ValueError: there is no config.json.
     """
     if not (Path(folder) / "config.json").is_file():
-        raise ValueError(f"{folder}: no config.json in it; expected {expected}")
+        raise ValueError(f"{folder}: no config.json in it; expected {description}")
 
 
 def check_model_or_id(name: str, option: str) -> None:

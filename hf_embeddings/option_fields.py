@@ -42,9 +42,9 @@ def remaining(types: Callable[[], Mapping[str, object]]) -> dict[str, Any]:
 def to_dict(options: object) -> dict[str, object]:
     """Return options as the nested mapping of plain data that an options file holds."""
     result: dict[str, object] = {}
-    for declared in fields(options):  # type: ignore[arg-type]
-        value = getattr(options, declared.name)
+    for option in fields(options):  # type: ignore[arg-type]
+        value = getattr(options, option.name)
         # Through JSON: a copy in which tuples are lists and nothing is shared, as YAML would write that as an alias.
         value = to_dict(value) if is_dataclass(value) else json.loads(json.dumps(value, default=to_dict))
-        result |= value if "remaining" in declared.metadata else {declared.name: value}
+        result |= value if "remaining" in option.metadata else {option.name: value}
     return result

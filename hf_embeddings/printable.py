@@ -16,12 +16,12 @@ _OF_A_TEXT = re.compile(rf"(\x1b\[[0-9;]*m)|[{_CONTROLS}]")
 
 def one_line(text: str) -> str:
     """Return text on one line, each control character as its escape, such as backslash n for a line end."""
-    return _OF_A_LINE.sub(lambda found: _escape(found[0]), text)
+    return _OF_A_LINE.sub(lambda match: _escape(match[0]), text)
 
 
 def printable(text: str) -> str:
     """Return text with each control character as its escape, but for line ends and tabs."""
-    return _OF_A_TEXT.sub(lambda found: _escape(found[0]), text)
+    return _OF_A_TEXT.sub(lambda match: _escape(match[0]), text)
 
 
 @contextmanager
@@ -40,7 +40,7 @@ class _Escaping:
     def write(self, text: str) -> int:
         """Write text, escaped."""
         colours = self._stream.isatty()
-        self._stream.write(_OF_A_TEXT.sub(lambda found: found[0] if found[1] and colours else _escape(found[0]), text))
+        self._stream.write(_OF_A_TEXT.sub(lambda match: match[0] if match[1] and colours else _escape(match[0]), text))
         return len(text)
 
     def __getattr__(self, name: str) -> object:

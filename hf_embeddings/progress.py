@@ -72,9 +72,9 @@ class Phase:
         """Count steps that were done just now."""
         self.reach(self.done + steps, self.note)
 
-    def reach(self, done: float, note: str = "") -> None:
+    def reach(self, amount: float, note: str = "") -> None:
         """Say how much is done in all, and what else there is to tell."""
-        self.done, self.note, self._moved = done, note, self._clock()
+        self.done, self.note, self._moved = amount, note, self._clock()
 
     def describe(self, label: str) -> None:
         """Say what is being done."""
@@ -88,17 +88,17 @@ class Phase:
 
     def line(self) -> str:
         """Return how far the work is, in words."""
-        passed, parts = self._clock() - self._began, [self.note]
+        elapsed, parts = self._clock() - self._began, [self.note]
         share = min(self.done / self.total, 1.0) if self.total else None
         if self.unit:
             parts.append(f"{self.done:,.0f}" + (f" of {self.total:,.0f}" if self.total else "") + f" {self.unit}")
         if share is not None:
             parts.append(f"{share:.0%}")
-        parts.append(duration(passed))
+        parts.append(duration(elapsed))
         if self.total and self._first < self.done < self.total:
             # At the speed up to the last step, however long the next one takes.
-            taken = self._moved - self._began
-            parts.append(f"{duration(taken * (self.total - self.done) / (self.done - self._first))} left")
+            busy_seconds = self._moved - self._began
+            parts.append(f"{duration(busy_seconds * (self.total - self.done) / (self.done - self._first))} left")
         return f"{self.label}: " + ", ".join(filter(None, parts))
 
     def __enter__(self) -> "Phase":

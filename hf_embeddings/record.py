@@ -18,8 +18,8 @@ class Record:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data, which `from_dict` reads."""
-        values = {declared.name: getattr(self, declared.name) for declared in _fields(type(self)).values()}
-        left_out = {name for name, declared in _fields(type(self)).items() if "absent" in declared.metadata}
+        values = {entry.name: getattr(self, entry.name) for entry in _fields(type(self)).values()}
+        left_out = {name for name, entry in _fields(type(self)).items() if "absent" in entry.metadata}
         return {name: _plain(value) for name, value in values.items() if value is not None or name not in left_out}
 
     @classmethod
@@ -29,13 +29,13 @@ class Record:
         Raises:
             ValueError: a key is missing that every version has written.
         """
-        kinds, given = _kinds(cls), {}
-        for name, declared in _fields(cls).items():
+        kinds, arguments = _kinds(cls), {}
+        for name, entry in _fields(cls).items():
             if name in values:
-                given[name] = _read(kinds[name], values[name])
-            elif declared.default is declared.default_factory is MISSING:
+                arguments[name] = _read(kinds[name], values[name])
+            elif entry.default is entry.default_factory is MISSING:
                 raise ValueError(f"{cls.__name__}: got a record without {name!r}, expected one; make it again")
-        return cls(**given)
+        return cls(**arguments)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -80,7 +80,7 @@ def _kinds(record: type[Record]) -> dict[str, Any]:
 
 def _fields(record: type[Record]) -> dict[str, Field[Any]]:
     if record not in _FIELDS:
-        _FIELDS[record] = {declared.name: declared for declared in fields(record)}  # type: ignore[arg-type]  # it is one
+        _FIELDS[record] = {entry.name: entry for entry in fields(record)}  # type: ignore[arg-type]  # it is one
     return _FIELDS[record]
 
 

@@ -62,7 +62,7 @@ class AfterImport:
         if name != self.name:
             return None
         others = [finder for finder in sys.meta_path if finder is not self]
-        spec = next((found for finder in others if (found := finder.find_spec(name, path, target))), None)
+        spec = next((candidate for finder in others if (candidate := finder.find_spec(name, path, target))), None)
         if spec is None or spec.loader is None:
             return spec
         loader = spec.loader

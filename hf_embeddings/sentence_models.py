@@ -20,8 +20,8 @@ def sentence_class(folder: Path) -> str | None:
         return RERANKER
     if not (folder / "modules.json").is_file():
         return None
-    named = _read(folder / "config_sentence_transformers.json").get("model_type")
-    return named if named in CLASSES else CLASSES[0]
+    name = _read(folder / "config_sentence_transformers.json").get("model_type")
+    return name if name in CLASSES else CLASSES[0]
 
 
 def module_folders(folder: Path) -> list[str]:

@@ -37,27 +37,27 @@ class WorkerPool:
         """
         self._processes, self._ahead = processes, ahead
         # The server is a fresh interpreter that imports what tasks need once; what is forked from it has no threads.
-        served = sys.platform == "linux" and "forkserver" in multiprocessing.get_all_start_methods()
-        context = multiprocessing.get_context("forkserver" if served else "spawn")
-        if served:
+        has_server = sys.platform == "linux" and "forkserver" in multiprocessing.get_all_start_methods()
+        context = multiprocessing.get_context("forkserver" if has_server else "spawn")
+        if has_server:
             context.set_forkserver_preload([__name__, preload])
         self._pool: ProcessPoolExecutor | None = None
         if processes > 1:
             arguments = (context.Value("i", 0), begin)
             self._pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_begin, initargs=arguments)
 
-    def map(self, function: Callable[[Given], Result], given: Iterable[Given]) -> Iterator[Result]:
+    def map(self, function: Callable[[Given], Result], tasks: Iterable[Given]) -> Iterator[Result]:
         """Yield the result of each task, in order; the next are read as the first are done.
 
         Raises:
             ChildProcessError: a process has been killed, perhaps by the system for want of memory.
         """
         if self._pool is None:
-            yield from map(function, given)
+            yield from map(function, tasks)
             return
         waiting: deque[Future[Result]] = deque()
         try:
-            for one in given:
+            for one in tasks:
                 waiting.append(self._pool.submit(function, one))
                 if len(waiting) >= self._ahead * self._processes:
                     yield waiting.popleft().result()

@@ -23,9 +23,9 @@ def _positions(config: Config) -> Config:
         "share_att_key": config.get("share_att_key", False),
         "norm_rel_ebd": config.get("norm_rel_ebd", "none"),
     }
-    learned = config.get("position_biased_input", True)
+    is_learned = config.get("position_biased_input", True)
     return {
-        "position_embedding_type": "learned+disentangled" if learned else "disentangled",
+        "position_embedding_type": "learned+disentangled" if is_learned else "disentangled",
         "position_parameters": {"disentangled": options},
     }
 
@@ -36,18 +36,18 @@ def _relative(config: Config) -> Config:
         raise ConversionError(
             f"position_embedding_type: {kind!r}, and this family can hold 'disentangled' or 'learned+disentangled' only"
         )
-    given = (config["position_parameters"] or {}).get("disentangled") or {}
-    unset = [name for name in ("position_buckets", "max_relative_positions") if given.get(name) is None]
+    parameters = (config["position_parameters"] or {}).get("disentangled") or {}
+    unset = [name for name in ("position_buckets", "max_relative_positions") if parameters.get(name) is None]
     if unset:
         raise ConversionError(f"position_parameters: disentangled.{unset[0]} is not given; write the number out")
     return {
         "relative_attention": True,
         "position_biased_input": kind != "disentangled",
-        "pos_att_type": given.get("pos_att_type", ["c2p", "p2c"]),
-        "position_buckets": given["position_buckets"] or -1,
-        "max_relative_positions": given["max_relative_positions"] or -1,
-        "share_att_key": given.get("share_att_key", False),
-        "norm_rel_ebd": given.get("norm_rel_ebd", "layer_norm"),
+        "pos_att_type": parameters.get("pos_att_type", ["c2p", "p2c"]),
+        "position_buckets": parameters["position_buckets"] or -1,
+        "max_relative_positions": parameters["max_relative_positions"] or -1,
+        "share_att_key": parameters.get("share_att_key", False),
+        "norm_rel_ebd": parameters.get("norm_rel_ebd", "layer_norm"),
     }
 
 

@@ -54,18 +54,18 @@ class GoogleCheckpoint:
 
     def __init__(self, variables: Tensorflow) -> None:
         self.variables = variables
-        kept = [name for name in variables.tensors if not OPTIMIZER.search(name)]
-        if objects := [name for name in kept if name.endswith(".ATTRIBUTES/VARIABLE_VALUE")]:
+        names = [name for name in variables.tensors if not OPTIMIZER.search(name)]
+        if objects := [name for name in names if name.endswith(".ATTRIBUTES/VARIABLE_VALUE")]:
             raise ConversionError(
                 f"{variables.prefix}: an object checkpoint of TensorFlow 2 ({objects[0]}); expected the variable names "
                 "of google-research/bert"
             )
-        self.stored = {_name(name): name for name in kept}
+        self.stored = {_name(name): name for name in names}
         self.tensors = {name: self._described(name) for name in self.stored}
 
     def _described(self, name: str) -> Described:
-        found = self.variables.tensors[self.stored[name]]
-        return found._replace(shape=found.shape[::-1]) if self._is_kernel(name) else found
+        header = self.variables.tensors[self.stored[name]]
+        return header._replace(shape=header.shape[::-1]) if self._is_kernel(name) else header
 
     def _is_kernel(self, name: str) -> bool:
         return self.stored[name].endswith("/kernel")
@@ -92,12 +92,12 @@ def find_prefix(source: Path) -> Path | None:
         ConversionError: the directory holds several.
     """
     if source.is_dir():
-        found = sorted(path.with_suffix("") for path in source.glob("*.index") if "ckpt" in path.name)
-        if len(found) > 1:
+        paths = sorted(path.with_suffix("") for path in source.glob("*.index") if "ckpt" in path.name)
+        if len(paths) > 1:
             raise ConversionError(
-                f"{source}: several checkpoints ({', '.join(path.name for path in found)}); name one, as {found[-1]}"
+                f"{source}: several checkpoints ({', '.join(path.name for path in paths)}); name one, as {paths[-1]}"
             )
-        return found[0] if found else None
+        return paths[0] if paths else None
     is_prefix = source.with_name(f"{source.name}.index").is_file() or ".ckpt" in source.name
     return source if is_prefix else None
 
@@ -111,9 +111,9 @@ def open_google(prefix: Path) -> tuple[Config, Checkpoint, Family]:
         config["num_labels"] = labels.shape[0]
 
     def reference(architecture: str, _: Path) -> PreTrainedModel:
-        known = {key: value for key, value in config.items() if key != "model_type"}
-        known["attn_implementation"] = "eager"
-        model = getattr(transformers, architecture)(BertConfig(**known))
+        settings = {key: value for key, value in config.items() if key != "model_type"}
+        settings["attn_implementation"] = "eager"
+        model = getattr(transformers, architecture)(BertConfig(**settings))
         weights = {name: checkpoint.read(name).float() for name in checkpoint.tensors}
         bare = {name.removeprefix("bert."): value for name, value in weights.items()}
         model.load_state_dict(bare if architecture == "BertModel" else weights, strict=False)
@@ -127,6 +127,6 @@ def open_google(prefix: Path) -> tuple[Config, Checkpoint, Family]:
 def write_tokenizer_settings(vocabulary: Path, folder: Path) -> None:
     """Say whether text is lower-cased, which Google leaves to a flag: an uncased vocabulary has no capitals."""
     tokens = vocabulary.read_text(encoding="utf-8").split("\n")
-    cased = any(token != token.lower() for token in tokens if not re.fullmatch(r"\[.*\]", token))
-    settings = {"tokenizer_class": "BertTokenizer", "do_lower_case": not cased}
+    is_cased = any(token != token.lower() for token in tokens if not re.fullmatch(r"\[.*\]", token))
+    settings = {"tokenizer_class": "BertTokenizer", "do_lower_case": not is_cased}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8", newline="\n")

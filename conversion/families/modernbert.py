@@ -10,13 +10,14 @@ def _layers(config: Config) -> Config:
     """Read which layers are local, and both angles, in today's words or in those of the first release."""
     every, depth = config.get("global_attn_every_n_layers", 3), config.get("num_hidden_layers", 22)
     types = config.get("layer_types") or ["sliding_attention" if i % every else "full_attention" for i in range(depth)]
-    given = config.get("rope_parameters") or {}
+    rope_parameters = config.get("rope_parameters") or {}
     thetas = {
         "full_attention": config.get("global_rope_theta", 160_000.0),
         "sliding_attention": config.get("local_rope_theta", 10_000.0),
     }
     rope = {
-        name: {"rope_type": "default", "rope_theta": theta} | (given.get(name) or {}) for name, theta in thetas.items()
+        name: {"rope_type": "default", "rope_theta": theta} | (rope_parameters.get(name) or {})
+        for name, theta in thetas.items()
     }
     return {"layer_types": types, "rope_parameters": rope, "sliding_window": config.get("local_attention", 128) // 2}
 

@@ -86,8 +86,8 @@ NOMIC_BERT = Family(
 def _published(architecture: str, folder: Path) -> PreTrainedModel:
     """Load a checkpoint with the older config under today's config, which transformers' class needs."""
     ours = to_triembed(read_json(folder / "config.json"), NOMIC_BERT_V1, Head("TriEmbedModel"))
-    told = from_triembed(ours, NOMIC_BERT, Head("TriEmbedModel"))
-    today = transformers.NomicBertConfig(**{key: value for key, value in told.items() if key != "model_type"})
+    fields = from_triembed(ours, NOMIC_BERT, Head("TriEmbedModel"))
+    today = transformers.NomicBertConfig(**{key: value for key, value in fields.items() if key != "model_type"})
     return load(getattr(transformers, architecture), folder, config=today)
 
 

@@ -43,9 +43,9 @@ class Frame:
         first, last = (torch.tensor(ids, dtype=text.dtype).expand(len(text), -1) for ids in (self.first, self.last))
         return torch.cat((first, text, last), dim=1)
 
-    def places(self, chosen: torch.Tensor) -> torch.Tensor:
+    def places(self, is_chosen: torch.Tensor) -> torch.Tensor:
         """Return where the chosen text tokens (B, R) stand in the flattened rows: (M,)."""
-        return nn.functional.pad(chosen, (len(self.first), len(self.last))).flatten().nonzero().flatten()
+        return nn.functional.pad(is_chosen, (len(self.first), len(self.last))).flatten().nonzero().flatten()
 
 
 def tokens_of(
@@ -68,8 +68,8 @@ def tokens_of(
 
 def mask(text: torch.Tensor, frame: Frame, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     """Return text with 15 % of the tokens replaced by [MASK], and which ones; none of them is special."""
-    chosen = (torch.rand(text.shape, generator=generator) < MASKED) & ~torch.isin(text, torch.tensor(frame.special))
-    return (text if frame.mask is None else text.masked_fill(chosen, frame.mask)), chosen
+    is_chosen = (torch.rand(text.shape, generator=generator) < MASKED) & ~torch.isin(text, torch.tensor(frame.special))
+    return (text if frame.mask is None else text.masked_fill(is_chosen, frame.mask)), is_chosen
 
 
 def windows_of(model: PreTrainedModel, frame: Frame, room: int) -> int:

@@ -11,13 +11,13 @@ ROUNDS = 5  # of ordering the heads of all layers and taking their mean
 
 
 @torch.no_grad()
-def align_heads(encoder: TriEmbedModel, profile: torch.Tensor, wanted: torch.Tensor | None = None) -> torch.Tensor:
+def align_heads(encoder: TriEmbedModel, profile: torch.Tensor, target_bias: torch.Tensor | None = None) -> torch.Tensor:
     """Order the heads of each layer so that layers agree about which head looks where, as one bias for all wants it.
 
     Args:
         encoder: the model to change.
         profile: of its attention by distance, (N, H, 2 S - 1); see `attention_profile`.
-        wanted: the bias by distance (H, 2 S - 1) that each head should come near; None: the mean over the layers.
+        target_bias: the bias by distance (H, 2 S - 1) that each head should come near; None: the mean over the layers.
 
     Returns:
         The profile in the new order.
@@ -25,9 +25,9 @@ def align_heads(encoder: TriEmbedModel, profile: torch.Tensor, wanted: torch.Ten
     reach = profile.shape[2] // 2
     pairs = reach + 1 - torch.arange(-reach, reach + 1).abs()  # how many pairs of tokens stand at each distance
     order = torch.arange(profile.shape[1]).repeat(len(profile), 1)  # (N, H)
-    for _ in range(1 if wanted is not None else ROUNDS):
-        aligned = profile.gather(1, order[..., None].expand_as(profile))
-        target = _centred(aligned.mean(dim=0) if wanted is None else wanted, pairs)
+    for _ in range(1 if target_bias is not None else ROUNDS):
+        aligned_profile = profile.gather(1, order[..., None].expand_as(profile))
+        target = _centred(aligned_profile.mean(dim=0) if target_bias is None else target_bias, pairs)
         for layer, heads in zip(order, _centred(profile, pairs), strict=True):
             costs = ((target[:, None] - heads[None]).square() * pairs).sum(dim=-1)  # (H, H): place, head
             layer.copy_(_assign(costs, layer))

@@ -34,7 +34,7 @@ def turn_heads(new: TriEmbedModel, old: TriEmbedModel, profile: torch.Tensor, id
     """
     queries, keys = (_outputs(old, name, ids) for name in ("query", "key"))
     signal = new.embeddings.position(torch.arange(ids.shape[1])[None])
-    for layer, query, key, wanted in zip(new.layers, queries, keys, profile, strict=True):
+    for layer, query, key, layer_profile in zip(new.layers, queries, keys, profile, strict=True):
         attention = layer.attention
         rotation = signal.rotation if attention.sliding_window is None else signal.local_rotation
         if rotation is None:
@@ -50,11 +50,11 @@ def turn_heads(new: TriEmbedModel, old: TriEmbedModel, profile: torch.Tensor, id
         place = slots.argsort()
         for linear, maps in ((attention.query, inverse[:, place]), (attention.key, forth[:, place])):
             for parameter in linear.parameters():
-                split = parameter.double().unflatten(0, (-1, width))  # (H, K, ...)
-                parameter.copy_(torch.einsum("hkl,hl...->hk...", maps, split).flatten(0, 1))
+                per_head = parameter.double().unflatten(0, (-1, width))  # (H, K, ...)
+                parameter.copy_(torch.einsum("hkl,hl...->hk...", maps, per_head).flatten(0, 1))
         if attention.query.bias is not None and attention.key.bias is not None:
             variance = (attention.scaling**2 * weight.square())[:, place]  # of scores, by dimension (H, K)
-            _draw(attention, wanted.double(), variance, rotation, longest=new.config.max_position_embeddings)
+            _draw(attention, layer_profile.double(), variance, rotation, longest=new.config.max_position_embeddings)
 
 
 def _draw(
@@ -69,11 +69,11 @@ def _draw(
     cos, sin = (part[0, 1].double() for part in rotation)
     half = len(cos) // 2
     speeds, factor = torch.atan2(sin, cos)[:half], cos.square() + sin.square()  # radians from a token to the next
-    known = profile.shape[1] // 2
-    reach = min(2 * known, max(known, longest - 1))
+    known_reach = profile.shape[1] // 2
+    reach = min(2 * known_reach, max(known_reach, longest - 1))
     distance = torch.arange(-reach, reach + 1)
-    target = profile[:, distance.clamp(-known, known) + known]  # beyond what was seen, as at its edge
-    pairs = (known + 1 - distance.abs()).clamp(min=known // 8).double()
+    target = profile[:, distance.clamp(-known_reach, known_reach) + known_reach]  # beyond what was seen, as at its edge
+    pairs = (known_reach + 1 - distance.abs()).clamp(min=known_reach // 8).double()
     per_pair = variance[:, :half] + variance[:, half : 2 * half]  # (H, R/2)
     for head in range(len(profile)):
         order = per_pair[head].argsort()
@@ -84,8 +84,8 @@ def _draw(
         waves = torch.cat((torch.ones_like(angles[:, :1]), angles.cos(), angles.sin()), dim=1)  # (2 reach + 1, 1 + 2 F)
         gram = waves.mT @ (waves * pairs[:, None])
         gram.diagonal()[1:] += SMOOTH * pairs.sum()
-        found = torch.linalg.solve(gram, waves.mT @ (target[head] * pairs))[1:]
-        a, b = (found / (attention.scaling * factor[0])).chunk(2)
+        coefficients = torch.linalg.solve(gram, waves.mT @ (target[head] * pairs))[1:]
+        a, b = (coefficients / (attention.scaling * factor[0])).chunk(2)
         size = (a.square() + b.square()).sqrt().sqrt().clamp(min=1e-6)
         rows = head * attention.head_dim + torch.cat((free, free + half))
         for linear, values in (
@@ -98,15 +98,15 @@ def _draw(
 
 def _outputs(encoder: TriEmbedModel, name: str, ids: torch.Tensor) -> list[torch.Tensor]:
     """Return what the projection `name` of each layer makes of (B, S) ids: (B, S, D)."""
-    found: list[torch.Tensor] = []
+    outputs: list[torch.Tensor] = []
     hooks = [
-        getattr(layer.attention, name).register_forward_hook(lambda module, given, made: found.append(made))
+        getattr(layer.attention, name).register_forward_hook(lambda module, inputs, output: outputs.append(output))
         for layer in encoder.layers
     ]
     encoder(ids)
     for hook in hooks:
         hook.remove()
-    return found
+    return outputs
 
 
 def _balance(query: torch.Tensor, key: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -125,5 +125,5 @@ def _stillness(cos: torch.Tensor, width: int) -> torch.Tensor:
     """Return, for each dimension of a head, the mean cosine of its angle over all pairs of tokens (K,)."""
     length = cos.shape[1]
     pairs = (length - torch.arange(length)).to(cos.dtype)
-    turned = (cos[0] * pairs[:, None]).sum(dim=0) / pairs.sum()
-    return nn.functional.pad(turned, (0, width - len(turned)), value=1.0)
+    mean_cosine = (cos[0] * pairs[:, None]).sum(dim=0) / pairs.sum()
+    return nn.functional.pad(mean_cosine, (0, width - len(mean_cosine)), value=1.0)

@@ -72,12 +72,17 @@ def heal(
     optimizer = torch.optim.AdamW(groups, betas=BETAS, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, options.steps))
     _without_dropout(student)
-    known, longest = (model.config.max_position_embeddings for model in (teacher, student))
-    kinds = ["usual", "new" if longest > known else "short", "usual", "short" if _predicts(student) else "words"]
-    losses, started = [], time.perf_counter()
+    teacher_length, longest = (model.config.max_position_embeddings for model in (teacher, student))
+    kinds = [
+        "usual",
+        "new" if longest > teacher_length else "short",
+        "usual",
+        "short" if _predicts(student) else "words",
+    ]
+    losses, start = [], time.perf_counter()
     for step in range(options.steps):
         kind = "new" if rows else kinds[step % len(kinds)]
-        length = _length(kind, options.length, known, longest, generator)
+        length = _length(kind, options.length, teacher_length, longest, generator)
         count = max(1, options.batch_size * options.length // length)
         room = min(length - frame.size, len(text))
         starts = torch.randint(len(text) - room + 1, (count,), generator=generator)
@@ -92,20 +97,20 @@ def heal(
         schedule.step()
         losses.append(loss.item())
         if step % 20 == 19 or step + 1 == options.steps:
-            left = (time.perf_counter() - started) / (step + 1) * (options.steps - step - 1)
-            notify(f"healing: step {step + 1} of {options.steps}, loss {losses[-1]:.4f}, {left:.0f} s left")
+            seconds_left = (time.perf_counter() - start) / (step + 1) * (options.steps - step - 1)
+            notify(f"healing: step {step + 1} of {options.steps}, loss {losses[-1]:.4f}, {seconds_left:.0f} s left")
     student.eval()
     return losses
 
 
-def _length(kind: str, usual: int, known: int, longest: int, generator: torch.Generator) -> int:
+def _length(kind: str, usual: int, teacher_length: int, longest: int, generator: torch.Generator) -> int:
     """Return the length of a step's rows; short ones are drawn evenly on a logarithmic scale."""
     share = torch.rand((), generator=generator).item()
     return {
         "usual": usual,
         "short": round(math.exp(math.log(SHORTEST) + share * math.log(usual / SHORTEST))),
         "words": SHORTEST + round(share * 4),
-        "new": round(known + share * (longest - known)),
+        "new": round(teacher_length + share * (longest - teacher_length)),
     }[kind]
 
 
@@ -161,17 +166,17 @@ def _loss(
     """Squared error of the hidden states of all layers, and the divergence of the predictions at masked tokens."""
     windows = windows_of(teacher, frame, content.shape[1])
     content = content[:, : content.shape[1] // windows * windows]
-    masked, chosen = mask(content, frame, generator) if _predicts(student) else (content, None)
+    masked_content, is_chosen = mask(content, frame, generator) if _predicts(student) else (content, None)
     with torch.no_grad():
-        wanted = states_of(teacher, masked, frame, windows)  # (L, B, S, D)
-    made = states_of(student, masked, frame)
-    errors = (made - wanted).square().mean(dim=(1, 2, 3)) / wanted.square().mean(dim=(1, 2, 3))  # (L,)
+        target_states = states_of(teacher, masked_content, frame, windows)  # (L, B, S, D)
+    states = states_of(student, masked_content, frame)
+    errors = (states - target_states).square().mean(dim=(1, 2, 3)) / target_states.square().mean(dim=(1, 2, 3))  # (L,)
     loss = STATES_WEIGHT * errors.mean()
-    if chosen is not None and chosen.any():
-        places = frame.places(chosen)
+    if is_chosen is not None and is_chosen.any():
+        places = frame.places(is_chosen)
         with torch.no_grad():
-            target = teacher.predictions(wanted[-1], places).log_softmax(dim=-1)  # (M, V)
-        scores = student.predictions(made[-1], places).log_softmax(dim=-1)
+            target = teacher.predictions(target_states[-1], places).log_softmax(dim=-1)  # (M, V)
+        scores = student.predictions(states[-1], places).log_softmax(dim=-1)
         loss = loss + (target.exp() * (target - scores)).sum(dim=-1).mean()
     return loss
 

@@ -28,19 +28,19 @@ def load_own(folder: Path) -> TriEmbedPreTrainedModel:
             "checkpoint to TriEmbed first (hf-embeddings convert)"
         )
     names = {path.split(".")[1] for auto_class, path in AUTO_MAP.items() if auto_class != "AutoConfig"}
-    declared = next(iter(config.get("architectures") or []), "TriEmbedModel")
-    if declared not in names:
-        raise ConversionError(f"{folder}: architectures {declared!r}, expected one of {', '.join(sorted(names))}")
+    class_name = next(iter(config.get("architectures") or []), "TriEmbedModel")
+    if class_name not in names:
+        raise ConversionError(f"{folder}: architectures {class_name!r}, expected one of {', '.join(sorted(names))}")
     read_config(folder)  # before memory is taken for it
     check_tokenizer_file(folder)
     with quiet(), told(folder):
-        model_class = getattr(modeling_triembed, declared)
+        model_class = getattr(modeling_triembed, class_name)
         return model_class.from_pretrained(folder, local_files_only=True, dtype=torch.float32).eval()
 
 
 def save_own(model: TriEmbedPreTrainedModel, folder: Path, *, source: Path) -> None:
     """Save weights, config and code; weights in the number format of `source`, whatever they were worked on in."""
     config = read_json(source / "config.json")
-    stored = config.get("dtype") or config.get("torch_dtype") or "float32"
+    dtype_name = config.get("dtype") or config.get("torch_dtype") or "float32"
     with quiet():
-        model.to(getattr(torch, stored)).save_pretrained(folder)
+        model.to(getattr(torch, dtype_name)).save_pretrained(folder)

@@ -33,8 +33,8 @@ def attention_profile(encoder: TriEmbedModel, ids: torch.Tensor) -> torch.Tensor
     profiles = []
     for layer in weights:
         logs = layer.float().clamp(min=1e-9).log()  # (B, H, S, S)
-        centred = (logs - logs.mean(dim=-1, keepdim=True)).mean(dim=0).flatten(1)  # (H, S * S)
-        profiles.append(torch.zeros(len(centred), len(counts)).index_add_(1, distances, centred) / counts)
+        centred_logs = (logs - logs.mean(dim=-1, keepdim=True)).mean(dim=0).flatten(1)  # (H, S * S)
+        profiles.append(torch.zeros(len(centred_logs), len(counts)).index_add_(1, distances, centred_logs) / counts)
     return torch.stack(profiles)
 
 
@@ -53,12 +53,14 @@ def fit_relative_bias(part: nn.Module, profile: torch.Tensor, old: TriEmbedModel
     table, total = (torch.zeros(part.num_buckets, n) for n in (profile.shape[1], 1))
     table.index_add_(0, buckets, (profile.mean(dim=0) * weights).T)
     total.index_add_(0, buckets, weights[:, None])
-    filled = (total > 0).squeeze(1)
+    is_filled = (total > 0).squeeze(1)
     table = table / total.clamp(min=1)
     for half in (slice(0, part.num_buckets // 2), slice(part.num_buckets // 2, None)):
-        known = filled[half].nonzero().flatten()
-        if len(known):  # distances beyond the sample behave like the furthest in it
-            nearest = known[(torch.arange(len(filled[half]))[:, None] - known[None, :]).abs().argmin(dim=1)]
+        known_buckets = is_filled[half].nonzero().flatten()
+        if len(known_buckets):  # distances beyond the sample behave like the furthest in it
+            nearest = known_buckets[
+                (torch.arange(len(is_filled[half]))[:, None] - known_buckets[None, :]).abs().argmin(dim=1)
+            ]
             table[half] = table[half][nearest]
     part.table.weight.copy_(table)
 
@@ -73,13 +75,13 @@ def fit_slopes(part: nn.Module, profile: torch.Tensor, old: TriEmbedModel, ids: 
     distance = torch.arange(-reach, reach + 1).double()
     sides = torch.stack((-distance, distance)).clamp(min=0)  # (2, 2S - 1)
     pairs = (reach + 1 - distance.abs()).log()
-    wanted = (profile.mean(dim=0).double() + pairs).softmax(dim=-1) @ sides.T  # (H, 2)
-    slopes = torch.full_like(wanted, 0.1)
+    target_means = (profile.mean(dim=0).double() + pairs).softmax(dim=-1) @ sides.T  # (H, 2)
+    slopes = torch.full_like(target_means, 0.1)
     for _ in range(NEWTON_STEPS):
         weights = (pairs - slopes @ sides).softmax(dim=-1)  # (H, 2S - 1)
         means = weights @ sides.T
         spread = torch.einsum("hd,ad,bd->hab", weights, sides, sides) - means[:, :, None] * means[:, None]
-        step = torch.linalg.solve(spread + 1e-6 * torch.eye(2), means - wanted)
+        step = torch.linalg.solve(spread + 1e-6 * torch.eye(2), means - target_means)
         slopes = (slopes + step.clamp(-0.5, 0.5)).clamp(*SLOPES)
     part.log_slopes.copy_(slopes.T.log())
 
@@ -92,24 +94,24 @@ def fit_layer_keys(new: TriEmbedModel, name: str, profile: torch.Tensor, old: Tr
     """
     queries: list[torch.Tensor] = []
     hooks = [
-        layer.attention.query.register_forward_hook(lambda module, given, made: queries.append(made))
+        layer.attention.query.register_forward_hook(lambda module, inputs, states: queries.append(states))
         for layer in old.layers
     ]
     old(ids)
     for hook in hooks:
         hook.remove()
     share = 0.5 if name == "relative_key_query" else 1.0
-    for layer, made, wanted in zip(new.layers, queries, profile, strict=True):
+    for layer, states, target in zip(new.layers, queries, profile, strict=True):
         head = layer.attention.head_dim
-        query = made.view(-1, made.shape[-1] // head, head).float() * layer.attention.scaling  # (B * S, H, K)
+        query = states.view(-1, states.shape[-1] // head, head).float() * layer.attention.scaling  # (B * S, H, K)
         gram = torch.einsum("nhk,nhl->kl", query, query)
         gram = gram + RIDGE * gram.diagonal().mean() * torch.eye(head)
-        right = torch.einsum("nhk,hd->kd", query, share * wanted)
+        right = torch.einsum("nhk,hd->kd", query, share * target)
         vectors = torch.linalg.solve(gram, right).T  # (2 S - 1, K)
         table = layer.attention.position[name].table.weight
         # Rows count query - key, the profile counts key - query; beyond the sample its furthest rows go on.
-        reach, known = (len(table) - 1) // 2, (len(vectors) - 1) // 2
-        table.copy_(vectors.flip(0)[torch.arange(-reach, reach + 1).clamp(-known, known) + known])
+        reach, known_reach = (len(table) - 1) // 2, (len(vectors) - 1) // 2
+        table.copy_(vectors.flip(0)[torch.arange(-reach, reach + 1).clamp(-known_reach, known_reach) + known_reach])
 
 
 Fit = Callable[[nn.Module, torch.Tensor, TriEmbedModel, torch.Tensor], None]
@@ -131,16 +133,16 @@ def keep_what_is_common(old: TriEmbedModel, new: TriEmbedModel, first_token: int
     before, after = (encoder.embeddings.position(torch.arange(length)[None]).summand for encoder in (old, new))
     if before is None and after is None:
         return math.nan
-    lost = (0 if before is None else before[0]) - (0 if after is None else after[0])  # (S, E)
-    rest = lost[1:] if first_token is not None and length > 1 else lost
+    difference = (0 if before is None else before[0]) - (0 if after is None else after[0])  # (S, E)
+    rest = difference[1:] if first_token is not None and length > 1 else difference
     mean = rest.mean(dim=0)
     embeddings = new.embeddings
     if embeddings.segment is not None:
         embeddings.segment.weight += mean
     else:
         embeddings.token.weight += mean / embeddings.scale
-    kept = mean.square().sum() * len(rest)
+    kept_square = mean.square().sum() * len(rest)
     if len(rest) < length:
-        embeddings.token.weight[first_token] += (lost[0] - mean) / embeddings.scale
-        kept = kept + lost[0].square().sum()
-    return float(kept / lost.square().sum().clamp(min=1e-12))
+        embeddings.token.weight[first_token] += (difference[0] - mean) / embeddings.scale
+        kept_square = kept_square + difference[0].square().sum()
+    return float(kept_square / difference.square().sum().clamp(min=1e-12))

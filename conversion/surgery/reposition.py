@@ -87,7 +87,7 @@ def reposition(
         ConversionError: the source is no TriEmbed checkpoint, nothing would change, or the choices contradict.
         ValueError: `target` is a link, a file, not empty, being written, or holds the source.
     """
-    started = time.perf_counter()
+    start = time.perf_counter()
     old = load_own(Path(source))
     if interpolate and (max_position_embeddings is None or not _has_table(old)):
         raise ConversionError(
@@ -120,13 +120,13 @@ def reposition(
         if has_tokenizer(copy_companions(Path(source), stage, tokenizer_class="BertTokenizer")):
             check_tokenizer(Path(source), stage)
         report.limits = follow_length(stage, *report.max_position_embeddings)
-        report.seconds = time.perf_counter() - started
+        report.seconds = time.perf_counter() - start
         (stage / "repositioning.json").write_text(
             json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8", newline="\n"
         )
         before = f"`{shown(source)}`, which has `{report.before}` positions"
-        made = f"with `{report.after}` positions, made from {before}"
-        write_origin(stage, source=source, folder=Path(source), made=made, description=_description(report))
+        phrase = f"with `{report.after}` positions, made from {before}"
+        write_origin(stage, source=source, folder=Path(source), phrase=phrase, description=_description(report))
         finish(stage)
     return report
 
@@ -158,16 +158,18 @@ def _has_table(model: TriEmbedPreTrainedModel) -> bool:
 
 def _remake(old: TriEmbedPreTrainedModel, changes: Config) -> TriEmbedPreTrainedModel:
     """Return a model of the same class with the changed config, random where it differs."""
-    told = old.config.to_diff_dict()
+    settings = old.config.to_diff_dict()
     if to := changes.get("position_embedding_type"):
-        kept = set(to.split("+"))
-        options = {name: value for name, value in (told.get("position_parameters") or {}).items() if name in kept}
-        told["position_parameters"] = options or None
-        if not any(getattr(POSITION_TYPES.get(name), "rotary", False) for name in kept):
-            told.pop("rope_parameters", None)
+        kept_types = set(to.split("+"))
+        options = {
+            name: value for name, value in (settings.get("position_parameters") or {}).items() if name in kept_types
+        }
+        settings["position_parameters"] = options or None
+        if not any(getattr(POSITION_TYPES.get(name), "rotary", False) for name in kept_types):
+            settings.pop("rope_parameters", None)
     for name in ("model_type", "transformers_version", "architectures", "auto_map", "dtype"):
-        told.pop(name, None)
-    config = make_config(told | changes)
+        settings.pop(name, None)
+    config = make_config(settings | changes)
     torch.manual_seed(0)
     bare = {"add_pooling_layer": old.pooler is not None} if isinstance(old, TriEmbedModel) else {}
     return type(old)(config, **bare).eval()
@@ -200,42 +202,46 @@ def _measure_and_heal(
     if after > before:  # as long as the source can, and twice that
         lengths = sorted({length, before, min(2 * before - frame.size, after)})
     name = f"corpus: {len(held_out)} documents held out to measure on"
-    measured = tokens_of(held_out, tokenizer, most=MEASURED_TOKENS, least=lengths[-1], name=name) if held_out else None
+    held_out_ids = (
+        tokens_of(held_out, tokenizer, most=MEASURED_TOKENS, least=lengths[-1], name=name) if held_out else None
+    )
 
     def figures(model: TriEmbedPreTrainedModel) -> dict[str, dict[str, float]]:
-        assert measured is not None, "asked where there is held-out text"
+        assert held_out_ids is not None, "asked where there is held-out text"
         return {
-            str(tokens): measure(model, None if model is old else old, measured, frame, tokens)
+            str(tokens): measure(model, None if model is old else old, held_out_ids, frame, tokens)
             for tokens in lengths
             if model is not old or tokens <= before
         }
 
-    if measured is not None:
+    if held_out_ids is not None:
         report.figures["source"] = figures(old)
         report.figures["transplanted"] = figures(new)
     if healing is None:
         return
-    mixed = random.Random(healing.seed).sample(list(texts), len(texts))  # a part of a corpus is of all its sources
-    text = tokens_of(mixed, tokenizer, most=healing.steps * healing.batch_size * length, least=length)
+    shuffled_texts = random.Random(healing.seed).sample(
+        list(texts), len(texts)
+    )  # a part of a corpus is of all its sources
+    text = tokens_of(shuffled_texts, tokenizer, most=healing.steps * healing.batch_size * length, least=length)
     heal(new, old, text, frame, replace(healing, length=length), notify=notify)
     report.healing_steps = healing.steps
-    if measured is not None:
+    if held_out_ids is not None:
         report.figures["healed"] = figures(new)
 
 
 def _description(report: RepositionReport) -> str:
     """Return what was done, and the figures, in Markdown."""
     before, after = report.max_position_embeddings
-    made = "\n".join(f"- {name}: {how}" for name, how in report.made.items())
+    part_lines = "\n".join(f"- {name}: {how}" for name, how in report.made.items())
     rows = [
         f"| {model} | {length} | {name.replace('_', ' ')} | {value:.4f} |"
         for model, lengths in report.figures.items()
-        for length, found in lengths.items()
-        for kept in [report.kept.get(model, {}).get(length)]  # None where there was too little text to compare
-        for name, value in (found if kept is None else found | {"kept": kept}).items()
+        for length, figures in lengths.items()
+        for kept_share in [report.kept.get(model, {}).get(length)]  # None where there was too little text to compare
+        for name, value in (figures if kept_share is None else figures | {"kept": kept_share}).items()
     ]
     table = "\n".join(["| model | tokens | figure | value |", "|---|---|---|---|", *rows]) if rows else "Not measured."
     return (
         f"`{report.after}` positions in place of `{report.before}`, for up to {after:,} tokens instead of {before:,}; "
-        f"healed for {report.healing_steps} steps.\n\n{made}\n\n{table}"
+        f"healed for {report.healing_steps} steps.\n\n{part_lines}\n\n{table}"
     )

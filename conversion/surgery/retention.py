@@ -37,15 +37,15 @@ def measure(
             with the teacher's.
     """
     model.eval()
-    masked, chosen = mask(text, frame, torch.Generator().manual_seed(1))
+    masked_text, is_chosen = mask(text, frame, torch.Generator().manual_seed(1))
     windows = 1 if teacher is None else windows_of(teacher, frame, length - frame.size)
     room = (length - frame.size) // windows * windows
     right = total = 0
     means, theirs = [], []
-    rows = (rows_of(tokens, room).split(max(1, BATCH // length)) for tokens in (text, masked, chosen))
-    for plain, hidden, hits in zip(*rows, strict=True):
+    rows = (rows_of(tokens, room).split(max(1, BATCH // length)) for tokens in (text, masked_text, is_chosen))
+    for plain, masked_rows, hits in zip(*rows, strict=True):
         if hasattr(model, "predictions") and frame.mask is not None:
-            scores = model.predictions(states_of(model, hidden, frame)[-1], frame.places(hits))
+            scores = model.predictions(states_of(model, masked_rows, frame)[-1], frame.places(hits))
             right += int((scores.argmax(dim=-1) == plain[hits]).sum())
             total += len(scores)
         if teacher is not None:
@@ -56,8 +56,8 @@ def measure(
         accuracy = right / total
         figures = {"mlm_accuracy": accuracy, "mlm_accuracy_margin": 1.96 * (accuracy * (1 - accuracy) / total) ** 0.5}
     if teacher is not None and sum(map(len, means)) > 2:
-        ours, wanted = (_cosines(torch.cat(found)[:MOST_ROWS]) for found in (means, theirs))
-        figures["similarity_correlation"] = _spearman(ours, wanted)
+        ours, reference = (_cosines(torch.cat(vectors)[:MOST_ROWS]) for vectors in (means, theirs))
+        figures["similarity_correlation"] = _spearman(ours, reference)
     return figures
 
 
@@ -69,14 +69,14 @@ def share_kept(figures: dict[str, dict[str, dict[str, float]]]) -> dict[str, dic
     """
     own = figures.get("source", {})
 
-    def share(length: str, found: dict[str, float]) -> float:
+    def share(length: str, measures: dict[str, float]) -> float:
         reference = own.get(length) or own[max(own, key=int)]
-        if "mlm_accuracy" in found:
-            return found["mlm_accuracy"] / max(reference["mlm_accuracy"], 1e-9)
-        return found["similarity_correlation"]
+        if "mlm_accuracy" in measures:
+            return measures["mlm_accuracy"] / max(reference["mlm_accuracy"], 1e-9)
+        return measures["similarity_correlation"]
 
     return {
-        model: {length: share(length, found) for length, found in lengths.items() if found}
+        model: {length: share(length, measures) for length, measures in lengths.items() if measures}
         for model, lengths in figures.items()
         if model != "source"
     }
@@ -88,9 +88,9 @@ def rows_of(text: torch.Tensor, room: int) -> torch.Tensor:
 
 
 def _cosines(states: torch.Tensor) -> torch.Tensor:
-    normed = nn.functional.normalize(states.float(), dim=-1)
+    unit_states = nn.functional.normalize(states.float(), dim=-1)
     upper = torch.triu_indices(len(states), len(states), offset=1)
-    return (normed @ normed.T)[upper[0], upper[1]]
+    return (unit_states @ unit_states.T)[upper[0], upper[1]]
 
 
 def _spearman(first: torch.Tensor, second: torch.Tensor) -> float:

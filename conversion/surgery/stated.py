@@ -57,13 +57,13 @@ def follow_length(folder: Path, before: int, after: int) -> dict[str, tuple[int,
         path = folder / name
         if not path.is_file():
             continue
-        content, changed = read_json(path), False
+        content, has_changes = read_json(path), False
         for place, key in list(_lengths(content)):
-            stated = place[key]
-            place[key] = after if stated >= before else min(stated, after)
-            limits[f"{name} {key}"] = stated, place[key]
-            changed |= place[key] != stated
-        if changed:
+            limit = place[key]
+            place[key] = after if limit >= before else min(limit, after)
+            limits[f"{name} {key}"] = limit, place[key]
+            has_changes |= place[key] != limit
+        if has_changes:
             path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
     return limits
 

@@ -73,20 +73,20 @@ def fit_vectors(
         ConversionError: fewer words are shared than a vector has numbers.
     """
     rows = known_words(tokenizer, list(vectors))
-    shared = list(rows)
+    words = list(rows)
     width = len(next(iter(vectors.values()), ()))
-    if len(shared) < width:
+    if len(words) < width:
         raise ConversionError(
-            f"vectors: {len(shared)} of the words are tokens of the source, expected at least {width} to fit a map"
+            f"vectors: {len(words)} of the words are tokens of the source, expected at least {width} to fit a map"
         )
     table = model.base_model.embeddings.token.weight.float()
-    given = torch.stack([vectors[word] for word in shared])
-    wanted = table[[rows[word] for word in shared]]
-    offset, mean = given.mean(dim=0), wanted.mean(dim=0)
-    centred = given - offset
-    gram = centred.T @ centred
+    inputs = torch.stack([vectors[word] for word in words])
+    targets = table[[rows[word] for word in words]]
+    offset, mean = inputs.mean(dim=0), targets.mean(dim=0)
+    centred_vectors = inputs - offset
+    gram = centred_vectors.T @ centred_vectors
     gram = gram + 1e-2 * gram.diagonal().mean() * torch.eye(width)
-    matrix = torch.linalg.solve(gram, centred.T @ (wanted - mean))
+    matrix = torch.linalg.solve(gram, centred_vectors.T @ (targets - mean))
     return {token: (vectors[token] - offset) @ matrix + mean for token in tokens if token in vectors}
 
 
@@ -107,24 +107,24 @@ def factorise_rows(model: TriEmbedPreTrainedModel, rank: int) -> tuple[TriEmbedP
     table = model.base_model.embeddings.token.weight.double()
     values, vectors = torch.linalg.eigh(table.T @ table)  # ascending
     up = vectors[:, -rank:].flip(-1)  # (D, rank)
-    told = {
+    settings = {
         k: v for k, v in config.to_diff_dict().items() if k not in ("transformers_version", "architectures", "dtype")
     }
-    told |= {"embedding_size": rank, "factorised_embeddings": "token"}
+    settings |= {"embedding_size": rank, "factorised_embeddings": "token"}
     bare = {"add_pooling_layer": model.pooler is not None} if isinstance(model, TriEmbedModel) else {}
-    made = type(model)(type(config)(**told), **bare).to(model.dtype).eval()
+    small_model = type(model)(type(config)(**settings), **bare).to(model.dtype).eval()
     weights = model.state_dict()
-    for name, slot in made.state_dict().items():
+    for name, slot in small_model.state_dict().items():
         if name in weights and weights[name].shape == slot.shape:
             slot.copy_(weights[name])
-    made.base_model.embeddings.token.weight.copy_(table @ up)
-    made.base_model.embeddings.projection.weight.copy_(up)
-    if head := getattr(made, "predictions", None):
+    small_model.base_model.embeddings.token.weight.copy_(table @ up)
+    small_model.base_model.embeddings.projection.weight.copy_(up)
+    if head := getattr(small_model, "predictions", None):
         head.projection.weight.copy_(up.T)
         if not config.tie_word_embeddings:
             head.decoder.weight.copy_(model.predictions.decoder.weight.double() @ up)
     error = float((values[:-rank].clamp(min=0).sum() / values.clamp(min=0).sum()).sqrt())
-    return made, error
+    return small_model, error
 
 
 def _table(rows: torch.Tensor, padding: int | None) -> nn.Embedding:

@@ -7,7 +7,7 @@ from transformers import PreTrainedTokenizerBase
 from hf_embeddings.conversion.rules import Config, ConversionError
 
 
-def trimmed(tokenizer: PreTrainedTokenizerBase, used: set[int]) -> tuple[str, list[int]]:
+def trimmed(tokenizer: PreTrainedTokenizerBase, used_ids: set[int]) -> tuple[str, list[int]]:
     """Return the tokenizer.json of a smaller tokenizer, and the old id of each of its ids.
 
     Special and added tokens stay. The order stays.
@@ -23,49 +23,49 @@ def trimmed(tokenizer: PreTrainedTokenizerBase, used: set[int]) -> tuple[str, li
     if model["type"] not in CUTS:
         raise ConversionError(f"a {model['type']} tokenizer; expected one of {', '.join(CUTS)}")
     names = {index: token for token, index in tokenizer.get_vocab().items()}
-    kept = {names[index] for index in used} | {token["content"] for token in content["added_tokens"]}
-    kept |= {token for token in tokenizer.all_special_tokens if token in tokenizer.get_vocab()}
-    kept = CUTS[model["type"]](model, kept)
+    kept_tokens = {names[index] for index in used_ids} | {token["content"] for token in content["added_tokens"]}
+    kept_tokens |= {token for token in tokenizer.all_special_tokens if token in tokenizer.get_vocab()}
+    kept_tokens = CUTS[model["type"]](model, kept_tokens)
     for step in _processors(content.get("post_processor")):
-        kept |= {token for special in (step.get("special_tokens") or {}).values() for token in special["tokens"]}
-    order = [index for index in sorted(names) if names[index] in kept]
+        kept_tokens |= {token for special in (step.get("special_tokens") or {}).values() for token in special["tokens"]}
+    order = [index for index in sorted(names) if names[index] in kept_tokens]
     new = {names[index]: place for place, index in enumerate(order)}
     _renumber(content, new)
     return json.dumps(content, ensure_ascii=False), order
 
 
-def _cut_word_pieces(model: Config, kept: set[str]) -> set[str]:
+def _cut_word_pieces(model: Config, kept_tokens: set[str]) -> set[str]:
     """Longest match first: what was the longest match still is when others are gone."""
-    model["vocab"] = {token: 0 for token in model["vocab"] if token in kept}
-    return kept
+    model["vocab"] = {token: 0 for token in model["vocab"] if token in kept_tokens}
+    return kept_tokens
 
 
-def _cut_unigram(model: Config, kept: set[str]) -> set[str]:
+def _cut_unigram(model: Config, kept_tokens: set[str]) -> set[str]:
     """Most likely path: the best of all paths is still the best of fewer."""
     unknown = model["vocab"][model["unk_id"]][0] if model.get("unk_id") is not None else None
-    kept = kept | ({unknown} if unknown else set())
-    model["vocab"] = [entry for entry in model["vocab"] if entry[0] in kept]
+    kept_tokens = kept_tokens | ({unknown} if unknown else set())
+    model["vocab"] = [entry for entry in model["vocab"] if entry[0] in kept_tokens]
     if unknown:
         model["unk_id"] = [entry[0] for entry in model["vocab"]].index(unknown)
-    return kept
+    return kept_tokens
 
 
-def _cut_bpe(model: Config, kept: set[str]) -> set[str]:
+def _cut_bpe(model: Config, kept_tokens: set[str]) -> set[str]:
     """Merges: what a token is merged from must stay too, down to single symbols."""
     merges = [tuple(merge.split(" ") if isinstance(merge, str) else merge) for merge in model["merges"]]
     parents: dict[str, list[tuple[str, str]]] = {}
     for left, right in merges:
         parents.setdefault(left + right, []).append((left, right))
-    waiting, kept = list(kept), set(kept)
+    waiting, kept_tokens = list(kept_tokens), set(kept_tokens)
     while waiting:
         for pair in parents.get(waiting.pop(), []):
             for part in pair:
-                if part not in kept:
-                    kept.add(part)
+                if part not in kept_tokens:
+                    kept_tokens.add(part)
                     waiting.append(part)
-    model["vocab"] = {token: 0 for token in model["vocab"] if token in kept}
-    model["merges"] = [list(pair) for pair in merges if {*pair, "".join(pair)} <= kept]
-    return kept
+    model["vocab"] = {token: 0 for token in model["vocab"] if token in kept_tokens}
+    model["merges"] = [list(pair) for pair in merges if {*pair, "".join(pair)} <= kept_tokens]
+    return kept_tokens
 
 
 def _renumber(content: Config, new: dict[str, int]) -> None:

@@ -28,24 +28,28 @@ def transplant(old: TriEmbedPreTrainedModel, new: TriEmbedPreTrainedModel, first
     old_encoder, new_encoder = old.base_model, new.base_model
     old_parts, new_parts = old_encoder.embeddings.position, new_encoder.embeddings.position
     ids = _tokens_in_no_order(old)
-    fitted = new_parts.keys() - old_parts.keys()
-    made = {name: _fill(part, name, old_parts, new_parts) for name, part in new_parts.items()}
-    turned = any(new_parts[name].rotary for name in fitted) and not _reads_plain_heads(old_parts, new_parts)
-    profile = attention_profile(old_encoder, ids) if turned or fitted & {*SORTED, *FITS, *LAYER_FITS} else None
+    added_types = new_parts.keys() - old_parts.keys()
+    origins = {name: _fill(part, name, old_parts, new_parts) for name, part in new_parts.items()}
+    turns_heads = any(new_parts[name].rotary for name in added_types) and not _reads_plain_heads(old_parts, new_parts)
+    profile = (
+        attention_profile(old_encoder, ids) if turns_heads or added_types & {*SORTED, *FITS, *LAYER_FITS} else None
+    )
     if profile is not None and old_parts.keys() <= new_parts.keys():
         profile.zero_()  # the old positions stay and draw their attention themselves: what is added starts with nothing
-    if turned and profile is not None:
+    if turns_heads and profile is not None:
         turn_heads(new_encoder, old_encoder, profile, ids)
-        made |= {name: f"{TURNED}; {made[name]}" for name in fitted if new_parts[name].rotary}
+        origins |= {name: f"{TURNED}; {origins[name]}" for name in added_types if new_parts[name].rotary}
     if profile is not None:
-        aligned = _fit(old_encoder, new_encoder, fitted, profile, ids)
-        made |= {name: f"heads ordered by where they look; {made[name]}" for name in aligned}
-    if fitted or len(old_parts) > len(new_parts):
+        ordered_types = _fit(old_encoder, new_encoder, added_types, profile, ids)
+        origins |= {name: f"heads ordered by where they look; {origins[name]}" for name in ordered_types}
+    if added_types or len(old_parts) > len(new_parts):
         tables = old_encoder.embeddings.token.weight.shape[1] == old.config.input_size
-        kept = keep_what_is_common(old_encoder, new_encoder, first_token if tables else None)
-        if kept == kept:
-            made["old vectors"] = f"{kept:.0%} of their squared length moved to segments, tokens and the first token"
-    return made
+        kept_share = keep_what_is_common(old_encoder, new_encoder, first_token if tables else None)
+        if kept_share == kept_share:
+            origins["old vectors"] = (
+                f"{kept_share:.0%} of their squared length moved to segments, tokens and the first token"
+            )
+    return origins
 
 
 def _copy_what_fits(old: TriEmbedPreTrainedModel, new: TriEmbedPreTrainedModel) -> None:
@@ -56,21 +60,21 @@ def _copy_what_fits(old: TriEmbedPreTrainedModel, new: TriEmbedPreTrainedModel) 
 
 
 def _fit(
-    old: TriEmbedModel, new: TriEmbedModel, fitted: set[str], profile: torch.Tensor, ids: torch.Tensor
+    old: TriEmbedModel, new: TriEmbedModel, added_types: set[str], profile: torch.Tensor, ids: torch.Tensor
 ) -> set[str]:
     """Give new positions the values that come nearest to the profile; return those that heads were ordered for."""
     parts: dict[str, PositionType] = dict(new.embeddings.position.items())
-    aligned = fitted & {*SORTED, *FITS}
-    for name in sorted(fitted & set(LAYER_FITS)):
+    ordered_types = added_types & {*SORTED, *FITS}
+    for name in sorted(added_types & set(LAYER_FITS)):
         fit_layer_keys(new, name, profile, old, ids)
-    if any(_tells_heads_apart(parts[name]) for name in parts.keys() - fitted):
-        aligned = set()
-    if aligned:
-        wanted = bias_by_distance(parts["alibi"], ids.shape[1]) if "alibi" in fitted else None
-        profile = align_heads(new, profile, wanted)
-    for name in sorted(fitted & set(FITS)):
+    if any(_tells_heads_apart(parts[name]) for name in parts.keys() - added_types):
+        ordered_types = set()
+    if ordered_types:
+        target_bias = bias_by_distance(parts["alibi"], ids.shape[1]) if "alibi" in added_types else None
+        profile = align_heads(new, profile, target_bias)
+    for name in sorted(added_types & set(FITS)):
         FITS[name](parts[name], profile, old, ids)
-    return aligned
+    return ordered_types
 
 
 def _fill(part: PositionType, name: str, old_parts: Positions, new_parts: Positions) -> str:

@@ -61,13 +61,13 @@ class Opened:
         return (sum(parameter.numel() for parameter in self.model.parameters()),)
 
     def write(
-        self, *, overwrite: bool, finish: Finish, tokenizer: Callable[[Path], None] | None, kept: int
+        self, *, overwrite: bool, finish: Finish, tokenizer: Callable[[Path], None] | None, kept_rows: int
     ) -> VocabularyReport:
         """Save everything; `tokenizer` writes its files, None copies them."""
         report = self.report
         report.vocab_size = (report.vocab_size[0], self.model.config.vocab_size)
         report.parameters = (report.parameters[0], *self._parameters())
-        report.kept = kept
+        report.kept = kept_rows
         with staged_directory(Path(report.target), inputs={"source": self.folder}, overwrite=overwrite) as stage:
             save_own(self.model, stage, source=self.folder)
             copy_companions(self.folder, stage, tokenizer_class=type(self.tokenizer).__name__)
@@ -83,7 +83,7 @@ class Opened:
                 stage,
                 source=self.folder,
                 folder=self.folder,
-                made=f"made from `{shown(self.folder)}` with another vocabulary",
+                phrase=f"made from `{shown(self.folder)}` with another vocabulary",
                 description=_description(report),
             )
             finish(stage)
@@ -116,27 +116,29 @@ def add_tokens(
     Raises:
         ConversionError: no token is given, one is empty, or one cannot be told from a piece of words.
     """
-    opened = Opened(source, target, "add")
-    tokenizer = opened.tokenizer
+    checkpoint = Opened(source, target, "add")
+    tokenizer = checkpoint.tokenizer
     before = [pieces_with_spans(tokenizer, text) for text in texts]
-    new, known = new_words(tokenizer, tokens)
+    new, vocabulary = new_words(tokenizer, tokens)
     pieces = dict(zip(new, word_pieces(tokenizer, new), strict=True))
-    mapped = fit_vectors(opened.model, tokenizer, vectors, new) if vectors else {}
+    mapped_rows = fit_vectors(checkpoint.model, tokenizer, vectors, new) if vectors else {}
     ids = enter_words(tokenizer, new, inside_words=inside_words)
-    size = max(opened.model.config.vocab_size, len(tokenizer))
-    sources = [[index] if index < opened.model.config.vocab_size else [] for index in range(size)]
+    size = max(checkpoint.model.config.vocab_size, len(tokenizer))
+    sources = [[index] if index < checkpoint.model.config.vocab_size else [] for index in range(size)]
     for token, index in ids.items():
         sources[index] = pieces[token]
-    replace_rows(opened.model, sources)
+    replace_rows(checkpoint.model, sources)
     with torch.no_grad():
-        for token, row in mapped.items():
-            opened.model.base_model.embeddings.token.weight[ids[token]] = row
-    opened.report.known = known
-    opened.report.figures = {"added": len(new), "from_vectors": len(mapped)}
+        for token, row in mapped_rows.items():
+            checkpoint.model.base_model.embeddings.token.weight[ids[token]] = row
+    checkpoint.report.known = vocabulary
+    checkpoint.report.figures = {"added": len(new), "from_vectors": len(mapped_rows)}
     if texts:
         after = [pieces_with_spans(tokenizer, text) for text in texts]
-        opened.report.figures |= share_changed(before, after, set(ids.values()))
-    return opened.write(overwrite=overwrite, finish=finish, tokenizer=tokenizer.save_pretrained, kept=size - len(new))
+        checkpoint.report.figures |= share_changed(before, after, set(ids.values()))
+    return checkpoint.write(
+        overwrite=overwrite, finish=finish, tokenizer=tokenizer.save_pretrained, kept_rows=size - len(new)
+    )
 
 
 def replace_tokenizer(
@@ -156,26 +158,28 @@ def replace_tokenizer(
     Raises:
         ConversionError: neither tokenizer nor texts are given, or both.
     """
-    opened = Opened(source, target, "replace")
-    old = opened.tokenizer
+    checkpoint = Opened(source, target, "replace")
+    old = checkpoint.tokenizer
     if (tokenizer is None) == (not texts):
         raise ConversionError("replace: give either a tokenizer or a corpus to train one on")
-    prompts = stated_prompts(opened.folder)
+    prompts = stated_prompts(checkpoint.folder)
     if tokenizer is None:
-        texts, size = with_prompts(texts, prompts), vocab_size or opened.model.config.vocab_size
+        texts, size = with_prompts(texts, prompts), vocab_size or checkpoint.model.config.vocab_size
         new = old.train_new_from_iterator((texts[i : i + 1000] for i in range(0, len(texts), 1000)), vocab_size=size)
     else:
         new = open_tokenizer(tokenizer)
     if new.pad_token is None:
         raise ConversionError(f"{tokenizer}: the new tokenizer has no padding token")
     check_prompts(prompts, old, new)
-    new.model_max_length = min(old.model_max_length, new.model_max_length, opened.model.config.max_position_embeddings)
-    sources, kept = sources_of(old, new)
-    replace_rows(opened.model, sources)
-    set_special_ids(opened.model, new)
-    opened.report.figures = {"from_pieces": sum(len(source) > 0 for source in sources) - kept,
+    new.model_max_length = min(
+        old.model_max_length, new.model_max_length, checkpoint.model.config.max_position_embeddings
+    )
+    sources, kept_rows = sources_of(old, new)
+    replace_rows(checkpoint.model, sources)
+    set_special_ids(checkpoint.model, new)
+    checkpoint.report.figures = {"from_pieces": sum(len(source) > 0 for source in sources) - kept_rows,
                              "from_nothing": sum(not source for source in sources)}  # fmt: skip
-    return opened.write(overwrite=overwrite, finish=finish, tokenizer=new.save_pretrained, kept=kept)
+    return checkpoint.write(overwrite=overwrite, finish=finish, tokenizer=new.save_pretrained, kept_rows=kept_rows)
 
 
 def trim(
@@ -193,25 +197,25 @@ def trim(
     Raises:
         ConversionError: the tokenizer is of a kind that cannot be cut, or cuts the texts differently afterwards.
     """
-    opened = Opened(source, target, "trim")
-    old = opened.tokenizer
-    texts = with_prompts(texts, stated_prompts(opened.folder)) if texts else []
-    used: set[int] = set()
+    checkpoint = Opened(source, target, "trim")
+    old = checkpoint.tokenizer
+    texts = with_prompts(texts, stated_prompts(checkpoint.folder)) if texts else []
+    used_ids: set[int] = set()
     for start in range(0, len(texts), 1000):
         for ids in old(list(texts[start : start + 1000]), verbose=False)["input_ids"]:
-            used.update(ids)
-    if not used:
+            used_ids.update(ids)
+    if not used_ids:
         raise ConversionError("corpus: holds no text")
-    made, order = trimmed(old, used)
+    tokenizer_json, order = trimmed(old, used_ids)
     sources = [[index] for index in order]
-    with staged_tokenizer(old, made) as new:
+    with staged_tokenizer(old, tokenizer_json) as new:
         for text in texts:
             if _pieces_of(old, text) != _pieces_of(new, text):
                 raise ConversionError(f"trim: the smaller tokenizer cuts a text differently ({text[:40]!r})")
-        replace_rows(opened.model, sources)
-        set_special_ids(opened.model, new)
-        opened.report.figures = {"share_kept": len(order) / opened.report.vocab_size[0]}
-        return opened.write(overwrite=overwrite, finish=finish, tokenizer=new.save_pretrained, kept=len(order))
+        replace_rows(checkpoint.model, sources)
+        set_special_ids(checkpoint.model, new)
+        checkpoint.report.figures = {"share_kept": len(order) / checkpoint.report.vocab_size[0]}
+        return checkpoint.write(overwrite=overwrite, finish=finish, tokenizer=new.save_pretrained, kept_rows=len(order))
 
 
 def factorise(
@@ -223,10 +227,10 @@ def factorise(
     finish: Finish = lambda folder: None,
 ) -> VocabularyReport:
     """Replace the token table by the best product of two matrices of rank `rank`."""
-    opened = Opened(source, target, "factorise")
-    opened.model, error = factorise_rows(opened.model, rank)
-    opened.report.figures = {"rank": rank, "relative_error": error}
-    return opened.write(overwrite=overwrite, finish=finish, tokenizer=None, kept=0)
+    checkpoint = Opened(source, target, "factorise")
+    checkpoint.model, error = factorise_rows(checkpoint.model, rank)
+    checkpoint.report.figures = {"rank": rank, "relative_error": error}
+    return checkpoint.write(overwrite=overwrite, finish=finish, tokenizer=None, kept_rows=0)
 
 
 @contextmanager

@@ -17,18 +17,22 @@ def new_words(tokenizer: PreTrainedTokenizerBase, words: Sequence[str]) -> tuple
     Raises:
         ConversionError: there is no word, one is empty, or one is spelled like a token that is no word.
     """
-    given = list(dict.fromkeys(word.strip() for word in words))
-    if not given or "" in given:
-        raise ConversionError(f"tokens: {'one of them is empty' if given else 'none is given'}; give words to add")
-    known = known_words(tokenizer, given)
-    new = list({spelled(tokenizer, word): word for word in reversed(given) if word not in known}.values())[::-1]
-    vocabulary = tokenizer.get_vocab()
-    if taken := [word for word in new if word in vocabulary]:
+    unique_words = list(dict.fromkeys(word.strip() for word in words))
+    if not unique_words or "" in unique_words:
         raise ConversionError(
-            f"tokens: {taken[0]!r} is in the vocabulary, but not as a word (it would take the row of that piece); "
+            f"tokens: {'one of them is empty' if unique_words else 'none is given'}; give words to add"
+        )
+    known_tokens = known_words(tokenizer, unique_words)
+    new = list(
+        {spelled(tokenizer, word): word for word in reversed(unique_words) if word not in known_tokens}.values()
+    )[::-1]
+    vocabulary = tokenizer.get_vocab()
+    if homonyms := [word for word in new if word in vocabulary]:
+        raise ConversionError(
+            f"tokens: {homonyms[0]!r} is in the vocabulary, but not as a word (it would take the row of that piece); "
             "leave it out, or train a tokenizer that has it as a word (vocabulary replace)"
         )
-    return new, list(known)
+    return new, list(known_tokens)
 
 
 def enter_words(tokenizer: PreTrainedTokenizerBase, words: Sequence[str], *, inside_words: bool) -> dict[str, int]:
@@ -71,18 +75,18 @@ def pieces_with_spans(tokenizer: PreTrainedTokenizerBase, text: str) -> list[Pie
 
 
 def share_changed(
-    before: Sequence[Sequence[Piece]], after: Sequence[Sequence[Piece]], added: set[int]
+    before: Sequence[Sequence[Piece]], after: Sequence[Sequence[Piece]], added_ids: set[int]
 ) -> dict[str, float]:
     """Return what share of the pieces of texts became others, and what share outside of the added words."""
-    total = changed = outside = 0
+    total = changes = outside = 0
     for old, new in zip(before, after, strict=True):
-        covered = {place for index, start, end in new if index in added for place in range(start, end)}
-        gone, come = set(old) - set(new), set(new) - set(old)
-        touched = [sum(not covered.issuperset(range(*span)) for _, *span in pieces) for pieces in (gone, come)]
+        places = {place for index, start, end in new if index in added_ids for place in range(start, end)}
+        old_only, new_only = set(old) - set(new), set(new) - set(old)
+        counts = [sum(not places.issuperset(range(*span)) for _, *span in pieces) for pieces in (old_only, new_only)]
         total += len(old)
-        outside += max(touched)  # some tokenizers begin a new word behind an added one: a piece comes, none goes
-        changed += len(gone) - touched[0] + max(touched)
+        outside += max(counts)  # some tokenizers begin a new word behind an added one: a piece comes, none goes
+        changes += len(old_only) - counts[0] + max(counts)
     return {
-        "share_of_pieces_changed": changed / max(1, total),
+        "share_of_pieces_changed": changes / max(1, total),
         "share_of_pieces_changed_outside_of_the_words": outside / max(1, total),
     }

@@ -72,25 +72,25 @@ class Parameter:
 
 def parameters_of(verb: Callable[..., None]) -> list[Parameter]:
     """Return the parameters of a verb, read from its signature as typer reads them."""
-    found = []
+    parameters = []
     for name, parameter in inspect.signature(verb).parameters.items():
         kind, info = get_args(parameter.annotation)
-        is_option, required = isinstance(info, OptionInfo), parameter.default is inspect.Parameter.empty
+        is_option, is_required = isinstance(info, OptionInfo), parameter.default is inspect.Parameter.empty
         plain = [part for part in get_args(kind) if part is not NoneType]
         inner = plain[0] if NoneType in get_args(kind) else kind
         many = get_origin(inner) is list
         label = (info.metavar or name.upper() + ("..." if many else "")).strip("[]")
-        found.append(
+        parameters.append(
             Parameter(
                 shown=option_names(name, inner, info) if is_option else f"`{label}`",
-                usage=label if required else f"[{label}]",
+                usage=label if is_required else f"[{label}]",
                 value=value_words(inner, info) + (", repeatable" if many and is_option else ""),
-                default="required" if required else default_word(parameter.default),
+                default="required" if is_required else default_word(parameter.default),
                 meaning=paragraph(info.help or ""),
                 is_option=is_option,
             )
         )
-    return found
+    return parameters
 
 
 def option_names(name: str, kind: object, info: OptionInfo) -> str:
@@ -168,9 +168,9 @@ def option_rows(kind: type) -> Iterator[str]:
             yield row("any field of TriEmbedConfig", "as there", "as in `base`", meaning)
             continue
         default = field.default_factory() if field.default_factory is not MISSING else field.default
-        shown = "required" if default is MISSING else f"`{yaml_word(default)}`"
+        default_cell = "required" if default is MISSING else f"`{yaml_word(default)}`"
         bounds = ", ".join(f"{BOUNDS[word][1]} {bound}" for word, bound in field.metadata.items() if word in BOUNDS)
-        yield row(f"`{field.name}`", kind_words(hints[field.name], bounds), shown, in_yaml(comments[field.name]))
+        yield row(f"`{field.name}`", kind_words(hints[field.name], bounds), default_cell, in_yaml(comments[field.name]))
 
 
 def field_comments(kind: type) -> dict[str, str]:
@@ -187,7 +187,7 @@ def field_comments(kind: type) -> dict[str, str]:
         for token in tokenize.generate_tokens(io.StringIO(source).readline)
         if token.type == tokenize.COMMENT
     }
-    found = {}
+    by_name = {}
     for field in node.body:
         if not isinstance(field, ast.AnnAssign):
             continue
@@ -197,8 +197,8 @@ def field_comments(kind: type) -> dict[str, str]:
             above.insert(0, comments[line][0])
             line -= 1
         name = ast.unparse(field.target)
-        found[name] = paragraph(" ".join(above + beside))
-    return found
+        by_name[name] = paragraph(" ".join(above + beside))
+    return by_name
 
 
 def kind_words(kind: object, bounds: str = "") -> str:
@@ -237,7 +237,7 @@ def configuration_page() -> str:
     """Return every field of TriEmbedConfig with its type, default and meaning."""
     tree = ast.parse(CONFIGURATION.read_text(encoding="utf-8"))
     node = next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == "TriEmbedConfig")
-    given = {ast.unparse(f.target): f for f in node.body if isinstance(f, ast.AnnAssign)}
+    field_nodes = {ast.unparse(f.target): f for f in node.body if isinstance(f, ast.AnnAssign)}
     lines = [
         "# Configuration",
         NOTE,
@@ -246,7 +246,7 @@ def configuration_page() -> str:
     ]
     rows = ["| field | value | default | meaning |", "|---|---|---|---|"]
     for name, meaning in arguments_of(ast.get_docstring(node) or "").items():
-        field = given.get(name)
+        field = field_nodes.get(name)
         kind = ast.unparse(field.annotation).replace("|", "\\|") if field else "dict \\| None"
         default = ast.unparse(field.value) if field and field.value else "None"
         default = "1" if default == "FORMAT_VERSION" else default

@@ -37,8 +37,8 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
     """Point links that leave docs to the copies, and links of a copy into docs to the pages there."""
     place = PurePosixPath(page.file.src_uri)
     docs = Path(config.docs_dir).resolve()
-    copied = place.parts[0] == FOLDER
-    origin = ROOT / PurePosixPath(*place.parts[1:]) if copied else docs / place
+    is_copy = place.parts[0] == FOLDER
+    origin = ROOT / PurePosixPath(*place.parts[1:]) if is_copy else docs / place
 
     def target(link: str) -> str:
         path = (origin.parent / link).resolve()
@@ -48,7 +48,7 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
             within = f"{FOLDER}/{path.relative_to(ROOT).as_posix()}"
         else:
             return link
-        known = files.get_file_from_path(within) is not None and (copied or within.startswith(f"{FOLDER}/"))
-        return "../" * (len(place.parts) - 1) + within if known else link
+        is_page = files.get_file_from_path(within) is not None and (is_copy or within.startswith(f"{FOLDER}/"))
+        return "../" * (len(place.parts) - 1) + within if is_page else link
 
-    return LINK.sub(lambda found: target(found[0]), markdown)
+    return LINK.sub(lambda match: target(match[0]), markdown)

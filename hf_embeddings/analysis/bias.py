@@ -67,9 +67,9 @@ def association_test(
     if np.allclose(np.sort(scores[:size]), np.sort(scores[size:]), rtol=0, atol=_ROUNDING):
         return Association(0.0, 1.0, len(sums), exact)
     effect = (scores[:size].mean() - scores[size:].mean()) / scores.std(ddof=1)
-    reached = int((sums >= scores[:size].sum() - _ROUNDING).sum())
+    count = int((sums >= scores[:size].sum() - _ROUNDING).sum())
     # All partitions hold the observed one; partitions that are drawn need not, so that it is added to them.
-    p_value = reached / len(sums) if exact else (reached + 1) / (len(sums) + 1)
+    p_value = count / len(sums) if exact else (count + 1) / (len(sums) + 1)
     return Association(float(effect), p_value, len(sums), exact)
 
 

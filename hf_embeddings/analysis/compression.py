@@ -57,16 +57,16 @@ PRECISIONS: dict[str, tuple[Callable[..., np.ndarray], float]] = {  # bytes per 
 
 def compressed(vectors: np.ndarray, width: int, precision: str, *, ranges: np.ndarray | None = None) -> np.ndarray:
     """Return the vectors as they are read back after storing them at a width and precision."""
-    kept = truncate(vectors, width)
-    return PRECISIONS[precision][0](kept, ranges=None if ranges is None else ranges[:, :width])
+    short_vectors = truncate(vectors, width)
+    return PRECISIONS[precision][0](short_vectors, ranges=None if ranges is None else ranges[:, :width])
 
 
 def widths(full: int) -> list[int]:
     """Return the widths to compare: the full one, then halves down to 16."""
-    found = [full]
-    while found[-1] // 2 >= 16:
-        found.append(found[-1] // 2)
-    return found
+    all_widths = [full]
+    while all_widths[-1] // 2 >= 16:
+        all_widths.append(all_widths[-1] // 2)
+    return all_widths
 
 
 def compare_sizes(vectors: np.ndarray, *, k: int = 10) -> list[Size]:
@@ -78,11 +78,13 @@ def compare_sizes(vectors: np.ndarray, *, k: int = 10) -> list[Size]:
     if len(vectors) < 2:
         raise ValueError(f"sizes: got {len(vectors)} vectors, expected at least 2; give more texts")
     k = min(k, len(vectors) - 1)
-    wanted = neighbours(vectors, k)
+    exact_rows = neighbours(vectors, k)
     sizes = []
     for width in widths(vectors.shape[1]):
         for precision, (_, bytes_each) in PRECISIONS.items():
-            found = neighbours(compressed(vectors, width, precision), k)
-            kept = np.mean([len(set(a) & set(b)) / k for a, b in zip(wanted.tolist(), found.tolist(), strict=True)])
-            sizes.append(Size(width, precision, int(np.ceil(width * bytes_each)), float(kept)))
+            own_rows = neighbours(compressed(vectors, width, precision), k)
+            kept_share = np.mean(
+                [len(set(a) & set(b)) / k for a, b in zip(exact_rows.tolist(), own_rows.tolist(), strict=True)]
+            )
+            sizes.append(Size(width, precision, int(np.ceil(width * bytes_each)), float(kept_share)))
     return sizes

@@ -53,10 +53,10 @@ def iso_score(vectors: np.ndarray) -> float:
     variances = np.linalg.eigvalsh(np.cov(vectors, rowvar=False))
     if not np.abs(variances).max() > _SAME * (vectors**2).mean():
         return 0.0  # all vectors are the same
-    normed = math.sqrt(width) * variances / np.linalg.norm(variances)
-    defect = np.linalg.norm(normed - 1) / math.sqrt(2 * (width - math.sqrt(width)))  # 0 .. 1
-    used = (width - defect**2 * (width - math.sqrt(width))) ** 2 / width**2  # share of directions in use
-    return float(np.clip((width * used - 1) / (width - 1), 0, 1))
+    spectrum = math.sqrt(width) * variances / np.linalg.norm(variances)
+    defect = np.linalg.norm(spectrum - 1) / math.sqrt(2 * (width - math.sqrt(width)))  # 0 .. 1
+    share_in_use = (width - defect**2 * (width - math.sqrt(width))) ** 2 / width**2  # share of directions in use
+    return float(np.clip((width * share_in_use - 1) / (width - 1), 0, 1))
 
 
 def partition_score(vectors: np.ndarray) -> float:
@@ -100,14 +100,14 @@ def hubness(vectors: np.ndarray, *, k: int = 10) -> Hubness:
 def neighbours(vectors: np.ndarray, k: int) -> np.ndarray:
     """Return the rows (N, k) nearest to each row by cosine, nearest first, itself left out."""
     unit = unit_rows(vectors.astype(np.float32))
-    found = np.empty((len(unit), k), dtype=np.int64)
+    nearest_rows = np.empty((len(unit), k), dtype=np.int64)
     for start, similarities in _similarities(unit):
         rows = np.arange(len(similarities))
         similarities[rows, start + rows] = -np.inf
         nearest = np.argpartition(-similarities, k - 1, axis=1)[:, :k]
         order = np.argsort(-np.take_along_axis(similarities, nearest, axis=1), axis=1, kind="stable")
-        found[start : start + len(rows)] = np.take_along_axis(nearest, order, axis=1)
-    return found
+        nearest_rows[start : start + len(rows)] = np.take_along_axis(nearest, order, axis=1)
+    return nearest_rows
 
 
 def norm_outliers(vectors: np.ndarray, *, threshold: float = 6.0) -> list[tuple[int, float]]:
@@ -131,7 +131,7 @@ def repeated_rows(vectors: np.ndarray) -> list[list[int]]:
     return [np.flatnonzero(inverse == group).tolist() for group in np.flatnonzero(counts > 1)]
 
 
-def untrained_rows(vectors: np.ndarray, unused: np.ndarray) -> list[int]:
+def untrained_rows(vectors: np.ndarray, unused_ids: np.ndarray) -> list[int]:
     """Return the rows that look like rows known to be unused, those themselves left out.
 
     Tokens that training never saw keep together: a row is listed where it is at least as close to the mean of the
@@ -139,14 +139,14 @@ def untrained_rows(vectors: np.ndarray, unused: np.ndarray) -> list[int]:
 
     Args:
         vectors: (N, D) the token table.
-        unused: ids of at least 4 tokens that no text contains, such as `[unused1]` or padding rows of the table.
+        unused_ids: ids of at least 4 tokens that no text contains, such as `[unused1]` or padding rows of the table.
     """
-    centred = vectors - vectors.mean(axis=0)
-    reference = centred[unused].mean(axis=0)
-    distance = np.linalg.norm(centred - reference, axis=1)
-    found = distance <= np.median(distance[unused])
-    found[unused] = False
-    return np.flatnonzero(found).tolist()
+    centred_vectors = vectors - vectors.mean(axis=0)
+    reference = centred_vectors[unused_ids].mean(axis=0)
+    distance = np.linalg.norm(centred_vectors - reference, axis=1)
+    is_alike = distance <= np.median(distance[unused_ids])
+    is_alike[unused_ids] = False
+    return np.flatnonzero(is_alike).tolist()
 
 
 def unit_rows(vectors: np.ndarray) -> np.ndarray:

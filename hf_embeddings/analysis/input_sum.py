@@ -21,8 +21,8 @@ def decompose(parts: dict[str, np.ndarray]) -> dict[str, Part]:
     """Measure summands (S, D) against their sum, before the layer norm."""
     total = sum(parts.values())
     length = np.maximum(np.linalg.norm(total, axis=-1), 1e-12)
-    measured = {}
+    measures = {}
     for name, part in parts.items():
         norm, product = np.linalg.norm(part, axis=-1), (part * total).sum(axis=-1)
-        measured[name] = Part(norm, product / np.maximum(norm * length, 1e-12), product / length**2)
-    return measured
+        measures[name] = Part(norm, product / np.maximum(norm * length, 1e-12), product / length**2)
+    return measures

@@ -51,9 +51,9 @@ def beyond_chance(p_values: Mapping[str, float]) -> set[str]:
     Benjamini and Hochberg 1995 (https://doi.org/10.1111/j.2517-6161.1995.tb02031.x): of twenty comparisons without any
     effect, one would have p < 0.05 by itself.
     """
-    ordered = sorted(p_values, key=p_values.__getitem__)
-    met = [rank for rank, name in enumerate(ordered, 1) if p_values[name] <= FALSE_SHARE * rank / len(ordered)]
-    return set(ordered[: max(met, default=0)])
+    by_p_value = sorted(p_values, key=p_values.__getitem__)
+    ranks = [rank for rank, name in enumerate(by_p_value, 1) if p_values[name] <= FALSE_SHARE * rank / len(by_p_value)]
+    return set(by_p_value[: max(ranks, default=0)])
 
 
 def student_share(width: float, degrees: int) -> float:

@@ -70,13 +70,13 @@ def linear_map_fit(vectors: np.ndarray, shift: int, *, fit_on: np.ndarray | None
     directions it uses are chosen on a quarter, and it is judged on the rest; or learned from the earlier positions
     `fit_on` and judged on all of `vectors`.
     """
-    learned = vectors if fit_on is None else fit_on
-    source, target = learned[:-shift], learned[shift:]
+    fit_rows = vectors if fit_on is None else fit_on
+    source, target = fit_rows[:-shift], fit_rows[shift:]
     # Drawn, as every other pair would confuse frequencies that a step of two cannot tell apart.
     quarter = 4 * np.random.default_rng(0).permutation(len(source)) // len(source)
     maps = _least_squares(source[quarter < 2], target[quarter < 2])
-    chosen = quarter == 2 if fit_on is None else quarter > 1
-    errors = [((target[chosen] - source[chosen] @ linear_map) ** 2).sum() for linear_map in maps]
+    selection = quarter == 2 if fit_on is None else quarter > 1
+    errors = [((target[selection] - source[selection] @ linear_map) ** 2).sum() for linear_map in maps]
     best = maps[int(np.argmin(errors))]
     if fit_on is None:
         source, target = source[quarter == 3], target[quarter == 3]
@@ -89,15 +89,15 @@ def _least_squares(source: np.ndarray, target: np.ndarray) -> list[np.ndarray]:
     """Return the least-squares map without the directions below each cutoff: those hold noise, or fp32 rounding."""
     left, values, right = np.linalg.svd(source, full_matrices=False)
     coefficients = left.T @ target
-    kept = [values > cutoff * values[0] for cutoff in CUTOFFS]
-    return [right[use].T @ (coefficients[use] / values[use, None]) for use in kept]
+    masks = [values > cutoff * values[0] for cutoff in CUTOFFS]
+    return [right[use].T @ (coefficients[use] / values[use, None]) for use in masks]
 
 
 def shift_fit(scores: np.ndarray, shift: int) -> float | None:
     """Return R2 of scores (H, N, N), each row seen from its own diagonal, predicted by the row `shift` above it."""
-    seen = scores - scores.diagonal(axis1=1, axis2=2)[..., None]
-    target = seen[:, shift:, shift:]
-    return _explained(target, seen[:, :-shift, :-shift], target.mean(axis=(1, 2), keepdims=True))
+    relative_scores = scores - scores.diagonal(axis1=1, axis2=2)[..., None]
+    target = relative_scores[:, shift:, shift:]
+    return _explained(target, relative_scores[:, :-shift, :-shift], target.mean(axis=(1, 2), keepdims=True))
 
 
 def locality(attention: np.ndarray) -> float:
@@ -119,8 +119,8 @@ def symmetry(attention: np.ndarray) -> float:
         gap = np.abs(left - right)
         spread = gap.max(axis=1, keepdims=True) - gap.min(axis=1, keepdims=True)
         alike = spread <= _SAME * attention[:, row].max(axis=1, keepdims=True)
-        scaled = (gap - gap.min(axis=1, keepdims=True)) / np.where(alike, 1.0, spread)
-        differences.append(np.where(alike, 0.0, scaled).ravel())
+        scaled_gap = (gap - gap.min(axis=1, keepdims=True)) / np.where(alike, 1.0, spread)
+        differences.append(np.where(alike, 0.0, scaled_gap).ravel())
     return float(1 - np.concatenate(differences).mean())
 
 
@@ -133,9 +133,9 @@ def translation_invariance(scores: np.ndarray) -> float | None:
     length = scores.shape[-1]
     offsets = (np.arange(length) - np.arange(length)[:, None]).ravel() + length - 1
     counts = np.bincount(offsets)
-    predicted = np.stack([(np.bincount(offsets, head.ravel()) / counts)[offsets] for head in scores])
+    prediction = np.stack([(np.bincount(offsets, head.ravel()) / counts)[offsets] for head in scores])
     flat = scores.reshape(len(scores), -1)
-    return _explained(flat, predicted, flat.mean(axis=1, keepdims=True))
+    return _explained(flat, prediction, flat.mean(axis=1, keepdims=True))
 
 
 def monotonicity(scores: np.ndarray) -> float:
@@ -157,13 +157,13 @@ def softmax(scores: np.ndarray) -> np.ndarray:
 
 
 def _laws(vectors: np.ndarray, scores: np.ndarray, by_shift: dict[int, float | None]) -> PositionLaws:
-    known = {k: value for k, value in by_shift.items() if value is not None}
+    known_fits = {k: value for k, value in by_shift.items() if value is not None}
     attention = softmax(scores)
     return PositionLaws(
         uniqueness=uniqueness(vectors),
         smoothness=smoothness(vectors),
-        relative_linearity=float(np.mean(list(known.values()))) if known else None,
-        relative_linearity_by_shift=known,
+        relative_linearity=float(np.mean(list(known_fits.values()))) if known_fits else None,
+        relative_linearity_by_shift=known_fits,
         locality=locality(attention),
         symmetry=symmetry(attention),
         translation_invariance=translation_invariance(scores),
@@ -175,9 +175,9 @@ def _shifts(length: int) -> list[int]:
     return [k for k in SHIFTS if k <= length // 4]
 
 
-def _explained(target: np.ndarray, predicted: np.ndarray, mean: np.ndarray) -> float | None:
+def _explained(target: np.ndarray, prediction: np.ndarray, mean: np.ndarray) -> float | None:
     """R2; None where the target does not vary beyond rounding."""
     total = ((target - mean) ** 2).sum()
     if total <= _SAME**2 * max((target**2).sum(), 1e-300):
         return None
-    return float(1 - ((target - predicted) ** 2).sum() / total)
+    return float(1 - ((target - prediction) ** 2).sum() / total)

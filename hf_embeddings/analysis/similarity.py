@@ -79,7 +79,7 @@ def ranking(
     relevant: Sequence[Mapping[int, float]],
     *,
     missing: Sequence[Sequence[float]] | None = None,
-    ignored: Sequence[set[int]] | None = None,
+    ignored_rows: Sequence[set[int]] | None = None,
 ) -> Ranking:
     """Rank all (C, D) candidates by cosine for each of the (Q, D) queries.
 
@@ -88,14 +88,14 @@ def ranking(
         candidates: vectors of the candidates; of equal ones, the first stands first.
         relevant: for each query the rows of its right candidates, with their grades above 0; a query without counts 0.
         missing: for each query the grades of right candidates that are not among all; they are never found.
-        ignored: for each query the rows of candidates that are not ranked, such as the query itself.
+        ignored_rows: for each query the rows of candidates that are not ranked, such as the query itself.
     """
     unit, count = unit_rows(candidates), len(queries)
     recalls, gains, reciprocal = dict.fromkeys(CUTOFFS, 0.0), dict.fromkeys(GAIN_CUTOFFS, 0.0), 0.0
     for start in range(0, count, _BLOCK):
         similarities = unit_rows(queries[start : start + _BLOCK]) @ unit.T
         for query, scores in enumerate(similarities, start):
-            left_out = list(ignored[query]) if ignored else []
+            left_out = list(ignored_rows[query]) if ignored_rows else []
             grades = np.array([*relevant[query].values(), *(missing[query] if missing else ())], dtype=np.float64)
             ranks = np.full(len(grades), np.inf)
             ranks[: len(relevant[query])] = _ranks(scores, list(relevant[query]), left_out)

@@ -13,12 +13,16 @@ from hf_embeddings.model_names import is_hub_id
 
 
 def convert(
-    source: Annotated[str, typer.Argument(help="Checkpoint directory or Hub id")],
-    target: Annotated[str, typer.Argument(help="Directory to write")],
+    source: Annotated[str, typer.Argument(help="Checkpoint directory or Hub id.")],
+    target: Annotated[str, typer.Argument(help="Directory to write.")],
     to: Annotated[str | None, typer.Option(help="From TriEmbed to this model type, such as bert.")] = None,
     check: Annotated[bool, typer.Option(help="Compare the outputs of both models before anything is kept.")] = True,
-    allow_pickle: Annotated[bool, typer.Option(help="Read pytorch_model.bin, with the weights_only reader.")] = False,
-    overwrite: Annotated[bool, typer.Option(help="Replace the target directory if it is not empty.")] = False,
+    allow_pickle: Annotated[
+        bool, typer.Option("--allow-pickle", help="Read pytorch_model.bin, with the weights_only reader.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the target directory if it is not empty.")
+    ] = False,
     ignore_key: Annotated[list[str] | None, typer.Option(help="Config key that changes no output.")] = None,
     max_shard_gb: Annotated[float, typer.Option(help="Largest weight file in GB, held in memory at once.")] = 5.0,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the Hub repository.")] = None,

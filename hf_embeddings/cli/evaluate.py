@@ -20,21 +20,21 @@ Source = Literal["contextual", "table"]
 
 
 def evaluate(
-    folder: Annotated[str, typer.Argument(metavar="DIR", help="Directory of a model that AutoModel loads")],
-    similarity: Annotated[Files, typer.Option(help="Words or sentences: two texts and a score a line")] = None,
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="Directory of a model that AutoModel loads.")],
+    similarity: Annotated[Files, typer.Option(help="Words or sentences: two texts and a score a line.")] = None,
     analogies: Annotated[Files, typer.Option(help="Questions of four words a line (questions-words.txt)")] = None,
-    retrieval: Annotated[Files, typer.Option(help="A query and its text a line, or a BEIR folder")] = None,
-    bias: Annotated[list[str] | None, typer.Option(help="'weat', or a JSON file of word lists")] = None,
-    text: Annotated[str, typer.Option(help="Corpus whose sentences show the geometry")] = "pydoc:json,logging,asyncio",
+    retrieval: Annotated[Files, typer.Option(help="A query and its text a line, or a BEIR folder.")] = None,
+    bias: Annotated[list[str] | None, typer.Option(help="'weat', or a JSON file of word lists.")] = None,
+    text: Annotated[str, typer.Option(help="Corpus whose sentences show the geometry.")] = "pydoc:json,logging,asyncio",
     text_field: TextField = "text",
-    sentences: Annotated[int, typer.Option(help="Sentences of the corpus to use")] = 1000,
-    vectors: Annotated[Source, typer.Option(help="From the encoder, or the token table")] = "contextual",
-    pooling: Annotated[Pooling | None, typer.Option(help="mean, cls or max; default: as the directory states")] = None,
-    layer: Annotated[int | None, typer.Option(help="Hidden states to pool, 0 the embeddings; default: last")] = None,
+    sentences: Annotated[int, typer.Option(help="Sentences of the corpus to use.")] = 1000,
+    vectors: Annotated[Source, typer.Option(help="From the encoder, or the token table.")] = "contextual",
+    pooling: Annotated[Pooling | None, typer.Option(help="mean, cls or max; default: as the directory states.")] = None,
+    layer: Annotated[int | None, typer.Option(help="Hidden states to pool, 0 the embeddings; default: last.")] = None,
     prompt: Prompt = None,
-    plot: Annotated[Path | None, typer.Option(help="PNG file for the picture")] = None,
-    card: Annotated[bool, typer.Option(help="Write the figures into the model card")] = False,
-    mteb: Annotated[list[str] | None, typer.Option(help="MTEB tasks, by name or as module:Class")] = None,
+    plot: Annotated[Path | None, typer.Option(help="PNG file for the picture.")] = None,
+    card: Annotated[bool, typer.Option("--card", help="Write the figures into the model card.")] = False,
+    mteb: Annotated[list[str] | None, typer.Option(help="MTEB tasks, by name or as module:Class.")] = None,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Judge embeddings: similarity, analogies, retrieval, geometry, bias, size against quality."""
@@ -55,8 +55,8 @@ def evaluate(
     from hf_embeddings.evaluation.report import write_into_card
     from hf_embeddings.evaluation.vectors import Vectors
 
-    loaded = Vectors.load(folder, source=vectors, prompt=prompt, pooling=pooling, layer=layer)
-    report = measure(folder, loaded, data)
+    model_vectors = Vectors.load(folder, source=vectors, prompt=prompt, pooling=pooling, layer=layer)
+    report = measure(folder, model_vectors, data)
     if mteb:
         from hf_embeddings.evaluation.mteb_tasks import run_tasks, task_datasets
 

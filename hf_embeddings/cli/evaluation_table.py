@@ -13,10 +13,10 @@ GEOMETRY = ("IsoScore", "partition", "mean cosine", "effective rank", "hub skew"
 
 def render(report: EvaluationReport) -> None:
     """Print every part that was measured."""
-    console, chosen = Console(), report.vectors
+    console, settings = Console(), report.vectors
     console.print(
-        f"{report.model}: {chosen.source} vectors, {chosen.pooling} pooling, "
-        f"layer {'last' if chosen.layer is None else chosen.layer}, prompt {chosen.prompt!r}"
+        f"{report.model}: {settings.source} vectors, {settings.pooling} pooling, "
+        f"layer {'last' if settings.layer is None else settings.layer}, prompt {settings.prompt!r}"
     )
     for title, columns, rows in (
         ("similarity", ("file", "pairs", "left out", "Spearman", "p"), _similarity(report)),
@@ -114,8 +114,8 @@ def _file_notes(report: EvaluationReport) -> Iterable[str]:
 
 def _table_notes(table: TableGeometry) -> Iterable[str]:
     outliers, like = table.norm_outliers, table.like_unused
-    named = ", ".join(f"{token} ({score:+.0f})" for token, score in outliers.farthest.items())
-    yield f"token table: {table.rows:,} rows; {outliers.count} norm outliers{': ' + named if named else ''}"
+    names = ", ".join(f"{token} ({score:+.0f})" for token, score in outliers.farthest.items())
+    yield f"token table: {table.rows:,} rows; {outliers.count} norm outliers{': ' + names if names else ''}"
     if table.zero_rows:
         yield f"  rows of zeros: {', '.join(table.zero_rows)}"
     for group in table.repeated_rows:

@@ -22,13 +22,13 @@ def example(
     if name is None:
         print(_listed_as_json() if as_json else _listed())
         return
-    done = lay_down(name, folder)
+    record = lay_down(name, folder)
     if as_json:
-        print(json_text(done.to_dict()))
+        print(json_text(record.to_dict()))
         return
-    for path, size in done.files.items():
-        print(f"  {size:>13,}  {done.folder}/{path}")
-    print(f"{done.what}\nfrom: {done.source}\nlicence: {done.licence}\nnext: {done.next}")
+    for path, size in record.files.items():
+        print(f"  {size:>13,}  {record.folder}/{path}")
+    print(f"{record.what}\nfrom: {record.source}\nlicence: {record.licence}\nnext: {record.next}")
 
 
 def _listed() -> str:

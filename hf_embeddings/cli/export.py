@@ -13,8 +13,8 @@ from hf_embeddings.model_names import check_model
 
 
 def export(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Checkpoint directory")],
-    target: Annotated[Path, typer.Argument(metavar="FILE", help="The .onnx file to write")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Checkpoint directory.")],
+    target: Annotated[Path, typer.Argument(metavar="FILE", help="The .onnx file to write.")],
     fixed: Annotated[str | None, typer.Option(help="Batch and tokens, such as 1x128; otherwise both are free.")] = None,
     int8: Annotated[bool, typer.Option("--int8", help="Store the weights of linear maps in 8 bits.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
@@ -28,11 +28,11 @@ def export(
     from hf_embeddings.publishing.onnx_export import export_onnx
 
     sizes = (int(shape[1]), int(shape[2])) if shape else None
-    done = export_onnx(folder, target, fixed=sizes, int8=int8, overwrite=overwrite)
+    file = export_onnx(folder, target, fixed=sizes, int8=int8, overwrite=overwrite)
     if as_json:
-        print(json_text(asdict(done)))
+        print(json_text(asdict(file)))
         return
     print(
-        f"{done.path}: {done.size:,} bytes ({done.precision}), {', '.join(done.inputs)} -> {', '.join(done.outputs)}; "
-        f"largest difference from the model {done.largest_difference:.2g}"
+        f"{file.path}: {file.size:,} bytes ({file.precision}), {', '.join(file.inputs)} -> {', '.join(file.outputs)}; "
+        f"largest difference from the model {file.largest_difference:.2g}"
     )

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
 def index(
     corpus: Annotated[
-        str, typer.Argument(help="pydoc:PACKAGE,PACKAGE; hub:USER/NAME; .txt or .jsonl files, a glob or folder of them")
+        str,
+        typer.Argument(help="pydoc:PACKAGE,PACKAGE; hub:USER/NAME; .txt or .jsonl files, a glob or folder of them."),
     ],
-    folder: Annotated[str, typer.Argument(metavar="INDEX", help="Folder of the index, new or to add to")],
+    folder: Annotated[str, typer.Argument(metavar="INDEX", help="Folder of the index, new or to add to.")],
     model: Annotated[str | None, typer.Option(help="Model directory or Hub id; an index knows its own.")] = None,
     precision: Precision = "auto",
     pooling: Annotated[Pooling | None, typer.Option(help="mean, cls or max; else as the model directory says.")] = None,
@@ -53,9 +54,9 @@ def index(
 
     overrides = {"pooling": pooling, "layer": layer, "max_length": max_length, "normalize": normalize}
     if is_store(folder):
-        given = overrides | {"model": model, "max_documents": max_documents, "where": where or None}
-        if refused := ", ".join(name for name, value in given.items() if value is not None):
-            raise ValueError(f"{refused}: given, but an index is copied into {folder} as it is; leave them out")
+        options = overrides | {"model": model, "max_documents": max_documents, "where": where or None}
+        if refused_names := ", ".join(name for name, value in options.items() if value is not None):
+            raise ValueError(f"{refused_names}: given, but an index is copied into {folder} as it is; leave them out")
         find_records(corpus)
         _copy(corpus, folder, as_json)
         return
@@ -84,9 +85,13 @@ def index(
 
     def documents(left_out: Counter[str]) -> Iterator["Document"]:
         reader = SourceReader(text_field=text_field, statistics=left_out)
-        read = name_publicly(read_described_documents(corpus, reader))
-        met = (document for document in read if all(condition.holds(document.metadata) for condition in conditions))
-        return islice(met, max_documents)
+        all_documents = name_publicly(read_described_documents(corpus, reader))
+        matches = (
+            document
+            for document in all_documents
+            if all(condition.holds(document.metadata) for condition in conditions)
+        )
+        return islice(matches, max_documents)
 
     left_out: Counter[str] = Counter()
     total = _survey(read_records(documents(left_out), id_field, left_out), folder, corpus, where or [], left_out)
@@ -102,8 +107,8 @@ def index(
             progress=progress.advance,
             notify=print_to_stderr,
         )
-    told = {"index": folder, **vars(figures), "left_out": +left_out}
-    print(json_text(told) if as_json else f"{folder}: {_sentence(figures, left_out)}")
+    record = {"index": folder, **vars(figures), "left_out": +left_out}
+    print(json_text(record) if as_json else f"{folder}: {_sentence(figures, left_out)}")
 
 
 def _model_of(folder: str, overrides: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -165,6 +170,6 @@ def _copy(corpus: str, place: str, as_json: bool) -> None:
 
     with Index(corpus) as index, Phase("copying", len(index), unit="passages") as progress:
         store = open_store(place)
-        copied = copy_index(index, store, progress.advance)
+        count = copy_index(index, store, progress.advance)
         store.close()
-    print(json_text({"index": place, "passages": copied}) if as_json else f"{place}: {copied:,} passages")
+    print(json_text({"index": place, "passages": count}) if as_json else f"{place}: {count:,} passages")

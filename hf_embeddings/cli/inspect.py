@@ -14,7 +14,7 @@ from hf_embeddings.pretraining.architecture import read_architecture
 
 
 def inspect(
-    source: Annotated[str, typer.Argument(help="Checkpoint directory or config JSON")], as_json: AsJson = False
+    source: Annotated[str, typer.Argument(help="Checkpoint directory or config JSON.")], as_json: AsJson = False
 ) -> None:
     """Show what a model is: positions, tables, parameters and memory."""
     description = describe(find_config(source))
@@ -35,10 +35,10 @@ def describe(source: Path) -> dict[str, Any]:
     from hf_embeddings.stored_weights import stored_shapes
 
     # A checkpoint may lack the pooler that a config stands for, or have heads that it does not.
-    stored = stored_shapes(source) if source.is_dir() else {}
-    check_counts(fields, source, stored)
+    shapes = stored_shapes(source) if source.is_dir() else {}
+    check_counts(fields, source, shapes)
     config = make_config(fields, source, foreign=source.is_dir())
-    check_shapes(config, source, stored)
+    check_shapes(config, source, shapes)
     with torch.device("meta"):
         model = TriEmbedModel(config)
     tables = {
@@ -46,10 +46,10 @@ def describe(source: Path) -> dict[str, Any]:
         for name, p in model.named_parameters()
         if name.startswith("embeddings.") and not name.startswith("embeddings.norm") and p.dim() == 2
     }
-    sizes = {name: math.prod(shape) for name, shape in stored.items()}
-    built = {name: p.numel() for name, p in model.named_parameters()}
-    lacking = sorted({name.split(".")[0] for name in built if stored and not _holds(stored, name)})
-    sizes = sizes or built
+    sizes = {name: math.prod(shape) for name, shape in shapes.items()}
+    own_sizes = {name: p.numel() for name, p in model.named_parameters()}
+    lacking = sorted({name.split(".")[0] for name in own_sizes if shapes and not _holds(shapes, name)})
+    sizes = sizes or own_sizes
     total = sum(sizes.values())
     embedding = sum(size for name, size in sizes.items() if "embeddings" in name.split("."))
     return {
@@ -63,7 +63,7 @@ def describe(source: Path) -> dict[str, Any]:
         "tables": tables,
         "embedding_parameters": embedding,
         "parameters": total,
-        "counted_in": "weights" if stored else "config",
+        "counted_in": "weights" if shapes else "config",
         "not_stored": lacking,
         "embedding_share": embedding / total,
         "bytes_fp32": 4 * total,
@@ -93,6 +93,6 @@ def render(description: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _holds(stored: Iterable[str], name: str) -> bool:
+def _holds(names: Iterable[str], name: str) -> bool:
     """Tell whether a parameter of the encoder is stored, perhaps as part of a model with a head."""
-    return any(own == name or own.endswith(f".{name}") for own in stored)
+    return any(own == name or own.endswith(f".{name}") for own in names)

@@ -57,8 +57,8 @@ for _name, _group in GROUPS.items():
     app.add_typer(_group, name=_name)
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(is_wanted: bool) -> None:
+    if is_wanted:
         print(f"{COMMAND} {hf_embeddings.__version__}")
         raise typer.Exit
 

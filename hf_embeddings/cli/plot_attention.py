@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 def attention(
-    folder: Annotated[str, typer.Argument(metavar="DIR", help="Directory of a model that AutoModel loads")],
-    text: Annotated[str, typer.Argument(help="Text, or first segment")],
-    pair: Annotated[str | None, typer.Argument(help="Second segment")] = None,
-    layer: Annotated[int | None, typer.Option(help="One layer only, from 0: with the tokens")] = None,
-    head: Annotated[int | None, typer.Option(help="One head of it; default: mean of all heads")] = None,
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="Directory of a model that AutoModel loads.")],
+    text: Annotated[str, typer.Argument(help="Text, or first segment.")],
+    pair: Annotated[str | None, typer.Argument(help="Second segment.")] = None,
+    layer: Annotated[int | None, typer.Option(help="One layer only, from 0: with the tokens.")] = None,
+    head: Annotated[int | None, typer.Option(help="One head of it; default: mean of all heads.")] = None,
     out: Annotated[Path, typer.Option(help="Path of the files to write; each gets its suffix.")] = Path("attention"),
 ) -> None:
     """Draw attention weights: all layers and heads, or one of them with its tokens."""
@@ -38,9 +38,9 @@ def attention(
     if layer is None:
         figure = heads_figure(weights, tokens, title=f"{name}: attention over {len(tokens)} tokens")
     else:
-        chosen = weights[layer].mean(axis=0) if head is None else weights[layer, head]
+        matrix = weights[layer].mean(axis=0) if head is None else weights[layer, head]
         of = "mean of heads" if head is None else f"head {head}"
-        figure = head_figure(chosen, tokens, title=f"{name}: layer {layer}, {of}")
+        figure = head_figure(matrix, tokens, title=f"{name}: layer {layer}, {of}")
     picture = f"{picture_path(out)}.png"
     save_figure(figure, picture)
     print(picture)

@@ -13,9 +13,9 @@ from hf_embeddings.model_names import check_model
 
 
 def input_sum(
-    folder: Annotated[str, typer.Argument(metavar="DIR", help="Directory of a TriEmbed model")],
-    text: Annotated[str, typer.Argument(help="First segment")],
-    pair: Annotated[str | None, typer.Argument(help="Second segment")] = None,
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="Directory of a TriEmbed model.")],
+    text: Annotated[str, typer.Argument(help="First segment.")],
+    pair: Annotated[str | None, typer.Argument(help="Second segment.")] = None,
     out: Annotated[Path, typer.Option(help="Path of the files to write; each gets its suffix.")] = Path("sum"),
     as_json: AsJson = False,
 ) -> None:

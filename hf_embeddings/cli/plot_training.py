@@ -12,21 +12,21 @@ from hf_embeddings.json_text import json_text
 
 
 def training(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Output directory of a run, with its checkpoints")],
-    shown: Annotated[list[str] | None, typer.Argument(metavar="[WORD ...]", help="Words to follow")] = None,
-    file: Annotated[Path | None, typer.Option(help="One word a line, or 'group: word word ...'")] = None,
-    example: Annotated[bool, typer.Option(help="Synonyms, contrast, gradient and grammar, in Chinese")] = False,
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Output directory of a run, with its checkpoints.")],
+    word_list: Annotated[list[str] | None, typer.Argument(metavar="[WORD ...]", help="Words to follow.")] = None,
+    file: Annotated[Path | None, typer.Option(help="One word a line, or 'group: word word ...'.")] = None,
+    example: Annotated[bool, typer.Option("--example", help="Synonyms, contrast, gradient, grammar: Chinese.")] = False,
     out: Annotated[Path, typer.Option(help="Path of the files to write; each gets its suffix.")] = Path("training"),
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Draw the token embeddings of words over the checkpoints, aligned, as PNG and animation; the loss curve as SVG."""
     require("viz", "matplotlib", "plotly")
-    if sum([bool(shown), file is not None, example]) != 1:
+    if sum([bool(word_list), file is not None, example]) != 1:
         raise ValueError("got no words, or several sources; give words, or one of --file --example")
     if example:
         labels, groups = seed_example()
     else:
-        labels, groups = read_words(file) if file else (shown or [], ["words"] * len(shown or []))
+        labels, groups = read_words(file) if file else (word_list or [], ["words"] * len(word_list or []))
     if len(labels) < 3:
         raise ValueError(f"got {len(labels)} words, expected at least 3")
     if not Path(run).is_dir():
@@ -43,11 +43,11 @@ def training(
     stages = dict(zip(spaces, shared_plane(list(spaces.values())), strict=True))
     title = f"{Path(run).name}: token embeddings over {len(stages)} checkpoints"
     out = picture_path(out)
-    written = {"png": f"{out}.png", "html": f"{out}.html"}
-    save_figure(multiples_figure(stages, labels, groups, title=title), written["png"])
-    replace_text(Path(written["html"]), animation_page(stages, labels, groups, title=title), durable=False)
+    files = {"png": f"{out}.png", "html": f"{out}.html"}
+    save_figure(multiples_figure(stages, labels, groups, title=title), files["png"])
+    replace_text(Path(files["html"]), animation_page(stages, labels, groups, title=title), durable=False)
     checkpoint = Checkpoint(Path(run)) if (Path(run) / "config.json").is_file() else None
     if checkpoint and (curves := checkpoint.curves()):
-        written["loss"] = f"{out}-loss.svg"
-        replace_text(Path(written["loss"]), draw_loss(curves, baseline=checkpoint.baseline), durable=False)
-    print(json_text(written, indent=2) if as_json else "\n".join(written.values()))
+        files["loss"] = f"{out}-loss.svg"
+        replace_text(Path(files["loss"]), draw_loss(curves, baseline=checkpoint.baseline), durable=False)
+    print(json_text(files, indent=2) if as_json else "\n".join(files.values()))

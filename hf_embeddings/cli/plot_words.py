@@ -23,30 +23,36 @@ LIBRARIES = {"pca": "sklearn", "tsne": "openTSNE", "umap": "umap", "pacmap": "pa
 
 
 def words(
-    folder: Annotated[str, typer.Argument(metavar="DIR", help="Directory of a model that AutoModel loads")],
-    shown: Annotated[list[str] | None, typer.Argument(metavar="[WORD ...]", help="Words to show")] = None,
-    file: Annotated[Path | None, typer.Option(help="One word a line, or 'group: word word ...'")] = None,
-    example: Annotated[bool, typer.Option(help="Synonyms, contrast, gradient and grammar, in Chinese")] = False,
-    frequent: Annotated[int | None, typer.Option(help="The N most frequent words of --text that are one token")] = None,
-    sentences: Annotated[int | None, typer.Option(help="The first N sentences of --text")] = None,
-    text: Annotated[str, typer.Option(help="Corpus, as in pretrain")] = "pydoc:torch",
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="Directory of a model that AutoModel loads.")],
+    word_list: Annotated[list[str] | None, typer.Argument(metavar="[WORD ...]", help="Words to show.")] = None,
+    file: Annotated[Path | None, typer.Option(help="One word a line, or 'group: word word ...'.")] = None,
+    example: Annotated[
+        bool, typer.Option("--example", help="Synonyms, contrast, gradient and grammar, in Chinese.")
+    ] = False,
+    frequent: Annotated[
+        int | None, typer.Option(help="The N most frequent words of --text that are one token.")
+    ] = None,
+    sentences: Annotated[int | None, typer.Option(help="The first N sentences of --text.")] = None,
+    text: Annotated[str, typer.Option(help="Corpus, as in pretrain.")] = "pydoc:torch",
     text_field: TextField = "text",
-    method: Annotated[Literal["pca", "tsne", "umap", "pacmap"], typer.Option(help="Projection")] = "pca",
-    dimensions: Annotated[int, typer.Option(help="2 or 3")] = 2,
-    vectors: Annotated[Literal["contextual", "table"], typer.Option(help="From encoder or token table")] = "contextual",
-    layer: Annotated[int | None, typer.Option(help="Hidden states to pool, 0 the embeddings; default: last")] = None,
-    pooling: Annotated[Pooling | None, typer.Option(help="mean, cls or max; default: as the directory states")] = None,
+    method: Annotated[Literal["pca", "tsne", "umap", "pacmap"], typer.Option(help="Projection.")] = "pca",
+    dimensions: Annotated[int, typer.Option(help="2 or 3.")] = 2,
+    vectors: Annotated[
+        Literal["contextual", "table"], typer.Option(help="From encoder or token table.")
+    ] = "contextual",
+    layer: Annotated[int | None, typer.Option(help="Hidden states to pool, 0 the embeddings; default: last.")] = None,
+    pooling: Annotated[Pooling | None, typer.Option(help="mean, cls or max; default: as the directory states.")] = None,
     prompt: Prompt = None,
-    seed: Annotated[int, typer.Option(help="Of the projection")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the projection.")] = 0,
     out: Annotated[Path, typer.Option(help="Path of the files to write; each gets its suffix.")] = Path("words"),
-    export: Annotated[list[str] | None, typer.Option(help="Also write: projector, parquet")] = None,
+    export: Annotated[list[str] | None, typer.Option(help="Also write: projector, parquet.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Draw words, tokens or sentences as points: a PNG for paper, and one HTML page with search and neighbours."""
     require("viz", "matplotlib", "plotly", LIBRARIES[method])
     if unknown := sorted(set(export or []) - {"projector", "parquet"}):
         raise ValueError(f"--export: got {unknown[0]!r}, expected projector or parquet")
-    sources = [bool(shown), file is not None, example, frequent is not None, sentences is not None]
+    sources = [bool(word_list), file is not None, example, frequent is not None, sentences is not None]
     if sum(sources) != 1:
         raise ValueError(
             "got no words, or several sources; give words, or one of --file --example --frequent --sentences"
@@ -59,24 +65,24 @@ def words(
     from hf_embeddings.evaluation.vectors import Vectors
     from hf_embeddings.visualization.projections import project
 
-    made = Vectors.load(folder, source=vectors, prompt=prompt, layer=layer, pooling=pooling)
+    model_vectors = Vectors.load(folder, source=vectors, prompt=prompt, layer=layer, pooling=pooling)
     labels, groups = _choose(
-        made, shown or [], file, example, frequent, sentences, text, SourceReader(text_field=text_field)
+        model_vectors, word_list or [], file, example, frequent, sentences, text, SourceReader(text_field=text_field)
     )
-    if sentences is None and (unknown := made.unknown(labels)):
+    if sentences is None and (unknown := model_vectors.unknown(labels)):
         raise ValueError(
             f"{', '.join(unknown[:5])}: the vocabulary of {folder} cannot spell {len(unknown)} of the words"
         )
-    encoded = made.encode(labels)
-    points = project(encoded, method, dimensions=dimensions, seed=seed)
+    matrix = model_vectors.encode(labels)
+    points = project(matrix, method, dimensions=dimensions, seed=seed)
     title = f"{Path(folder).name}: {len(labels):,} {'sentences' if sentences else 'words'}, {vectors}, {method}"
-    written = _write(encoded, points, labels, groups, title=title, out=out, example=example, export=export or [])
-    print(json_text(written, indent=2) if as_json else "\n".join(written.values()))
+    files = _write(matrix, points, labels, groups, title=title, out=out, example=example, export=export or [])
+    print(json_text(files, indent=2) if as_json else "\n".join(files.values()))
 
 
 def _choose(
     vectors: "Vectors",
-    shown: list[str],
+    word_list: list[str],
     file: Path | None,
     example: bool,
     frequent: int | None,
@@ -93,12 +99,12 @@ def _choose(
     elif sentences is not None:
         labels = read_sentences(text, sentences, reader)
     else:
-        labels = list(dict.fromkeys(shown))
+        labels = list(dict.fromkeys(word_list))
     return labels, ["sentences" if sentences else "words"] * len(labels)
 
 
 def _write(
-    encoded: "np.ndarray",
+    matrix: "np.ndarray",
     points: "np.ndarray",
     labels: list[str],
     groups: list[str],
@@ -118,8 +124,8 @@ def _write(
     from hf_embeddings.visualization.word_page import word_page
     from hf_embeddings.visualization.word_plots import example_figure, scatter_figure
 
-    rows = neighbours(encoded, min(NEIGHBOURS, len(encoded) - 1))
-    unit = unit_rows(encoded)
+    rows = neighbours(matrix, min(NEIGHBOURS, len(matrix) - 1))
+    unit = unit_rows(matrix)
     cosines = np.einsum("nd,nkd->nk", unit, unit[rows])
     near = [
         [(labels[j], float(c)) for j, c in zip(own, values, strict=True)]
@@ -127,17 +133,17 @@ def _write(
     ]
     if example:
         members = {name: [row for row, group in enumerate(groups) if group == name] for name in dict.fromkeys(groups)}
-        panels = {name: project(encoded[own], "pca") for name, own in members.items()}
+        panels = {name: project(matrix[own], "pca") for name, own in members.items()}
         figure = example_figure(points, labels, groups, panels)
     else:
         figure = scatter_figure(points, labels, groups, title=title)
     out = picture_path(out)
-    written = {"png": f"{out}.png", "html": f"{out}.html"}
-    save_figure(figure, written["png"])
-    replace_text(Path(written["html"]), word_page(points, labels, groups, near, title=title), durable=False)
+    files = {"png": f"{out}.png", "html": f"{out}.html"}
+    save_figure(figure, files["png"])
+    replace_text(Path(files["html"]), word_page(points, labels, groups, near, title=title), durable=False)
     if "projector" in export:
-        written["projector"] = str(write_projector(Path(f"{out}-projector"), encoded, labels, groups))
+        files["projector"] = str(write_projector(Path(f"{out}-projector"), matrix, labels, groups))
     if "parquet" in export:
         path = Path(f"{out}.parquet")
-        written["parquet"] = str(write_parquet(path, encoded, points, labels, groups, rows, cosines))
-    return written
+        files["parquet"] = str(write_parquet(path, matrix, points, labels, groups, rows, cosines))
+    return files

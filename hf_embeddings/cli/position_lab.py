@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 def position_lab(
-    options_file: Annotated[str, typer.Argument(help="YAML file, such as configs/pretraining/position-lab.yaml")],
-    overrides: Annotated[list[str] | None, typer.Argument(help="section.field=value, which beats the file")] = None,
-    report: Annotated[bool, typer.Option(help="Start no run; report what the finished ones say.")] = False,
+    options_file: Annotated[str, typer.Argument(help="YAML file, such as configs/pretraining/position-lab.yaml.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="section.field=value, which beats the file.")] = None,
+    report: Annotated[bool, typer.Option("--report", help="Start no run; report what the finished ones say.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Pretrain one model with every position type and several seeds, measure, and report. Rerun to resume.
@@ -58,7 +58,7 @@ def position_lab(
     except TrainingFailed as error:
         print(one_line(f"error: {error}"), file=sys.stderr)
         raise typer.Exit(1) from None
-    if not (done := [cell for cell in lab.cells if cell.name in state.record.runs]):
+    if not (finished_cells := [cell for cell in lab.cells if cell.name in state.record.runs]):
         raise ValueError(f"--report: no run of {options.output_dir} is finished; start without it")
     if state.record.step_ratios is None or state.record.step_ratios.keys() < set(lab.positions):
         lab.say("measuring the time of steps")
@@ -66,7 +66,11 @@ def position_lab(
         state.save()
     summary = summarise(lab, state.record)
     write_report(Path(options.output_dir), summary)
-    print(json_text(summary.to_dict()) if as_json else f"{options.output_dir}: {REPORT}, {PICTURE}, {len(done)} runs")
+    print(
+        json_text(summary.to_dict())
+        if as_json
+        else f"{options.output_dir}: {REPORT}, {PICTURE}, {len(finished_cells)} runs"
+    )
 
 
 def _run_all(lab: "PositionLab", state: "LabState") -> None:
@@ -79,8 +83,10 @@ def _run_all(lab: "PositionLab", state: "LabState") -> None:
         lab.check_lengths()
     began = time.monotonic()
     for number, cell in enumerate(missing):
-        left = f", {(time.monotonic() - began) / number * (len(missing) - number) / 60:.0f} min left" if number else ""
-        lab.say(f"run {len(lab.cells) - len(missing) + number + 1} of {len(lab.cells)}{left}: {cell.name}")
+        time_left = (
+            f", {(time.monotonic() - began) / number * (len(missing) - number) / 60:.0f} min left" if number else ""
+        )
+        lab.say(f"run {len(lab.cells) - len(missing) + number + 1} of {len(lab.cells)}{time_left}: {cell.name}")
         run = lab.run(cell, finish=write_card)
         if run is None:
             lab.say("stopped and saved; rerun the command to resume")

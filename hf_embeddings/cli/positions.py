@@ -25,11 +25,11 @@ COLUMNS = (
 def positions(
     types: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[TYPE|DIR ...]", help="Position types, or checkpoint directories; default: all types"),
+        typer.Argument(metavar="[TYPE|DIR ...]", help="Position types, or checkpoint directories; default: all types."),
     ] = None,
-    config: Annotated[str, typer.Option(help="Sizes for types given by name")] = "configs/model/base.json",
-    length: Annotated[int | None, typer.Option(help="Positions to measure; default: as trained, 512 at most")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Folder for one picture per type")] = None,
+    config: Annotated[str, typer.Option(help="Sizes for types given by name.")] = "configs/model/base.json",
+    length: Annotated[int | None, typer.Option(help="Positions to measure; default: as trained, 512 at most.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Folder for one picture per type.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure position types: uniqueness, smoothness, relative linearity, extrapolation, locality and symmetry."""
@@ -41,14 +41,14 @@ def positions(
     from hf_embeddings.evaluation.position_measures import measure
     from hf_embeddings.model.positions import POSITION_TYPES
 
-    measured = {}
+    reports = {}
     names = types or list(POSITION_TYPES)
     for name, title in zip(names, picture_names(names), strict=True):
         report, probe = measure(name, config=find_config(config), length=length)
-        measured[name] = report
+        reports[name] = report
         if plot is not None:
             report["picture"] = str(draw(title, report, probe, plot))
-    print(json_text(measured, indent=2) if as_json else render(measured))
+    print(json_text(reports, indent=2) if as_json else render(reports))
 
 
 def check_type(name: str) -> None:
@@ -72,11 +72,11 @@ def draw(title: str, report: Laws, probe: "PositionProbe", folder: Path) -> Path
     return save_figure(figure, folder / f"{title}.png")
 
 
-def render(measured: dict[str, Laws]) -> str:
+def render(reports: dict[str, Laws]) -> str:
     """Write the measurements as a table: for each type the trained length, then as many positions beyond it."""
-    width = max(len(Path(name).name) for name in measured) + 2
+    width = max(len(Path(name).name) for name in reports) + 2
     lines = [" " * (width + 12) + "".join(f"{title.replace('_', ' '):>{len(title) + 2}}" for title in COLUMNS)]
-    for name, report in measured.items():
+    for name, report in reports.items():
         lines.append(f"{Path(name).name:<{width}}{_range(report):<12}" + _cells(report))
         beyond, note = report["extrapolation"], f"measured on {report['measured_on']}"
         if beyond is None:

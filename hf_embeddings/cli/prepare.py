@@ -11,12 +11,12 @@ from hf_embeddings.json_text import json_text
 
 
 def prepare(
-    options_file: Annotated[str, typer.Argument(help="YAML file of the run, such as configs/pretraining/demo.yaml")],
-    target: Annotated[Path, typer.Argument(help="directory to make")],
-    overrides: Annotated[list[str] | None, typer.Argument(help="section.field=value, which beats the file")] = None,
+    options_file: Annotated[str, typer.Argument(help="YAML file of the run, such as configs/pretraining/demo.yaml.")],
+    target: Annotated[Path, typer.Argument(help="Directory to make.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="section.field=value, which beats the file.")] = None,
     processes: Annotated[int | None, typer.Option(min=1, help="Processes that encode; all cores by default.")] = None,
     shard_tokens: Annotated[int, typer.Option(min=1, help="Tokens of a shard, at least.")] = 1 << 24,
-    overwrite: Annotated[bool, typer.Option(help="Start over if the directory exists.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start over if the directory exists.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Split documents into sentences, encode and cut them, drop duplicates. Rerun the command to resume.
@@ -41,9 +41,9 @@ def prepare(
         shard_tokens=shard_tokens,
     )
     if as_json:
-        told = facts.to_dict()
-        kept = {name: told[name] for name in ("sources", "statistics", "max_length", "tokenizer")}
-        print(json_text(kept | {"shards": len(facts.shards)}))
+        fields = facts.to_dict()
+        summary = {name: fields[name] for name in ("sources", "statistics", "max_length", "tokenizer")}
+        print(json_text(summary | {"shards": len(facts.shards)}))
         return
     for source in facts.sources:
         print(

@@ -15,11 +15,15 @@ if TYPE_CHECKING:
 
 
 def pretrain(
-    options_file: Annotated[str, typer.Argument(help="YAML file, such as configs/pretraining/demo.yaml")],
-    overrides: Annotated[list[str] | None, typer.Argument(help="section.field=value, which beats the file")] = None,
-    overwrite: Annotated[bool, typer.Option(help="Empty the output directory if it is not empty.")] = False,
+    options_file: Annotated[str, typer.Argument(help="YAML file, such as configs/pretraining/demo.yaml.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="section.field=value, which beats the file.")] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Empty the output directory if it is not empty.")
+    ] = False,
     resume: Annotated[str, typer.Option(help="auto, never, must, a directory, or hub:USER/NAME[@REVISION].")] = "auto",
-    allow_changes: Annotated[bool, typer.Option(help="Resume although options differ from the checkpoint's.")] = False,
+    allow_changes: Annotated[
+        bool, typer.Option("--allow-changes", help="Resume although options differ from the checkpoint's.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Pretrain a model and write a directory that is ready for the Hub. Rerun the command to resume.

@@ -13,9 +13,9 @@ from hf_embeddings.model_names import check_model
 
 
 def publish(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Checkpoint directory")],
-    repo_id: Annotated[str, typer.Argument(metavar="USER/NAME", help="Repository on the Hub")],
-    private: Annotated[bool, typer.Option(help="Create the repository as a private one.")] = False,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Checkpoint directory.")],
+    repo_id: Annotated[str, typer.Argument(metavar="USER/NAME", help="Repository on the Hub.")],
+    private: Annotated[bool, typer.Option("--private", help="Create the repository as a private one.")] = False,
     revision: Annotated[str, typer.Option(help="Branch; made from main where it is missing.")] = "main",
     exclude: Annotated[list[str] | None, typer.Option(help="Pattern of files to leave out; may be repeated.")] = None,
     include: Annotated[
@@ -40,20 +40,20 @@ def publish(
 
     if failings := Checkpoint(folder).failings:
         print(f"warning: this model is not worth publishing: {'; '.join(failings)}", file=sys.stderr, flush=True)
-    done = push(
+    publication = push(
         folder, repo_id, private=private, revision=revision, exclude=exclude or (), include=include or (), card=card,
         base_model=base_model, dry_run=dry_run,
     )  # fmt: skip
     if as_json:
-        print(json_text(asdict(done)))
+        print(json_text(asdict(publication)))
         return
-    for path, size in done.files.items():
+    for path, size in publication.files.items():
         print(f"  {size:>13,}  {path}")
-    for path, reason in done.included.items():
+    for path, reason in publication.included.items():
         print(f"included by name: {path}: {reason}")
-    if done.shortened:
-        print(f"without the absolute paths of this machine: {', '.join(done.shortened)}")
-    if done.kept:
-        print(f"kept as edited in the card: {', '.join(done.kept)}")
-    total = f"{len(done.files)} files, {sum(done.files.values()):,} bytes"
-    print(f"{total}: would go to {repo_id} ({revision})" if dry_run else f"{total}: {done.url}")
+    if publication.shortened:
+        print(f"without the absolute paths of this machine: {', '.join(publication.shortened)}")
+    if publication.kept:
+        print(f"kept as edited in the card: {', '.join(publication.kept)}")
+    total = f"{len(publication.files)} files, {sum(publication.files.values()):,} bytes"
+    print(f"{total}: would go to {repo_id} ({revision})" if dry_run else f"{total}: {publication.url}")

@@ -19,19 +19,23 @@ if TYPE_CHECKING:
 
 
 def reposition(
-    source: Annotated[str, typer.Argument(help="Directory of a TriEmbed checkpoint")],
-    target: Annotated[str, typer.Argument(help="Directory to write")],
+    source: Annotated[str, typer.Argument(help="Directory of a TriEmbed checkpoint.")],
+    target: Annotated[str, typer.Argument(help="Directory to write.")],
     to: Annotated[str | None, typer.Option(help="position_embedding_type of the result.")] = None,
     max_position_embeddings: Annotated[int | None, typer.Option(help="Longest input of the result in tokens.")] = None,
     rope_parameters: Annotated[str | None, typer.Option(help="As in the config, as JSON.")] = None,
     position_parameters: Annotated[str | None, typer.Option(help="As in the config, as JSON.")] = None,
-    interpolate: Annotated[bool, typer.Option(help="Stretch a learned table instead of adding rows.")] = False,
+    interpolate: Annotated[
+        bool, typer.Option("--interpolate", help="Stretch a learned table instead of adding rows.")
+    ] = False,
     corpus: Annotated[str | None, typer.Option(help="Measure and heal on this source of documents.")] = None,
     text_field: TextField = "text",
     healing_steps: Annotated[int | None, typer.Option(help="Steps of distillation; 0: none. [default: 200]")] = None,
     healing_length: Annotated[int, typer.Option(help="Tokens in a row while healing.")] = 128,
     learning_rate: Annotated[float, typer.Option(help="Highest learning rate while healing.")] = 5e-4,
-    overwrite: Annotated[bool, typer.Option(help="Replace the target directory if it is not empty.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the target directory if it is not empty.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Change the position type of a model, or its length, and say what that costs before and after healing."""
@@ -41,7 +45,7 @@ def reposition(
     if corpus is not None:
         check_source(corpus)
     check_target(Path(target), inputs={"SOURCE": source, **corpus_inputs("--corpus", corpus)}, overwrite=overwrite)
-    changed = {
+    parameters = {
         "rope_parameters": _object("rope-parameters", rope_parameters),
         "position_parameters": _object("position-parameters", position_parameters),
     }
@@ -58,7 +62,7 @@ def reposition(
         target,
         to=to,
         max_position_embeddings=max_position_embeddings,
-        **changed,
+        **parameters,
         interpolate=interpolate,
         texts=texts,
         held_out=held_out,
@@ -85,8 +89,8 @@ def _sentences(report: "RepositionReport") -> Iterator[str]:
     for model, lengths in report.figures.items():
         for length, figures in lengths.items():
             values = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in figures.items())
-            kept = f"; kept {report.kept[model][length]:.1%}" if length in report.kept.get(model, {}) else ""
-            yield f"  {model:<13} {length:>6} tokens: {values or '-'}{kept}"
+            kept_note = f"; kept {report.kept[model][length]:.1%}" if length in report.kept.get(model, {}) else ""
+            yield f"  {model:<13} {length:>6} tokens: {values or '-'}{kept_note}"
 
 
 def _documents(source: str | None, text_field: str) -> tuple[list[str], list[str]]:

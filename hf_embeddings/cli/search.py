@@ -23,9 +23,9 @@ Approximate = Annotated[
 
 def search(
     folder: Annotated[
-        str, typer.Argument(metavar="INDEX", help="Folder of an index; or qdrant: or milvus:LOCATION#COLLECTION")
+        str, typer.Argument(metavar="INDEX", help="Folder of an index; or qdrant: or milvus:LOCATION#COLLECTION.")
     ],
-    queries: Annotated[list[str], typer.Argument(metavar="QUERY...", help="What to look for, in words")],
+    queries: Annotated[list[str], typer.Argument(metavar="QUERY...", help="What to look for, in words.")],
     k: Annotated[int, typer.Option("-k", help="How many results.")] = 10,
     where: Where = None,
     approximate: Approximate = False,
@@ -54,13 +54,13 @@ def search(
     with contextlib.closing(open_store(folder) if is_store(folder) else Index(folder)) as place:
         vectors = load_encoder(place, precision=precision).encode(queries, prompt="query")
         if isinstance(place, Index):
-            found = place.search(vectors, k, conditions, nearest=open_graph(place).nearest if approximate else None)
+            results = place.search(vectors, k, conditions, nearest=open_graph(place).nearest if approximate else None)
         else:
-            found = search_store(place, vectors, k, conditions)
+            results = search_store(place, vectors, k, conditions)
     if as_json:
-        print(json_text({query: json_values(hits) for query, hits in zip(queries, found, strict=True)}, indent=2))
+        print(json_text({query: json_values(hits) for query, hits in zip(queries, results, strict=True)}, indent=2))
         return
-    for query, hits in zip(queries, found, strict=True):
+    for query, hits in zip(queries, results, strict=True):
         print((f"{query}\n\n" if len(queries) > 1 else "") + render(hits) + "\n")
 
 
@@ -74,10 +74,10 @@ def open_graph(index: "Index") -> "Graph":
 
 
 def remove(
-    folder: Annotated[str, typer.Argument(metavar="INDEX", help="Folder of an index")],
-    ids: Annotated[list[str] | None, typer.Argument(metavar="ID...", help="Documents to remove")] = None,
+    folder: Annotated[str, typer.Argument(metavar="INDEX", help="Folder of an index.")],
+    ids: Annotated[list[str] | None, typer.Argument(metavar="ID...", help="Documents to remove.")] = None,
     where: Where = None,
-    compact: Annotated[bool, typer.Option(help="Rewrite the files without what was removed.")] = False,
+    compact: Annotated[bool, typer.Option("--compact", help="Rewrite the files without what was removed.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Remove documents from an index, by id or by their metadata."""
@@ -88,11 +88,13 @@ def remove(
     from hf_embeddings.search.index import Index
 
     with Index(folder) as index:
-        asked = bool(ids or where) or not compact
-        removed = index.remove(ids or [], conditions) if asked else 0
-        freed = index.compact() if compact else 0
-        left = len(index)
+        is_removal = bool(ids or where) or not compact
+        removed_count = index.remove(ids or [], conditions) if is_removal else 0
+        freed_count = index.compact() if compact else 0
+        passages_left = len(index)
     if as_json:
-        print(json_text({"removed_passages": removed, "rewritten_without": freed, "passages": left}))
+        print(
+            json_text({"removed_passages": removed_count, "rewritten_without": freed_count, "passages": passages_left})
+        )
     else:
-        print(f"{folder}: {removed:,} passages removed, {left:,} left")
+        print(f"{folder}: {removed_count:,} passages removed, {passages_left:,} left")

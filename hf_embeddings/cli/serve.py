@@ -10,7 +10,7 @@ from hf_embeddings.cli.search import Approximate, open_graph
 
 
 def serve(
-    folder: Annotated[str, typer.Argument(metavar="INDEX", help="Folder of an index")],
+    folder: Annotated[str, typer.Argument(metavar="INDEX", help="Folder of an index.")],
     host: Annotated[
         str, typer.Option(help="Address to listen on, IPv4 or IPv6; others than this machine's own are open to all.")
     ] = "127.0.0.1",

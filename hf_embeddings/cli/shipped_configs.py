@@ -14,8 +14,8 @@ def find_config(name: str) -> Path:
     if path.exists() or path.parts[:1] != ("configs",):
         return path
     spec = importlib.util.find_spec("hf_embeddings.configs")
-    shipped = Path(spec.origin).parent.joinpath(*path.parts[1:]) if spec and spec.origin else path
-    return shipped if shipped.exists() else path
+    shipped_path = Path(spec.origin).parent.joinpath(*path.parts[1:]) if spec and spec.origin else path
+    return shipped_path if shipped_path.exists() else path
 
 
 def check_run(options: PretrainingOptions) -> None:
@@ -25,10 +25,10 @@ def check_run(options: PretrainingOptions) -> None:
         ValueError: the base of the model, or a source of documents, is not there.
     """
     read_architecture(find_config(options.model.base))
-    if (prepared := options.corpus.prepared) is None:
+    if (folder := options.corpus.prepared) is None:
         for part in options.corpus.parts():
             check_source(part.source)
-    elif not Path(prepared).is_dir():
+    elif not Path(folder).is_dir():
         raise ValueError(
-            f"corpus.source: {prepared}: no such directory, expected what `hf-embeddings prepare` made; check the path"
+            f"corpus.source: {folder}: no such directory, expected what `hf-embeddings prepare` made; check the path"
         )

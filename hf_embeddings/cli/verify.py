@@ -10,18 +10,18 @@ from hf_embeddings.json_text import json_text
 
 
 def verify(
-    folder: Annotated[Path, typer.Argument(help="output directory of a run, or one of its checkpoints")],
+    folder: Annotated[Path, typer.Argument(help="Output directory of a run, or one of its checkpoints.")],
     as_json: AsJson = False,
 ) -> None:
     """Read every file and compare it with the SHA-256 sums in the manifests; exit code 1 if anything differs."""
     from hf_embeddings.pretraining.checkpoints.verification import verify as run
 
     findings = run(folder)
-    damaged = {name: problem for name, problem in findings.items() if problem}
+    damaged_files = {name: problem for name, problem in findings.items() if problem}
     if as_json:
-        print(json_text({"whole": not damaged, "findings": findings}))
+        print(json_text({"whole": not damaged_files, "findings": findings}))
     else:
         for name, problem in findings.items():
             print(f"{name}: {problem or 'intact'}")
-    if damaged:
+    if damaged_files:
         raise typer.Exit(1)

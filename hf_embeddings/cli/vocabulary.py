@@ -32,15 +32,17 @@ class Action(Enum):
 
 def vocabulary(
     action: Annotated[Action, typer.Argument(help="What to do.")],
-    source: Annotated[str, typer.Argument(help="Directory of a TriEmbed checkpoint")],
-    target: Annotated[str, typer.Argument(help="Directory to write")],
+    source: Annotated[str, typer.Argument(help="Directory of a TriEmbed checkpoint.")],
+    target: Annotated[str, typer.Argument(help="Directory to write.")],
     token: Annotated[list[str] | None, typer.Option(help="add: a word; may be given several times.")] = None,
     tokens_file: Annotated[str | None, typer.Option(help="add: a file with one word a line.")] = None,
     vectors: Annotated[
         str | None, typer.Option(help="add: static vectors, one 'word number number ...' a line.")
     ] = None,
     tokenizer: Annotated[str | None, typer.Option(help="replace: directory or Hub id of the new tokenizer.")] = None,
-    inside_words: Annotated[bool, typer.Option(help="add: find the words inside of longer ones too.")] = False,
+    inside_words: Annotated[
+        bool, typer.Option("--inside-words", help="add: find the words inside of longer ones too.")
+    ] = False,
     corpus: Annotated[
         str | None,
         typer.Option(help="replace: train on this. trim: keep what this uses. add: say how many of its pieces change."),
@@ -48,7 +50,9 @@ def vocabulary(
     text_field: TextField = "text",
     vocab_size: Annotated[int | None, typer.Option(help="replace: tokens of the tokenizer to train.")] = None,
     rank: Annotated[int | None, typer.Option(help="factorise: width of the token table.")] = None,
-    overwrite: Annotated[bool, typer.Option(help="Replace the target directory if it is not empty.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the target directory if it is not empty.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Change the vocabulary of a model; every token that stays keeps its row bit by bit."""

@@ -65,7 +65,7 @@ def read_corpus(options: CorpusOptions, phases: Phases = quiet) -> Corpus:
     texts = list(documents.values())
     roles = np.empty(len(texts), dtype=np.uint8)
     with phases("finding duplicates"):
-        found = select(
+        counts = select(
             np.frombuffer(b"".join(documents), dtype=np.uint64).reshape(-1, 2),
             roles,
             fraction=options.evaluation_fraction,
@@ -74,7 +74,7 @@ def read_corpus(options: CorpusOptions, phases: Phases = quiet) -> Corpus:
             place=place_of(options),
         )
     statistics["duplicates"] = statistics["documents_read"] - len(texts)
-    statistics["near_duplicates"] = found.get("near_duplicates", 0)
+    statistics["near_duplicates"] = counts.get("near_duplicates", 0)
     for role, name in ((TRAINING, "training"), (HELD_OUT, "evaluation")):
         statistics[f"{name}_documents"] = int((roles == role).sum())
         statistics[f"{name}_characters"] = sum(len(texts[number]) for number in np.flatnonzero(roles == role))
@@ -119,14 +119,14 @@ def tokenizer_sample(sources: Iterable[Iterable[str]], *, characters: int, fract
     """Yield the documents that a tokenizer is trained on: of each source the first different ones, none held out."""
     sources = list(sources)
     for source in sources:
-        left, seen = characters // len(sources), set()
+        characters_left, seen_digests = characters // len(sources), set()
         for document in source:
             digest = digests([document])
-            if digest[0, 0] >= under(fraction) and (key := digest.tobytes()) not in seen:
-                seen.add(key)
+            if digest[0, 0] >= under(fraction) and (key := digest.tobytes()) not in seen_digests:
+                seen_digests.add(key)
                 yield document
-                left -= len(document)
-                if left <= 0:
+                characters_left -= len(document)
+                if characters_left <= 0:
                     break
 
 

@@ -41,8 +41,8 @@ def package_files(name: str) -> dict[str, str]:
     files: dict[str, str] = {}
     for root in spec.submodule_search_locations or ():
         part = os.path.join(root, *parts)
-        found = [f"{part}.py"] if parts and os.path.isfile(f"{part}.py") else []
-        for path in (*found, *_walk(part)):
+        paths = [f"{part}.py"] if parts and os.path.isfile(f"{part}.py") else []
+        for path in (*paths, *_walk(part)):
             inside = os.path.splitext(os.path.relpath(path, root))[0].split(os.sep)
             files[path] = ".".join([top, *inside]).removesuffix(".__init__")
     return dict(sorted(files.items(), key=lambda item: item[0].replace(os.sep, "/")))  # the same on every system
@@ -62,8 +62,8 @@ def read_docstrings(files: Sequence[str]) -> Iterator[tuple[str, list[Named] | N
 
     pool = ThreadPoolExecutor(available_cores())
     try:
-        for group, found in zip(groups, pool.map(_extract_elsewhere, groups), strict=True):
-            yield from zip(group, found, strict=True)
+        for group, docstrings in zip(groups, pool.map(_extract_elsewhere, groups), strict=True):
+            yield from zip(group, docstrings, strict=True)
     finally:
         pool.shutdown(cancel_futures=True)  # a reader that wanted fewer documents waits for the running groups only
 
@@ -74,7 +74,7 @@ def extract(source: bytes) -> list[Named]:
     Strings handed to calls and decorators with "doc" in their name count too: it is there that torch and numpy document
     their C functions (`add_docstr`, `add_newdoc`) and transformers its models (`auto_docstring`).
     """
-    found: list[Named] = []
+    docstrings: list[Named] = []
     pending: list[tuple[str, ast.AST]] = [("", ast.parse(source))]
     while pending:  # a stack of statements; expressions, nine tenths of the tree, are never entered
         name, node = pending.pop()
@@ -83,15 +83,17 @@ def extract(source: bytes) -> list[Named]:
             name = f"{name}.{node.name}" if name else node.name
             inside = name if isinstance(node, ast.ClassDef) else f"{name}.<locals>"  # as in __qualname__
             for decorator in node.decorator_list:
-                found.extend((name, text) for _, text in _documentation(decorator))
+                docstrings.extend((name, text) for _, text in _documentation(decorator))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module):
-            found.append((name, ast.get_docstring(node, clean=False) or ""))
+            docstrings.append((name, ast.get_docstring(node, clean=False) or ""))
         elif isinstance(node, ast.Expr):
-            found.extend((".".join(filter(None, (name, inner))), text) for inner, text in _documentation(node.value))
+            docstrings.extend(
+                (".".join(filter(None, (name, inner))), text) for inner, text in _documentation(node.value)
+            )
         blocks = (getattr(node, block, ()) for block in ("body", "handlers", "cases", "orelse", "finalbody"))
         pending.extend((inside, statement) for statement in reversed([part for block in blocks for part in block]))
-    cleaned = ((name, cleandoc(text)) for name, text in found)
-    return [(name, text) for name, text in cleaned if text and not text.isspace()]
+    cleaned_docstrings = ((name, cleandoc(text)) for name, text in docstrings)
+    return [(name, text) for name, text in cleaned_docstrings if text and not text.isspace()]
 
 
 def _walk(root: str) -> Iterator[str]:
@@ -144,15 +146,15 @@ def _extract_elsewhere(group: list[str]) -> list[list[Named] | None]:
 
 
 def _extract_group(group: list[str]) -> list[list[Named] | None]:
-    found: list[list[Named] | None] = []
+    docstrings: list[list[Named] | None] = []
     for path in group:
         with open(path, "rb") as file:
             source = file.read()
         try:
-            found.append(extract(source))
+            docstrings.append(extract(source))
         except (SyntaxError, ValueError, RecursionError, MemoryError):  # such as syntax of a newer Python
-            found.append(None)
-    return found
+            docstrings.append(None)
+    return docstrings
 
 
 if __name__ == "__main__":

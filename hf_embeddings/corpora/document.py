@@ -41,8 +41,8 @@ class SourceReader:
 
     def valid(self, text: str, place: str, offset: int | None = None) -> str | None:
         """Return text without NUL and surrogates, or None to skip it; `offset` is its byte offset in the file."""
-        found = _INVALID.search(text)
-        if found is None:
+        match = _INVALID.search(text)
+        if match is None:
             return text
         if self.on_invalid_text == "replace":
             self.statistics["replaced_text"] += 1
@@ -50,10 +50,10 @@ class SourceReader:
         if self.on_invalid_text == "skip":
             self.statistics["invalid_text"] += 1
             return None
-        byte = len(text[: found.start()].encode()) + (offset or 0)
+        byte = len(text[: match.start()].encode()) + (offset or 0)
         where = "of the text" if offset is None else "of the file"
         raise CorpusError(
-            f"{place}: got {_named(found.group(), raw=offset is not None)} at byte offset {byte} {where}, expected "
+            f"{place}: got {_named(match.group(), raw=offset is not None)} at byte offset {byte} {where}, expected "
             "UTF-8 text; convert it, or set on_invalid_text to skip or replace"
         )
 
@@ -90,11 +90,11 @@ class SourceReader:
         if _is_overlong(text):
             self.overlong(f"{place}, field {field!r}")
             return
-        accepted = self.valid(text, f"{place}, field {field!r}")
-        if accepted is not None:
-            if not accepted.strip():
+        valid_text = self.valid(text, f"{place}, field {field!r}")
+        if valid_text is not None:
+            if not valid_text.strip():
                 self.statistics["blank_documents"] += 1
-            yield Document(accepted, {name: value for name, value in row.items() if name != field}, place)
+            yield Document(valid_text, {name: value for name, value in row.items() if name != field}, place)
 
     def malformed(self, message: str) -> None:
         """Count a row that is not as it should be under `skip`; refuse it with the message otherwise."""

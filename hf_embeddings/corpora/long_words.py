@@ -24,9 +24,9 @@ def cut_long_words(documents: list[str]) -> tuple[list[str], int]:
 
     def chosen(match: re.Match[str]) -> str:
         nonlocal left_out
-        kept = [part for part in _parts(match.group()) if next(numbers) % step == 0]
-        left_out += len(match.group()) - sum(map(len, kept))
-        return " ".join(kept)
+        parts = [part for part in _parts(match.group()) if next(numbers) % step == 0]
+        left_out += len(match.group()) - sum(map(len, parts))
+        return " ".join(parts)
 
     return [_LONG.sub(chosen, document) for document in documents], left_out
 

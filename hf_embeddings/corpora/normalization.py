@@ -56,8 +56,8 @@ def normalizer(
 
 def pre_tokenizer() -> pre_tokenizers.PreTokenizer:
     """Return BERT's splitting into words, and longer words cut, as text without spaces has them."""
-    cut = pre_tokenizers.Split(Regex(rf"[^\s\p{{P}}]{{{LONGEST_WORD}}}"), "isolated")
-    return pre_tokenizers.Sequence([cut, pre_tokenizers.BertPreTokenizer()])
+    long_words = pre_tokenizers.Split(Regex(rf"[^\s\p{{P}}]{{{LONGEST_WORD}}}"), "isolated")
+    return pre_tokenizers.Sequence([long_words, pre_tokenizers.BertPreTokenizer()])
 
 
 def alphabet(
@@ -82,14 +82,14 @@ def alphabet(
         size: pieces that the vocabulary can hold.
         forms: pieces of a letter that goes on within a word, 1 or 2.
     """
-    written: Counter[str] = Counter()
+    raw_counts: Counter[str] = Counter()
     for document in documents:
-        written.update(unicodedata.normalize("NFC", document))
+        raw_counts.update(unicodedata.normalize("NFC", document))
     counts: Counter[str] = Counter()
-    for character, count in written.items():
-        for normalized in normalizer.normalize_str(character):
-            if not normalized.isspace():
-                counts[normalized] += count
+    for character, count in raw_counts.items():
+        for letter in normalizer.normalize_str(character):
+            if not letter.isspace():
+                counts[letter] += count
     initial: list[str] = []
     continuing: list[str] = []
     total = left = counts.total()

@@ -44,8 +44,8 @@ class CorpusOptions:
 
     def __post_init__(self) -> None:
         if (self.source is None) == (not self.sources):
-            given = f"{self.source!r} beside {len(self.sources)} sources" if self.sources else "nothing"
-            raise ValueError(f"source: got {given}, expected source or sources; give one of them")
+            description = f"{self.source!r} beside {len(self.sources)} sources" if self.sources else "nothing"
+            raise ValueError(f"source: got {description}, expected source or sources; give one of them")
         names = [part.source for part in self.sources]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise ValueError(f"sources: got {twice!r} twice, expected each source once; give it a higher weight")
@@ -66,8 +66,8 @@ class CorpusOptions:
         A document in several sources counts as one of the first of them, and so with the highest weight.
         """
         parts = sorted(self.sources or [SourceOptions(source=self.source or "")], key=lambda part: -part.weight)
-        inherited = ("text_field", "hub_split", "hub_config")
-        return [replace(p, **{n: getattr(self, n) for n in inherited if getattr(p, n) is None}) for p in parts]
+        inherited_fields = ("text_field", "hub_split", "hub_config")
+        return [replace(p, **{n: getattr(self, n) for n in inherited_fields if getattr(p, n) is None}) for p in parts]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -65,8 +65,8 @@ class PublicNames:
         """Return the public name of a thing, or of a part of it such as a method; its own name where it has none."""
         parts = name.split(".")
         for end in range(len(parts), 0, -1):
-            if found := self.found.get(".".join(parts[:end])):
-                return ".".join([found, *parts[end:]])
+            if public_name := self.found.get(".".join(parts[:end])):
+                return ".".join([public_name, *parts[end:]])
         return name
 
     def _names_of(self, name: str) -> dict[str, Place]:
@@ -77,17 +77,17 @@ class PublicNames:
         module = self._modules[name] = read_module(name, self.files[name])
         names |= {own: (name, own) for own in module.own} | module.imported
         for star in module.stars:
-            found = self._names_of(star)
-            if found:
-                names |= {inner: (star, inner) for inner in self._modules[star].exports(found) - names.keys()}
-        names |= {listed: (name, listed) for listed in module.listed - names.keys()}  # such as those of C
+            star_names = self._names_of(star)
+            if star_names:
+                names |= {inner: (star, inner) for inner in self._modules[star].exports(star_names) - names.keys()}
+        names |= {entry: (name, entry) for entry in module.listed - names.keys()}  # such as those of C
         return names
 
     def _chain(self, module: str, name: str) -> Iterator[str]:
         """Yield the places that a name passes on its way to where it is defined."""
-        place, seen = (module, name), set()
-        while place not in seen:
-            seen.add(place)
+        place, seen_places = (module, name), set()
+        while place not in seen_places:
+            seen_places.add(place)
             place = self._names_of(place[0]).get(place[1], place)
             yield ".".join(place)
 

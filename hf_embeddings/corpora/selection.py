@@ -21,8 +21,8 @@ ROWS_PER_READ = 1 << 18
 
 def digests(documents: Sequence[str]) -> np.ndarray:
     """Return a hash of each text up to white space, (D, 2) uint64."""
-    found = (blake2b(" ".join(document.split()).encode(), digest_size=16).digest() for document in documents)
-    return np.frombuffer(b"".join(found), dtype=">u8").astype(np.uint64).reshape(-1, 2)
+    hashes = (blake2b(" ".join(document.split()).encode(), digest_size=16).digest() for document in documents)
+    return np.frombuffer(b"".join(hashes), dtype=">u8").astype(np.uint64).reshape(-1, 2)
 
 
 def select(
@@ -77,13 +77,13 @@ def _groups(total: int, keys: Callable[[slice], np.ndarray]) -> Iterator[tuple[n
     """
     passes = -(-total // KEYS_PER_PASS)
     for part in range(passes):
-        found, numbers = [], []
+        own_keys, numbers = [], []
         for rows in _slices(total):
             some = keys(rows)
             mine = np.flatnonzero(some[:, 0] % np.uint64(passes) == part)
-            found.append(some[mine])
+            own_keys.append(some[mine])
             numbers.append(rows.start + mine)
-        columns, places = np.concatenate(found), np.concatenate(numbers)
+        columns, places = np.concatenate(own_keys), np.concatenate(numbers)
         order = np.lexsort(columns.T)  # stable: equal keys stay in the order of their documents
         columns, places = columns[order], places[order]
         begins = np.append(True, (columns[1:] != columns[:-1]).any(axis=1))
@@ -92,23 +92,23 @@ def _groups(total: int, keys: Callable[[slice], np.ndarray]) -> Iterator[tuple[n
 
 def _hold_out(keys: np.ndarray, roles: np.ndarray, fraction: float, place: str) -> None:
     """Hold out the documents whose hash, read as a fraction, is under `fraction`; in a tiny corpus, the next best."""
-    kept, needed = len(roles) - _count(roles, DROPPED), MIN_TRAINING_DOCUMENTS + MIN_EVALUATION_DOCUMENTS
-    if kept < needed:
+    kept_count, minimum = len(roles) - _count(roles, DROPPED), MIN_TRAINING_DOCUMENTS + MIN_EVALUATION_DOCUMENTS
+    if kept_count < minimum:
         raise CorpusError(
-            f"source {place!r}: got {kept} different documents, expected at least {needed} "
+            f"source {place!r}: got {kept_count} different documents, expected at least {minimum} "
             f"({MIN_TRAINING_DOCUMENTS} to train on, {MIN_EVALUATION_DOCUMENTS} to evaluate on); add documents, or "
             "separate them with blank lines (.txt)"
         )
     for rows in _slices(len(roles)):
-        chosen = keys[rows][:, 0] < under(fraction)
-        roles[rows] = np.where(chosen & (roles[rows] != DROPPED), HELD_OUT, roles[rows])
+        is_held_out = keys[rows][:, 0] < under(fraction)
+        roles[rows] = np.where(is_held_out & (roles[rows] != DROPPED), HELD_OUT, roles[rows])
     count = _count(roles, HELD_OUT)
-    wanted = min(max(count, MIN_EVALUATION_DOCUMENTS), kept - MIN_TRAINING_DOCUMENTS)
-    if count != wanted:  # nearly none or nearly all of them
+    target = min(max(count, MIN_EVALUATION_DOCUMENTS), kept_count - MIN_TRAINING_DOCUMENTS)
+    if count != target:  # nearly none or nearly all of them
         numbers = np.flatnonzero(roles)
-        ordered = numbers[np.lexsort(keys[numbers].T[::-1])]
+        by_hash = numbers[np.lexsort(keys[numbers].T[::-1])]
         roles[numbers] = TRAINING
-        roles[ordered[:wanted]] = HELD_OUT
+        roles[by_hash[:target]] = HELD_OUT
 
 
 def under(fraction: float) -> np.uint64:

@@ -75,10 +75,10 @@ def sentence_spans(document: str, ends: str = "auto") -> list[Span]:
     """
     if ends == EARLIER:
         return _spans(document, [match.end() for match in _ends(document, _EARLIER_BOUNDARY)])
-    found = _stops(document)
-    if ends == "lines" or (ends == "auto" and not found):
-        found = sorted({*found, *(match.end() for match in re.finditer("\n", document))})
-    return _spans(document, found)
+    stops = _stops(document)
+    if ends == "lines" or (ends == "auto" and not stops):
+        stops = sorted({*stops, *(match.end() for match in re.finditer("\n", document))})
+    return _spans(document, stops)
 
 
 def _ends(document: str, boundary: re.Pattern[str]) -> Iterator[re.Match[str]]:
@@ -95,30 +95,30 @@ def _stops(document: str) -> list[int]:
     After a dot, a lower-case letter begins a sentence only in a text that is written in lower case, and none after more
     than a dot: "Why?" she asked. wait.. what?
     """
-    found = []
+    stops = []
     small = set()
     for match in _ends(document, _BOUNDARY):
         if (match["first"] or "").islower():
             if len(match[0]) > 1:
                 continue
             small.add(match.end())
-        found.append(match.end())
-    if small and not _is_small(document, found):
-        return [end for end in found if end not in small]
-    return found
+        stops.append(match.end())
+    if small and not _is_small(document, stops):
+        return [end for end in stops if end not in small]
+    return stops
 
 
-def _is_small(document: str, found: list[int]) -> bool:
+def _is_small(document: str, stops: list[int]) -> bool:
     """Tell whether a text is written in lower case: it begins so, and so do nearly all sentences."""
-    firsts = [letter for start in (0, *found) for letter in _FIRST_LETTER.findall(document, start, start + 50)[:1]]
+    firsts = [letter for start in (0, *stops) for letter in _FIRST_LETTER.findall(document, start, start + 50)[:1]]
     small = sum(letter.islower() for letter in firsts)
     return firsts[0].islower() and small >= 10 * sum(letter.isupper() for letter in firsts)
 
 
-def _spans(document: str, found: list[int]) -> list[Span]:
+def _spans(document: str, stops: list[int]) -> list[Span]:
     spans = []
     start = 0
-    for end in [*found, len(document)]:
+    for end in [*stops, len(document)]:
         sentence = document[start:end].strip()
         if sentence:
             first = document.index(sentence[0], start)
@@ -148,5 +148,5 @@ def _goes_on(document: str, start: int, match: re.Match[str]) -> bool:
 
 
 def _next_word(document: str, match: re.Match[str]) -> str:
-    found = _NEXT_WORD.match(document, match.end())
-    return found.group(1) if found else ""
+    word = _NEXT_WORD.match(document, match.end())
+    return word.group(1) if word else ""

@@ -27,21 +27,21 @@ def read_packages(names: str, reader: SourceReader) -> Iterator[Document]:
         module = modules[path]
         package = module.split(".")[0]
         for inner, text in texts or ():
-            accepted = reader.valid(text, f"a docstring of {path}")
-            if accepted is not None:
+            valid_text = reader.valid(text, f"a docstring of {path}")
+            if valid_text is not None:
                 absolute = inner.startswith(f"{package}.")  # as in add_docstr(torch.abs, ...)
                 title = inner if absolute else ".".join(filter(None, (module, inner)))
-                yield Document(accepted, {"title": title, "package": package, "module": module}, f"{title} in {path}")
+                yield Document(valid_text, {"title": title, "package": package, "module": module}, f"{title} in {path}")
 
 
 def _modules(names: str) -> dict[str, str]:
     """Return the files of packages, with their modules."""
     modules: dict[str, str] = {}
     for name in (name.strip() for name in names.split(",")):
-        found = package_files(name)
-        if not found:
+        files = package_files(name)
+        if not files:
             raise CorpusError(_no_package(name))
-        modules |= found
+        modules |= files
     return modules
 
 
@@ -70,13 +70,13 @@ def read_saved_dataset(folder: str, reader: SourceReader) -> Iterator[Document]:
     import datasets
 
     try:
-        saved = datasets.load_from_disk(folder)
-        if isinstance(saved, datasets.DatasetDict):
-            if reader.hub_split not in saved:
-                found = ", ".join(map(repr, saved))
-                raise CorpusError(f"{folder}: got the splits {found}, expected {reader.hub_split!r}; set hub_split")
-            saved = saved[reader.hub_split]
-        yield from _rows(saved, folder, reader)
+        dataset = datasets.load_from_disk(folder)
+        if isinstance(dataset, datasets.DatasetDict):
+            if reader.hub_split not in dataset:
+                names = ", ".join(map(repr, dataset))
+                raise CorpusError(f"{folder}: got the splits {names}, expected {reader.hub_split!r}; set hub_split")
+            dataset = dataset[reader.hub_split]
+        yield from _rows(dataset, folder, reader)
     except CorpusError:
         raise
     except Exception as error:
@@ -167,10 +167,10 @@ def origin_of(part: str) -> str:
 
 def no_documents(source: str, statistics: Counter[str]) -> CorpusError:
     """Return the error of a source that gives nothing."""
-    dropped = ", ".join(f"{number} {name}" for name, number in statistics.items() if number)
+    reasons = ", ".join(f"{number} {name}" for name, number in statistics.items() if number)
     cure = "set text_field to the one with the text" if statistics["rows_without_text"] else "choose another source"
     return CorpusError(
-        f"source {source!r}: got no documents" + (f" ({dropped})" if dropped else "") + f", expected some text; {cure}"
+        f"source {source!r}: got no documents" + (f" ({reasons})" if reasons else "") + f", expected some text; {cure}"
     )
 
 
@@ -200,35 +200,35 @@ def _files(source: str) -> list[str]:
         if _SCHEME.match(path) or bare:
             raise CorpusError(f"source {source!r}: got an unknown kind, expected {_KINDS}; name one of these")
         if glob.has_magic(path):
-            found = sorted(glob.glob(path, recursive=True), key=_posix)
-            if not found:
+            paths = sorted(glob.glob(path, recursive=True), key=_posix)
+            if not paths:
                 raise CorpusError(f"source {source!r}: no file matches, expected at least one; check the path")
-            return found
+            return paths
     if not stat.S_ISDIR(_mode(path)):
         return [path]
-    found = sorted(_inside(path), key=_posix)
-    if not found:
+    paths = sorted(_inside(path), key=_posix)
+    if not paths:
         raise CorpusError(f"{path}: got a folder without {' or '.join(SUFFIXES)} files, expected some; check the path")
-    return found
+    return paths
 
 
 def _inside(path: str) -> Iterator[str]:
     """Yield the files and saved datasets in a folder, those behind links to folders too, each folder once."""
-    seen = set()
+    seen_folders = set()
 
     def refuse(error: OSError) -> None:
         raise unreadable(error.filename, error) from error
 
     for folder, folders, names in os.walk(path, onerror=refuse, followlinks=True):
         real = os.path.realpath(folder)
-        if real in seen or is_saved_dataset(folder):
-            if real not in seen:
+        if real in seen_folders or is_saved_dataset(folder):
+            if real not in seen_folders:
                 yield folder
             folders.clear()
         else:
             folders.sort()
             yield from (os.path.join(folder, name) for name in names if suffix_of(name) in SUFFIXES)
-        seen.add(real)
+        seen_folders.add(real)
 
 
 def _posix(path: str) -> str:

@@ -104,14 +104,14 @@ def suffix_of(path: str) -> str:
 
 def text_bytes(path: str) -> int:
     """Return the bytes of text in a file, guessed where it is compressed; 0 where there is none."""
-    compressed = os.path.splitext(path)[1].lower() in (*COMPRESSIONS, ".parquet")
-    return os.stat(path).st_size * (EXPANSION if compressed else 1) if os.path.isfile(path) else 0
+    is_compressed = os.path.splitext(path)[1].lower() in (*COMPRESSIONS, ".parquet")
+    return os.stat(path).st_size * (EXPANSION if is_compressed else 1) if os.path.isfile(path) else 0
 
 
 def _blocks(path: str, reader: SourceReader, *, ends: Callable[[bytes], bool]) -> Iterator[tuple[int, bytes]]:
     """Yield the byte offset and bytes of each run of lines up to one that `ends` it; of an overlong run, none."""
     offset = start = 0
-    kept: list[bytes] = []
+    pieces: list[bytes] = []
     fresh = True  # whether the next piece begins a line
     try:
         with _open(path) as file:
@@ -119,18 +119,18 @@ def _blocks(path: str, reader: SourceReader, *, ends: Callable[[bytes], bool]) -
                 offset += len(piece)
                 reader.advance(len(piece))
                 if offset - start <= MAX_DOCUMENT_BYTES:
-                    kept.append(piece)
-                elif kept:
-                    kept.clear()
+                    pieces.append(piece)
+                elif pieces:
+                    pieces.clear()
                     reader.overlong(path, start)
                 line, fresh = (piece if fresh else b"..." + piece), piece.endswith(b"\n")
                 if fresh and ends(line):
-                    yield start, b"".join(kept)
+                    yield start, b"".join(pieces)
                     start = offset
-                    kept.clear()
+                    pieces.clear()
     except OSError as error:
         raise unreadable(path, error) from error
-    yield start, b"".join(kept)
+    yield start, b"".join(pieces)
 
 
 def _open(path: str) -> BinaryIO:

@@ -41,17 +41,17 @@ class TextSample(Record):
     def of(cls, encoder: SentenceTokenizer, documents: Sequence[str], *, characters: int) -> "TextSample":
         """Count in documents that lie evenly among those given, with about so many `characters`."""
         total = sum(min(len(document), DOCUMENT_CHARACTERS) for document in documents)
-        chosen = [document[:DOCUMENT_CHARACTERS] for document in documents[:: max(1, -(-total // characters))]]
-        texts = [sentence for document in chosen for sentence in split_sentences(document, encoder.ends)]
-        written = Counter("".join(SELECTORS.sub("", " ".join(texts)).split()))
-        letters = {c: n for c, n in written.items() if unicodedata.category(c)[0] in "LM" or c in JOINERS}
-        changed = Counter({c: n for c, n in letters.items() if _is_changed(c, encoder.normalize(c))})
+        samples = [document[:DOCUMENT_CHARACTERS] for document in documents[:: max(1, -(-total // characters))]]
+        texts = [sentence for document in samples for sentence in split_sentences(document, encoder.ends)]
+        counts = Counter("".join(SELECTORS.sub("", " ".join(texts)).split()))
+        letters = {c: n for c, n in counts.items() if unicodedata.category(c)[0] in "LM" or c in JOINERS}
+        changed_letters = Counter({c: n for c, n in letters.items() if _is_changed(c, encoder.normalize(c))})
         return cls(
-            characters=written.total(),
+            characters=counts.total(),
             unknown=encoder.unknown_characters(texts),
             letters=sum(letters.values()),
-            changed=changed.total(),
-            examples=dict(changed.most_common(EXAMPLES)),
+            changed=changed_letters.total(),
+            examples=dict(changed_letters.most_common(EXAMPLES)),
         )
 
     def __add__(self, other: "TextSample") -> "TextSample":
@@ -61,9 +61,9 @@ class TextSample(Record):
         return TextSample(**sums, examples=dict(examples.most_common(EXAMPLES)))
 
 
-def _is_changed(character: str, normalized: str) -> bool:
+def _is_changed(character: str, normal_form: str) -> bool:
     """Tell whether more than the case has changed; another way to write the same character is no change."""
-    if character == "\u200b" and normalized.isspace():  # words stay apart
+    if character == "\u200b" and normal_form.isspace():  # words stay apart
         return False
-    before, after = (unicodedata.normalize("NFC", text).lower() for text in (character, normalized))
+    before, after = (unicodedata.normalize("NFC", text).lower() for text in (character, normal_form))
     return before != after.replace(WORD_START, "").strip()

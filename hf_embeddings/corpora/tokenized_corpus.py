@@ -70,11 +70,11 @@ class SentenceTokenizer:
         # A piece of WordPiece says itself whether it continues a word; for the others, offsets have to be computed.
         self._continuing = None
         if isinstance(self._backend.model, WordPiece) and prefix:
-            ordered = (pieces.get(number, "") for number in range(max(pieces) + 1))
+            ordered_pieces = (pieces.get(number, "") for number in range(max(pieces) + 1))
             self._continuing = np.array(
                 [
                     p.startswith(prefix) and not _is_chinese(np.array([ord(p[len(prefix) :][:1] or "a")]))[0]
-                    for p in ordered
+                    for p in ordered_pieces
                 ]
             )
 
@@ -105,14 +105,14 @@ class SentenceTokenizer:
         lengths = np.fromiter(map(len, encodings), np.int64, len(encodings))
         ids = np.fromiter(chain.from_iterable(encoding.ids for encoding in encodings), self.dtype, lengths.sum())
         begins = np.fromiter((start for e in encodings for start, _ in e.offsets), np.int64, len(ids))
-        owner, kept = _sentence_of(begins, lengths, sentences)
+        owner, is_kept = _sentence_of(begins, lengths, sentences)
         if self._continuing is not None:
             continues = self._continuing[ids]
         else:
             words = np.fromiter((word or 0 for e in encodings for word in e.word_ids), np.int64, len(ids))
             continues = _continues(words, begins, documents, lengths)
         continues[1:] &= owner[1:] == owner[:-1]  # a sentence begins with a word
-        return ids[kept], continues[kept], np.bincount(owner[kept], minlength=sum(map(len, sentences)))
+        return ids[is_kept], continues[is_kept], np.bincount(owner[is_kept], minlength=sum(map(len, sentences)))
 
     def unknown_characters(self, texts: list[str]) -> int:
         """Return how many characters of texts, white space aside, end up in the token for what is unknown."""
@@ -164,12 +164,12 @@ def encode_sentences(
         rules: as `SentenceTokenizer` has them.
         progress: told how many documents are done.
     """
-    encoder, parts, done = SentenceTokenizer.of(tokenizer, ends=ends, rules=rules), [], 0
+    encoder, parts, count = SentenceTokenizer.of(tokenizer, ends=ends, rules=rules), [], 0
     for chunk in batched(documents, CHUNK_DOCUMENTS):
         parts.append(encode_documents(encoder, chunk))
-        done += len(chunk)
+        count += len(chunk)
         if progress is not None:
-            progress(done)
+            progress(count)
     surface = piece_surface(tokenizer.backend_tokenizer)
     return replace(joined(parts or [encode_documents(encoder, [])]), surface=surface)
 
@@ -200,10 +200,10 @@ def joined(parts: list[TokenizedCorpus]) -> TokenizedCorpus:
     )
 
 
-def token_counts(corpus: TokenizedCorpus, chosen: np.ndarray, size: int) -> np.ndarray:
+def token_counts(corpus: TokenizedCorpus, selection: np.ndarray, size: int) -> np.ndarray:
     """Return how often each of `size` tokens stands in the chosen documents (D,), (size,)."""
     lengths = np.diff(corpus.sentence_starts[corpus.document_starts])
-    return np.bincount(corpus.tokens[np.repeat(chosen, lengths)], minlength=size)
+    return np.bincount(corpus.tokens[np.repeat(selection, lengths)], minlength=size)
 
 
 def batched(documents: Iterable[str], size: int) -> Iterator[list[str]]:

@@ -38,7 +38,7 @@ def load_tokenizer(path: str | os.PathLike[str]) -> PreTrainedTokenizerBase:
     if present.isdisjoint(VOCABULARY_FILES):
         raise TokenizerError(f"{path}: got no vocabulary, expected {' or '.join(VOCABULARY_FILES)}; {_RESAVE}")
     files = {name: _read_json(os.path.join(path, name)) for name in JSON_FILES if name in present}
-    written = _written_tokens(path, files)
+    vocabulary = _written_tokens(path, files)
     try:
         tokenizer = open_tokenizer(path, local_files_only=True)
     except OwnCode as error:
@@ -47,10 +47,10 @@ def load_tokenizer(path: str | os.PathLike[str]) -> PreTrainedTokenizerBase:
         raise TokenizerError(f"{path}: cannot be loaded ({' '.join(str(error).split())}); {_RESAVE}") from error
     if getattr(tokenizer, "backend_tokenizer", None) is None:
         raise TokenizerError(f"{path}: got the slow {type(tokenizer).__name__}, expected a tokenizer.json; {_RESAVE}")
-    given = {name: getattr(tokenizer, name, None) for name in REQUIRED_TOKENS}
-    missing = [name for name, token in given.items() if not token or (written and token not in written)]
+    special_tokens = {name: getattr(tokenizer, name, None) for name in REQUIRED_TOKENS}
+    missing = [name for name, token in special_tokens.items() if not token or (vocabulary and token not in vocabulary)]
     if missing:
-        lacks = ", ".join(f"{name} {given[name] or ''}".rstrip() for name in missing)
+        lacks = ", ".join(f"{name} {special_tokens[name] or ''}".rstrip() for name in missing)
         raise TokenizerError(
             f"{path}: lacks {lacks}, expected all of {', '.join(REQUIRED_TOKENS)}; add them and save again, or take "
             "another tokenizer"
@@ -69,8 +69,8 @@ def fingerprint(tokenizer: PreTrainedTokenizerBase, *, rules: int = RULES) -> st
     facts = [content[name] for name in ("model", "normalizer", "pre_tokenizer")]
     special = [getattr(tokenizer, name) for name in REQUIRED_TOKENS]
     decisive = [facts, special]
-    if rules > 1 and (added := added_tokens(tokenizer)):
-        decisive.append(added)
+    if rules > 1 and (further_tokens := added_tokens(tokenizer)):
+        decisive.append(further_tokens)
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 
@@ -122,25 +122,27 @@ def _written_tokens(path: str, files: dict[str, object]) -> set[str]:
 def _written_in_json(path: str, content: object) -> set[str]:
     try:
         vocabulary = content["model"]["vocab"]  # type: ignore[index]  # what has another shape is told below
-        added = {token["content"]: token["id"] for token in content["added_tokens"]}  # type: ignore[index]
-        named = isinstance(vocabulary, dict)  # WordPiece and BPE; Unigram lists (piece, score) by id
-        pairs = list(vocabulary.items()) if named else [(piece, index) for index, (piece, _) in enumerate(vocabulary)]
+        added_tokens = {token["content"]: token["id"] for token in content["added_tokens"]}  # type: ignore[index]
+        is_mapping = isinstance(vocabulary, dict)  # WordPiece and BPE; Unigram lists (piece, score) by id
+        pairs = (
+            list(vocabulary.items()) if is_mapping else [(piece, index) for index, (piece, _) in enumerate(vocabulary)]
+        )
         hash(tuple(pairs))  # a list or an object instead of a token or an id is found here
     except (KeyError, TypeError, ValueError) as error:
         raise TokenizerError(f"{path}: got no `model.vocab` or `added_tokens`, expected both; {_RESAVE}") from error
     _refuse_duplicates(path, (piece for piece, _ in pairs))
     ids = dict(pairs)
-    for token, number in added.items():
-        known = ids.setdefault(token, number)
-        if known != number:
-            raise TokenizerError(f"{path}: got ids {known} and {number} for {token!r}, expected one; {_RESAVE}")
+    for token, number in added_tokens.items():
+        present_id = ids.setdefault(token, number)
+        if present_id != number:
+            raise TokenizerError(f"{path}: got ids {present_id} and {number} for {token!r}, expected one; {_RESAVE}")
     _refuse_duplicates(path, ids.values())
     return set(ids)
 
 
 def _refuse_duplicates(path: str, entries: Iterable[object]) -> None:
-    seen: set[object] = set()
+    seen_entries: set[object] = set()
     for entry in entries:
-        if entry in seen:
+        if entry in seen_entries:
             raise TokenizerError(f"{path}: got {entry!r} twice, expected each token and id once; {_RESAVE}")
-        seen.add(entry)
+        seen_entries.add(entry)

@@ -50,19 +50,19 @@ def train_tokenizer(
         max_length: `model_max_length` of the tokenizer.
     """
     documents, _ = cut_long_words(list(documents))
-    written = partial(
+    make_normalizer = partial(
         normalizer, lowercase=lowercase, strip_accents=strip_accents, word_starts=algorithm != "wordpiece"
     )
     letters = alphabet(
         documents,
-        written(),
+        make_normalizer(),
         pre_tokenizer(),
         min_frequency=min_frequency,
         size=vocab_size - len(SPECIAL_TOKENS),
         forms=2 if algorithm == "wordpiece" else 1,
     )
     # A joiner that the vocabulary does not hold would make a word unknown.
-    normal = written(removed=sorted(set(JOINERS) - set(letters.initial)))
+    normal = make_normalizer(removed=sorted(set(JOINERS) - set(letters.initial)))
     tokenizer = ALGORITHMS[algorithm](documents, normal, letters, vocab_size, min_frequency)
     tokenizer.normalizer, tokenizer.pre_tokenizer = normal, pre_tokenizer()
     return _finished(tokenizer, max_length)
@@ -125,8 +125,8 @@ def _wordpiece(
         limit_alphabet=len(letters.initial),
         show_progress=False,
     )
-    trained = _trained(models.WordPiece(unk_token="[UNK]"), documents, normal, trainer)
-    pieces = dict(sorted(trained.get_vocab().items(), key=lambda item: item[1]))
+    raw_tokenizer = _trained(models.WordPiece(unk_token="[UNK]"), documents, normal, trainer)
+    pieces = dict(sorted(raw_tokenizer.get_vocab().items(), key=lambda item: item[1]))
     tokenizer = Tokenizer(models.WordPiece(pieces, unk_token="[UNK]", max_input_chars_per_word=LONGEST_WORD))
     tokenizer.decoder = decoders.WordPiece(prefix="##")
     return tokenizer
@@ -150,17 +150,17 @@ def _unigram(
     documents: list[str], normal: normalizers.Normalizer, letters: Alphabet, size: int, frequency: int
 ) -> Tokenizer:
     # The trainer keeps every character that it meets, and fails where they are more than the vocabulary.
-    kept = set(letters.initial)
+    alphabet = set(letters.initial)
     trainer = trainers.UnigramTrainer(
         vocab_size=size, special_tokens=list(SPECIAL_TOKENS), unk_token="[UNK]", show_progress=False
     )
-    texts = list(_only(kept, documents, normal))
+    texts = list(_only(alphabet, documents, normal))
     # The scores are sums over a randomly seeded hash map: their last digits, and so the order, differ from run to run.
     # Characters that the training left out are put back in the map's order, each 0.0001 above the one before.
     content = json.loads(_trained(models.Unigram(), texts, normal, trainer).to_str())
     pieces = {piece: score for piece, score in content["model"]["vocab"] if piece not in SPECIAL_TOKENS}
     lowest = min(pieces.values(), default=0.0)
-    put_back = {p for p, score in pieces.items() if len(p) == 1 and score <= lowest + 0.0001 * len(kept)}
+    put_back = {p for p, score in pieces.items() if len(p) == 1 and score <= lowest + 0.0001 * len(alphabet)}
     scores = {piece: round(lowest if piece in put_back else score, 5) for piece, score in pieces.items()}
     special = [(token, 0.0) for token in SPECIAL_TOKENS]
     ordinary = sorted(scores.items(), key=lambda item: (-item[1], item[0]))
@@ -206,7 +206,7 @@ def _finished(tokenizer: Tokenizer, max_length: int) -> PreTrainedTokenizerFast:
     )
 
 
-def _only(kept: set[str], documents: Iterable[str], normal: normalizers.Normalizer) -> Iterator[str]:
+def _only(alphabet: set[str], documents: Iterable[str], normal: normalizers.Normalizer) -> Iterator[str]:
     for document in documents:
-        normalized = normal.normalize_str(document)
-        yield "".join(character if character in kept else " " for character in normalized)
+        text = normal.normalize_str(document)
+        yield "".join(character if character in alphabet else " " for character in text)

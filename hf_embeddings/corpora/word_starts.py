@@ -95,9 +95,9 @@ def frequent_words(tokenizer: PreTrainedTokenizerBase, documents: Iterable[str])
     words: Counter[str] = Counter()
     for token, count in tokens.items():  # "▁school", and "school" where a text begins
         words[token_text(tokenizer, token).strip()] += count
-    found = [word for word, _ in words.most_common() if word and BROKEN not in word]
-    known = known_words(tokenizer, found)
-    return [word for word in found if word in known]
+    candidates = [word for word, _ in words.most_common() if word and BROKEN not in word]
+    vocabulary = known_words(tokenizer, candidates)
+    return [word for word in candidates if word in vocabulary]
 
 
 def token_text(tokenizer: PreTrainedTokenizerBase, token: str) -> str:

@@ -28,21 +28,23 @@ def read_beir(folder: Path) -> RetrievalSet:
     rows = {key: row for row, key in enumerate(ids)}
     unknown = [query for query in judgements if query not in texts["queries"]]
     _note(account, folder / "queries.jsonl", unknown, "judged queries are not in it and are left out")
-    judged = {query: found for query, found in judgements.items() if query in texts["queries"]}
-    if not judged:
+    judged_queries = {query: grades for query, grades in judgements.items() if query in texts["queries"]}
+    if not judged_queries:
         raise ValueError(f"{folder}: none of its queries is judged in qrels; check the ids")
-    right = {query: {key: score for key, score in found.items() if score > 0} for query, found in judged.items()}
-    absent = sorted({key for found in right.values() for key in found if key not in rows})
+    right = {
+        query: {key: score for key, score in grades.items() if score > 0} for query, grades in judged_queries.items()
+    }
+    absent = sorted({key for grades in right.values() for key in grades if key not in rows})
     _note(account, folder / "corpus.jsonl", absent, "judged documents are not in it and count as never found")
     _note(account, folder, [query for query in right if not right[query]], "queries have no right document")
-    itself = [query for query in judged if query in rows]
+    itself = [query for query in judged_queries if query in rows]
     _note(account, folder, itself, "queries have the id of a document, which is not ranked for them, as BEIR does it")
     return RetrievalSet(
-        [texts["queries"][query] for query in judged],
+        [texts["queries"][query] for query in judged_queries],
         [texts["corpus"][key] for key in ids],
-        [{rows[key]: score for key, score in found.items() if key in rows} for found in right.values()],
-        missing=[[score for key, score in found.items() if key not in rows] for found in right.values()],
-        ignored=[{rows[query]} if query in rows else set() for query in judged],
+        [{rows[key]: score for key, score in grades.items() if key in rows} for grades in right.values()],
+        missing=[[score for key, score in grades.items() if key not in rows] for grades in right.values()],
+        ignored=[{rows[query]} if query in rows else set() for query in judged_queries],
         account=account,
     )
 

@@ -69,11 +69,11 @@ def read_evaluation_data(
 def _tests(sources: Sequence[str]) -> dict[str, dict[str, WordLists]]:
     """Return the tests of each source; those of one name in several sources are called by their source too."""
     names = distinct_names([Path(source) for source in sources])
-    found = [read_association_tests(source) for source in sources]
-    every = [test for tests in found for test in tests]
+    tests_by_source = [read_association_tests(source) for source in sources]
+    every = [test for tests in tests_by_source for test in tests]
     return {
         SOURCE if source == NAME else source: {
             test if every.count(test) == 1 else f"{test} ({name})": groups for test, groups in tests.items()
         }
-        for source, name, tests in zip(sources, names, found, strict=True)
+        for source, name, tests in zip(sources, names, tests_by_source, strict=True)
     }

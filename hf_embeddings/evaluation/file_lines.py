@@ -59,17 +59,17 @@ def json_object(text: str, place: str) -> dict[str, Any]:
         ValueError: it is none, or has a key twice, of which JSON would keep the last.
     """
     try:
-        found = json.loads(text, object_pairs_hook=_without_twins)
+        value = json.loads(text, object_pairs_hook=_without_twins)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{place}: got text that is not JSON ({error}), expected an object; fix it") from None
-    if not isinstance(found, dict):
-        raise ValueError(f"{place}: got a JSON {type(found).__name__}, expected an object; fix it")
-    return found
+    if not isinstance(value, dict):
+        raise ValueError(f"{place}: got a JSON {type(value).__name__}, expected an object; fix it")
+    return value
 
 
 def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    value = dict(pairs)
+    if len(value) < len(pairs):
         keys = [key for key, _ in pairs]
         raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} stands twice")
-    return found
+    return value

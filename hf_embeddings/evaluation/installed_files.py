@@ -19,10 +19,10 @@ def package_file(module: str, path: str, *, install: str) -> Path:
     spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None:
         raise ValueError(f"{module}: not installed; run: {install}")
-    found = Path(spec.origin).parent / path
-    if not found.exists():
-        raise ValueError(f"{found}: not in the installed version of {module}; run: {install}")
-    return found
+    location = Path(spec.origin).parent / path
+    if not location.exists():
+        raise ValueError(f"{location}: not in the installed version of {module}; run: {install}")
+    return location
 
 
 def installed_version(distribution: str) -> str:

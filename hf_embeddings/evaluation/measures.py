@@ -40,86 +40,86 @@ from hf_embeddings.records.evaluation import (
 SHOWN = 10  # entries of a list that a report names
 
 
-def similarity(vectors: Vectors, given: ScoredPairs) -> SimilarityFigures:
+def similarity(vectors: Vectors, data: ScoredPairs) -> SimilarityFigures:
     """Compare cosines with people's scores; pairs that the vocabulary cannot spell are left out, and counted."""
-    texts = texts_of(given)
+    texts = texts_of(data)
     unknown = set(vectors.unknown(texts))
-    kept = [pair for pair in given.pairs if not unknown & set(pair[:2])]
-    if len(kept) < 3:
+    sample = [pair for pair in data.pairs if not unknown & set(pair[:2])]
+    if len(sample) < 3:
         raise ValueError(
-            f"{given.path}: {len(kept)} of {len(given.pairs)} pairs can be spelled by the vocabulary, expected 3 or "
+            f"{data.path}: {len(sample)} of {len(data.pairs)} pairs can be spelled by the vocabulary, expected 3 or "
             "more; give other pairs, or a model that knows the words"
         )
-    first, second, notes = _sides(vectors, kept)
-    scores = [pair[2] for pair in kept]
-    found = agreement(first, second, scores)
-    if found.spearman is None:
+    first, second, notes = _sides(vectors, sample)
+    scores = [pair[2] for pair in sample]
+    result = agreement(first, second, scores)
+    if result.spearman is None:
         same = f"all scores are {scores[0]:g}" if len(set(scores)) == 1 else "all cosines are the same"
-        notes.append(f"{given.path}: {same}, so that there is no order to compare")
+        notes.append(f"{data.path}: {same}, so that there is no order to compare")
     return SimilarityFigures(
-        **asdict(found),
-        **_said(given.account, notes),
-        pairs_in_file=len(given.pairs) + len(given.account.left_out),
+        **asdict(result),
+        **_said(data.account, notes),
+        pairs_in_file=len(data.pairs) + len(data.account.left_out),
         out_of_vocabulary=sorted(unknown),
         tokens_per_text=vectors.pieces_per_text(texts),
     )
 
 
-def analogies(vectors: Vectors, given: Analogies) -> AnalogyFigures:
+def analogies(vectors: Vectors, data: Analogies) -> AnalogyFigures:
     """Answer each question from all words of the file; questions with an unknown word are left out, and counted.
 
     Words that the tokenizer writes alike, as an uncased one does with King and king, are one candidate: no model can
     tell them apart.
     """
-    words = sorted({word for questions in given.sections.values() for question in questions for word in question})
+    words = sorted({word for questions in data.sections.values() for question in questions for word in question})
     unknown = set(vectors.unknown(words))
     words = [word for word in words if word not in unknown]
     names: dict[tuple[int, ...], str] = {}  # of the candidates, by their tokens
     same = {word: names.setdefault(ids, word) for word, ids in zip(words, vectors.pieces(words), strict=True)}
     candidates = [*names.values()]
     rows = {word: candidates.index(name) for word, name in same.items()}
-    encoded, notes = vectors.encode(candidates), []
+    word_vectors, notes = vectors.encode(candidates), []
     if len(candidates) < len(words):
-        notes.append(f"{given.path}: {len(words)} words are {len(candidates)} to the tokenizer; each is one candidate")
-    accuracy, right, asked, circular = {}, 0, 0, 0
-    for name, questions in given.sections.items():
-        known = [[rows[word] for word in q] for q in questions if not unknown & set(q)]
-        circular += sum(q[3] in q[:3] for q in known)
-        open_ = np.array([q for q in known if q[3] not in q[:3]]).reshape(-1, 4)
+        notes.append(f"{data.path}: {len(words)} words are {len(candidates)} to the tokenizer; each is one candidate")
+    accuracy, right, question_count, circular = {}, 0, 0, 0
+    for name, questions in data.sections.items():
+        known_rows = [[rows[word] for word in q] for q in questions if not unknown & set(q)]
+        circular += sum(q[3] in q[:3] for q in known_rows)
+        open_ = np.array([q for q in known_rows if q[3] not in q[:3]]).reshape(-1, 4)
         if len(open_):
-            correct = int((solve_analogies(encoded, open_[:, :3]) == open_[:, 3]).sum())
+            correct = int((solve_analogies(word_vectors, open_[:, :3]) == open_[:, 3]).sum())
             accuracy[name] = correct / len(open_)
-            right, asked = right + correct, asked + len(open_)
+            right, question_count = right + correct, question_count + len(open_)
     if circular:
-        notes.append(f"{given.path}: {circular} questions are left out, as the answer is one of their own words")
-    if not asked:
-        notes.append(f"{given.path}: no question could be asked")
+        notes.append(f"{data.path}: {circular} questions are left out, as the answer is one of their own words")
+    if not question_count:
+        notes.append(f"{data.path}: no question could be asked")
     return AnalogyFigures(
-        **_said(given.account, notes),
-        questions=asked,
-        questions_in_file=sum(map(len, given.sections.values())),
+        **_said(data.account, notes),
+        questions=question_count,
+        questions_in_file=sum(map(len, data.sections.values())),
         candidates=len(candidates),
-        accuracy=right / asked if asked else None,
+        accuracy=right / question_count if question_count else None,
         accuracy_by_section=accuracy,
         out_of_vocabulary=sorted(unknown),
     )
 
 
-def retrieval(vectors: Vectors, given: RetrievalSet) -> RetrievalFigures:
+def retrieval(vectors: Vectors, data: RetrievalSet) -> RetrievalFigures:
     """Rank all texts of the file for each query, and all queries for each text: for translations, both directions."""
-    cut = vectors.encoder.truncated
-    queries, candidates = vectors.encode(given.queries, role="query"), vectors.encode(given.candidates, role="document")
-    asked, back = given.inverse()
+    truncated_before = vectors.encoder.truncated
+    queries, candidates = vectors.encode(data.queries, role="query"), vectors.encode(data.candidates, role="document")
+    rows, back = data.inverse()
     return RetrievalFigures(
-        **_said(given.account, _cut(vectors, cut)),
-        forward=_ranked(queries, candidates, given),
-        backward=_ranked(candidates[asked], queries, back) if asked else None,
+        **_said(data.account, _cut(vectors, truncated_before)),
+        forward=_ranked(queries, candidates, data),
+        backward=_ranked(candidates[rows], queries, back) if rows else None,
     )
 
 
-def _ranked(queries: np.ndarray, candidates: np.ndarray, given: RetrievalSet) -> RankingFigures:
-    found = ranking(queries, candidates, given.relevant, missing=given.missing, ignored=given.ignored)
-    return RankingFigures(**asdict(found))
+def _ranked(queries: np.ndarray, candidates: np.ndarray, data: RetrievalSet) -> RankingFigures:
+    result = ranking(queries, candidates, data.relevant, missing=data.missing, ignored_rows=data.ignored)
+    return RankingFigures(**asdict(result))
 
 
 def bias(vectors: Vectors, tests: Mapping[str, WordLists], source: str) -> list[AssociationFigures]:
@@ -136,19 +136,19 @@ def bias(vectors: Vectors, tests: Mapping[str, WordLists], source: str) -> list[
             texts = {group: [s.format(word) for word in words for s in frame] for group, words in groups.items()}
             # Each text once: the same word has the same vector wherever it stands.
             unique = sorted(set(chain.from_iterable(texts.values())))
-            encoded = dict(zip(unique, vectors.encode(unique), strict=True))
-            found = association_test(*(np.stack([encoded[text] for text in texts[group]]) for group in GROUPS))
-            note = "the targets of both groups score the same" if not found.effect_size else None
-            results.append(AssociationFigures(test=name, on=kind, source=source, **asdict(found), note=note))
+            group_vectors = dict(zip(unique, vectors.encode(unique), strict=True))
+            result = association_test(*(np.stack([group_vectors[text] for text in texts[group]]) for group in GROUPS))
+            note = "the targets of both groups score the same" if not result.effect_size else None
+            results.append(AssociationFigures(test=name, on=kind, source=source, **asdict(result), note=note))
     return results
 
 
 def _sides(vectors: Vectors, pairs: Sequence[Pair]) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Return the vectors of both sides of pairs, each (N, D), and what there is to say of them."""
-    cut, texts = vectors.encoder.truncated, sorted({text for pair in pairs for text in pair[:2]})
-    encoded = dict(zip(texts, vectors.encode(texts), strict=True))
-    first, second = (np.stack([encoded[pair[side]] for pair in pairs]) for side in (0, 1))
-    return first, second, _cut(vectors, cut)
+    truncated_before, texts = vectors.encoder.truncated, sorted({text for pair in pairs for text in pair[:2]})
+    by_text = dict(zip(texts, vectors.encode(texts), strict=True))
+    first, second = (np.stack([by_text[pair[side]] for pair in pairs]) for side in (0, 1))
+    return first, second, _cut(vectors, truncated_before)
 
 
 def _cut(vectors: Vectors, before: int) -> list[str]:
@@ -164,37 +164,37 @@ def _said(account: Account, more: Sequence[str]) -> dict[str, list[str] | None]:
 
 def table_geometry(vectors: Vectors, *, rows: int = 10_000) -> TableGeometry:
     """Measure the token table: its isotropy, hubs, and the rows that stand out."""
-    table, tokens, unused = vectors.table, vectors.tokens, vectors.unused
-    used = np.setdiff1d(np.arange(len(table)), unused)
-    chosen = used if len(used) <= rows else np.random.default_rng(0).choice(used, rows, replace=False)
-    hubs = hubness(table[chosen])
+    table, tokens, unused_ids = vectors.table, vectors.tokens, vectors.unused
+    used_ids = np.setdiff1d(np.arange(len(table)), unused_ids)
+    sample = used_ids if len(used_ids) <= rows else np.random.default_rng(0).choice(used_ids, rows, replace=False)
+    hubs = hubness(table[sample])
     outliers = norm_outliers(table)
-    untrained = untrained_rows(table, unused) if len(unused) >= 4 else None
+    untrained_ids = untrained_rows(table, unused_ids) if len(unused_ids) >= 4 else None
     return TableGeometry(
         rows=len(table),
-        rows_measured=len(chosen),
-        isotropy=isotropy(table[chosen]),
-        hubness=_hubs(hubs, [tokens[chosen[row]] for row in hubs.hubs]),
+        rows_measured=len(sample),
+        isotropy=isotropy(table[sample]),
+        hubness=_hubs(hubs, [tokens[sample[row]] for row in hubs.hubs]),
         zero_rows=[tokens[row] for row in np.flatnonzero(~table.any(axis=1))[:SHOWN]],
         repeated_rows=[[tokens[row] for row in group[:SHOWN]] for group in repeated_rows(table)[:SHOWN]],
         norm_outliers=NormOutliers(
             count=len(outliers), farthest={tokens[row]: score for row, score in outliers[:SHOWN]}
         ),
-        unused_rows=len(unused),
+        unused_rows=len(unused_ids),
         like_unused=None
-        if untrained is None
-        else TokenCount(count=len(untrained), tokens=[tokens[row] for row in untrained[:SHOWN]]),
+        if untrained_ids is None
+        else TokenCount(count=len(untrained_ids), tokens=[tokens[row] for row in untrained_ids[:SHOWN]]),
     )
 
 
 def text_geometry(vectors: Vectors, sentences: Sequence[str]) -> TextGeometry:
     """Measure the vectors of sentences, and token states layer by layer."""
-    encoded = vectors.encode(sentences)
+    sentence_vectors = vectors.encode(sentences)
     states = vectors.layer_states(sentences[:128])
-    hubs = hubness(encoded)
+    hubs = hubness(sentence_vectors)
     return TextGeometry(
         sentences=len(sentences),
-        isotropy=isotropy(encoded),
+        isotropy=isotropy(sentence_vectors),
         hubness=_hubs(hubs, [sentences[row] for row in hubs.hubs]),
         # Ethayarajh 2019, https://arxiv.org/abs/1909.00512: mean cosine of tokens in different contexts.
         anisotropy_by_layer=[mean_cosine(layer) for layer in states],
@@ -208,25 +208,25 @@ def _hubs(hubs: Hubness, names: list[str]) -> HubFigures:
 def sizes(
     vectors: Vectors,
     sentences: Sequence[str],
-    scored: Mapping[str, ScoredPairs],
-    retrieved: Mapping[str, RetrievalSet],
+    similarity_files: Mapping[str, ScoredPairs],
+    retrieval_files: Mapping[str, RetrievalSet],
 ) -> list[SizeFigures]:
     """Measure what truncated and quantised vectors keep: neighbours, and the figure of each given file."""
-    encoded = vectors.encode(sentences)
-    ranges = np.stack([encoded.min(axis=0), encoded.max(axis=0)])
-    figures = {f"{name} spearman": _similarity_at(vectors, given, ranges) for name, given in scored.items()}
-    figures |= {f"{name} mrr": _retrieval_at(vectors, given, ranges) for name, given in retrieved.items()}
+    sentence_vectors = vectors.encode(sentences)
+    ranges = np.stack([sentence_vectors.min(axis=0), sentence_vectors.max(axis=0)])
+    figures = {f"{name} spearman": _similarity_at(vectors, data, ranges) for name, data in similarity_files.items()}
+    figures |= {f"{name} mrr": _retrieval_at(vectors, data, ranges) for name, data in retrieval_files.items()}
     return [
         SizeFigures(
             **asdict(size), figures={name: by_size[size.width, size.precision] for name, by_size in figures.items()}
         )
-        for size in compare_sizes(encoded)
+        for size in compare_sizes(sentence_vectors)
     ]
 
 
-def _similarity_at(vectors: Vectors, given: ScoredPairs, ranges: np.ndarray) -> dict[tuple[int, str], float | None]:
-    unknown = set(vectors.unknown(texts_of(given)))
-    pairs = [pair for pair in given.pairs if not unknown & set(pair[:2])]
+def _similarity_at(vectors: Vectors, data: ScoredPairs, ranges: np.ndarray) -> dict[tuple[int, str], float | None]:
+    unknown = set(vectors.unknown(texts_of(data)))
+    pairs = [pair for pair in data.pairs if not unknown & set(pair[:2])]
     sides = _sides(vectors, pairs)[:2]
 
     def figure(width: int, precision: str) -> float | None:
@@ -236,12 +236,12 @@ def _similarity_at(vectors: Vectors, given: ScoredPairs, ranges: np.ndarray) -> 
     return _at_every_size(ranges.shape[1], figure)
 
 
-def _retrieval_at(vectors: Vectors, given: RetrievalSet, ranges: np.ndarray) -> dict[tuple[int, str], float | None]:
-    sides = [vectors.encode(given.queries), vectors.encode(given.candidates)]
+def _retrieval_at(vectors: Vectors, data: RetrievalSet, ranges: np.ndarray) -> dict[tuple[int, str], float | None]:
+    sides = [vectors.encode(data.queries), vectors.encode(data.candidates)]
 
     def figure(width: int, precision: str) -> float:
         queries, candidates = (compressed(side, width, precision, ranges=ranges) for side in sides)
-        return _ranked(queries, candidates, given).mrr
+        return _ranked(queries, candidates, data).mrr
 
     return _at_every_size(ranges.shape[1], figure)
 

@@ -19,10 +19,12 @@ LONGEST = 512
 
 def measure(name: str, *, config: Path, length: int | None) -> tuple[Laws, PositionProbe]:
     """Return the laws of a type or checkpoint, inside and beyond the trained length, and the probe they come from."""
-    probe_at, trained = _prober(name, config)
-    length = min(trained, LONGEST) if length is None else length
-    if not 8 <= length <= trained:
-        raise ValueError(f"--length: got {length} for {name}, expected 8 to {trained} positions, the trained length")
+    probe_at, trained_length = _prober(name, config)
+    length = min(trained_length, LONGEST) if length is None else length
+    if not 8 <= length <= trained_length:
+        raise ValueError(
+            f"--length: got {length} for {name}, expected 8 to {trained_length} positions, the trained length"
+        )
     probe = probe_at(0, length)
 
     def laws(probe: PositionProbe) -> Laws:
@@ -30,17 +32,17 @@ def measure(name: str, *, config: Path, length: int | None) -> tuple[Laws, Posit
 
     report: Laws = {"measured_on": probe.measured_on, "from": 0, "to": length} | laws(probe)
     try:
-        beyond = probe_at(trained, trained + length)
+        beyond = probe_at(trained_length, trained_length + length)
     except (ValueError, IndexError) as error:
-        reason = str(error) if isinstance(error, ValueError) else f"no vector for position {trained}"
+        reason = str(error) if isinstance(error, ValueError) else f"no vector for position {trained_length}"
         return report | {"extrapolation": None, "extrapolation_ends": reason}, probe
-    report["extrapolation"] = {"from": trained, "to": trained + length} | laws(beyond)
+    report["extrapolation"] = {"from": trained_length, "to": trained_length + length} | laws(beyond)
     if probe.vectors is not None and beyond.vectors is not None:
-        carried = [
+        fits = [
             fit for k in SHIFTS if k <= length // 4
             if (fit := linear_map_fit(beyond.vectors, k, fit_on=probe.vectors)) is not None
         ]  # fmt: skip
-        report["extrapolation"]["relative_linearity_carried_over"] = sum(carried) / len(carried) if carried else None
+        report["extrapolation"]["relative_linearity_carried_over"] = sum(fits) / len(fits) if fits else None
     return report, probe
 
 
@@ -56,5 +58,5 @@ def _prober(name: str, config: Path) -> tuple[Callable[[int, int], PositionProbe
         fields = {key: value for key, value in fields.items() if not key.startswith("rope_")}
     fields |= {"position_embedding_type": name, "num_hidden_layers": 1, "vocab_size": 8, "attention_bias": True}
     fields |= {"layer_types": None, "sliding_window": None, "pad_token_id": 0}
-    made = make_config(fields, config, foreign=False)
-    return (lambda *span: probe_type(made, torch.arange(*span))), made.max_position_embeddings
+    type_config = make_config(fields, config, foreign=False)
+    return (lambda *span: probe_type(type_config, torch.arange(*span))), type_config.max_position_embeddings

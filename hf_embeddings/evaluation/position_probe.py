@@ -43,16 +43,18 @@ def probe_type(config: TriEmbedConfig, position_ids: torch.Tensor) -> PositionPr
     query, scores = _first_layer(model, torch.ones_like(position_ids)[None], position_ids)
     attention = model.layers[0].attention
     alike = attention.head_dim * attention.scaling  # the score of the constant query and key without position
-    untrained = ", untrained" if any("position" in name for name, _ in model.named_parameters()) else ""
+    remark = ", untrained" if any("position" in name for name, _ in model.named_parameters()) else ""
     summand = _summand(model, position_ids)
     if summand is not None:
         # A summand reaches the scores through query and key: q = k = P[p] is the inner product of two positions.
         scores = scores - alike + summand @ summand.T * config.hidden_size**-0.5
-        return PositionProbe(f"the summand{untrained}", summand.numpy(), scores.numpy())
+        return PositionProbe(f"the summand{remark}", summand.numpy(), scores.numpy())
     if model.embeddings.position(position_ids[None]).rotation is not None:
-        turned = query.transpose(0, 1).flatten(1)  # (S, H * K)
-        return PositionProbe(f"the rotation of one constant query and key{untrained}", turned.numpy(), scores.numpy())
-    return PositionProbe(f"the score bias, for one constant query and key{untrained}", None, (scores - alike).numpy())
+        rotated_query = query.transpose(0, 1).flatten(1)  # (S, H * K)
+        return PositionProbe(
+            f"the rotation of one constant query and key{remark}", rotated_query.numpy(), scores.numpy()
+        )
+    return PositionProbe(f"the score bias, for one constant query and key{remark}", None, (scores - alike).numpy())
 
 
 @torch.no_grad()
@@ -78,9 +80,9 @@ def _summand(model: TriEmbedModel, position_ids: torch.Tensor) -> torch.Tensor |
 def _first_layer(
     model: TriEmbedModel, input_ids: torch.Tensor, position_ids: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    with _recorded_scores(model) as recorded:
+    with _recorded_scores(model) as records:
         model(input_ids, position_ids=position_ids[None])
-    return recorded[0]
+    return records[0]
 
 
 @contextmanager
@@ -89,7 +91,7 @@ def _recorded_scores(model: TriEmbedModel) -> Iterator[list[tuple[torch.Tensor, 
 
     The window of a local layer is left out: it hides pairs, of which the position type says something all the same.
     """
-    recorded = []
+    records = []
 
     def attend(
         module: nn.Module,
@@ -102,12 +104,12 @@ def _recorded_scores(model: TriEmbedModel) -> Iterator[list[tuple[torch.Tensor, 
         position_bias: torch.Tensor | None = None,
         **kwargs: object,
     ) -> tuple[torch.Tensor, None]:
-        scores = shown = query @ key.transpose(-1, -2) * scaling
+        scores = plain_scores = query @ key.transpose(-1, -2) * scaling
         for bias in (attention_mask, position_bias):
             if bias is not None:
-                scores, shown = scores + bias, shown + bias.masked_fill(bias < HIDDEN, 0)
+                scores, plain_scores = scores + bias, plain_scores + bias.masked_fill(bias < HIDDEN, 0)
         if module.layer_idx == 0:
-            recorded.append((query[0], shown[0]))
+            records.append((query[0], plain_scores[0]))
         return (scores.softmax(dim=-1) @ value).transpose(1, 2), None
 
     AttentionInterface.register("recorded_scores", attend)
@@ -115,6 +117,6 @@ def _recorded_scores(model: TriEmbedModel) -> Iterator[list[tuple[torch.Tensor, 
     before = model.config._attn_implementation
     model.set_attn_implementation("recorded_scores")
     try:
-        yield recorded
+        yield records
     finally:
         model.set_attn_implementation(before)

@@ -50,7 +50,7 @@ def evaluate(folder: str, vectors: Vectors, data: EvaluationData) -> EvaluationR
 def _of_each(
     phase: Phase, kind: str, sets: Mapping[str, Given], measure: Callable[[Given], Figures]
 ) -> dict[str, Figures]:
-    return {name: _once(phase, f"{kind} {name}", partial(measure, given)) for name, given in sets.items()}
+    return {name: _once(phase, f"{kind} {name}", partial(measure, data)) for name, data in sets.items()}
 
 
 def _once(phase: Phase, label: str, measure: Callable[[], Figures]) -> Figures:

@@ -19,17 +19,17 @@ class RetrievalSet:
     def inverse(self) -> tuple[list[int], "RetrievalSet"]:
         """Return the candidates that some query asks for, and the set in which they ask for these queries."""
         relevant: dict[int, dict[int, float]] = {}
-        ignored: dict[int, set[int]] = {}
-        for query, found in enumerate(self.relevant):
-            for row, grade in found.items():
+        ignored_rows: dict[int, set[int]] = {}
+        for query, grades in enumerate(self.relevant):
+            for row, grade in grades.items():
                 relevant.setdefault(row, {})[query] = grade
             for row in self.ignored[query]:
-                ignored.setdefault(row, set()).add(query)
-        asked = [*relevant]
-        return asked, RetrievalSet(
-            [self.candidates[row] for row in asked],
+                ignored_rows.setdefault(row, set()).add(query)
+        rows = [*relevant]
+        return rows, RetrievalSet(
+            [self.candidates[row] for row in rows],
             self.queries,
-            [relevant[row] for row in asked],
-            missing=[[] for _ in asked],
-            ignored=[ignored.get(row, set()) for row in asked],
+            [relevant[row] for row in rows],
+            missing=[[] for _ in rows],
+            ignored=[ignored_rows.get(row, set()) for row in rows],
         )

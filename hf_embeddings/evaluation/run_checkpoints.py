@@ -37,12 +37,12 @@ def word_spaces(run: Path, words: list[str]) -> dict[str, np.ndarray]:
 
 def checkpoints(run: Path) -> dict[str, Path]:
     """Return the weights below a directory by the name of their folder, in the order of its number; its own last."""
-    found = {path.parent: path for path in sorted(run.rglob("model*.safetensors")) if has_table(path)}
+    files = {path.parent: path for path in sorted(run.rglob("model*.safetensors")) if has_table(path)}
     inner = sorted(
-        (folder for folder in found if folder != run), key=lambda folder: (_number(folder.name), folder.name)
+        (folder for folder in files if folder != run), key=lambda folder: (_number(folder.name), folder.name)
     )
     names = {folder: re.sub(r"-0+(?=\d)", "-", folder.name) for folder in inner}  # step-00000050 is step-50
-    return {names[folder]: found[folder] for folder in inner} | ({"final": found[run]} if run in found else {})
+    return {names[folder]: files[folder] for folder in inner} | ({"final": files[run]} if run in files else {})
 
 
 def has_table(path: Path) -> bool:

@@ -58,19 +58,19 @@ def read_table(path: Path, columns: Sequence[Column], account: Account, *, most:
         for place, row in read_json_lines(path):
             yield Row(place, _fields(row, columns, place))
         return
-    chosen: list[int] | None = None
+    indices: list[int] | None = None
     for place, cells in _csv_cells(path) if kind == ".csv" else _tab_cells(path):
         if cells[0].startswith("#") and len(cells) < len(columns):
             account.comment(place)
             continue
-        if chosen is None:
-            chosen, is_header = _choose(cells, columns, place, account, most)
+        if indices is None:
+            indices, is_header = _choose(cells, columns, place, account, most)
             if is_header:
                 continue
-        if len(cells) <= max(chosen):
+        if len(cells) <= max(indices):
             separator = "commas" if kind == ".csv" else "tabs"
-            raise ValueError(f"{place}: got {len(cells)} columns, expected {max(chosen) + 1} between {separator}")
-        yield Row(place, [cells[column] for column in chosen])
+            raise ValueError(f"{place}: got {len(cells)} columns, expected {max(indices) + 1} between {separator}")
+        yield Row(place, [cells[column] for column in indices])
 
 
 def _choose(
@@ -78,15 +78,15 @@ def _choose(
 ) -> tuple[list[int], bool]:
     """Return from the first row which columns to read, and whether it is a header."""
     names = [_plain(cell) for cell in cells]
-    known = [next((names.index(name) for name in column.names if name in names), None) for column in columns]
-    found = [index for index in known if index is not None]
-    if len(found) == len(columns):
-        return found, True
+    places = [next((names.index(name) for name in column.names if name in names), None) for column in columns]
+    indices = [index for index in places if index is not None]
+    if len(indices) == len(columns):
+        return indices, True
     in_order = list(range(len(columns)))
     numbers = [index for index, column in enumerate(columns) if column.number]
     unlike = [index for index in numbers if index < len(cells) and not _may_be_number(cells[index])]
-    if found and unlike and not any(cell and _may_be_number(cell) for cell in cells):
-        lacking = ", ".join(columns[known.index(None)].names)
+    if indices and unlike and not any(cell and _may_be_number(cell) for cell in cells):
+        lacking = ", ".join(columns[places.index(None)].names)
         raise ValueError(
             f"{place}: got a header of {', '.join(cells)}, expected also one of {lacking}; name the column"
         )
@@ -100,8 +100,8 @@ def _choose(
     if unlike and len(cells) >= len(columns):
         account.notes.append(f"{place}: taken for a header, as {cells[unlike[0]]!r} is no number")
         return in_order, True
-    if found:
-        account.notes.append(f"{place}: read as data, though {cells[found[0]]!r} is the name of a column")
+    if indices:
+        account.notes.append(f"{place}: read as data, though {cells[indices[0]]!r} is the name of a column")
     return in_order, False
 
 

@@ -112,15 +112,17 @@ def read_retrieval(path: Path) -> RetrievalSet:
         relevant.setdefault(query, {})[candidates.setdefault(text, len(candidates))] = 1.0
     if not relevant:
         raise ValueError(f"{path}: no pairs in it; expected a query and its text a line, tab-separated")
-    ignored = [{candidates[query]} - rows.keys() if query in candidates else set() for query, rows in relevant.items()]
-    if itself := sum(map(bool, ignored)):
+    ignored_rows = [
+        {candidates[query]} - rows.keys() if query in candidates else set() for query, rows in relevant.items()
+    ]
+    if itself := sum(map(bool, ignored_rows)):
         account.notes.append(f"{path}: {itself} queries are texts of others too; none is ranked for itself")
     return RetrievalSet(
         [*relevant],
         [*candidates],
         [*relevant.values()],
         missing=[[] for _ in relevant],
-        ignored=ignored,
+        ignored=ignored_rows,
         account=account,
     )
 
@@ -144,8 +146,8 @@ def read_association_tests(source: str) -> dict[str, WordLists]:
 
 def _check_groups(groups: object, place: str) -> None:
     if not isinstance(groups, Mapping) or set(groups) != set(GROUPS):
-        got = ", ".join(groups) if isinstance(groups, Mapping) else type(groups).__name__
-        raise ValueError(f"{place} has {got}, expected the four lists {', '.join(GROUPS)}")
+        contents = ", ".join(groups) if isinstance(groups, Mapping) else type(groups).__name__
+        raise ValueError(f"{place} has {contents}, expected the four lists {', '.join(GROUPS)}")
     for name in GROUPS:
         words, least = groups[name], 2 if name in _TARGETS else 1
         if not isinstance(words, list):

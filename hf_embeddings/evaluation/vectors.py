@@ -38,10 +38,10 @@ class Vectors:
             ValueError: the directory holds no model, or the model has no such layer or pooling.
         """
         check_model(folder)
-        given = {name: value for name, value in recipe.items() if value is not None}
+        settings = {name: value for name, value in recipe.items() if value is not None}
         # fp32 everywhere: a figure must not depend on the machine.
         with quiet():  # a pooler left unused is no news here; missing weights still raise
-            encoder = Encoder.load(folder, precision="fp32", **given)
+            encoder = Encoder.load(folder, precision="fp32", **settings)
         if prompt is not None:
             encoder.recipe = replace(encoder.recipe, prompts={GIVEN: prompt}, default_prompt=GIVEN)
         return cls(encoder, source)
@@ -101,14 +101,14 @@ class Vectors:
             )
             states = model(batch["input_ids"], output_hidden_states=True).hidden_states
             layers = layers or [[] for _ in states]
-            for collected, state in zip(layers, states, strict=True):
-                collected.append(state[0][special == 0].float().numpy())
-        return [np.concatenate(collected) for collected in layers]
+            for parts, state in zip(layers, states, strict=True):
+                parts.append(state[0][special == 0].float().numpy())
+        return [np.concatenate(parts) for parts in layers]
 
     def pieces(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
         """Return the token ids of each text, without special tokens."""
-        found = self.encoder.tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
-        return [tuple(ids) for ids in found]
+        rows = self.encoder.tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
+        return [tuple(ids) for ids in rows]
 
     def _table_means(self, texts: Sequence[str]) -> np.ndarray:
         pieces = word_pieces(self.encoder.tokenizer, texts)  # "school" has another row inside of a word

@@ -42,9 +42,9 @@ def read_words(path: Path) -> tuple[list[str], list[str]]:
             words, groups = [*words, word.strip()], [*groups, group.strip()]
             continue
         group, colon, rest = line.partition(": ")  # with the space: 10:30 is a word
-        found = rest.split() if colon and rest.strip() else [line]
-        words += found
-        groups += [group.strip() if colon and rest.strip() else "words"] * len(found)
+        entries = rest.split() if colon and rest.strip() else [line]
+        words += entries
+        groups += [group.strip() if colon and rest.strip() else "words"] * len(entries)
     if not words:
         raise ValueError(f"{path}: no words in it; expected one a line, or 'group: word word ...'")
     return words, groups
@@ -57,12 +57,12 @@ def frequent_tokens(
     from hf_embeddings.corpora.sources import read_documents
     from hf_embeddings.corpora.word_starts import frequent_words
 
-    found = frequent_words(tokenizer, read_documents(corpus, reader))
-    if len(found) < count:
+    tokens = frequent_words(tokenizer, read_documents(corpus, reader))
+    if len(tokens) < count:
         raise ValueError(
-            f"--frequent {count}: {corpus} has {len(found)} different words; give a larger --text or a smaller number"
+            f"--frequent {count}: {corpus} has {len(tokens)} different words; give a larger --text or a smaller number"
         )
-    return found[:count]
+    return tokens[:count]
 
 
 def read_sentences(corpus: str, count: int, reader: "SourceReader | None" = None) -> list[str]:

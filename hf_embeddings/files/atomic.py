@@ -39,15 +39,15 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    staged = path.with_name(f".{path.name}{STAGED}")
-    with _alone(staged):
+    staging_path = path.with_name(f".{path.name}{STAGED}")
+    with _alone(staging_path):
         try:
-            yield staged
+            yield staging_path
             if durable:
-                fsync_file(staged)
-            os.replace(staged, path)
+                fsync_file(staging_path)
+            os.replace(staging_path, path)
         except BaseException:
-            staged.unlink(missing_ok=True)
+            staging_path.unlink(missing_ok=True)
             raise
     if durable:
         fsync_directory(path.parent)
@@ -91,8 +91,8 @@ def _lock(staged: Path) -> int:
 
 def replace_text(path: Path, text: str, *, durable: bool = True) -> None:
     """Replace a file by one with this text, in UTF-8 and with the same line ends everywhere."""
-    with replacing(path, durable=durable) as staged:
-        staged.write_text(text, encoding="utf-8", newline="\n")
+    with replacing(path, durable=durable) as staging_path:
+        staging_path.write_text(text, encoding="utf-8", newline="\n")
 
 
 def fsync_file(path: Path) -> None:

@@ -16,18 +16,18 @@ def try_directory(folder: Path, place: str) -> None:
     Raises:
         ValueError: it cannot be made, or not be written.
     """
-    made: list[Path] = []
+    new_folders: list[Path] = []
     try:
         try:
             missing = [path for path in (folder, *folder.parents) if not path.exists()]
             for path in reversed(missing):
                 path.mkdir(exist_ok=True)
-                made.append(path)
+                new_folders.append(path)
             handle, name = tempfile.mkstemp(dir=folder)
             os.close(handle)
             os.unlink(name)
         finally:
-            for path in reversed(made):
+            for path in reversed(new_folders):
                 with suppress(OSError):  # another process writes there already
                     path.rmdir()
     except (OSError, ValueError) as error:  # ValueError: NUL in the path

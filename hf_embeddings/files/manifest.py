@@ -56,8 +56,8 @@ def seal(folder: Path, facts: Mapping[str, object], names: list[str] | None = No
 
 def write(folder: Path, facts: Mapping[str, object], files: Mapping[str, FileFacts]) -> None:
     """Write a manifest of files that are on the disk, and whose sizes and sums are known."""
-    listed = {name: file.to_dict() for name, file in files.items()}
-    replace_text(folder / MANIFEST, _text({"format": FORMAT, **facts, "files": listed}))
+    entries = {name: file.to_dict() for name, file in files.items()}
+    replace_text(folder / MANIFEST, _text({"format": FORMAT, **facts, "files": entries}))
 
 
 def read(folder: Path) -> Manifest:
@@ -84,9 +84,9 @@ def check(folder: Path, *, exact: bool = True, sums: bool = True) -> Manifest:
     """
     manifest = read(folder)
     _compare_names(folder, manifest.files.keys(), exact=exact)
-    for name, wanted in manifest.files.items():
-        if (size := (folder / name).stat().st_size) != wanted.size:
-            raise Damaged(f"{folder / name}: {size} bytes, expected {wanted.size}")
+    for name, entry in manifest.files.items():
+        if (size := (folder / name).stat().st_size) != entry.size:
+            raise Damaged(f"{folder / name}: {size} bytes, expected {entry.size}")
     names = list(manifest.files) if sums else []
     with ThreadPoolExecutor(max_workers=2) as pool:
         for name, digest in zip(names, pool.map(sha256, (folder / name for name in names)), strict=True):

@@ -30,10 +30,10 @@ class ShardError(ValueError):
 
 def write_shard(path: Path, arrays: Mapping[str, np.ndarray]) -> FileFacts:
     """Write arrays to a file that is whole or absent; return its size and SHA-256 sum."""
-    with replacing(path) as staged:
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, staged)
-        staged.chmod(0o644)  # safetensors lets the owner alone read it
-        return file_facts(staged)
+    with replacing(path) as staging_path:
+        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, staging_path)
+        staging_path.chmod(0o644)  # safetensors lets the owner alone read it
+        return file_facts(staging_path)
 
 
 class Shard:
@@ -64,9 +64,9 @@ class Shard:
     def __getitem__(self, name: str) -> np.ndarray:
         """Return a whole array as a view of the file."""
         dtype, shape, offset = self._layout[name]
-        mapped = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+        buffer = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
         count = int(np.prod(shape))
-        return np.frombuffer(mapped, np.uint8)[offset : offset + count * dtype.itemsize].view(dtype).reshape(shape)
+        return np.frombuffer(buffer, np.uint8)[offset : offset + count * dtype.itemsize].view(dtype).reshape(shape)
 
     def rows(self, name: str, first: int, last: int) -> np.ndarray:
         """Return the rows `first` to `last`, the latter not included, of an array."""
@@ -89,8 +89,8 @@ def _read(file: int, size: int, offset: int) -> bytes:
     """Read a part of a file without moving the position in it, which processes may share."""
     if hasattr(os, "pread"):
         return os.pread(file, size, offset)
-    with mmap.mmap(file, 0, access=mmap.ACCESS_READ) as mapped:  # Windows
-        return mapped[offset : offset + size]
+    with mmap.mmap(file, 0, access=mmap.ACCESS_READ) as buffer:  # Windows
+        return buffer[offset : offset + size]
 
 
 @lru_cache(maxsize=OPEN_SHARDS)
@@ -150,5 +150,5 @@ class Joined:
 
     def _rows(self, owner: int, first: int, last: int) -> np.ndarray:
         begin = int(self._starts[owner])
-        found = open_shard(self._paths[owner]).rows(self._name, first - begin, max(first, last) - begin)
-        return found if self._shifts is None else found + self._shifts[owner]
+        rows = open_shard(self._paths[owner]).rows(self._name, first - begin, max(first, last) - begin)
+        return rows if self._shifts is None else rows + self._shifts[owner]

@@ -74,10 +74,10 @@ class PositionLab:
         return Path(self.options.output_dir) / "runs" / cell.name
 
     def _options(self, cell: Cell) -> PretrainingOptions:
-        given = {field.name: getattr(self.options, field.name) for field in fields(PretrainingOptions)}
+        values = {field.name: getattr(self.options, field.name) for field in fields(PretrainingOptions)}
         overrides = self.options.model.overrides | {"position_embedding_type": cell.position}
         model = replace(self.options.model, overrides=overrides)
-        return PretrainingOptions(**given | {"seed": cell.seed, "model": model, "output_dir": str(self.folder(cell))})
+        return PretrainingOptions(**values | {"seed": cell.seed, "model": model, "output_dir": str(self.folder(cell))})
 
     def run(self, cell: Cell, finish: Callable[[Path], object] | None = None) -> LabRun | None:
         """Pretrain, or go on with it, and measure; None where the run was stopped. `finish` is as in `pretrain`."""
@@ -91,8 +91,8 @@ class PositionLab:
             losses[str(factor)] = None
             if factor == 1 or not model.config.positions_end:
                 batches = self.length_batches(factor)
-                measured = evaluate(model, batches, ["mlm"], torch.device("cpu"), phases=self.phases)
-                losses[str(factor)] = measured["mlm"].loss
+                results = evaluate(model, batches, ["mlm"], torch.device("cpu"), phases=self.phases)
+                losses[str(factor)] = results["mlm"].loss
         pairs = {
             f"{name}_{key}": getattr(held_out[name], key)
             for name in RELATIONS
@@ -170,7 +170,7 @@ class PositionLab:
         keep_freed_memory()
         names = [BASELINE, *(position for position in self.positions if position != BASELINE)]
         steps = {name: self._stepper(Cell(name, 0)) for name in names}
-        taken: dict[str, list[float]] = {name: [] for name in names}
+        seconds: dict[str, list[float]] = {name: [] for name in names}
         rounds = self.options.lab.timing_rounds + 1  # the first one warms up
         with self.phases("measuring the time of steps", rounds * len(steps), unit="steps") as phase:
             for number in range(rounds):
@@ -178,11 +178,11 @@ class PositionLab:
                     began = _clock()
                     step()
                     if number:
-                        taken[name].append(_clock() - began)
+                        seconds[name].append(_clock() - began)
                     phase.advance()
         return {
-            name: statistics.median(own / base for own, base in zip(times, taken[BASELINE], strict=True))
-            for name, times in taken.items()
+            name: statistics.median(own / base for own, base in zip(times, seconds[BASELINE], strict=True))
+            for name, times in seconds.items()
             if name in self.positions
         }
 
@@ -192,15 +192,15 @@ class PositionLab:
         accelerator = build_accelerator(precision.name, objectives=options.examples.objectives, curves=None)
         model = TriEmbedForPreTraining(self.data.for_model(options, self.base_config).config)
         model.set_attn_implementation(options.training.attention)
-        shared = share(model, accelerator, options.training).train()
+        shared_model = share(model, accelerator, options.training).train()
         optimizers = [
-            accelerator.prepare_optimizer(optimizer) for optimizer in build_optimizers(shared, options.training)
+            accelerator.prepare_optimizer(optimizer) for optimizer in build_optimizers(shared_model, options.training)
         ]
         batch = self.data.held_out[0]
 
         def step() -> None:
             compute_gradients(
-                shared, [batch], options.examples, options.training, accelerator, seed=options.seed, step=0
+                shared_model, [batch], options.examples, options.training, accelerator, seed=options.seed, step=0
             )
             for optimizer in optimizers:
                 optimizer.step()
@@ -211,12 +211,14 @@ class PositionLab:
 
 def long_chunks(chunks: Chunks, *, max_tokens: int, document_tokens: int) -> Chunks:
     """Cut documents of at least `document_tokens` into other chunks, of nearly `max_tokens`."""
-    corpus, cut = chunks.corpus, chunks.recut(max_tokens)
+    corpus, candidates = chunks.corpus, chunks.recut(max_tokens)
     bounds = corpus.sentence_starts[corpus.document_starts[:]]
-    if not len(cut):
-        return cut
-    kept = (np.diff(bounds)[cut.documents] >= document_tokens) & (cut.ends - cut.starts >= NEARLY_FULL * max_tokens)
-    return cut.select(np.flatnonzero(kept))
+    if not len(candidates):
+        return candidates
+    is_long = (np.diff(bounds)[candidates.documents] >= document_tokens) & (
+        candidates.ends - candidates.starts >= NEARLY_FULL * max_tokens
+    )
+    return candidates.select(np.flatnonzero(is_long))
 
 
 def _clock() -> float:

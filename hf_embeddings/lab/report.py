@@ -78,8 +78,8 @@ def _reading(lab: LabSummary) -> str:
             "all types of the table (Benjamini and Hochberg, 5 %); what is not bold may be chance, and more seeds "
             "would tell. The intervals do not contain the choice of held-out documents, which is the same for all."
         )
-    failed = [f"`{name}` ({row.failed} of {len(row.seeds)})" for name, row in lab.positions.items() if row.failed]
-    worth = f" **Runs no better than token frequencies, or than chance: {', '.join(failed)}.**" if failed else ""
+    failures = [f"`{name}` ({row.failed} of {len(row.seeds)})" for name, row in lab.positions.items() if row.failed]
+    worth = f" **Runs no better than token frequencies, or than chance: {', '.join(failures)}.**" if failures else ""
     return (
         f"Held-out figures, losses in nats. {noise} The losses at 1x, 2x, ... are of the same documents, those of "
         f"{longest} tokens or more, cut to so many times the trained length; *ends*: the type has no positions there. "

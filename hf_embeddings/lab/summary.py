@@ -57,7 +57,7 @@ def summarise(lab: PositionLab, record: LabRecord) -> LabSummary:
         positions={
             position: PositionSummary(
                 **{name: MeanInterval(**mean_interval(own)._asdict()) for name, own in values[position].items()},
-                **{f"{name}_difference": found.get(position) for name, found in differences.items()},
+                **{f"{name}_difference": by_type.get(position) for name, by_type in differences.items()},
                 seeds=[run.seed for run in group],
                 values=values[position],
                 losses_by_length=_mean_losses(group),
@@ -74,13 +74,13 @@ def summarise(lab: PositionLab, record: LabRecord) -> LabSummary:
 def _differences(groups: Mapping[str, Sequence[LabRun]], key: str) -> dict[str, RunDifference]:
     """Return how each position type differs from the baseline, over the seeds that both have."""
     base = {run.seed: run.figure(key) for run in groups.get(BASELINE, ())}
-    found = {}
+    by_type = {}
     for position, group in groups.items():
         pairs = [(run.figure(key), base[run.seed]) for run in group if run.seed in base]
         if pairs and position != BASELINE:
-            found[position] = paired_difference(*zip(*pairs, strict=True))
-    real = beyond_chance({name: own.p_value for name, own in found.items() if own.p_value is not None})
-    return {name: RunDifference(**own._asdict(), beyond_chance=name in real) for name, own in found.items()}
+            by_type[position] = paired_difference(*zip(*pairs, strict=True))
+    real = beyond_chance({name: own.p_value for name, own in by_type.items() if own.p_value is not None})
+    return {name: RunDifference(**own._asdict(), beyond_chance=name in real) for name, own in by_type.items()}
 
 
 def _mean_losses(runs: Sequence[LabRun]) -> dict[str, Mean | None]:

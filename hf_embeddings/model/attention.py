@@ -58,7 +58,7 @@ class Attention(nn.Module):
         query = self.query(hidden_states).view(heads)  # (B, S, H, K)
         key = self.key(hidden_states).view(heads)
         value = self.value(hidden_states).view(heads)
-        unturned = (query, key) if len(self.position) else None
+        content_heads = (query, key) if len(self.position) else None
         rotation = signal.rotation if self.sliding_window is None else signal.local_rotation
         if rotation is not None:
             query, key = rotate(query, rotation), rotate(key, rotation)
@@ -66,13 +66,15 @@ class Attention(nn.Module):
             query, key, value = fold(query, key, value, signal.fold, scaling=self.scaling)
         dropout = self.attention_dropout if self.training else 0.0
         if packing is not None:
-            plain = None if unturned is None else (unturned[0].flatten(0, 1), unturned[1].flatten(0, 1))
+            plain = None if content_heads is None else (content_heads[0].flatten(0, 1), content_heads[1].flatten(0, 1))
             query, key, value = (states.flatten(0, 1) for states in (query, key, value))
-            context = packed_attention(self, query, key, value, packing, unturned=plain, dropout=dropout)
+            context = packed_attention(self, query, key, value, packing, content_heads=plain, dropout=dropout)
             return self._project(context, hidden_states), None
         query, key, value = (states.transpose(1, 2) for states in (query, key, value))  # (B, H, S, K)
-        if unturned is not None:
-            scores = self.content_scores(unturned[0].transpose(1, 2), unturned[1].transpose(1, 2), signal.content)
+        if content_heads is not None:
+            scores = self.content_scores(
+                content_heads[0].transpose(1, 2), content_heads[1].transpose(1, 2), signal.content
+            )
             signal, attention_mask = add_bias(self.config, signal, attention_mask, scores, batch=query.shape[0])
         if signal.bias is not None:
             kwargs["position_bias"] = signal.bias
@@ -156,6 +158,6 @@ def rotate(states: torch.Tensor, rotation: tuple[torch.Tensor, torch.Tensor]) ->
     width = cos.shape[-1]
     exact = states[..., :width].to(torch.promote_types(states.dtype, torch.float32))
     first, second = exact.chunk(2, dim=-1)
-    turned = exact * cos.to(exact.dtype) + torch.cat((-second, first), dim=-1) * sin.to(exact.dtype)
-    turned = turned.to(states.dtype)
-    return turned if width == states.shape[-1] else torch.cat((turned, states[..., width:]), dim=-1)
+    turned_states = exact * cos.to(exact.dtype) + torch.cat((-second, first), dim=-1) * sin.to(exact.dtype)
+    turned_states = turned_states.to(states.dtype)
+    return turned_states if width == states.shape[-1] else torch.cat((turned_states, states[..., width:]), dim=-1)

@@ -74,9 +74,9 @@ def plan_attention(
     signal = signal._replace(content=of_pairs.content)
     if of_pairs.bias is not None:
         bias = keep_normal(of_pairs.bias).to(hidden_states.dtype)
-        added = {
+        sums = {
             window: add_bias(config, signal, mask, bias, batch=hidden_states.shape[0]) for window, mask in masks.items()
         }
-        masks = {window: mask for window, (_, mask) in added.items()}
-        signal = signal._replace(bias=next((kept.bias for kept, _ in added.values()), None))
+        masks = {window: mask for window, (_, mask) in sums.items()}
+        signal = signal._replace(bias=next((rest.bias for rest, _ in sums.values()), None))
     return AttentionPlan(masks, signal, {})

@@ -195,9 +195,9 @@ class TriEmbedConfig(PreTrainedConfig):
         Raises:
             ValueError: a key that looks like a misspelt field, or what the constructor raises.
         """
-        told = _cut_layers(upgrade(config_dict), kwargs)
-        foreign = _foreign_keys(told, cls)
-        config = super().from_dict({key: told[key] for key in told if key not in foreign}, **kwargs)
+        fields = _cut_layers(upgrade(config_dict), kwargs)
+        foreign = _foreign_keys(fields, cls)
+        config = super().from_dict({key: fields[key] for key in fields if key not in foreign}, **kwargs)
         if foreign:
             logger.warning_once(f"config.json: {', '.join(foreign)}: of another tool; TriEmbed carries it along unread")
         for key, value in foreign.items():
@@ -215,7 +215,7 @@ class TriEmbedConfig(PreTrainedConfig):
                 f"model_type: got {model_type!r}, expected {self.model_type!r}; a checkpoint of another family must be "
                 "converted first"
             )
-        _refuse_unknown_keys(kwargs, known=self.__dataclass_fields__)
+        _refuse_unknown_keys(kwargs, known_keys=self.__dataclass_fields__)
         self._check_positions()
         self._check_ranges()
         self._take_rope_parameters(kwargs)
@@ -286,11 +286,11 @@ class TriEmbedConfig(PreTrainedConfig):
                     f"position_parameters: given for {name!r}, but position_embedding_type is "
                     f"{self.position_embedding_type!r}; remove them"
                 )
-            known = POSITION_TYPES[name].option_defaults
+            defaults = POSITION_TYPES[name].option_defaults
             for option in options:
-                if option not in known:
-                    expected = f"expected one of {', '.join(known)}" if known else "this type has no options"
-                    raise ValueError(f"position_parameters: {name}.{option}: {expected}{_nearest(option, known)}")
+                if option not in defaults:
+                    hint = f"expected one of {', '.join(defaults)}" if defaults else "this type has no options"
+                    raise ValueError(f"position_parameters: {name}.{option}: {hint}{_nearest(option, defaults)}")
 
     def _take_rope_parameters(self, kwargs: dict[str, object]) -> None:
         # Set only where it means something: transformers treats any model with this attribute as a RoPE model.
@@ -392,17 +392,17 @@ class TriEmbedConfig(PreTrainedConfig):
             )
 
     def _check_task(self, name: str, task: dict[str, object]) -> None:
-        expected = {
+        choices = {
             "problem_type": ("single_label_classification", "multi_label_classification", "regression"),
             "level": ("sequence", "token"),
         }
-        for key, words in expected.items():
+        for key, words in choices.items():
             if task.get(key, "sequence") not in words:
                 raise ValueError(f"tasks: {name}.{key}: got {task.get(key)!r}, expected one of {', '.join(words)}")
         labels = task.get("num_labels")
         if not isinstance(labels, int) or labels < 1:
             raise ValueError(f"tasks: {name}.num_labels: got {labels!r}, expected a number of labels, at least 1")
-        if unknown := sorted(set(task) - {*expected, "num_labels", "labels"}):
+        if unknown := sorted(set(task) - {*choices, "num_labels", "labels"}):
             raise ValueError(f"tasks: {name}.{unknown[0]}: not known; expected problem_type, num_labels, level, labels")
 
 
@@ -432,10 +432,10 @@ def upgrade(config_dict: dict[str, object]) -> dict[str, object]:
 
 def renamed_weights(config_dict: dict[str, object]) -> dict[str, str]:
     """Return the `key_mapping` for the weights beside a config.json, empty for those of the present format."""
-    renamed: dict[str, str] = {}
+    mapping: dict[str, str] = {}
     for version in _versions_since(config_dict):
-        renamed |= UPGRADES[version].weights
-    return renamed
+        mapping |= UPGRADES[version].weights
+    return mapping
 
 
 def _versions_since(config_dict: dict[str, object]) -> list[int]:
@@ -458,21 +458,21 @@ def _nearest(word: str, words: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-def _foreign_keys(told: Mapping[str, object], config_class: type[PreTrainedConfig]) -> dict[str, object]:
+def _foreign_keys(fields: Mapping[str, object], config_class: type[PreTrainedConfig]) -> dict[str, object]:
     """Return what other tools wrote into a config.json.
 
     What is near a field of ours is none of theirs, nor is what would hide a method of the class.
     """
     ours = {*(field.name for field in dataclasses.fields(config_class)), *LIBRARY_KEYS, *ROPE_KEYS}
     found = {}
-    for key in [key for key in told if key not in ours and not key.startswith("_")]:
+    for key in [key for key in fields if key not in ours and not key.startswith("_")]:
         hides = hasattr(config_class, key) and not isinstance(getattr(config_class, key), property)
         if not hides and not difflib.get_close_matches(key, ours, n=1, cutoff=0.8):
-            found[key] = told[key]
+            found[key] = fields[key]
     return found
 
 
-def _refuse_unknown_keys(kwargs: dict[str, object], known: Iterable[str]) -> None:
+def _refuse_unknown_keys(kwargs: dict[str, object], known_keys: Iterable[str]) -> None:
     """Raise on keys nobody reads; drop private ones, which a downloaded config must not set."""
     for key in list(kwargs):
         if key in LIBRARY_KEYS or key in ROPE_KEYS:
@@ -484,7 +484,7 @@ def _refuse_unknown_keys(kwargs: dict[str, object], known: Iterable[str]) -> Non
             continue
         raise ValueError(
             f"{key}: not a field of TriEmbedConfig (got {kwargs[key]!r}); remove it"
-            f"{_nearest(key, [*known, *ROPE_KEYS])}"
+            f"{_nearest(key, [*known_keys, *ROPE_KEYS])}"
         )
 
 

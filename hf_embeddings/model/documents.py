@@ -44,8 +44,8 @@ def take_boundaries(arguments: dict[str, Any]) -> tuple[torch.Tensor | None, dic
     query, key = arguments.get("cu_seq_lens_q"), arguments.get("cu_seq_lens_k")
     if key is not None and (query is None or not torch.equal(query, key)):
         raise ValueError("cu_seq_lens_k: differs from cu_seq_lens_q; documents attend to themselves, so give the same")
-    taken = ("cu_seq_lens_q", "cu_seq_lens_k", "max_length_q", "max_length_k")
-    return query, {name: value for name, value in arguments.items() if name not in taken}
+    names = ("cu_seq_lens_q", "cu_seq_lens_k", "max_length_q", "max_length_k")
+    return query, {name: value for name, value in arguments.items() if name not in names}
 
 
 def find_documents(
@@ -77,9 +77,9 @@ def documents_at(boundaries: torch.Tensor, shape: tuple[int, int]) -> Documents:
     bounds, total = boundaries.tolist(), shape[0] * shape[1]
     lengths = [end - start for start, end in zip(bounds, bounds[1:], strict=False)]
     if bounds[:1] != [0] or bounds[-1] != total or min(lengths, default=0) < 1:
-        shown = ", ".join(map(str, bounds if len(bounds) < 6 else [*bounds[:3], "...", bounds[-1]]))
+        listing = ", ".join(map(str, bounds if len(bounds) < 6 else [*bounds[:3], "...", bounds[-1]]))
         raise ValueError(
-            f"cu_seq_lens_q: got [{shown}], expected the boundaries of documents, rising from 0 to the "
+            f"cu_seq_lens_q: got [{listing}], expected the boundaries of documents, rising from 0 to the "
             f"number of tokens, {total}"
         )
     numbers = torch.arange(len(lengths), device=boundaries.device)

@@ -29,16 +29,18 @@ class Embeddings(nn.Module):
 
     def __init__(self, config: TriEmbedConfig) -> None:
         super().__init__()
-        width, summed = config.embedding_size or config.hidden_size, config.input_size
+        width, sum_width = config.embedding_size or config.hidden_size, config.input_size
         self.token = nn.Embedding(config.vocab_size, width, padding_idx=config.pad_token_id)
         self.position = Positions(config)
-        self.segment = nn.Embedding(config.type_vocab_size, summed) if config.type_vocab_size else None
-        self.scale = math.sqrt(summed) if config.embedding_scale else 1.0
-        self.norm = make_norm(config, summed) if config.embedding_norm else nn.Identity()
+        self.segment = nn.Embedding(config.type_vocab_size, sum_width) if config.type_vocab_size else None
+        self.scale = math.sqrt(sum_width) if config.embedding_scale else 1.0
+        self.norm = make_norm(config, sum_width) if config.embedding_norm else nn.Identity()
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         self.maps_tokens = config.factorised_embeddings == "token"
-        mapped = width != config.hidden_size
-        self.projection = nn.Linear(width, config.hidden_size, bias=not self.maps_tokens) if mapped else nn.Identity()
+        has_projection = width != config.hidden_size
+        self.projection = (
+            nn.Linear(width, config.hidden_size, bias=not self.maps_tokens) if has_projection else nn.Identity()
+        )
 
     def forward(
         self,

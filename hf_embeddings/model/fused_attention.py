@@ -29,12 +29,12 @@ def fused_attention(
     dtype = value.dtype
     if computes_exactly(value):
         query, key, value = query.float(), key.float(), value.float()
-    trained = False
+    is_trained = False
     if mask is not None and mask.dtype != torch.bool:
         mask = mask.to(query.dtype)
-        trained = mask.requires_grad
+        is_trained = mask.requires_grad
     with torch.autocast(value.device.type, enabled=False):
-        if trained and dropout == 0.0 and _serves(query):
+        if is_trained and dropout == 0.0 and _serves(query):
             context = _BiasedAttention.apply(query, key, value, mask, scaling)
         else:
             context = nn.functional.scaled_dot_product_attention(
@@ -102,18 +102,18 @@ class _BiasedAttention(torch.autograd.Function):
         batch, heads, length, _ = query.shape
         of_query, of_key, of_value = (torch.empty_like(states) for states in (query, key, value))
         of_bias = torch.zeros_like(bias)
-        aligned = (gradient * out).sum(dim=-1, keepdim=True)  # (B, H, S, 1)
+        delta = (gradient * out).sum(dim=-1, keepdim=True)  # (B, H, S, 1)
         step = max(1, CHUNK_ELEMENTS // (length * length))
         for b in range(batch):
             row = b if bias.shape[0] > 1 else 0
             for first in range(0, heads, step):
                 chunk = slice(first, first + step)
                 q, k, v, g = (states[b, chunk] for states in (query, key, value, gradient))  # (h, S, K)
-                added = bias[row, chunk if bias.shape[1] > 1 else slice(None)]
-                weights = torch.baddbmm(added, q, k.transpose(1, 2), alpha=ctx.scaling)
+                bias_part = bias[row, chunk if bias.shape[1] > 1 else slice(None)]
+                weights = torch.baddbmm(bias_part, q, k.transpose(1, 2), alpha=ctx.scaling)
                 weights = weights.sub_(lse[b, chunk, :, None]).exp_()  # (h, S, S)
                 of_value[b, chunk] = weights.transpose(1, 2) @ g
-                of_scores = (g @ v.transpose(1, 2)).sub_(aligned[b, chunk]).mul_(weights)
+                of_scores = (g @ v.transpose(1, 2)).sub_(delta[b, chunk]).mul_(weights)
                 of_query[b, chunk] = (of_scores @ k).mul_(ctx.scaling)
                 of_key[b, chunk] = (of_scores.transpose(1, 2) @ q).mul_(ctx.scaling)
                 target = of_bias[row, chunk if bias.shape[1] > 1 else slice(None)]

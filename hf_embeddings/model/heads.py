@@ -16,11 +16,11 @@ from .norms import make_norm
 class Transform(nn.Module):
     """norm(act(dense(x))): what stands between the encoder and a last linear layer."""
 
-    def __init__(self, config: TriEmbedConfig, width: int, *, activation: str, normed: bool) -> None:
+    def __init__(self, config: TriEmbedConfig, width: int, *, activation: str, has_norm: bool) -> None:
         super().__init__()
         self.dense = nn.Linear(config.hidden_size, width, bias=config.head_bias)
         self.activation = ACT2FN[activation]
-        self.norm = make_norm(config, width) if normed else nn.Identity()
+        self.norm = make_norm(config, width) if has_norm else nn.Identity()
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
         """Map (..., D) to (..., width)."""
@@ -31,7 +31,7 @@ class Pooler(Transform):
     """Make one state of a sequence: BERT's is tanh of a linear map of the first token."""
 
     def __init__(self, config: TriEmbedConfig) -> None:
-        super().__init__(config, config.hidden_size, activation=config.pooler_act, normed=config.pooler_norm)
+        super().__init__(config, config.hidden_size, activation=config.pooler_act, has_norm=config.pooler_norm)
         self.select = POOLINGS[config.classifier_pooling]
 
     def forward(
@@ -49,7 +49,7 @@ class PredictionHead(Transform):
 
     def __init__(self, config: TriEmbedConfig) -> None:
         rows, width = config.embedding_size or config.hidden_size, config.input_size
-        super().__init__(config, width, activation=config.prediction_act or config.hidden_act, normed=True)
+        super().__init__(config, width, activation=config.prediction_act or config.hidden_act, has_norm=True)
         self.projection = nn.Linear(width, rows, bias=False) if rows != width else nn.Identity()
         self.decoder = nn.Linear(rows, config.vocab_size, bias=config.decoder_bias)
 
@@ -118,8 +118,8 @@ def mean_token(
         return total / lengths[:, None]
     if attention_mask is None or attention_mask.dim() != 2:
         return hidden_states.mean(dim=1)
-    kept = (attention_mask.to(hidden_states.device) != 0)[..., None].to(hidden_states.dtype)  # (B, S, 1)
-    return (hidden_states * kept).sum(dim=1) / kept.sum(dim=1).clamp(min=1)
+    weights = (attention_mask.to(hidden_states.device) != 0)[..., None].to(hidden_states.dtype)  # (B, S, 1)
+    return (hidden_states * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
 
 
 POOLINGS = {"cls": first_token, "mean": mean_token}

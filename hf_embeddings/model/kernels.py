@@ -30,8 +30,8 @@ def mask_function(kernel: str) -> Callable[..., Any] | None:
 
 def takes_mask_of(kernel: str, names: tuple[str, ...]) -> bool:
     """Tell whether the mask of a kernel is made as that of one of these, which transformers knows."""
-    made = mask_function(kernel)
-    return made is not None and made in [mask_function(name) for name in names]
+    function = mask_function(kernel)
+    return function is not None and function in [mask_function(name) for name in names]
 
 
 def reads_boundaries(kernel: str) -> bool:
@@ -56,16 +56,16 @@ def folds_biases(kernel: str, device: torch.device) -> bool:
 def refuse_dropped_bias(config: TriEmbedConfig, kernel: str) -> None:
     """Raise ValueError where a kernel would drop what position types add to the scores."""
     if reads_boundaries(kernel):
-        biased = [name for name, part in config.position_classes.items() if part.pairwise]
+        types = [name for name, part in config.position_classes.items() if part.pairwise]
         reason, fix = "flash attention cannot add", ""
     elif is_of_engine(kernel):  # nor may it be folded: engines lay out their memory for the width of a head
-        biased = [name for name, part in config.position_classes.items() if part.pairwise or part.folds]
+        types = [name for name, part in config.position_classes.items() if part.pairwise or part.folds]
         reason, fix = f"{kernel!r} reads no mask, and would drop", f"{REGISTER}, or "
     else:
         return
-    if biased:
+    if types:
         raise ValueError(
-            f"attn_implementation: {reason} the score bias of position_embedding_type {'+'.join(biased)!r}; {fix}use "
+            f"attn_implementation: {reason} the score bias of position_embedding_type {'+'.join(types)!r}; {fix}use "
             "'sdpa', 'eager' or 'flex_attention'"
         )
 
@@ -127,8 +127,8 @@ def written_out(kernel: str, rule: Callable[..., torch.Tensor] | None) -> Callab
 
     Where nothing is hidden a mask may be left out, and then does not tell whether a bias can be added to it.
     """
-    known = mask_function(kernel) is None or takes_mask_of(kernel, ADDED + OTHERS)
-    return rule if rule is not None or known else _see_all
+    is_known = mask_function(kernel) is None or takes_mask_of(kernel, ADDED + OTHERS)
+    return rule if rule is not None or is_known else _see_all
 
 
 def _see_all(batch: object, head: object, query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:

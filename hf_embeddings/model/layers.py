@@ -82,8 +82,8 @@ class PostNormLayer(Layer):
         **kwargs: Any,
     ) -> torch.Tensor:
         """Map (B, S, D) to (B, S, D)."""
-        attended, _ = self.attention(hidden_states, attention_mask, signal, **kwargs)
-        hidden_states = self.attention_norm(self.dropout(attended) + hidden_states)
+        context, _ = self.attention(hidden_states, attention_mask, signal, **kwargs)
+        hidden_states = self.attention_norm(self.dropout(context) + hidden_states)
         return self.feed_forward_norm(self.dropout(self.transform(hidden_states)) + hidden_states)
 
 
@@ -103,9 +103,9 @@ class PreNormLayer(Layer):
         **kwargs: Any,
     ) -> torch.Tensor:
         """Map (B, S, D) to (B, S, D)."""
-        normed = self.attention_norm(hidden_states)
-        attended, _ = self.attention(normed, attention_mask, signal, **kwargs)
-        hidden_states = hidden_states + self.dropout(attended)
+        attention_input = self.attention_norm(hidden_states)
+        context, _ = self.attention(attention_input, attention_mask, signal, **kwargs)
+        hidden_states = hidden_states + self.dropout(context)
         return hidden_states + self.dropout(self.transform(self.feed_forward_norm(hidden_states)))
 
 
@@ -113,14 +113,14 @@ FEED_FORWARD_TYPES = {"plain": PlainFeedForward, "gated": GatedFeedForward}
 NORM_POSITIONS = {"post": PostNormLayer, "pre": PreNormLayer}
 
 
-def check_recomputable(recompute: Callable[..., Any], *shared: object) -> None:
+def check_recomputable(recompute: Callable[..., Any], *shared_values: object) -> None:
     """Refuse a reentrant recomputation of layers that share a tensor with a gradient.
 
     It sees only tensors that are arguments of their own; others it would go back through once for each layer.
     """
     if not getattr(recompute, "keywords", {}).get("use_reentrant"):
         return
-    if any(isinstance(leaf, torch.Tensor) and leaf.requires_grad for leaf in tree_leaves(shared)):
+    if any(isinstance(leaf, torch.Tensor) and leaf.requires_grad for leaf in tree_leaves(shared_values)):
         raise ValueError(
             "gradient_checkpointing: got use_reentrant=True, which cannot train what the position type shares between "
             "layers; give gradient_checkpointing_kwargs={'use_reentrant': False}"

@@ -59,7 +59,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         bias: torch.Tensor | None,
         labels: torch.Tensor,
     ) -> torch.Tensor:
-        device, given = hidden.device.type, (hidden.dtype, weight.dtype, None if bias is None else bias.dtype)
+        device, dtypes = hidden.device.type, (hidden.dtype, weight.dtype, None if bias is None else bias.dtype)
         inputs = (hidden, weight, bias, labels)
         ctx.autocast = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
         if ctx.autocast is not None:
@@ -67,7 +67,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         with torch.autocast(device, enabled=False):
             loss, *gradients = _sum_losses(hidden, weight, bias, labels, ctx.needs_input_grad[:3])
         ctx.save_for_backward(*gradients, *inputs)  # type: ignore[arg-type]  # None is allowed
-        ctx.dtypes = given
+        ctx.dtypes = dtypes
         return loss
 
     @staticmethod
@@ -88,21 +88,21 @@ def _sum_losses(
     weight: torch.Tensor,
     bias: torch.Tensor | None,
     labels: torch.Tensor,
-    needed: tuple[bool, bool, bool],
+    needs: tuple[bool, bool, bool],
 ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]:
     """Return the loss, and the gradients of hidden, weight and bias that are needed, in fp32 at least."""
     exact = torch.promote_types(hidden.dtype, torch.float32)
     loss = hidden.new_zeros((), dtype=exact)
-    of_hidden = torch.empty_like(hidden, dtype=exact) if needed[0] else None
+    of_hidden = torch.empty_like(hidden, dtype=exact) if needs[0] else None
     of_weight = None
-    of_bias = torch.zeros_like(bias, dtype=exact) if needed[2] and bias is not None else None
+    of_bias = torch.zeros_like(bias, dtype=exact) if needs[2] and bias is not None else None
     step = max(1, SCORES_AT_A_TIME // len(weight))
     for number, (rows, answers) in enumerate(zip(hidden.split(step), labels.split(step), strict=True)):
         scores = rows @ weight.T  # (m, V), and from here on their gradient
-        loss += _normalise(scores, bias, answers, of_bias, exact=exact, gradient=any(needed))
+        loss += _normalise(scores, bias, answers, of_bias, exact=exact, gradient=any(needs))
         if of_hidden is not None:
             of_hidden[number * step : (number + 1) * step] = scores @ weight
-        if needed[1]:
+        if needs[1]:
             of_weight = _add_product(of_weight, scores.T, rows, exact)
     return loss, of_hidden, of_weight, of_bias
 
@@ -123,15 +123,15 @@ def _normalise(
         part = rows.to(exact)  # `rows` itself where they are exact
         if bias is not None:
             part += bias
-        counted = (answers != -100)[:, None]
-        places = answers[:, None].masked_fill(~counted, 0)
-        chosen = part.gather(1, places)
+        is_counted = (answers != -100)[:, None]
+        places = answers[:, None].masked_fill(~is_counted, 0)
+        target_scores = part.gather(1, places)
         largest = part.amax(dim=1, keepdim=True)
         total = part.sub_(largest).exp_().sum(dim=1, keepdim=True)
-        losses.append(torch.where(counted, largest + total.log() - chosen, 0.0).sum())
+        losses.append(torch.where(is_counted, largest + total.log() - target_scores, 0.0).sum())
         if gradient:
-            part *= counted / total
-            part.scatter_add_(1, places, -counted.to(exact))
+            part *= is_counted / total
+            part.scatter_add_(1, places, -is_counted.to(exact))
             if of_bias is not None:
                 of_bias += part.sum(dim=0)
             rows.copy_(part)

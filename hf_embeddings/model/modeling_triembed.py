@@ -120,12 +120,16 @@ class TriEmbedPreTrainedModel(PreTrainedModel):
                 "table; " + "; ".join(part.beyond for part in parts.values())
             )
         check_resize(self.config.max_position_embeddings, length, how)
-        pinned = {name: part.pinned_options() for name, part in parts.items()}
+        pinned_options = {name: part.pinned_options() for name, part in parts.items()}
         scores: list[Any] = [score for layer in base.layers for score in layer.attention.position.values()]
         for part in [*parts.values(), *(score for score in scores if hasattr(score, "resize"))]:
             part.resize(length, how)
-        given = self.config.position_parameters or {}
-        options = {name: given.get(name, {}) | pinned[name] for name in parts if name in given or pinned[name]}
+        parameters = self.config.position_parameters or {}
+        options = {
+            name: parameters.get(name, {}) | pinned_options[name]
+            for name in parts
+            if name in parameters or pinned_options[name]
+        }
         self.config.position_parameters = options or None
         self.config.max_position_embeddings = length
 
@@ -159,10 +163,10 @@ class TriEmbedPreTrainedModel(PreTrainedModel):
         source = args[0] if args else kwargs.get("pretrained_model_name_or_path")
         place = {name: kwargs[name] for name in WHERE if name in kwargs}
         if UPGRADES and source is not None:  # an older format may have named weights otherwise
-            told, _ = cls.config_class.get_config_dict(source, **place)
-            kwargs["key_mapping"] = renamed_weights(told) | (kwargs.get("key_mapping") or {}) or None
-        loaded: Any = super().from_pretrained(*args, output_loading_info=True, **kwargs)
-        model, info = loaded
+            config_dict, _ = cls.config_class.get_config_dict(source, **place)
+            kwargs["key_mapping"] = renamed_weights(config_dict) | (kwargs.get("key_mapping") or {}) or None
+        result: Any = super().from_pretrained(*args, output_loading_info=True, **kwargs)
+        model, info = result
         empty = kwargs.get("state_dict") is not None and not kwargs["state_dict"]
         allowed = allowed or empty or (source is None and not info["unexpected_keys"])
         check_loaded(model, source, info, missing_allowed=allowed, place=place)
@@ -245,7 +249,7 @@ class TriEmbedModel(TriEmbedPreTrainedModel):
         )
         signal = token_types(token_positions, self.embeddings.dtype)
         hidden_states = self.embeddings(input_ids, token_type_ids, signal=signal, inputs_embeds=inputs_embeds)
-        masks, signal, packed = plan_attention(
+        masks, signal, packing_arguments = plan_attention(
             self.config,
             hidden_states,
             attention_mask,
@@ -256,15 +260,15 @@ class TriEmbedModel(TriEmbedPreTrainedModel):
             windows={layer.attention.sliding_window for layer in self.layers},
         )
         if self.gradient_checkpointing and self.training and not torch.compiler.is_compiling():
-            check_recomputable(self._gradient_checkpointing_func, signal._replace(summand=None), packed)
+            check_recomputable(self._gradient_checkpointing_func, signal._replace(summand=None), packing_arguments)
         for layer in self.layers:
             window = layer.attention.sliding_window
-            hidden_states = layer(hidden_states, masks[window], signal, **packed, **kwargs)
+            hidden_states = layer(hidden_states, masks[window], signal, **packing_arguments, **kwargs)
         hidden_states = self.final_norm(hidden_states)
-        pooled = None
+        pooler_output = None
         if self.pooler is not None:
-            pooled = self.pooler(hidden_states, attention_mask, None if boundaries is None else documents)
-        return BaseModelOutputWithPooling(last_hidden_state=hidden_states, pooler_output=pooled)
+            pooler_output = self.pooler(hidden_states, attention_mask, None if boundaries is None else documents)
+        return BaseModelOutputWithPooling(last_hidden_state=hidden_states, pooler_output=pooler_output)
 
     def embedding_parts(
         self,
@@ -425,7 +429,7 @@ class _ClassifierModel(TriEmbedPreTrainedModel):
         super().__init__(config)
         self.triembed = TriEmbedModel(config, add_pooling_layer=self.pooled)
         self.transform = (
-            Transform(config, config.hidden_size, activation=config.pooler_act, normed=config.pooler_norm)
+            Transform(config, config.hidden_size, activation=config.pooler_act, has_norm=config.pooler_norm)
             if config.token_transform and not self.pooled
             else nn.Identity()
         )
@@ -580,22 +584,22 @@ class TriEmbedForMultipleChoice(_ClassifierModel):
         **kwargs: Any,
     ) -> MultipleChoiceModelOutput:
         """Score choices: all inputs have shape (B, N, S), logits (B, N); `labels` (B,) below N."""
-        given = input_ids if input_ids is not None else inputs_embeds
+        inputs = input_ids if input_ids is not None else inputs_embeds
         flat = [
             None if tensor is None else tensor.flatten(0, 1)
             for tensor in (input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
         ]
         outputs = self.triembed(*flat, **kwargs)
-        assert given is not None, "the encoder has looked"
-        logits = self.classifier(self.dropout(outputs.pooler_output)).view(-1, given.shape[1])
+        assert inputs is not None, "the encoder has looked"
+        logits = self.classifier(self.dropout(outputs.pooler_output)).view(-1, inputs.shape[1])
         loss = None if labels is None else classification_loss(logits, labels, num_items_in_batch)
         return MultipleChoiceModelOutput(loss, logits, outputs.hidden_states, outputs.attentions)
 
 
 def _shape(input_ids: torch.Tensor | None, inputs_embeds: torch.Tensor | None) -> tuple[tuple[int, int], torch.device]:
     if (input_ids is None) == (inputs_embeds is None):
-        given = "both" if input_ids is not None else "neither"
-        raise ValueError(f"input_ids and inputs_embeds: got {given}, expected exactly one of them")
+        which = "both" if input_ids is not None else "neither"
+        raise ValueError(f"input_ids and inputs_embeds: got {which}, expected exactly one of them")
     tensor = input_ids if input_ids is not None else inputs_embeds
     assert tensor is not None, "one of them is given"
     if tensor.shape[1] == 0:

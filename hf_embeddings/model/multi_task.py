@@ -103,7 +103,9 @@ class TriEmbedForMultiTask(TriEmbedPreTrainedModel):
         logits = {n: head(self.dropout(states[tasks[n].get("level", "sequence")])) for n, head in self.heads.items()}
         loss = None
         if labels is not None:
-            losses = [_loss(tasks[name]["problem_type"], logits[name], given) for name, given in labels.items()]
+            losses = [
+                _loss(tasks[name]["problem_type"], logits[name], task_labels) for name, task_labels in labels.items()
+            ]
             loss = torch.stack(losses).sum()
         return MultiTaskOutput(loss, logits, outputs.hidden_states, outputs.attentions)
 
@@ -112,8 +114,8 @@ def _loss(problem_type: str, logits: torch.Tensor, labels: torch.Tensor) -> torc
     if problem_type == "single_label_classification":
         return classification_loss(logits, labels)
     labels = labels.float().reshape(logits.shape)
-    known = ~labels.isnan().any(dim=-1)
-    return SEQUENCE_LOSSES[problem_type](logits[known], labels[known])
+    is_labelled = ~labels.isnan().any(dim=-1)
+    return SEQUENCE_LOSSES[problem_type](logits[is_labelled], labels[is_labelled])
 
 
 # transformers has no Auto class for this; the name only makes save_pretrained copy this file next to the weights.

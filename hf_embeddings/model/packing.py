@@ -67,11 +67,11 @@ def pack(
     regular = bool(pairs) and _count_alike(documents, positions, starts, absolute=pairs.absolute)
     groups, takes, reals = [], [], []
     for members in _near_lengths(order, sizes):
-        chosen = torch.tensor(members, device=device)
+        numbers = torch.tensor(members, device=device)
         longest = sizes[members[0]]
         step = torch.arange(longest, device=device)
-        real = step < lengths[chosen, None]  # (n, L)
-        take = starts[chosen, None] + torch.where(real, step, 0)
+        real = step < lengths[numbers, None]  # (n, L)
+        take = starts[numbers, None] + torch.where(real, step, 0)
         # Where all documents count alike, the longest stands for all of them.
         signal = pairs(positions[take[:1]] if regular else positions[take], position_dtype(dtype))
         whole = sizes[members[-1]] == longest
@@ -105,7 +105,7 @@ def packed_attention(
     value: torch.Tensor,
     packing: Packing,
     *,
-    unturned: tuple[torch.Tensor, torch.Tensor] | None = None,
+    content_heads: tuple[torch.Tensor, torch.Tensor] | None = None,
     dropout: float = 0.0,
 ) -> torch.Tensor:
     """Attend within each document.
@@ -116,7 +116,7 @@ def packed_attention(
         key: (T, H, K).
         value: (T, H, K).
         packing: the plan of `pack`.
-        unturned: query and key (T, H, K) before rotation, where position types read them.
+        content_heads: query and key (T, H, K) before rotation, where position types read them.
         dropout: rate on the attention weights.
 
     Returns:
@@ -125,14 +125,14 @@ def packed_attention(
     window = attention.sliding_window
     if _variable_length_serves(query, packing, dropout):
         return _variable_length(query, key, value, packing, scaling=attention.scaling, window=window)
-    tensors = [query, key, value, *(unturned or ())]
+    tensors = [query, key, value, *(content_heads or ())]
     shapes = [group.shape for group in packing.groups]
     slots = [_spread(tensor, packing).split([n * length for n, length in shapes]) for tensor in tensors]
     contexts = []
     for group, *parts in zip(packing.groups, *slots, strict=True):
         parts = [part.view(*group.shape, *part.shape[1:]).transpose(1, 2) for part in parts]  # (n, H, L, K)
         mask = group.masks[window]
-        if unturned is not None:
+        if content_heads is not None:
             mask = merge_bias(mask, attention.content_scores(parts[3], parts[4], group.content))
         context = fused_attention(parts[0], parts[1], parts[2], mask, dropout=dropout, scaling=attention.scaling)
         contexts.append(context.transpose(1, 2).flatten(0, 1))  # (n * L, H, K)
@@ -167,14 +167,14 @@ def _mask(
     real: torch.Tensor | None, window: int | None, length: int, bias: torch.Tensor | None, dtype: torch.dtype
 ) -> torch.Tensor | None:
     """Join padding (n, L), window and bias (1|n, H, L, L) into one mask for (n, H, L, L) scores."""
-    seen = None if real is None else real[:, None, None]
+    is_visible = None if real is None else real[:, None, None]
     if window is not None and window < length - 1:
         index = torch.arange(length, device=None if real is None else real.device)
         near = (index[:, None] - index).abs() <= window
-        seen = near[None, None] if seen is None else seen & near
+        is_visible = near[None, None] if is_visible is None else is_visible & near
     if bias is None:
-        return seen
-    return merge_bias(seen, keep_normal(bias).to(dtype))
+        return is_visible
+    return merge_bias(is_visible, keep_normal(bias).to(dtype))
 
 
 def merge_bias(attention_mask: torch.Tensor | None, bias: torch.Tensor) -> torch.Tensor:

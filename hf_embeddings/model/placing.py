@@ -28,13 +28,13 @@ def place(
     if position_ids is None and documents is not None:
         position_ids = documents.positions()
     if position_ids is not None:
-        placed = [position_ids] * len(parts)
+        positions = [position_ids] * len(parts)
     else:
         plain = torch.arange(shape[1], device=device)[None]
         # Parts that see differences only keep one row for the whole batch: their bias is then not copied B times.
-        placed = [_from_first(plain, attention_mask, position) if part.absolute else plain for part in parts]
-    _check_length(position, *placed)
-    return placed
+        positions = [_from_first(plain, attention_mask, position) if part.absolute else plain for part in parts]
+    _check_length(position, *positions)
+    return positions
 
 
 def _from_first(positions: torch.Tensor, attention_mask: torch.Tensor | None, position: Positions) -> torch.Tensor:
@@ -44,8 +44,8 @@ def _from_first(positions: torch.Tensor, attention_mask: torch.Tensor | None, po
     real = (attention_mask.to(positions.device) != 0).long()
     first = real.argmax(dim=-1, keepdim=True)  # (B, 1)
     last = positions.shape[1] - 1 - real.flip(-1).argmax(dim=-1, keepdim=True)
-    counted = (positions - first).clamp(min=0)
-    return torch.minimum(counted, last - first) if position.length_dependent else counted
+    offsets = (positions - first).clamp(min=0)
+    return torch.minimum(offsets, last - first) if position.length_dependent else offsets
 
 
 def _check_length(position: Positions, *position_ids: torch.Tensor) -> None:

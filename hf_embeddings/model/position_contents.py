@@ -119,8 +119,8 @@ class DisentangledScores(nn.Module):
         with_key = self._heads(query_map(table)) if "p2c" in self.terms else None
         return relative_products(query, key, rows, query_table=with_query, key_table=with_key)
 
-    def _heads(self, projected: torch.Tensor) -> torch.Tensor:
-        return projected.view(projected.shape[0], -1, self.head_dim).transpose(0, 1)  # (H, R, K)
+    def _heads(self, states: torch.Tensor) -> torch.Tensor:
+        return states.view(states.shape[0], -1, self.head_dim).transpose(0, 1)  # (H, R, K)
 
 
 class DisentangledPosition(PositionType):
@@ -147,8 +147,8 @@ class DisentangledPosition(PositionType):
         self.furthest, self.buckets = _distances(config, self.options)
         self.span = self.buckets or self.furthest
         self.table = nn.Embedding(2 * self.span, config.hidden_size)
-        normed = self.options["norm_rel_ebd"] == "layer_norm"
-        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps) if normed else nn.Identity()
+        has_norm = self.options["norm_rel_ebd"] == "layer_norm"
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps) if has_norm else nn.Identity()
 
     @classmethod
     def check(cls, config: PreTrainedConfig) -> None:

@@ -74,9 +74,9 @@ class RotaryPosition(PositionType):
     def forward(self, position_ids: torch.Tensor, dtype: torch.dtype = torch.float32) -> PositionSignal:
         """Map (1|B, S) ids to cos and sin; dimension i is paired with dimension i + R/2, as in transformers."""
         kinds = _by_layer_type(self.config)
-        turned = {name: self._rotation(position_ids, name, dtype) for name in kinds}
-        whole = turned.get("full_attention")
-        return PositionSignal(rotation=whole, local_rotation=turned.get("sliding_attention", whole))
+        rotations = {name: self._rotation(position_ids, name, dtype) for name in kinds}
+        whole = rotations.get("full_attention")
+        return PositionSignal(rotation=whole, local_rotation=rotations.get("sliding_attention", whole))
 
     def pinned_options(self) -> dict[str, object]:
         """Refuse dynamic scaling, which starts from `max_position_embeddings` as the trained length."""
@@ -106,18 +106,18 @@ class RotaryPosition(PositionType):
         if kind == "default":
             width = _rotated_width(self.config.hidden_size // self.config.num_attention_heads, parameters)
             return geometric_frequencies(width, parameters["rope_theta"], dtype, device), 1.0
-        nested = layer_type if layer_type in self.config.rope_parameters else None
+        own_type = layer_type if layer_type in self.config.rope_parameters else None
         compute = ROPE_INIT_FUNCTIONS[kind]
         if kind not in LENGTH_DEPENDENT:
-            values, factor = compute(self.config, device, layer_type=nested)
+            values, factor = compute(self.config, device, layer_type=own_type)
         elif kind == "dynamic":
             length = (document_ends(position_ids) + 1)[..., None]  # (1|B, S, 1)
-            values, factor = compute(self.config, device, seq_len=length, layer_type=nested)
+            values, factor = compute(self.config, device, seq_len=length, layer_type=own_type)
         else:
-            trained = parameters["original_max_position_embeddings"]
-            short, factor = compute(self.config, device, layer_type=nested)
-            long, _ = compute(self.config, device, seq_len=trained + 1, layer_type=nested)
-            values = torch.where((document_ends(position_ids) >= trained)[..., None], long, short)
+            trained_length = parameters["original_max_position_embeddings"]
+            short, factor = compute(self.config, device, layer_type=own_type)
+            long, _ = compute(self.config, device, seq_len=trained_length + 1, layer_type=own_type)
+            values = torch.where((document_ends(position_ids) >= trained_length)[..., None], long, short)
         return values.to(dtype), factor
 
 
@@ -162,12 +162,12 @@ REQUIRED = {
 
 def _by_layer_type(config: PreTrainedConfig) -> dict[str, dict[str, Any] | None]:
     """Return RoPE parameters by layer type; one entry, "full_attention", where all layers share them."""
-    nested = [name for name in config.rope_parameters if name in (config.layer_types or ())]
-    if not nested:
+    own_types = [name for name in config.rope_parameters if name in (config.layer_types or ())]
+    if not own_types:
         return {"full_attention": config.rope_parameters}
-    if missing := sorted(set(config.layer_types) - set(nested)):
+    if missing := sorted(set(config.layer_types) - set(own_types)):
         raise ValueError(f"rope_parameters: {missing[0]!r} is missing; give its parameters, or null for no rotation")
-    return {name: config.rope_parameters[name] for name in nested}
+    return {name: config.rope_parameters[name] for name in own_types}
 
 
 def _rotated_width(head_dim: int, parameters: dict[str, Any]) -> int:

@@ -43,7 +43,7 @@ class LearnedPosition(PositionType):
 
     def resize(self, length: int, how: str) -> None:
         """Give the table rows for `length` positions; rows before the first stay."""
-        self.table = resized(self.table, length + self.offset, how=how, fixed=self.offset)
+        self.table = resized(self.table, length + self.offset, how=how, fixed_rows=self.offset)
         self.length = length
 
     @property

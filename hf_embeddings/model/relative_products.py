@@ -118,18 +118,18 @@ class _ByOffset(torch.autograd.Function):
     ) -> torch.Tensor:
         ctx.save_for_backward(query, key, query_table, key_table)  # type: ignore[arg-type]  # None is allowed
         batch, heads, length, _ = query.shape
-        found = query.new_empty(batch, heads, length, length)
+        scores = query.new_empty(batch, heads, length, length)
         for b in range(batch):
-            for block, met in _blocks(length):
+            for block, span in _blocks(length):
                 if query_table is not None:
-                    products = query[b, :, block] @ query_table[:, met].transpose(1, 2)
-                    found[b, :, block] = _skew(products, length)
-            for block, met in _blocks(length):
+                    products = query[b, :, block] @ query_table[:, span].transpose(1, 2)
+                    scores[b, :, block] = _skew(products, length)
+            for block, span in _blocks(length):
                 if key_table is not None:
-                    products = _skew(key[b, :, block] @ key_table[:, met].transpose(1, 2), length)
-                    target = found[b, :, :, block].transpose(1, 2)
+                    products = _skew(key[b, :, block] @ key_table[:, span].transpose(1, 2), length)
+                    target = scores[b, :, :, block].transpose(1, 2)
                     target.copy_(products) if query_table is None else target.add_(products)
-        return found
+        return scores
 
     @staticmethod
     def backward(ctx: _ByOffsetContext, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
@@ -163,15 +163,15 @@ def _gradients(
         return None, None
     batch, heads, length, width = states.shape
     of_states, of_table = torch.empty_like(states), torch.zeros_like(table)
-    for block, met in _blocks(length):
+    for block, span in _blocks(length):
         rows = block.stop - block.start
         products = states.new_zeros(heads, rows, length + rows - 1)
         for b in range(batch):
             _skew(products, length).copy_(gradient[b, :, block])  # all else stays 0
-            of_states[b, :, block] = products @ table[:, met]
+            of_states[b, :, block] = products @ table[:, span]
             own = states[b, :, block]
             if table.shape[0] == 1:
-                of_table[0, met].addmm_(products.flatten(0, 1).T, own.reshape(heads * rows, width))
+                of_table[0, span].addmm_(products.flatten(0, 1).T, own.reshape(heads * rows, width))
             else:
-                of_table[:, met].baddbmm_(products.transpose(1, 2), own)
+                of_table[:, span].baddbmm_(products.transpose(1, 2), own)
     return of_states, of_table

@@ -9,15 +9,15 @@ from torch import nn
 WAYS = ("interpolate", "extend", "truncate")
 
 
-def resized(table: nn.Embedding, rows: int, *, how: str, fixed: int = 0, centred: bool = False) -> nn.Embedding:
+def resized(table: nn.Embedding, rows: int, *, how: str, fixed_rows: int = 0, centred: bool = False) -> nn.Embedding:
     """Return a table of `rows` rows made from the rows of another.
 
     Args:
         table: (R, W).
-        rows: of the new table, `fixed` ones included.
+        rows: of the new table, `fixed_rows` ones included.
         how: "interpolate" stretches or shrinks the table, its end points stay; "extend" keeps all rows and repeats them
             after their end (Longformer, https://arxiv.org/abs/2004.05150); "truncate" keeps the first.
-        fixed: rows at the start that belong to no position and stay.
+        fixed_rows: rows at the start that belong to no position and stay.
         centred: rows are distances from -n to n: "extend" repeats the outermost on both sides, as distances beyond them
             are clipped anyway, and "truncate" keeps the inner ones.
     """
@@ -28,8 +28,8 @@ def resized(table: nn.Embedding, rows: int, *, how: str, fixed: int = 0, centred
             "resize before adapters, quantization or offloading, or merge the adapter first"
         )
     weight = table.weight.detach()
-    head, body = weight[:fixed], weight[fixed:]
-    new, old = rows - fixed, len(body)
+    head, body = weight[:fixed_rows], weight[fixed_rows:]
+    new, old = rows - fixed_rows, len(body)
     index = torch.arange(new, device=weight.device)
     if how == "interpolate":
         place = index.double() * ((old - 1) / max(new - 1, 1))
@@ -40,9 +40,9 @@ def resized(table: nn.Embedding, rows: int, *, how: str, fixed: int = 0, centred
         body = body[(index + (old - new) // 2).clamp(0, old - 1)]
     else:
         body = body[index % old]
-    made = nn.Embedding(rows, weight.shape[1], device=weight.device, dtype=weight.dtype)
-    made.weight = nn.Parameter(torch.cat((head, body.to(weight.dtype))), requires_grad=table.weight.requires_grad)
-    return made
+    new_table = nn.Embedding(rows, weight.shape[1], device=weight.device, dtype=weight.dtype)
+    new_table.weight = nn.Parameter(torch.cat((head, body.to(weight.dtype))), requires_grad=table.weight.requires_grad)
+    return new_table
 
 
 def check_resize(old: int, new: int, how: str) -> None:

@@ -38,17 +38,17 @@ def read_onnx(path: Path) -> list[Buffer]:
         ValueError: it is none, or it names the files of the machine that exported it.
     """
     content = mapped(path)
-    found = list(fields(content))
-    if not {1, _GRAPH} <= {number for number, *_ in found} <= {1, 2, 3, 4, 5, 6, 7, 8, 14, 20, 25, 26}:
+    entries = list(fields(content))
+    if not {1, _GRAPH} <= {number for number, *_ in entries} <= {1, 2, 3, 4, 5, 6, 7, 8, 14, 20, 25, 26}:
         raise ValueError("not an ONNX model")
-    kept, place = [], 0
-    for graph in (field for field in found if field[0] == _GRAPH):
+    parts, place = [], 0
+    for graph in (field for field in entries if field[0] == _GRAPH):
         for weights in (field for field in fields(content, *graph[2:]) if field[0] == _INITIALIZER):
             for number, _, start, end in fields(content, *weights[2:]):
                 if number == _RAW_DATA:
-                    kept.append(content[place:start])
+                    parts.append(content[place:start])
                     place = end
-    text = b"".join([*kept, content[place:]])
+    text = b"".join([*parts, content[place:]])
     if b'File "/' in text:
         raise ValueError('it holds paths of the machine that exported it (File "/...); export it again')
     return [text]
@@ -61,10 +61,10 @@ def read_sentencepiece(path: Path) -> list[Buffer]:
         ValueError: it is none, or it names files of the machine that it was trained on.
     """
     content = path.read_bytes()
-    found = list(fields(content))
-    if not {1, 2} <= {number for number, *_ in found} <= {1, 2, 3, 4, 5}:
+    entries = list(fields(content))
+    if not {1, 2} <= {number for number, *_ in entries} <= {1, 2, 3, 4, 5}:
         raise ValueError("not a SentencePiece model")
-    for number, _, start, end in found:
+    for number, _, start, end in entries:
         if number == 2:  # what it was trained with: 1 is the list of files, 2 the prefix of what was written
             trainer = content[start:end]
             names = [trainer[a:b] for part, wire, a, b in fields(trainer) if part in (1, 2) and wire == BYTES]
@@ -168,9 +168,9 @@ def _varint(content: Buffer, place: int) -> tuple[int, int]:
 def _picture_texts(kind: bytes, body: bytes) -> list[bytes]:
     texts = [body]
     if kind != b"tEXt":
-        packed = body.split(b"\0", 1)[-1].partition(b"\x78")  # where a stream of zlib begins
+        stream = body.split(b"\0", 1)[-1].partition(b"\x78")  # where a stream of zlib begins
         try:
-            texts.append(zlib.decompressobj().decompress(packed[1] + packed[2], _LARGEST_TEXT))
+            texts.append(zlib.decompressobj().decompress(stream[1] + stream[2], _LARGEST_TEXT))
         except zlib.error:  # a text that is not compressed
             pass
     return texts

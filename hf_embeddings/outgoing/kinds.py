@@ -95,14 +95,14 @@ def parser_of(path: str, modules: Iterable[str] = (), *, checkpoint: bool = Fals
 
 def matches(path: str, pattern: str) -> bool:
     """Tell whether a path matches a pattern as in a shell: a star crosses no slash, and begins no hidden name."""
-    parts, wanted = path.split("/"), pattern.split("/")
-    return len(parts) == len(wanted) and all(
+    parts, patterns = path.split("/"), pattern.split("/")
+    return len(parts) == len(patterns) and all(
         fnmatchcase(part, want) and (not part.startswith(".") or want.startswith("."))
-        for part, want in zip(parts, wanted, strict=True)
+        for part, want in zip(parts, patterns, strict=True)
     )
 
 
 def describe_unknown(path: str) -> str:
     """Return why a file of no known kind should not go up."""
-    found = (why for why, names in _UNKNOWN.items() if re.fullmatch(names, path, re.IGNORECASE))
-    return next(found, "of no kind that is known to be harmless")
+    reasons = (why for why, names in _UNKNOWN.items() if re.fullmatch(names, path, re.IGNORECASE))
+    return next(reasons, "of no kind that is known to be harmless")

@@ -66,7 +66,7 @@ def list_outgoing(
         checkpoint: whether the folder is a checkpoint to resume from, which goes as its manifest lists it, unchanged.
     """
     left_out = (*ALWAYS_LEFT_OUT, MARK, *exclude, *(() if checkpoint else (*OF_A_RUN, MANIFEST)))
-    outgoing, modules, named = Outgoing(), _module_folders(folder), tuple(include)
+    outgoing, modules, patterns = Outgoing(), _module_folders(folder), tuple(include)
     for path in _paths(folder):
         if any(fnmatch(path, pattern) for pattern in left_out):
             continue
@@ -74,7 +74,7 @@ def list_outgoing(
             outgoing.refused.append(Finding(path, reason))
             continue
         parser = parser_of(path, modules, checkpoint=checkpoint)
-        if parser is None and not any(matches(path, pattern) for pattern in named):
+        if parser is None and not any(matches(path, pattern) for pattern in patterns):
             outgoing.unknown.append(Finding(path, describe_unknown(path)))
             continue
         try:
@@ -95,11 +95,11 @@ def list_outgoing(
 
 def _paths(folder: Path) -> Iterator[str]:
     """Yield all that stands below a folder, but for folders; a link to a folder is yielded and not followed."""
-    found = []
+    paths = []
     for parent, folders, names in os.walk(folder):
         links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
-        found += [os.path.relpath(os.path.join(parent, name), folder) for name in (*names, *links)]
-    yield from sorted(path.replace(os.sep, "/") for path in found)
+        paths += [os.path.relpath(os.path.join(parent, name), folder) for name in (*names, *links)]
+    yield from sorted(path.replace(os.sep, "/") for path in paths)
 
 
 def _no_plain_file(folder: Path, path: str) -> str | None:
@@ -147,7 +147,7 @@ def _without_paths(file: Path) -> bytes | None:
 def _module_folders(folder: Path) -> frozenset[str]:
     """Return the folders that a sentence-transformers model lists in its modules.json."""
     try:
-        listed: Any = json.loads((folder / "modules.json").read_bytes())
-        return frozenset(str(module["path"]).strip("/") for module in listed if module["path"])
+        modules: Any = json.loads((folder / "modules.json").read_bytes())
+        return frozenset(str(module["path"]).strip("/") for module in modules if module["path"])
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return frozenset()

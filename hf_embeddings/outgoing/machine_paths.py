@@ -20,8 +20,8 @@ def is_machine_path(value: str) -> bool:
 
 def find_home(content: "bytes | mmap") -> str | None:
     """Return the path of somebody's home directory in some bytes; None where there is none."""
-    found = next((found for found in _HOME.finditer(content) if not _NOBODY.fullmatch(found[1])), None)
-    return found[0].decode(errors="replace") if found else None
+    match = next((match for match in _HOME.finditer(content) if not _NOBODY.fullmatch(match[1])), None)
+    return match[0].decode(errors="replace") if match else None
 
 
 def shorten(value: object) -> object:
@@ -29,29 +29,29 @@ def shorten(value: object) -> object:
     if isinstance(value, str):
         return _shorten_text(value)
     if isinstance(value, dict):
-        return {shorten(name): shorten(kept) for name, kept in value.items()}
-    return [shorten(kept) for kept in value] if isinstance(value, list) else value
+        return {shorten(name): shorten(inner) for name, inner in value.items()}
+    return [shorten(inner) for inner in value] if isinstance(value, list) else value
 
 
 def values_of(value: object) -> Iterator[tuple[str, str]]:
     """Yield every string in a value of JSON or YAML, with the key it stands under."""
     waiting: list[tuple[str, object]] = [("", value)]
-    seen: set[int] = set()  # what YAML's aliases share is looked at once
+    seen_ids: set[int] = set()  # what YAML's aliases share is looked at once
     while waiting:
         key, value = waiting.pop()
         if isinstance(value, str):
             yield key, value
-        elif isinstance(value, dict | list) and id(value) not in seen:
-            seen.add(id(value))
-            pairs = value.items() if isinstance(value, dict) else ((key, kept) for kept in value)
-            for name, kept in pairs:
-                waiting.append((str(name), kept))
+        elif isinstance(value, dict | list) and id(value) not in seen_ids:
+            seen_ids.add(id(value))
+            pairs = value.items() if isinstance(value, dict) else ((key, inner) for inner in value)
+            for name, inner in pairs:
+                waiting.append((str(name), inner))
                 if isinstance(value, dict):
                     waiting.append((str(name), str(name)))
 
 
 def _shorten_text(value: str) -> str:
-    return _last_part(value) if is_machine_path(value) else _WITHIN.sub(lambda found: _last_part(found[0]), value)
+    return _last_part(value) if is_machine_path(value) else _WITHIN.sub(lambda match: _last_part(match[0]), value)
 
 
 def _last_part(path: str) -> str:

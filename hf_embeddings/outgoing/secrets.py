@@ -58,8 +58,8 @@ _DEEPEST = 3  # archives in archives
 def find_secret(content: "bytes | mmap") -> str | None:
     """Return what kind of secret some bytes hold; None where there is none."""
     for what, rule in _SECRETS.items():
-        for found in rule.finditer(content):
-            if not _PLACEHOLDER.search(found[found.lastindex or 0]):
+        for match in rule.finditer(content):
+            if not _PLACEHOLDER.search(match[match.lastindex or 0]):
                 return what
     return None
 

@@ -168,8 +168,8 @@ def _decode(path: Path) -> str:
         text = path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
         raise ValueError(f"not UTF-8 text ({error.reason} at byte {error.start})") from None
-    if found := _CONTROL.search(text):
-        raise ValueError(f"not text: it holds the control character U+{ord(found[0]):04X}")
+    if match := _CONTROL.search(text):
+        raise ValueError(f"not text: it holds the control character U+{ord(match[0]):04X}")
     return text
 
 

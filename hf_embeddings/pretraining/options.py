@@ -21,10 +21,10 @@ def model_fields() -> Mapping[str, object]:
     """
     source = files("hf_embeddings").joinpath("model", "configuration_triembed.py").read_text(encoding="utf-8")
     classes = [node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)]
-    declared = next(node.body for node in classes if node.name == "TriEmbedConfig")
+    statements = next(node.body for node in classes if node.name == "TriEmbedConfig")
     types = {
         ast.unparse(node.target): eval(ast.unparse(node.annotation), {"Literal": Literal})
-        for node in declared
+        for node in statements
         if isinstance(node, ast.AnnAssign)
     }
     return types | {"rope_parameters": dict[str, object] | None}  # read by the config, though it is not a field of it

@@ -109,8 +109,8 @@ def _read(path: Path) -> str:
         data = path.read_bytes()
         return data.decode("utf-8")
     except OSError as error:
-        given = "a directory" if isinstance(error, IsADirectoryError) else str(error.strerror).lower()
-        raise _error(str(path), "", given, "a YAML file", "check the path") from None
+        actual = "a directory" if isinstance(error, IsADirectoryError) else str(error.strerror).lower()
+        raise _error(str(path), "", actual, "a YAML file", "check the path") from None
     except UnicodeDecodeError as error:
         mark = _mark(str(path), data.count(b"\n", 0, error.start))
         raise _error(mark, "", f"the byte {data[error.start]:#04x}", "UTF-8 text", "save the file as UTF-8") from None
@@ -150,35 +150,35 @@ def _override(root: MappingNode, override: str) -> None:
             inner = MappingNode("", [], value.start_mark, value.end_mark)
             node.value.append((ScalarNode("", section, value.start_mark, value.end_mark), inner))
         if not isinstance(inner, MappingNode):
-            place, given = ".".join(sections[:depth]), f"{_given(inner)} from {_place(inner)}"
-            raise _error(name, place, given, "a section", f"give {place} fields there, or name it without a dot")
+            place, actual = ".".join(sections[:depth]), f"{_given(inner)} from {_place(inner)}"
+            raise _error(name, place, actual, "a section", f"give {place} fields there, or name it without a dot")
         node = inner
-    kept = [entry for entry in node.value if entry[0].value != key]
-    node.value = [*kept, (ScalarNode("", key, value.start_mark, value.end_mark), value)]
+    kept_entries = [entry for entry in node.value if entry[0].value != key]
+    node.value = [*kept_entries, (ScalarNode("", key, value.start_mark, value.end_mark), value)]
 
 
 # From nodes to values.
 
 
 def _section(kind: type[Section], node: Node, path: str) -> Section:
-    declared = {field.name: field for field in fields(kind)}
+    own_fields = {field.name: field for field in fields(kind)}
     types, entries = get_type_hints(kind), _entries(node, path)
-    collector = next((name for name, field in declared.items() if "remaining" in field.metadata), "")
+    collector = next((name for name, field in own_fields.items() if "remaining" in field.metadata), "")
     types.pop(collector, None)
     if collector and entries.keys() - types.keys():
-        types |= declared[collector].metadata["remaining"]()
+        types |= own_fields[collector].metadata["remaining"]()
     values: dict[str, object] = {}
     further: dict[str, object] = {}
     for name, (name_node, value_node) in entries.items():
         if name not in types:
-            known = f"a field of {path or 'a run'}"
-            raise _error(name_node, _join(path, name), "an unknown key", known, _nearest(name, types))
-        value = _at_home(_value(types[name], value_node, _join(path, name)), declared.get(name))
-        _check_bounds(value, declared.get(name), value_node, _join(path, name))
-        (values if name in declared else further)[name] = value
+            expectation = f"a field of {path or 'a run'}"
+            raise _error(name_node, _join(path, name), "an unknown key", expectation, _nearest(name, types))
+        value = _at_home(_value(types[name], value_node, _join(path, name)), own_fields.get(name))
+        _check_bounds(value, own_fields.get(name), value_node, _join(path, name))
+        (values if name in own_fields else further)[name] = value
     if collector:
         values[collector] = further
-    for name, field in declared.items():
+    for name, field in own_fields.items():
         if name not in values and field.default is field.default_factory is MISSING:
             values[name] = _absent(types[name], node, path, name)
     try:
@@ -212,8 +212,8 @@ def _entries(node: Node, path: str) -> dict[str, tuple[Node, Node]]:
         if not isinstance(key, ScalarNode):
             raise _error(key, path, f"{_given(key)} as a key", "a word", "remove the brackets or the `?`")
         if key.value in entries:
-            given = f"a second value (the first: {_place(entries[key.value][0])})"
-            raise _error(key, _join(path, key.value), given, "each key once", "remove one of the two")
+            actual = f"a second value (the first: {_place(entries[key.value][0])})"
+            raise _error(key, _join(path, key.value), actual, "each key once", "remove one of the two")
         entries[key.value] = (key, value)
     return entries
 
@@ -267,11 +267,11 @@ def _at_home(value: object, field: "Field[object] | None") -> object:
 
 
 def _check_bounds(value: object, field: "Field[object] | None", node: Node, path: str) -> None:
-    declared = field.metadata if field else {}
-    bounds = [(*BOUNDS[word], bound) for word, bound in declared.items() if word in BOUNDS]
+    metadata = field.metadata if field else {}
+    bounds = [(*BOUNDS[word], bound) for word, bound in metadata.items() if word in BOUNDS]
     if isinstance(value, int | float) and not all(holds(value, bound) for holds, _, bound in bounds):
-        wanted = " and ".join(f"{words} {bound}" for _, words, bound in bounds)
-        raise _error(node, path, str(value), wanted, "choose a value in that range")
+        expectation = " and ".join(f"{words} {bound}" for _, words, bound in bounds)
+        raise _error(node, path, str(value), expectation, "choose a value in that range")
 
 
 def _whole(text: str) -> int | None:
@@ -311,9 +311,9 @@ WORDS: dict[Kind, tuple[str, str]] = {  # kind: what an error expects, and the c
 # The words of an error
 
 
-def _error(where: Where, path: str, given: str, expected: str, cure: str) -> OptionsError:
+def _error(where: Where, path: str, actual: str, expectation: str, cure: str) -> OptionsError:
     """Return the one line of an error; `where` is a node, an event, a mark, or words."""
-    line = f"{_place(where)}: {path}{': ' if path else ''}got {given}, expected {expected}; {cure}"
+    line = f"{_place(where)}: {path}{': ' if path else ''}got {actual}, expected {expectation}; {cure}"
     return OptionsError(" ".join(line.splitlines()))  # a key in quotes may hold a line break
 
 

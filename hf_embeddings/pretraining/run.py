@@ -107,7 +107,7 @@ def pretrain(
         if figures := from_main(processes, lambda: _finished(options, output, source)):
             say(f"{output.folder} is complete: step {figures.training_steps}")
             return Outcome("done", str(output.folder), figures.training_steps, processes.is_main_process, figures)
-        precision = choose_precision(options.training.mixed_precision, processes, begun=precision_of(source))
+        precision = choose_precision(options.training.mixed_precision, processes, old_format=precision_of(source))
         accelerator = build_accelerator(
             precision.name,
             objectives=options.examples.objectives,
@@ -151,10 +151,10 @@ def _load(
     phases: Phases,
 ) -> TrainingData:
     """Return what the run trains on: verified first where it is prepared, taken over where it is there."""
-    if prepared := options.corpus.prepared:
+    if folder := options.corpus.prepared:
         sums = options.corpus.verify_shards
         with phases("verifying the corpus"):
-            from_main(accelerator, lambda: PreparedCorpus.open(Path(prepared), sums=sums).facts.kind)
+            from_main(accelerator, lambda: PreparedCorpus.open(Path(folder), sums=sums).facts.kind)
     if data:
         return data.for_model(options, base_config)
     rules = text_rules(source)
@@ -177,7 +177,7 @@ def _facts(
     if micro_batches > 1:
         say(f"{micro_batches} micro-batches per step, shared by {processes} processes")
     with phases("planning the training"):
-        known = identity(
+        run_identity = identity(
             options,
             data.config,
             corpus=data.training.fingerprint(),
@@ -186,7 +186,7 @@ def _facts(
             rules=rules(options.examples),
         )
     return CheckpointFacts(
-        identity=known,
+        identity=run_identity,
         gradient_accumulation_steps=training.gradient_accumulation_steps,
         processes=processes,
         versions=_versions(),
@@ -251,9 +251,9 @@ def _say_beginning(trainer: Trainer, data: TrainingData, say: Say, phases: Phase
         return
     for line in begins_with(beginning):
         say(line)
-    trained = trainer.options.examples.objectives
-    before = evaluate(trainer.model, data.held_out, trained, trainer.accelerator.device, phases=phases)
-    say("held-out before: " + ", ".join(_before(name, before[name], beginning) for name in trained))
+    objectives = trainer.options.examples.objectives
+    before = evaluate(trainer.model, data.held_out, objectives, trainer.accelerator.device, phases=phases)
+    say("held-out before: " + ", ".join(_before(name, before[name], beginning) for name in objectives))
 
 
 def _before(name: str, figures: ObjectiveFigures, beginning: Beginning) -> str:
@@ -273,18 +273,18 @@ def train(trainer: Trainer, say: Say) -> bool:
     stop = Stop(training.max_job_hours)
     try:
         with trainer.reporter:
-            ended = trainer.train(stop)
+            has_ended = trainer.train(stop)
     except BaseException:
         trainer.reporter.status("failed", progress)
         raise
     finally:
         stop.release()
-    if not ended:
+    if not has_ended:
         trainer.reporter.status("preempted", progress)
         reason = stop.reason or "another process"
         say(f"stopped by {reason} after step {progress.step}, which is saved; rerun the command to resume")
         leave(trainer.accelerator)
-    return ended
+    return has_ended
 
 
 def _versions() -> dict[str, str]:
@@ -292,10 +292,10 @@ def _versions() -> dict[str, str]:
 
 
 def _speaker(processes: PartialState) -> Say:
-    started = time.monotonic()
+    start = time.monotonic()
 
     def say(message: str) -> None:
         if processes.is_main_process:
-            print_to_stderr(f"[{time.monotonic() - started:6.1f} s] {message}")
+            print_to_stderr(f"[{time.monotonic() - start:6.1f} s] {message}")
 
     return say

@@ -34,11 +34,11 @@ def write_card(folder: Path, model_id: str | None = None, base_model: str | None
     if curves := checkpoint.curves():
         replace_text(folder / CURVE_FILE, draw_loss(curves, baseline=checkpoint.baseline), durable=False)
     write_eval_results(checkpoint)
-    text, kept = make_card(
+    text, edited_parts = make_card(
         checkpoint, path.read_text(encoding="utf-8") if path.exists() else None, model_id, base_model
     )
     replace_text(path, text, durable=False)  # half a card would be taken for one that people have edited
-    return kept
+    return edited_parts
 
 
 def make_card(
@@ -56,9 +56,9 @@ def make_card(
         fresh["base_model"] = base_model
         present = present | {"base_model": base_model}
     text, kept_parts = fill(card.text, writers)
-    text, merged, kept_keys = merge_metadata(text, present, fresh)
+    text, merged_metadata, kept_keys = merge_metadata(text, present, fresh)
     card.text = text
-    card.data = card.card_data_class(**merged, ignore_metadata_errors=True)
+    card.data = card.card_data_class(**merged_metadata, ignore_metadata_errors=True)
     return seal(str(card)), kept_parts + kept_keys
 
 

@@ -107,8 +107,8 @@ class Checkpoint:
     @cached_property
     def language(self) -> list[str]:
         """ISO 639 codes of the training text, as far as known."""
-        given = self._card.get("language") or self.origin.get("language") or []
-        return [given] if isinstance(given, str) else list(given)
+        codes = self._card.get("language") or self.origin.get("language") or []
+        return [codes] if isinstance(codes, str) else list(codes)
 
     @cached_property
     def license(self) -> str | None:

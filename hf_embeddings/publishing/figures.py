@@ -98,9 +98,9 @@ def limits(checkpoint: Checkpoint, model_id: str | None) -> str:
         )
     lines += _limits_of_embeddings(checkpoint.embedding_evaluation)
     tests = checkpoint.embedding_evaluation.bias if checkpoint.embedding_evaluation else []
-    measured = "as the table shows" if tests else "not measured yet (`hf-embeddings evaluate DIR --bias weat --card`)"
+    status = "as the table shows" if tests else "not measured yet (`hf-embeddings evaluate DIR --bias weat --card`)"
     lines.append(
-        f"- It repeats the associations of its training text, the unfair ones too: {measured}. Do not let it decide "
+        f"- It repeats the associations of its training text, the unfair ones too: {status}. Do not let it decide "
         "about people."
     )
     return "\n".join(lines) + (f"\n\n{_associations(tests)}" if tests else "")
@@ -130,13 +130,14 @@ def _associations(tests: list[AssociationFigures]) -> str:
         for test in tests
         if test.skipped is None
     ]
-    skipped = [f"{test.test}: {test.skipped}" for test in tests if test.skipped is not None]
+    skipped_tests = [f"{test.test}: {test.skipped}" for test in tests if test.skipped is not None]
     head = "| association | measured on | effect size, -2 to 2 | p |\n|---|---|---:|---:|\n"
     return (
         (head + "\n".join(rows) + "\n\n" if rows else "")
         + "Above 0, the first group lies closer to the first attributes; p from permutations "
         "([WEAT](https://arxiv.org/abs/1608.07187), [SEAT](https://arxiv.org/abs/1903.10561)). A test that finds "
-        "nothing does not prove that nothing is there." + (f" Not tested: {'; '.join(skipped)}." if skipped else "")
+        "nothing does not prove that nothing is there."
+        + (f" Not tested: {'; '.join(skipped_tests)}." if skipped_tests else "")
     )
 
 
@@ -150,16 +151,16 @@ def _embeddings(report: EvaluationReport) -> str:
         rows[f"{name}, Spearman ({pairs.pairs} pairs)"] = (
             f"{pairs.spearman:.3f} (95 % interval {low:.3f} to {high:.3f})"
         )
-    for name, asked in report.analogies.items():
-        if asked.accuracy is not None:
-            low, high = share_interval(asked.accuracy, asked.questions)
-            rows[f"{name}, analogies"] = f"{asked.accuracy:.1%} (95 % interval {low:.1%} to {high:.1%})"
+    for name, questions in report.analogies.items():
+        if questions.accuracy is not None:
+            low, high = share_interval(questions.accuracy, questions.questions)
+            rows[f"{name}, analogies"] = f"{questions.accuracy:.1%} (95 % interval {low:.1%} to {high:.1%})"
     rows |= {f"{name}, retrieval MRR": f"{both.forward.mrr:.3f}" for name, both in report.retrieval.items()}
     rows |= {f"MTEB {name}": f"{score:.4f}" for name, score in (report.mteb or {}).items() if score is not None}
     for name, isotropy in (("token table", report.table.isotropy), ("sentences", report.text.isotropy)):
         rows[f"{name}: IsoScore, mean cosine"] = f"{isotropy.iso_score:.3f}, {isotropy.mean_cosine:.3f}"
-    chosen = report.vectors
-    return f"Of its {chosen.source} embeddings ({chosen.pooling} pooling):\n\n{table(rows)}"
+    settings = report.vectors
+    return f"Of its {settings.source} embeddings ({settings.pooling} pooling):\n\n{table(rows)}"
 
 
 def corpus_names(checkpoint: Checkpoint) -> list[str]:

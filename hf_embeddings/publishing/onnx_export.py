@@ -68,9 +68,9 @@ def export_onnx(
 
 
 def _auto_class(checkpoint: Checkpoint) -> str:
-    wanted = f".{checkpoint.architecture}"
+    suffix = f".{checkpoint.architecture}"
     for auto_class, path in checkpoint.config.auto_map.items():
-        if path.endswith(wanted) and hasattr(transformers, auto_class):
+        if path.endswith(suffix) and hasattr(transformers, auto_class):
             return auto_class
     raise ValueError(f"{checkpoint.folder}: {checkpoint.architecture} has no Auto class, so it cannot be exported")
 
@@ -139,8 +139,8 @@ def _compare(model: PreTrainedModel, path: Path, shapes: list[tuple[int, int]]) 
     for shape in shapes:
         inputs = _example(model, *shape)
         with torch.no_grad():
-            expected = model(**inputs)
-        found = session.run(outputs, {name: tensor.numpy() for name, tensor in inputs.items()})
-        for name, value in zip(outputs, found, strict=True):
-            differences.append(largest_difference(value, expected[name].numpy()))
+            reference = model(**inputs)
+        values = session.run(outputs, {name: tensor.numpy() for name, tensor in inputs.items()})
+        for name, value in zip(outputs, values, strict=True):
+            differences.append(largest_difference(value, reference[name].numpy()))
     return largest(differences), outputs

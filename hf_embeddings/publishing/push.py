@@ -79,21 +79,21 @@ def publish(
             f"{folder}: no tokenizer in it, without which its card's snippets fail; save it there with "
             "tokenizer.save_pretrained, or push the model alone with model.push_to_hub"
         )
-    exclude = [pattern for given in exclude for pattern in (given, f"{given.rstrip('/')}/*")]
+    exclude = [pattern for root in exclude for pattern in (root, f"{root.rstrip('/')}/*")]
     include = tuple(include)
     outgoing = _list(folder, exclude, include)
     if dry_run:
         local = folder / CARD
-        _, kept = make_card(
+        _, edited_parts = make_card(
             checkpoint, local.read_text(encoding="utf-8") if local.exists() else None, repo_id, base_model
         )
-        return _published(repo_id, revision, outgoing, kept, None, checkpoint.failings)
+        return _published(repo_id, revision, outgoing, edited_parts, None, checkpoint.failings)
     api = HfApi(library_name="hf-embeddings")
     try:
         head = _prepare_repository(api, repo_id, private=private, revision=revision)
         _take_card(api, folder, repo_id, revision, card)
         write_code(folder)
-        kept = write_card(folder, repo_id, base_model)
+        edited_parts = write_card(folder, repo_id, base_model)
         outgoing = _list(folder, exclude, include)  # with the card and the code that are there now
         commit = api.create_commit(
             repo_id,
@@ -113,7 +113,7 @@ def publish(
             f"{api.endpoint}: the connection broke ({error or type(error).__name__}); nothing was published, run the "
             "same command again"
         ) from None
-    return _published(repo_id, revision, outgoing, kept, commit.commit_url, checkpoint.failings)
+    return _published(repo_id, revision, outgoing, edited_parts, commit.commit_url, checkpoint.failings)
 
 
 def _list(folder: Path, exclude: Iterable[str], include: Iterable[str]) -> Outgoing:
@@ -128,9 +128,9 @@ def _list(folder: Path, exclude: Iterable[str], include: Iterable[str]) -> Outgo
         cures += f", or leave them out with {_options('--exclude', findings)}"
         if outgoing.unknown:
             cures += f"; what you know to be harmless goes with {_options('--include', outgoing.unknown)}"
-        shown = "; ".join(f"{path}: {reason}" for path, reason in findings[:_SHOWN])
+        items = "; ".join(f"{path}: {reason}" for path, reason in findings[:_SHOWN])
         more = f"; and {len(findings) - _SHOWN} more" if len(findings) > _SHOWN else ""
-        raise ValueError(f"{folder}: not published, {len(findings)} of its files must not be: {shown}{more}. {cures}")
+        raise ValueError(f"{folder}: not published, {len(findings)} of its files must not be: {items}{more}. {cures}")
     return outgoing
 
 
@@ -140,22 +140,22 @@ def _options(option: str, findings: list[Finding]) -> str:
         path if "/" not in path else path.rpartition("/")[0] + "/*" if option == "--include" else path.split("/")[0]
         for path, _ in findings
     )
-    shown = " ".join(f"{option} {shlex.quote(pattern)}" for pattern in list(patterns)[:_SHOWN])
-    return shown + (" ..." if len(patterns) > _SHOWN else "")
+    words = " ".join(f"{option} {shlex.quote(pattern)}" for pattern in list(patterns)[:_SHOWN])
+    return words + (" ..." if len(patterns) > _SHOWN else "")
 
 
 def _published(
-    repo_id: str, revision: str, outgoing: Outgoing, kept: list[str], url: str | None, failings: list[str]
+    repo_id: str, revision: str, outgoing: Outgoing, edited_parts: list[str], url: str | None, failings: list[str]
 ) -> Published:
-    included = dict(outgoing.included)
-    return Published(repo_id, revision, outgoing.sizes(), kept, url, failings, included, outgoing.shortened)
+    reasons = dict(outgoing.included)
+    return Published(repo_id, revision, outgoing.sizes(), edited_parts, url, failings, reasons, outgoing.shortened)
 
 
 def _prepare_repository(api: HfApi, repo_id: str, *, private: bool, revision: str) -> str:
     """Create what is missing of repository and branch; return the commit to build on."""
     try:
-        known = api.repo_info(repo_id)
-        if private and not known.private:
+        repository = api.repo_info(repo_id)
+        if private and not repository.private:
             raise ValueError(
                 f"{repo_id}: --private given, but it exists and is public; make it private in its settings"
             )

@@ -21,19 +21,19 @@ UNSEALED = "0" * 12
 
 def fill(text: str, writers: Mapping[str, Callable[[], str]]) -> tuple[str, list[str]]:
     """Rewrite each part that nobody has edited; return the text and the names of the parts that were kept."""
-    kept: list[str] = []
+    edited_names: list[str] = []
 
-    def write(found: re.Match[str]) -> str:
-        name, body = found["name"], found["body"]
+    def write(match: re.Match[str]) -> str:
+        name, body = match["name"], match["body"]
         if name not in writers:
-            return found[0]
-        if found["digest"] not in (None, digest(body)):
-            kept.append(name)
-            return found[0]
-        written = writers[name]().strip()
-        return f"<!-- begin {name} {digest(written)} -->\n{written}\n<!-- end {name} -->"
+            return match[0]
+        if match["digest"] not in (None, digest(body)):
+            edited_names.append(name)
+            return match[0]
+        new_body = writers[name]().strip()
+        return f"<!-- begin {name} {digest(new_body)} -->\n{new_body}\n<!-- end {name} -->"
 
-    return REGION.sub(write, text), kept
+    return REGION.sub(write, text), edited_names
 
 
 def merge_metadata(
@@ -43,20 +43,20 @@ def merge_metadata(
 
     Returns the text with the new digests, the metadata, and the names of the keys that people changed or removed.
     """
-    found = METADATA.search(text)
-    written = dict(pair.split("=") for pair in found["digests"].split()) if found else {}
-    metadata, digests, kept = dict(present), dict(written), []
+    match = METADATA.search(text)
+    old_digests = dict(pair.split("=") for pair in match["digests"].split()) if match else {}
+    metadata, digests, edited_keys = dict(present), dict(old_digests), []
     for key, value in fresh.items():
-        edited = key in present if key not in written else digest(present.get(key)) != written[key]
-        if edited and present.get(key) != value:
-            kept.append(key)
+        has_edit = key in present if key not in old_digests else digest(present.get(key)) != old_digests[key]
+        if has_edit and present.get(key) != value:
+            edited_keys.append(key)
         else:
             metadata[key], digests[key] = value, digest(value)
-    for key in sorted(set(written) - set(fresh)):  # written by an earlier run, and no longer true
-        if digest(metadata.get(key)) == written[key]:
+    for key in sorted(set(old_digests) - set(fresh)):  # written by an earlier run, and no longer true
+        if digest(metadata.get(key)) == old_digests[key]:
             del metadata[key], digests[key]
     comment = f"<!-- card {UNSEALED}" + "".join(f" {key}={value}" for key, value in sorted(digests.items())) + " -->"
-    return METADATA.sub("\n", text).rstrip() + f"\n\n{comment}\n", metadata, kept
+    return METADATA.sub("\n", text).rstrip() + f"\n\n{comment}\n", metadata, edited_keys
 
 
 def seal(card: str) -> str:
@@ -66,8 +66,8 @@ def seal(card: str) -> str:
 
 def is_edited(card: str) -> bool:
     """Tell whether a card is anything but what `seal` returned."""
-    found = METADATA.search(card)
-    return found is None or found["seal"] != digest(_with_seal(card, UNSEALED))
+    match = METADATA.search(card)
+    return match is None or match["seal"] != digest(_with_seal(card, UNSEALED))
 
 
 def _with_seal(card: str, value: str) -> str:

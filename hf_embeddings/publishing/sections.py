@@ -18,13 +18,13 @@ CURVE_FILE = "training_loss.svg"
 def summary(checkpoint: Checkpoint, model_id: str | None) -> str:
     """Title and one sentence."""
     config = checkpoint.config
-    made = checkpoint.origin.get("made") or ("pretrained" if checkpoint.pretraining else "saved")
+    phrase = checkpoint.origin.get("made") or ("pretrained" if checkpoint.pretraining else "saved")
     if checkpoint.beginning and not checkpoint.origin:
-        made = f"pretrained further from `{checkpoint.beginning.name}`"
+        phrase = f"pretrained further from `{checkpoint.beginning.name}`"
     return (
         f"# {title(checkpoint, model_id)}\n\n"
         f"A TriEmbed encoder ({config.num_hidden_layers} layers, width {config.hidden_size}, "
-        f"`{config.position_embedding_type}` positions), {made}, with hf-embeddings, as `{checkpoint.architecture}`. "
+        f"`{config.position_embedding_type}` positions), {phrase}, with hf-embeddings, as `{checkpoint.architecture}`. "
         "Its input is the sum *token + position + segment*." + _verdict(checkpoint)
     )
 

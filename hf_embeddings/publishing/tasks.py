@@ -115,10 +115,10 @@ EXAMPLES = {  # by language: a text, and the same with one word left out at {}
 
 def snippet(task: Task, *, model: str, language: str, mask_token: str) -> str:
     """Return the Python that uses a checkpoint for a task, for an id or directory `model`."""
-    text, masked = EXAMPLES.get(language, EXAMPLES["en"])
+    text, masked_text = EXAMPLES.get(language, EXAMPLES["en"])
     code = task.snippet.strip()
     for name, value in (
-        ("MODEL", model), ("MASKED", masked.format(mask_token)), ("TEXT", text), ("TASK", task.pipeline_tag),
+        ("MODEL", model), ("MASKED", masked_text.format(mask_token)), ("TEXT", text), ("TASK", task.pipeline_tag),
     ):  # fmt: skip
         code = code.replace(name, value)
     return code

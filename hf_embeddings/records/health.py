@@ -97,16 +97,16 @@ class Health(Record):
 
     def line(self) -> str:
         """Return all figures."""
-        known = {name: value for name in MEASURES if (value := getattr(self, name)) is not None}
-        told = {name: MEASURES[name].words.format(value) for name, value in known.items()}
-        if "unknown_characters" in told and self.unknown_tokens is not None:
-            told["unknown_characters"] += f" ({self.unknown_tokens:.1%} of tokens)"
+        values = {name: value for name in MEASURES if (value := getattr(self, name)) is not None}
+        phrases = {name: MEASURES[name].words.format(value) for name, value in values.items()}
+        if "unknown_characters" in phrases and self.unknown_tokens is not None:
+            phrases["unknown_characters"] += f" ({self.unknown_tokens:.1%} of tokens)"
         if self.masked is not None:
-            told["masking_error"] = f"{self.masked:.1%} of tokens masked ({self.masked_asked:.1%} asked)"
+            phrases["masking_error"] = f"{self.masked:.1%} of tokens masked ({self.masked_asked:.1%} asked)"
         if self.empty_sources:
-            told["empty_sources"] = f"sources without an example: {len(self.empty_sources)}"
+            phrases["empty_sources"] = f"sources without an example: {len(self.empty_sources)}"
         sample = f"; [UNK] and letters measured on {self.sampled_characters:,} characters"
-        return "health: " + ", ".join(told.values()) + (sample if self.sampled_characters else "")
+        return "health: " + ", ".join(phrases.values()) + (sample if self.sampled_characters else "")
 
     def warnings(self) -> list[str]:
         """Return a line for each figure that is not well, with the cure."""

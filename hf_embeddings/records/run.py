@@ -34,7 +34,7 @@ def flat(held_out: HeldOut) -> dict[str, float]:
 
 def unflat(values: Mapping[str, Any]) -> HeldOut:
     """Return the figures of each objective that such names belong to."""
-    keys = [declared.name for declared in fields(ObjectiveFigures)]
+    keys = [entry.name for entry in fields(ObjectiveFigures)]
     names = [key.removesuffix("_accuracy") for key in values if key.endswith("_accuracy")]
     held_out = {}
     for name in names:

@@ -47,30 +47,30 @@ class Graph:
         if self.graph.ntotal < index.rows:
             self._extend(progress)
 
-    def nearest(self, query: np.ndarray, k: int, allowed: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    def nearest(self, query: np.ndarray, k: int, is_allowed: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         """Return rows (K,) with nearly always the highest scores among the allowed (N,), and the scores."""
-        index, known = self.index, self.graph.ntotal
-        if index.generation != self.generation or k * CANDIDATES >= known:
-            return index.nearest(query, k, allowed)  # rewritten by someone, or all rows are candidates anyhow
-        rows = self._propose(query, k * CANDIDATES, allowed)
+        index, graph_rows = self.index, self.graph.ntotal
+        if index.generation != self.generation or k * CANDIDATES >= graph_rows:
+            return index.nearest(query, k, is_allowed)  # rewritten by someone, or all rows are candidates anyhow
+        rows = self._propose(query, k * CANDIDATES, is_allowed)
         if len(rows) < k:  # the graph leads to few of the allowed rows
-            return index.nearest(query, k, allowed)
-        later = slice(known, index.rows)
-        if index.rows > known:
+            return index.nearest(query, k, is_allowed)
+        later = slice(graph_rows, index.rows)
+        if index.rows > graph_rows:
             codes = scan.Codes(index.codes.codes[later], index.codes.scales[later])
             ((new, _),) = scan.search(
-                query[None], index.maps["vectors"][later], codes, k, None if allowed is None else allowed[later]
+                query[None], index.maps["vectors"][later], codes, k, None if is_allowed is None else is_allowed[later]
             )
-            rows = np.concatenate([rows, new + known])
+            rows = np.concatenate([rows, new + graph_rows])
         scores = scan.exact_scores(query[None], index.vectors_of(rows))[0]
         best = np.lexsort((rows, -scores))[:k]
         return rows[best], scores[best]
 
-    def _propose(self, query: np.ndarray, count: int, allowed: np.ndarray | None) -> np.ndarray:
-        faiss, known = self.faiss, self.graph.ntotal
+    def _propose(self, query: np.ndarray, count: int, is_allowed: np.ndarray | None) -> np.ndarray:
+        faiss, graph_rows = self.faiss, self.graph.ntotal
         options = {"efSearch": max(SEARCH_BREADTH, count)}
-        if allowed is not None:
-            bits = np.packbits(allowed[:known], bitorder="little")
+        if is_allowed is not None:
+            bits = np.packbits(is_allowed[:graph_rows], bitorder="little")
             options["sel"] = faiss.IDSelectorBitmap(bits)
         _, rows = self.graph.search(query[None], count, params=faiss.SearchParametersHNSW(**options))
         return rows[0][rows[0] >= 0]
@@ -85,9 +85,9 @@ class Graph:
             block = np.ascontiguousarray(vectors[start : start + _ROWS])
             self.graph.add(block)
             progress(len(block))
-        staged = self.path.with_suffix(f".{os.getpid()}.new")
-        self.faiss.write_index(self.graph, str(staged))
-        os.replace(staged, self.path)
+        staging_path = self.path.with_suffix(f".{os.getpid()}.new")
+        self.faiss.write_index(self.graph, str(staging_path))
+        os.replace(staging_path, self.path)
         drop_graphs(self.index, but=self.path)
 
     def _new(self) -> "faiss.IndexHNSWSQ":

@@ -73,14 +73,14 @@ def build(
     """
     path = Path(folder)
     index = Index(path) if (path / DATABASE).is_file() else None
-    asked, precision = job.precision, _precision(job, index)
+    choice, precision = job.precision, _precision(job, index)
     job = replace(job, precision=precision.name)
     encoder = job.load()
     job, encoder = _for_products(job, encoder)
     notify(f"precision: {precision.name}, {precision.reason}")
     widths = {"inputs": encoder.dimension, "outputs": 4 * encoder.dimension}
-    if lost := time_lost(precision.name, encoder.model.device, **widths):
-        notify(lost)
+    if warning := time_lost(precision.name, encoder.model.device, **widths):
+        notify(warning)
     facts = {**asdict(job), "recipe": asdict(encoder.recipe), **fingerprint(job.model)}
     facts.pop("overrides")
     facts.pop("device")  # any gives the same vectors, up to rounding
@@ -90,7 +90,7 @@ def build(
         if index is None:
             index = Index.create(path, encoder.dimension, **facts, **{IDS: NAMED_BY_FILE})
         with index:
-            _refuse_other_model(index, facts if asked != AUTO else {**facts, "precision": index.settings["precision"]})
+            _refuse_other_model(index, facts if choice != AUTO else {**facts, "precision": index.settings["precision"]})
             named: set[str] = set()
             records = _noting(documents, named) if scopes else iter(documents)
             figures = _fill(index, records, job, encoder, source=source, processes=processes, progress=progress)
@@ -141,8 +141,8 @@ def _for_products(job: EncodingJob, encoder: Encoder) -> tuple[EncodingJob, Enco
             f"{job.model}: its vectors are compared by {recipe.similarity} distance, expected cosine or dot, as an "
             "index ranks by products; search with sentence-transformers"
         )
-    scaled = job.overrides.get("normalize", recipe.similarity == "cosine")
-    if scaled and (encoder.dimension != encoder.width or not recipe.normalize):
+    is_scaled = job.overrides.get("normalize", recipe.similarity == "cosine")
+    if is_scaled and (encoder.dimension != encoder.width or not recipe.normalize):
         job = replace(job, overrides={**job.overrides, "rescale": True})
         encoder.recipe = replace(recipe, rescale=True)
     return job, encoder
@@ -170,28 +170,28 @@ def _fill(
     processes: int,
     progress: Callable[[float], None],
 ) -> Figures:
-    begun: dict[str, Any] = index.get("build") or {}
+    old_build: dict[str, Any] = index.get("build") or {}
     digest, figures = hashlib.sha256(), Figures()
-    if begun:
-        if begun["source"] != source:
+    if old_build:
+        if old_build["source"] != source:
             raise ValueError(
-                f"{index.folder}: a build from {begun['source']!r} was interrupted; finish it, or remove the folder"
+                f"{index.folder}: a build from {old_build['source']!r} was interrupted; finish it, or remove the folder"
             )
-        figures.resumed_at = begun["documents"]
+        figures.resumed_at = old_build["documents"]
         for document in islice(documents, figures.resumed_at):
             digest.update(_fingerprint(document))
-        if digest.hexdigest() != begun["digest"]:
+        if digest.hexdigest() != old_build["digest"]:
             raise ValueError(
                 f"{index.folder}: the first {figures.resumed_at} documents of {source!r} are no longer those that were "
                 "encoded before the interruption; remove the folder and build it again"
             )
         progress(figures.resumed_at)
-    done = figures.resumed_at
+    count = figures.resumed_at
     for chunk, vectors in encode_chunks(_chunks(documents, encoder), job, encoder, processes, progress):
         for document in chunk.documents:
             digest.update(_fingerprint(document))
-        done += len(chunk.documents)
-        state = {"source": source, "documents": done, "digest": digest.hexdigest()}
+        count += len(chunk.documents)
+        state = {"source": source, "documents": count, "digest": digest.hexdigest()}
         figures.replaced += index.add(chunk.passages, vectors, build=state)
         figures.documents += len(chunk.documents)
         figures.passages += len(chunk.passages)
@@ -201,8 +201,8 @@ def _fill(
 def _chunks(documents: Iterator[Record], encoder: Encoder) -> Iterator[Chunk]:
     while chunk := list(islice(documents, DOCUMENTS_PER_COMMIT)):
         # Of documents with one id the last counts, as in a later chunk.
-        found = list(_passages(list({document.id: document for document in chunk}.values()), encoder))
-        yield Chunk(chunk, [passage for passage, _ in found], [encoded for _, encoded in found])
+        passages = list(_passages(list({document.id: document for document in chunk}.values()), encoder))
+        yield Chunk(chunk, [passage for passage, _ in passages], [text for _, text in passages])
 
 
 def _passages(documents: Sequence[Record], encoder: Encoder) -> Iterator[tuple[Record, str]]:
@@ -213,8 +213,8 @@ def _passages(documents: Sequence[Record], encoder: Encoder) -> Iterator[tuple[R
     """
     prefix, titles = encoder.prefix("document"), [document.title for document in documents]
     room = encoder.max_length - encoder.count_tokens([prefix])[0]
-    taken = encoder.count_tokens([f"{prefix}{title}\n" for title in titles])
-    for document, tokens in zip(documents, taken, strict=True):
+    title_tokens = encoder.count_tokens([f"{prefix}{title}\n" for title in titles])
+    for document, tokens in zip(documents, title_tokens, strict=True):
         if tokens > encoder.max_length * 3 // 4:
             raise ValueError(
                 f"document {document.id!r}: prompt and title take {tokens} of the {encoder.max_length} tokens that the "
@@ -222,7 +222,7 @@ def _passages(documents: Sequence[Record], encoder: Encoder) -> Iterator[tuple[R
             )
     bodies = split([document.text for document in documents], encoder.tokenizer, [room] * len(documents))
     openings = [opening(document.text) if title else "" for document, title in zip(documents, titles, strict=True)]
-    heads = split(openings, encoder.tokenizer, [encoder.max_length - tokens for tokens in taken])
+    heads = split(openings, encoder.tokenizer, [encoder.max_length - tokens for tokens in title_tokens])
     for document, title, (head, *_), body in zip(documents, titles, heads, bodies, strict=True):
         if title:
             yield replace(document, text=head, passage=TITLE), f"{title}\n{head}"

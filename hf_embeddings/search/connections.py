@@ -27,9 +27,9 @@ class BoundedServer(ThreadingHTTPServer):
         self._waiting: dict[Any, None] = {}  # sockets whose request is not read yet, the oldest first
         self._answering: dict[Any, None] = {}
         self._changing = Lock()
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         # A name such as localhost has addresses of both kinds: that of IPv4 is the one that all clients try.
-        self.address_family, *_, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
+        self.address_family, *_, address = min(addresses, key=lambda entry: entry[0] != socket.AF_INET)
         super().__init__((str(address[0]), port), handler)
         self.host = f"[{host}]" if ":" in host else host
         self.url = f"http://{self.host}:{self.server_port}/"

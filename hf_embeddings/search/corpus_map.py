@@ -29,12 +29,12 @@ def draw_map(index: Index) -> CorpusMap:
     """Place a sample of the records by principal component analysis."""
     records, vectors = index.sample(SAMPLE_ROWS)
     mean = vectors.mean(axis=0) if len(vectors) else np.zeros(index.dimension, np.float32)
-    centred = (vectors - mean).astype(np.float64)
-    _, directions = np.linalg.eigh(centred.T @ centred)  # rising eigenvalues
+    centred_vectors = (vectors - mean).astype(np.float64)
+    _, directions = np.linalg.eigh(centred_vectors.T @ centred_vectors)  # rising eigenvalues
     axes = directions[:, ::-1][:, :2]
     # The sign of an axis is arbitrary: the largest entry is made positive, so that the same index has the same map.
     axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), [0, 1]])
-    places = centred @ axes
+    places = centred_vectors @ axes
     points = [
         {"x": float(x), "y": float(y), "label": record.title or record.text[:80], "id": record.id}
         for record, (x, y) in zip(records, places, strict=True)

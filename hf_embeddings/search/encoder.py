@@ -116,10 +116,10 @@ class Encoder:
     ) -> Iterator[np.ndarray]:
         """Yield the vectors of texts window by window, in their order and in bounded memory."""
         prefix = self.prefix(prompt)
-        skipped = 0 if self.recipe.include_prompt or not prefix else self._prompt_tokens(prefix)
+        prompt_tokens = 0 if self.recipe.include_prompt or not prefix else self._prompt_tokens(prefix)
         remaining = iter(texts)
         while window := [prefix + text for text in islice(remaining, TEXTS_PER_WINDOW)]:
-            yield self._encode_window(window, skipped, progress)
+            yield self._encode_window(window, prompt_tokens, progress)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return how many tokens each text has before truncation, special ones included."""
@@ -138,14 +138,16 @@ class Encoder:
         return len(ids) - (ids[-1] in self.tokenizer.all_special_ids)
 
     @torch.inference_mode()
-    def _encode_window(self, texts: list[str], skipped: int, progress: Callable[[int], None] | None) -> np.ndarray:
-        """Return the vectors (N, D) of texts, without pooling the first `skipped` tokens of each."""
+    def _encode_window(
+        self, texts: list[str], prompt_tokens: int, progress: Callable[[int], None] | None
+    ) -> np.ndarray:
+        """Return the vectors (N, D) of texts, without pooling the first `prompt_tokens` tokens of each."""
         ids = self._tokenize(texts)
         lengths = np.array([len(row) for row in ids])
         order = np.argsort(-lengths, kind="stable")  # longest first: if memory is short, it shows at once
         vectors = np.empty((len(texts), self.dimension), np.float32)
         for batch in _batches(order, lengths, self.tokens_per_batch, alike=self.alike):
-            vectors[batch] = self._encode_batch([ids[i] for i in batch], skipped).cpu().numpy()
+            vectors[batch] = self._encode_batch([ids[i] for i in batch], prompt_tokens).cpu().numpy()
             if progress is not None:
                 progress(len(batch))
         return vectors
@@ -158,11 +160,11 @@ class Encoder:
         self.truncated += sum(bool(encoding.overflowing) for encoding in encodings)
         return [encoding.ids for encoding in encodings]
 
-    def _encode_batch(self, ids: list[list[int]], skipped: int) -> torch.Tensor:
+    def _encode_batch(self, ids: list[list[int]], prompt_tokens: int) -> torch.Tensor:
         """Return the vectors (B, D) of tokenized texts."""
         hidden, lengths = self._hidden_states(ids)
-        if skipped:
-            hidden, lengths = without_prompts(hidden, lengths, skipped)
+        if prompt_tokens:
+            hidden, lengths = without_prompts(hidden, lengths, prompt_tokens)
         vectors = POOLINGS[self.recipe.pooling](hidden, lengths)
         if self.recipe.normalize:
             vectors = torch.nn.functional.normalize(vectors, dim=-1)
@@ -193,11 +195,11 @@ def _packed(model: PreTrainedModel, tokens: torch.Tensor, lengths: torch.Tensor,
 def _padded(model: PreTrainedModel, tokens: torch.Tensor, lengths: torch.Tensor, **options: bool) -> Hidden:
     """Run texts as rows of one length, and return how to read the hidden states (B, S, D) of real tokens as (T, D)."""
     mask = torch.arange(int(lengths.max())) < lengths[:, None]  # (B, S)
-    padded = torch.full(mask.shape, model.config.pad_token_id or 0)
-    padded[mask] = tokens
+    rows = torch.full(mask.shape, model.config.pad_token_id or 0)
+    rows[mask] = tokens
     mask = mask.to(model.device)
-    told = {"attention_mask": mask.long()} if reads_mask(model) else {}
-    output = model(padded.to(model.device), **told, **options)
+    mask_argument = {"attention_mask": mask.long()} if reads_mask(model) else {}
+    output = model(rows.to(model.device), **mask_argument, **options)
     return output, lambda hidden: hidden[mask]
 
 
@@ -216,12 +218,12 @@ def _batches(order: np.ndarray, lengths: np.ndarray, tokens: int, *, alike: bool
         start += size
 
 
-def _max_length(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, asked: int | None) -> int:
+def _max_length(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, choice: int | None) -> int:
     """Return how many tokens a text may have, from model, tokenizer and what was asked for."""
     possible = longest_input(model, tokenizer)
-    if asked is not None and asked > possible:
-        raise ValueError(f"max_length {asked}: the model takes {possible} tokens at most; ask for that or fewer")
-    return asked or possible
+    if choice is not None and choice > possible:
+        raise ValueError(f"max_length {choice}: the model takes {possible} tokens at most; ask for that or fewer")
+    return choice or possible
 
 
 def _read_lowercase(tokenizer: PreTrainedTokenizerBase) -> None:

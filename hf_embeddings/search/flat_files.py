@@ -37,16 +37,18 @@ class FlatFiles:
         Raises:
             ValueError: a file has fewer rows than those `first` that were committed.
         """
-        coded = scan.quantize(vectors)
-        parts = {"vectors": vectors, "codes": coded.codes, "scales": coded.scales}
+        codes = scan.quantize(vectors)
+        parts = {"vectors": vectors, "codes": codes.codes, "scales": codes.scales}
         for name, part in parts.items():
-            path, committed = self._path(name), first * self._row_bytes(name)
+            path, committed_bytes = self._path(name), first * self._row_bytes(name)
             with open(path, "r+b" if path.exists() else "w+b") as file:
-                if (size := file.seek(0, os.SEEK_END)) < committed:
-                    raise ValueError(f"{path}: shorter than the {committed} bytes that are committed; build it again")
-                if size > committed:
-                    file.truncate(committed)
-                file.seek(committed)
+                if (size := file.seek(0, os.SEEK_END)) < committed_bytes:
+                    raise ValueError(
+                        f"{path}: shorter than the {committed_bytes} bytes that are committed; build it again"
+                    )
+                if size > committed_bytes:
+                    file.truncate(committed_bytes)
+                file.seek(committed_bytes)
                 if part.size:
                     file.write(memoryview(np.ascontiguousarray(part)).cast("B"))  # tofile does not say why it fails
                 file.flush()
@@ -80,11 +82,11 @@ class FlatFiles:
         shape, dtype = (rows, self._columns(name)), KINDS[name][0]
         if not rows:
             return np.empty(shape, dtype)
-        path, expected = self._path(name), rows * self._row_bytes(name)
-        found = path.stat().st_size if path.exists() else 0
-        if found < expected:
+        path, expected_bytes = self._path(name), rows * self._row_bytes(name)
+        actual_bytes = path.stat().st_size if path.exists() else 0
+        if actual_bytes < expected_bytes:
             raise ValueError(
-                f"{path}: {found} bytes, expected {expected} or more; restore it, or build the index again"
+                f"{path}: {actual_bytes} bytes, expected {expected_bytes} or more; restore it, or build the index again"
             )
         return np.memmap(path, dtype, mode="c", shape=shape)  # a private map: torch wants writable memory
 

@@ -81,15 +81,15 @@ class Index:
     def get(self, key: str) -> Any:  # noqa: ANN401  what JSON holds
         """Return a setting: `format`, `dimension`, `generation`, `rows`, `settings`, or what `add` was told to keep."""
         with self._lock:
-            found = self._connection.execute("SELECT value FROM settings WHERE key = ?", (key,)).fetchone()
-        return None if found is None else json.loads(found[0])
+            row = self._connection.execute("SELECT value FROM settings WHERE key = ?", (key,)).fetchone()
+        return None if row is None else json.loads(row[0])
 
     @property
     def settings(self) -> dict[str, Any]:
         """What the index was created with: model, recipe and the rest."""
-        found = self.get("settings")
-        assert isinstance(found, dict)
-        return found
+        value = self.get("settings")
+        assert isinstance(value, dict)
+        return value
 
     def identity(self) -> str:
         """Return a name that no other index has; one of an earlier version is given it now."""
@@ -173,12 +173,12 @@ class Index:
                 raise ValueError(f"queries of {queries.shape[1]} features: expected {self.dimension}, as in the index")
             if not np.isfinite(queries).all():
                 raise ValueError("a query is not finite; check the model and its input")
-            allowed = self._allowed(where)
-            return [self._best_documents(query, k, allowed, nearest or self.nearest) for query in queries]
+            is_allowed = self._allowed(where)
+            return [self._best_documents(query, k, is_allowed, nearest or self.nearest) for query in queries]
 
-    def nearest(self, query: np.ndarray, k: int, allowed: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    def nearest(self, query: np.ndarray, k: int, is_allowed: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         """Return the rows (K,) with the highest scores, and the scores: see `Nearest`."""
-        return scan.search(query[None], self.maps["vectors"], self.codes, k, allowed)[0]
+        return scan.search(query[None], self.maps["vectors"], self.codes, k, is_allowed)[0]
 
     def vectors_of(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
         """Return the stored vectors (M, D) of rows."""
@@ -196,12 +196,12 @@ class Index:
                 generation = generation or self.generation
                 if generation != self.generation:
                     raise ValueError(f"{self.folder}: was compacted while it was read; run the command again")
-                rows, found = table.read_after(self._connection, last, size)
+                rows, records = table.read_after(self._connection, last, size)
                 vectors = self.vectors_of(rows)
             if not rows:
                 return
             last = rows[-1]
-            yield found, vectors
+            yield records, vectors
 
     def sample(self, size: int) -> tuple[list[Record], np.ndarray]:
         """Return at most `size` records spread evenly over the index, with their vectors (M, D)."""
@@ -217,9 +217,9 @@ class Index:
             ValueError: naming the rows that are damaged.
         """
         with self.reading():
-            for first, rows, expected in self._connection.execute("SELECT first, rows, sha256 FROM blocks"):
+            for first, rows, checksum in self._connection.execute("SELECT first, rows, sha256 FROM blocks"):
                 block = slice(first, first + rows)
-                if digest_rows(self.maps, block) != expected:
+                if digest_rows(self.maps, block) != checksum:
                     raise ValueError(f"{self.folder}: rows {first} to {first + rows - 1} are damaged; build it again")
             damage = self._connection.execute("PRAGMA integrity_check").fetchone()[0]
             if damage != "ok":
@@ -231,7 +231,7 @@ class Index:
         try:
             with self._writing():
                 self._map()
-                removed = self._connection.execute("SELECT count(*) FROM removed").fetchone()[0]
+                removed_count = self._connection.execute("SELECT count(*) FROM removed").fetchone()[0]
                 files = self._files(self.generation + 1)
                 self._rewrite(files)
         except BaseException:
@@ -240,7 +240,7 @@ class Index:
             raise
         self.refresh()
         files.drop_others()
-        return removed
+        return removed_count
 
     def _rewrite(self, files: FlatFiles) -> None:
         kept = np.flatnonzero(self._present)
@@ -255,27 +255,27 @@ class Index:
         self._connection.execute("DELETE FROM removed")
         self._put(generation=files.generation, rows=len(kept))
 
-    def _best_documents(self, query: np.ndarray, k: int, allowed: np.ndarray | None, nearest: Nearest) -> list[Hit]:
+    def _best_documents(self, query: np.ndarray, k: int, is_allowed: np.ndarray | None, nearest: Nearest) -> list[Hit]:
         """Take more passages until k documents are among them or none is left."""
-        wanted = k
+        count = k
         while True:
-            rows, scores = nearest(query, wanted, allowed)
+            rows, scores = nearest(query, count, is_allowed)
             hits: dict[str, Hit] = {}
-            found = zip(table.read(self._connection, rows.tolist()), scores.tolist(), rows.tolist(), strict=True)
-            for record, score, row in found:
+            passages = zip(table.read(self._connection, rows.tolist()), scores.tolist(), rows.tolist(), strict=True)
+            for record, score, row in passages:
                 hit = Hit(record.id, score, record.text, record.metadata, record.passage, row)
                 hits.setdefault(record.id, hit)
-            if len(hits) >= k or len(rows) < wanted:
+            if len(hits) >= k or len(rows) < count:
                 return list(hits.values())[:k]
-            wanted *= 4
+            count *= 4
 
     def _allowed(self, where: Sequence[Condition]) -> np.ndarray | None:
         """Return a mask (N,) of the rows that are there and meet the conditions; None where that is each."""
         if where:
-            allowed = np.zeros(self.rows, bool)
+            is_allowed = np.zeros(self.rows, bool)
             rows = table.rows_where(self._connection, where)
-            allowed[rows[rows < self.rows]] = True
-            return allowed
+            is_allowed[rows[rows < self.rows]] = True
+            return is_allowed
         return None if self._present.all() else self._present
 
     @contextmanager

@@ -97,7 +97,7 @@ class MilvusStore:
 
     def nearest(self, query: np.ndarray, passages: int, terms: Sequence[Sequence[str]]) -> list[Hit]:
         """Return the passages nearest to a query (D,) that have one term of each group."""
-        (found,) = self.client.search(
+        (rows,) = self.client.search(
             self.collection,
             [query.tolist()],
             filter=" and ".join(f"json_contains_any(terms, {json.dumps(list(group))})" for group in terms),
@@ -106,7 +106,7 @@ class MilvusStore:
         )
         return [
             Hit(entity["id"], row["distance"], entity["text"], entity["metadata"], entity["passage"])
-            for row in found
+            for row in rows
             for entity in (row["entity"],)
         ]
 

@@ -14,7 +14,10 @@ _SENTENCE_ENDS = (".", "。", "!", "！", "?", "？", ":", "：")
 def opening(text: str) -> str:
     """Return the first paragraph that ends as a sentence does, so not a signature or headline; else the first one."""
     paragraphs = [paragraph.strip() for paragraph in text.split("\n\n") if paragraph.strip()]
-    return next((found for found in paragraphs if found.endswith(_SENTENCE_ENDS)), paragraphs[0] if paragraphs else "")
+    return next(
+        (candidate for candidate in paragraphs if candidate.endswith(_SENTENCE_ENDS)),
+        paragraphs[0] if paragraphs else "",
+    )
 
 
 def split(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, rooms: Sequence[int]) -> list[list[str]]:
@@ -41,7 +44,7 @@ def _cut(text: str, offsets: list[tuple[int, int]], max_tokens: int) -> Iterator
     first, begin = 0, 0
     while len(starts) - first > max_tokens:
         half, end = starts[first + max_tokens // 2], starts[first + max_tokens]
-        end = next((found + len(mark) for mark in _BREAKS if (found := text.rfind(mark, half, end)) >= 0), end)
+        end = next((place + len(mark) for mark in _BREAKS if (place := text.rfind(mark, half, end)) >= 0), end)
         if passage := text[begin:end].strip():
             yield passage
         # The next passage begins with the token at the cut or, where the cut is inside a token, after it.

@@ -29,11 +29,13 @@ def maximum(hidden: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
     return empty.scatter_reduce_(0, texts[:, None].expand_as(hidden), hidden.float(), "amax")
 
 
-def without_prompts(hidden: torch.Tensor, lengths: torch.Tensor, skipped: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Leave the first `skipped` tokens of each text out of (T, D) and (N,), but for its last token."""
+def without_prompts(
+    hidden: torch.Tensor, lengths: torch.Tensor, prompt_tokens: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Leave the first `prompt_tokens` tokens of each text out of (T, D) and (N,), but for its last token."""
     starts = lengths.cumsum(0) - lengths
     place = torch.arange(len(hidden), device=hidden.device) - torch.repeat_interleave(starts, lengths)
-    left_out = torch.minimum(lengths - 1, torch.tensor(skipped, device=lengths.device))
+    left_out = torch.minimum(lengths - 1, torch.tensor(prompt_tokens, device=lengths.device))
     return hidden[place >= torch.repeat_interleave(left_out, lengths)], lengths - left_out
 
 

@@ -44,28 +44,28 @@ class Int8Linear(nn.Module):
         self.scales = weight.abs().amax(dim=1).clamp(min=1e-12) / int8_weight_levels()  # (O,)
         self.zeros = torch.zeros(len(weight), dtype=torch.int32)
         self.bias = None if linear.bias is None else linear.bias.detach().float()
-        quantized = torch.round(weight / self.scales[:, None]).to(torch.int8)
-        self.packed = torch.ops.onednn.qlinear_prepack(quantized, None)
+        codes = torch.round(weight / self.scales[:, None]).to(torch.int8)
+        self.packed = torch.ops.onednn.qlinear_prepack(codes, None)
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         """Map (..., I) to (..., O) in the same dtype."""
         least, most = torch.aminmax(hidden)
         step = max(-least.item(), most.item(), 1e-12) / 127
-        quantized = (hidden * (1 / step)).round_().to(torch.int8)
+        codes = (hidden * (1 / step)).round_().to(torch.int8)
         return torch.ops.onednn.qlinear_pointwise(
-            quantized, step, 0, self.packed, self.scales, self.zeros, self.bias, 1.0, 0, hidden.dtype, "none", [], ""
+            codes, step, 0, self.packed, self.scales, self.zeros, self.bias, 1.0, 0, hidden.dtype, "none", [], ""
         )
 
 
-def choose_precision(asked: str, device: str | torch.device) -> Precision:
+def choose_precision(choice: str, device: str | torch.device) -> Precision:
     """Return the precision that `auto` means on a device, or the one asked for.
 
     Raises:
         ValueError: there is no such precision, or the device cannot encode in it.
     """
-    if asked not in (AUTO, *PRECISIONS):
-        raise ValueError(f"precision {asked!r}: expected one of {', '.join((AUTO, *PRECISIONS))}")
-    return encoding_precision(asked, device)
+    if choice not in (AUTO, *PRECISIONS):
+        raise ValueError(f"precision {choice!r}: expected one of {', '.join((AUTO, *PRECISIONS))}")
+    return encoding_precision(choice, device)
 
 
 def time_lost(precision: str, device: str | torch.device, *, inputs: int, outputs: int) -> str:

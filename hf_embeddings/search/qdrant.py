@@ -77,7 +77,7 @@ class QdrantStore:
         from qdrant_client.models import FieldCondition, Filter, MatchAny
 
         must: list[Any] = [FieldCondition(key="terms", match=MatchAny(any=list(group))) for group in terms]
-        found = self.client.query_points(
+        response = self.client.query_points(
             self.collection,
             query=query.tolist(),
             limit=passages,
@@ -86,7 +86,7 @@ class QdrantStore:
         )
         return [
             Hit(payload["id"], point.score, payload["text"], payload["metadata"], payload["passage"])
-            for point in found.points
+            for point in response.points
             if (payload := point.payload) is not None
         ]
 

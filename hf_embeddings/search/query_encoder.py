@@ -16,13 +16,13 @@ class Built(Protocol):
         """Model, recipe and the rest."""
 
 
-def load_encoder(built: Built, *, precision: str = AUTO) -> Encoder:
+def load_encoder(place: Built, *, precision: str = AUTO) -> Encoder:
     """Load the encoder that an index or store was made with, for queries.
 
     Raises:
         ValueError: the model is gone, or its weights, tokenizer or config are no longer those that the vectors are of.
     """
-    facts = built.settings
+    facts = place.settings
     if not facts:
         raise ValueError("no index was copied there: expected a collection made by `index INDEX STORE`")
     model = str(facts["model"])

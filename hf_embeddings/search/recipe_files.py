@@ -90,7 +90,9 @@ def read_recipe(folder: Path) -> Recipe:
     if not (folder / MODULES).is_file():
         return Recipe()
     modules = _read_modules(folder)
-    transformer = next((read for name in TRANSFORMER_FILES if (read := _read(folder / name, TRANSFORMER_KEYS))), {})
+    transformer = next(
+        (content for name in TRANSFORMER_FILES if (content := _read(folder / name, TRANSFORMER_KEYS))), {}
+    )
     pooling = _read(modules["Pooling"] / "config.json", POOLING_KEYS)
     if "Normalize" in modules:
         _read(modules["Normalize"] / "config.json", NORMALIZE_KEYS)
@@ -129,8 +131,8 @@ def download_recipe(name: str) -> Recipe:
         ) from None
     except EntryNotFoundError:
         return Recipe()
-    wanted = [MODULES, SETTINGS, *TRANSFORMER_FILES, *(f"*_{module}/config.json" for module in PIPELINES[-1])]
-    return read_recipe(Path(snapshot_download(name, allow_patterns=wanted)))
+    patterns = [MODULES, SETTINGS, *TRANSFORMER_FILES, *(f"*_{module}/config.json" for module in PIPELINES[-1])]
+    return read_recipe(Path(snapshot_download(name, allow_patterns=patterns)))
 
 
 def _read_modules(folder: Path) -> dict[str, Path]:
@@ -171,24 +173,24 @@ def _read(path: Path, rules: Rules) -> dict[str, Any]:
     """Read an object whose keys must obey rules; nothing where there is no file."""
     if not path.is_file():
         return {}
-    found = _json(path)
-    if not isinstance(found, dict):
-        raise ValueError(f"{path}: got {type(found).__name__}, expected an object; restore the file")
-    _check(path, found, rules)
-    return found
+    content = _json(path)
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: got {type(content).__name__}, expected an object; restore the file")
+    _check(path, content, rules)
+    return content
 
 
-def _check(path: Path, found: Mapping[str, Any], rules: Rules) -> None:
+def _check(path: Path, content: Mapping[str, Any], rules: Rules) -> None:
     advice = "encode with sentence-transformers, or remove the key"
-    for key, value in found.items():
+    for key, value in content.items():
         rule = rules.get(key)
         if rule is None:
             raise ValueError(f"{path}: unknown key {key!r}, expected {', '.join(rules)}; {advice}")
         if isinstance(rule, Only) and value not in rule.values:
-            allowed = " or ".join(json.dumps(allowed) for allowed in rule.values)
-            raise ValueError(f"{path}: {key} is {json.dumps(value)}, expected {allowed}; {advice}")
-        if isinstance(rule, Arguments) and (refused := sorted(set(value or {}) - set(rule.names))):
-            raise ValueError(f"{path}: {key} sets {', '.join(refused)}, which is not done here; {advice}")
+            choices = " or ".join(json.dumps(choices) for choices in rule.values)
+            raise ValueError(f"{path}: {key} is {json.dumps(value)}, expected {choices}; {advice}")
+        if isinstance(rule, Arguments) and (names := sorted(set(value or {}) - set(rule.names))):
+            raise ValueError(f"{path}: {key} sets {', '.join(names)}, which is not done here; {advice}")
 
 
 def _json(path: Path) -> Any:  # noqa: ANN401  what JSON holds

@@ -92,33 +92,33 @@ class Condition:
     @classmethod
     def parse(cls, text: str) -> "Condition":
         """Read `field=value`, with any operator; a value that is a JSON number or boolean is taken as one."""
-        found = re.match(rf"\s*([^=!<>~]+?)\s*({'|'.join(_OPERATORS)})\s*(.*)$", text, re.DOTALL)
-        if found is None:
+        match = re.match(rf"\s*([^=!<>~]+?)\s*({'|'.join(_OPERATORS)})\s*(.*)$", text, re.DOTALL)
+        if match is None:
             raise ValueError(f"condition {text!r}: expected FIELD{'|'.join(_OPERATORS)}VALUE, such as year>=2020")
-        name, operator, value = found.groups()
+        name, operator, value = match.groups()
         try:
-            parsed = as_kept(json.loads(value))
+            json_value = as_kept(json.loads(value))
         except (ValueError, RecursionError):
-            parsed = value
-        return cls(name, operator, parsed if isinstance(parsed, bool | int | float) else value)
+            json_value = value
+        return cls(name, operator, json_value if isinstance(json_value, bool | int | float) else value)
 
     def holds(self, metadata: dict[str, object]) -> bool:
         """Return whether metadata meet the condition; a missing field never does."""
         return self.meets(as_kept(metadata).get(self.field))
 
-    def meets(self, found: object) -> bool:
+    def meets(self, actual: object) -> bool:
         """Return whether a value of the field, as it is kept, meets the condition: the one comparison of all verbs."""
-        if found is None:
+        if actual is None:
             return False
         if self.operator == "~":
-            return _folded(self.value) in _folded(found)
+            return _folded(self.value) in _folded(actual)
         if self.operator in ("=", "!="):
-            return _equal(found, self.value) == (self.operator == "=")
+            return _equal(actual, self.value) == (self.operator == "=")
         compare = _ORDERS[self.operator]
-        if isinstance(found, str) and isinstance(self.value, str):
-            return bool(compare(found, self.value))
-        if isinstance(found, int | float) and isinstance(self.value, int | float):
-            return bool(compare(found, self.value))
+        if isinstance(actual, str) and isinstance(self.value, str):
+            return bool(compare(actual, self.value))
+        if isinstance(actual, int | float) and isinstance(self.value, int | float):
+            return bool(compare(actual, self.value))
         return False
 
     @property
@@ -146,12 +146,12 @@ def as_kept(value: Any) -> Any:  # noqa: ANN401  of text, text; of an object, an
     return value.isoformat() if isinstance(value, date | time) else None
 
 
-def _equal(found: object, value: object) -> bool:
+def _equal(actual: object, value: object) -> bool:
     """Tell whether two values are equal, those of different kinds as text."""
     for kind in (str, int | float):
-        if isinstance(found, kind) and isinstance(value, kind):
-            return found == value
-    return as_text(found) == as_text(value)
+        if isinstance(actual, kind) and isinstance(value, kind):
+            return actual == value
+    return as_text(actual) == as_text(value)
 
 
 def as_text(value: object) -> str:
@@ -190,10 +190,10 @@ def remove(connection: sqlite3.Connection, rows: Sequence[int]) -> None:
 
 def rows_of(connection: sqlite3.Connection, ids: Sequence[str]) -> list[int]:
     """Return the rows of all passages of the documents given."""
-    found: list[int] = []
+    rows: list[int] = []
     for id_ in dict.fromkeys(ids):
-        found += (row for (row,) in connection.execute("SELECT row FROM records WHERE id = ?", (id_,)))
-    return found
+        rows += (row for (row,) in connection.execute("SELECT row FROM records WHERE id = ?", (id_,)))
+    return rows
 
 
 def rows_between(connection: sqlite3.Connection, first: str, last: str) -> list[tuple[int, str]]:
@@ -218,21 +218,21 @@ def rows_where(connection: sqlite3.Connection, where: Sequence[Condition]) -> np
     parameters = [part for number, condition in enumerate(where) for part in (number, condition.path, condition.path)]
     query = f"SELECT row FROM records WHERE {' AND '.join([clause] * len(where))}"
     try:
-        found = connection.execute(query, parameters).fetchall()
+        rows = connection.execute(query, parameters).fetchall()
     except sqlite3.OperationalError as error:
         if "malformed JSON" not in str(error):  # such as NaN, which an earlier version wrote as it came
             raise
         raise ValueError(f"the metadata of a record cannot be read ({error}); index the documents again") from None
-    if not found:
+    if not rows:
         _refuse_unknown_fields(connection, where)
-    return np.array(found, np.int64).reshape(-1)
+    return np.array(rows, np.int64).reshape(-1)
 
 
 def read(connection: sqlite3.Connection, rows: Sequence[int]) -> list[Record]:
     """Return the records of rows, in that order."""
     query = "SELECT id, text, metadata, passage FROM records WHERE row = ?"
-    found = [connection.execute(query, (int(row),)).fetchone() for row in rows]
-    return [Record(id_, text, json.loads(metadata), passage) for id_, text, metadata, passage in found]
+    tuples = [connection.execute(query, (int(row),)).fetchone() for row in rows]
+    return [Record(id_, text, json.loads(metadata), passage) for id_, text, metadata, passage in tuples]
 
 
 def read_after(connection: sqlite3.Connection, last: int, size: int) -> tuple[list[int], list[Record]]:

@@ -36,9 +36,9 @@ def quantize(vectors: np.ndarray) -> Codes:
     vectors = vectors.astype(np.float32, copy=False)
     scale = np.abs(vectors).max(axis=1, initial=0.0) / 127
     codes = np.rint(vectors / np.where(scale > 0, scale, 1)[:, None]).astype(np.int8)
-    decoded = codes * scale[:, None].astype(np.float64)
-    missed = np.linalg.norm(vectors - decoded, axis=1)
-    return Codes(codes, np.stack([scale, missed, np.linalg.norm(decoded, axis=1)], axis=1).astype(np.float32))
+    decoded_vectors = codes * scale[:, None].astype(np.float64)
+    errors = np.linalg.norm(vectors - decoded_vectors, axis=1)
+    return Codes(codes, np.stack([scale, errors, np.linalg.norm(decoded_vectors, axis=1)], axis=1).astype(np.float32))
 
 
 def exact_scores(queries: np.ndarray, vectors: np.ndarray) -> np.ndarray:
@@ -47,21 +47,21 @@ def exact_scores(queries: np.ndarray, vectors: np.ndarray) -> np.ndarray:
 
 
 def search(
-    queries: np.ndarray, vectors: np.ndarray, stored: Codes, k: int, allowed: np.ndarray | None = None
+    queries: np.ndarray, vectors: np.ndarray, index_codes: Codes, k: int, is_allowed: np.ndarray | None = None
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return for each query (Q, D) the rows and scores of the k largest dot products, best first, ties by row.
 
-    `allowed` (N,) leaves out the rows where it is False. Fewer than k rows come back only where fewer are allowed.
+    `is_allowed` (N,) leaves out the rows where it is False. Fewer than k rows come back only where fewer are allowed.
     """
     queries = np.ascontiguousarray(queries, dtype=np.float32)
     scans = [_Scan(query, k) for query in queries]
-    codes = torch.from_numpy(stored.codes)
+    codes = torch.from_numpy(index_codes.codes)
     columns = torch.from_numpy(np.concatenate([scan.columns for scan in scans], axis=1))  # (D, 2Q)
     for start in range(0, len(codes), BLOCK_ROWS):
         rows = slice(start, start + BLOCK_ROWS)
         products = torch._int_mm(codes[rows], columns)  # (B, 2Q) int32, exact
-        scales = torch.from_numpy(stored.scales[rows])
-        keep = None if allowed is None else torch.from_numpy(allowed[rows])
+        scales = torch.from_numpy(index_codes.scales[rows])
+        keep = None if is_allowed is None else torch.from_numpy(is_allowed[rows])
         for number, scan in enumerate(scans):
             scan.take(start, products[:, 2 * number : 2 * number + 2], scales, keep)
     return [scan.finish(vectors) for scan in scans]
@@ -76,8 +76,8 @@ class _Scan:
         second, fine = _code(query - first * coarse)
         self.columns = np.stack([first, second], axis=1)
         self.steps = (float(coarse), float(fine))
-        decoded = first * np.float64(coarse) + second * np.float64(fine)
-        self.missed, self.length = (float(np.linalg.norm(part)) for part in (query - decoded, query))
+        decoded_query = first * np.float64(coarse) + second * np.float64(fine)
+        self.missed, self.length = (float(np.linalg.norm(part)) for part in (query - decoded_query, query))
         self.threshold = -np.inf
         self.rows, self.lower, self.upper = np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, np.float32)
 

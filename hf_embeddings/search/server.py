@@ -81,14 +81,16 @@ class _Handler(BaseHTTPRequestHandler):
             elif request.path == "/map":
                 self._answer(200, {"points": self.server.corpus_map.points, "passages": len(self.server.index)})
             elif request.path == "/search":
-                asked = parse_qs(request.query)
-                query = asked.get("q", [""])[0].strip()
+                parameters = parse_qs(request.query)
+                query = parameters.get("q", [""])[0].strip()
                 if not query:
                     raise ValueError("q: got no query, expected some words")
-                k = asked.get("k", ["10"])[0]
+                k = parameters.get("k", ["10"])[0]
                 if not k.isdecimal() or not int(k):
                     raise ValueError(f"k {k!r}: expected a whole number from 1 to {_MOST_RESULTS}")
-                self._answer(200, self.server.search(query, int(k), [text for text in asked.get("where", []) if text]))
+                self._answer(
+                    200, self.server.search(query, int(k), [text for text in parameters.get("where", []) if text])
+                )
             else:
                 self._answer(404, {"error": f"{request.path}: expected /, /search or /map"})
         except ValueError as error:

@@ -36,23 +36,23 @@ def read_records(
         ValueError: two documents that differ have one id of their own.
     """
     left_out = Counter() if left_out is None else left_out
-    seen: dict[str, tuple[str, str]] = {}  # by id the content of the document, and its place
+    seen_digests: dict[str, tuple[str, str]] = {}  # by id the content of the document, and its place
     for document in documents:
         metadata = as_kept(document.metadata)
         own = metadata.pop(id_field, None)
         content = _digest(document, metadata)
         names = _names(document, own, content)
-        if any(seen.get(name, ("", ""))[0] == content for name in names):
+        if any(seen_digests.get(name, ("", ""))[0] == content for name in names):
             left_out[REPEATED] += 1
             continue
-        id_ = next((name for name in names if name not in seen), None)
+        id_ = next((name for name in names if name not in seen_digests), None)
         if id_ is None:
-            places = " and ".join(filter(None, (seen[names[0]][1], document.place))) or "the same source"
+            places = " and ".join(filter(None, (seen_digests[names[0]][1], document.place))) or "the same source"
             raise ValueError(
                 f"{id_field} {names[0]!r}: two documents have it, in {places}, and only one could be found by it; give "
                 "each its own, or name another field with --id-field"
             )
-        seen[id_] = (content, document.place)
+        seen_digests[id_] = (content, document.place)
         yield Record(id_, document.text, metadata)
 
 

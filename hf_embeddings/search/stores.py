@@ -92,14 +92,14 @@ def copy_index(index: "Index", store: Store, progress: Callable[[float], None] =
             store.create(index.dimension, settings | {"complete": False})
         else:
             _refuse_other_content(store.settings, settings, index.folder)
-        copy, copied = uuid.uuid4().hex, 0
+        copy, count = uuid.uuid4().hex, 0
         for records, vectors in index.iterate(ROWS_PER_REQUEST):
             store.put(records, vectors, copy)
-            copied += len(records)
+            count += len(records)
             progress(len(records))
         store.drop_others(copy)
         store.keep(settings | {"complete": True})
-    return copied
+    return count
 
 
 def _refuse_other_content(there: dict[str, Any], settings: dict[str, Any], folder: object) -> None:
@@ -125,10 +125,10 @@ def search_store(store: Store, queries: np.ndarray, k: int, where: Sequence[Cond
             "no whole index of this version was copied there; run index INDEX STORE, if need be to another collection"
         )
     with _in_words("the database"):
-        found = [_best_documents(store, query, k, where) for query in np.atleast_2d(queries)]
-        if where and not any(found):
+        results = [_best_documents(store, query, k, where) for query in np.atleast_2d(queries)]
+        if where and not any(results):
             _refuse_unknown_fields(store, np.atleast_2d(queries)[0], where)
-    return found
+    return results
 
 
 def _best_documents(store: Store, query: np.ndarray, k: int, where: Sequence[Condition]) -> list[Hit]:

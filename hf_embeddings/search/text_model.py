@@ -44,12 +44,12 @@ def load_text_model(source: str | Path, **options: str) -> PreTrainedModel:
         )
     missing = sorted(name for name in report["missing_keys"] if "pooler" not in name)
     alike = {_numberless(name) for name in model.state_dict()}
-    dropped = sorted(name for name in report["unexpected_keys"] if _numberless(name) in alike)
-    for keys, state in ((missing, "missing, and would be random"), (dropped, "left over, and would be dropped")):
+    extra = sorted(name for name in report["unexpected_keys"] if _numberless(name) in alike)
+    for keys, state in ((missing, "missing, and would be random"), (extra, "left over, and would be dropped")):
         if keys:
-            shown = ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
+            listing = ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
             raise ValueError(
-                f"{source}: weights of {family.__name__} are {state} ({shown}); check that config.json belongs to "
+                f"{source}: weights of {family.__name__} are {state} ({listing}); check that config.json belongs to "
                 "these weights"
             )
     check_finite(model.named_parameters(), source)
@@ -63,10 +63,10 @@ def _numberless(name: str) -> str:
 
 def longest_input(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
     """Return how many tokens, special ones included, a text may have."""
-    stated = getattr(model.config, "max_position_embeddings", None)
-    limits = [stated, _position_rows(model), tokenizer.model_max_length]
-    known = [int(limit) for limit in limits if limit and 0 < limit < VERY_LARGE_INTEGER]
-    return min(known, default=UNLIMITED)
+    positions = getattr(model.config, "max_position_embeddings", None)
+    limits = [positions, _position_rows(model), tokenizer.model_max_length]
+    finite = [int(limit) for limit in limits if limit and 0 < limit < VERY_LARGE_INTEGER]
+    return min(finite, default=UNLIMITED)
 
 
 def _position_rows(model: PreTrainedModel) -> int | None:
@@ -108,6 +108,6 @@ def ignores_padding(model: PreTrainedModel, ids: list[int], longest: int) -> boo
     row[0, : len(short)] = torch.tensor(short)
     mask = torch.arange(length, device=model.device)[None] < len(short)
     alone = model(row[:, : len(short)], attention_mask=mask[:, : len(short)].long()).last_hidden_state
-    padded = model(row, attention_mask=mask.long()).last_hidden_state[:, : len(short)]
-    error = (alone - padded).abs().amax() / alone.abs().amax()
+    in_row = model(row, attention_mask=mask.long()).last_hidden_state[:, : len(short)]
+    error = (alone - in_row).abs().amax() / alone.abs().amax()
     return bool(error < (1e-3 if alone.dtype == torch.float32 else 0.05))

@@ -47,8 +47,8 @@ def head_figure(weights: np.ndarray, tokens: Sequence[str], *, title: str) -> Fi
     axis = figure.subplots()
     style = as_written(tokens) | {"fontsize": size}
     image = axis.imshow(weights, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
-    turned = {"rotation": 60, "ha": "right"} if roomy else {"rotation": 90}
-    axis.set_xticks(range(len(tokens)), tokens, **turned, **style)
+    slant = {"rotation": 60, "ha": "right"} if roomy else {"rotation": 90}
+    axis.set_xticks(range(len(tokens)), tokens, **slant, **style)
     axis.set_yticks(range(len(tokens)), tokens, **style)
     axis.set(xlabel="to", ylabel="from")
     axis.set_title(title, **as_written([title]))

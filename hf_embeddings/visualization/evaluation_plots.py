@@ -14,14 +14,14 @@ from hf_embeddings.visualization.labels import write_legend
 
 def evaluation_figure(report: EvaluationReport) -> Figure:
     """Draw the report of `hf-embeddings evaluate`: anisotropy by layer, quality against bytes, association tests."""
-    tested = [figures for figures in report.bias if figures.skipped is None]
-    figure = Figure(figsize=(15 if tested else 10, 4.2), layout="constrained", dpi=110)
+    tests = [figures for figures in report.bias if figures.skipped is None]
+    figure = Figure(figsize=(15 if tests else 10, 4.2), layout="constrained", dpi=110)
     figure.suptitle(Path(report.model).name, **as_written([report.model]))
-    axes = figure.subplots(1, 3 if tested else 2)
+    axes = figure.subplots(1, 3 if tests else 2)
     _layers(axes[0], report.text.anisotropy_by_layer)
     _sizes(axes[1], report.sizes)
-    if tested:
-        _bias(axes[2], tested)
+    if tests:
+        _bias(axes[2], tests)
     return figure
 
 
@@ -35,25 +35,25 @@ def _layers(axis: Axes, cosines: list[float]) -> None:
 def _sizes(axis: Axes, rows: list[SizeFigures]) -> None:
     curves = {"neighbours kept": [row.neighbours_kept for row in rows]}
     for name in rows[0].figures:
-        measured = [math.nan if (value := row.figures[name]) is None else value for row in rows]
-        curves[name] = measured  # a gap where there was nothing to measure
+        heights = [math.nan if (value := row.figures[name]) is None else value for row in rows]
+        curves[name] = heights  # a gap where there was nothing to measure
     markers = {"fp32": "o", "int8": "s", "binary": "^"}
-    named: dict[str, Artist] = {}
+    lines: dict[str, Artist] = {}
     for index, (name, values) in enumerate(curves.items()):
         for precision, marker in markers.items():
             points = [(r.bytes_per_vector, v) for r, v in zip(rows, values, strict=True) if r.precision == precision]
             (line,) = axis.plot(*zip(*points, strict=True), marker=marker, color=f"C{index}", linewidth=1, markersize=4)
             if index == 0 or precision == "fp32":
-                named[f"{name}, {precision}" if index == 0 else name] = line
+                lines[f"{name}, {precision}" if index == 0 else name] = line
     axis.set(title="size against quality", xlabel="bytes per vector", xscale="log")
-    write_legend(axis, list(named.values()), list(named), size=7)
+    write_legend(axis, list(lines.values()), list(lines), size=7)
 
 
-def _bias(axis: Axes, tested: list[AssociationFigures]) -> None:
-    names = [f"{figures.test.split(':')[0]}, {figures.on}" for figures in tested]
-    colours = ["C3" if figures.p_value is not None and figures.p_value < 0.05 else "0.7" for figures in tested]
+def _bias(axis: Axes, tests: list[AssociationFigures]) -> None:
+    names = [f"{figures.test.split(':')[0]}, {figures.on}" for figures in tests]
+    colours = ["C3" if figures.p_value is not None and figures.p_value < 0.05 else "0.7" for figures in tests]
     places = range(len(names))  # two tests may have one name
-    axis.barh(places, [figures.effect_size or 0.0 for figures in tested], color=colours)
+    axis.barh(places, [figures.effect_size or 0.0 for figures in tests], color=colours)
     axis.set_yticks(places, names, **as_written(names))
     axis.axvline(0, color="black", linewidth=0.5)
     axis.invert_yaxis()

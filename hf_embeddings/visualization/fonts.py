@@ -38,16 +38,16 @@ def families(labels: Iterable[str]) -> list[str]:
     Fonts count that are on the disk now: matplotlib's own list is as old as its cache, so that a font installed after
     the first picture would never be found.
     """
-    wanted = {ord(character) for label in labels for character in label if _needs_glyph(character)} - _brought()
-    found: list[str] = []
-    for family, path in _installed() if wanted else ():
-        if wanted and (covered := wanted & _characters(path)):
+    codes = {ord(character) for label in labels for character in label if _needs_glyph(character)} - _brought()
+    names: list[str] = []
+    for family, path in _installed() if codes else ():
+        if codes and (own_codes := codes & _characters(path)):
             _add(path)
-            found.append(family)
-            wanted -= covered
-    if wanted:
-        warnings.warn(_hint({chr(code) for code in wanted}), stacklevel=3)
-    return [BROUGHT, *found]
+            names.append(family)
+            codes -= own_codes
+    if codes:
+        warnings.warn(_hint({chr(code) for code in codes}), stacklevel=3)
+    return [BROUGHT, *names]
 
 
 def _needs_glyph(character: str) -> bool:

@@ -55,8 +55,10 @@ def _lengths(axis: Axes, rows: Rows, factors: Sequence[int]) -> None:
         points = _rises(rows, factor)
         if points:
             rises, heights = zip(*points, strict=True)
-            shown = [min(rise, WORST_SHOWN) for rise in rises]
-            axis.scatter(shown, heights, marker="os^D"[index % 4], s=22, label=f"{factor}x", color=f"C{index + 1}")
+            clipped_rises = [min(rise, WORST_SHOWN) for rise in rises]
+            axis.scatter(
+                clipped_rises, heights, marker="os^D"[index % 4], s=22, label=f"{factor}x", color=f"C{index + 1}"
+            )
         for rise, height in points:
             if rise > WORST_SHOWN:
                 axis.annotate(f"{rise:.1f} ", (WORST_SHOWN, height), ha="right", va="center", fontsize=7)

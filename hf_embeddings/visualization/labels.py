@@ -37,13 +37,13 @@ def write_labels(axis: Axes, points: np.ndarray, labels: Sequence[str], *, inche
     low, high = np.array([axis.get_xlim(), axis.get_ylim()]).T
     places = (points - low) / (high - low) * np.array(inches)
     # Where all labels are drawn, none may cover a point either.
-    taken = np.hstack([places - 0.03, places + 0.03]) if few else np.empty((0, 4))
+    boxes = np.hstack([places - 0.03, places + 0.03]) if few else np.empty((0, 4))
     for index, (place, text) in enumerate(zip(places, short, strict=True)):
-        box, corner = _room(place, _width(text, size), 1.35 * size / 72, taken, inches)
+        box, corner = _room(place, _width(text, size), 1.35 * size / 72, boxes, inches)
         if box is None and not few:
             continue
         if box is not None:
-            taken = np.vstack([taken, box])
+            boxes = np.vstack([boxes, box])
         axis.annotate(
             text,
             points[index],
@@ -54,14 +54,14 @@ def write_labels(axis: Axes, points: np.ndarray, labels: Sequence[str], *, inche
             fontsize=size,
             **style,
         )
-        if len(taken) >= MOST:
+        if len(boxes) >= MOST:
             return
 
 
-def write_legend(axis: Axes, drawn: Sequence[Artist], names: Sequence[str], *, size: float) -> None:
+def write_legend(axis: Axes, artists: Sequence[Artist], names: Sequence[str], *, size: float) -> None:
     """Name what is drawn, each name as it is: matplotlib by itself leaves out those that begin with an underscore."""
     style = as_written(names)
-    legend = axis.legend(drawn, names, prop={"family": style["family"], "size": size})
+    legend = axis.legend(artists, names, prop={"family": style["family"], "size": size})
     for text in legend.get_texts():
         text.set_parse_math(style["parse_math"])
 
@@ -78,14 +78,14 @@ def _ems(character: str) -> float:
 
 
 def _room(
-    place: np.ndarray, width: float, height: float, taken: np.ndarray, inches: tuple[float, float]
+    place: np.ndarray, width: float, height: float, boxes: np.ndarray, inches: tuple[float, float]
 ) -> tuple[np.ndarray | None, tuple[int, int]]:
     """Return the box (left, bottom, right, top) in the first corner that is free and on the axis, and the corner."""
     for corner in CORNERS:
         left = place[0] + OFFSET if corner[0] > 0 else place[0] - OFFSET - width
         bottom = place[1] + OFFSET if corner[1] > 0 else place[1] - OFFSET - height
         box = np.array([left, bottom, left + width, bottom + height])
-        overlap = (taken[:, 0] < box[2]) & (box[0] < taken[:, 2]) & (taken[:, 1] < box[3]) & (box[1] < taken[:, 3])
+        overlap = (boxes[:, 0] < box[2]) & (box[0] < boxes[:, 2]) & (boxes[:, 1] < box[3]) & (box[1] < boxes[:, 3])
         if not overlap.any() and (box[:2] >= 0).all() and (box[2:] <= inches).all():
             return box, corner
     return None, CORNERS[0]

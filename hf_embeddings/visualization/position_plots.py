@@ -90,8 +90,8 @@ def _distance(axis: Axes, scores: np.ndarray) -> None:
 
 
 def _linearity(axis: Axes, linearity: dict[int, float | None]) -> None:
-    known = {k: value for k, value in linearity.items() if value is not None}
-    axis.bar([str(k) for k in known], [max(value, -0.05) for value in known.values()])
+    shares = {k: value for k, value in linearity.items() if value is not None}
+    axis.bar([str(k) for k in shares], [max(value, -0.05) for value in shares.values()])
     axis.set(title="linear map M(k), p to p+k", xlabel="k", ylabel="share explained", ylim=(-0.05, 1.05))
     axis.axhline(0, color="black", linewidth=0.5)
 

@@ -25,11 +25,11 @@ def sum_figure(tokens: Sequence[str], parts: Mapping[str, Mapping[str, np.ndarra
     places = np.arange(len(tokens))
     width = 0.8 / len(parts)
     positive, negative = np.zeros(len(tokens)), np.zeros(len(tokens))
-    for index, (name, measured) in enumerate(parts.items()):
+    for index, (name, part) in enumerate(parts.items()):
         offset = (index - (len(parts) - 1) / 2) * width
-        norm.bar(places + offset, measured["norm"], width, label=name, color=f"C{index}")
-        cosine.bar(places + offset, measured["cosine"], width, color=f"C{index}")
-        heights = np.asarray(measured["share"])
+        norm.bar(places + offset, part["norm"], width, label=name, color=f"C{index}")
+        cosine.bar(places + offset, part["cosine"], width, color=f"C{index}")
+        heights = np.asarray(part["share"])
         below = np.where(heights >= 0, positive, negative)
         share.bar(places, heights, 0.8, bottom=below, color=f"C{index}")
         positive, negative = positive + np.maximum(heights, 0), negative + np.minimum(heights, 0)

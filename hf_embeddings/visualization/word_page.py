@@ -98,13 +98,13 @@ def _trace(
     Labels are SVG: the browser writes every script with its own fonts. WebGL draws them letter by letter, so only
     points without labels are drawn in it.
     """
-    flat, written = points.shape[1] == 2, len(labels) <= MOST_WRITTEN
+    flat, has_labels = points.shape[1] == 2, len(labels) <= MOST_WRITTEN
     rows = [row for row, group in enumerate(groups) if group == name]
     coordinates = {axis: np.round(points[rows, i], 4).tolist() for i, axis in enumerate("xyz"[: points.shape[1]])}
     size = (7 if flat else 3) if len(labels) < 3000 else (4 if flat else 2)
     return coordinates | {
-        "type": ("scatter" if written else "scattergl") if flat else "scatter3d",
-        "mode": "markers+text" if flat and written else "markers",
+        "type": ("scatter" if has_labels else "scattergl") if flat else "scatter3d",
+        "mode": "markers+text" if flat and has_labels else "markers",
         "name": drawn(name),
         "ids": [labels[row] for row in rows],
         "text": [drawn(_short(labels[row])) for row in rows],
@@ -130,7 +130,7 @@ def _layout(points: np.ndarray, labels: Sequence[str]) -> dict[str, object]:
     flat = points.shape[1] == 2
     axes: dict[str, object] = {"xaxis": plain, "yaxis": plain}
     if not flat:  # its labels are annotations: SVG, where the text of a trace would be WebGL
-        written = zip(points, labels, strict=True) if len(labels) <= MOST_WRITTEN else ()
+        notes = zip(points, labels, strict=True) if len(labels) <= MOST_WRITTEN else ()
         annotations = [
             {
                 **dict(zip("xyz", np.round(point, 4).tolist(), strict=True)),
@@ -139,7 +139,7 @@ def _layout(points: np.ndarray, labels: Sequence[str]) -> dict[str, object]:
                 "yanchor": "bottom",
                 "captureevents": False,
             }
-            for point, label in written
+            for point, label in notes
         ]
         axes = {"scene": {axis: plain for axis in ("xaxis", "yaxis", "zaxis")} | {"annotations": annotations}}
     return axes | {

@@ -65,11 +65,11 @@ def _points(
     axis: Axes, points: np.ndarray, labels: Sequence[str], groups: Sequence[str], *, inches: tuple[float, float]
 ) -> None:
     names, many = list(dict.fromkeys(groups)), len(labels) > 1000
-    drawn: list[Artist] = []
+    artists: list[Artist] = []
     for index, name in enumerate(names):
         rows = [row for row, group in enumerate(groups) if group == name]
         look: dict[str, Any] = {"s": 3 if many else 30, "alpha": 0.5 if many else 0.8}
-        drawn.append(axis.scatter(*points[rows].T, color=f"C{index % 10}", **look))
+        artists.append(axis.scatter(*points[rows].T, color=f"C{index % 10}", **look))
     axis.set(xticks=[], yticks=[])
     if points.shape[1] == 2:
         axis.margins(0.1)
@@ -77,4 +77,4 @@ def _points(
         axis.set(zticks=[])
     write_labels(axis, points, labels, inches=inches)
     if len(names) > 1:
-        write_legend(axis, drawn, names, size=9)
+        write_legend(axis, artists, names, size=9)

@@ -76,7 +76,7 @@ def test_rankings_are_those_of_trec_eval(seed: int) -> None:
         candidates,
         [{row: grade for row, grade in own.items() if grade} for own in judged],
         missing=[[2.0] if query % 3 == 0 else [] for query in range(20)],
-        ignored=ignored,
+        ignored_rows=ignored,
     )
     scores = queries @ (candidates / np.linalg.norm(candidates, axis=1, keepdims=True)).T
     run = {

@@ -52,7 +52,7 @@ def test_the_figures_are_those_of_beirs_evaluator(tmp_path: Path) -> None:
             truth.setdefault(query, {})[document] = int(float(score))
     theirs = pytrec_eval.RelevanceEvaluator(truth, {"recall.1,5,10", "ndcg_cut.10", "recip_rank"}).evaluate(run)
     queries, candidates = (np.stack([vectors[text] for text in texts]) for texts in (found.queries, found.candidates))
-    ours = ranking(queries, candidates, found.relevant, missing=found.missing, ignored=found.ignored)
+    ours = ranking(queries, candidates, found.relevant, missing=found.missing, ignored_rows=found.ignored)
     mean = {name: np.mean([own[name] for own in theirs.values()]) for name in theirs["q1"]}
     assert ours.recall == pytest.approx({k: mean[f"recall_{k}"] for k in (1, 5, 10)})
     assert ours.ndcg[10] == pytest.approx(mean["ndcg_cut_10"]) and ours.mrr == pytest.approx(mean["recip_rank"])

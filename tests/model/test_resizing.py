@@ -25,7 +25,7 @@ def make(position: str, **changes) -> TriEmbedModel:
 def test_interpolation_fixes_the_ends_and_is_monotone(old: int, new: int, fixed: int) -> None:
     table = nn.Embedding(old + fixed, 1)
     table.weight.data = torch.arange(old + fixed, dtype=torch.float32)[:, None]
-    made = resized(table, new + fixed, how="interpolate", fixed=fixed).weight[:, 0].detach()
+    made = resized(table, new + fixed, how="interpolate", fixed_rows=fixed).weight[:, 0].detach()
     assert torch.equal(made[:fixed], table.weight[:fixed, 0])
     body = made[fixed:]
     assert body[0] == fixed and (new == 1 or body[-1] == pytest.approx(old + fixed - 1))

@@ -28,12 +28,14 @@ def fetch_checkpoint(name: str) -> tuple[Path, str]:
         commit = HfApi().model_info(repository, revision=revision or None).sha or ""
         folders = {path.split("/")[0] for path in HfApi().list_repo_files(repository, revision=commit) if "/" in path}
         steps = sorted((f for f in folders if re.fullmatch(r"step-\d{8,}", f)), key=lambda f: int(f[5:]))
-        found = [*steps, *folders & {LAST}]
-        if not found:
+        candidates = [*steps, *folders & {LAST}]
+        if not candidates:
             raise ValueError(
                 f"--resume {name}: commit {commit[:8]} holds no {LAST}/ and no step-*/, expected what hub.hub_strategy "
                 "checkpoint or all_checkpoints pushes"
             )
-        return Path(snapshot_download(repository, revision=commit, allow_patterns=f"{found[-1]}/*")) / found[-1], commit
+        return Path(snapshot_download(repository, revision=commit, allow_patterns=f"{candidates[-1]}/*")) / candidates[
+            -1
+        ], commit
     except (OSError, HTTPError) as error:
         raise ValueError(f"--resume {name}: {' '.join(str(error).split())}") from None

@@ -22,20 +22,20 @@ def export(
         records: further files, by name.
         finish: called with the folder when all but the manifest is there.
     """
-    staged = folder / STAGED
-    shutil.rmtree(staged, ignore_errors=True)
-    staged.mkdir()
+    staging = folder / STAGED
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir()
     for path in checkpoint.iterdir():
         if path.name not in (*NOT_OF_THE_MODEL, MANIFEST):
-            shutil.copyfile(path, staged / path.name)
+            shutil.copyfile(path, staging / path.name)
     if (checkpoint / AVERAGE).exists():
-        shutil.copyfile(checkpoint / AVERAGE, staged / WEIGHTS)
+        shutil.copyfile(checkpoint / AVERAGE, staging / WEIGHTS)
     for name, text in records.items():
-        (staged / name).write_text(text, encoding="utf-8", newline="\n")
-    names = sorted(path.name for path in staged.iterdir())
+        (staging / name).write_text(text, encoding="utf-8", newline="\n")
+    names = sorted(path.name for path in staging.iterdir())
     for name in names:
-        os.replace(staged / name, folder / name)
-    staged.rmdir()
+        os.replace(staging / name, folder / name)
+    staging.rmdir()
     if finish:
         finish(folder)
     seal(folder, {"checkpoint": checkpoint.name, "step": check(checkpoint).facts["step"]}, names)

@@ -68,14 +68,14 @@ class Push:
         thread = threading.Thread(target=last, daemon=True, name="hub")
         thread.start()
         thread.join(patience)
-        if not (done := bool(outcome and outcome[0])):
+        if not (is_pushed := bool(outcome and outcome[0])):
             reason = f"takes more than {patience:.0f} s" if thread.is_alive() else f"failed {len(PAUSES)} times"
             reason = "is refused" if outcome == [None] else reason
             _warn(
                 f"{self.options.model_id}: the push of the finished model {reason}; given up: start the run again, or "
                 f"push it yourself: hf-embeddings publish {folder} {self.options.model_id}"
             )
-        return done
+        return is_pushed
 
     def wait(self, patience: float) -> bool:
         """Wait until nothing is under way; return whether that is so."""
@@ -95,14 +95,14 @@ class Push:
 
     def _push(self, step: int) -> bool | None:
         folder, name = self.checkpoints.path(step), f"step {step}"
-        done = self._try(folder, ".", name, exclude=NOT_OF_THE_MODEL)
+        is_pushed = self._try(folder, ".", name, exclude=NOT_OF_THE_MODEL)
         if self.options.hub_strategy == "checkpoint":
-            done = self._try(folder, LAST, f"{name}, to resume from") and done
+            is_pushed = self._try(folder, LAST, f"{name}, to resume from") and is_pushed
         if self.options.hub_strategy == "all_checkpoints":
-            done = self._try(folder, folder.name, f"{name}, to resume from") and done
-        if done:
+            is_pushed = self._try(folder, folder.name, f"{name}, to resume from") and is_pushed
+        if is_pushed:
             self.pushed = step
-        return done
+        return is_pushed
 
     def _try(self, folder: Path, target: str, name: str, *, exclude: Iterable[str] = ()) -> bool | None:
         """Push a folder to where it belongs in the repository; say what is left out, and why it did not work.
@@ -120,7 +120,7 @@ class Push:
                 return None
             if outgoing.unknown:
                 self._say_once(f"not pushed with the model: {_listed(outgoing.unknown)}")
-            files = {path if target == "." else f"{target}/{path}": held for path, held in outgoing.files.items()}
+            files = {path if target == "." else f"{target}/{path}": source for path, source in outgoing.files.items()}
             replaces = f"{target}/" if target == LAST else None
             self.upload(files=files, commit_message=f"Pretraining: {name}", replaces=replaces)
         except Exception as error:  # noqa: BLE001  whatever a network and a client library can raise

@@ -51,15 +51,15 @@ def choose(resume: str, checkpoints: Checkpoints) -> tuple[Path | None, str]:
                 "would meet again; choose another output_dir, or move them away"
             )
         return source, f"resuming step {step} from {f'{resume}, commit {commit}' if commit else source}"
-    found = checkpoints.newest()
-    if found is None:
+    newest = checkpoints.newest()
+    if newest is None:
         if resume == "must":
             raise ValueError(f"--resume must: no checkpoint in {checkpoints.folder}; start with --resume auto")
         return None, f"starting at step 0: no checkpoint in {checkpoints.folder}"
-    step, damaged = found
+    step, damage_lines = newest
     line = f"resuming step {step} from {checkpoints.path(step)}"
-    if damaged:
-        line = f"warning: {line}; {len(damaged)} newer damaged: {'; '.join(damaged)}"
+    if damage_lines:
+        line = f"warning: {line}; {len(damage_lines)} newer damaged: {'; '.join(damage_lines)}"
     return checkpoints.path(step), line
 
 
@@ -127,8 +127,8 @@ def identity(
 
 def architecture(config: PreTrainedConfig) -> dict[str, object]:
     """Return the fields of a config that decide the model."""
-    skipped = {"architectures", "auto_map", "transformers_version", "dtype", "torch_dtype", "_name_or_path"}
-    return {name: value for name, value in json.loads(config.to_json_string()).items() if name not in skipped}
+    skipped_fields = {"architectures", "auto_map", "transformers_version", "dtype", "torch_dtype", "_name_or_path"}
+    return {name: value for name, value in json.loads(config.to_json_string()).items() if name not in skipped_fields}
 
 
 def compare(checkpoint: Path, identity: Identity, *, allow_changes: bool) -> str:
@@ -137,20 +137,22 @@ def compare(checkpoint: Path, identity: Identity, *, allow_changes: bool) -> str
     Raises:
         ValueError: something did, and that is not allowed.
     """
-    recorded, now = CheckpointFacts.read(checkpoint).identity.to_dict(), identity.to_dict()
+    identity_then, now = CheckpointFacts.read(checkpoint).identity.to_dict(), identity.to_dict()
     rules = {name for name in now if _is_rule(name)}
     # An option that came later had its default then: one whose default changes what there was gets another name. A
     # version that records no rules had the first ones.
     then = {name: value for name, value in _defaults().items() if name in now} | dict.fromkeys(rules, 1)
-    then |= {name: value for name, value in recorded.items() if name in rules or not _is_rule(name)}
+    then |= {name: value for name, value in identity_then.items() if name in rules or not _is_rule(name)}
     names = [name for name in sorted(then.keys() | now.keys()) if then.get(name) != now.get(name)]
     changes = ", ".join(f"{name}: {_brief(then.get(name))} -> {_brief(now.get(name))}" for name in names)
-    if fixed := [name for name in names if name.startswith("tokenizer.")]:
-        raise ValueError(f"{fixed[0]}: the checkpoint has its tokenizer; {changes}; start over in another output_dir")
-    if names and not allow_changes and rules.issuperset(names):
-        drawn = " and ".join(name.removeprefix(f"{RULES}.") for name in names)
+    if fixed_fields := [name for name in names if name.startswith("tokenizer.")]:
         raise ValueError(
-            f"{checkpoint}: was begun by a version that draws {drawn} by another rule ({changes}); end the run with "
+            f"{fixed_fields[0]}: the checkpoint has its tokenizer; {changes}; start over in another output_dir"
+        )
+    if names and not allow_changes and rules.issuperset(names):
+        subjects = " and ".join(name.removeprefix(f"{RULES}.") for name in names)
+        raise ValueError(
+            f"{checkpoint}: was begun by a version that draws {subjects} by another rule ({changes}); end the run with "
             "that version, resume with other examples by --allow-changes, or start over in another output_dir"
         )
     if changes and not allow_changes:

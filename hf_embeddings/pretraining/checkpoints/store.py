@@ -60,22 +60,22 @@ class Checkpoints:
         Raises:
             ValueError: there are checkpoints, and all are damaged; or one bears the name of another step.
         """
-        damaged = []
+        damage_lines = []
         for step in self.steps():
             try:
-                sealed = int(check(self.path(step)).facts["step"])
+                actual = int(check(self.path(step)).facts["step"])
             except Damaged as error:
-                damaged.append(f"{error}; set aside as {self._set_aside(step).name}")
+                damage_lines.append(f"{error}; set aside as {self._set_aside(step).name}")
             else:
-                if sealed != step:
+                if actual != step:
                     raise ValueError(
-                        f"{self.path(step)}: its manifest says step {sealed}; rename it to {self.path(sealed).name}, "
+                        f"{self.path(step)}: its manifest says step {actual}; rename it to {self.path(actual).name}, "
                         "or move it away"
                     )
                 self.good.add(step)
-                return step, damaged
+                return step, damage_lines
         aside = sorted(path.name for path in self.folder.glob("damaged-step-*"))
-        if damaged or aside:
+        if damage_lines or aside:
             raise ValueError(
                 f"{self.folder}: every checkpoint is damaged ({', '.join(aside)}), expected a good one to resume from; "
                 "restore one, or start again with --resume never --overwrite"
@@ -114,13 +114,13 @@ class Checkpoints:
         self.settle()
         if step in self.good:
             return True
-        started = time.monotonic()
+        start = time.monotonic()
         try:
-            staged = self._stage(step, write)
+            staging = self._stage(step, write)
         except (OSError, SafetensorError) as error:
             self._failed(step, error)
             return False
-        self._pending = self._committer.submit(self._commit, staged, step, facts, started)
+        self._pending = self._committer.submit(self._commit, staging, step, facts, start)
         return True
 
     def settle(self) -> bool:
@@ -135,35 +135,40 @@ class Checkpoints:
         free = shutil.disk_usage(self.folder).free
         if free < SPARE * self._bytes:
             raise OSError(errno.ENOSPC, f"{free / 1e9:.1f} GB free, a save wants {SPARE * self._bytes / 1e9:.1f} GB")
-        staged = Path(tempfile.mkdtemp(prefix=f".tmp-{self.path(step).name}-", dir=self.folder))
+        staging = Path(tempfile.mkdtemp(prefix=f".tmp-{self.path(step).name}-", dir=self.folder))
         try:
-            write(staged)
+            write(staging)
         except BaseException:
-            shutil.rmtree(staged, ignore_errors=True)
+            shutil.rmtree(staging, ignore_errors=True)
             raise
-        return staged
+        return staging
 
-    def _commit(self, staged: Path, step: int, facts: Mapping[str, object], started: float) -> None:
+    def _commit(self, staging: Path, step: int, facts: Mapping[str, object], start: float) -> None:
         try:
-            seal(staged, {"step": step, **facts})
-            staged.chmod(0o755)
-            os.rename(staged, self.path(step))
+            seal(staging, {"step": step, **facts})
+            staging.chmod(0o755)
+            os.rename(staging, self.path(step))
             fsync_directory(self.folder)
         except OSError as error:
-            shutil.rmtree(staged, ignore_errors=True)
+            shutil.rmtree(staging, ignore_errors=True)
             self._failed(step, error)
             return
         self.good.add(step)
         self.failures = 0
-        self.seconds = max(self.seconds, time.monotonic() - started)
+        self.seconds = max(self.seconds, time.monotonic() - start)
         self._bytes = sum(path.stat().st_size for path in self.path(step).iterdir())
         self._prune()
 
     def _prune(self) -> None:
         """Remove what is older than the newest good ones."""
-        kept = sorted(self.good, reverse=True)[: self.keep]
+        kept_steps = sorted(self.good, reverse=True)[: self.keep]
         for step in self.steps():
-            if self.keep is not None and step < kept[-1] and len(kept) >= self.keep and step not in self.held:
+            if (
+                self.keep is not None
+                and step < kept_steps[-1]
+                and len(kept_steps) >= self.keep
+                and step not in self.held
+            ):
                 trash = self.folder / f".trash-{self.path(step).name}"
                 try:
                     os.rename(self.path(step), trash)

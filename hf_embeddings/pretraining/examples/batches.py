@@ -102,25 +102,25 @@ def make_batch(
     key = {"seed": schedule.seed, "epoch": epoch}
     units = find_units(options.masking_unit, row.samples, row.continues, **key)
     probability = options.masking_probability if probability is None else probability
-    chosen = choose_masked(row.samples, row.maskable, units, probability=probability, **key)
-    hidden = hide(
+    masked_positions = choose_masked(row.samples, row.maskable, units, probability=probability, **key)
+    masked_ids = hide(
         row.ids,
         row.samples,
-        chosen,
+        masked_positions,
         mask_token_id=vocabulary.mask,
         ordinary_ids=vocabulary.ordinary,
         mask_token_fraction=options.mask_token_fraction,
         random_token_fraction=options.random_token_fraction,
         **key,
     )
-    spare = -len(chosen) % MASKED_ROUNDED_TO
+    spare = -len(masked_positions) % MASKED_ROUNDED_TO
     batch = {
-        "input_ids": hidden[None],
+        "input_ids": masked_ids[None],
         "token_type_ids": row.segments[None],
         "position_ids": row.positions[None],
         "cu_seq_lens": row.bounds.astype(np.int32),
-        "masked_lm_positions": np.pad(chosen, (0, spare)),
-        "labels": np.pad(row.ids[chosen], (0, spare), constant_values=IGNORED),
+        "masked_lm_positions": np.pad(masked_positions, (0, spare)),
+        "labels": np.pad(row.ids[masked_positions], (0, spare), constant_values=IGNORED),
         "next_sentence_label": np.pad(pairs.labels, (0, len(row.bounds) - 1 - len(pairs)), constant_values=IGNORED),
     }
     return {name: torch.from_numpy(array) for name, array in batch.items()}

@@ -43,9 +43,9 @@ class Chunks:
     def __len__(self) -> int:
         return len(self.table)
 
-    def __getitem__(self, chosen: slice | np.ndarray) -> Spans:
+    def __getitem__(self, rows: slice | np.ndarray) -> Spans:
         """Return some chunks; of a corpus on disk, no others are read."""
-        return Spans(*np.ascontiguousarray(self.table[chosen].T))
+        return Spans(*np.ascontiguousarray(self.table[rows].T))
 
     @property
     def starts(self) -> np.ndarray:
@@ -66,9 +66,9 @@ class Chunks:
         """Return chunks of the same documents that are cut to another length, in memory."""
         return self.again(max_tokens=max_tokens)
 
-    def select(self, chosen: np.ndarray) -> "Chunks":
+    def select(self, rows: np.ndarray) -> "Chunks":
         """Return some chunks as a corpus of their own."""
-        table = self.table[chosen]
+        table = self.table[rows]
         lengths = table[:, 1] - table[:, 0]
         pages = order_pages([lengths], page_size(len(table)))
         return replace(self, table=table, sources=(Source("", 1.0, 0, len(table), int(lengths.sum()), pages),))
@@ -88,7 +88,7 @@ def cut_chunks(
     corpus: TokenizedCorpus,
     *,
     max_tokens: int,
-    chosen: np.ndarray | None = None,
+    selection: np.ndarray | None = None,
     sources: Sequence[tuple[str, float, int]] = (("", 1.0, 0),),
 ) -> Chunks:
     """Cut every document into chunks of whole sentences of at most `max_tokens`; a longer sentence is cut to size.
@@ -96,25 +96,25 @@ def cut_chunks(
     Args:
         corpus: the documents.
         max_tokens: tokens of a chunk, special ones not counted.
-        chosen: (D,) bool, the documents to cut; None takes all.
+        selection: (D,) bool, the documents to cut; None takes all.
         sources: name, weight and first document of each source.
     """
-    numbers = np.arange(len(corpus.document_starts) - 1) if chosen is None else np.flatnonzero(chosen)
-    table, skipped = cut_table(corpus, numbers, max_tokens)
+    numbers = np.arange(len(corpus.document_starts) - 1) if selection is None else np.flatnonzero(selection)
+    table, too_short = cut_table(corpus, numbers, max_tokens)
     bounds = [*np.searchsorted(table[:, 2], [first for *_, first in sources]).tolist(), len(table)]
     size = page_size(len(table))
     parts = []
     for (name, weight, _), first, end in zip(sources, bounds, bounds[1:], strict=False):
         lengths = table[first:end, 1] - table[first:end, 0]
         parts.append(Source(name, weight, first, end - first, int(lengths.sum()), order_pages([lengths], size)))
-    again = partial(cut_chunks, corpus, chosen=chosen, sources=sources)
-    return Chunks(corpus, table, max_tokens, skipped, tuple(part for part in parts if part.count), again)
+    again = partial(cut_chunks, corpus, selection=selection, sources=sources)
+    return Chunks(corpus, table, max_tokens, too_short, tuple(part for part in parts if part.count), again)
 
 
 def cut_table(corpus: TokenizedCorpus, numbers: np.ndarray, max_tokens: int) -> tuple[np.ndarray, int]:
     """Return the chunks of some documents (N, 5), as `Spans` has them, and how many spans were too short to be one."""
     starts, ends, documents = [], [], []
-    skipped = 0
+    too_short = 0
     sentences, bounds = corpus.sentence_starts.tolist(), corpus.document_starts.tolist()
     for document in numbers.tolist():
         low, high = bounds[document], bounds[document + 1]
@@ -131,11 +131,11 @@ def cut_table(corpus: TokenizedCorpus, numbers: np.ndarray, max_tokens: int) -> 
         spans.append((start, sentences[high]))
         for begin, end in spans:
             if end - begin < SHORTEST_CHUNK:
-                skipped += end > begin
+                too_short += end > begin
                 continue
             starts.append(begin)
             ends.append(end)
             documents.append(document)
     marks, first = corpus.sentence_starts, np.array(starts, dtype=np.int64)
     inside = np.searchsorted(marks, first + 1), np.searchsorted(marks, np.array(ends, dtype=np.int64))
-    return np.array([first, ends, documents, *inside], dtype=np.int64).T.copy(), skipped
+    return np.array([first, ends, documents, *inside], dtype=np.int64).T.copy(), too_short

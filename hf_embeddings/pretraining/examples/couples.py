@@ -58,15 +58,15 @@ def find_couples(seconds: Seconds, bits: np.ndarray) -> np.ndarray:
     No sample stands twice. Left over are those of a document, or with a text, that most of the samples have.
     """
     waiting = np.lexsort((bits, seconds.lengths, seconds.shapes))
-    found = []
+    couples = []
     for alike in ((seconds.shapes, seconds.lengths), (seconds.shapes,), ()):
         for step in STEPS:
             one, other = _apart(waiting, step)
             right = np.logical_and.reduce([part[one] == part[other] for part in alike] + [seconds.differ(one, other)])
-            found.append(np.stack([one[right], other[right]], axis=1))
-            gone = np.isin(waiting, found[-1])
-            waiting = waiting[~gone]
-    return np.concatenate(found)
+            couples.append(np.stack([one[right], other[right]], axis=1))
+            is_coupled = np.isin(waiting, couples[-1])
+            waiting = waiting[~is_coupled]
+    return np.concatenate(couples)
 
 
 def _apart(waiting: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:

@@ -96,11 +96,11 @@ def masked_share(chunks: Chunks, vocabulary: Vocabulary, examples: ExampleOption
     schedule = Schedule.plan(
         chunks, tokens_per_batch=max(4096, longest), seed=seed, relation=relation(examples.objectives)
     )
-    masked = tokens = 0
+    masked_count = tokens = 0
     for epoch, pairs in schedule.batches():
         batch = make_batch(schedule, epoch, pairs, vocabulary, examples)
-        masked += int((batch["labels"] != IGNORED).sum())
+        masked_count += int((batch["labels"] != IGNORED).sum())
         tokens += real_tokens(batch) - SPECIAL_TOKENS_PER_PAIR * len(pairs)
         if tokens >= TOKENS_LOOKED_AT:
-            return masked / tokens
+            return masked_count / tokens
     raise AssertionError("a schedule has no end")

@@ -63,18 +63,18 @@ def choose_masked(
     """
     places = np.flatnonzero(maskable)
     owners = samples[places]
-    broken = (np.diff(places, prepend=-2) != 1) | (np.diff(owners, prepend=-1) != 0)
-    wholes = np.flatnonzero(units.wholes[places] | broken)  # the first token of each unit, among the maskable
+    breaks = (np.diff(places, prepend=-2) != 1) | (np.diff(owners, prepend=-1) != 0)
+    wholes = np.flatnonzero(units.wholes[places] | breaks)  # the first token of each unit, among the maskable
     sizes = np.diff(np.append(wholes, len(places)))
     first = np.flatnonzero(np.diff(owners[wholes], prepend=-1))  # the first unit of each sample
     counts = np.add.reduceat(sizes, first)  # tokens of each sample
     # The number is rounded at random, so that its mean is exact for short inputs too.
-    wanted = np.floor(probability * counts + random_floats(seed, "mask count", epoch, owners[wholes[first]]))
-    wanted = np.minimum(np.maximum(wanted, 1), counts)
+    targets = np.floor(probability * counts + random_floats(seed, "mask count", epoch, owners[wholes[first]]))
+    targets = np.minimum(np.maximum(targets, 1), counts)
     rows = np.repeat(np.arange(len(first)), np.diff(np.append(first, len(wholes))))
     # Units of a run share one draw, so that they follow each other; the last run of a sample may be cut. A sample is a
     # circle, on which no place is the first: units before its first run belong to its last one.
-    runs = units.runs[places][wholes] | broken[wholes]
+    runs = units.runs[places][wholes] | breaks[wholes]
     runs[first] = units.runs[places][wholes[first]]
     draws = np.append(np.uint64(0), random_bits(seed, "mask", epoch, _counters(samples)[places[wholes[runs]]]))
     number = np.cumsum(runs)
@@ -84,12 +84,12 @@ def choose_masked(
     before = np.cumsum(sizes[order]) - sizes[order]
     before -= before[first][rows]  # tokens of the sample's units drawn before this one
     # A unit that oversteps the number is taken as often as brings the mean to it; the first one is cut to it.
-    room = wanted[rows] - before
+    room = targets[rows] - before
     first_of_all = before == 0
     lots = random_floats(seed, "mask last", epoch, _counters(samples)[places[wholes[order]]])
-    taken = (room >= sizes[order]) | (room > lots * sizes[order]) | first_of_all
+    is_taken = (room >= sizes[order]) | (room > lots * sizes[order]) | first_of_all
     hidden = np.zeros(len(wholes), dtype=np.int64)
-    hidden[order] = np.where(taken, np.where(first_of_all, np.minimum(sizes[order], wanted[rows]), sizes[order]), 0)
+    hidden[order] = np.where(is_taken, np.where(first_of_all, np.minimum(sizes[order], targets[rows]), sizes[order]), 0)
     within = np.arange(len(places)) - np.repeat(wholes, sizes)
     return places[within < np.repeat(hidden, sizes)]
 
@@ -97,7 +97,7 @@ def choose_masked(
 def hide(
     ids: np.ndarray,
     samples: np.ndarray,
-    chosen: np.ndarray,
+    places: np.ndarray,
     *,
     mask_token_id: int,
     ordinary_ids: np.ndarray,
@@ -111,7 +111,7 @@ def hide(
     Args:
         ids: (T,) token ids.
         samples: (T,) the sample that each token belongs to.
-        chosen: (M,) indices of the tokens to hide.
+        places: (M,) indices of the tokens to hide.
         mask_token_id: id of [MASK].
         ordinary_ids: ids that may stand in at random; no special id is among them.
         mask_token_fraction: share of the chosen that become [MASK].
@@ -119,14 +119,14 @@ def hide(
         seed: of the run.
         epoch: number of the pass over the corpus.
     """
-    counters = _counters(samples)[chosen]
+    counters = _counters(samples)[places]
     fate = random_floats(seed, "mask fate", epoch, counters)
-    changed = ids.copy()
-    changed[chosen[fate < mask_token_fraction]] = mask_token_id
-    swapped = (fate >= mask_token_fraction) & (fate < mask_token_fraction + random_token_fraction)
-    draws = random_bits(seed, "mask token", epoch, counters[swapped]) % np.uint64(len(ordinary_ids))
-    changed[chosen[swapped]] = ordinary_ids[draws.astype(np.int64)]
-    return changed
+    new_ids = ids.copy()
+    new_ids[places[fate < mask_token_fraction]] = mask_token_id
+    is_random = (fate >= mask_token_fraction) & (fate < mask_token_fraction + random_token_fraction)
+    draws = random_bits(seed, "mask token", epoch, counters[is_random]) % np.uint64(len(ordinary_ids))
+    new_ids[places[is_random]] = ordinary_ids[draws.astype(np.int64)]
+    return new_ids
 
 
 def _counters(samples: np.ndarray) -> np.ndarray:

@@ -24,11 +24,11 @@ def balanced(chunks: Chunks, spans: Spans, places: np.ndarray, bits: np.ndarray)
     """
     marks = chunks.corpus.sentence_starts
     begins, ends = marks[spans.first_marks - 1] == spans.starts, marks[spans.end_marks] == spans.ends
-    divided = spans.first_marks < spans.end_marks
+    has_boundary = spans.first_marks < spans.end_marks
     first, second = half_features(chunks.corpus, spans, places)
-    kinds = begins & divided & ends, ~(begins | divided | ends)
-    chosen = [_mirrored(first - second, np.flatnonzero(kind), bits) for kind in kinds]
-    return np.sort(np.concatenate(chosen))
+    kinds = begins & has_boundary & ends, ~(begins | has_boundary | ends)
+    members = [_mirrored(first - second, np.flatnonzero(kind), bits) for kind in kinds]
+    return np.sort(np.concatenate(members))
 
 
 def half_features(corpus: TokenizedCorpus, spans: Spans, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -50,33 +50,33 @@ def half_features(corpus: TokenizedCorpus, spans: Spans, places: np.ndarray) -> 
 def _mirrored(slant: np.ndarray, pairs: np.ndarray, bits: np.ndarray) -> np.ndarray:
     """Leave out pairs until what the two halves differ in (P, F) is as often one way as the other."""
     scale = slant[pairs].std(axis=0) if len(pairs) else 1.0
-    scaled = slant / np.where(scale == 0, 1, scale)
+    unit_slant = slant / np.where(scale == 0, 1, scale)
     for _ in range(ROUNDS):
-        score = np.round(_slants(scaled[pairs]) / GRID) if len(pairs) else np.empty(0)
+        score = np.round(_slants(unit_slant[pairs]) / GRID) if len(pairs) else np.empty(0)
         order = np.lexsort((bits[pairs], np.abs(score)))
         stratum = np.arange(len(order)) // STRATUM
         pairs = pairs[order][_evened(score[order] > 0, stratum)]
     return pairs
 
 
-def _slants(scaled: np.ndarray) -> np.ndarray:
+def _slants(slants: np.ndarray) -> np.ndarray:
     """Return how much each pair looks like one in its order, (P,): by the linear function that tells it best.
 
     It has no more weights than so many pairs can tell: a few pairs would all look as if they were in order.
     """
-    scaled = scaled[:, : max(1, len(scaled) // PAIRS_PER_FEATURE)]
-    size = scaled.shape[1]
-    moments = scaled.T @ scaled + RIDGE * size * np.eye(size)
-    return np.asarray(scaled @ np.linalg.solve(moments, scaled.sum(axis=0)))
+    slants = slants[:, : max(1, len(slants) // PAIRS_PER_FEATURE)]
+    size = slants.shape[1]
+    moments = slants.T @ slants + RIDGE * size * np.eye(size)
+    return np.asarray(slants @ np.linalg.solve(moments, slants.sum(axis=0)))
 
 
 def _evened(positive: np.ndarray, stratum: np.ndarray) -> np.ndarray:
     """Tell which to keep (P,), the first ones, so that each stratum has as many positive ones as others."""
-    kept = np.zeros(len(positive), dtype=bool)
+    is_kept = np.zeros(len(positive), dtype=bool)
     counts = [np.bincount(stratum[positive == side], minlength=stratum.max(initial=-1) + 1) for side in (True, False)]
     least = np.minimum(*counts)
     for side, count in zip((True, False), counts, strict=True):
         own = np.flatnonzero(positive == side)
         rank = np.arange(len(own)) - np.repeat(np.cumsum(count) - count, count)
-        kept[own[rank < least[stratum[own]]]] = True
-    return kept
+        is_kept[own[rank < least[stratum[own]]]] = True
+    return is_kept

@@ -48,8 +48,8 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, chosen: np.ndarray | slice) -> "Pairs":
-        return Pairs(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
+    def __getitem__(self, rows: np.ndarray | slice) -> "Pairs":
+        return Pairs(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
 
     @property
     def lengths(self) -> np.ndarray:
@@ -99,17 +99,17 @@ def _coins(samples: np.ndarray, key: Key) -> np.ndarray:
 def _swap_order(chunks: Chunks, spans: Spans, pairs: Pairs, key: Key) -> Pairs:
     """Put B before A in half of the pairs whose surface does not tell their order."""
     bits = random_bits(key.seed, "sop", key.epoch, pairs.samples)
-    asked = balanced(chunks, spans, pairs.first_ends, bits)
+    members = balanced(chunks, spans, pairs.first_ends, bits)
     labels = np.full(len(pairs), UNLABELED)
-    labels[asked] = _coins(pairs.samples[asked], key)
-    swapped = labels == 1
+    labels[members] = _coins(pairs.samples[members], key)
+    is_swapped = labels == 1
     first = (
-        np.where(swapped, pairs.second_starts, pairs.first_starts),
-        np.where(swapped, pairs.second_ends, pairs.first_ends),
+        np.where(is_swapped, pairs.second_starts, pairs.first_starts),
+        np.where(is_swapped, pairs.second_ends, pairs.first_ends),
     )
     second = (
-        np.where(swapped, pairs.first_starts, pairs.second_starts),
-        np.where(swapped, pairs.first_ends, pairs.second_ends),
+        np.where(is_swapped, pairs.first_starts, pairs.second_starts),
+        np.where(is_swapped, pairs.first_ends, pairs.second_ends),
     )
     return Pairs(pairs.samples, *first, *second, labels)
 

@@ -61,8 +61,8 @@ class Sampling:
     @classmethod
     def plan(cls, sources: tuple[Source, ...], *, seed: int, samples_per_block: int) -> "Sampling":
         """Find out how many blocks an epoch has."""
-        taken = sum(source.weight * source.count for source in sources)
-        return cls(sources, seed, max(1, round(taken / samples_per_block)))
+        total = sum(source.weight * source.count for source in sources)
+        return cls(sources, seed, max(1, round(total / samples_per_block)))
 
     @property
     def samples(self) -> int:

@@ -80,8 +80,8 @@ def _plan_block(schedule: Schedule, epoch: int, block: int) -> tuple[Pairs, np.n
     pairs = pairs[order]
     batch_of = deal(pairs.lengths + SPECIAL_TOKENS_PER_PAIR, count)
     # Among the batches of a block the order is random too: neighbours in the deal are alike.
-    shuffled = random_bits(seed, "shuffle", epoch, block * count + np.arange(count))
-    batch_of = shuffled.argsort().argsort()[batch_of]
+    shuffle_keys = random_bits(seed, "shuffle", epoch, block * count + np.arange(count))
+    batch_of = shuffle_keys.argsort().argsort()[batch_of]
     order = np.argsort(batch_of, kind="stable")
     return pairs[order], np.concatenate(([0], np.cumsum(np.bincount(batch_of, minlength=count))))
 
@@ -104,13 +104,13 @@ def _batches_needed(chunks: Chunks, sampling: Sampling, capacity: int) -> int:
     Some blocks are looked at. The margin is for the others, and for exchanged seconds, which change the lengths a
     little. What should not fit all the same is cut by the tokens that are too many (batches.py).
     """
-    drawn = []
+    block_lengths = []
     for block in np.unique(np.linspace(0, sampling.blocks - 1, BLOCKS_PROBED).astype(int)):
         spans = chunks[sampling.block(0, int(block)) % len(chunks)]
-        drawn.append(np.sort(spans.ends - spans.starts + SPECIAL_TOKENS_PER_PAIR)[::-1])
-    totals = [int(lengths.sum()) for lengths in drawn]
-    fullest = drawn[int(np.argmax(totals))]
-    spread = 4 * float(np.std(totals)) if sampling.blocks > len(drawn) else 0.0
+        block_lengths.append(np.sort(spans.ends - spans.starts + SPECIAL_TOKENS_PER_PAIR)[::-1])
+    totals = [int(lengths.sum()) for lengths in block_lengths]
+    fullest = block_lengths[int(np.argmax(totals))]
+    spread = 4 * float(np.std(totals)) if sampling.blocks > len(block_lengths) else 0.0
     count = max(1, int((max(totals) + spread) / capacity))
     while _fullest_load(fullest, count) + spread / count + 2 > capacity and count < len(fullest):
         count += 1 + count // 1000

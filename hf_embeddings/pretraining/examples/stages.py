@@ -44,9 +44,9 @@ def plan_stages(
     early = training.stages
     for number, stage in enumerate([*early, StageOptions(steps=1)]):
         length = stage.max_length or examples.max_length
-        cut = chunks
+        stage_chunks = chunks
         if length < examples.max_length:
-            cut = chunks.recut(length - SPECIAL_TOKENS_PER_PAIR)
+            stage_chunks = chunks.recut(length - SPECIAL_TOKENS_PER_PAIR)
         tokens = stage.tokens_per_step or training.tokens_per_step
         if tokens % per_step:
             raise ValueError(
@@ -54,7 +54,7 @@ def plan_stages(
                 f"{per_step}; write {tokens // per_step * per_step or per_step}"
             )
         schedule = Schedule.plan(
-            cut,
+            stage_chunks,
             tokens_per_batch=tokens // per_step,
             seed=_seed(seed, number) if number < len(early) else seed,
             relation=relation(examples.objectives),

@@ -53,27 +53,27 @@ def assemble(preparation: PreparationPlan, *, pool: WorkerPool, advance: Callabl
         ValueError: a unit has not been encoded, or there are too few documents.
     """
     folder, corpus = preparation.folder, preparation.corpus
-    written, tokenizer = list(_written(preparation)), load_tokenizer(folder)
-    roles, statistics = _select(preparation, written)
+    written_shards, tokenizer = list(_written(preparation)), load_tokenizer(folder)
+    roles, statistics = _select(preparation, written_shards)
 
     shards: list[ShardFacts] = []
     files: dict[str, FileFacts] = {}
     longest, size = preparation.plan.max_length - SPECIAL_TOKENS_PER_PAIR, row_count(tokenizer)
     frequencies = np.zeros(size, dtype=np.int64)
-    cut = partial(cut_shard, max_tokens=longest, size=size)
-    documents = [shard.note.documents for shard in written]
+    cut_one = partial(cut_shard, max_tokens=longest, size=size)
+    documents = [shard.note.documents for shard in written_shards]
     pieces = np.split(roles, np.cumsum(documents)[:-1])
-    given = ((shard.path, np.array(piece)) for shard, piece in zip(written, pieces, strict=True))
-    for shard, done in zip(written, pool.map(cut, given), strict=True):
-        frequencies += done.frequencies
-        statistics.update(done.statistics)
-        shards.append(_shard_facts(shard, done))
-        files |= {shard.path.name: shard.note.file, chunks_of(shard.path).name: done.file}
+    tasks = ((shard.path, np.array(piece)) for shard, piece in zip(written_shards, pieces, strict=True))
+    for shard, result in zip(written_shards, pool.map(cut_one, tasks), strict=True):
+        frequencies += result.frequencies
+        statistics.update(result.statistics)
+        shards.append(_shard_facts(shard, result))
+        files |= {shard.path.name: shard.note.file, chunks_of(shard.path).name: result.file}
         advance(1)
 
-    files[INDEX] = write_shard(folder / INDEX, {"frequencies": frequencies} | dict(_pages(written, shards)))
+    files[INDEX] = write_shard(folder / INDEX, {"frequencies": frequencies} | dict(_pages(written_shards, shards)))
     files |= _other_files(folder, files.keys())
-    samples = [shard.note.text_sample for shard in written if shard.note.text_sample is not None]
+    samples = [shard.note.text_sample for shard in written_shards if shard.note.text_sample is not None]
     facts = CorpusFacts(
         plan=preparation.plan,
         tokenizer=fingerprint(tokenizer, rules=preparation.plan.format),
@@ -85,21 +85,21 @@ def assemble(preparation: PreparationPlan, *, pool: WorkerPool, advance: Callabl
         shards=shards,
         statistics=dict(statistics),
         # Unless some were noted by a version that took none.
-        text_sample=sum(samples, TextSample()) if len(samples) == len(written) else None,
+        text_sample=sum(samples, TextSample()) if len(samples) == len(written_shards) else None,
     )
     write(folder, facts.to_dict(), files)
-    del roles, pieces, given
+    del roles, pieces, tasks
     _name(preparation)
     return facts
 
 
-def _other_files(folder: Path, known: Set[str]) -> dict[str, FileFacts]:
+def _other_files(folder: Path, known_names: Set[str]) -> dict[str, FileFacts]:
     """Return size and sum of each file of the tokenizer; remove what a writer that was killed left half done."""
     files = {}
     for path in folder.iterdir():
-        if path.name not in known and path.suffix in (".json", ".txt"):
+        if path.name not in known_names and path.suffix in (".json", ".txt"):
             files[path.name] = file_facts(path)
-        elif path.name not in (*known, MARK):
+        elif path.name not in (*known_names, MARK):
             path.unlink()
     return files
 
@@ -115,9 +115,9 @@ def _name(preparation: PreparationPlan) -> None:
     clear(preparation.work)
 
 
-def cut_shard(given: tuple[Path, np.ndarray], *, max_tokens: int, size: int) -> Cut:
+def cut_shard(task: tuple[Path, np.ndarray], *, max_tokens: int, size: int) -> Cut:
     """Cut the documents of a shard, whose roles (D,) say what for; this runs in the worker processes."""
-    path, roles = given
+    path, roles = task
     arrays = Shard(path)
     corpus = shard_corpus(arrays)
     tables = {name: cut_table(corpus, np.flatnonzero(roles == role), max_tokens) for name, role in ROLES.items()}
@@ -125,7 +125,7 @@ def cut_shard(given: tuple[Path, np.ndarray], *, max_tokens: int, size: int) -> 
         chunks_of(path), {"roles": roles} | {name: table.astype(np.uint32) for name, (table, _) in tables.items()}
     )
     counts = {name: len(table) for name, (table, _) in tables.items()}
-    counts |= {f"{name}_skipped": skipped for name, (_, skipped) in tables.items()}
+    counts |= {f"{name}_skipped": too_short for name, (_, too_short) in tables.items()}
     counts |= {f"{name}_tokens": int((table[:, 1] - table[:, 0]).sum()) for name, (table, _) in tables.items()}
     statistics = {}
     for name, role in (("training", TRAINING), ("evaluation", HELD_OUT)):
@@ -134,7 +134,7 @@ def cut_shard(given: tuple[Path, np.ndarray], *, max_tokens: int, size: int) -> 
     return Cut(file, counts, statistics, token_counts(corpus, roles == TRAINING, size))
 
 
-def _shard_facts(shard: Written, cut: Cut) -> ShardFacts:
+def _shard_facts(shard: Written, result: Cut) -> ShardFacts:
     note = shard.note
     return ShardFacts(
         name=shard.path.name,
@@ -143,7 +143,7 @@ def _shard_facts(shard: Written, cut: Cut) -> ShardFacts:
         sentences=note.sentences,
         tokens=note.tokens,
         largest_id=note.largest_id,
-        **cut.counts,
+        **result.counts,
     )
 
 
@@ -156,23 +156,23 @@ def _written(preparation: PreparationPlan) -> Iterator[Written]:
             yield Written(preparation.shard(number, index), unit.source, note)
 
 
-def _select(preparation: PreparationPlan, written: list[Written]) -> tuple[np.ndarray, Counter[str]]:
+def _select(preparation: PreparationPlan, written_shards: list[Written]) -> tuple[np.ndarray, Counter[str]]:
     """Return the role of each document (D,), in a file that is mapped, and the count of what was read and dropped."""
-    corpus, paths = preparation.corpus, [shard.path for shard in written]
-    documents = np.array([shard.note.documents for shard in written], dtype=np.int64)
+    corpus, paths = preparation.corpus, [shard.path for shard in written_shards]
+    documents = np.array([shard.note.documents for shard in written_shards], dtype=np.int64)
     names = ("documents_read", "duplicates", "near_duplicates", *LEFT_OUT)
     statistics: Counter[str] = Counter(dict.fromkeys(names, 0))
     statistics["documents_read"] = int(documents.sum())
-    for shard in written:
+    for shard in written_shards:
         statistics.update(shard.note.statistics)
     for number, part in enumerate(corpus.parts()):
-        if not sum(shard.note.documents for shard in written if shard.source == number):
+        if not sum(shard.note.documents for shard in written_shards if shard.source == number):
             raise no_documents(part.source, statistics)
     roles = np.memmap(preparation.work / "roles", dtype=np.uint8, mode="w+", shape=(int(documents.sum()),))
     signatures = None
     if corpus.near_duplicates is not None:
         signatures = Joined([preparation.signatures(path) for path in paths], "signatures", documents)
-    dropped = select(
+    drop_counts = select(
         Joined(paths, "digests", documents),  # type: ignore[arg-type]
         roles,
         fraction=corpus.evaluation_fraction,
@@ -180,14 +180,14 @@ def _select(preparation: PreparationPlan, written: list[Written]) -> tuple[np.nd
         threshold=corpus.near_duplicates,
         place=place_of(corpus),
     )
-    statistics.update(dropped)
+    statistics.update(drop_counts)
     return roles, statistics
 
 
-def _pages(written: list[Written], shards: list[ShardFacts]) -> Iterator[tuple[str, np.ndarray]]:
+def _pages(written_shards: list[Written], shards: list[ShardFacts]) -> Iterator[tuple[str, np.ndarray]]:
     """Yield name and array of the pages of every source, for training and for what is held out."""
     for role in ROLES:
         size = page_size(sum(shard.examples(role) for shard in shards))
         for source in sorted({shard.source for shard in shards}):
-            tables = (Shard(chunks_of(shard.path))[role] for shard in written if shard.source == source)
+            tables = (Shard(chunks_of(shard.path))[role] for shard in written_shards if shard.source == source)
             yield f"{role} {source}", order_pages((table[:, 1] - table[:, 0] for table in tables), size)

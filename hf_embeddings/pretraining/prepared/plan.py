@@ -91,8 +91,8 @@ class PreparationPlan:
         if corpus.max_documents is None:
             return texts
         earlier = (other for other in range(number) if self.units[other].source == unit.source)
-        taken = sum(note.documents for other in earlier for note in self.notes(other))
-        return islice(texts, max(0, corpus.max_documents - taken))
+        earlier_count = sum(note.documents for other in earlier for note in self.notes(other))
+        return islice(texts, max(0, corpus.max_documents - earlier_count))
 
     def shard(self, number: int, index: int) -> Path:
         """Return the path of a shard of a unit."""
@@ -178,7 +178,7 @@ def enter(target: Path, plan: Plan, *, overwrite: bool) -> bool:
     Raises:
         ValueError: something else is there.
     """
-    made = PreparationPlan(target, plan)
+    draft = PreparationPlan(target, plan)
     if target.exists() and not target.is_dir():
         raise ValueError(f"{target}: is a file, expected a directory or nothing; choose another target")
     try_directory(target.parent, str(target))
@@ -188,17 +188,17 @@ def enter(target: Path, plan: Plan, *, overwrite: bool) -> bool:
         raise ValueError(
             f"{target}: is not empty, and not what these options make; choose another, or pass --overwrite"
         )
-    if (made.work / PLAN).is_file() and not overwrite:
-        begun, now = PreparationPlan.load(target).plan.to_dict(), plan.to_dict()
-        if changed := [name for name in now if begun[name] != now[name]]:
+    if (draft.work / PLAN).is_file() and not overwrite:
+        before, now = PreparationPlan.load(target).plan.to_dict(), plan.to_dict()
+        if changes := [name for name in now if before[name] != now[name]]:
             raise ValueError(
-                f"{made.folder}: was begun with other {', '.join(changed)}; give the old ones, choose another target, "
+                f"{draft.folder}: was begun with other {', '.join(changes)}; give the old ones, choose another target, "
                 "or pass --overwrite to start over"
             )
         return True
-    for folder in (made.folder, made.work):
+    for folder in (draft.folder, draft.work):
         claim(folder)
-    for folder in (made.folder, made.work):
+    for folder in (draft.folder, draft.work):
         clear(folder)
     return False
 
@@ -218,5 +218,5 @@ def _units(corpus: CorpusOptions) -> Iterator[Unit]:
 
 def _stamps(parts: list[str]) -> list[list[int]]:
     """Return size and time of change of each part that is a file or folder."""
-    found = [os.stat(part) for part in parts if os.path.exists(part)]
-    return [[entry.st_size, entry.st_mtime_ns] for entry in found]
+    entries = [os.stat(part) for part in parts if os.path.exists(part)]
+    return [[entry.st_size, entry.st_mtime_ns] for entry in entries]

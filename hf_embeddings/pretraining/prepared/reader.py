@@ -42,12 +42,12 @@ class PreparedCorpus:
         if not folder.is_dir():
             raise ValueError(f"{place}: no such directory, expected what `hf-embeddings prepare` made; check the path")
         try:
-            told = check(folder, sums=sums).facts
+            manifest_facts = check(folder, sums=sums).facts
         except Damaged as error:
             raise ValueError(f"corpus.source: {error}, expected a whole prepared corpus; prepare it again") from error
-        if told.get("kind") != KIND:
+        if manifest_facts.get("kind") != KIND:
             raise ValueError(f"{place}: got another kind of directory, expected a prepared corpus; check the path")
-        facts, tokenizer = CorpusFacts.from_dict(told), load_tokenizer(folder)
+        facts, tokenizer = CorpusFacts.from_dict(manifest_facts), load_tokenizer(folder)
         if fingerprint(tokenizer, rules=facts.plan.format) != facts.tokenizer:
             raise ValueError(f"{place}: its tokenizer is not the one it was encoded with; prepare it again")
         for shard in facts.shards:
@@ -95,28 +95,28 @@ class PreparedCorpus:
             table: Joined | np.ndarray = Joined(
                 [chunks_of(path) for path in paths], role, np.array(counts, dtype=np.int64), shifts
             )
-            skipped = sum(shard.skipped(role) for shard in shards)
+            too_short = sum(shard.skipped(role) for shard in shards)
         else:
-            cut = [self._cut(path, role, max_tokens) for path in paths]
-            counts, skipped = [len(rows) for rows, _ in cut], sum(number for _, number in cut)
-            table = np.concatenate([rows + shift for (rows, _), shift in zip(cut, shifts, strict=True)])
+            tables = [self._cut(path, role, max_tokens) for path in paths]
+            counts, too_short = [len(rows) for rows, _ in tables], sum(number for _, number in tables)
+            table = np.concatenate([rows + shift for (rows, _), shift in zip(tables, shifts, strict=True)])
         sources = self._sources(role, counts, table if isinstance(table, np.ndarray) else None)
         origin = hashlib.sha256((self.folder / MANIFEST).read_bytes()).hexdigest()
         again = partial(self.chunks, role)
-        return Chunks(corpus, table, max_tokens, skipped, sources, again, f"{origin} {role}")  # type: ignore[arg-type]
+        return Chunks(corpus, table, max_tokens, too_short, sources, again, f"{origin} {role}")  # type: ignore[arg-type]
 
     def is_cut(self, max_tokens: int) -> bool:
         """Tell whether chunks of that length are on the disk."""
         return max_tokens == self.facts.max_length - SPECIAL_TOKENS_PER_PAIR
 
     def _cut(self, path: Path, role: str, max_tokens: int) -> tuple[np.ndarray, int]:
-        chosen = np.flatnonzero(open_shard(chunks_of(path))["roles"] == ROLES[role])
-        return cut_table(shard_corpus(open_shard(path)), chosen, max_tokens)
+        numbers = np.flatnonzero(open_shard(chunks_of(path))["roles"] == ROLES[role])
+        return cut_table(shard_corpus(open_shard(path)), numbers, max_tokens)
 
     def _sources(self, role: str, counts: list[int], table: np.ndarray | None) -> tuple[Source, ...]:
         """Describe the sources of chunks, of which each shard has so many; a table has been cut again."""
         owners = [shard.source for shard in self.facts.shards]
-        size, first, found = page_size(sum(counts)), 0, []
+        size, first, sources = page_size(sum(counts)), 0, []
         for number, facts in enumerate(self.facts.sources):
             count = sum(count for count, owner in zip(counts, owners, strict=True) if owner == number)
             if table is None:
@@ -127,9 +127,9 @@ class PreparedCorpus:
                 pages, tokens = order_pages([lengths], size), int(lengths.sum())
             if count:
                 weight = facts.weight if role == "training" else 1.0
-                found.append(Source(facts.source, weight, first, count, tokens, pages))
+                sources.append(Source(facts.source, weight, first, count, tokens, pages))
             first += count
-        return tuple(found)
+        return tuple(sources)
 
 
 def _before(counts: np.ndarray) -> np.ndarray:

@@ -162,7 +162,7 @@ def encode_unit(
     if not notes or not notes[-1].ended:
         statistics: Counter[str] = Counter()
         texts = preparation.documents(number, statistics) if documents is None else documents
-        left = _Left(size)
+        size_left = _Left(size)
         remaining = islice(texts, sum(note.documents for note in notes), None)
         near = preparation.corpus.near_duplicates is not None
         ends, rules = preparation.corpus.sentence_ends, preparation.plan.format
@@ -171,12 +171,12 @@ def encode_unit(
         for part in pool.map(encode, batches(remaining)):
             parts.append(part)
             tokens += len(part.corpus.tokens)
-            advance(left.take(part.characters))
+            advance(size_left.take(part.characters))
             if tokens >= preparation.plan.shard_tokens:
-                _write(preparation, number, index, parts, ended=False, statistics={})
+                _write(preparation, number, index, parts, is_last=False, statistics={})
                 index, parts, tokens = index + 1, [], 0
-        _write(preparation, number, index, parts or [encode([])], ended=True, statistics=dict(statistics))
-        size = left.bytes
+        _write(preparation, number, index, parts or [encode([])], is_last=True, statistics=dict(statistics))
+        size = size_left.bytes
     advance(size)
 
 
@@ -201,9 +201,9 @@ class _Left:
         self.bytes = size
 
     def take(self, characters: np.ndarray) -> int:
-        taken = min(int(characters.sum()), self.bytes)
-        self.bytes -= taken
-        return taken
+        used_bytes = min(int(characters.sum()), self.bytes)
+        self.bytes -= used_bytes
+        return used_bytes
 
 
 def _write(
@@ -212,7 +212,7 @@ def _write(
     index: int,
     parts: list[Encoded],
     *,
-    ended: bool,
+    is_last: bool,
     statistics: dict[str, int],
 ) -> None:
     path = preparation.shard(number, index)
@@ -225,18 +225,18 @@ def _write(
         "digests": np.concatenate([part.digests for part in parts]),
         "characters": np.concatenate([part.characters for part in parts]),
     }
-    found = [part.signatures for part in parts if part.signatures is not None]
-    signed = {"signatures": np.concatenate(found)} if found else None
+    signature_blocks = [part.signatures for part in parts if part.signatures is not None]
+    signature_arrays = {"signatures": np.concatenate(signature_blocks)} if signature_blocks else None
     note = ShardNote(
         file=write_shard(path, arrays),
-        signatures=write_shard(preparation.signatures(path), signed) if signed else None,
+        signatures=write_shard(preparation.signatures(path), signature_arrays) if signature_arrays else None,
         documents=len(arrays["digests"]),
         sentences=len(corpus.sentence_starts) - 1,
         tokens=len(corpus.tokens),
         largest_id=int(corpus.tokens.max(initial=0)),
         empty_sentences=corpus.empty_sentences,
         text_sample=sum((part.sample for part in parts), TextSample()),
-        ended=ended,
+        ended=is_last,
         statistics=statistics,
     )
     preparation.note(number, index, note)

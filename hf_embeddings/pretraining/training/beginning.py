@@ -19,18 +19,18 @@ def read_beginning(base: Path) -> Beginning:
     Raises:
         ValueError: its modules.json is damaged.
     """
-    held = {part for name in _weights(base) for part in name.removeprefix("triembed.").split(".")[:1]}
+    modules = {part for name in _weights(base) for part in name.removeprefix("triembed.").split(".")[:1]}
     heads = dict.fromkeys(module for objective in OBJECTIVES.values() for module in objective.modules)
     card = read_metadata(base / "README.md")
-    left = sorted(held - {*heads, *KEPT})
-    carried = sentence_files(base)
+    left = sorted(modules - {*heads, *KEPT})
+    files = sentence_files(base)
     if sentence_class(base) == RERANKER:  # its scores come from the classifier, which is left
-        left, carried = [*left, *carried], []
+        left, files = [*left, *files], []
     return Beginning(
         name=base.resolve().name,
         card={key: card[key] for key in (*LICENSE, "base_model") if card.get(key)},
-        new_modules=[name for name in heads if name not in held],
-        carried=carried,
+        new_modules=[name for name in heads if name not in modules],
+        carried=files,
         left=left,
     )
 
@@ -50,18 +50,18 @@ def carry(base: Path, folder: Path, beginning: Beginning | None) -> None:
 
 def lines(beginning: Beginning) -> list[str]:
     """Return what to say of it when the run starts."""
-    said = []
+    sentences = []
     if beginning.new_modules:
-        said.append(f"note: {beginning.name} has no {', '.join(beginning.new_modules)}: random at first")
+        sentences.append(f"note: {beginning.name} has no {', '.join(beginning.new_modules)}: random at first")
     if beginning.carried:
-        said.append(
+        sentences.append(
             f"carried over from {beginning.name}: {', '.join(beginning.carried)}; the result loads in "
             "sentence-transformers, but this training is for words, not for sentence vectors: compare both with "
             "hf-embeddings evaluate"
         )
     if beginning.left:
-        said.append(f"note: not carried over from {beginning.name}: {', '.join(beginning.left)}")
-    return said
+        sentences.append(f"note: not carried over from {beginning.name}: {', '.join(beginning.left)}")
+    return sentences
 
 
 def _weights(folder: Path) -> list[str]:

@@ -32,8 +32,8 @@ class Forecast:
         if self.limit == "max_steps":
             return f"{speed}: all {self.max_steps:,} steps will be done {end}"
         again = "; rerun the command to resume" if self.limit == "max_job_hours" else ""
-        allowed = f"training.{self.limit} allows about {self.steps:,} of {self.max_steps:,} steps"
-        return f"{speed}: {allowed}, and ends {end}{again}"
+        limit_words = f"training.{self.limit} allows about {self.steps:,} of {self.max_steps:,} steps"
+        return f"{speed}: {limit_words}, and ends {end}{again}"
 
 
 def forecast(
@@ -52,13 +52,13 @@ def forecast(
     limits = {"max_hours": training.max_hours * 3600 - progress.seconds if training.max_hours else float("inf")}
     limits["max_job_hours"] = float("inf") if job_seconds is None else job_seconds
     name = min(limits, key=limits.__getitem__)
-    step, passed = progress.step, 0.0
+    step, elapsed = progress.step, 0.0
     for first, end, tokens in stages:
-        left, each = end - max(first, step), seconds_per_step * tokens / current
-        if left <= 0:
+        steps_left, each = end - max(first, step), seconds_per_step * tokens / current
+        if steps_left <= 0:
             continue
-        fitting = (limits[name] - passed) / each
-        if fitting < left:
+        fitting = (limits[name] - elapsed) / each
+        if fitting < steps_left:
             return Forecast(
                 limit=name,
                 steps=step + max(0, int(fitting)),
@@ -66,12 +66,12 @@ def forecast(
                 seconds=max(0.0, limits[name]),
                 seconds_per_step=seconds_per_step,
             )
-        step, passed = end, passed + left * each
+        step, elapsed = end, elapsed + steps_left * each
     return Forecast(
         limit="max_steps",
         steps=training.max_steps,
         max_steps=training.max_steps,
-        seconds=passed,
+        seconds=elapsed,
         seconds_per_step=seconds_per_step,
     )
 

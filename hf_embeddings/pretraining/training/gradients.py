@@ -48,7 +48,7 @@ def compute_gradients(
     *labels, tokens = _global_counts(micro_batches, objectives, accelerator)
     weights = [examples.objective_weights.get(name, 1.0) for name in objectives]
     totals = torch.zeros(len(objectives), device=accelerator.device)
-    ordered = OrderedSum(model) if strict else None
+    ordered_sum = OrderedSum(model) if strict else None
     for index, batch in enumerate(micro_batches):
         torch.manual_seed(dropout_seed(seed, step, index * processes + accelerator.process_index))
         last = index == len(micro_batches) - 1
@@ -63,10 +63,10 @@ def compute_gradients(
             total = sum(weight * loss for weight, loss in zip(weights, losses, strict=True))
             accelerator.backward(total * (1 if strict else processes))
         totals += torch.stack([loss.detach() for loss in losses])
-        if ordered is not None:
-            ordered.add(processes)
-    if ordered is not None:
-        ordered.finish()
+        if ordered_sum is not None:
+            ordered_sum.add(processes)
+    if ordered_sum is not None:
+        ordered_sum.finish()
     norm = accelerator.clip_grad_norm_(model.parameters(), training.max_grad_norm)
     norm = norm.full_tensor() if isinstance(norm, DTensor) else norm
     totals = accelerator.reduce(totals, reduction="sum")
@@ -110,11 +110,11 @@ class OrderedSum:
             parameter.grad = part.view_as(parameter)
 
 
-def _synchronised(model: nn.Module, wanted: bool) -> AbstractContextManager[None]:
+def _synchronised(model: nn.Module, is_last: bool) -> AbstractContextManager[None]:
     """Let a wrapped model exchange gradients in this backward pass, or keep them until the last one."""
     if isinstance(model, FSDPModule):
-        model.set_requires_gradient_sync(wanted)
-    return model.no_sync() if isinstance(model, DistributedDataParallel) and not wanted else nullcontext()
+        model.set_requires_gradient_sync(is_last)
+    return model.no_sync() if isinstance(model, DistributedDataParallel) and not is_last else nullcontext()
 
 
 def _global_counts(

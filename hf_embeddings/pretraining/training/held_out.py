@@ -83,8 +83,8 @@ def evaluate(
             examples += len(batch["cu_seq_lens"])
             phase.advance()
     model.train()
-    joined = {name: Scores(*map(np.concatenate, zip(*own, strict=True))) for name, own in parts.items()}
-    return {name: _figures(own, unknown if name == "mlm" else None) for name, own in joined.items()}
+    all_scores = {name: Scores(*map(np.concatenate, zip(*own, strict=True))) for name, own in parts.items()}
+    return {name: _figures(own, unknown if name == "mlm" else None) for name, own in all_scores.items()}
 
 
 def _figures(scores: Scores, unknown: int | None) -> ObjectiveFigures:
@@ -100,11 +100,11 @@ def _figures(scores: Scores, unknown: int | None) -> ObjectiveFigures:
         accuracy_high=high,
         labels=count,
     )
-    known = np.ones(count, dtype=bool) if unknown is None else scores.labels != unknown
-    if not known.all():
-        figures = replace(figures, unknown_labels=int((~known).sum()))
-        if known.any():
-            loss, accuracy = float(scores.losses[known].mean()), float(scores.correct[known].mean())
+    is_known = np.ones(count, dtype=bool) if unknown is None else scores.labels != unknown
+    if not is_known.all():
+        figures = replace(figures, unknown_labels=int((~is_known).sum()))
+        if is_known.any():
+            loss, accuracy = float(scores.losses[is_known].mean()), float(scores.correct[is_known].mean())
             figures = replace(figures, loss_without_unknown=loss, accuracy_without_unknown=accuracy)
     return figures
 

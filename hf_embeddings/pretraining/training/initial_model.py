@@ -52,10 +52,10 @@ def check_vocabulary(
             f"model.base: the tokenizer of {base} needs {rows:,} rows, its model has {config.vocab_size:,} "
             "(vocab_size); give the tokenizer that belongs to the model"
         )
-    if (unused := config.vocab_size - rows) >= PADDED_ROWS:
+    if (unused_rows := config.vocab_size - rows) >= PADDED_ROWS:
         say(
             f"warning: the model of {base} has {config.vocab_size:,} rows (vocab_size), its tokenizer "
-            f"{rows:,}: {unused:,} rows are never used, more than padding to a multiple of "
+            f"{rows:,}: {unused_rows:,} rows are never used, more than padding to a multiple of "
             f"{PADDED_ROWS} adds; is it the tokenizer of this model?"
         )
 

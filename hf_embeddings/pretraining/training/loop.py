@@ -84,9 +84,9 @@ class Trainer:
                     f"{FAILURES_ALLOWED} times in a row; older checkpoints are intact: make room, and start again"
                 )
             self._between_steps()
-        ended = progress.fraction(training) >= 1
-        self._save_last(ended)
-        return ended
+        has_ended = progress.fraction(training) >= 1
+        self._save_last(has_ended)
+        return has_ended
 
     def _between_steps(self) -> None:
         """Do what is due after this number of steps."""
@@ -98,18 +98,18 @@ class Trainer:
         if self.push and self.checkpoints.good:
             self.push.offer(max(self.checkpoints.good))
 
-    def _save_last(self, ended: bool) -> None:
+    def _save_last(self, has_ended: bool) -> None:
         """Save the state that the run ends or stops in, and wait until it is safe."""
         progress = self.progress
         if not self.save():
             raise TrainingFailed(f"step {progress.step}: the weights are not finite; older checkpoints are intact")
-        settled = self.checkpoints.settle()
-        if self.push and settled:
+        is_safe = self.checkpoints.settle()
+        if self.push and is_safe:
             self.push.offer(progress.step)
-            if not ended:  # the disk of a machine that is taken away may go with it
+            if not has_ended:  # the disk of a machine that is taken away may go with it
                 self.push.wait(STOPPING_PATIENCE)
         # Others wait here: launchers end all processes as soon as one has left.
-        if any(agreed([float(not settled)], self.accelerator)):
+        if any(agreed([float(not is_safe)], self.accelerator)):
             raise TrainingFailed(f"step {progress.step}: {self.checkpoints.last_error}; older checkpoints are intact")
 
     def _micro_batches(self) -> Iterator[list[dict[str, torch.Tensor]]]:
@@ -133,21 +133,21 @@ class Trainer:
             step=progress.step,
         )
         problem = progress.monitor.judge(sum(figures.losses.values()), figures.norm, training.spikes)
-        skipped = progress.monitor.in_a_row > 0 or bool(problem and training.spikes == "skip")
+        is_skipped = progress.monitor.in_a_row > 0 or bool(problem and training.spikes == "skip")
         for optimizer in self.optimizers:
-            if not skipped:
+            if not is_skipped:
                 optimizer.step()
             optimizer.zero_grad()
-        if self.average and not skipped:
+        if self.average and not is_skipped:
             self.average.update(self.accelerator.unwrap_model(self.model))
         if problem:
-            self._report(problem, skipped)
-        progress.add(figures, counted=progress.monitor.in_a_row == 0)
+            self._report(problem, is_skipped)
+        progress.add(figures, is_counted=progress.monitor.in_a_row == 0)
 
-    def _report(self, problem: str, skipped: bool) -> None:
+    def _report(self, problem: str, is_skipped: bool) -> None:
         """Tell of a bad step and keep its sample numbers; stop at the third in a row that is not finite."""
         step = self.progress.step
-        self.reporter.say(f"warning: step {step}: {problem}{'; skipped' if skipped else ''}")
+        self.reporter.say(f"warning: step {step}: {problem}{'; skipped' if is_skipped else ''}")
         path = self.folder / BAD_STEPS
         if self.accelerator.is_main_process:
             try:

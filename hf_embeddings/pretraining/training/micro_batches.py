@@ -30,8 +30,8 @@ class MicroBatches(Dataset[dict[str, torch.Tensor]]):
     def samples(self, step: int) -> dict[str, object]:
         """Return the epoch and the sample numbers of each micro-batch of a step, to look at a step that went wrong."""
         numbers = range(step * self.per_step, (step + 1) * self.per_step)
-        found = [find_batch(self.stages, number, per_step=self.per_step) for number in numbers]
-        batches = [schedule.batch(index) for schedule, index in found]
+        places = [find_batch(self.stages, number, per_step=self.per_step) for number in numbers]
+        batches = [schedule.batch(index) for schedule, index in places]
         return {"step": step, "epochs": [e for e, _ in batches], "samples": [p.samples.tolist() for _, p in batches]}
 
     def steps(

@@ -59,9 +59,16 @@ def _divided(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
 
 
 def _fused_adamw(
-    decayed: list[nn.Parameter], kept: list[nn.Parameter], options: TrainingOptions, *, peak: float
+    decayed_parameters: list[nn.Parameter],
+    other_parameters: list[nn.Parameter],
+    options: TrainingOptions,
+    *,
+    peak: float,
 ) -> torch.optim.AdamW:
-    groups = [{"params": decayed, "weight_decay": options.weight_decay}, {"params": kept, "weight_decay": 0.0}]
+    groups = [
+        {"params": decayed_parameters, "weight_decay": options.weight_decay},
+        {"params": other_parameters, "weight_decay": 0.0},
+    ]
     betas = (options.adam_beta1, options.adam_beta2)
     return torch.optim.AdamW(groups, lr=peak, betas=betas, eps=options.adam_epsilon, fused=True)
 

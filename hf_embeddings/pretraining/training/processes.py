@@ -35,34 +35,34 @@ def join(training: TrainingOptions) -> PartialState:
     return processes
 
 
-def choose_precision(asked: str, processes: PartialState, begun: str | None = None) -> Precision:
+def choose_precision(choice: str, processes: PartialState, old_format: str | None = None) -> Precision:
     """Return the number format of a run, the same in all processes.
 
     Args:
-        asked: `training.mixed_precision`.
+        choice: `training.mixed_precision`.
         processes: of the run.
-        begun: the format of the checkpoint that the run goes on from: what `auto` means then, so that it goes on
+        old_format: the format of the checkpoint that the run goes on from: what `auto` means then, so that it goes on
             exactly.
 
     Raises:
         ValueError: the device cannot train in it, or the processes run on machines that differ.
     """
-    if asked == "auto" and begun:
-        if begun == "fp16" and processes.device.type == "cpu":
+    if choice == "auto" and old_format:
+        if old_format == "fp16" and processes.device.type == "cpu":
             raise ValueError(
                 "training.mixed_precision: auto goes on in the checkpoint's fp16, which needs a GPU; go on there, or "
                 "in fp32: training.mixed_precision=no --allow-changes"
             )
-        return Precision(begun, "as the checkpoint")
-    chosen = training_precision(asked, processes.device)
-    everywhere = gather_object([chosen.name]) if processes.num_processes > 1 else [chosen.name]
+        return Precision(old_format, "as the checkpoint")
+    precision = training_precision(choice, processes.device)
+    everywhere = gather_object([precision.name]) if processes.num_processes > 1 else [precision.name]
     if len(set(everywhere)) > 1:
         formats = " and ".join(sorted({number_format(name) for name in everywhere}))
         raise ValueError(
             f"training.mixed_precision: got auto, which means {formats} on the machines of "
             "this run, expected one for all; write training.mixed_precision=no, which all can"
         )
-    return chosen
+    return precision
 
 
 def build_accelerator(precision: str, *, objectives: Sequence[str], curves: str | None) -> Accelerator:
@@ -107,19 +107,21 @@ def leave(accelerator: Accelerator) -> None:
     accelerator.end_training()
 
 
-def check_processes(got: int, training: TrainingOptions) -> None:
+def check_processes(count: int, training: TrainingOptions) -> None:
     """Compare the number of processes with what the options and the launcher asked for.
 
     Raises:
         ValueError: they differ, as under `accelerate launch --cpu`, which starts one process whatever it is asked for.
     """
-    asked = {f"the environment's {name}": int(os.environ[name]) for name in ASKED if os.environ.get(name, "").isdigit()}
+    requests = {
+        f"the environment's {name}": int(os.environ[name]) for name in ASKED if os.environ.get(name, "").isdigit()
+    }
     if training.num_processes:
-        asked["training.num_processes"] = training.num_processes
+        requests["training.num_processes"] = training.num_processes
     cure = "start them with `torchrun --nproc_per_node N --no-python hf-embeddings pretrain ...`"
-    for name, number in asked.items():
-        if number != got:
-            raise ValueError(f"{name}: asked for {number} processes, got {got}; {cure}")
+    for name, number in requests.items():
+        if number != count:
+            raise ValueError(f"{name}: asked for {number} processes, got {count}; {cure}")
     if "MASTER_ADDR" in os.environ and "WORLD_SIZE" not in os.environ and not training.num_processes:
         raise ValueError(
             "the launcher set MASTER_ADDR for several processes and started one (as `accelerate launch --cpu` does); "
@@ -133,8 +135,8 @@ def restart_warning() -> str:
     Its agent keeps one store for all starts, in which fast processes read the addresses of those before (seen with
     torch 2.13 and gloo); with the variable, each start has a store of its own.
     """
-    shared = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
-    if shared and os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0") != "0":
+    is_shared = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+    if is_shared and os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0") != "0":
         return "warning: restarts by torchrun may fail; start it with the variable TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1"
     return ""
 

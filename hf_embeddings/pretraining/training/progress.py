@@ -38,11 +38,11 @@ class Progress(Record):
         hours = self.seconds / 3600 / training.max_hours if training.max_hours else 0.0
         return min(1.0, max(self.step / training.max_steps, hours))
 
-    def add(self, figures: StepFigures, *, counted: bool) -> None:
-        """Count a step; the losses of one that is not `counted` do not enter the log."""
+    def add(self, figures: StepFigures, *, is_counted: bool) -> None:
+        """Count a step; the losses of one that is not `is_counted` do not enter the log."""
         self.step += 1
         self.tokens += figures.tokens
-        if counted:
+        if is_counted:
             self.summed += 1
             for name, loss in figures.losses.items():
                 self.sums[name] = self.sums.get(name, 0.0) + loss

@@ -69,8 +69,8 @@ class Reporter:
         self._forecast_told = True
         now = time.time()
         job_seconds = self.deadline - now if self.deadline else None
-        told = forecast(self.training, progress, seconds_per_step=seconds / steps, job_seconds=job_seconds)
-        self.say(told.sentence(now=now))
+        outlook = forecast(self.training, progress, seconds_per_step=seconds / steps, job_seconds=job_seconds)
+        self.say(outlook.sentence(now=now))
 
     def status(self, state: str, progress: Progress, losses: dict[str, float] | None = None) -> None:
         """Replace `status.json`, at once or not at all: for scripts that watch or restart a run."""

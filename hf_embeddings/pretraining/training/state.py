@@ -34,8 +34,8 @@ class TrainingState:
 
     def gather(self) -> dict[str, Tensors]:
         """Return all tensors whole, by file; every process has to call this, for shares are sent to all."""
-        tied = self.model.all_tied_weights_keys  # their shares would arrive as copies
-        weights = {name: tensor for name, tensor in self.model.state_dict().items() if name not in tied}
+        tied_names = self.model.all_tied_weights_keys  # their shares would arrive as copies
+        weights = {name: tensor for name, tensor in self.model.state_dict().items() if name not in tied_names}
         files = {WEIGHTS: weights, OPTIMIZER: {}}
         for name, parameter in self.model.named_parameters():
             for optimizer in self.optimizers:
@@ -62,16 +62,16 @@ class TrainingState:
         """Read all but weights and progress; each process keeps its share."""
         parameters = dict(self.model.named_parameters())
         owners = {p: opt for opt in self.optimizers for group in opt.param_groups for p in group["params"]}
-        with safe_open(folder / OPTIMIZER, framework="pt") as stored:
-            for entry in stored.keys():  # noqa: SIM118
+        with safe_open(folder / OPTIMIZER, framework="pt") as file:
+            for entry in file.keys():  # noqa: SIM118
                 name, _, key = entry.rpartition(".")
                 parameter = parameters[name]
-                tensor = stored.get_tensor(entry).clone()  # which would keep the file open through the run
+                tensor = file.get_tensor(entry).clone()  # which would keep the file open through the run
                 owners[parameter].state[parameter][key] = _shared(tensor, parameter)
         if self.average and (folder / AVERAGE).exists():
-            with safe_open(folder / AVERAGE, framework="pt") as stored:
+            with safe_open(folder / AVERAGE, framework="pt") as file:
                 for name, tensor in self.average.averages.items():
-                    tensor.copy_(_shared(stored.get_tensor(name), parameters[name]))
+                    tensor.copy_(_shared(file.get_tensor(name), parameters[name]))
             self.average.steps = self.progress.averaged
         if self.progress.scaler and self.optimizers[0].scaler:
             self.optimizers[0].scaler.load_state_dict(self.progress.scaler)
@@ -80,8 +80,8 @@ class TrainingState:
 def load_weights(model: PreTrainedModel, folder: Path) -> None:
     """Read the weights of a checkpoint into a model that is not shared out yet."""
     problems = model.load_state_dict(load_file(folder / WEIGHTS), strict=False)
-    tied = set(model.all_tied_weights_keys)
-    if wrong := sorted((set(problems.missing_keys) - tied) | set(problems.unexpected_keys)):
+    tied_names = set(model.all_tied_weights_keys)
+    if wrong := sorted((set(problems.missing_keys) - tied_names) | set(problems.unexpected_keys)):
         raise ValueError(f"{folder / WEIGHTS}: {wrong[0]} is in the checkpoint or the model, but not in both")
 
 

@@ -43,8 +43,8 @@ def build_trainer(
         stages = plan_stages(data.training, options.examples, training, seed=options.seed, per_step=per_step)
     parameters = model.num_parameters()
     say(f"model: {parameters:,} parameters, {data.config.position_embedding_type} positions")
-    shared = share(model, accelerator, training)
-    plain = accelerator.unwrap_model(shared)
+    shared_model = share(model, accelerator, training)
+    plain = accelerator.unwrap_model(shared_model)
     optimizers = [accelerator.prepare_optimizer(optimizer) for optimizer in build_optimizers(plain, training)]
     average = WeightAverage(plain, training.ema_decay) if training.ema_decay else None
     progress = load_progress(source) if source else Progress()
@@ -63,7 +63,7 @@ def build_trainer(
         return True
 
     return Trainer(
-        model=shared,
+        model=shared_model,
         optimizers=optimizers,
         average=average,
         accelerator=accelerator,

@@ -88,9 +88,11 @@ def build_config(options: PretrainingOptions, base_config: Path, *, vocab_size: 
             "remove it, or change the vocabulary first: hf-embeddings vocabulary replace"
         )
     # A checkpoint's config.json may hold keys of other tools; a mistake in a file of ours is refused.
-    kept = {key: value for key, value in fields.items() if key not in OF_A_RERANKER}  # its classifier is not kept
+    kept_fields = {
+        key: value for key, value in fields.items() if key not in OF_A_RERANKER
+    }  # its classifier is not kept
     foreign = is_checkpoint(base_config)
-    config = make_config(kept if foreign else fields, base_config, foreign=foreign)
+    config = make_config(kept_fields if foreign else fields, base_config, foreign=foreign)
     if options.examples.max_length > config.max_position_embeddings and config.positions_end:
         raise ValueError(
             f"examples.max_length: {options.examples.max_length} is above max_position_embeddings "
@@ -118,28 +120,28 @@ def load_training_data(
         rules: by which the checkpoint encoded text: see `SentenceTokenizer`; of no matter for a prepared corpus.
         phases: makes what shows how far each stage is.
     """
-    known = tokenizer_from or (base_config if is_checkpoint(base_config) else None)
+    checkpoint = tokenizer_from or (base_config if is_checkpoint(base_config) else None)
     if options.corpus.prepared:
-        given = _open(options, known, say, phases)
+        corpus = _open(options, checkpoint, say, phases)
     else:
-        given = _read(options, known, say, phases, rules=rules)
-    tokenizer, statistics = given.tokenizer, given.statistics
-    _report(given, say)
+        corpus = _read(options, checkpoint, say, phases, rules=rules)
+    tokenizer, statistics = corpus.tokenizer, corpus.statistics
+    _report(corpus, say)
     vocabulary = Vocabulary.of(tokenizer)
     with phases("planning the evaluation"):
         batches = evaluation_batches(
-            given.held_out,
+            corpus.held_out,
             vocabulary,
             options.examples,
             seed=options.seed,
             count=options.training.evaluation_examples,
         )
         health = examine(
-            given.sample,
-            given.training,
-            sources=given.sources,
-            sentences_per_document=given.sentences_per_document,
-            frequencies=given.frequencies,
+            corpus.sample,
+            corpus.training,
+            sources=corpus.sources,
+            sentences_per_document=corpus.sentences_per_document,
+            frequencies=corpus.frequencies,
             vocabulary=vocabulary,
             examples=options.examples,
             seed=options.seed,
@@ -153,12 +155,12 @@ def load_training_data(
     tokenizer.model_input_names = ["input_ids", "attention_mask"]
     if config.type_vocab_size:
         tokenizer.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
-    shares = log_frequencies(given.frequencies, config.vocab_size)
+    shares = log_frequencies(corpus.frequencies, config.vocab_size)
     return TrainingData(
         tokenizer,
         vocabulary,
-        given.training,
-        given.held_out,
+        corpus.training,
+        corpus.held_out,
         batches,
         config,
         statistics,
@@ -194,12 +196,12 @@ def _read(
         length, texts = options.examples.max_length, by_source(corpus)
         tokenizer = train_for(options.tokenizer, options.corpus, texts, max_length=length, say=say, phases=phases)
     with phases("encoding", len(corpus.documents), unit="documents") as phase:
-        encoded = encode_sentences(tokenizer, corpus.documents, ends=ends, rules=rules, progress=phase.reach)
+        tokenized_corpus = encode_sentences(tokenizer, corpus.documents, ends=ends, rules=rules, progress=phase.reach)
     max_tokens = options.examples.max_length - SPECIAL_TOKENS_PER_PAIR
     is_training = corpus.roles == TRAINING
     with phases("cutting examples"):
-        training = cut_chunks(encoded, max_tokens=max_tokens, chosen=is_training, sources=corpus.sources)
-        held_out = cut_chunks(encoded, max_tokens=max_tokens, chosen=corpus.roles == HELD_OUT)
+        training = cut_chunks(tokenized_corpus, max_tokens=max_tokens, selection=is_training, sources=corpus.sources)
+        held_out = cut_chunks(tokenized_corpus, max_tokens=max_tokens, selection=corpus.roles == HELD_OUT)
     with phases("examining the text"):
         encoder = SentenceTokenizer.of(tokenizer, ends=ends, rules=rules)
         sample = TextSample.of(encoder, corpus.documents, characters=SAMPLE_CHARACTERS)
@@ -207,32 +209,32 @@ def _read(
         tokenizer,
         training,
         held_out,
-        token_counts(encoded, is_training, row_count(tokenizer)),
+        token_counts(tokenized_corpus, is_training, row_count(tokenizer)),
         corpus.statistics,
         [name for name, *_ in corpus.sources],
-        (len(encoded.sentence_starts) - 1) / max(1, len(corpus.documents) - encoded.empty_documents),
+        (len(tokenized_corpus.sentence_starts) - 1) / max(1, len(corpus.documents) - tokenized_corpus.empty_documents),
         sample,
     )
 
 
 def _open(options: PretrainingOptions, checkpoint: Path | None, say: Say, phases: Phases) -> LoadedCorpus:
     """Open a prepared corpus, whose files `pretrain` has verified."""
-    prepared = PreparedCorpus.open(Path(options.corpus.prepared or ""), sums=False)
+    corpus = PreparedCorpus.open(Path(options.corpus.prepared or ""), sums=False)
     for path, place in ((checkpoint, "the checkpoint"), (options.tokenizer.path, "tokenizer.path")):
         if path:
-            prepared.demand(load_tokenizer(str(path)), place)
+            corpus.demand(load_tokenizer(str(path)), place)
     max_tokens = options.examples.max_length - SPECIAL_TOKENS_PER_PAIR
-    if not prepared.is_cut(max_tokens):
-        cut = prepared.facts.max_length
-        say(f"cut again for examples.max_length {options.examples.max_length}, prepared was {cut}")
+    if not corpus.is_cut(max_tokens):
+        prepared_length = corpus.facts.max_length
+        say(f"cut again for examples.max_length {options.examples.max_length}, prepared was {prepared_length}")
     with phases("opening the corpus"):
-        training, held_out = (prepared.chunks(role, max_tokens=max_tokens) for role in ("training", "held_out"))
-    facts = prepared.facts
+        training, held_out = (corpus.chunks(role, max_tokens=max_tokens) for role in ("training", "held_out"))
+    facts = corpus.facts
     return LoadedCorpus(
-        prepared.tokenizer,
+        corpus.tokenizer,
         training,
         held_out,
-        prepared.frequencies,
+        corpus.frequencies,
         facts.statistics,
         [source.source for source in facts.sources],
         facts.sentences_per_document,
@@ -240,12 +242,12 @@ def _open(options: PretrainingOptions, checkpoint: Path | None, say: Say, phases
     )
 
 
-def _report(given: LoadedCorpus, say: Say) -> None:
-    counts = ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in given.statistics.items() if value)
+def _report(corpus: LoadedCorpus, say: Say) -> None:
+    counts = ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in corpus.statistics.items() if value)
     say(f"corpus: {counts}")
-    say(f"tokenizer: {len(given.tokenizer):,} pieces")
-    training, unknown = given.training, given.sample and given.sample.unknown_share
-    for name, chunks in (("training", training), ("held-out", given.held_out)):
+    say(f"tokenizer: {len(corpus.tokenizer):,} pieces")
+    training, unknown = corpus.training, corpus.sample and corpus.sample.unknown_share
+    for name, chunks in (("training", training), ("held-out", corpus.held_out)):
         if not len(chunks):
             cause = MEASURES["unknown_characters"].warning(unknown or 0.0) or "give longer documents"
             raise ValueError(f"corpus.source: no {name} document has 4 tokens or more; {cause}")

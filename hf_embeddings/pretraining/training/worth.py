@@ -11,24 +11,24 @@ MOST = 0.5  # share of labels
 
 def judge(held_out: HeldOut, unigram_loss: float) -> Worth:
     """Judge the held-out figures of a run."""
-    failed = {}
+    failures = {}
     if mlm := held_out.get("mlm"):
         low, high = (math.nan if end is None else end for end in (mlm.loss_low, mlm.loss_high))
         if not high < unigram_loss:  # nor where it is not a number
-            failed["mlm"] = (
+            failures["mlm"] = (
                 f"held-out MLM loss {mlm.loss:.3f} nats (95 % interval {low:.3f} to {high:.3f}) is not better than "
                 f"{unigram_loss:.3f} for token frequencies alone"
             )
     for name in RELATIONS:
         if (pair := held_out.get(name)) and not pair.accuracy_low > CHANCE:
-            failed[name] = (
+            failures[name] = (
                 f"held-out {name.upper()} accuracy {pair.accuracy:.1%} (95 % interval {pair.accuracy_low:.1%} to "
                 f"{pair.accuracy_high:.1%}) is not better than chance, {CHANCE:.0%}"
             )
-    reasons = list(failed.values())
+    reasons = list(failures.values())
     if mlm and mlm.unknown_labels and mlm.unknown_labels > MOST * mlm.labels:
         share = mlm.unknown_labels / mlm.labels
         reasons.append(f"{share:.0%} of the tokens that it was to predict are [UNK], which is not text")
     if not reasons:
         return Worth(verdict="learned")
-    return Worth(verdict="learned nothing" if len(failed) == len(held_out) else "learned in part", reasons=reasons)
+    return Worth(verdict="learned nothing" if len(failures) == len(held_out) else "learned in part", reasons=reasons)

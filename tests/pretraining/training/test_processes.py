@@ -72,7 +72,7 @@ def test_what_was_asked_is_what_is_there(launched, environment, got, options, me
 def test_a_run_goes_on_in_the_precision_of_its_checkpoint(asked, begun, name, reason) -> None:
     options = SimpleNamespace(training=TrainingOptions(mixed_precision=asked))
     alone = SimpleNamespace(num_processes=1, device=torch.device("cpu"))
-    assert choose_precision(options.training.mixed_precision, alone, begun=begun) == (name, reason)
+    assert choose_precision(options.training.mixed_precision, alone, old_format=begun) == (name, reason)
 
 
 def test_processes_on_machines_that_differ_are_refused(monkeypatch) -> None:
@@ -83,7 +83,7 @@ def test_processes_on_machines_that_differ_are_refused(monkeypatch) -> None:
     with pytest.raises(ValueError, match="auto, which means bf16 and fp32 .* write training.mixed_precision=no"):
         choose_precision(options.training.mixed_precision, two)
     with pytest.raises(ValueError, match="goes on in the checkpoint's fp16, which needs a GPU"):
-        choose_precision(options.training.mixed_precision, two, begun="fp16")
+        choose_precision(options.training.mixed_precision, two, old_format="fp16")
 
 
 def micro_batches() -> MicroBatches:
