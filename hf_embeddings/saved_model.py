@@ -61,8 +61,7 @@ def read_config(source: str | Path) -> PreTrainedConfig:
     check_counts(fields, path, shapes)
     with told(path):
         config = open_config(source)
-    if shapes:
-        check_shapes(config, path, shapes)
+    check_shapes(config, path, shapes)
     return config
 
 
@@ -119,7 +118,7 @@ def check_shapes(config: PreTrainedConfig, path: Path, shapes: Shapes) -> None:
     Raises:
         ValueError: a weight has another shape, or the model is many times as large.
     """
-    if type(config) not in MODEL_MAPPING:
+    if not shapes or type(config) not in MODEL_MAPPING:  # no weights beside it: nothing to compare with
         return
     with told(path), torch.device("meta"):
         model = build_model(config)

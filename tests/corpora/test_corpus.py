@@ -19,7 +19,7 @@ from hf_embeddings.corpora import text_files
 from hf_embeddings.corpora.corpus import CorpusError, by_source, load_corpus, read_corpus, read_documents
 from hf_embeddings.corpora.document import SourceReader
 from hf_embeddings.corpora.options import CorpusOptions, SourceOptions
-from hf_embeddings.corpora.sources import Document, check_source, read_described_documents, source_bytes
+from hf_embeddings.corpora.sources import check_source, read_described_documents, source_bytes
 from hf_embeddings.corpora.text_files import EXPANSION
 
 
@@ -387,10 +387,12 @@ def test_tiny_corpora_fill_both_sides(tmp_path: Path, fraction: float) -> None:
 def test_described_documents_keep_the_other_fields(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text('{"text": " one ", "year": 2020, "tags": ["a"]}\n{"text": "two"}\n')
-    assert list(read_described_documents(str(path))) == [
-        Document("one", {"year": 2020, "tags": ["a"]}),
-        Document("two"),
+    described = list(read_described_documents(str(path)))
+    assert [(document.text, document.metadata) for document in described] == [
+        ("one", {"year": 2020, "tags": ["a"]}),
+        ("two", {}),
     ]
+    assert [document.place for document in described] == [f"{path}:1", f"{path}:2"]
     paragraphs = tmp_path / "rows.txt"
     paragraphs.write_text("one\n\ntwo\n")
     assert [document.metadata["offset"] for document in read_described_documents(str(paragraphs))] == [0, 5]

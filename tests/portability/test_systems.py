@@ -98,6 +98,8 @@ def _text_calls(path: Path) -> list[tuple[int, str, str, set[str | None]]]:
             mode = name[0]
         elif name == "open" and (is_function or not _is_module_or_class(node.func.value)):
             given = [*node.args[int(is_function) :], *(k.value for k in node.keywords if k.arg == "mode")]
+            if given and not is_function and not isinstance(given[0], ast.Constant):
+                continue  # what an archive opens by a name is bytes
             mode = ast.unparse(given[0]) if given else "r"
         else:
             continue
