@@ -85,7 +85,7 @@ def follow(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def run_script(line: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Run a script of examples/ in this process; one that trains with `Trainer` makes two steps."""
     short = ["--max_steps", "2", "--dataloader_pin_memory", "False"]
-    trains = "TrainingArguments" in (ROOT / line[0]).read_text(encoding="utf-8")
+    trains = "from arguments import" in (ROOT / line[0]).read_text(encoding="utf-8")
     with monkeypatch.context() as changed:
         changed.syspath_prepend(str(ROOT / "examples"))
         changed.setattr(sys, "argv", [*line, *(short if trains else [])])
