@@ -53,7 +53,7 @@ def test_code_beside_a_model_is_never_asked_for(tmp_path: Path, monkeypatch) -> 
     change(tmp_path, model_type="unheard_of", auto_map={"AutoConfig": "code.Config"})
     (tmp_path / "code.py").write_text("raise SystemExit('foreign code ran')")
     monkeypatch.setattr("builtins.input", lambda *words: pytest.fail("a question"))
-    with pytest.raises(ValueError, match="config.json"):
+    with pytest.raises(ValueError, match="its model is code of its own"):
         read_config(tmp_path)
 
 

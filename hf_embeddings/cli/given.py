@@ -14,7 +14,7 @@ PLACES = frozenset(
 PLACES_OF = {"plot sum": {"text": False}, "plot attention": {"text": False}}  # where the name means something else
 WORDS = frozenset(
     "base_model device exclude export fixed host id_field ids ignore_key include mteb name overrides pair "
-    "position_parameters prompt queries repo_id revision rope_parameters shown text text_field to token types "
+    "position_parameters prompt queries repo_id revision rope_parameters text text_field to token types word_list "
     "where".split()
 )
 
