@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import chain
+from typing import Any
 
 import numpy as np
 
@@ -147,7 +148,8 @@ def _sides(vectors: Vectors, pairs: Sequence[Pair]) -> tuple[np.ndarray, np.ndar
     """Return the vectors of both sides of pairs, each (N, D), and what there is to say of them."""
     truncated_before, texts = vectors.encoder.truncated, sorted({text for pair in pairs for text in pair[:2]})
     by_text = dict(zip(texts, vectors.encode(texts), strict=True))
-    first, second = (np.stack([by_text[pair[side]] for pair in pairs]) for side in (0, 1))
+    first = np.stack([by_text[text] for text, *_ in pairs])
+    second = np.stack([by_text[text] for _, text, *_ in pairs])
     return first, second, _cut(vectors, truncated_before)
 
 
@@ -157,7 +159,7 @@ def _cut(vectors: Vectors, before: int) -> list[str]:
     return [f"{count} texts are longer than {vectors.encoder.max_length} tokens and were cut there"] if count else []
 
 
-def _said(account: Account, more: Sequence[str]) -> dict[str, list[str] | None]:
+def _said(account: Account, more: Sequence[str]) -> dict[str, Any]:
     """Return the fields of `FileFigures`; what there is none of is not in the report."""
     return {"left_out": account.left_out or None, "notes": [*account.notes, *more] or None}
 

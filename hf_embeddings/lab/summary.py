@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
@@ -56,8 +57,7 @@ def summarise(lab: PositionLab, record: LabRecord) -> LabSummary:
         machine=_machine(),
         positions={
             position: PositionSummary(
-                **{name: MeanInterval(**mean_interval(own)._asdict()) for name, own in values[position].items()},
-                **{f"{name}_difference": by_type.get(position) for name, by_type in differences.items()},
+                **_figures_of(position, values[position], differences),
                 seeds=[run.seed for run in group],
                 values=values[position],
                 losses_by_length=_mean_losses(group),
@@ -69,6 +69,14 @@ def summarise(lab: PositionLab, record: LabRecord) -> LabSummary:
             for position, group in by_position.items()
         },
     )
+
+
+def _figures_of(
+    position: str, values: Mapping[str, Sequence[float]], differences: Mapping[str, Mapping[str, RunDifference]]
+) -> dict[str, Any]:
+    """Return the fields of a `PositionSummary` that are intervals, and differences from the baseline."""
+    intervals = {name: MeanInterval(**mean_interval(own)._asdict()) for name, own in values.items()}
+    return intervals | {f"{name}_difference": by_type.get(position) for name, by_type in differences.items()}
 
 
 def _differences(groups: Mapping[str, Sequence[LabRun]], key: str) -> dict[str, RunDifference]:

@@ -25,7 +25,9 @@ REGISTER = "register what makes its mask (transformers.masking_utils.ALL_MASK_AT
 
 def mask_function(kernel: str) -> Callable[..., Any] | None:
     """Return what makes the mask of a kernel; None where no mask is registered, so that it is given none."""
-    return ALL_MASK_ATTENTION_FUNCTIONS._global_mapping.get(kernel)
+    register: Any = ALL_MASK_ATTENTION_FUNCTIONS._global_mapping
+    function: Callable[..., Any] | None = register.get(kernel)
+    return function
 
 
 def takes_mask_of(kernel: str, names: tuple[str, ...]) -> bool:

@@ -1,5 +1,6 @@
 """What a checkpoint may lack or hold beyond a model: heads as a whole, and what the caller asked for. All is named."""
 
+import os
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -19,7 +20,12 @@ LAYER = re.compile(r"(?:^|\.)layers\.(\d+)\.")
 
 
 def check_loaded(
-    model: PreTrainedModel, source: object, info: dict[str, Any], *, missing_allowed: bool, place: dict[str, Any]
+    model: PreTrainedModel,
+    source: str | os.PathLike[str] | None,
+    info: dict[str, Any],
+    *,
+    missing_allowed: bool,
+    place: dict[str, Any],
 ) -> None:
     """Set `model.new_modules`, and refuse a checkpoint that does not belong to the model.
 
@@ -46,14 +52,15 @@ def check_loaded(
     foreign = not OUR_MODELS.issuperset(model.config.architectures or ())  # the checkpoint is of a head that we lack
     surplus = [key for key in unexpected if _head(key, encoders) is None or not (_is_ours(key) or foreign)]
     cut = [key for key in surplus if _beyond(key, model.config.num_hidden_layers)]
-    left_out = cut if cut and _asks_for_fewer(model, source, place) else []
+    left_out = cut if cut and source is not None and _asks_for_fewer(model, source, place) else []
     if surplus := sorted(set(surplus) - set(left_out)):
         cure = "convert the checkpoint, or check that config.json belongs to these weights"
         raise ValueError(f"{source}: unexpected weights for {type(model).__name__}: {_shown(surplus)}; {cure}")
     left_out = sorted(left_out) + sorted(key for key in unexpected if not _is_ours(key) and key not in left_out)
     if left_out:
         logger.warning(f"{source}: {_shown(left_out)} are left out: {type(model).__name__} has no place for them")
-    model.new_modules = tuple(sorted(filter(None, {_head(key, encoders) for key in missing})))
+    names = {_head(key, encoders) for key in missing}
+    model.new_modules = tuple(sorted(filter(None, names)))  # type: ignore[assignment]  # declared by TriEmbed's classes
 
 
 def _encoders(model: PreTrainedModel) -> list[str]:
@@ -90,7 +97,7 @@ def _beyond(key: str, layers: int) -> bool:
     return found is not None and int(found[1]) >= layers
 
 
-def _asks_for_fewer(model: PreTrainedModel, source: object, place: dict[str, Any]) -> bool:
+def _asks_for_fewer(model: PreTrainedModel, source: str | os.PathLike[str], place: dict[str, Any]) -> bool:
     """Tell whether the caller asked for fewer layers than the config.json of the checkpoint has."""
     told, _ = type(model.config).get_config_dict(source, **place)
     return told.get("num_hidden_layers", 0) > model.config.num_hidden_layers

@@ -90,7 +90,7 @@ class Encoder:
 
         choose_precision(precision, device)  # a mistake shows before the work
         recipe = read_recipe(Path(source)) if Path(source).is_dir() else download_recipe(str(source))
-        model = load_text_model(source)
+        model: Any = load_text_model(source)  # transformers types `to` as of another class
         tokenizer = read_tokenizer(source)
         if recipe.max_length is not None:  # what a directory states for a table whose first rows are never used
             recipe = dataclasses.replace(recipe, max_length=min(recipe.max_length, longest_input(model, tokenizer)))
@@ -229,9 +229,11 @@ def _max_length(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, choi
 def _read_lowercase(tokenizer: PreTrainedTokenizerBase) -> None:
     """Let a tokenizer read everything in lower case, as its first step, unless it does so anyway."""
     backend = tokenizer.backend_tokenizer
+    normalizer: Any = backend.normalizer  # one, or a sequence of them, which the library does not type as iterable
     steps: list[Normalizer] = []
-    if backend.normalizer is not None:
-        steps = list(backend.normalizer) if isinstance(backend.normalizer, Normalizers) else [backend.normalizer]
+    if normalizer is not None:
+        several = isinstance(normalizer, Normalizers)
+        steps = [normalizer[place] for place in range(len(normalizer))] if several else [normalizer]
     if not any(isinstance(step, Lowercase) for step in steps):
         backend.normalizer = Normalizers([Lowercase(), *steps])
 

@@ -50,7 +50,7 @@ class FlatFiles:
                     file.truncate(committed_bytes)
                 file.seek(committed_bytes)
                 if part.size:
-                    file.write(memoryview(np.ascontiguousarray(part)).cast("B"))  # tofile does not say why it fails
+                    file.write(np.ascontiguousarray(part).data.cast("B"))  # tofile does not say why it fails
                 file.flush()
                 os.fsync(file.fileno())
         fsync_directory(self.folder)

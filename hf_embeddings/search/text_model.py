@@ -4,6 +4,7 @@ import inspect
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import MODEL_MAPPING, PreTrainedModel, PreTrainedTokenizerBase
@@ -29,7 +30,7 @@ def load_text_model(source: str | Path, **options: str) -> PreTrainedModel:
     config = read_config(source)
     if type(config) not in MODEL_MAPPING:
         raise ValueError(f"{source}: model_type {config.model_type!r} has no base model, expected an encoder of text")
-    family = MODEL_MAPPING[type(config)]
+    family: Any = MODEL_MAPPING[type(config)]  # a class, or several
     family = family[0] if isinstance(family, tuple) else family
     if config.is_encoder_decoder or "input_ids" not in inspect.signature(family.forward).parameters:
         raise ValueError(
@@ -37,7 +38,8 @@ def load_text_model(source: str | Path, **options: str) -> PreTrainedModel:
             "sentence-transformers"
         )
     # A pooler would be computed for nothing, and be random where the checkpoint has none.
-    left_out = {"add_pooling_layer": False} if "add_pooling_layer" in inspect.signature(family).parameters else {}
+    has_pooler = "add_pooling_layer" in inspect.signature(family).parameters
+    left_out: dict[str, Any] = {"add_pooling_layer": False} if has_pooler else {}
     with quiet(), told(source):  # a pooler left out is no news, and the rest is checked below
         model, report = open_model(
             source, config=config, dtype=torch.float32, output_loading_info=True, **left_out, **options
