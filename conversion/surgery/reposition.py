@@ -21,6 +21,7 @@ from hf_embeddings.conversion.surgery.retention import measure, share_kept
 from hf_embeddings.conversion.surgery.stated import follow_length
 from hf_embeddings.conversion.surgery.transplant import transplant
 from hf_embeddings.conversion.tokenizer_check import check_tokenizer
+from hf_embeddings.file_names import REPOSITIONING
 from hf_embeddings.files.staging import staged_directory
 from hf_embeddings.model.modeling_triembed import TriEmbedModel, TriEmbedPreTrainedModel
 from hf_embeddings.model.positions import POSITION_TYPES
@@ -121,9 +122,7 @@ def reposition(
             check_tokenizer(Path(source), stage)
         report.limits = follow_length(stage, *report.max_position_embeddings)
         report.seconds = time.perf_counter() - start
-        (stage / "repositioning.json").write_text(
-            json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8", newline="\n"
-        )
+        (stage / REPOSITIONING).write_text(json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8", newline="\n")
         before = f"`{shown(source)}`, which has `{report.before}` positions"
         phrase = f"with `{report.after}` positions, made from {before}"
         write_origin(stage, source=source, folder=Path(source), phrase=phrase, description=_description(report))

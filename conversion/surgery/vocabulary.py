@@ -20,6 +20,7 @@ from hf_embeddings.conversion.surgery.tokenizer_subset import trimmed
 from hf_embeddings.conversion.surgery.whole_words import enter_words, new_words, pieces_with_spans, share_changed
 from hf_embeddings.conversion.tokenizer_check import check_tokenizer
 from hf_embeddings.corpora.word_starts import word_pieces
+from hf_embeddings.file_names import VOCABULARY
 from hf_embeddings.files.staging import staged_directory
 from hf_embeddings.model.modeling_triembed import TriEmbedPreTrainedModel
 from hf_embeddings.without_code import open_tokenizer
@@ -76,9 +77,7 @@ class Opened:
                     (stage / name).unlink(missing_ok=True)
                 tokenizer(stage)
             check_tokenizer(self.folder, stage)
-            (stage / "vocabulary.json").write_text(
-                json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8", newline="\n"
-            )
+            (stage / VOCABULARY).write_text(json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8", newline="\n")
             write_origin(
                 stage,
                 source=self.folder,

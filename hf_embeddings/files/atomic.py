@@ -1,18 +1,21 @@
 """Files that are whole or absent: written beside their place, forced to the disk (fsync), then renamed."""
 
 import errno
+import importlib
 import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 from hf_embeddings.progress import print_to_stderr
 
+fcntl: ModuleType | None
 try:
-    import fcntl
+    fcntl = importlib.import_module("fcntl")
 except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+    fcntl = None
 
 # What SMB, FUSE and some containers answer to an fsync of a directory.
 UNSUPPORTED = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
@@ -73,6 +76,7 @@ def _lock(staged: Path) -> int:
     while True:
         handle = os.open(staged, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
+            assert fcntl is not None  # see `_alone`
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.path.exists(staged) and os.path.samestat(os.fstat(handle), os.stat(staged)):
                 return handle  # and not one that has just been moved to its place

@@ -60,7 +60,7 @@ def check_loaded(
     if left_out:
         logger.warning(f"{source}: {_shown(left_out)} are left out: {type(model).__name__} has no place for them")
     names = {_head(key, encoders) for key in missing}
-    model.new_modules = tuple(sorted(filter(None, names)))  # type: ignore[assignment]  # declared by TriEmbed's classes
+    vars(model)["new_modules"] = tuple(sorted(filter(None, names)))  # an attribute of TriEmbed's classes only
 
 
 def _encoders(model: PreTrainedModel) -> list[str]:

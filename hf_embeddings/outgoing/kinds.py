@@ -15,14 +15,24 @@ from hf_embeddings.file_names import (
     OPTIMIZER,
     OPTIONS,
     ORIGIN,
+    REPOSITIONING,
     STATE,
+    VOCABULARY,
 )
 from hf_embeddings.files.manifest import MANIFEST
 from hf_embeddings.outgoing import binary_formats as binary
 from hf_embeddings.outgoing import text_formats as text
 
 CODE = tuple(path.name for path in Path(hf_embeddings.model.__file__).parent.glob("*.py") if path.name != "__init__.py")
-RECORDS = (OPTIONS, FIGURES, ORIGIN, EMBEDDING_EVALUATION, FINE_TUNING)  # written by this package or by Trainer
+RECORDS = (
+    OPTIONS,
+    FIGURES,
+    ORIGIN,
+    VOCABULARY,
+    REPOSITIONING,
+    EMBEDDING_EVALUATION,
+    FINE_TUNING,
+)  # written by this package or by Trainer
 OF_ITS_RUN = (STATE, MANIFEST)  # what a checkpoint says of its run, with the paths that the next start compares
 
 
