@@ -1,7 +1,6 @@
 """Files that are whole or absent: written beside their place, forced to the disk (fsync), then renamed."""
 
 import errno
-import importlib
 import os
 import time
 from collections.abc import Iterator
@@ -11,11 +10,13 @@ from types import ModuleType
 
 from hf_embeddings.progress import print_to_stderr
 
-fcntl: ModuleType | None
+fcntl: ModuleType | None = None
 try:
-    fcntl = importlib.import_module("fcntl")
+    import fcntl as fcntl_of_system
 except ImportError:  # Windows
-    fcntl = None
+    pass
+else:
+    fcntl = fcntl_of_system
 
 # What SMB, FUSE and some containers answer to an fsync of a directory.
 UNSUPPORTED = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
