@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from hf_embeddings.files.ownership import refuse_tilde
-
 if TYPE_CHECKING:
     from tokenizers import Encoding
 
@@ -40,6 +38,5 @@ def corpus_inputs(option: str, source: str | None) -> dict[str, str | Path | Non
 
 def picture_path(out: Path) -> Path:
     """Return where the pictures of `--out` go, without suffix, and make the folder; each file gets its own suffix."""
-    refuse_tilde(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     return out.with_suffix("") if out.suffix in SUFFIXES else out

@@ -12,7 +12,7 @@ from pathlib import Path
 from hf_embeddings.corpora.example_texts import write_articles, write_chapters
 from hf_embeddings.corpora.reviews import chinese_reviews, english_reviews, write_reviews
 from hf_embeddings.evaluation.installed_files import installed_version, package_file
-from hf_embeddings.files.ownership import refuse_tilde, workplace
+from hf_embeddings.files.ownership import workplace
 
 OWN = "hf-embeddings"
 GENSIM_DATA = "test/test_data"
@@ -60,7 +60,6 @@ def lay_down(name: str, folder: Path | None = None) -> LaidDown:
     example = find_example(name)
     source = package_file(example.module, example.path, install=example.install)
     folder = folder or default_folder(name)
-    refuse_tilde(folder)
     folder.mkdir(parents=True, exist_ok=True)
     files = {}
     with workplace(folder / ".example.staged") as aside:

@@ -82,16 +82,6 @@ def _is_empty(folder: Path) -> bool:
     return folder.is_dir() and {path.name for path in folder.iterdir()} <= set(LOCK_FILES)
 
 
-def refuse_tilde(path: Path) -> None:
-    """Refuse a path that begins with "~" where no shell has expanded it: it would make a directory of that name.
-
-    Raises:
-        ValueError: the path as it is meant.
-    """
-    if path.parts[:1] and path.parts[0].startswith("~"):
-        raise ValueError(f"{path}: a shell has not expanded '~'; write {path.expanduser()}, or ./{path} for that name")
-
-
 def refuse_inside(target: Path, inputs: Mapping[str, str | Path | None]) -> None:
     """Refuse to replace a directory that holds, or is, something that is read.
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hf_embeddings.files.atomic import fsync_directory
-from hf_embeddings.files.ownership import refuse_inside, refuse_tilde, workplace
+from hf_embeddings.files.ownership import refuse_inside, workplace
 
 _HERE, _EXCHANGE = -100, 2  # AT_FDCWD, RENAME_EXCHANGE of renameat2(2), Linux 3.15
 
@@ -25,7 +25,6 @@ def check_target(target: Path, *, inputs: Mapping[str, str | Path | None], overw
     Raises:
         ValueError: the target is a link, a file, not empty, or holds what is read.
     """
-    refuse_tilde(target)
     target = Path(os.path.abspath(target))
     refuse_inside(target, inputs)
     if target.is_symlink():

@@ -35,9 +35,7 @@ def read_json(path: Path) -> list[Buffer]:
     Raises:
         ValueError: it is none, or a value is a path of this machine.
     """
-    value = parse_json(path)
-    _refuse_machine_paths(value)
-    return _searchable(path, value)
+    return _of_any_machine(path, parse_json(path))
 
 
 def read_record(path: Path) -> list[Buffer]:
@@ -56,9 +54,7 @@ def read_yaml(path: Path) -> list[Buffer]:
     Raises:
         ValueError: it is none, or a value is a path of this machine.
     """
-    value = parse_yaml(path)
-    _refuse_machine_paths(value)
-    return _searchable(path, value)
+    return _of_any_machine(path, parse_yaml(path))
 
 
 def read_tokenizer(path: Path) -> list[Buffer]:
@@ -178,7 +174,9 @@ def _searchable(path: Path, value: object) -> list[Buffer]:
     return [path.read_bytes(), "\n".join(strings).encode("utf-8", "surrogatepass")]
 
 
-def _refuse_machine_paths(value: object) -> None:
+def _of_any_machine(path: Path, value: object) -> list[Buffer]:
+    """Return what is to be searched of a file that may name no path of this machine."""
     for key, text in values_of(value):
         if is_machine_path(text):
             raise ValueError(f"{key or 'a value'} is a path of this machine ({text[:80]}); change it")
+    return _searchable(path, value)

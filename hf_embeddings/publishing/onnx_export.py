@@ -11,7 +11,6 @@ from transformers import PreTrainedModel
 from hf_embeddings.analysis.differences import largest, largest_difference
 from hf_embeddings.extras import require
 from hf_embeddings.files.atomic import replacing
-from hf_embeddings.files.ownership import refuse_tilde
 from hf_embeddings.publishing.checkpoint import Checkpoint
 from hf_embeddings.saved_model import read_config
 from hf_embeddings.without_code import open_model
@@ -55,7 +54,6 @@ def export_onnx(
     model = open_model(folder, _auto_class(checkpoint), dtype=torch.float32).eval()
     model.set_attn_implementation("eager")  # the exporter loses the strides of the fused kernel at batch 1
     inputs = _example(model, *(fixed or (2, 16)))
-    refuse_tilde(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     with replacing(target) as path:
         _export(model, inputs, path, dynamic=fixed is None)

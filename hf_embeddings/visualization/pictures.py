@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_embeddings.files.atomic import replacing
-from hf_embeddings.files.ownership import refuse_tilde
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,7 +20,6 @@ def save_figure(figure: "Figure", path: str | Path) -> Path:
     known = figure.canvas.get_supported_filetypes()
     if kind not in known:
         raise ValueError(f"{path}: got {path.suffix or 'no suffix'}, expected one of .{', .'.join(sorted(known))}")
-    refuse_tilde(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path, durable=False) as staged:
         figure.savefig(staged, format=kind)
