@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from hf_embeddings.auto_classes import open_tokenizer
 from hf_embeddings.conversion.companions import copy_companions, has_tokenizer
 from hf_embeddings.conversion.configs import make_config
 from hf_embeddings.conversion.origin import shown, write_origin
@@ -25,7 +26,6 @@ from hf_embeddings.file_names import REPOSITIONING
 from hf_embeddings.files.staging import staged_directory
 from hf_embeddings.model.modeling_triembed import TriEmbedModel, TriEmbedPreTrainedModel
 from hf_embeddings.model.positions import POSITION_TYPES
-from hf_embeddings.without_code import open_tokenizer
 
 POSITION_FIELDS = ("position_embedding_type", "position_parameters", "max_position_embeddings", "rope_parameters")
 MEASURED_TOKENS = 200_000  # of which 30,000 are masked: a 95 % confidence interval of less than 0.6 points
