@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -64,29 +64,24 @@ def convert(
     """
     start = time.perf_counter()
     notify(f"reading {source}")
-    prefix = find_prefix(Path(source))
-    if prefix is not None:
-        folder = prefix.parent
+    prefix = find_prefix(Path(source))  # of a checkpoint that TensorFlow wrote
+    folder = prefix.parent if prefix else locate(source, revision=revision)
+    if prefix:
         config, checkpoint, family = open_google(prefix)
     else:
-        folder = locate(source, revision=revision)
-        config = read_json(folder / "config.json")
-        checkpoint, family = open_checkpoint(folder, allow_pickle=allow_pickle), None
+        config, family = read_json(folder / "config.json"), None
+        checkpoint = open_checkpoint(folder, allow_pickle=allow_pickle)
     transfer = match_triembed(config, checkpoint, to) if to else match_family(config, checkpoint, ignore_keys, family)
     descriptions = transfer.described()
     transfer.check_same()
     transfer.check_computed()
-    sizes: list[tuple[Step | None, int]] = [
-        (step, sum(descriptions[name].nbytes for name in transfer.outputs(step))) for step in transfer.steps()
-    ]
-    if computed_tensors := transfer.computed():
-        sizes.append((None, sum(tensor.nbytes for tensor in computed_tensors.values())))
+    sizes = _sizes(transfer)
     with staged_directory(Path(target), inputs={"source": folder}, overwrite=overwrite) as stage:
         notify(f"writing {len(descriptions)} tensors")
         write_weights(stage, sizes, lambda steps: _values(transfer, steps), shard_bytes=shard_bytes)
         dtype = str(next(iter(descriptions.values())).dtype).removeprefix("torch.")
         _write_config(stage, transfer, dtype)
-        if prefix is not None and (folder / "vocab.txt").is_file():
+        if prefix and (folder / "vocab.txt").is_file():
             write_tokenizer_settings(folder / "vocab.txt", stage)
         segments = transfer.plan.config.type_vocab_size > 0
         family = transfer.plan.family
@@ -94,10 +89,6 @@ def convert(
         if check:
             notify("comparing both models on the same tokens")
         difference = _check(folder, stage, transfer) if check else None
-        tokenizer = "none beside the weights"
-        if has_tokenizer(companions):
-            compared = partial(compare_tokenizers, segments=segments) if check else check_tokenizer
-            tokenizer = compared(folder, stage)
         report = Report(
             source=str(source),
             target=str(target),
@@ -110,7 +101,7 @@ def convert(
             largest_output=difference.scale if difference else None,
             checked_on=difference.tokens if difference else None,
             copied=tuple(companions),
-            tokenizer=tokenizer,
+            tokenizer=_check_tokenizer(folder, stage, companions, segments=segments, check=check),
             note=how_it_loads(family.own_code) if family.own_code and not transfer.forwards else None,
             seconds=time.perf_counter() - start,
         )
@@ -120,6 +111,24 @@ def convert(
             (stage / "README.md").write_text(plain_card(report, folder), encoding="utf-8", newline="\n")
         finish(stage)
     return report
+
+
+def _sizes(transfer: Transfer) -> list[tuple[Step | None, int]]:
+    """Return what is written together, with its bytes: the outputs of each step, then the computed tensors (None)."""
+    descriptions = transfer.described()
+    sizes: list[tuple[Step | None, int]] = [
+        (step, sum(descriptions[name].nbytes for name in transfer.outputs(step))) for step in transfer.steps()
+    ]
+    if computed := transfer.computed():
+        sizes.append((None, sum(tensor.nbytes for tensor in computed.values())))
+    return sizes
+
+
+def _check_tokenizer(folder: Path, stage: Path, companions: Sequence[str], *, segments: bool, check: bool) -> str:
+    """Compare the tokenizer that was copied with that of the source, or only load it; return what came of it."""
+    if not has_tokenizer(companions):
+        return "none beside the weights"
+    return compare_tokenizers(folder, stage, segments=segments) if check else check_tokenizer(folder, stage)
 
 
 def locate(source: str | Path, *, revision: str | None = None) -> Path:

@@ -1,7 +1,7 @@
 """`hf-embeddings index`: from documents to an index that is searched by meaning."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -49,16 +49,13 @@ def index(
     With an index as CORPUS and qdrant:LOCATION#COLLECTION or milvus:LOCATION#COLLECTION as INDEX, copy it there.
     """
     from hf_embeddings.progress import Phase, print_to_stderr
-    from hf_embeddings.search.records import Condition, find_records
+    from hf_embeddings.search.records import Condition
     from hf_embeddings.search.stores import is_store
 
     overrides = {"pooling": pooling, "layer": layer, "max_length": max_length, "normalize": normalize}
     if is_store(folder):
         options = overrides | {"model": model, "max_documents": max_documents, "where": where or None}
-        if refused_names := ", ".join(name for name, value in options.items() if value is not None):
-            raise ValueError(f"{refused_names}: given, but an index is copied into {folder} as it is; leave them out")
-        find_records(corpus)
-        _copy(corpus, folder, as_json)
+        _copy(corpus, folder, options, as_json)
         return
     overrides = {name: value for name, value in overrides.items() if value is not None}
     if model is None:
@@ -163,11 +160,16 @@ def _sentence(figures: "Figures", left_out: Counter[str]) -> str:
     return "; ".join(parts)
 
 
-def _copy(corpus: str, place: str, as_json: bool) -> None:
+def _copy(corpus: str, place: str, options: Mapping[str, object], as_json: bool) -> None:
+    """Copy an index into a database as it is; options that would change it are refused."""
+    if refused_names := ", ".join(name for name, value in options.items() if value is not None):
+        raise ValueError(f"{refused_names}: given, but an index is copied into {place} as it is; leave them out")
     from hf_embeddings.progress import Phase
     from hf_embeddings.search.index import Index
+    from hf_embeddings.search.records import find_records
     from hf_embeddings.search.stores import copy_index, open_store
 
+    find_records(corpus)
     with Index(corpus) as index, Phase("copying", len(index), unit="passages") as progress:
         store = open_store(place)
         count = copy_index(index, store, progress.advance)
