@@ -164,12 +164,13 @@ def _copy(corpus: str, place: str, options: Mapping[str, object], as_json: bool)
     """Copy an index into a database as it is; options that would change it are refused."""
     if refused_names := ", ".join(name for name, value in options.items() if value is not None):
         raise ValueError(f"{refused_names}: given, but an index is copied into {place} as it is; leave them out")
-    from hf_embeddings.progress import Phase
-    from hf_embeddings.search.index import Index
     from hf_embeddings.search.records import find_records
-    from hf_embeddings.search.stores import copy_index, open_store
 
     find_records(corpus)
+    from hf_embeddings.progress import Phase
+    from hf_embeddings.search.index import Index
+    from hf_embeddings.search.stores import copy_index, open_store
+
     with Index(corpus) as index, Phase("copying", len(index), unit="passages") as progress:
         store = open_store(place)
         count = copy_index(index, store, progress.advance)
