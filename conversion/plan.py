@@ -5,7 +5,7 @@ the model has, and read backwards it is the way back.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -132,14 +132,6 @@ def _match(rule: Weight, name: str) -> tuple[str, tuple[str, ...]] | None:
     return None
 
 
-def canonical_names(names: Iterable[str], family: Family) -> dict[str, str]:
-    """Map each name of a checkpoint to today's name with the prefix; a checkpoint of the bare encoder has none."""
-    names = list(names)
-    has_prefix = any(name.startswith(f"{family.prefix}.") for name in names)
-    result = {}
-    for name in names:
-        today = name
-        for old, new in family.renamed.items():
-            today = today.removesuffix(old) + new if today.endswith(old) else today
-        result[name] = today if has_prefix else f"{family.prefix}.{today}"
-    return result
+def rule_covers(rule: Weight, name: str) -> bool:
+    """Tell whether a rule without layer numbers speaks of a name of the family's side."""
+    return name == rule.source or name.startswith(f"{rule.source}.")

@@ -47,6 +47,8 @@ class Report:
     checked_on: str | None  # "text" or "spread" token ids
     copied: tuple[str, ...]
     tokenizer: str  # in words, what the comparison of both tokenizers found
+    left_out: tuple[str, ...]  # weights of the source that no output depends on, or that the user dropped
+    remarks: tuple[str, ...]  # what was found otherwise than transformers would write it today
     note: str | None  # what one has to know to load the result
     seconds: float
 
@@ -65,6 +67,8 @@ def description(report: Report) -> str:
         "difference from the source": _checked(report),
         "tokenizer": report.tokenizer,
     }
+    if report.left_out:
+        rows["left out, as no output depends on it"] = ", ".join(f"`{name}`" for name in report.left_out)
     return (
         f"{table(rows)}\n\nThe weights are those of the source, bit by bit; its license, training data, limits and "
         "biases are this model's too."

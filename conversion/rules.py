@@ -230,6 +230,9 @@ class OwnCode:
         return {auto: f"{self.file.stem}.{self.prefix}{stem}{head}" for auto, head in self.heads.items()}
 
 
+OLD_ENDINGS = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
+
+
 @dataclass(frozen=True)
 class Family:
     """One kind of checkpoint: how its config and its weights are called, and what they are called here."""
@@ -240,7 +243,7 @@ class Family:
     encoder: tuple[Weight, ...]  # names without the prefix
     heads: Mapping[str, Head]
     tokenizer_class: str
-    renamed: Mapping[str, str] = field(default_factory=dict)  # endings of older releases -> today's
+    renamed: Mapping[str, str] = field(default_factory=lambda: OLD_ENDINGS)  # endings of older releases -> today's
     unread: tuple[str, ...] = ()  # patterns of tensors that no forward pass reads
     optional: tuple[str, ...] = ()  # modules that a bare encoder may lack
     computed: tuple[Computed, ...] = ()  # names without the prefix
@@ -250,11 +253,25 @@ class Family:
     marks: Mapping[str, tuple[object, ...] | None] = field(default_factory=dict)
     written: Config = field(default_factory=dict)  # keys to write beyond those of the rules
     own_code: OwnCode | None = None  # where transformers has no such model
-    # Loads what no class reads as it stands, to compare with: such a layout is read, and not written.
-    reference: Callable[[str, Path], torch.nn.Module] | None = None
+    # The table under which transformers runs it, where its config is older or another: it is read, and not written.
+    today_as: "Family | None" = None
+    # Sizes by which it is told apart where config.json names no `model_type`.
+    typical: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", self.name or self.model_type)
+
+    @property
+    def token_table(self) -> str:
+        """Name of the table of tokens, without the prefix."""
+        return next(rule.source for rule in self.encoder if "embeddings.token" in rule.targets) + ".weight"
+
+    def today(self, name: str) -> str:
+        """Return today's name of a weight that an older release may have called otherwise."""
+        for old, new in self.renamed.items():
+            if name.endswith(old):
+                name = name.removesuffix(old) + new
+        return name
 
     def class_name(self, architecture: str) -> str:
         """Return the name of the class that reads an architecture: transformers' own, or that of `own_code`."""
@@ -283,5 +300,7 @@ LIBRARY_KEYS = frozenset(
     torch_dtype torchscript transformers_version typical_p unk_token_id use_bfloat16 use_cache
     """.split()
 )
+# What other tools write into a config.json, and no model reads; it is left out, and said.
+TOOL_KEYS = frozenset("js_config transformers.js_config _num_labels custom_pipelines adapters".split())
 # What means the same for every family, and travels as it is: labels, and the activation of a reranker's scores.
 CARRIED_KEYS = ("id2label", "label2id", "problem_type", *OF_A_RERANKER)

@@ -79,7 +79,6 @@ BERT = Family(
         "BertForQuestionAnswering": Head("TriEmbedForQuestionAnswering", QUESTION),
         "BertForMultipleChoice": Head("TriEmbedForMultipleChoice", CLASSIFIER),
     },
-    renamed={"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"},
     unread=("embeddings.position_ids", "embeddings.token_type_ids"),
     optional=("pooler",),
 )
