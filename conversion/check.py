@@ -19,6 +19,7 @@ from hf_embeddings.loading_messages import quiet
 
 TOLERANCE = 1e-5  # of the largest output, or absolute where all outputs are below 1
 LENGTH = 48
+OUTPUTS = {"sop_logits": "seq_relationship_logits"}  # what a family calls otherwise
 TEXTS = (
     ("The token, the position and the segment are added up.", "Which of the three knows the order of the words?"),
     ("猫追狗，狗追猫：词相同，顺序不同。", "位置编码告诉模型先后。"),
@@ -127,7 +128,8 @@ def outputs_of(make: Callable[[], torch.nn.Module], batch: dict[str, torch.Tenso
     with torch.no_grad():
         outputs = make().eval()(**batch, output_hidden_states=True, return_dict=True)
     result = {}
-    for name, value in outputs.items():
+    for told, value in outputs.items():
+        name = OUTPUTS.get(told, told)
         for index, tensor in enumerate(value if isinstance(value, tuple) else [value]):
             if torch.is_tensor(tensor):
                 result[f"{name}[{index}]" if isinstance(value, tuple) else name] = tensor.detach().clone()

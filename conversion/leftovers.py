@@ -30,7 +30,7 @@ def is_known(name: str, described: Described, family: Family) -> bool:
         return True
     if LAYER_NUMBER.search(name) or described.dtype is None:
         return False
-    rules = [rule for rule in family.encoder if "{}" not in rule.source]
+    rules = [rule for rule in family.encoder if "{}" not in rule.sources[0]]
     heads = [rule for head in family.heads.values() for rule in head.weights]
     seconds = {second for head in family.heads.values() for second in head.same}
     if any(rule_covers(rule, bare) for rule in rules) or any(rule_covers(rule, name) for rule in heads):

@@ -199,7 +199,7 @@ def _labels(
     if "id2label" in config or "num_labels" in config or family.heads[architecture].model_class.takes_choices:
         return {}
     for rule in family.heads[architecture].weights:
-        stored = names.get(f"{rule.source}.weight") if set(rule.targets) & set(LABELS) else None
+        stored = names.get(f"{rule.sources[0]}.weight") if set(rule.targets) & set(LABELS) else None
         if stored and len(checkpoint.tensors[stored].shape) == 2:
             return {"num_labels": checkpoint.tensors[stored].shape[0]}
     return {}

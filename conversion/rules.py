@@ -161,7 +161,25 @@ class Operation:
     backward: Callable[[Tensors, Mapping[str, Any], int], list[torch.Tensor]]
 
 
+def repeat(tensors: Tensors, config: Mapping[str, Any], count: int) -> list[torch.Tensor]:
+    """Give each layer a copy of the weight that all share."""
+    return [tensors[0].clone() for _ in range(count)]
+
+
+def the_same(tensors: Tensors, config: Mapping[str, Any], count: int) -> list[torch.Tensor]:
+    """Return the one weight that all layers have.
+
+    Raises:
+        ConversionError: they differ.
+    """
+    first = tensors[0]
+    if not first.is_meta and not all(torch.equal(first, other) for other in tensors):
+        raise ConversionError("the layers differ, and this family has one set of weights for all of them")
+    return [first]
+
+
 COPY = Operation(copy, copy)
+SHARED = Operation(repeat, the_same)  # one layer of the family is every layer of TriEmbed's
 SPLIT = Operation(split, join)  # one fused tensor of the family is several of TriEmbed's
 
 
@@ -169,12 +187,18 @@ SPLIT = Operation(split, join)  # one fused tensor of the family is several of T
 class Weight:
     """Modules or parameters that are the same on both sides, up to `operation`; `{}` stands for the layer number.
 
-    A rule speaks of everything below its names: `("dense", "out")` covers `dense.weight` and `dense.bias`.
+    A rule speaks of everything below its names: `("dense", "out")` covers `dense.weight` and `dense.bias`. Where only
+    the target has `{}`, the layers of the family share the weight.
     """
 
-    source: str
+    source: str | tuple[str, ...]
     target: str | tuple[str, ...]
     operation: Operation = COPY
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names on the family's side."""
+        return (self.source,) if isinstance(self.source, str) else self.source
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -264,7 +288,7 @@ class Family:
     @property
     def token_table(self) -> str:
         """Name of the table of tokens, without the prefix."""
-        return next(rule.source for rule in self.encoder if "embeddings.token" in rule.targets) + ".weight"
+        return next(rule.sources[0] for rule in self.encoder if "embeddings.token" in rule.targets) + ".weight"
 
     def today(self, name: str) -> str:
         """Return today's name of a weight that an older release may have called otherwise."""

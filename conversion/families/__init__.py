@@ -2,17 +2,24 @@
 
 from transformers import CONFIG_MAPPING
 
+from hf_embeddings.conversion.families.albert import ALBERT
 from hf_embeddings.conversion.families.bert import BERT, RELATIVE_KEY, RELATIVE_KEY_QUERY
+from hf_embeddings.conversion.families.deberta import DEBERTA
 from hf_embeddings.conversion.families.deberta_v2 import DEBERTA_V2
 from hf_embeddings.conversion.families.distilbert import DISTILBERT
 from hf_embeddings.conversion.families.electra import ELECTRA
+from hf_embeddings.conversion.families.ernie import ERNIE, ERNIE_TASKS
+from hf_embeddings.conversion.families.eurobert import EUROBERT
 from hf_embeddings.conversion.families.gte import GTE
 from hf_embeddings.conversion.families.jina_bert import JINA_BERT
+from hf_embeddings.conversion.families.jina_v3 import JINA_V3
 from hf_embeddings.conversion.families.modernbert import MODERNBERT
 from hf_embeddings.conversion.families.mpnet import MPNET
+from hf_embeddings.conversion.families.new import NEW
 from hf_embeddings.conversion.families.nomic_bert import NOMIC_BERT, NOMIC_BERT_V1
 from hf_embeddings.conversion.families.roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
 from hf_embeddings.conversion.families.roformer import ROFORMER
+from hf_embeddings.conversion.families.xlm_roberta_xl import XLM_ROBERTA_XL
 from hf_embeddings.conversion.rules import Config, ConversionError, Family
 
 FAMILIES: dict[str, Family] = {
@@ -22,9 +29,14 @@ FAMILIES: dict[str, Family] = {
         RELATIVE_KEY,
         RELATIVE_KEY_QUERY,
         JINA_BERT,
+        ERNIE,
+        ERNIE_TASKS,
+        ALBERT,
         ROBERTA,
         XLM_ROBERTA,
         CAMEMBERT,
+        XLM_ROBERTA_XL,
+        JINA_V3,
         DISTILBERT,
         ELECTRA,
         MPNET,
@@ -32,8 +44,11 @@ FAMILIES: dict[str, Family] = {
         NOMIC_BERT,
         NOMIC_BERT_V1,
         GTE,
+        NEW,
+        EUROBERT,
         MODERNBERT,
         DEBERTA_V2,
+        DEBERTA,
     )
 }
 

@@ -102,7 +102,7 @@ RELATIVE_KEY, RELATIVE_KEY_QUERY = (
             Unread(("position_embedding_type",)),
         ),
         encoder=(
-            *(rule for rule in BERT.encoder if "position" not in rule.source),
+            *(rule for rule in BERT.encoder if "position" not in rule.sources[0]),
             Weight(
                 "encoder.layer.{}.attention.self.distance_embedding", f"layers.{{}}.attention.position.{kind}.table"
             ),

@@ -311,3 +311,75 @@ def test_the_nearest_family_is_named_where_none_fits(tmp_path: Path) -> None:
     with pytest.raises(ConversionError, match="the nearest: weights of BertForMaskedLM.*--drop 'ranker"):
         convert(source, tmp_path / "ours")
     assert convert(source, tmp_path / "ours", drop=("ranker.*",)).source_class == "BertForMaskedLM"
+
+
+# Configs as they were published, but for the sizes; the weights are those of today's class under its published names.
+NEW = {  # Alibaba-NLP/gte-base-en-v1.5
+    "architectures": ["NewModel"], "attention_probs_dropout_prob": 0.0, "classifier_dropout": None,
+    "auto_map": {"AutoConfig": "configuration.NewConfig", "AutoModel": "modeling.NewModel",
+                 "AutoModelForMaskedLM": "modeling.NewForMaskedLM"},
+    "hidden_act": "gelu", "hidden_dropout_prob": 0.1, "hidden_size": 32, "initializer_range": 0.02,
+    "intermediate_size": 64, "layer_norm_eps": 1e-12, "layer_norm_type": "layer_norm", "logn_attention_clip1": False,
+    "logn_attention_scale": False, "max_position_embeddings": 40, "model_type": "new", "num_attention_heads": 4,
+    "num_hidden_layers": 3, "pack_qkv": True, "pad_token_id": 0, "position_embedding_type": "rope",
+    "rope_scaling": {"factor": 2.0, "type": "ntk"}, "rope_theta": 500000, "torch_dtype": "float32",
+    "transformers_version": "4.41.2", "type_vocab_size": 0, "unpad_inputs": False,
+    "use_memory_efficient_attention": False, "vocab_size": 99,
+}  # fmt: skip
+
+
+def ntk(width: int, theta: float, factor: float) -> torch.Tensor:
+    """Return the angles of fixed NTK scaling by their formula (https://kexue.fm/archives/9706)."""
+    frequencies = (theta * factor) ** (-torch.arange(0, width, 2) / width)
+    return frequencies / factor ** (2 / width)
+
+
+@pytest.mark.parametrize("head", ["GteModel", "GteForMaskedLM", "GteForSequenceClassification"])
+def test_gte_under_the_code_it_was_published_with(head: str, tmp_path: Path) -> None:
+    factor = 2 ** (2 / 8)
+    rope = {"rope_type": "linear", "rope_theta": 1_000_000.0, "factor": factor}
+    assert torch.allclose(ntk(8, 500_000.0, 2.0), (1e6 ** (-torch.arange(0, 8, 2) / 8)) / factor)
+
+    def renamed(held: Weights) -> Weights:
+        return {("new." + n.removeprefix("new.").removeprefix("gte.") if inside(n) else n): t for n, t in held.items()}
+
+    def inside(name: str) -> bool:
+        return not name.startswith(("lm_head.", "classifier."))
+
+    changes = {"type_vocab_size": 0, "rope_parameters": rope, "num_labels": 1}
+    source = published(tmp_path / "source", head, renamed, **changes)
+    told = NEW | {"architectures": [head.replace("Gte", "New")]}
+    labels = {"id2label": {0: "LABEL_0"}, "label2id": {"LABEL_0": 0}} if "Class" in head else {}
+    (source / "config.json").write_text(json.dumps(told | labels))
+    report = convert(source, tmp_path / "ours")
+    assert report.source_class == head and report.largest_difference <= 1e-5
+    assert convert(tmp_path / "ours", tmp_path / "back", to="gte").largest_difference <= 1e-5
+    with pytest.raises(ConversionError, match="read, not written.*use --to gte"):
+        convert(tmp_path / "ours", tmp_path / "again", to="new")
+
+
+@pytest.mark.parametrize("head", ["ErnieModel", "ErnieForMaskedLM", "ErnieForPreTraining"])
+def test_the_row_of_the_first_task_is_part_of_every_segment(head: str, tmp_path: Path) -> None:
+    source = published(tmp_path / "source", head, use_task_id=True)
+    assert convert(source, tmp_path / "ours").largest_difference <= 1e-5
+    assert convert(tmp_path / "ours", tmp_path / "back", to="ernie_tasks").largest_difference <= 1e-5
+
+
+def test_heads_that_several_queries_share_become_one_for_each(tmp_path: Path) -> None:
+    told = {"rope_theta": 250_000, "rope_scaling": None, "clf_pooling": "late", "bos_token": "<s>"}
+    without = ("rope_parameters", "classifier_pooling")
+    rope = {"rope_type": "default", "rope_theta": 250_000.0}
+    changes = {"num_key_value_heads": 2, "rope_parameters": rope}
+    source = published(tmp_path / "source", "EuroBertModel", without=without, told=told, **changes)
+    converted(source)
+
+
+def test_layers_that_share_their_weights_go_back_while_they_are_equal(tmp_path: Path) -> None:
+    source = published(tmp_path / "source", "AlbertForMaskedLM", embedding_size=16)
+    converted(source)
+    file = tmp_path / "ours/model.safetensors"
+    held = load_file(file)
+    held["triembed.layers.1.attention.query.weight"] += 1
+    save_file(held, file)
+    with pytest.raises(ConversionError, match="the layers differ"):
+        convert(tmp_path / "ours", tmp_path / "again", to="albert")
