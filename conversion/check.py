@@ -98,7 +98,12 @@ def build(model_class: type[PreTrainedModel], config: Config, weights: Mapping[s
             made = config_class.from_dict(settings)
     except (ValueError, TypeError, AttributeError, KeyError, StrictDataclassError) as error:
         raise ConversionError(f"config: {config_class.__name__} refuses it ({' '.join(str(error).split())})") from None
-    return _loaded(model_class, None, config=made, state_dict=dict(weights))
+    try:
+        return _loaded(model_class, None, config=made, state_dict=dict(weights))
+    except RuntimeError as error:  # other shapes than the config says
+        raise ConversionError(
+            f"weights: {model_class.__name__} refuses them ({' '.join(str(error).split())})"
+        ) from None
 
 
 def _loaded(model_class: type[PreTrainedModel], folder: Path | None, **options: Any) -> PreTrainedModel:

@@ -104,6 +104,7 @@ def convert(
         report = Report(
             source=str(source),
             target=str(target),
+            family=table.name,
             source_class=_classes(transfer)[0],
             target_class=_classes(transfer)[1],
             position_embedding_type=transfer.plan.config.position_embedding_type,

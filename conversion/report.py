@@ -37,6 +37,7 @@ class Report:
 
     source: str
     target: str
+    family: str
     source_class: str
     target_class: str
     position_embedding_type: str
