@@ -10,7 +10,6 @@ from pathlib import Path
 
 import torch
 
-from hf_embeddings.auto_classes import open_tokenizer
 from hf_embeddings.conversion.companions import copy_companions, has_tokenizer
 from hf_embeddings.conversion.configs import make_config
 from hf_embeddings.conversion.origin import shown, write_origin
@@ -24,6 +23,7 @@ from hf_embeddings.conversion.surgery.transplant import transplant
 from hf_embeddings.conversion.tokenizer_check import check_tokenizer
 from hf_embeddings.file_names import REPOSITIONING
 from hf_embeddings.files.staging import staged_directory
+from hf_embeddings.loading.auto_classes import open_tokenizer
 from hf_embeddings.model.modeling_triembed import TriEmbedModel, TriEmbedPreTrainedModel
 from hf_embeddings.model.positions import POSITION_TYPES
 

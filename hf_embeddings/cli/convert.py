@@ -9,7 +9,7 @@ import typer
 from hf_embeddings.cli.output import AsJson
 from hf_embeddings.files.staging import check_target
 from hf_embeddings.json_text import json_text
-from hf_embeddings.model_names import is_hub_id
+from hf_embeddings.loading.model_names import is_hub_id
 
 
 def convert(

@@ -13,7 +13,7 @@ from hf_embeddings.corpora.sources import check_source
 from hf_embeddings.evaluation.file_lines import read_lines
 from hf_embeddings.files.staging import check_target
 from hf_embeddings.json_text import json_text
-from hf_embeddings.model_names import check_model
+from hf_embeddings.loading.model_names import check_model
 
 if TYPE_CHECKING:
     import torch

@@ -8,11 +8,11 @@ import torch
 
 from hf_embeddings.analysis.position_laws import SHIFTS, linear_map_fit, score_laws, vector_laws
 from hf_embeddings.evaluation.position_probe import PositionProbe, probe_checkpoint, probe_type
+from hf_embeddings.loading.saved_model import make_config, read_config
+from hf_embeddings.loading.stored_weights import check_finite
 from hf_embeddings.model.modeling_triembed import TriEmbedModel
 from hf_embeddings.pretraining.architecture import read_architecture
 from hf_embeddings.records.lab import Laws
-from hf_embeddings.saved_model import make_config, read_config
-from hf_embeddings.stored_weights import check_finite
 
 LONGEST = 512
 

@@ -28,7 +28,7 @@ import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from yaml.reader import ReaderError
 
-from hf_embeddings.home_folder import expand_home
+from hf_embeddings.files.home_folder import expand_home
 from hf_embeddings.option_fields import BOUNDS, to_dict
 from hf_embeddings.pretraining.options import PretrainingOptions
 
