@@ -9,7 +9,6 @@ import pytest
 from hf_embeddings.corpora.options import CorpusOptions, TokenizerOptions
 from hf_embeddings.corpora.text_sample import TextSample
 from hf_embeddings.files.manifest import FileFacts
-from hf_embeddings.option_fields import to_dict
 from hf_embeddings.pretraining.checkpoints.facts import CheckpointFacts
 from hf_embeddings.pretraining.prepared.facts import CorpusFacts, Plan, ShardNote
 from hf_embeddings.record import Record
@@ -17,6 +16,7 @@ from hf_embeddings.records.evaluation import EvaluationReport
 from hf_embeddings.records.health import Health
 from hf_embeddings.records.lab import LabRecord, LabSummary
 from hf_embeddings.records.run import ObjectiveFigures, RunFigures, Worth, flat, unflat
+from hf_embeddings.typed_yaml.fields import to_dict
 from tests.publishing.test_card import FIGURES, REPORT
 
 ROOT = Path(__file__).parents[1]

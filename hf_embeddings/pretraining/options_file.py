@@ -29,8 +29,8 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from yaml.reader import ReaderError
 
 from hf_embeddings.files.home_folder import expand_home
-from hf_embeddings.option_fields import BOUNDS, to_dict
 from hf_embeddings.pretraining.options import PretrainingOptions
+from hf_embeddings.typed_yaml.fields import BOUNDS, to_dict
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
