@@ -118,7 +118,7 @@ def _model_of(folder: str, overrides: dict[str, Any]) -> tuple[str, dict[str, An
 
     with Index(folder) as index:
         settings = index.settings
-    return str(settings["model"]), settings["recipe"] | overrides
+    return settings.model, settings.recipe | overrides
 
 
 def _survey(records: Iterator["Record"], folder: str, corpus: str, where: list[str], left_out: Counter[str]) -> int:
