@@ -7,9 +7,7 @@ from typing import Any, Self
 from hf_embeddings.record import Record, absent
 from hf_embeddings.search.fingerprint import FINGERPRINTS
 
-NAMED_BY_FILE = (
-    "file#digest"  # how documents without an id of their own are named, since titles did not tell them apart
-)
+NAMED_BY_FILE = "file#digest"  # how documents without an id of their own are named: titles did not tell them apart
 STORE_FORMAT = 2  # of what is written into a database
 
 

@@ -107,10 +107,8 @@ def _refuse_other_content(there: StoreSettings | None, settings: StoreSettings, 
     if there is None:
         content = "something else, or the copy of an earlier version"
     elif differing := [name for name in _OWNER if getattr(there, name) != getattr(settings, name)]:
-        is_other = differing[0] == "identity"
-        content = (
-            "the copy of another index" if is_other else f"vectors of {differing[0]} {getattr(there, differing[0])!r}"
-        )
+        name = differing[0]
+        content = "the copy of another index" if name == "identity" else f"vectors of {name} {getattr(there, name)!r}"
     else:
         return
     raise ValueError(f"the collection holds {content}, got {folder}; name another collection, or remove that one")
