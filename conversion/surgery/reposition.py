@@ -41,9 +41,9 @@ class RepositionReport:
     after: str
     max_position_embeddings: tuple[int, int]
     made: dict[str, str] = field(default_factory=dict)  # part of the new positions -> how its values came about
-    # Figures by model ("source", "transplanted", "healed") and length in tokens; see keeping.measure.
+    # Figures by model ("source", "transplanted", "healed") and length in tokens; see `retention.measure`.
     figures: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
-    # What the others have kept of the source's accuracy, or similarities; see keeping.share_kept.
+    # What the others have kept of the source's accuracy, or similarities; see `retention.share_kept`.
     kept: dict[str, dict[str, float]] = field(default_factory=dict)
     # File and key that state where texts are cut -> the limit in tokens, before and after.
     limits: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -102,7 +102,7 @@ def reposition(
         "position_parameters": position_parameters,
     }
     new = _remake(longer, {name: value for name, value in changes.items() if value is not None})
-    if _told(new) == _told(old):
+    if _position_fields(new) == _position_fields(old):
         raise ConversionError("nothing to change: the source has these positions already")
     report = RepositionReport(
         source=str(source),
@@ -130,7 +130,7 @@ def reposition(
     return report
 
 
-def _told(model: TriEmbedPreTrainedModel) -> Config:
+def _position_fields(model: TriEmbedPreTrainedModel) -> Config:
     return {name: getattr(model.config, name, None) for name in POSITION_FIELDS}
 
 

@@ -1,7 +1,9 @@
 """`hf-embeddings vocabulary`: add tokens, replace the tokenizer, trim it to a corpus, factorise the token table."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -73,31 +75,17 @@ def vocabulary(
     from hf_embeddings.publishing.card import write_card
 
     texts = _texts(corpus, text_field) if corpus else []
+    change: Callable[..., VocabularyReport]
     if action is Action.add:
-        report = changes.add_tokens(
-            source,
-            target,
-            words,
-            inside_words=inside_words,
-            vectors=_vectors(vectors),
-            texts=texts,
-            overwrite=overwrite,
-            finish=write_card,
-        )
+        change = partial(changes.add_tokens, tokens=words, inside_words=inside_words, texts=texts)
+        change = partial(change, vectors=_vectors(vectors))
     elif action is Action.replace:
-        report = changes.replace_tokenizer(
-            source,
-            target,
-            tokenizer=tokenizer,
-            texts=texts,
-            vocab_size=vocab_size,
-            overwrite=overwrite,
-            finish=write_card,
-        )
+        change = partial(changes.replace_tokenizer, tokenizer=tokenizer, texts=texts, vocab_size=vocab_size)
     elif action is Action.trim:
-        report = changes.trim(source, target, texts, overwrite=overwrite, finish=write_card)
+        change = partial(changes.trim, texts=texts)
     else:
-        report = changes.factorise(source, target, rank or 0, overwrite=overwrite, finish=write_card)
+        change = partial(changes.factorise, rank=rank or 0)
+    report = change(source, target, overwrite=overwrite, finish=write_card)
     print(json_text(asdict(report)) if as_json else _sentences(report))
 
 
