@@ -67,8 +67,8 @@ NEWEST = FIGURES | {
 }  # fmt: skip
 LAWS = {
     "from": 0, "to": 8, "uniqueness": 1.0, "smoothness": 0.5, "relative_linearity": 0.5,
-    "relative_linearity_by_shift": {"1": 0.5, "2": 0.5}, "locality": 0.1, "symmetry": 1.0, "translation_invariance": None,
-    "monotonicity": 0.5,
+    "relative_linearity_by_shift": {"1": 0.5, "2": 0.5}, "locality": 0.1, "symmetry": 1.0,
+    "translation_invariance": None, "monotonicity": 0.5,
 }  # fmt: skip
 RUN = {
     "state": "done", "position": "rope", "seed": 0, "mlm_loss": 4.5, "mlm_accuracy": 0.2, "mlm_labels": 500,

@@ -61,11 +61,11 @@ def vocabulary(
     check_model(source, "the directory of a TriEmbed checkpoint")
     if corpus is not None:
         check_source(corpus)
-    read: dict[str, str | Path | None] = {"SOURCE": source, "--tokens-file": tokens_file, "--vectors": vectors}
-    read |= corpus_inputs("--corpus", corpus)
+    inputs: dict[str, str | Path | None] = {"SOURCE": source, "--tokens-file": tokens_file, "--vectors": vectors}
+    inputs |= corpus_inputs("--corpus", corpus)
     if tokenizer is not None and Path(tokenizer).exists():
-        read["--tokenizer"] = tokenizer
-    check_target(Path(target), inputs=read, overwrite=overwrite)
+        inputs["--tokenizer"] = tokenizer
+    check_target(Path(target), inputs=inputs, overwrite=overwrite)
     words = [*(token or []), *_words(tokens_file)]
     if action is Action.trim and corpus is None:
         raise ValueError("trim: needs --corpus")

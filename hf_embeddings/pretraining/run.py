@@ -131,8 +131,8 @@ def _finished(options: PretrainingOptions, output: OutputDirectory, source: Path
         return None
     if not is_exported(output.folder, source):
         return None
-    recorded = (output.folder / OPTIONS).read_text(encoding="utf-8")
-    return RunFigures.load(output.folder / FIGURES) if recorded == dump(options) else None
+    old_options = (output.folder / OPTIONS).read_text(encoding="utf-8")
+    return RunFigures.load(output.folder / FIGURES) if old_options == dump(options) else None
 
 
 def _load(

@@ -93,10 +93,10 @@ def build(
             index = Index.create(path, encoder.dimension, settings)
         with index:
             _refuse_other_model(index, settings, any_precision=choice == AUTO)
-            named: set[str] = set()
-            records = _noting(documents, named) if scopes else iter(documents)
+            ids: set[str] = set()
+            records = _noting(documents, ids) if scopes else iter(documents)
             figures = _fill(index, records, job, encoder, source=source, processes=processes, progress=progress)
-            missing = index.retain(scopes, named, remove=not chosen, build=None)
+            missing = index.retain(scopes, ids, remove=not chosen, build=None)
     return replace(figures, kept=missing) if chosen else replace(figures, removed=missing)
 
 
@@ -124,10 +124,10 @@ def _alone(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _noting(documents: Iterable[Record], named: set[str]) -> Iterator[Record]:
+def _noting(documents: Iterable[Record], ids: set[str]) -> Iterator[Record]:
     for document in documents:
         if is_derived(document.id):
-            named.add(document.id)
+            ids.add(document.id)
         yield document
 
 
@@ -246,8 +246,8 @@ def _refuse_other_model(index: Index, settings: IndexSettings, *, any_precision:
     if not any_precision:
         comparisons.append(("precision", before.precision, settings.precision))
     old_recipe = asdict(Recipe()) | before.recipe  # an earlier version may not have known each field
-    changed = [name for name, value in settings.recipe.items() if value != old_recipe.get(name)]
-    old_part, new_part = ({name: recipe.get(name) for name in changed} for recipe in (old_recipe, settings.recipe))
+    names = [name for name, value in settings.recipe.items() if value != old_recipe.get(name)]
+    old_part, new_part = ({name: recipe.get(name) for name in names} for recipe in (old_recipe, settings.recipe))
     comparisons.append(("recipe", old_part, new_part))
     for name, old, new in comparisons:
         if old != new:

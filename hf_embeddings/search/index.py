@@ -148,8 +148,8 @@ class Index:
         with self.database.writing():
             rows: list[int] = []
             for first, last in scopes:
-                found = table.rows_between(self._connection, first, last)
-                rows += [row for row, id_ in found if is_derived(id_) and id_ not in ids]
+                pairs = table.rows_between(self._connection, first, last)
+                rows += [row for row, id_ in pairs if is_derived(id_) and id_ not in ids]
             if remove:
                 table.remove(self._connection, rows)
             self.database.put(**keep)
@@ -243,17 +243,17 @@ class Index:
         return removed_count
 
     def _rewrite(self, files: FlatFiles) -> None:
-        kept = np.flatnonzero(self._present)
+        old_rows = np.flatnonzero(self._present)
         self._connection.execute("DELETE FROM blocks")
-        for start in range(0, len(kept), _COPY_ROWS):
-            rows = kept[start : start + _COPY_ROWS]
+        for start in range(0, len(old_rows), _COPY_ROWS):
+            rows = old_rows[start : start + _COPY_ROWS]
             digest = files.append(start, self.vectors_of(rows))
             self._connection.execute("INSERT INTO blocks VALUES (?, ?, ?)", (start, len(rows), digest))
         # Rows move down only, so in rising order each finds its new place empty.
-        moves = ((new, int(old)) for new, old in enumerate(kept) if new != old)
+        moves = ((new, int(old)) for new, old in enumerate(old_rows) if new != old)
         self._connection.executemany("UPDATE records SET row = ? WHERE row = ?", moves)
         self._connection.execute("DELETE FROM removed")
-        self.database.put(generation=files.generation, rows=len(kept))
+        self.database.put(generation=files.generation, rows=len(old_rows))
 
     def _best_documents(self, query: np.ndarray, k: int, is_allowed: np.ndarray | None, nearest: Nearest) -> list[Hit]:
         """Take more passages until k documents are among them or none is left."""
@@ -301,9 +301,9 @@ class Index:
         self.generation = int(self.get("generation"))
         self.maps = self._files(self.generation).map(self.rows)
         self.codes = scan.Codes(self.maps["codes"], self.maps["scales"])
-        removed = np.array(self._connection.execute("SELECT row FROM removed").fetchall(), np.int64).reshape(-1)
+        gaps = np.array(self._connection.execute("SELECT row FROM removed").fetchall(), np.int64).reshape(-1)
         self._present = np.ones(self.rows, bool)
-        self._present[removed] = False
+        self._present[gaps] = False
         self._version = version
 
     def _files(self, generation: int) -> FlatFiles:

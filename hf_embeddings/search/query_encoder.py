@@ -31,8 +31,8 @@ def load_encoder(place: Built, *, precision: str = AUTO) -> Encoder:
     model = settings.model
     if Path(model).is_absolute() and not Path(model).is_dir():
         raise ValueError(f"{model}: the model of this index is gone; put it back, or build the index again")
-    if changed := changed_part(model, settings.digests):
+    if part := changed_part(model, settings.digests):
         raise ValueError(
-            f"{model}: its {changed} changed since the index was built; put the old one back, or build the index again"
+            f"{model}: its {part} changed since the index was built; put the old one back, or build the index again"
         )
     return Encoder.load(model, precision=precision, **settings.recipe)
