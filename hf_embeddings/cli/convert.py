@@ -28,7 +28,7 @@ def convert(
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the Hub repository.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Convert a checkpoint to TriEmbed, or with --to a TriEmbed checkpoint to a stock family."""
+    """Convert a checkpoint to TriEmbed; with --to, convert a TriEmbed checkpoint to another model type."""
     path = Path(source)
     parts = path.parent.glob(f"{path.name}.*")  # a TensorFlow checkpoint goes by what the names of its files share
     if not (path.exists() or any(parts) or is_hub_id(source)):

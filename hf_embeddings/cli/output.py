@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 TextField = Annotated[str, typer.Option(help="Key or column of the source that holds the text; not of .txt files.")]
+Overrides = Annotated[list[str] | None, typer.Argument(help="section.field=value, in place of the value in the file.")]
+Layer = Annotated[int | None, typer.Option(help="Hidden states to pool; 0 is the embeddings; default: the last.")]
 Precision = Annotated[
     Literal["auto", "fp32", "bf16", "int8"],
     typer.Option(help="Arithmetic of the encoding; auto is bf16 where the hardware multiplies that fast, else fp32."),

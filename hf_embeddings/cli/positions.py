@@ -26,7 +26,7 @@ COLUMNS = (
 def positions(
     types: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[TYPE|DIR ...]", help="Position types, or checkpoint directories; default: all types."),
+        typer.Argument(metavar="TYPE|DIR", help="Position types, or checkpoint directories; default: all types."),
     ] = None,
     config: Annotated[str, typer.Option(help="Sizes for types given by name.")] = "configs/model/base.json",
     length: Annotated[int | None, typer.Option(help="Positions to measure; default: as trained, 512 at most.")] = None,

@@ -19,7 +19,8 @@ def publish(
     revision: Annotated[str, typer.Option(help="Branch; made from main where it is missing.")] = "main",
     exclude: Annotated[list[str] | None, typer.Option(help="Pattern of files to leave out; may be repeated.")] = None,
     include: Annotated[
-        list[str] | None, typer.Option(help="Pattern of files to publish of other kinds; may be repeated.")
+        list[str] | None,
+        typer.Option(help="Pattern of files to publish although their kind is unknown; may be repeated."),
     ] = None,
     card: Annotated[
         Literal["newest", "local", "hub"], typer.Option(help="Which card to continue from if both were edited.")

@@ -38,7 +38,7 @@ def reposition(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Change the position type of a model, or its length, and say what that costs before and after healing."""
+    """Change the position type of a model, or its length, heal it by distillation, and measure the loss of quality."""
     if healing_steps and corpus is None:
         raise ValueError("--healing-steps: needs texts to heal on; give some with --corpus")
     check_model(source, "the directory of a TriEmbed checkpoint")

@@ -25,7 +25,7 @@ def search(
     folder: Annotated[
         str, typer.Argument(metavar="INDEX", help="Folder of an index; or qdrant: or milvus:LOCATION#COLLECTION.")
     ],
-    queries: Annotated[list[str], typer.Argument(metavar="QUERY...", help="What to look for, in words.")],
+    queries: Annotated[list[str], typer.Argument(metavar="QUERY", help="What to look for, in words.")],
     k: Annotated[int, typer.Option("-k", help="How many results.")] = 10,
     where: Where = None,
     approximate: Approximate = False,
@@ -75,7 +75,7 @@ def open_graph(index: "Index") -> "Graph":
 
 def remove(
     folder: Annotated[str, typer.Argument(metavar="INDEX", help="Folder of an index.")],
-    ids: Annotated[list[str] | None, typer.Argument(metavar="ID...", help="Documents to remove.")] = None,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Documents to remove.")] = None,
     where: Where = None,
     compact: Annotated[bool, typer.Option("--compact", help="Rewrite the files without what was removed.")] = False,
     as_json: AsJson = False,

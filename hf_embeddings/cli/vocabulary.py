@@ -43,7 +43,7 @@ def vocabulary(
     ] = None,
     tokenizer: Annotated[str | None, typer.Option(help="replace: directory or Hub id of the new tokenizer.")] = None,
     inside_words: Annotated[
-        bool, typer.Option("--inside-words", help="add: find the words inside of longer ones too.")
+        bool, typer.Option("--inside-words", help="add: find the words inside longer words too.")
     ] = False,
     corpus: Annotated[
         str | None,
@@ -57,7 +57,7 @@ def vocabulary(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Change the vocabulary of a model; every token that stays keeps its row bit by bit."""
+    """Change the vocabulary of a model; the rows of tokens that stay are bit-identical."""
     check_model(source, "the directory of a TriEmbed checkpoint")
     if corpus is not None:
         check_source(corpus)
