@@ -26,9 +26,7 @@ def words(
     folder: Annotated[str, typer.Argument(metavar="DIR", help="Directory of a model that AutoModel loads.")],
     word_list: Annotated[list[str] | None, typer.Argument(metavar="WORD", help="Words to show.")] = None,
     file: Annotated[Path | None, typer.Option(help="One word a line, or 'group: word word ...'.")] = None,
-    example: Annotated[
-        bool, typer.Option("--example", help="Chinese words: synonyms, contrasts, gradients, grammar.")
-    ] = False,
+    example: Annotated[bool, typer.Option("--example", help="Chinese words: synonyms, contrasts, grammar.")] = False,
     frequent: Annotated[
         int | None, typer.Option(help="The N most frequent words of --text that are one token.")
     ] = None,
