@@ -66,7 +66,7 @@ def _refuse_module_names(source: Path) -> None:
     path = source / "config_sentence_transformers.json"
     if path.is_file() and (names := read_json(path).get("keep_in_fp32_modules")):
         raise ConversionError(
-            f"{path}: keep_in_fp32_modules names {names}, layers that are called otherwise after the conversion; "
+            f"{path}: keep_in_fp32_modules names {names}, layers that the conversion renames; "
             "remove the key, and set it again on the converted model"
         )
 

@@ -156,7 +156,7 @@ def locate(source: str | Path, *, revision: str | None = None) -> Path:
         return Path(snapshot_download(str(source), revision=revision, allow_patterns=patterns))
     except Exception as error:  # the hub client has many of its own
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ConversionError(f"{source}: no such directory, and not to be had from the Hub ({reason})") from None
+        raise ConversionError(f"{source}: no such directory, and the Hub cannot give it ({reason})") from None
 
 
 def _values(transfer: Transfer, steps: list[Step | None]) -> dict[str, torch.Tensor]:

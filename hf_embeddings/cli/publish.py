@@ -55,6 +55,6 @@ def publish(
     if publication.shortened:
         print(f"without the absolute paths of this machine: {', '.join(publication.shortened)}")
     if publication.kept:
-        print(f"kept as edited in the card: {', '.join(publication.kept)}")
+        print(f"kept in the card as you edited it: {', '.join(publication.kept)}")
     total = f"{len(publication.files)} files, {sum(publication.files.values()):,} bytes"
     print(f"{total}: would go to {repo_id} ({revision})" if dry_run else f"{total}: {publication.url}")

@@ -41,7 +41,7 @@ def search(
     if blank := [query for query in queries if not query.strip()]:
         raise ValueError(f"query {blank[0]!r}: expected some words")
     if approximate and is_store(folder):
-        raise ValueError(f"--approximate: is for an index on disk; {folder} searches in its own way, leave it out")
+        raise ValueError(f"--approximate: is for an index on disk; {folder} has a search of its own, leave it out")
     conditions = [Condition.parse(text) for text in where or []]
     if not is_store(folder):
         find_records(folder)

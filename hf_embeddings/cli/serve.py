@@ -36,7 +36,7 @@ def serve(
                 f"{host}:{port}: cannot listen there ({error.strerror}); choose another --host or --port"
             ) from None
         with server:
-            print(f"{folder} at {server.url} (Ctrl-C ends)", flush=True)
+            print(f"{folder} at {server.url} (Ctrl-C stops it)", flush=True)
             if not server.names & set(LOOPBACK):
                 print(f"open to everyone who can reach {host}: there is no password", file=sys.stderr)
             try:

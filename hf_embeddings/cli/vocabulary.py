@@ -68,9 +68,9 @@ def vocabulary(
     check_target(Path(target), inputs=inputs, overwrite=overwrite)
     words = [*(token or []), *_words(tokens_file)]
     if action is Action.trim and corpus is None:
-        raise ValueError("trim: needs --corpus")
+        raise ValueError("--corpus: missing, expected the documents that trim keeps the tokens of")
     if action is Action.factorise and rank is None:
-        raise ValueError("factorise: needs --rank")
+        raise ValueError("--rank: missing, expected the width of the token table after factorise")
     from hf_embeddings.conversion.surgery import vocabulary as changes
     from hf_embeddings.publishing.card import write_card
 
@@ -125,6 +125,6 @@ def _vectors(path: str | None) -> dict[str, "torch.Tensor"] | None:
             result[word] = torch.tensor([float(value) for value in values])
         except ValueError:
             raise ValueError(f"{place}: expected a word and numbers; fix the line") from None
-        if len(values) != len(next(iter(result.values()))):
-            raise ValueError(f"{place}: got {len(values)} numbers, the first has another count; fix the line")
+        if len(values) != (width := len(next(iter(result.values())))):
+            raise ValueError(f"{place}: got {len(values)} numbers, expected {width} as before; fix the line")
     return result

@@ -264,7 +264,7 @@ class TriEmbedConfig(PreTrainedConfig):
                 raise ValueError(f"position_embedding_type: got {self.position_embedding_type!r}; {reason}")
         if len(set(parts)) < len(parts) or ("none" in parts and len(parts) > 1):
             raise ValueError(
-                f"position_embedding_type: got {self.position_embedding_type!r}; each part may stand once, and 'none' "
+                f"position_embedding_type: got {self.position_embedding_type!r}; each part may occur once, and 'none' "
                 "only alone"
             )
         self._check_kinds()

@@ -124,8 +124,8 @@ def _refusals_in_words(api: HfApi, repo_id: str) -> Iterator[None]:
         raise ValueError(f"{api.endpoint}: {_SIGN_IN}") from None
     except (HTTPError, RuntimeError) as error:  # the client wraps what ends an upload in a RuntimeError
         raise OSError(
-            f"{api.endpoint}: the connection broke ({error or type(error).__name__}); nothing was published, run the "
-            "same command again"
+            f"{api.endpoint}: the connection broke ({error or type(error).__name__}); nothing was published, rerun the "
+            "command"
         ) from None
 
 

@@ -195,7 +195,7 @@ class Index:
             with self.reading():
                 generation = generation or self.generation
                 if generation != self.generation:
-                    raise ValueError(f"{self.folder}: was compacted while it was read; run the command again")
+                    raise ValueError(f"{self.folder}: was compacted while it was read; rerun the command")
                 rows, records = table.read_after(self._connection, last, size)
                 vectors = self.vectors_of(rows)
             if not rows:

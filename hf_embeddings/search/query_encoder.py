@@ -6,7 +6,7 @@ from typing import Protocol
 from hf_embeddings.search.encoder import Encoder
 from hf_embeddings.search.fingerprint import changed_part
 from hf_embeddings.search.precision import AUTO
-from hf_embeddings.search.settings import IndexSettings
+from hf_embeddings.search.settings import NO_COPY, IndexSettings
 
 
 class Built(Protocol):
@@ -25,9 +25,7 @@ def load_encoder(place: Built, *, precision: str = AUTO) -> Encoder:
     """
     settings = place.settings
     if settings is None:
-        raise ValueError(
-            "no index was copied there, or by an earlier version: expected a collection made by `index INDEX STORE`"
-        )
+        raise ValueError(NO_COPY)
     model = settings.model
     if Path(model).is_absolute() and not Path(model).is_dir():
         raise ValueError(f"{model}: the model of this index is gone; put it back, or build the index again")

@@ -8,6 +8,10 @@ from hf_embeddings.record import Record, absent
 from hf_embeddings.search.fingerprint import FINGERPRINTS
 
 NAMED_BY_FILE = "file#digest"  # how documents without an id of their own are named: titles did not tell them apart
+NO_COPY = (
+    "no complete copy of an index is there, or one of an earlier version; run hf-embeddings index INDEX STORE, or "
+    "name another collection"
+)
 STORE_FORMAT = 2  # of what is written into a database
 
 

@@ -18,7 +18,7 @@ from hf_embeddings.search.milvus import MilvusStore
 from hf_embeddings.search.qdrant import QdrantStore
 from hf_embeddings.search.records import Condition, Record
 from hf_embeddings.search.results import Hit
-from hf_embeddings.search.settings import StoreSettings
+from hf_embeddings.search.settings import NO_COPY, StoreSettings
 from hf_embeddings.search.terms import has_term, narrowing
 
 if TYPE_CHECKING:  # it imports torch, which a search in a database does not need
@@ -122,9 +122,7 @@ def search_store(store: Store, queries: np.ndarray, k: int, where: Sequence[Cond
     """
     settings = store.settings
     if settings is None or not settings.complete:
-        raise ValueError(
-            "no whole index of this version was copied there; run index INDEX STORE, if need be to another collection"
-        )
+        raise ValueError(NO_COPY)
     with _in_words("the database"):
         results = [_best_documents(store, query, k, where) for query in np.atleast_2d(queries)]
         if where and not any(results):

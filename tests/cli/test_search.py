@@ -111,7 +111,7 @@ def test_packages_bring_their_names(tmp_path: Path, model_folder: Path) -> None:
         (["index", "{tmp}/none.txt", "{tmp}/index", "--model", "{tmp}"], "none.txt"),
         (["remove", "{tmp}/none"], "no index there"),
         (["index", "{tmp}", "{tmp}/index"], "--model: missing, expected a model directory or Hub id, as the index is"),
-        (["search", "qdrant:{tmp}/q#docs", "x"], "no index was copied there"),
+        (["search", "qdrant:{tmp}/q#docs", "x"], "no complete copy of an index is there"),
         (["index", "{tmp}/none", "qdrant:{tmp}/q#docs"], "no index there"),
         (["index", "{tmp}", "qdrant:{tmp}/q#docs", "--layer", "2"], "layer: given, but an index is copied"),
     ],

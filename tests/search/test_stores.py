@@ -128,7 +128,7 @@ def test_a_collection_holds_one_index_of_one_model(kind: str, tmp_path: Path) ->
     stored = Stored(kind, tmp_path)
     stored.add(some(0, 4), seed=0)
     store = open_store(stored.place)
-    with pytest.raises(ValueError, match="no whole index of this version was copied there"):
+    with pytest.raises(ValueError, match="no complete copy of an index is there"):
         search_store(store, np.ones(WIDTH), 1)
     copy_index(stored.index, store)
     for model, held in (("other", "vectors of model 'none'"), ("none", "the copy of another index")):
@@ -151,7 +151,7 @@ def test_an_interrupted_copy_is_refused_until_it_is_repeated(kind: str, tmp_path
 
     with pytest.raises(KeyboardInterrupt):
         copy_index(stored.index, store, interrupt)
-    with pytest.raises(ValueError, match="no whole index"):
+    with pytest.raises(ValueError, match="no complete copy"):
         search_store(store, np.ones(WIDTH), 1)
     store.close()
     stored.publish()

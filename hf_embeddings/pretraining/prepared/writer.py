@@ -116,7 +116,7 @@ def plan_corpus(
     if options.corpus.near_duplicates is not None:
         require_library()
     if streams and (not _existing_tokenizer(options) or options.corpus.sources):
-        raise ValueError("streams: expected one corpus.source, and tokenizer.path, for documents come later; give both")
+        raise ValueError("streams: expected one corpus.source, and tokenizer.path, as documents come later; give both")
     plan = _plan(options, shard_tokens, streams, rules=rules_of(target, overwrite=overwrite))
     preparation = PreparationPlan(target, plan)
     if enter(target, plan, overwrite=overwrite):
