@@ -8,7 +8,7 @@ from pathlib import Path
 from hf_embeddings.conversion.checkpoints import read_json
 from hf_embeddings.conversion.rules import ConversionError
 from hf_embeddings.files.links import refuse_links_out
-from hf_embeddings.sentence_models import SENTENCE_FILES, module_folders
+from hf_embeddings.loading.sentence_models import SENTENCE_FILES, module_folders
 
 TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt",

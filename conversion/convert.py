@@ -66,12 +66,7 @@ def convert(
     notify(f"reading {source}")
     prefix = find_prefix(Path(source))  # of a checkpoint that TensorFlow wrote
     folder = prefix.parent if prefix else locate(source, revision=revision)
-    if prefix:
-        config, checkpoint, family = open_google(prefix)
-    else:
-        config, family = read_json(folder / "config.json"), None
-        checkpoint = open_checkpoint(folder, allow_pickle=allow_pickle)
-    transfer = match_triembed(config, checkpoint, to) if to else match_family(config, checkpoint, ignore_keys, family)
+    transfer = _match(folder, prefix, to=to, allow_pickle=allow_pickle, ignore_keys=ignore_keys)
     descriptions = transfer.described()
     transfer.check_same()
     transfer.check_computed()
@@ -111,6 +106,18 @@ def convert(
             (stage / "README.md").write_text(plain_card(report, folder), encoding="utf-8", newline="\n")
         finish(stage)
     return report
+
+
+def _match(
+    folder: Path, prefix: Path | None, *, to: str | None, allow_pickle: bool, ignore_keys: tuple[str, ...]
+) -> Transfer:
+    """Open what lies in `folder`, and return which of its weights become which of the target."""
+    if prefix:
+        config, checkpoint, family = open_google(prefix)
+    else:
+        config, family = read_json(folder / "config.json"), None
+        checkpoint = open_checkpoint(folder, allow_pickle=allow_pickle)
+    return match_triembed(config, checkpoint, to) if to else match_family(config, checkpoint, ignore_keys, family)
 
 
 def _sizes(transfer: Transfer) -> list[tuple[Step | None, int]]:

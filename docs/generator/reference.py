@@ -22,8 +22,8 @@ from typer.models import OptionInfo
 from hf_embeddings.cli.main import COMMAND, VERBS
 from hf_embeddings.cli.plot import PICTURES
 from hf_embeddings.corpora import options as corpus_options
-from hf_embeddings.option_fields import BOUNDS
 from hf_embeddings.pretraining import options as run_options
+from hf_embeddings.typed_yaml.fields import BOUNDS
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "reference"

@@ -12,7 +12,7 @@ from hf_embeddings.cli.output import AsJson, Precision, TextField
 from hf_embeddings.corpora.document import SourceReader
 from hf_embeddings.corpora.sources import check_source, read_described_documents
 from hf_embeddings.json_text import json_text
-from hf_embeddings.model_names import Pooling, check_model_or_id
+from hf_embeddings.loading.model_names import Pooling, check_model_or_id
 
 if TYPE_CHECKING:
     from hf_embeddings.corpora.document import Document
@@ -118,7 +118,7 @@ def _model_of(folder: str, overrides: dict[str, Any]) -> tuple[str, dict[str, An
 
     with Index(folder) as index:
         settings = index.settings
-    return str(settings["model"]), settings["recipe"] | overrides
+    return settings.model, settings.recipe | overrides
 
 
 def _survey(records: Iterator["Record"], folder: str, corpus: str, where: list[str], left_out: Counter[str]) -> int:

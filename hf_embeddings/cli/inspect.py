@@ -30,9 +30,9 @@ def describe(source: Path) -> dict[str, Any]:
     fields = read_architecture(source)
     import torch
 
+    from hf_embeddings.loading.saved_model import check_counts, check_shapes, make_config
+    from hf_embeddings.loading.stored_weights import stored_shapes
     from hf_embeddings.model.modeling_triembed import TriEmbedModel
-    from hf_embeddings.saved_model import check_counts, check_shapes, make_config
-    from hf_embeddings.stored_weights import stored_shapes
 
     # A checkpoint may lack the pooler that a config stands for, or have heads that it does not.
     shapes = stored_shapes(source) if source.is_dir() else {}

@@ -7,7 +7,7 @@ import typer
 
 from hf_embeddings.cli.output import picture_path, tell_cut
 from hf_embeddings.extras import require
-from hf_embeddings.model_names import check_model
+from hf_embeddings.loading.model_names import check_model
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,7 +52,7 @@ def read_attention(folder: str, text: str, pair: str | None) -> tuple["np.ndarra
 
     import hf_embeddings  # noqa: F401  registers TriEmbed with AutoModel
     from hf_embeddings.corpora.word_starts import token_labels
-    from hf_embeddings.saved_model import read_tokenizer
+    from hf_embeddings.loading.saved_model import read_tokenizer
     from hf_embeddings.search.text_model import load_text_model, longest_input, read_inputs
 
     model = load_text_model(folder, attn_implementation="eager").eval()

@@ -9,7 +9,7 @@ import typer
 from hf_embeddings.cli.output import AsJson, picture_path, tell_cut
 from hf_embeddings.extras import require
 from hf_embeddings.json_text import json_text
-from hf_embeddings.model_names import check_model
+from hf_embeddings.loading.model_names import check_model
 
 
 def input_sum(
@@ -44,9 +44,9 @@ def measure_sum(folder: str, text: str, pair: str | None) -> tuple[list[str], di
 
     from hf_embeddings.analysis.input_sum import decompose
     from hf_embeddings.corpora.word_starts import token_labels
+    from hf_embeddings.loading.saved_model import read_config, read_tokenizer
+    from hf_embeddings.loading.stored_weights import check_finite
     from hf_embeddings.model.modeling_triembed import TriEmbedModel
-    from hf_embeddings.saved_model import read_config, read_tokenizer
-    from hf_embeddings.stored_weights import check_finite
 
     read_config(folder)  # before memory is taken for it
     model = TriEmbedModel.from_pretrained(folder, add_pooling_layer=False, dtype=torch.float32).eval()

@@ -11,7 +11,7 @@ from hf_embeddings.corpora.sources import check_source
 from hf_embeddings.evaluation.word_lists import frequent_tokens, read_sentences, read_words, seed_example
 from hf_embeddings.extras import require
 from hf_embeddings.json_text import json_text
-from hf_embeddings.model_names import Pooling, check_model
+from hf_embeddings.loading.model_names import Pooling, check_model
 
 if TYPE_CHECKING:
     import numpy as np

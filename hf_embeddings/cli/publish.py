@@ -9,7 +9,7 @@ import typer
 
 from hf_embeddings.cli.output import AsJson
 from hf_embeddings.json_text import json_text
-from hf_embeddings.model_names import check_model
+from hf_embeddings.loading.model_names import check_model
 
 
 def publish(

@@ -12,7 +12,7 @@ from hf_embeddings.cli.output import AsJson, TextField, corpus_inputs
 from hf_embeddings.corpora.sources import check_source
 from hf_embeddings.files.staging import check_target
 from hf_embeddings.json_text import json_text
-from hf_embeddings.model_names import check_model
+from hf_embeddings.loading.model_names import check_model
 
 if TYPE_CHECKING:
     from hf_embeddings.conversion.surgery.reposition import RepositionReport

@@ -16,8 +16,8 @@ from tokenizers.normalizers import Sequence as Normalizers
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_outputs import BaseModelOutput
 
+from hf_embeddings.loading.saved_model import read_tokenizer
 from hf_embeddings.model.modeling_triembed import TriEmbedModel
-from hf_embeddings.saved_model import read_tokenizer
 from hf_embeddings.search.pooling import POOLINGS, without_prompts
 from hf_embeddings.search.precision import PRECISIONS, choose_precision
 from hf_embeddings.search.recipe import Recipe

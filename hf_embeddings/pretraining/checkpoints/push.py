@@ -143,8 +143,8 @@ def _insist(push: Callable[[], bool | None]) -> bool | None:
     """Try a push again and again, a few times, unless it is refused."""
     for pause in PAUSES:
         time.sleep(pause)
-        if (done := push()) is not False:
-            return done
+        if (outcome := push()) is not False:
+            return outcome
     return False
 
 
