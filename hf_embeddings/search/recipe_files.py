@@ -94,6 +94,11 @@ def read_recipe(folder: Path) -> Recipe:
         (content for name in TRANSFORMER_FILES if (content := _read(folder / name, TRANSFORMER_KEYS))), {}
     )
     pooling = _read(modules["Pooling"] / "config.json", POOLING_KEYS)
+    if not pooling:
+        raise ValueError(
+            f"{modules['Pooling'] / 'config.json'}: missing or empty, expected the pooling of the model, which "
+            f"{MODULES} names; copy the directory with its folders"
+        )
     if "Normalize" in modules:
         _read(modules["Normalize"] / "config.json", NORMALIZE_KEYS)
     settings = _read(folder / SETTINGS, SETTINGS_KEYS)
