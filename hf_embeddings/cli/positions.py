@@ -21,14 +21,17 @@ if TYPE_CHECKING:
 COLUMNS = (
     "uniqueness", "smoothness", "relative_linearity", "locality", "symmetry", "translation_invariance", "monotonicity",
 )  # fmt: skip
+TypesOrFolders = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="TYPE|DIR", help="Position types, or checkpoint directories; default: all types."),
+]
+Sizes = Annotated[str, typer.Option(help="Sizes for types given by name.")]
+BASE = "configs/model/base.json"
 
 
 def positions(
-    types: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="TYPE|DIR", help="Position types, or checkpoint directories; default: all types."),
-    ] = None,
-    config: Annotated[str, typer.Option(help="Sizes for types given by name.")] = "configs/model/base.json",
+    types: TypesOrFolders = None,
+    config: Sizes = BASE,
     length: Annotated[int | None, typer.Option(help="Positions to measure; default: as trained, 512 at most.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Folder for one picture per type.")] = None,
     as_json: AsJson = False,
