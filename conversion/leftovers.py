@@ -17,7 +17,7 @@ from transformers import CONFIG_MAPPING, PreTrainedModel
 from hf_embeddings.conversion.checkpoints import Described
 from hf_embeddings.conversion.plan import rule_covers
 from hf_embeddings.conversion.rules import Family
-from hf_embeddings.loading_messages import quiet
+from hf_embeddings.loading.messages import quiet
 
 LAYER_NUMBER = re.compile(r"\.\d+\.")
 BUFFERS = ("position_ids", "token_type_ids", "inv_freq", "original_inv_freq")  # counted or computed, never trained

@@ -7,7 +7,7 @@ from pathlib import Path
 from hf_embeddings.conversion.checkpoints import Checkpoint, open_checkpoint, read_json
 from hf_embeddings.conversion.families.google_bert import find_prefix, open_google
 from hf_embeddings.conversion.rules import Config, ConversionError, Family
-from hf_embeddings.sentence_models import encoder_folder
+from hf_embeddings.loading.sentence_models import encoder_folder
 
 FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.bin", "*.bpe.codes", "README.md")
 MODULE_FILES = tuple(f"*/{pattern}" for pattern in FILES)  # of sentence-transformers: 0_Transformer/, 1_Pooling/
@@ -68,4 +68,4 @@ def locate(source: str | Path, *, revision: str | None = None) -> Path:
         return Path(found)
     except Exception as error:  # the hub client has many of its own
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ConversionError(f"{source}: no such directory, and not to be had from the Hub ({reason})") from None
+        raise ConversionError(f"{source}: no such directory, and the Hub cannot give it ({reason})") from None

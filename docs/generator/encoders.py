@@ -280,8 +280,8 @@ def page() -> str:
         "# Published encoders",
         NOTE,
         "What `hf-embeddings convert` makes of widely used encoders. Each row was tried with a twin: names, shapes and "
-        "config keys of the published checkpoint, written down here without downloading it, with small sizes and random "
-        f"numbers. All outputs equal those of transformers within {TOLERANCE:g} in fp32.",
+        "config keys of the published checkpoint, written down here without downloading it, with small sizes and "
+        f"random numbers. All outputs equal those of transformers within {TOLERANCE:g} in fp32.",
         "| encoder | family | positions | becomes | to know |\n|---|---|---|---|---|",
     ]
     rows = []

@@ -24,10 +24,12 @@ encoder.layer.{}.intermediate.dense F,D+
 encoder.layer.{}.output.dense D,F+
 encoder.layer.{}.output.LayerNorm D+
 """
-BERT = (
-    "embeddings.word_embeddings V,D\nembeddings.position_embeddings P,D\nembeddings.token_type_embeddings T,D\nembeddings.LayerNorm D+\n"
-    + LAYER
-)  # noqa: E501
+BERT = f"""
+embeddings.word_embeddings V,D
+embeddings.position_embeddings P,D
+embeddings.token_type_embeddings T,D
+embeddings.LayerNorm D+
+{LAYER}"""
 ROBERTA = BERT.replace(" P,D", " R,D").replace(" T,D", " 1,D")
 POOLER = "pooler.dense D,D+\n"
 MLM = "cls.predictions.transform.dense D,D+\ncls.predictions.transform.LayerNorm D+\n!cls.predictions.bias V\n"

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hf_embeddings.json_text import without_twins
+
 BYTE_ORDER_MARK = "\ufeff"
 
 
@@ -59,17 +61,9 @@ def json_object(text: str, place: str) -> dict[str, Any]:
         ValueError: it is none, or has a key twice, of which JSON would keep the last.
     """
     try:
-        value = json.loads(text, object_pairs_hook=_without_twins)
+        value = json.loads(text, object_pairs_hook=without_twins)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{place}: got text that is not JSON ({error}), expected an object; fix it") from None
     if not isinstance(value, dict):
         raise ValueError(f"{place}: got a JSON {type(value).__name__}, expected an object; fix it")
-    return value
-
-
-def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} stands twice")
     return value
