@@ -67,7 +67,7 @@ class Call:
         """Wait for it."""
         with os.fdopen(self._pipe, encoding="utf-8", errors="replace") as told:
             said, _, calls = told.read().partition("calls {")
-        count = sum(json.loads(f"{{{calls}").values()) if calls else 0
+        count = sum(json.loads("{" + calls.splitlines()[0]).values()) if calls else 0
         return Ended(os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1]), said, count)
 
 

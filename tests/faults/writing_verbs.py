@@ -131,14 +131,18 @@ class Verb:
         return found[0] if found else ""
 
 
+INSIDE = {"others_folder": "its unfinished work lies in the directory of the run"}
 NO_SOURCE = dict.fromkeys(("source_in_target", "target_in_source"), ITSELF)
 PREPARE = "prepare {in}/run.yaml {out} corpus.source={in}/texts --processes 1 --shard-tokens 100"
 PRETRAIN = "pretrain {in}/run.yaml output_dir={out} corpus.source={in}/texts"
-LAB = "lab.positions=[learned,none] lab.seeds=[0] lab.length_factors=[2] lab.timing_rounds=1"
+LAB = (
+    f"{PRETRAIN.replace('pretrain', 'position-lab')} lab.positions=[learned,none] lab.seeds=[0] lab.length_factors=[2] "
+    "lab.timing_rounds=1"
+)
 TEXTS = "{in}/texts"
 CONVERSION = "hf_embeddings.conversion.surgery.vocabulary"
 PICTURE, MEASURES = "matplotlib.figure matplotlib.backends.backend_agg", "scipy.stats"
-ONNX = "torch.onnx onnxscript onnxruntime"
+ONNX = "onnx onnxscript onnxruntime networkx torch._dynamo torch.export"
 UNFINISHED = ("out.partial", "out.work")
 INDEX = "index {in}/newer.jsonl {out} --model {in}/ours"
 OLD_INDEX = ("index {in}/older.jsonl {out} --model {in}/ours",)
@@ -171,11 +175,9 @@ VERBS = {
     "prepare, again": Verb(
         f"{PREPARE} --overwrite", "directory", reads=TEXTS, work=UNFINISHED, kept=True, setup=use_small_batches
     ),
-    "pretrain": Verb(PRETRAIN, "run", reads=TEXTS, before=(), read=read_run, slow=True),
-    "pretrain, again": Verb(f"{PRETRAIN} --overwrite", "run", reads=TEXTS, read=read_run, slow=True),
-    "position-lab": Verb(
-        f"{PRETRAIN.replace('pretrain', 'position-lab')} {LAB}", "run", reads=TEXTS, before=(), read=read_run, slow=True
-    ),
+    "pretrain": Verb(PRETRAIN, "run", reads=TEXTS, before=(), read=read_run, slow=True, without=INSIDE),
+    "pretrain, again": Verb(f"{PRETRAIN} --overwrite", "run", reads=TEXTS, read=read_run, slow=True, without=INSIDE),
+    "position-lab": Verb(LAB, "run", reads=TEXTS, before=(), read=read_run, slow=True, imports=PICTURE, without=INSIDE),
     "index": Verb(INDEX, "files", reads="{in}/ours", before=(), read=read_index, setup=use_small_batches),
     "index, again": Verb(
         INDEX, "files", reads="{in}/ours", before=OLD_INDEX, read=read_index, setup=use_small_batches,
@@ -210,11 +212,9 @@ def write_inputs(folder: Path) -> Path:
 def _write_texts(folder: Path) -> None:
     """Write `texts`, a corpus; and `older.jsonl` and `newer.jsonl`, which share half of their ids."""
     letters = "abcdefghij"
-    paragraphs = [
-        " ".join(f"The {a} {letters[n % 10]} the {letters[n // 10]} of {n}." for a in "abcd") for n in range(40)
-    ]
+    texts = [" ".join(f"The {a} {letters[n % 10]} {letters[n // 10]}." for a in letters[:8]) for n in range(40)]
     (folder / "texts").mkdir()
-    (folder / "texts/texts.txt").write_text("\n\n".join(paragraphs), encoding="utf-8")
+    (folder / "texts/texts.txt").write_text("\n\n".join(texts), encoding="utf-8")
     for name, first in (("older", 0), ("newer", 6)):
         rows = [{"id": n, "text": f"The {name} {letters[n % 10]}.", "number": n} for n in range(first, first + 12)]
         (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")

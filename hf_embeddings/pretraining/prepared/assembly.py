@@ -19,7 +19,7 @@ from hf_embeddings.corpora.tokenized_corpus import token_counts
 from hf_embeddings.corpora.tokenizer import fingerprint, load_tokenizer, row_count
 from hf_embeddings.files.manifest import FileFacts, file_facts, write
 from hf_embeddings.files.ownership import MARK, clear
-from hf_embeddings.files.shards import Joined, Shard, open_shard, write_shard
+from hf_embeddings.files.shards import Joined, Shard, mapped_zeros, open_shard, write_shard
 from hf_embeddings.files.staging import take_place
 from hf_embeddings.pretraining.examples.chunks import SPECIAL_TOKENS_PER_PAIR, cut_table
 from hf_embeddings.pretraining.examples.sampling import order_pages, page_size
@@ -170,7 +170,7 @@ def _select(preparation: PreparationPlan, written_shards: list[Written]) -> tupl
     for number, part in enumerate(corpus.parts()):
         if not sum(shard.note.documents for shard in written_shards if shard.source == number):
             raise no_documents(part.source, statistics)
-    roles = np.memmap(preparation.work / "roles", dtype=np.uint8, mode="w+", shape=(int(documents.sum()),))
+    roles = mapped_zeros(preparation.work / "roles", int(documents.sum()))
     signatures = None
     if corpus.near_duplicates is not None:
         signatures = Joined([preparation.signatures(path) for path in paths], "signatures", documents)
