@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -122,6 +122,8 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+        with suppress(OSError):  # an index is in it: only one that could not be made leaves an empty folder
+            folder.rmdir()
 
 
 def _noting(documents: Iterable[Record], ids: set[str]) -> Iterator[Record]:
