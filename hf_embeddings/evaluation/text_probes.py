@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from tokenizers import Encoding
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 import hf_embeddings  # noqa: F401  registers TriEmbed with AutoModel
@@ -84,9 +85,14 @@ def _read(tokenizer: PreTrainedTokenizerBase, text: str, pair: str | None, longe
     return tokenizer(text, pair, return_tensors="pt", truncation=True, max_length=longest)
 
 
+def _encoding(batch: BatchEncoding) -> Encoding:
+    assert batch.encodings, "by a fast tokenizer"
+    return batch.encodings[0]
+
+
 def _is_cut(batch: BatchEncoding) -> bool:
-    return bool(batch.encodings[0].overflowing)
+    return bool(_encoding(batch).overflowing)
 
 
 def _labels(tokenizer: PreTrainedTokenizerBase, batch: BatchEncoding, text: str, pair: str | None) -> list[str]:
-    return token_labels(tokenizer, batch.encodings[0], (text, pair or ""))
+    return token_labels(tokenizer, _encoding(batch), (text, pair or ""))
