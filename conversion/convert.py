@@ -12,7 +12,7 @@ import torch
 from transformers import PreTrainedConfig
 from transformers.dynamic_module_utils import custom_object_save
 
-from hf_embeddings.conversion.check import Difference, compare, load, outputs_of, sample
+from hf_embeddings.conversion.check import OutputDifference, compare, load, outputs_of, sample
 from hf_embeddings.conversion.checkpoints import open_checkpoint, read_json
 from hf_embeddings.conversion.companions import copy_companions, has_tokenizer
 from hf_embeddings.conversion.configs import from_triembed
@@ -196,7 +196,7 @@ def _write_config(stage: Path, transfer: Transfer, dtype: str) -> None:
     custom_object_save(model, stage, config=plan.config)  # type: ignore[arg-type]  # it takes a config, too
 
 
-def _check(folder: Path, stage: Path, transfer: Transfer) -> Difference:
+def _check(folder: Path, stage: Path, transfer: Transfer) -> OutputDifference:
     plan = transfer.plan
     family, architecture = plan.family, plan.architecture
     stock = (

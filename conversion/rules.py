@@ -212,7 +212,7 @@ class Head:
 
 
 @dataclass(frozen=True)
-class OwnCode:
+class LayoutCode:
     """The file that runs a layout that transformers does not run; it is written beside the weights."""
 
     module: ModuleType  # flat: it imports torch and transformers only
@@ -249,7 +249,7 @@ class Family:
     # Config keys that tell it apart, with their values; None where the key alone does.
     marks: Mapping[str, tuple[object, ...] | None] = field(default_factory=dict)
     written: Config = field(default_factory=dict)  # keys to write beyond those of the rules
-    own_code: OwnCode | None = None  # where transformers has no such model
+    own_code: LayoutCode | None = None  # where transformers has no such model
     # Loads what no class reads as it stands, to compare with: such a layout is read, and not written.
     reference: Callable[[str, Path], torch.nn.Module] | None = None
 
