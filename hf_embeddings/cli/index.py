@@ -17,7 +17,7 @@ from hf_embeddings.loading.model_names import Pooling, check_model_or_id
 if TYPE_CHECKING:
     from hf_embeddings.corpora.document import Document
     from hf_embeddings.search.build import Figures
-    from hf_embeddings.search.records import Record
+    from hf_embeddings.search.records import Condition, Record
 
 
 def index(
@@ -69,30 +69,17 @@ def index(
     conditions = [Condition.parse(text) for text in where or []]
     check_source(corpus)
     check_model_or_id(model, "--model")
-    from hf_embeddings.corpora.public_names import name_publicly
     from hf_embeddings.search.build import build
     from hf_embeddings.search.recipe_files import read_recipe
     from hf_embeddings.search.source_records import read_records, scopes_of
     from hf_embeddings.search.workers import EncodingJob
 
-    job = EncodingJob(
-        str(Path(model).resolve()) if Path(model).is_dir() else model,
-        precision,
-        overrides,
-        device,
-    )
-
     read_recipe(Path(model))  # one that is not known here is refused before the corpus is read
+    job = EncodingJob(str(Path(model).resolve()) if Path(model).is_dir() else model, precision, overrides, device)
 
     def documents(left_out: Counter[str]) -> Iterator["Document"]:
         reader = SourceReader(text_field=text_field, statistics=left_out)
-        all_documents = name_publicly(read_described_documents(corpus, reader))
-        matches = (
-            document
-            for document in all_documents
-            if all(condition.holds(document.metadata) for condition in conditions)
-        )
-        return islice(matches, max_documents)
+        return islice(_matches(corpus, reader, conditions), max_documents)
 
     left_out: Counter[str] = Counter()
     total = _survey(read_records(documents(left_out), id_field, left_out), folder, corpus, where or [], left_out)
@@ -123,6 +110,15 @@ def _model_of(folder: str, overrides: dict[str, Any]) -> tuple[str, dict[str, An
     with Index(folder) as index:
         settings = index.settings
     return settings.model, settings.recipe | overrides
+
+
+def _matches(corpus: str, reader: SourceReader, conditions: list["Condition"]) -> Iterator["Document"]:
+    """Yield the documents of a source that meet all conditions, under the names that users write."""
+    from hf_embeddings.corpora.public_names import name_publicly
+
+    for document in name_publicly(read_described_documents(corpus, reader)):
+        if all(condition.holds(document.metadata) for condition in conditions):
+            yield document
 
 
 def _survey(records: Iterator["Record"], folder: str, corpus: str, where: list[str], left_out: Counter[str]) -> int:
