@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from hf_embeddings.search.records import Condition, Record
 
 
+MOST_UNKNOWN = 0.01  # share of the characters; more is worth a warning
+
+
 def index(
     corpus: Annotated[
         str,
@@ -157,6 +160,11 @@ def _sentence(figures: "Figures", left_out: Counter[str]) -> str:
     parts += [f"{figures.removed:,} passages removed that their files no longer hold"] if figures.removed else []
     parts += [f"{figures.kept:,} of these files were not read this time and are kept"] if figures.kept else []
     parts += [f"left out {_counted(left_out)}"] if +left_out else []
+    if figures.unknown > MOST_UNKNOWN:
+        parts.append(
+            f"warning: the vocabulary cannot spell {figures.unknown:.1%} of the characters, which nothing is found by; "
+            "take a model of these languages"
+        )
     return "; ".join(parts)
 
 

@@ -130,6 +130,12 @@ class Encoder:
         backend.no_padding()
         return [len(encoding) for encoding in backend.encode_batch_fast(list(texts))]
 
+    def unknown(self, texts: Sequence[str]) -> list[str]:
+        """Return the texts that the vocabulary cannot spell: those with an unknown token, or with none at all."""
+        rows = self.tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"] if texts else []
+        unk = self.tokenizer.unk_token_id
+        return [text for text, ids in zip(texts, rows, strict=True) if not ids or unk in ids]
+
     def prefix(self, prompt: str | None) -> str:
         """Return the prompt of that name: see `Recipe.prompt`."""
         return self.recipe.prompt(prompt)
