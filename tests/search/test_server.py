@@ -162,7 +162,7 @@ def test_in_a_browser(server: SearchServer, texts: list[str], tmp_path: Path) ->
     items = re.findall(r"<li><b>(.*?)</b><p>(.*?)</p><small>(.*?)</small>", document)
     assert len(items) == 10 and items[0][:2] == ("&lt;b&gt;title&lt;/b&gt; 17", texts[17])  # text, not markup
     assert items[0][2] == "1.000 · half 1"
-    assert re.search(r'role="status"[^>]*>10 results in \d+ ms<', document)
+    assert re.search(r'role="status"[^>]*>10 results in \d+ ms[:<]', document)
     assert "halve" in browse(f"{server.url}?q=x&where=halve%3D1", tmp_path).split('role="status"')[1][:80]
 
 
