@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from hf_embeddings.conversion.checkpoints import read_json
-from hf_embeddings.conversion.modules import copy_module, put_on_top
+from hf_embeddings.conversion.modules import copy_module, has_own_encoder, put_on_top
 from hf_embeddings.conversion.rules import ConversionError
 from hf_embeddings.files.links import refuse_links_out
 from hf_embeddings.loading.sentence_models import SENTENCE_FILES, module_folders
@@ -56,7 +56,7 @@ def copy_companions(
     for part in parts:
         copy_module(source / part, target / part, allow_pickle=allow_pickle)
         copied_names.append(f"{part}/")
-    if encoder != source:
+    if encoder != source or has_own_encoder(source):
         put_on_top(target / "modules.json")
     if has_tokenizer(copied_names):
         _complete_settings(encoder, target / "tokenizer_config.json", tokenizer_class, segments=segments)

@@ -11,6 +11,7 @@ import torch
 from transformers import PreTrainedModel
 from transformers.dynamic_module_utils import custom_object_save
 
+from hf_embeddings.conversion.adapters import merge_task
 from hf_embeddings.conversion.check import OutputDifference, build, compare, load, outputs_of, sample
 from hf_embeddings.conversion.companions import copy_companions, has_tokenizer
 from hf_embeddings.conversion.configs import from_triembed
@@ -39,6 +40,7 @@ def convert(
     family: str | None = None,
     head: str | None = None,
     drop: tuple[str, ...] = (),
+    task: str | None = None,
     ignore_keys: tuple[str, ...] = (),
     shard_bytes: int = 5 << 30,
     revision: str | None = None,
@@ -57,6 +59,7 @@ def convert(
         family: name of the source's family, a key of `FAMILIES`; None: as its config and its weights say.
         head: its class, such as `BertForMaskedLM`, or the end of the name, `ForMaskedLM`; None: as they say.
         drop: patterns of weights to leave out, such as `ranker.*`, as the file calls them.
+        task: the adapter to merge, where the source has several beside its weights (jina-embeddings-v3); None: none.
         ignore_keys: config keys of the source that change nothing, where no rule names them.
         shard_bytes: largest weight file; one such file is held in memory at a time.
         revision: branch, tag or commit of a Hub repository.
@@ -69,14 +72,15 @@ def convert(
         ValueError: `target` is a link, a file, not empty, being written, or holds the source.
     """
     start = time.perf_counter()
-    asked = Asked(family, head, drop, ignore_keys)
+    asked = Asked(family, head, drop, ignore_keys, task)
     notify(f"reading {source}")
     opened = open_source(source, allow_pickle=allow_pickle, revision=revision)
     if to:
         _refuse_asked(to, asked)
         transfer = match_triembed(opened.config, opened.checkpoint, to)
     else:
-        transfer = match_family(opened.config, opened.checkpoint, asked, opened.family)
+        weights = merge_task(opened.checkpoint, opened.config, task)
+        transfer = match_family(opened.config, weights, asked, opened.family)
     descriptions = transfer.described()
     transfer.check_same()
     transfer.check_computed()
@@ -116,7 +120,7 @@ def convert(
             copied=tuple(companions),
             tokenizer=_check_tokenizer(opened.encoder, stage, companions, segments=segments, check=check),
             left_out=tuple(left_out(transfer, asked.drop)),
-            remarks=tuple(remarks(transfer, opened)),
+            remarks=tuple(remarks(transfer, opened, task)),
             note=how_it_loads(table.own_code) if table.own_code and not transfer.forwards else None,
             seconds=time.perf_counter() - start,
         )
@@ -132,6 +136,7 @@ def convert(
 
 def _refuse_asked(to: str, asked: Asked) -> None:
     given = {"--family": asked.family, "--head": asked.head, "--drop": asked.drop, "--ignore-key": asked.ignore}
+    given["--task"] = asked.task
     for option, value in given.items():
         if value:
             raise ConversionError(f"{option}: given with --to {to}, where the source is TriEmbed; remove one of them")

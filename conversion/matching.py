@@ -41,6 +41,7 @@ class Asked:
     head: str | None = None  # a class of the family, or the end of its name
     drop: tuple[str, ...] = ()  # patterns of weights to leave out
     ignore: tuple[str, ...] = ()  # config keys that change nothing
+    task: str | None = None  # whose adapter is merged
 
 
 def match_family(config: Config, checkpoint: Checkpoint, asked: Asked, family: Family | None = None) -> Transfer:

@@ -45,10 +45,19 @@ def put_on_top(path: Path) -> None:
     path.write_text(json.dumps(modules, indent=2) + "\n", encoding="utf-8", newline="\n")
 
 
+def has_own_encoder(folder: Path) -> bool:
+    """Tell whether the first module, the encoder, is code of the source's own: the converted one needs none."""
+    return any(number == 0 for number, _ in _own(folder))
+
+
 def own_modules(folder: Path) -> list[str]:
-    """Return the types of modules that are code of the source's own, which is not copied."""
+    """Return the types of the modules behind the encoder that are code of the source's own, which is not copied."""
+    return [name for number, name in _own(folder) if number]
+
+
+def _own(folder: Path) -> list[tuple[int, str]]:
     path = folder / "modules.json"
     if not path.is_file():
         return []
     types = [str(module.get("type", "")) for module in json.loads(path.read_text(encoding="utf-8"))]
-    return [name for name in types if not name.startswith("sentence_transformers.")]
+    return [(number, name) for number, name in enumerate(types) if not name.startswith("sentence_transformers.")]

@@ -12,7 +12,7 @@ from hf_embeddings.conversion.families.ernie import ERNIE, ERNIE_TASKS
 from hf_embeddings.conversion.families.eurobert import EUROBERT
 from hf_embeddings.conversion.families.gte import GTE
 from hf_embeddings.conversion.families.jina_bert import JINA_BERT
-from hf_embeddings.conversion.families.jina_v3 import JINA_V3
+from hf_embeddings.conversion.families.jina_v3 import JINA_V3, JINA_V3_ADAPTERS
 from hf_embeddings.conversion.families.modernbert import MODERNBERT
 from hf_embeddings.conversion.families.mpnet import MPNET
 from hf_embeddings.conversion.families.new import NEW
@@ -37,6 +37,7 @@ FAMILIES: dict[str, Family] = {
         CAMEMBERT,
         XLM_ROBERTA_XL,
         JINA_V3,
+        JINA_V3_ADAPTERS,
         DISTILBERT,
         ELECTRA,
         MPNET,

@@ -1,8 +1,10 @@
-"""Jina embeddings v3 (https://arxiv.org/abs/2409.10173): XLM-RoBERTa with RoPE, without its adapters."""
+"""Jina embeddings v3 (https://arxiv.org/abs/2409.10173): XLM-RoBERTa with RoPE, and at most one of its adapters."""
+
+from dataclasses import replace
 
 from hf_embeddings.conversion.families.bert import CLASSIFIER, QUESTION
 from hf_embeddings.conversion.families.roberta import POOLED, PREDICTIONS, same
-from hf_embeddings.conversion.rules import SPLIT, Family, Fixed, Head, Key, Weight
+from hf_embeddings.conversion.rules import SPLIT, Choice, Config, Family, Fixed, Head, Key, Only, Unread, Weight
 
 JINA_V3 = Family(
     model_type="jina_embeddings_v3",
@@ -55,3 +57,27 @@ JINA_V3 = Family(
     },
     optional=("pooler",),
 )
+
+
+def _rope(config: Config) -> Config:
+    return {"rope_parameters": {"rope_type": "default", "rope_theta": float(config.get("rotary_emb_base", 10_000.0))}}
+
+
+# The config under which jina-embeddings-v3 was published; conversion/adapters.py has merged a task before.
+JINA_V3_ADAPTERS = replace(
+    JINA_V3,
+    model_type="xlm-roberta",
+    name="jina_v3_adapters",
+    marks={"position_embedding_type": ("rotary",)},
+    config=(
+        *(rule for rule in JINA_V3.config if "rope_parameters" not in rule.targets),
+        Choice(("rotary_emb_base",), ("rope_parameters",), _rope, lambda config: {}),
+        Only("position_embedding_type", ("rotary",)),
+        Unread((
+            "lora_adaptations", "lora_alpha", "lora_dropout_p", "lora_main_params_trainable", "lora_rank",
+            "load_trained_adapters", "task_instructions", "matryoshka_dimensions", "truncate_dim", "emb_pooler",
+            "use_flash_attn", "use_reentrant", "model_max_length",
+        )),
+    ),
+    today_as=JINA_V3,
+)  # fmt: skip

@@ -89,6 +89,14 @@ JINA_V2 = PLAIN | {
 JINA_V3 = ROBERTA | {"model_type": "jina_embeddings_v3", "architectures": ["JinaEmbeddingsV3Model"],
                      "max_position_embeddings": 40, "rope_parameters": {"rope_theta": 20000.0, "rope_type": "default"},
                      }  # fmt: skip
+JINA_V3_ADAPTERS = ROBERTA | {
+    "model_type": "xlm-roberta", "architectures": ["XLMRobertaModel"], "max_position_embeddings": 40,
+    "auto_map": {"AutoModel": "jinaai/xlm-roberta-flash-implementation--modeling_lora.XLMRobertaLoRA"},
+    "emb_pooler": None, "load_trained_adapters": True, "lora_adaptations": ["retrieval.query", "text-matching"],
+    "lora_alpha": 1, "lora_dropout_p": 0.0, "lora_main_params_trainable": False, "lora_rank": 4,
+    "matryoshka_dimensions": [32], "position_embedding_type": "rotary", "rotary_emb_base": 20000.0,
+    "task_instructions": {"retrieval.query": "", "text-matching": ""}, "truncate_dim": None, "use_flash_attn": True,
+}  # fmt: skip
 ALBERT = PLAIN | {
     "model_type": "albert", "classifier_dropout_prob": 0.1, "embedding_size": 16, "hidden_act": "gelu_new",
     "down_scale_factor": 1, "gap_size": 0, "inner_group_num": 1, "layer_norm_eps": 1e-12, "net_structure_type": 0,
@@ -226,6 +234,8 @@ ENCODERS = (
     Encoder("jinaai/jina-embeddings-v2-base-code jinaai/jina-embeddings-v2-base-de", of.JINA_V2_QK, JINA_V2,
             reason="it normalises query and key, and each layer has a third norm with a residual of its own: two "
             "switches in the model, for four checkpoints"),
+    Encoder("jinaai/jina-embeddings-v3", under("roberta.", of.adapted(of.JINA_V3)), JINA_V3_ADAPTERS,
+            {"task": "text-matching"}),
     Encoder("jinaai/jina-embeddings-v3-hf", under("roberta.", of.JINA_V3), JINA_V3),
     Encoder("albert/albert-base-v2", under("albert.", of.ALBERT) + of.ALBERT_MLM, named(ALBERT, "AlbertForMaskedLM")),
     Encoder("EuroBERT/EuroBERT-210m EuroBERT/EuroBERT-610m", under("model.", of.EUROBERT) + "lm_head V,D\n", EUROBERT,
@@ -267,7 +277,7 @@ def trial(encoder_index: int) -> tuple[str, str, str, str]:
 
 def _found(encoder: Encoder, left_out: tuple[str, ...]) -> Iterator[str]:
     for option, value in encoder.options.items():
-        if option in ("drop", "head"):
+        if option in ("drop", "head", "task"):
             yield f"`--{option} {value[0] if isinstance(value, tuple) else value}`"
     parts = sorted({name.rpartition(".")[0].removesuffix(".dense") for name in left_out})
     if parts:

@@ -208,6 +208,22 @@ XLM_R_XL = ROBERTA.replace("embeddings.LayerNorm D+", "encoder.LayerNorm D+").re
 ELECTRA_HEAD = "discriminator_predictions.dense D,D+\ndiscriminator_predictions.dense_prediction 1,D+\n"
 
 
+def adapted(layout: str) -> str:
+    """Put adapters for two tasks, of rank 4, beside each matrix and each table of a layout."""
+    lines = []
+    for line in layout.splitlines():
+        name, _, shape = line.partition(" ")
+        rows, _, width = shape.rstrip("+").partition(",")
+        if not width:
+            lines.append(line)
+            continue
+        sizes = (f"2,{rows},4", f"2,4,{width}") if "_embeddings" in name else (f"2,4,{width}", f"2,{rows},4")
+        start = f"!{name}.parametrizations.weight"
+        lines += [f"{start}.original {rows},{width}", f"{start}.0.lora_A {sizes[0]}", f"{start}.0.lora_B {sizes[1]}"]
+        lines += [f"!{name}.bias {rows}"] if shape.endswith("+") else []
+    return "\n".join(lines)
+
+
 def under(prefix: str, layout: str) -> str:
     """Put a prefix before every name of a layout."""
     lines = [line for line in layout.splitlines() if line.strip()]

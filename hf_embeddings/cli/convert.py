@@ -32,6 +32,9 @@ def convert(
     drop: Annotated[
         list[str] | None, typer.Option(help="Pattern of weights to leave out, such as 'ranker.*'; may be repeated.")
     ] = None,
+    task: Annotated[
+        str | None, typer.Option(help="Adapter to merge, such as text-matching, where the source has several.")
+    ] = None,
     ignore_key: Annotated[list[str] | None, typer.Option(help="Config key that changes no output.")] = None,
     max_shard_gb: Annotated[float, typer.Option(help="Largest weight file in GB, held in memory at once.")] = 5.0,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the Hub repository.")] = None,
@@ -58,6 +61,7 @@ def convert(
         family=family,
         head=head,
         drop=tuple(drop or ()),
+        task=task,
         ignore_keys=tuple(ignore_key or ()),
         shard_bytes=int(max_shard_gb * 1e9),
         revision=revision,

@@ -383,3 +383,53 @@ def test_layers_that_share_their_weights_go_back_while_they_are_equal(tmp_path: 
     save_file(held, file)
     with pytest.raises(ConversionError, match="the layers differ"):
         convert(tmp_path / "ours", tmp_path / "again", to="albert")
+
+
+ADAPTED = {  # jinaai/jina-embeddings-v3, but for the sizes
+    "architectures": ["XLMRobertaModel"], "auto_map": {"AutoModel": "jinaai/xlm-roberta-flash--lora.XLMRobertaLoRA"},
+    "attention_probs_dropout_prob": 0.1, "bos_token_id": 0, "classifier_dropout": None, "emb_pooler": None,
+    "eos_token_id": 2, "hidden_act": "gelu", "hidden_dropout_prob": 0.1, "hidden_size": 32, "initializer_range": 0.02,
+    "intermediate_size": 64, "layer_norm_eps": 1e-5, "load_trained_adapters": True, "lora_alpha": 1,
+    "lora_adaptations": ["retrieval.query", "text-matching"], "lora_dropout_p": 0.0,
+    "lora_main_params_trainable": False, "lora_rank": 4, "matryoshka_dimensions": [16, 32],
+    "max_position_embeddings": 40, "model_type": "xlm-roberta", "num_attention_heads": 4, "num_hidden_layers": 3,
+    "output_past": True, "pad_token_id": 1, "position_embedding_type": "rotary", "rotary_emb_base": 20000.0,
+    "task_instructions": {"retrieval.query": "query: ", "text-matching": ""}, "truncate_dim": None,
+    "type_vocab_size": 1, "use_cache": False, "use_flash_attn": True, "vocab_size": 99,
+}  # fmt: skip
+
+
+def adapted(held: Weights) -> Weights:
+    """Put adapters for two tasks beside each matrix and each table."""
+    made: Weights = {}
+    for name, tensor in held.items():
+        if tensor.dim() < 2:
+            made[name] = tensor
+            continue
+        start, (rows, width) = f"{name.removesuffix('.weight')}.parametrizations.weight", tensor.shape
+        shapes = ((rows, 4), (4, width)) if "embeddings" in name else ((4, width), (rows, 4))
+        made[f"{start}.original"] = tensor
+        made |= {f"{start}.0.lora_{c}": torch.randn(2, *s) * 0.1 for c, s in zip("AB", shapes, strict=True)}
+    return made
+
+
+@pytest.mark.parametrize("task", [None, "text-matching"])
+def test_the_adapter_of_a_task_is_added_to_the_weights(task: str | None, tmp_path: Path) -> None:
+    source = published(tmp_path / "source", "JinaEmbeddingsV3Model", adapted, pad_token_id=1)
+    (source / "config.json").write_text(json.dumps(ADAPTED))
+    report = convert(source, tmp_path / "ours", task=task)
+    assert report.family == "jina_v3_adapters" and report.largest_difference <= 1e-5
+    held, made = load_file(source / "model.safetensors"), load_file(tmp_path / "ours/model.safetensors")
+    for theirs, ours in {
+        "embeddings.word_embeddings": "embeddings.token",
+        "encoder.layers.1.mlp.fc1": "layers.1.feed_forward.up",
+    }.items():
+        original, first, second = (
+            held[next(n for n in held if n.endswith(f"{theirs}.parametrizations.weight.{part}"))]
+            for part in ("original", "0.lora_A", "0.lora_B")
+        )
+        added = first[1] @ second[1] if "embeddings" in theirs else second[1] @ first[1]
+        expected = original if task is None else original + added / 4
+        torch.testing.assert_close(made[f"{ours}.weight"], expected)
+    with pytest.raises(ConversionError, match="--task other: the checkpoint has adapters for retrieval.query, text-"):
+        convert(source, tmp_path / "again", task="other")
