@@ -3,9 +3,13 @@
 Shapes: B batch, S sequence, D hidden, H heads, K head width, R rotated dimensions, F free pairs of a head, N layers.
 """
 
-import torch
-from torch import nn
+from collections.abc import Sequence
+from typing import cast
 
+import torch
+
+from hf_embeddings.model.attention import Attention
+from hf_embeddings.model.layers import Layer
 from hf_embeddings.model.modeling_triembed import TriEmbedModel
 
 RIDGE = 1e-4  # share of the mean diagonal that is added to it before factorising
@@ -34,7 +38,8 @@ def turn_heads(new: TriEmbedModel, old: TriEmbedModel, profile: torch.Tensor, id
     """
     queries, keys = (_outputs(old, name, ids) for name in ("query", "key"))
     signal = new.embeddings.position(torch.arange(ids.shape[1])[None])
-    for layer, query, key, layer_profile in zip(new.layers, queries, keys, profile, strict=True):
+    layers = cast(Sequence[Layer], new.layers)
+    for layer, query, key, layer_profile in zip(layers, queries, keys, profile, strict=True):
         attention = layer.attention
         rotation = signal.rotation if attention.sliding_window is None else signal.local_rotation
         if rotation is None:
@@ -43,7 +48,7 @@ def turn_heads(new: TriEmbedModel, old: TriEmbedModel, profile: torch.Tensor, id
         query, key = (states.flatten(0, 1).unflatten(1, (-1, width)).double() for states in (query, key))  # (B S, H, K)
         mean = key.mean(dim=0)
         if attention.key.bias is not None:
-            attention.key.bias -= mean.flatten()
+            attention.key.bias.sub_(mean.flatten())
             key = key - mean
         inverse, forth, weight = _balance(query, key)
         slots = _stillness(rotation[0], width).argsort(descending=True, stable=True)  # dimensions, slowest first
@@ -58,7 +63,7 @@ def turn_heads(new: TriEmbedModel, old: TriEmbedModel, profile: torch.Tensor, id
 
 
 def _draw(
-    attention: nn.Module,
+    attention: Attention,
     profile: torch.Tensor,
     variance: torch.Tensor,
     rotation: tuple[torch.Tensor, torch.Tensor],

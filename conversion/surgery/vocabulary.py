@@ -62,7 +62,7 @@ class Opened:
         return (sum(parameter.numel() for parameter in self.model.parameters()),)
 
     def write(
-        self, *, overwrite: bool, finish: Finish, tokenizer: Callable[[Path], None] | None, kept_rows: int
+        self, *, overwrite: bool, finish: Finish, tokenizer: Callable[[Path], object] | None, kept_rows: int
     ) -> VocabularyReport:
         """Save everything; `tokenizer` writes its files, None copies them."""
         report = self.report
@@ -246,7 +246,7 @@ def staged_tokenizer(old: PreTrainedTokenizerBase, content: str) -> Iterator[Pre
 
 
 def _pieces_of(tokenizer: PreTrainedTokenizerBase, text: str) -> list[str]:
-    return tokenizer.convert_ids_to_tokens(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+    return list(tokenizer.convert_ids_to_tokens(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]))
 
 
 def _description(report: VocabularyReport) -> str:

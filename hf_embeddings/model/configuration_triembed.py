@@ -228,7 +228,7 @@ class TriEmbedConfig(PreTrainedConfig):
             part.check(self)
 
     @property
-    def base_model_tp_plan(self) -> dict[str, str]:  # type: ignore[override]  # follows from the config
+    def base_model_tp_plan(self) -> dict[str, str]:  # follows from the config
         """How transformers splits the layers for tensor parallelism."""
         columns = ["attention.query", "attention.key", "attention.value", "feed_forward.up"]
         columns += ["feed_forward.gate"] if self.feed_forward_type == "gated" else []
