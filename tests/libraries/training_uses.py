@@ -129,13 +129,13 @@ def skorch(folder: str, trust: bool) -> str:
 def opacus(folder: str, trust: bool) -> str:
     """Gradients of each text for itself, beside those of a loop over the texts.
 
-    Token, position and segment are frozen: what is read once for all texts has no gradient of each text.
+    Positions are frozen: what is read once for all texts has no gradient of each text.
     """
     from opacus import GradSampleModule
 
     inputs, model = batch(folder, trust), classifier(folder, trust).train()
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_("embeddings." not in name and ".position." not in name)
+        parameter.requires_grad_("position" not in name)
     plain = copy.deepcopy(model)
     wrapped = GradSampleModule(model, loss_reduction="sum", strict=False)
     torch.nn.functional.cross_entropy(wrapped(**inputs).logits, torch.tensor(LABELS), reduction="sum").backward()
