@@ -6,12 +6,24 @@ from typing import Any
 import yaml
 from huggingface_hub.repocard import metadata_load
 
+from hf_embeddings.files.reading import check_file
+
 LICENSE = ("license", "license_name", "license_link")
 
 
 def read_metadata(card: Path) -> dict[str, Any]:
-    """Return the front matter of a model card, empty where there is none that can be read."""
+    """Return the names, and the lists of names, in the front matter of a model card; none where it cannot be read."""
     try:
-        return metadata_load(card) or {}
-    except (OSError, ValueError, yaml.YAMLError):
+        check_file(card)
+        values = metadata_load(card)
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return {}
+    named = {name: _names(value) for name, value in values.items()} if isinstance(values, dict) else {}
+    return {name: value for name, value in named.items() if value}
+
+
+def _names(value: object) -> str | list[str] | None:
+    """Return text, or a list of it; Norwegian is `no`, which YAML reads as false."""
+    if isinstance(value, list):
+        return [name for one in value if isinstance(name := _names(one), str)]
+    return "no" if value is False else value if isinstance(value, str) else None

@@ -1,8 +1,10 @@
 """Directories of sentence-transformers: which of its classes reads one, and what it needs beside the encoder."""
 
-import json
+import os
 from pathlib import Path
 from typing import Any
+
+from hf_embeddings.files.reading import read_json
 
 RERANKER = "CrossEncoder"
 CLASSES = ("SentenceTransformer", RERANKER, "SparseEncoder")
@@ -34,12 +36,12 @@ def module_folders(folder: Path) -> list[str]:
     if not path.is_file():
         return []
     try:
-        names = [str(module.get("path", "")) for module in json.loads(path.read_text(encoding="utf-8"))]
+        names = [str(module.get("path", "")) for module in read_json(path)]
     except (ValueError, AttributeError, TypeError) as error:
         raise ValueError(f"{path}: no list of modules ({error})") from None
     for name in names:
-        inside = (folder / name).resolve()
-        if not inside.is_relative_to(folder.resolve()) or Path(name).is_absolute():
+        inside = Path(os.path.realpath(folder / name))
+        if not inside.is_relative_to(os.path.realpath(folder)) or Path(name).is_absolute():
             raise ValueError(f"{path}: the module path {name!r} leaves the directory")
     # An empty path is the transformer itself; a module without settings, such as Normalize, often has no directory.
     return [name for name in names if name and (folder / name).is_dir()]
@@ -59,7 +61,7 @@ def sentence_files(folder: Path) -> list[str]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = read_json(path)
     except (OSError, ValueError):  # what it cannot read, it does not say; whoever needs the file refuses it
         return {}
     return value if isinstance(value, dict) else {}

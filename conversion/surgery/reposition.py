@@ -26,6 +26,7 @@ from hf_embeddings.file_names import REPOSITIONING
 from hf_embeddings.files.staging import staged_directory
 from hf_embeddings.model.modeling_triembed import TriEmbedModel, TriEmbedPreTrainedModel
 from hf_embeddings.model.positions import POSITION_TYPES
+from hf_embeddings.saved_model import check_saved
 
 POSITION_FIELDS = ("position_embedding_type", "position_parameters", "max_position_embeddings", "rope_parameters")
 MEASURED_TOKENS = 200_000  # of which 30,000 are masked: a 95 % confidence interval of less than 0.6 points
@@ -126,6 +127,7 @@ def reposition(
         before = f"`{shown(source)}`, which has `{report.before}` positions"
         phrase = f"with `{report.after}` positions, made from {before}"
         write_origin(stage, source=source, folder=Path(source), phrase=phrase, description=_description(report))
+        check_saved(stage)
         finish(stage)
     return report
 

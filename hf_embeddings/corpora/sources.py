@@ -13,6 +13,7 @@ from typing import Any
 from hf_embeddings.corpora.docstrings import package_files, read_docstrings
 from hf_embeddings.corpora.document import CorpusError, Document, SourceReader, unreadable
 from hf_embeddings.corpora.text_files import SUFFIXES, suffix_of, text_bytes
+from hf_embeddings.files.reading import check_file, file_type
 
 PACKAGES = "pydoc:"  # what docstrings of installed packages are named by
 _SCHEME = re.compile(r"[A-Za-z]\w+:")  # one letter would be a Windows drive
@@ -70,6 +71,9 @@ def read_saved_dataset(folder: str, reader: SourceReader) -> Iterator[Document]:
     import datasets
 
     try:
+        for inside, _, names in os.walk(folder):
+            for name in names:
+                check_file(os.path.join(inside, name))
         dataset = datasets.load_from_disk(folder)
         if isinstance(dataset, datasets.DatasetDict):
             if reader.hub_split not in dataset:
@@ -189,7 +193,7 @@ def _reader(part: str) -> Callable[[str, SourceReader], Iterator[Document]]:
         raise CorpusError(f"source {part!r}: got an unknown kind, expected {_KINDS}; name one of these")
     mode = _mode(part)  # before opening: to open a pipe is to wait for its writer
     if not stat.S_ISREG(mode):
-        raise CorpusError(f"{part}: got a {_file_type(mode)}, expected a file; name a regular file")
+        raise CorpusError(f"{part}: got a {file_type(mode)}, expected a file; name a regular file")
     return read_file
 
 
@@ -243,11 +247,6 @@ def _mode(path: str) -> int:
         reason = getattr(error, "strerror", None) or str(error)
         message = f"source {path!r}: cannot be read ({reason}), expected a file or folder; check the path"
         raise CorpusError(message) from error
-
-
-def _file_type(mode: int) -> str:
-    types = {stat.S_IFIFO: "named pipe", stat.S_IFDIR: "folder", stat.S_IFSOCK: "socket"}
-    return types.get(stat.S_IFMT(mode), "device")
 
 
 def _no_package(name: str) -> str:

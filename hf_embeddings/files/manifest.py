@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_embeddings.files.atomic import replace_text
+from hf_embeddings.files.reading import open_file, read_bytes
 from hf_embeddings.record import Record
 
 MANIFEST = "manifest.json"
@@ -97,14 +98,14 @@ def check(folder: Path, *, exact: bool = True, sums: bool = True) -> Manifest:
 
 def sha256(path: Path) -> str:
     """Return the SHA-256 sum of a file."""
-    with path.open("rb") as file:
+    with open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read(folder: Path) -> dict[str, Any]:
     """Return the JSON of a manifest, once it is sure that this is what was written."""
     try:
-        text = (folder / MANIFEST).read_bytes()
+        text = read_bytes(folder / MANIFEST)
         body = json.loads(text)
         right = isinstance(body, dict) and text == _text({k: v for k, v in body.items() if k != "sha256"}).encode()
     except FileNotFoundError:

@@ -107,7 +107,7 @@ def _no_plain_file(folder: Path, path: str) -> str | None:
     file = folder / path
     if not path.isprintable():
         return "a name with characters that cannot be printed"
-    if file.is_symlink() and not file.resolve().is_relative_to(folder.resolve()):
+    if file.is_symlink() and not Path(os.path.realpath(file)).is_relative_to(os.path.realpath(folder)):
         return "a link to a file outside of the directory"
     try:
         regular = stat.S_ISREG(file.stat().st_mode)

@@ -28,6 +28,7 @@ import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from yaml.reader import ReaderError
 
+from hf_embeddings.files.reading import read_bytes
 from hf_embeddings.home_folder import expand_home
 from hf_embeddings.option_fields import BOUNDS, to_dict
 from hf_embeddings.pretraining.options import PretrainingOptions
@@ -106,14 +107,15 @@ class _Loader(yaml.SafeLoader):
 
 def _read(path: Path) -> str:
     try:
-        data = path.read_bytes()
+        data = read_bytes(path)
         return data.decode("utf-8")
     except OSError as error:
-        actual = "a directory" if isinstance(error, IsADirectoryError) else str(error.strerror).lower()
-        raise _error(str(path), "", actual, "a YAML file", "check the path") from None
+        raise _error(str(path), "", str(error.strerror).lower(), "a YAML file", "check the path") from None
     except UnicodeDecodeError as error:
         mark = _mark(str(path), data.count(b"\n", 0, error.start))
         raise _error(mark, "", f"the byte {data[error.start]:#04x}", "UTF-8 text", "save the file as UTF-8") from None
+    except ValueError as error:  # a directory, a pipe, or without end
+        raise OptionsError(str(error)) from None
 
 
 def _compose(text: str, name: str) -> Node:

@@ -13,6 +13,7 @@ import transformers
 from accelerate import Accelerator, PartialState
 
 from hf_embeddings.file_names import FIGURES, OPTIONS
+from hf_embeddings.files.reading import read_text
 from hf_embeddings.hardware import SLOW, Precision, bf16_slowdown, describe, number_format
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.pretraining.checkpoints.facts import CheckpointFacts, text_rules
@@ -136,7 +137,7 @@ def _finished(options: PretrainingOptions, output: OutputDirectory, source: Path
         return None
     if not is_exported(output.folder, source):
         return None
-    recorded = (output.folder / OPTIONS).read_text(encoding="utf-8")
+    recorded = read_text(output.folder / OPTIONS)
     return RunFigures.load(output.folder / FIGURES) if recorded == dump(options) else None
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from hf_embeddings.files.reading import parse_json
 from hf_embeddings.search import records as table
 from hf_embeddings.search import scan
 from hf_embeddings.search.creation import create_database
@@ -47,11 +48,9 @@ class Index:
         self._lock = threading.RLock()
         self._connection = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
         self._version: int | None = None
-        try:
+        with table.intact(self.folder):
             self._connection.execute("PRAGMA synchronous = FULL")
-            self.refresh()
-        except sqlite3.DatabaseError as error:
-            raise ValueError(f"{path}: not a database of an index ({error}); restore it, or build it again") from None
+        self.refresh()
 
     @classmethod
     def create(cls, folder: str | Path, dimension: int, **settings: object) -> "Index":
@@ -65,7 +64,7 @@ class Index:
         return cls(folder)
 
     def __len__(self) -> int:
-        with self._lock:
+        with self._lock, table.intact(self.folder):
             return self._connection.execute("SELECT count(*) FROM records").fetchone()[0]
 
     def __enter__(self) -> "Index":
@@ -80,15 +79,16 @@ class Index:
 
     def get(self, key: str) -> Any:  # noqa: ANN401  what JSON holds
         """Return a setting: `format`, `dimension`, `generation`, `rows`, `settings`, or what `add` was told to keep."""
-        with self._lock:
+        with self._lock, table.intact(self.folder):
             row = self._connection.execute("SELECT value FROM settings WHERE key = ?", (key,)).fetchone()
-        return None if row is None else json.loads(row[0])
+        return None if row is None else parse_json(row[0], f"{self.folder}: its setting {key}")
 
     @property
     def settings(self) -> dict[str, Any]:
         """What the index was created with: model, recipe and the rest."""
         value = self.get("settings")
-        assert isinstance(value, dict)
+        if not isinstance(value, dict):
+            raise ValueError(f"{self.folder}: has no settings, expected those of an index; build it again")
         return value
 
     def identity(self) -> str:
@@ -112,9 +112,9 @@ class Index:
             row = int((~np.isfinite(vectors)).any(axis=1).argmax())
             raise ValueError(f"vector of record {records[row].id!r} is not finite; check the model and its input")
         with self._writing():
-            first = self.get("rows")
+            first = self._count("rows")
             old = table.rows_of(self._connection, [record.id for record in records])
-            digest = self._files(self.get("generation")).append(first, vectors)
+            digest = self._files(self._count("generation")).append(first, vectors)
             table.remove(self._connection, old)
             table.insert(self._connection, first, records)
             if len(records):
@@ -217,13 +217,13 @@ class Index:
             ValueError: naming the rows that are damaged.
         """
         with self.reading():
+            damage = self._connection.execute("PRAGMA integrity_check").fetchone()[0]
+            if damage != "ok":
+                raise ValueError(f"{self.folder / table.DATABASE}: {' '.join(damage.split())}; build it again")
             for first, rows, checksum in self._connection.execute("SELECT first, rows, sha256 FROM blocks"):
                 block = slice(first, first + rows)
                 if digest_rows(self.maps, block) != checksum:
                     raise ValueError(f"{self.folder}: rows {first} to {first + rows - 1} are damaged; build it again")
-            damage = self._connection.execute("PRAGMA integrity_check").fetchone()[0]
-            if damage != "ok":
-                raise ValueError(f"{self.folder / table.DATABASE} is damaged ({damage}); build the index again")
 
     def compact(self) -> int:
         """Rewrite the flat files without removed rows, and return how many those were."""
@@ -285,12 +285,13 @@ class Index:
             if self._connection.in_transaction:  # an outer block
                 yield
                 return
-            self._connection.execute("BEGIN")
-            try:
-                self._map()
-                yield
-            finally:
-                self._connection.execute("ROLLBACK")
+            with table.intact(self.folder):
+                self._connection.execute("BEGIN")
+                try:
+                    self._map()
+                    yield
+                finally:
+                    self._connection.execute("ROLLBACK")
 
     def refresh(self) -> None:
         """Map the rows that are committed now; nothing to do unless someone has written."""
@@ -303,8 +304,7 @@ class Index:
             return
         if self.get("format") != FORMAT:
             raise ValueError(f"{self.folder}: index format {self.get('format')}, expected {FORMAT}; build it again")
-        self.dimension, self.rows = int(self.get("dimension")), int(self.get("rows"))
-        self.generation = int(self.get("generation"))
+        self.dimension, self.rows, self.generation = map(self._count, ("dimension", "rows", "generation"))
         self.maps = self._files(self.generation).map(self.rows)
         self.codes = scan.Codes(self.maps["codes"], self.maps["scales"])
         removed = np.array(self._connection.execute("SELECT row FROM removed").fetchall(), np.int64).reshape(-1)
@@ -312,8 +312,14 @@ class Index:
         self._present[removed] = False
         self._version = version
 
+    def _count(self, key: str) -> int:
+        value = self.get(key)
+        if type(value) is not int or value < 0:
+            raise ValueError(f"{self.folder}: its setting {key} is {value!r:.60}, expected a number; build it again")
+        return value
+
     def _files(self, generation: int) -> FlatFiles:
-        return FlatFiles(self.folder, generation, self.get("dimension"))
+        return FlatFiles(self.folder, generation, self._count("dimension"))
 
     def _put(self, **values: object) -> None:
         rows = [(key, json.dumps(value)) for key, value in values.items()]

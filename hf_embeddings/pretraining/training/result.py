@@ -19,6 +19,7 @@ from hf_embeddings.pretraining.training.training_data import Say, TrainingData
 from hf_embeddings.pretraining.training.worth import judge
 from hf_embeddings.progress import Phases
 from hf_embeddings.records.run import HeldOut, RunFigures, flat
+from hf_embeddings.saved_model import check_saved
 
 
 def conclude(
@@ -71,6 +72,7 @@ def conclude(
 
         def complete(folder: Path) -> None:
             carry(data.base, folder, beginning)
+            check_saved(folder)
             if finish:
                 finish(folder)
 
