@@ -180,3 +180,24 @@ def assert_refused(read: Callable[[], object], what: str, *, unless: bool) -> No
         raise AssertionError(f"{what}: {error!r}") from error
     else:
         assert unless, f"{what}: was read"
+
+
+def test_aliases_of_yaml_do_not_stand_for_a_value_without_end(tmp_path: Path) -> None:
+    """A few lines, each ten times the one before it: whoever walks through the value never ends."""
+    bomb = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 12))
+    for name in ("the options beside a card", "a model card", "a published citation"):
+        (tmp_path / name).mkdir()
+        reader = READERS[name](tmp_path / name)
+        write_anew(reader.path, (f"---\n{bomb}---\n" if reader.path.suffix == ".md" else bomb).encode())
+        with no_waiting(name), pytest.raises(OURS):
+            reader.read()
+
+
+def test_what_is_nested_deeper_than_any_value_is_refused_before_something_walks_through_it(tmp_path: Path) -> None:
+    deep = b'{"text": "a", "a": ' + b"[" * 400 + b"]" * 400 + b"}"
+    for name in ("a corpus of JSON lines", "the figures of a run", "a published config", "config.json of an index"):
+        (tmp_path / name).mkdir()
+        reader = READERS[name](tmp_path / name)
+        write_anew(reader.path, deep)
+        with pytest.raises(ValueError, match="nested brackets|refused"):
+            reader.read()

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from huggingface_hub import ModelCard
 
+from hf_embeddings.card_metadata import front_matter
 from hf_embeddings.files.atomic import replace_text
-from hf_embeddings.files.reading import read_text
+from hf_embeddings.files.reading import parse_yaml, read_text
 from hf_embeddings.publishing.checkpoint import Checkpoint
 from hf_embeddings.publishing.eval_results import write_eval_results
 from hf_embeddings.publishing.metadata import metadata
@@ -50,7 +51,9 @@ def make_card(
     if existing is None:
         card, present = ModelCard(template()), {}
     else:
-        with told(checkpoint.folder / CARD, "correct what stands between its first two lines of ---"):
+        place = checkpoint.folder / CARD
+        with told(place, "correct what stands between its first two lines of ---"):
+            parse_yaml(front_matter(existing) or "", place)
             card = ModelCard(existing, ignore_metadata_errors=True)
         present = card.data.to_dict()
     writers = {name: partial(write, checkpoint, model_id) for name, write in SECTIONS.items()}

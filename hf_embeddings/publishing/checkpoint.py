@@ -4,10 +4,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import yaml
-
 from hf_embeddings.file_names import EMBEDDING_EVALUATION, FIGURES, FINE_TUNING, OPTIONS, ORIGIN
-from hf_embeddings.files.reading import check_file, read_object, read_text
+from hf_embeddings.files.reading import check_file, parse_yaml, read_object, read_text
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.publishing.recorded import CardOptions, Names, Origin, RecordedOptions
 from hf_embeddings.publishing.tasks import CLASSES_OF_PAIRS, SENTENCE_TASKS, TASKS, Task
@@ -66,7 +64,7 @@ class Checkpoint:
         if not path.exists():
             return None
         with told(path):
-            return RecordedOptions.from_dict(yaml.safe_load(read_text(path)))
+            return RecordedOptions.from_dict(parse_yaml(read_text(path), path))
 
     @cached_property
     def origin(self) -> Origin | None:
