@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/$(if $(WINDOWS),Scripts,bin)
 FAULTS_LOG := benchmarks/results/faults.log
 
-.PHONY: demo lab test test-slow faults compat lint docs docs-serve
+.PHONY: demo lab test test-slow faults compat libraries lint docs docs-serve
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -51,6 +51,24 @@ $(VENV)/compat-%/.made: | $(VENV)/.tested
 compat: $(TRANSFORMERS:%=$(VENV)/compat-%/.made) $(TOO_OLD:%=$(VENV)/compat-%/.made)
 	COMPAT_PYTHONS=$(call pythons,$(TRANSFORMERS)) COMPAT_TOO_OLD=$(call pythons,$(TOO_OLD)) \
 		$(BIN)/python -m pytest -m compat tests/compat
+
+# Libraries that take a transformers model, in environments on top of the first one; the page says with which releases.
+install := pip install --quiet --disable-pip-version-check
+$(VENV)/libraries/.made: tests/libraries/requirements.txt tests/libraries/requirements-unresolved.txt | $(VENV)/.tested
+	$(PYTHON) -m venv $(@D)
+	ls -d $(CURDIR)/$(VENV)/lib/python*/site-packages > $$(ls -d $(@D)/lib/python*/site-packages)/base.pth
+	$(@D)/bin/$(install) -c constraints.txt -r tests/libraries/requirements.txt
+	$(@D)/bin/$(install) --no-deps -r tests/libraries/requirements-unresolved.txt
+	touch $@
+
+$(VENV)/libraries-pylate/.made: tests/libraries/requirements-pylate.txt | $(VENV)/.tested
+	$(PYTHON) -m venv $(@D)
+	ls -d $(CURDIR)/$(VENV)/lib/python*/site-packages > $$(ls -d $(@D)/lib/python*/site-packages)/base.pth
+	$(@D)/bin/$(install) --no-deps -r tests/libraries/requirements-pylate.txt
+	touch $@
+
+libraries: $(VENV)/libraries/.made $(VENV)/libraries-pylate/.made
+	$(BIN)/python -m tests.libraries.matrix $(VENV)/libraries/bin/python --pylate $(VENV)/libraries-pylate/bin/python
 
 # mypy reads the package as it is installed, with its rooms from all over the checkout in their places.
 TYPED := $(VENV)/typed

@@ -11,10 +11,10 @@ import transformers
 from transformers import PreTrainedModel
 
 from hf_embeddings.analysis.differences import largest, largest_difference
-from hf_embeddings.auto_classes import open_tokenizer
 from hf_embeddings.conversion.companions import has_tokenizer
 from hf_embeddings.conversion.rules import ConversionError
-from hf_embeddings.loading_messages import quiet
+from hf_embeddings.loading.auto_classes import open_tokenizer
+from hf_embeddings.loading.messages import quiet
 
 TOLERANCE = 1e-5  # of the largest output, or absolute where all outputs are below 1
 LENGTH = 48

@@ -8,7 +8,7 @@ from pathlib import Path
 from hf_embeddings.conversion.checkpoints import read_json
 from hf_embeddings.conversion.rules import ConversionError
 from hf_embeddings.files.links import refuse_links_out
-from hf_embeddings.sentence_models import SENTENCE_FILES, module_folders
+from hf_embeddings.loading.sentence_models import SENTENCE_FILES, module_folders
 
 TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt",
@@ -66,7 +66,7 @@ def _refuse_module_names(source: Path) -> None:
     path = source / "config_sentence_transformers.json"
     if path.is_file() and (names := read_json(path).get("keep_in_fp32_modules")):
         raise ConversionError(
-            f"{path}: keep_in_fp32_modules names {names}, layers that are called otherwise after the conversion; "
+            f"{path}: keep_in_fp32_modules names {names}, layers that the conversion renames; "
             "remove the key, and set it again on the converted model"
         )
 

@@ -89,9 +89,7 @@ def from_triembed(config: TriEmbedConfig, family: Family, head: Head) -> Config:
     target_names = {target for rule in rules for target in rule.targets}
     for name, value in values.items():
         if name not in target_names and name not in labels and value != (default := DEFAULTS.get(name)):
-            raise ConversionError(
-                f"{family.name} cannot hold {name} {value!r}; it can hold {default!r} only, which is its own way"
-            )
+            raise ConversionError(f"{family.name} cannot hold {name} {value!r}; it can hold {default!r} only")
     # Labels that are merely numbered are left to the default of whoever reads the config.
     settings = config.to_diff_dict()
     return result | {key: settings[key] for key in labels if key not in target_names and settings.get(key) is not None}

@@ -66,12 +66,7 @@ def convert(
     notify(f"reading {source}")
     prefix = find_prefix(Path(source))  # of a checkpoint that TensorFlow wrote
     folder = prefix.parent if prefix else locate(source, revision=revision)
-    if prefix:
-        config, checkpoint, family = open_google(prefix)
-    else:
-        config, family = read_json(folder / "config.json"), None
-        checkpoint = open_checkpoint(folder, allow_pickle=allow_pickle)
-    transfer = match_triembed(config, checkpoint, to) if to else match_family(config, checkpoint, ignore_keys, family)
+    transfer = _match(folder, prefix, to=to, allow_pickle=allow_pickle, ignore_keys=ignore_keys)
     descriptions = transfer.described()
     transfer.check_same()
     transfer.check_computed()
@@ -113,6 +108,18 @@ def convert(
     return report
 
 
+def _match(
+    folder: Path, prefix: Path | None, *, to: str | None, allow_pickle: bool, ignore_keys: tuple[str, ...]
+) -> Transfer:
+    """Open what lies in `folder`, and return which of its weights become which of the target."""
+    if prefix:
+        config, checkpoint, family = open_google(prefix)
+    else:
+        config, family = read_json(folder / "config.json"), None
+        checkpoint = open_checkpoint(folder, allow_pickle=allow_pickle)
+    return match_triembed(config, checkpoint, to) if to else match_family(config, checkpoint, ignore_keys, family)
+
+
 def _sizes(transfer: Transfer) -> list[tuple[Step | None, int]]:
     """Return what is written together, with its bytes: the outputs of each step, then the computed tensors (None)."""
     descriptions = transfer.described()
@@ -149,7 +156,7 @@ def locate(source: str | Path, *, revision: str | None = None) -> Path:
         return Path(snapshot_download(str(source), revision=revision, allow_patterns=patterns))
     except Exception as error:  # the hub client has many of its own
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ConversionError(f"{source}: no such directory, and not to be had from the Hub ({reason})") from None
+        raise ConversionError(f"{source}: no such directory, and the Hub cannot give it ({reason})") from None
 
 
 def _values(transfer: Transfer, steps: list[Step | None]) -> dict[str, torch.Tensor]:

@@ -7,10 +7,10 @@ from pathlib import Path
 import transformers
 import yaml
 
-from hf_embeddings.card_metadata import LICENSE, read_metadata
 from hf_embeddings.conversion.origin import shown, table
 from hf_embeddings.conversion.rules import OwnCode
-from hf_embeddings.sentence_models import sentence_class
+from hf_embeddings.loading.card_metadata import LICENSE, read_metadata
+from hf_embeddings.loading.sentence_models import sentence_class
 
 CARD = """---
 library_name: transformers

@@ -14,9 +14,9 @@ import torch
 import transformers
 from transformers import PreTrainedModel
 
+from hf_embeddings.loading.sentence_models import OF_A_RERANKER
 from hf_embeddings.model import modeling_triembed
 from hf_embeddings.model.modeling_triembed import TriEmbedModel, TriEmbedPreTrainedModel
-from hf_embeddings.sentence_models import OF_A_RERANKER
 
 Config = dict[str, Any]
 REQUIRED = object()  # the default of a key that a config must have

@@ -19,7 +19,6 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from torch.utils.tensorboard import SummaryWriter
 from transformers import PreTrainedTokenizerFast
 
-from hf_embeddings.cli.inspect import describe
 from hf_embeddings.cli.vocabulary import _vectors, _words
 from hf_embeddings.conversion.checkpoints import open_checkpoint
 from hf_embeddings.conversion.checkpoints import read_json as read_json_of_a_checkpoint
@@ -27,9 +26,13 @@ from hf_embeddings.corpora.sources import read_described_documents
 from hf_embeddings.corpora.tokenizer import load_tokenizer
 from hf_embeddings.evaluation import test_sets, word_lists
 from hf_embeddings.evaluation.beir_folder import read_beir
+from hf_embeddings.evaluation.inspection import inspect_model
 from hf_embeddings.files import manifest
 from hf_embeddings.files.reading import read_bytes
 from hf_embeddings.files.shards import Shard, write_shard
+from hf_embeddings.loading.saved_model import read_config, read_tokenizer
+from hf_embeddings.loading.sentence_models import sentence_class, sentence_files
+from hf_embeddings.loading.stored_weights import stored_shapes
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.model.modeling_triembed import TriEmbedModel
 from hf_embeddings.outgoing.listing import list_outgoing
@@ -41,14 +44,12 @@ from hf_embeddings.publishing.checkpoint import Checkpoint
 from hf_embeddings.records.evaluation import EvaluationReport
 from hf_embeddings.records.lab import LabRecord
 from hf_embeddings.records.run import RunFigures
-from hf_embeddings.saved_model import read_config, read_tokenizer
 from hf_embeddings.search.fingerprint import fingerprint
 from hf_embeddings.search.index import Index
 from hf_embeddings.search.recipe_files import read_recipe
 from hf_embeddings.search.records import Condition, Record
+from hf_embeddings.search.settings import IndexSettings
 from hf_embeddings.search.source_records import read_records
-from hf_embeddings.sentence_models import sentence_class, sentence_files
-from hf_embeddings.stored_weights import stored_shapes
 from tests.evaluation.test_beir_folder import beir
 from tests.outgoing.test_listing import NODE, PIECE, SVG, png, protocol_buffer
 from tests.publishing.test_card import FIGURES, REPORT, checkpoint
@@ -239,7 +240,7 @@ def shard(folder: Path) -> Reader:
 def index(name: str) -> Callable[[Path], Reader]:
     def make(folder: Path) -> Reader:
         place = folder / "index"
-        with Index.create(place, 4, model="none", recipe={}, precision="fp32") as created:
+        with Index.create(place, 4, IndexSettings(model="none", recipe={}, precision="fp32")) as created:
             created.add([Record(f"d{number}", "text", SCALARS) for number in range(4)], VECTORS)
 
         def read() -> None:
@@ -324,7 +325,7 @@ READERS: dict[str, Callable[[Path], Reader]] = {
     "a corpus of Parquet": parquet,
     "the state of a saved dataset": saved_dataset("state.json"),
     "the rows of a saved dataset": saved_dataset("data-00000-of-00001.arrow"),
-    "an architecture": at("a.json", ROTARY, describe),
+    "an architecture": at("a.json", ROTARY, inspect_model),
     "config.json": of_model("config.json", read_config),
     "config.json to convert": of_model("config.json", lambda folder: read_json_of_a_checkpoint(folder / "config.json")),
     "config.json of an index": of_model("config.json", lambda f: fingerprint(str(f)), optional=True),

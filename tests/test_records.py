@@ -9,14 +9,15 @@ import pytest
 from hf_embeddings.corpora.options import CorpusOptions, TokenizerOptions
 from hf_embeddings.corpora.text_sample import TextSample
 from hf_embeddings.files.manifest import FileFacts
-from hf_embeddings.option_fields import to_dict
 from hf_embeddings.pretraining.checkpoints.facts import CheckpointFacts
 from hf_embeddings.pretraining.prepared.facts import CorpusFacts, Plan, ShardNote
 from hf_embeddings.record import Record
 from hf_embeddings.records.evaluation import EvaluationReport
 from hf_embeddings.records.health import Health
 from hf_embeddings.records.lab import LabRecord, LabSummary
+from hf_embeddings.records.positions import PositionReport
 from hf_embeddings.records.run import ObjectiveFigures, RunFigures, Worth, flat, unflat
+from hf_embeddings.typed_yaml.fields import to_dict
 from tests.publishing.test_card import FIGURES, REPORT
 
 ROOT = Path(__file__).parents[1]
@@ -64,10 +65,15 @@ NEWEST = FIGURES | {
     "mlm_accuracy_without_unknown": 0.5, "training_tokens_per_second": 500.0, "training_skipped_steps": 0,
     "device": "a CPU", "output_dir": "runs/demo", "worth": WORTH, "health": HEALTH,
 }  # fmt: skip
+LAWS = {
+    "from": 0, "to": 8, "uniqueness": 1.0, "smoothness": 0.5, "relative_linearity": 0.5,
+    "relative_linearity_by_shift": {"1": 0.5, "2": 0.5}, "locality": 0.1, "symmetry": 1.0,
+    "translation_invariance": None, "monotonicity": 0.5,
+}  # fmt: skip
 RUN = {
     "state": "done", "position": "rope", "seed": 0, "mlm_loss": 4.5, "mlm_accuracy": 0.2, "mlm_labels": 500,
     "nsp_accuracy": 0.6, "nsp_labels": 100, "worth": WORTH, "training_tokens": 1000, "parameters": 711170,
-    "losses_by_length": {"1": 4.2, "2": None}, "laws": {"uniqueness": 1.0, "from": 0, "extrapolation": None},
+    "losses_by_length": {"1": 4.2, "2": None}, "laws": LAWS | {"measured_on": "scores", "extrapolation": LAWS},
 }  # fmt: skip
 LAB = {
     "options": {"seed": 0, "model": {"base": "tiny.json"}},
@@ -89,6 +95,7 @@ RECORDS = [
     (CorpusFacts, {name: value for name, value in CORPUS.items() if name != "text_sample"}),
     (CheckpointFacts, CHECKPOINT),
     (EvaluationReport, REPORT),
+    (PositionReport, LAWS | {"measured_on": "scores", "extrapolation": None, "extrapolation_ends": "no table"}),
     (LabRecord, LAB),
     (LabRecord, {name: value for name, value in LAB.items() if name != "step_ratios"}),
     (LabSummary, SUMMARY),

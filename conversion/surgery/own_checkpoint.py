@@ -6,10 +6,10 @@ import torch
 
 from hf_embeddings.conversion.checkpoints import read_json
 from hf_embeddings.conversion.rules import ConversionError
-from hf_embeddings.loading_messages import quiet
+from hf_embeddings.loading.messages import quiet
+from hf_embeddings.loading.saved_model import load_saved
 from hf_embeddings.model.configuration_triembed import AUTO_MAP, TriEmbedConfig
 from hf_embeddings.model.modeling_triembed import TriEmbedPreTrainedModel
-from hf_embeddings.saved_model import load_saved
 
 
 def load_own(folder: Path) -> TriEmbedPreTrainedModel:

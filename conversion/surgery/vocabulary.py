@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from hf_embeddings.auto_classes import open_tokenizer
 from hf_embeddings.conversion.companions import TOKENIZER_FILES, copy_companions
 from hf_embeddings.conversion.origin import shown, table, write_origin
 from hf_embeddings.conversion.rules import ConversionError
@@ -23,8 +22,9 @@ from hf_embeddings.conversion.tokenizer_check import check_tokenizer
 from hf_embeddings.corpora.word_starts import word_pieces
 from hf_embeddings.file_names import VOCABULARY
 from hf_embeddings.files.staging import staged_directory
+from hf_embeddings.loading.auto_classes import open_tokenizer
+from hf_embeddings.loading.saved_model import check_saved
 from hf_embeddings.model.modeling_triembed import TriEmbedPreTrainedModel
-from hf_embeddings.saved_model import check_saved
 
 # Called with the directory just before it appears; what it writes there appears with it.
 Finish = Callable[[Path], object]

@@ -9,7 +9,7 @@ import typer
 from hf_embeddings.cli.output import AsJson
 from hf_embeddings.files.staging import check_target
 from hf_embeddings.json_text import json_text
-from hf_embeddings.model_names import is_hub_id
+from hf_embeddings.loading.model_names import is_hub_id
 
 
 def convert(
@@ -28,13 +28,13 @@ def convert(
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the Hub repository.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Convert a checkpoint to TriEmbed, or with --to a TriEmbed checkpoint to a stock family."""
+    """Convert a checkpoint to TriEmbed; with --to, convert a TriEmbed checkpoint to another model type."""
     path = Path(source)
     parts = path.parent.glob(f"{path.name}.*")  # a TensorFlow checkpoint goes by what the names of its files share
     if not (path.exists() or any(parts) or is_hub_id(source)):
         raise ValueError(f"{source}: no such directory, and no id of the Hub (USER/NAME); check the path")
-    held = path if path.exists() else next(path.parent.glob(f"{path.name}.*"), None)
-    check_target(Path(target), inputs={"SOURCE": held}, overwrite=overwrite)
+    place = path if path.exists() else next(path.parent.glob(f"{path.name}.*"), None)
+    check_target(Path(target), inputs={"SOURCE": place}, overwrite=overwrite)
     from hf_embeddings.conversion.convert import convert as run
     from hf_embeddings.progress import print_to_stderr
     from hf_embeddings.publishing.card import write_card

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import datasets
 
 PACKAGES = "pydoc:"  # what docstrings of installed packages are named by
+OTHER_FILES = "files_of_other_kinds"  # in a folder, counted in the statistics of reading
 _SCHEME = re.compile(r"[A-Za-z]\w+:")  # one letter would be a Windows drive
 
 
@@ -134,6 +135,8 @@ def read_described_documents(
 ) -> Iterator[Document]:
     """Yield the documents of a source, in an order that depends on the source only."""
     reader = reader or SourceReader()
+    if others := other_files(source):
+        reader.statistics[OTHER_FILES] += others
     count = 0
     for part in parts_of(source):
         for document in read_part(part, reader):
@@ -178,6 +181,18 @@ def read_part(part: str, reader: SourceReader) -> Iterator[Document]:
         text = document.text.strip()
         if text:  # and not space between blank lines, or an empty field
             yield Document(text, document.metadata, document.place, origin, document.place_fields)
+
+
+def other_files(source: str) -> int:
+    """Return how many files in a source that is a folder are left out, as they are of no kind that is read.
+
+    Names that begin with a dot are not counted.
+    """
+    path = os.path.expanduser(source)
+    if source.startswith(tuple(SCHEMES)) or not os.path.isdir(path) or is_saved_dataset(path):
+        return 0
+    names = [name for *_, names in _folders(path) for name in names if not name.startswith(".")]
+    return sum(suffix_of(name) not in SUFFIXES for name in names)
 
 
 def origin_of(part: str) -> str:
@@ -234,6 +249,14 @@ def _files(source: str) -> list[str]:
 
 def _inside(path: str) -> Iterator[str]:
     """Yield the files and saved datasets in a folder, those behind links to folders too, each folder once."""
+    for folder, is_saved, names in _folders(path):
+        if is_saved:
+            yield folder
+        yield from (os.path.join(folder, name) for name in names if suffix_of(name) in SUFFIXES)
+
+
+def _folders(path: str) -> Iterator[tuple[str, bool, list[str]]]:
+    """Yield each folder in a folder once, whether it is a saved dataset, and else the names of its files."""
     seen_folders = set()
 
     def refuse(error: OSError) -> None:
@@ -241,13 +264,12 @@ def _inside(path: str) -> Iterator[str]:
 
     for folder, folders, names in os.walk(path, onerror=refuse, followlinks=True):
         real = os.path.realpath(folder)
-        if real in seen_folders or is_saved_dataset(folder):
-            if real not in seen_folders:
-                yield folder
+        is_saved = is_saved_dataset(folder)
+        if real in seen_folders or is_saved:
             folders.clear()
-        else:
-            folders.sort()
-            yield from (os.path.join(folder, name) for name in names if suffix_of(name) in SUFFIXES)
+        folders.sort()
+        if real not in seen_folders:
+            yield folder, is_saved, [] if is_saved else names
         seen_folders.add(real)
 
 

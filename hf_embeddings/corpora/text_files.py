@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from hf_embeddings.corpora.document import MAX_DOCUMENT_BYTES, CorpusError, Document, SourceReader, unreadable
 from hf_embeddings.files.reading import check_depth, encoding_of
+from hf_embeddings.json_text import without_twins
 
 if TYPE_CHECKING:
     from pyarrow.parquet import FileMetaData
@@ -19,7 +20,7 @@ _PIECE_BYTES = 1 << 20  # a line of any length is read in pieces of this size
 
 def read_paragraphs(path: str, reader: SourceReader) -> Iterator[Document]:
     """Yield the documents of a text file: runs of lines between blank lines."""
-    for offset, block in _blocks(path, reader, ends=lambda line: not line.strip()):
+    for offset, block in _blocks(path, reader, ends=_is_blank):
         text = reader.valid(_decode(block, offset), path, offset)
         if text is not None:
             fields = {"source": path, "offset": offset}
@@ -35,7 +36,7 @@ def read_json_lines(path: str, reader: SourceReader) -> Iterator[Document]:
             continue
         try:
             check_depth(line, place)
-            row = json.loads(line)
+            row = json.loads(line, object_pairs_hook=without_twins)
         except (ValueError, RecursionError) as error:
             raise CorpusError(f"{place}: got a line that is not JSON ({error}), expected an object; fix it") from error
         if isinstance(row, dict) and reader.on_invalid_text == "skip":
@@ -50,6 +51,9 @@ def read_csv(path: str, reader: SourceReader) -> Iterator[Document]:
         with _open(path) as file:
             lines = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
             rows = csv.DictReader(_told(lines, reader), strict=True)
+            names = [name for name in rows.fieldnames or () if name]
+            if twin := next((name for name in names if names.count(name) > 1), None):
+                raise CorpusError(f"{path}:1: got the column {twin!r} twice, expected each once; rename one")
             for row in rows:
                 if row.get(None) is not None:  # cells beyond those that the first line names
                     reader.malformed(_surplus(row, f"{path}:{rows.line_num}"))
@@ -137,6 +141,12 @@ def _blocks(path: str, reader: SourceReader, *, ends: Callable[[bytes], bool]) -
     except OSError as error:
         raise unreadable(path, error) from error
     yield start, b"".join(pieces)
+
+
+def _is_blank(line: bytes) -> bool:
+    """Tell whether a line has white space of any script only, such as the wide spaces of Chinese texts."""
+    line = line.strip()
+    return not line or (line[0] > 127 and not line.decode("utf-8", "replace").strip())
 
 
 def _open(path: str) -> BinaryIO:

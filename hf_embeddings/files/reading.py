@@ -12,6 +12,8 @@ from typing import Any, BinaryIO
 
 import yaml
 
+from hf_embeddings.json_text import without_twins
+
 DEEPEST = 100  # brackets within brackets: what walks through a value calls itself for each
 LARGEST = 64 << 20  # bytes of a file that is read whole; the largest tokenizers in use have 17 MB
 _TYPES = {stat.S_IFIFO: "named pipe", stat.S_IFDIR: "directory", stat.S_IFSOCK: "socket"}
@@ -98,7 +100,7 @@ def parse_json(text: str | bytes, place: object) -> Any:  # noqa: ANN401  what J
     """
     check_depth(text, place)
     try:
-        return json.loads(text, object_pairs_hook=_once)
+        return json.loads(text, object_pairs_hook=without_twins)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{place}: got text that is not JSON ({error}); restore the file, or fix it") from None
 
@@ -165,12 +167,4 @@ def read_object(path: Place, *, most: int = LARGEST) -> dict[str, Any]:
     value = read_json(path, most=most)
     if not isinstance(value, dict):
         raise ValueError(f"{path}: holds a JSON {type(value).__name__}, expected an object; restore the file")
-    return value
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} stands twice")
     return value

@@ -23,5 +23,5 @@ def gradients_of(
     the gradient is wanted (`create_graph=True`).
     """
     wanted = [tensor for tensor in inputs if tensor is not None and tensor.requires_grad]
-    found = iter(torch.autograd.grad(output, wanted, gradient, create_graph=True))
-    return tuple(next(found) if t is not None and t.requires_grad else None for t in inputs)
+    gradients = iter(torch.autograd.grad(output, wanted, gradient, create_graph=True))
+    return tuple(next(gradients) if t is not None and t.requires_grad else None for t in inputs)

@@ -150,9 +150,9 @@ def _plainly(
     pairs = (index - index[:, None] + len(index) - 1)[None]  # (1, S, S) rows by the other token
     of_query = None if query_table is None else _picked(query, query_table, pairs)
     of_key = None if key_table is None else _picked(key, key_table, pairs).transpose(-1, -2)
-    found = of_query if of_key is None else of_key if of_query is None else of_query + of_key
-    assert found is not None, "one of the tables is given"
-    return found
+    scores = of_query if of_key is None else of_key if of_query is None else of_query + of_key
+    assert scores is not None, "one of the tables is given"
+    return scores
 
 
 def _gradients(

@@ -11,13 +11,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import yaml
 
 from hf_embeddings.file_names import OF_A_RUN
 from hf_embeddings.files.manifest import MANIFEST
 from hf_embeddings.files.ownership import MARK
+from hf_embeddings.files.reading import read_json
 from hf_embeddings.outgoing.binary_formats import Buffer, mapped
 from hf_embeddings.outgoing.kinds import OF_ITS_RUN, RECORDS, describe_unknown, matches, parser_of
 from hf_embeddings.outgoing.machine_paths import find_home, shorten
@@ -147,7 +148,7 @@ def _without_paths(file: Path) -> bytes | None:
 def _module_folders(folder: Path) -> frozenset[str]:
     """Return the folders that a sentence-transformers model lists in its modules.json."""
     try:
-        modules: Any = json.loads((folder / "modules.json").read_bytes())
+        modules = read_json(folder / "modules.json")
         return frozenset(str(module["path"]).strip("/") for module in modules if module["path"])
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return frozenset()

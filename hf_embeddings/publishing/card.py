@@ -6,15 +6,15 @@ from pathlib import Path
 
 from huggingface_hub import ModelCard
 
-from hf_embeddings.card_metadata import front_matter
 from hf_embeddings.files.atomic import replace_text
 from hf_embeddings.files.reading import parse_yaml, read_text
+from hf_embeddings.loading.card_metadata import front_matter
+from hf_embeddings.loading.saved_model import told
 from hf_embeddings.publishing.checkpoint import Checkpoint
 from hf_embeddings.publishing.eval_results import write_eval_results
 from hf_embeddings.publishing.metadata import metadata
 from hf_embeddings.publishing.regions import fill, merge_metadata, seal
 from hf_embeddings.publishing.sections import CURVE_FILE, SECTIONS
-from hf_embeddings.saved_model import told
 from hf_embeddings.visualization.loss_curve import draw_loss
 
 CARD = "README.md"

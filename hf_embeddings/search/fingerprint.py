@@ -33,7 +33,7 @@ def fingerprint(model: str) -> dict[str, str | None]:
     return dict(zip(FINGERPRINTS, digests, strict=True))
 
 
-def changed_part(model: str, before: Mapping[str, object]) -> str | None:
+def changed_part(model: str, before: Mapping[str, str | None]) -> str | None:
     """Return what of a model directory is no longer as it was, in words; None where all is.
 
     `before` is what `fingerprint` returned then, perhaps in a version that knew the weights only.

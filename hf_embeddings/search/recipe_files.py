@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hf_embeddings.files.reading import read_json
+from hf_embeddings.loading.sentence_models import TRANSFORMER_FILES
 from hf_embeddings.search.pooling import POOLINGS
 from hf_embeddings.search.recipe import Recipe
-from hf_embeddings.sentence_models import TRANSFORMER_FILES
 
 MODULES = "modules.json"
 SETTINGS = "config_sentence_transformers.json"
@@ -95,6 +95,11 @@ def read_recipe(folder: Path) -> Recipe:
         (content for name in TRANSFORMER_FILES if (content := _read(folder / name, TRANSFORMER_KEYS))), {}
     )
     pooling = _read(modules["Pooling"] / "config.json", POOLING_KEYS)
+    if not pooling:
+        raise ValueError(
+            f"{modules['Pooling'] / 'config.json'}: missing or empty, expected the pooling of the model, which "
+            f"{MODULES} names; copy the directory with its folders"
+        )
     if "Normalize" in modules:
         _read(modules["Normalize"] / "config.json", NORMALIZE_KEYS)
     settings = _read(folder / SETTINGS, SETTINGS_KEYS)

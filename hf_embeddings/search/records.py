@@ -9,8 +9,7 @@ import operator
 import re
 import sqlite3
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, time
 from pathlib import Path
@@ -48,19 +47,6 @@ def find_records(folder: str | Path) -> Path:
     if not path.is_file():
         raise ValueError(f"{folder}: no index there (no {DATABASE}), expected a folder made by `index`")
     return path
-
-
-@contextmanager
-def intact(folder: Path) -> Iterator[None]:
-    """Say in one line what is damaged in the database of an index.
-
-    Raises:
-        ValueError: SQLite does not read it, or its rows are not those of the vectors.
-    """
-    try:
-        yield
-    except (sqlite3.DatabaseError, IndexError) as error:
-        raise ValueError(f"{folder / DATABASE}: damaged ({error}); restore it, or build the index again") from None
 
 
 @dataclass(frozen=True)

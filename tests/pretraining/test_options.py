@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hf_embeddings.corpora.options import CorpusOptions
-from hf_embeddings.option_fields import to_dict
 from hf_embeddings.pretraining import options as options_module
 from hf_embeddings.pretraining.options import (
     CardOptions,
@@ -20,7 +19,9 @@ from hf_embeddings.pretraining.options import (
     TrainingOptions,
     model_fields,
 )
-from hf_embeddings.pretraining.options_file import OptionsError, dump, load_options
+from hf_embeddings.pretraining.options_file import dump, load_options
+from hf_embeddings.typed_yaml.fields import to_dict
+from hf_embeddings.typed_yaml.nodes import OptionsError
 
 MINIMAL = "output_dir: out\nmodel: {base: tiny.json}\ncorpus:\n  source: pydoc:os\n"  # what is added stands on line 5
 Load = Callable[..., PretrainingOptions]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hf_embeddings.file_names import FIGURES, OPTIONS
 from hf_embeddings.hardware import describe, number_format
+from hf_embeddings.loading.saved_model import check_saved
 from hf_embeddings.pretraining.checkpoints.finished_model import export
 from hf_embeddings.pretraining.checkpoints.output_directory import OutputDirectory
 from hf_embeddings.pretraining.examples.pairs import RELATIONS
@@ -19,7 +20,6 @@ from hf_embeddings.pretraining.training.training_data import Say, TrainingData
 from hf_embeddings.pretraining.training.worth import judge
 from hf_embeddings.progress import Phases
 from hf_embeddings.records.run import HeldOut, RunFigures, flat
-from hf_embeddings.saved_model import check_saved
 
 
 def conclude(

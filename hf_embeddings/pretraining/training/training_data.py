@@ -17,6 +17,8 @@ from hf_embeddings.corpora.text_sample import TextSample
 from hf_embeddings.corpora.tokenized_corpus import SentenceTokenizer, encode_sentences, token_counts
 from hf_embeddings.corpora.tokenizer import load_tokenizer, row_count
 from hf_embeddings.corpora.tokenizer_training import train_for
+from hf_embeddings.loading.saved_model import make_config
+from hf_embeddings.loading.sentence_models import OF_A_RERANKER
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.pretraining.architecture import is_checkpoint
 from hf_embeddings.pretraining.examples.batches import Vocabulary
@@ -31,8 +33,6 @@ from hf_embeddings.pretraining.training.initial_model import architecture, check
 from hf_embeddings.progress import Phases, quiet
 from hf_embeddings.records.health import MEASURES, Health
 from hf_embeddings.records.run import Beginning
-from hf_embeddings.saved_model import make_config
-from hf_embeddings.sentence_models import OF_A_RERANKER
 
 Say = Callable[[str], None]
 SAMPLE_CHARACTERS = 1 << 18  # of the text whose health is measured

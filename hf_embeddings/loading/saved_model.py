@@ -18,13 +18,13 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from hf_embeddings.auto_classes import OwnCode, build_model, open_config, open_tokenizer
 from hf_embeddings.files.reading import read_object, read_text
-from hf_embeddings.loading_messages import quiet
+from hf_embeddings.loading.auto_classes import OwnCode, build_model, open_config, open_tokenizer
+from hf_embeddings.loading.messages import quiet
+from hf_embeddings.loading.stored_weights import stored_shapes
 from hf_embeddings.model import modeling_triembed, multi_task
 from hf_embeddings.model.configuration_triembed import MOST_LABELS, MOST_LAYERS, TriEmbedConfig
 from hf_embeddings.model.modeling_triembed import TriEmbedModel, TriEmbedPreTrainedModel
-from hf_embeddings.stored_weights import stored_shapes
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 RESTORE = "restore the file, or download the model again"
