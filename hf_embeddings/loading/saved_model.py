@@ -124,7 +124,12 @@ def check_saved(folder: Path) -> None:
     size = model.config.vocab_size
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
         return
-    highest = max(read_tokenizer(folder).get_vocab().values(), default=-1)
+    tokenizer = read_tokenizer(folder)
+    vocabulary = tokenizer.get_vocab()
+    # Where transformers finds no vocabulary, it makes one up of the special tokens.
+    if not vocabulary.keys() - tokenizer.get_added_vocab().keys() - set(tokenizer.all_special_tokens):
+        raise ValueError(f"{folder}: the tokenizer has no vocabulary, expected tokenizer.json or vocab.txt; {RESTORE}")
+    highest = max(vocabulary.values())
     if highest >= size:
         raise ValueError(
             f"{folder}: the tokenizer has the id {highest:,}, the model {size:,} rows, expected more; take the "

@@ -52,8 +52,8 @@ def make_card(
         card, present = ModelCard(template()), {}
     else:
         place = checkpoint.folder / CARD
+        parse_yaml(front_matter(existing) or "", place)
         with told(place, "correct what stands between its first two lines of ---"):
-            parse_yaml(front_matter(existing) or "", place)
             card = ModelCard(existing, ignore_metadata_errors=True)
         present = card.data.to_dict()
     writers = {name: partial(write, checkpoint, model_id) for name, write in SECTIONS.items()}

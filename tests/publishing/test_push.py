@@ -83,3 +83,9 @@ def test_a_tokenizer_of_another_model_is_refused(folder: Path) -> None:
     BertTokenizer(vocab={f"word{number}": number for number in range(17)}).save_pretrained(folder)
     with pytest.raises(ValueError, match="the tokenizer has the id .*, the model 16 rows"):
         publish(folder, "user/model", dry_run=True)
+
+
+def test_a_tokenizer_without_its_vocabulary_is_refused(folder: Path) -> None:
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(ValueError, match="the tokenizer has no vocabulary"):
+        publish(folder, "user/model", dry_run=True)
