@@ -17,6 +17,7 @@ SPELLED = r"a\x1b]0;TITLE\x07\x1b[2Jb\rc\x9bd\x7f\u202ee\u2028f\ud800"
 def test_control_characters_are_spelled_out() -> None:
     assert printable(ORDERS) == one_line(ORDERS) == SPELLED
     assert printable("a\n\tb") == "a\n\tb" and one_line("a\n\tb") == r"a\n\tb"
+    assert one_line("a\u200bb\U000e0041") == r"a\u200bb\U000e0041" and printable("a\u200bb") == "a\u200bb"
     assert one_line("\u05d0 \u5b57 \u00e9 \U0001f600 e\u0301") == "\u05d0 \u5b57 \u00e9 \U0001f600 e\u0301"
 
 

@@ -14,6 +14,7 @@ from hf_embeddings.conversion.checkpoints import Checkpoint, Described, read_jso
 from hf_embeddings.conversion.families.bert import BERT
 from hf_embeddings.conversion.rules import Config, ConversionError, Family
 from hf_embeddings.conversion.tensorflow import Tensorflow
+from hf_embeddings.files.reading import read_text
 
 # Names of https://github.com/google-research/bert (modeling.py, run_pretraining.py, run_classifier.py, run_squad.py).
 NAMES = {
@@ -110,7 +111,7 @@ def open_google(prefix: Path) -> tuple[Config, Checkpoint, Family]:
 
 def write_tokenizer_settings(vocabulary: Path, folder: Path) -> None:
     """Say whether text is lower-cased, which Google leaves to a flag: an uncased vocabulary has no capitals."""
-    tokens = vocabulary.read_text(encoding="utf-8").split("\n")
+    tokens = read_text(vocabulary).split("\n")
     is_cased = any(token != token.lower() for token in tokens if not re.fullmatch(r"\[.*\]", token))
     settings = {"tokenizer_class": "BertTokenizer", "do_lower_case": not is_cased}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8", newline="\n")

@@ -24,6 +24,7 @@ from hf_embeddings.conversion.tokenizer_check import check_tokenizer
 from hf_embeddings.file_names import REPOSITIONING
 from hf_embeddings.files.staging import staged_directory
 from hf_embeddings.loading.auto_classes import open_tokenizer
+from hf_embeddings.loading.saved_model import check_saved
 from hf_embeddings.model.modeling_triembed import TriEmbedModel, TriEmbedPreTrainedModel
 from hf_embeddings.model.positions import POSITION_TYPES
 
@@ -126,6 +127,7 @@ def reposition(
         before = f"`{shown(source)}`, which has `{report.before}` positions"
         phrase = f"with `{report.after}` positions, made from {before}"
         write_origin(stage, source=source, folder=Path(source), phrase=phrase, description=_description(report))
+        check_saved(stage)
         finish(stage)
     return report
 

@@ -23,6 +23,7 @@ from hf_embeddings.corpora.word_starts import word_pieces
 from hf_embeddings.file_names import VOCABULARY
 from hf_embeddings.files.staging import staged_directory
 from hf_embeddings.loading.auto_classes import open_tokenizer
+from hf_embeddings.loading.saved_model import check_saved
 from hf_embeddings.model.modeling_triembed import TriEmbedPreTrainedModel
 
 # Called with the directory just before it appears; what it writes there appears with it.
@@ -85,6 +86,7 @@ class Opened:
                 phrase=f"made from `{shown(self.folder)}` with another vocabulary",
                 description=_description(report),
             )
+            check_saved(stage)
             finish(stage)
         return report
 

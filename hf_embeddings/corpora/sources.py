@@ -7,12 +7,16 @@ import pkgutil
 import re
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from hf_embeddings.corpora.docstrings import package_files, read_docstrings
 from hf_embeddings.corpora.document import CorpusError, Document, SourceReader, unreadable
-from hf_embeddings.corpora.text_files import SUFFIXES, suffix_of, text_bytes
+from hf_embeddings.corpora.text_files import SUFFIXES, rows_at_once, suffix_of, text_bytes
+from hf_embeddings.files.reading import check_file, file_type
+
+if TYPE_CHECKING:
+    import datasets
 
 PACKAGES = "pydoc:"  # what docstrings of installed packages are named by
 OTHER_FILES = "files_of_other_kinds"  # in a folder, counted in the statistics of reading
@@ -71,13 +75,16 @@ def read_saved_dataset(folder: str, reader: SourceReader) -> Iterator[Document]:
     import datasets
 
     try:
+        for inside, _, names in os.walk(folder):
+            for name in names:
+                check_file(os.path.join(inside, name))
         dataset = datasets.load_from_disk(folder)
         if isinstance(dataset, datasets.DatasetDict):
             if reader.hub_split not in dataset:
                 names = ", ".join(map(repr, dataset))
                 raise CorpusError(f"{folder}: got the splits {names}, expected {reader.hub_split!r}; set hub_split")
             dataset = dataset[reader.hub_split]
-        yield from _rows(dataset, folder, reader)
+        yield from _rows(dataset, folder, reader, _checked_rows)
     except CorpusError:
         raise
     except Exception as error:
@@ -89,11 +96,24 @@ def is_saved_dataset(folder: str) -> bool:
     return any(os.path.isfile(os.path.join(folder, name)) for name in ("dataset_dict.json", "state.json"))
 
 
-def _rows(rows: Any, place: str, reader: SourceReader) -> Iterator[Document]:  # noqa: ANN401  of two classes
+def _rows(
+    rows: Any,  # noqa: ANN401  of two classes
+    place: str,
+    reader: SourceReader,
+    each: Callable[[Any], Iterable[object]] = iter,
+) -> Iterator[Document]:
     if rows.column_names and reader.text_field in rows.column_names:
         rows = rows.select_columns([reader.text_field])  # do not decode images or sound beside the text
-    for number, row in enumerate(rows, 1):
+    for number, row in enumerate(each(rows), 1):
         yield from reader.text_of(row, f"{place}, row {number}")
+
+
+def _checked_rows(dataset: "datasets.Dataset") -> Iterator[object]:
+    """Yield the rows of a dataset that is mapped into memory, where a damaged offset would end the process."""
+    size = rows_at_once(dataset.data.nbytes, len(dataset))
+    for batch in dataset.with_format("arrow").iter(batch_size=size):
+        batch.validate(full=True)
+        yield from batch.to_pylist()
 
 
 SCHEMES: dict[str, Callable[[str, SourceReader], Iterator[Document]]] = {PACKAGES: read_packages, "hub:": read_hub}
@@ -204,7 +224,7 @@ def _reader(part: str) -> Callable[[str, SourceReader], Iterator[Document]]:
         raise CorpusError(f"source {part!r}: got an unknown kind, expected {_KINDS}; name one of these")
     mode = _mode(part)  # before opening: to open a pipe is to wait for its writer
     if not stat.S_ISREG(mode):
-        raise CorpusError(f"{part}: got a {_file_type(mode)}, expected a file; name a regular file")
+        raise CorpusError(f"{part}: got a {file_type(mode)}, expected a file; name a regular file")
     return read_file
 
 
@@ -265,11 +285,6 @@ def _mode(path: str) -> int:
         reason = getattr(error, "strerror", None) or str(error)
         message = f"source {path!r}: cannot be read ({reason}), expected a file or folder; check the path"
         raise CorpusError(message) from error
-
-
-def _file_type(mode: int) -> str:
-    types = {stat.S_IFIFO: "named pipe", stat.S_IFDIR: "folder", stat.S_IFSOCK: "socket"}
-    return types.get(stat.S_IFMT(mode), "device")
 
 
 def _no_package(name: str) -> str:

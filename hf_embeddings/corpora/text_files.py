@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from hf_embeddings.corpora.document import MAX_DOCUMENT_BYTES, CorpusError, Document, SourceReader, unreadable
+from hf_embeddings.files.reading import check_depth, encoding_of
 from hf_embeddings.json_text import without_twins
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def read_json_lines(path: str, reader: SourceReader) -> Iterator[Document]:
         if line is None or not line.strip():
             continue
         try:
+            check_depth(line, place)
             row = json.loads(line, object_pairs_hook=without_twins)
         except (ValueError, RecursionError) as error:
             raise CorpusError(f"{place}: got a line that is not JSON ({error}), expected an object; fix it") from error
@@ -86,8 +88,12 @@ def read_parquet(path: str, reader: SourceReader) -> Iterator[Document]:
 def _rows_at_once(metadata: "FileMetaData") -> int:
     """Return how many rows of a Parquet file are read at once: fewer where they are long."""
     groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
-    row_bytes = sum(group.total_byte_size for group in groups) / max(metadata.num_rows, 1)
-    return int(min(1000, max(1, _BATCH_BYTES / max(row_bytes, 1))))
+    return rows_at_once(sum(group.total_byte_size for group in groups), metadata.num_rows)
+
+
+def rows_at_once(size: int, rows: int) -> int:
+    """Return how many rows of some bytes in all are read at once: fewer where they are long."""
+    return int(min(1000, max(1, _BATCH_BYTES * max(rows, 1) / max(size, 1))))
 
 
 SUFFIXES: dict[str, Callable[[str, SourceReader], Iterator[Document]]] = {
@@ -144,13 +150,22 @@ def _is_blank(line: bytes) -> bool:
 
 
 def _open(path: str) -> BinaryIO:
-    """Open a file that may be compressed."""
+    """Open a file that may be compressed.
+
+    Raises:
+        CorpusError: it begins as one in UTF-16 or UTF-32.
+    """
     compression = COMPRESSIONS.get(os.path.splitext(path)[1].lower())
     if compression is None:
-        return open(path, "rb")
-    import pyarrow
+        file = open(path, "rb")  # noqa: SIM115  the caller closes it
+    else:
+        import pyarrow
 
-    return io.BufferedReader(pyarrow.input_stream(path, compression=compression))
+        file = io.BufferedReader(pyarrow.input_stream(path, compression=compression))
+    if encoding := encoding_of(file.peek(4)):
+        file.close()
+        raise CorpusError(f"{path}: got {encoding}, expected UTF-8 text; save the file as UTF-8")
+    return file
 
 
 def _surplus(row: Mapping[str | None, object], place: str) -> str:

@@ -1,8 +1,10 @@
 """Directories of sentence-transformers: which of its classes reads one, and what it needs beside the encoder."""
 
-import json
+import os
 from pathlib import Path
 from typing import Any
+
+from hf_embeddings.files.reading import read_json
 
 RERANKER = "CrossEncoder"
 CLASSES = ("SentenceTransformer", RERANKER, "SparseEncoder")
@@ -53,13 +55,13 @@ def _modules(folder: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     try:
-        modules = json.loads(path.read_text(encoding="utf-8"))
+        modules = read_json(path)
         names = [str(module.get("path", "")) for module in modules]
     except (ValueError, AttributeError, TypeError) as error:
         raise ValueError(f"{path}: no list of modules ({error})") from None
     for name in names:
-        inside = (folder / name).resolve()
-        if not inside.is_relative_to(folder.resolve()) or Path(name).is_absolute():
+        inside = Path(os.path.realpath(folder / name))
+        if not inside.is_relative_to(os.path.realpath(folder)) or Path(name).is_absolute():
             raise ValueError(f"{path}: the module path {name!r} leaves the directory")
     return list(modules)
 
@@ -78,7 +80,7 @@ def sentence_files(folder: Path) -> list[str]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = read_json(path)
     except (OSError, ValueError):  # what it cannot read, it does not say; whoever needs the file refuses it
         return {}
     return value if isinstance(value, dict) else {}

@@ -13,6 +13,7 @@ import transformers
 from accelerate import Accelerator, PartialState
 
 from hf_embeddings.file_names import FIGURES, OPTIONS
+from hf_embeddings.files.reading import read_text
 from hf_embeddings.hardware import Precision
 from hf_embeddings.pretraining.checkpoints.facts import CheckpointFacts, text_rules
 from hf_embeddings.pretraining.checkpoints.finished_model import is_exported
@@ -131,8 +132,8 @@ def _finished(options: PretrainingOptions, output: OutputDirectory, source: Path
         return None
     if not is_exported(output.folder, source):
         return None
-    old_options = (output.folder / OPTIONS).read_text(encoding="utf-8")
-    return RunFigures.load(output.folder / FIGURES) if old_options == dump(options) else None
+    recorded = read_text(output.folder / OPTIONS)
+    return RunFigures.load(output.folder / FIGURES) if recorded == dump(options) else None
 
 
 def _load(

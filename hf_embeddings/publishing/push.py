@@ -18,6 +18,8 @@ from huggingface_hub.errors import (
 )
 
 from hf_embeddings.files.atomic import replace_text
+from hf_embeddings.files.reading import read_text
+from hf_embeddings.loading.saved_model import TOKENIZER_FILES, check_saved
 from hf_embeddings.outgoing.listing import Finding, Outgoing, list_outgoing
 from hf_embeddings.publishing.card import make_card, write_card
 from hf_embeddings.publishing.checkpoint import Checkpoint
@@ -69,7 +71,8 @@ def publish(
         dry_run: scan and count, without writing or asking the network.
 
     Raises:
-        ValueError: the directory is no checkpoint, holds what must not be published, or contradicts the Hub.
+        ValueError: the directory is no checkpoint, or does not load as it is; it holds what must not be published, or
+            contradicts the Hub.
         OSError: the Hub refused or the connection broke; nothing of this push is visible there then.
     """
     checkpoint = Checkpoint(folder)
@@ -79,9 +82,7 @@ def publish(
     outgoing = _list(folder, exclude, include)
     if dry_run:
         local = folder / CARD
-        _, edited_parts = make_card(
-            checkpoint, local.read_text(encoding="utf-8") if local.exists() else None, repo_id, base_model
-        )
+        _, edited_parts = make_card(checkpoint, read_text(local) if local.exists() else None, repo_id, base_model)
         return _published(repo_id, revision, outgoing, edited_parts, None, checkpoint.failings)
     api = HfApi(library_name="hf-embeddings")
     with _refusals_in_words(api, repo_id):
@@ -101,14 +102,15 @@ def publish(
 
 
 def _check_complete(folder: Path, checkpoint: Checkpoint) -> None:
-    """Refuse a directory that its own card's snippets could not load."""
+    """Refuse a directory that its own card's snippets could not load; they would load what is loaded here."""
     if not checkpoint.shapes:
         raise ValueError(f"{folder}: no *.safetensors in it; save the model with save_pretrained first")
-    if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json")):
+    if not any((folder / name).is_file() for name in TOKENIZER_FILES):
         raise ValueError(
             f"{folder}: no tokenizer in it, without which its card's snippets fail; save it there with "
             "tokenizer.save_pretrained, or push the model alone with model.push_to_hub"
         )
+    check_saved(folder)
 
 
 @contextmanager
@@ -184,11 +186,11 @@ def _prepare_repository(api: HfApi, repo_id: str, *, private: bool, revision: st
 def _take_card(api: HfApi, folder: Path, repo_id: str, revision: str, choice: str) -> None:
     """Put the card to go on from into the directory: the one on the Hub, where only that one was edited."""
     try:
-        remote = Path(api.hf_hub_download(repo_id, CARD, revision=revision)).read_text(encoding="utf-8")
+        remote = read_text(api.hf_hub_download(repo_id, CARD, revision=revision))
     except RemoteEntryNotFoundError:
         return
     local = folder / CARD
-    here = local.read_text(encoding="utf-8") if local.exists() else None
+    here = read_text(local) if local.exists() else None
     if here == remote or choice == "local":
         return
     edited_here, edited_there = here is not None and is_edited(here), is_edited(remote)

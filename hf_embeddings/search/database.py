@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hf_embeddings.files.reading import parse_json
+
 
 class Database:
     """An open database; one process writes at a time, any number read."""
@@ -25,9 +27,32 @@ class Database:
 
     def get(self, key: str) -> Any:  # noqa: ANN401  what JSON holds
         """Return the value that `put` was given; None where it was given none."""
-        with self.lock:
+        with self.lock, self.intact():
             row = self.connection.execute("SELECT value FROM settings WHERE key = ?", (key,)).fetchone()
-        return None if row is None else json.loads(row[0])
+        return None if row is None else parse_json(row[0], f"{self.path}: the setting {key}")
+
+    def count(self, key: str) -> int:
+        """Return a value that is a number of something.
+
+        Raises:
+            ValueError: it is none.
+        """
+        value = self.get(key)
+        if type(value) is not int or value < 0:
+            raise ValueError(f"{self.path}: {key} is {value!r:.60}, expected a number; build the index again")
+        return value
+
+    @contextmanager
+    def intact(self) -> Iterator[None]:
+        """Say in one line what is damaged.
+
+        Raises:
+            ValueError: SQLite does not read it, or its rows are not those of the vectors.
+        """
+        try:
+            yield
+        except (sqlite3.DatabaseError, IndexError) as error:
+            raise ValueError(f"{self.path}: damaged ({error}); restore it, or build the index again") from None
 
     def put(self, **values: object) -> None:
         """Keep values under their names, as JSON, within `writing`."""
@@ -46,11 +71,12 @@ class Database:
             if self.connection.in_transaction:
                 yield False
                 return
-            self.connection.execute("BEGIN")
-            try:
-                yield True
-            finally:
-                self.connection.execute("ROLLBACK")
+            with self.intact():
+                self.connection.execute("BEGIN")
+                try:
+                    yield True
+                finally:
+                    self.connection.execute("ROLLBACK")
 
     @contextmanager
     def writing(self) -> Iterator[None]:

@@ -5,6 +5,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from hf_embeddings.files.reading import open_file, read_object
+
 _TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -43,14 +45,14 @@ def changed_part(model: str, before: Mapping[str, str | None]) -> str | None:
 def _digest(files: list[Path]) -> str | None:
     digest = hashlib.sha256()
     for file in files:
-        with open(file, "rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
+        with open_file(file) as opened:
+            digest.update(hashlib.file_digest(opened, "sha256").digest())
     return digest.hexdigest() if files else None
 
 
 def _config_digest(path: Path) -> str | None:
     if not path.is_file():
         return None
-    config = json.loads(path.read_text(encoding="utf-8"))
-    content = {name: value for name, value in config.items() if name not in _UNREAD}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    config = read_object(path)
+    read = {name: value for name, value in config.items() if name not in _UNREAD}
+    return hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()

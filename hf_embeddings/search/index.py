@@ -7,7 +7,6 @@ and the new number of rows. So the index is at each instant the one before or th
 Shapes: N rows, D features, Q queries, K results.
 """
 
-import sqlite3
 import uuid
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
@@ -47,11 +46,9 @@ class Index:
         self.database = Database(path)
         self._connection = self.database.connection
         self._version: tuple[int, int] | None = None
-        try:
+        with self.database.intact():
             self._connection.execute("PRAGMA synchronous = FULL")
-            self.refresh()
-        except sqlite3.DatabaseError as error:
-            raise ValueError(f"{path}: not a database of an index ({error}); restore it, or build it again") from None
+        self.refresh()
 
     @classmethod
     def create(cls, folder: str | Path, dimension: int, settings: IndexSettings | None = None) -> "Index":
@@ -65,7 +62,7 @@ class Index:
         return cls(folder)
 
     def __len__(self) -> int:
-        with self.database.lock:
+        with self.database.lock, self.database.intact():
             return self._connection.execute("SELECT count(*) FROM records").fetchone()[0]
 
     def __enter__(self) -> "Index":
@@ -104,7 +101,7 @@ class Index:
 
         Documents that the index already has are replaced. `keep` is stored in the same instant, for `get`.
         """
-        dimension = self.get("dimension")
+        dimension = self.database.count("dimension")
         vectors = np.ascontiguousarray(vectors, dtype=np.float32)
         if vectors.shape != (len(records), dimension):
             raise ValueError(f"vectors {vectors.shape}: expected {(len(records), dimension)}, a row for each record")
@@ -112,9 +109,9 @@ class Index:
             row = int((~np.isfinite(vectors)).any(axis=1).argmax())
             raise ValueError(f"vector of record {records[row].id!r} is not finite; check the model and its input")
         with self.database.writing():
-            first = self.get("rows")
+            first = self.database.count("rows")
             old = table.rows_of(self._connection, [record.id for record in records])
-            digest = self._files(self.get("generation")).append(first, vectors)
+            digest = self._files(self.database.count("generation")).append(first, vectors)
             table.remove(self._connection, old)
             table.insert(self._connection, first, records)
             if len(records):
@@ -178,7 +175,11 @@ class Index:
 
     def nearest(self, query: np.ndarray, k: int, is_allowed: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         """Return the rows (K,) with the highest scores, and the scores: see `Nearest`."""
-        return scan.search(query[None], self.maps["vectors"], self.codes, k, is_allowed)[0]
+        with np.errstate(invalid="ignore", over="ignore"):  # of vectors that are no numbers: told below
+            rows, scores = scan.search(query[None], self.maps["vectors"], self.codes, k, is_allowed)[0]
+        if not np.isfinite(scores).all():
+            raise ValueError(f"{self.folder}: a vector is damaged, it holds no numbers; build the index again")
+        return rows, scores
 
     def vectors_of(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
         """Return the stored vectors (M, D) of rows."""
@@ -217,13 +218,13 @@ class Index:
             ValueError: naming the rows that are damaged.
         """
         with self.reading():
+            damage = self._connection.execute("PRAGMA integrity_check").fetchone()[0]
+            if damage != "ok":
+                raise ValueError(f"{self.folder / table.DATABASE}: {' '.join(damage.split())}; build it again")
             for first, rows, checksum in self._connection.execute("SELECT first, rows, sha256 FROM blocks"):
                 block = slice(first, first + rows)
                 if digest_rows(self.maps, block) != checksum:
                     raise ValueError(f"{self.folder}: rows {first} to {first + rows - 1} are damaged; build it again")
-            damage = self._connection.execute("PRAGMA integrity_check").fetchone()[0]
-            if damage != "ok":
-                raise ValueError(f"{self.folder / table.DATABASE} is damaged ({damage}); build the index again")
 
     def compact(self) -> int:
         """Rewrite the flat files without removed rows, and return how many those were."""
@@ -297,8 +298,7 @@ class Index:
             return
         if self.get("format") != FORMAT:
             raise ValueError(f"{self.folder}: index format {self.get('format')}, expected {FORMAT}; build it again")
-        self.dimension, self.rows = int(self.get("dimension")), int(self.get("rows"))
-        self.generation = int(self.get("generation"))
+        self.dimension, self.rows, self.generation = map(self.database.count, ("dimension", "rows", "generation"))
         self.maps = self._files(self.generation).map(self.rows)
         self.codes = scan.Codes(self.maps["codes"], self.maps["scales"])
         gaps = np.array(self._connection.execute("SELECT row FROM removed").fetchall(), np.int64).reshape(-1)
@@ -307,4 +307,4 @@ class Index:
         self._version = version
 
     def _files(self, generation: int) -> FlatFiles:
-        return FlatFiles(self.folder, generation, self.get("dimension"))
+        return FlatFiles(self.folder, generation, self.database.count("dimension"))

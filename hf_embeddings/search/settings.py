@@ -31,9 +31,9 @@ class IndexSettings(Record):
         return values | values.pop("digests")
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Read plain data, of this version or an earlier one."""
-        return super().from_dict({**values, "digests": {name: values[name] for name in FINGERPRINTS if name in values}})
+    def _of_any_version(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the values with the digests, which lie flat, in their place."""
+        return {**values, "digests": {name: values[name] for name in FINGERPRINTS if name in values}}
 
 
 @dataclass(frozen=True, kw_only=True)

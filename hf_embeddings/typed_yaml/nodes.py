@@ -7,6 +7,8 @@ import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from yaml.reader import ReaderError
 
+from hf_embeddings.files.reading import read_bytes
+
 Where: TypeAlias = "Node | yaml.Event | yaml.Mark | str"  # what a mistake stands in, or the words for that
 
 
@@ -21,14 +23,15 @@ def read_text(path: Path) -> str:
         OptionsError: it is not there, or not UTF-8.
     """
     try:
-        data = path.read_bytes()
+        data = read_bytes(path)
         return data.decode("utf-8")
     except OSError as error:
-        actual = "a directory" if isinstance(error, IsADirectoryError) else str(error.strerror).lower()
-        raise error_at(str(path), "", actual, "a YAML file", "check the path") from None
+        raise error_at(str(path), "", str(error.strerror).lower(), "a YAML file", "check the path") from None
     except UnicodeDecodeError as error:
         mark = mark_at(str(path), data.count(b"\n", 0, error.start))
         raise error_at(mark, "", f"the byte {data[error.start]:#04x}", "UTF-8 text", "save the file as UTF-8") from None
+    except ValueError as error:  # a directory, a pipe, or too large
+        raise OptionsError(str(error)) from None
 
 
 def compose(text: str, name: str) -> Node:

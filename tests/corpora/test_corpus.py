@@ -340,7 +340,7 @@ def test_special_files_are_refused_without_hanging(tmp_path: Path) -> None:
     assert "symbolic link" in refused(tmp_path / "loop.txt")
     assert "got a device, expected a file" in refused(tmp_path / "device.txt")
     assert "got a folder" in refused(tmp_path / "folder.txt")
-    assert "got a folder, expected a file" in refused(tmp_path / "f*.txt")
+    assert "got a directory, expected a file" in refused(tmp_path / "f*.txt")
     assert "got a device" in refused(tmp_path)  # in the folder, none of them is passed over
 
 

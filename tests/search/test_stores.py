@@ -1,5 +1,10 @@
-"""The laws of stores: the index on disk, Qdrant and Milvus (embedded modes) answer as a loop over all records does."""
+"""The laws of stores: the index on disk, Qdrant and Milvus answer as a loop over all records does.
 
+Both run in their embedded modes, and on a server of Qdrant where QDRANT_URL names one, in collections of its own.
+"""
+
+import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +19,8 @@ from hf_embeddings.search.stores import copy_index, is_store, open_store, search
 
 WIDTH = 16
 PLACES = {"disk": "", "qdrant": "qdrant:{}/q#docs", "milvus": "milvus:{}/m.db#docs"}
+if SERVER := os.environ.get("QDRANT_URL"):
+    PLACES["qdrant server"] = f"qdrant:{SERVER}#laws-{{}}"
 KINDS = [
     {"number": 7, "kind": "odd", "odd name.x": '[a] "b"', "tags": ["x", 1]},
     {"number": "7", "kind": "even", "open": True},
@@ -29,6 +36,24 @@ WHERES = [
 ]  # fmt: skip
 
 
+def place_of(kind: str, folder: Path) -> str:
+    """The place for the collection of one test: in its folder or, on a server, under a name that no other has."""
+    return PLACES[kind].format(uuid.uuid4().hex if kind == "qdrant server" else folder)
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_on_the_server() -> Iterator[None]:
+    yield
+    if SERVER:
+        from qdrant_client import QdrantClient
+
+        client = QdrantClient(url=SERVER)
+        for collection in client.get_collections().collections:
+            if collection.name.startswith("laws-"):
+                client.delete_collection(collection.name)
+        client.close()
+
+
 def settings(model: str) -> IndexSettings:
     return IndexSettings(model=model, recipe={}, precision="fp32")
 
@@ -37,7 +62,7 @@ class Stored:
     """An index, and the place where it is searched: itself, or the database that it is copied into."""
 
     def __init__(self, kind: str, folder: Path) -> None:
-        self.place, self.folder = PLACES[kind].format(folder), folder / "index"
+        self.place, self.folder = place_of(kind, folder), folder / "index"
         self.index = Index.create(self.folder, WIDTH, settings("none"))
         self.content: dict[tuple[str, int], tuple[Record, np.ndarray]] = {}
 

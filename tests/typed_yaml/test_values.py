@@ -190,7 +190,7 @@ def test_errors_of_the_whole_file(fail: Fail, content: str | bytes, text: str) -
     ("name", "text"),
     [
         ("none.yaml", "none.yaml: got no such file or directory, expected a YAML file; check the path"),
-        ("folder", "folder: got a directory, expected a YAML file; check the path"),
+        ("folder", "folder: got a directory, expected a file; name a regular file"),
     ],
 )
 def test_unreadable_paths(tmp_path: Path, name: str, text: str) -> None:

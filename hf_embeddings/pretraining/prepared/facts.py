@@ -44,17 +44,15 @@ class Plan(Record):
     units: list[Unit]  # what is to be encoded, in the order of the corpus
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Read plain data; an option that came later had its default then."""
+    def _of_any_version(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the values with the defaults that options had which came later."""
         tokenizer = values["tokenizer"]
-        return super().from_dict(
-            {
-                **values,
-                "units": [Unit(*unit) for unit in values["units"]],
-                "corpus": {**_corpus_defaults(), **values["corpus"]},
-                "tokenizer": tokenizer if "fingerprint" in tokenizer else {**to_dict(TokenizerOptions()), **tokenizer},
-            }
-        )
+        return {
+            **values,
+            "units": [Unit(*unit) for unit in values["units"]],
+            "corpus": {**_corpus_defaults(), **values["corpus"]},
+            "tokenizer": tokenizer if "fingerprint" in tokenizer else {**to_dict(TokenizerOptions()), **tokenizer},
+        }
 
     @property
     def options(self) -> CorpusOptions:
