@@ -28,7 +28,7 @@ TEXTS = (
 
 
 @dataclass(frozen=True)
-class Difference:
+class OutputDifference:
     """The largest difference between two models, and the largest output it is to be seen beside."""
 
     largest: float
@@ -143,7 +143,7 @@ def outputs_of(make: Callable[[], torch.nn.Module], batch: dict[str, torch.Tenso
 
 def compare(
     theirs: dict[str, torch.Tensor], ours: dict[str, torch.Tensor], mask: torch.Tensor, tokens: str
-) -> Difference:
+) -> OutputDifference:
     """Return the largest difference over all outputs that both have, padding left out.
 
     Raises:
@@ -168,4 +168,4 @@ def compare(
         differences[name] = largest_difference(first.numpy(), second.numpy())
     worst = largest(differences.values())
     where = next(name for name, value in differences.items() if value == worst or math.isnan(value))
-    return Difference(worst, where, largest(sizes), tokens)
+    return OutputDifference(worst, where, largest(sizes), tokens)

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from transformers.dynamic_module_utils import custom_object_save
 
 from hf_embeddings.conversion.adapters import merge_task
-from hf_embeddings.conversion.check import Difference, build, compare, load, outputs_of, sample
+from hf_embeddings.conversion.check import OutputDifference, build, compare, load, outputs_of, sample
 from hf_embeddings.conversion.companions import copy_companions, has_tokenizer
 from hf_embeddings.conversion.configs import from_triembed
 from hf_embeddings.conversion.families.google_bert import write_tokenizer_settings
@@ -197,7 +197,7 @@ def _write_config(stage: Path, transfer: Transfer, dtype: str) -> None:
     custom_object_save(model, stage, config=plan.config)  # type: ignore[arg-type]  # it takes a config, too
 
 
-def _check(opened: Source, stage: Path, transfer: Transfer) -> Difference:
+def _check(opened: Source, stage: Path, transfer: Transfer) -> OutputDifference:
     plan = transfer.plan
     ours, stock = plan.head.model_class, plan.family.class_of(plan.architecture)
     batch, origin = sample(stage, plan.config, choices=ours.takes_choices)

@@ -8,7 +8,7 @@ import transformers
 import yaml
 
 from hf_embeddings.conversion.origin import shown, table
-from hf_embeddings.conversion.rules import OwnCode
+from hf_embeddings.conversion.rules import LayoutCode
 from hf_embeddings.loading.card_metadata import LICENSE, read_metadata
 from hf_embeddings.loading.sentence_models import sentence_class
 
@@ -92,7 +92,7 @@ def plain_card(report: Report, folder: Path) -> str:
     ) + (f"\n{report.note}\n" if report.note else "")
 
 
-def how_it_loads(code: OwnCode) -> str:
+def how_it_loads(code: LayoutCode) -> str:
     """Say what loads a model that transformers has no class for, with which versions, and what happens otherwise."""
     return (
         f"{code.note}: `trust_remote_code=True` loads the code that lies beside the weights, `{code.file.name}`, "

@@ -236,7 +236,7 @@ class Head:
 
 
 @dataclass(frozen=True)
-class OwnCode:
+class LayoutCode:
     """The file that runs a layout that transformers does not run; it is written beside the weights."""
 
     module: ModuleType  # flat: it imports torch and transformers only
@@ -276,7 +276,7 @@ class Family:
     # Config keys that tell it apart, with their values; None where the key alone does.
     marks: Mapping[str, tuple[object, ...] | None] = field(default_factory=dict)
     written: Config = field(default_factory=dict)  # keys to write beyond those of the rules
-    own_code: OwnCode | None = None  # where transformers has no such model
+    own_code: LayoutCode | None = None  # where transformers has no such model
     # The table under which transformers runs it, where its config is older or another: it is read, and not written.
     today_as: "Family | None" = None
     # Sizes by which it is told apart where config.json names no `model_type`.

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from hf_embeddings.conversion import modeling_bert_layouts
-from hf_embeddings.conversion.rules import Family, Fixed, Head, Key, Only, OwnCode, Unread, Weight
+from hf_embeddings.conversion.rules import Family, Fixed, Head, Key, LayoutCode, Only, Unread, Weight
 
 EMBEDDINGS = (
     Weight("embeddings.word_embeddings", "embeddings.token"),
@@ -83,7 +83,7 @@ BERT = Family(
     optional=("pooler",),
 )
 
-RELATIVE_KEY_CODE = OwnCode(
+RELATIVE_KEY_CODE = LayoutCode(
     modeling_bert_layouts,
     "RelativeKey",
     modeling_bert_layouts.HEADS,

@@ -17,7 +17,7 @@ from pathlib import Path
 from tests.libraries.checkpoints import CONTROL, POSITIONS, write_checkpoints
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "reference" / "libraries.md"
+PAGE = ROOT / "docs" / "libraries.md"
 CELL = Path(__file__).parent / "cell.py"
 ROUTES = ("package", "remote")
 SECONDS = 300  # for one library by one route
@@ -170,7 +170,8 @@ Remarks on uses that work:
   texts of a batch, such as a table of distances, has no gradient of each text. Stock BERT needs the same for its
   position table.
 - **OpenVINO** computes in bf16 where the processor has it; the trial sets `INFERENCE_PRECISION_HINT` to `f32`.
-- **GLiNER** always runs code beside a checkpoint.
+- **PyLate** asks for transformers 5.3 or older, so it has an environment of its own.
+- GLiNER, LangChain and Haystack's embedders ask for older releases of transformers or huggingface-hub than they need.
 """
 
 

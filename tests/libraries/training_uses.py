@@ -3,7 +3,7 @@
 import copy
 
 import torch
-from inputs import LABELS, TEXTS, batch, classifier, logits, same, tokenizer_of, train
+from inputs import LABELS, TEXTS, NotOffered, batch, classifier, logits, same, tokenizer_of, train
 from torch.utils.data import DataLoader, TensorDataset
 
 
@@ -168,9 +168,11 @@ def adapters(folder: str, trust: bool) -> str:
 
 
 def gliner(folder: str, trust: bool) -> str:
-    """Entities of any kind, with the checkpoint as the backbone; GLiNER always runs code beside a checkpoint."""
+    """Entities of any kind, with the checkpoint as the backbone."""
     from gliner import GLiNER, GLiNERConfig
 
+    if trust:
+        raise NotOffered("it reads the config.json of a backbone without trust_remote_code")
     words = TEXTS[0].split()
     torch.manual_seed(0)
     config = GLiNERConfig(model_name=folder, hidden_size=16, max_width=3, max_len=24, dropout=0.0)
