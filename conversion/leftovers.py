@@ -74,9 +74,10 @@ def _reference_names(model_type: str) -> frozenset[str]:
     sizes = {"num_hidden_layers": 1, "vocab_size": 8, "hidden_size": 8, "num_attention_heads": 1, "pad_token_id": 0}
     config_class = CONFIG_MAPPING[model_type]
     fields = config_class.__dataclass_fields__.values()
-    switches = [{spec.name: not spec.default} for spec in fields if isinstance(spec.default, bool)]
+    switches: list[dict[str, bool]] = [{}]
+    switches += [{spec.name: not spec.default} for spec in fields if isinstance(spec.default, bool)]
     for each in _reference_classes(model_type):
-        for switch in ({}, *switches):
+        for switch in switches:
             try:
                 with torch.device("meta"), quiet():
                     names.update(each(config_class(**sizes, **switch)).state_dict())
