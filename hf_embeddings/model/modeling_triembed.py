@@ -85,7 +85,7 @@ class TriEmbedPreTrainedModel(PreTrainedModel):
 
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
-        # A position type: transformers knows the start values of layers only. Asked for by name, because the code of the
+        # A position type: transformers knows the start values of layers only. Told by its method, as the code of the
         # config may have been copied from beside another checkpoint, with classes of its own.
         if hasattr(module, "restart"):
             module.restart(self.config)  # type: ignore[operator]
