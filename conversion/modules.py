@@ -8,6 +8,7 @@ from safetensors.torch import save_file
 
 from hf_embeddings.conversion.checkpoints import open_checkpoint
 from hf_embeddings.conversion.rules import ConversionError
+from hf_embeddings.files.reading import read_json
 
 TRANSFORMER = "sentence_transformers.models.Transformer"
 PICKLE, WEIGHTS = "pytorch_model.bin", "model.safetensors"
@@ -38,7 +39,7 @@ def put_on_top(path: Path) -> None:
     Raises:
         ConversionError: it is no list of modules.
     """
-    modules = json.loads(path.read_text(encoding="utf-8"))
+    modules = read_json(path)
     if not modules:
         raise ConversionError(f"{path}: names no module; expected the encoder as the first")
     modules[0] |= {"path": "", "type": TRANSFORMER}
@@ -59,5 +60,5 @@ def _own(folder: Path) -> list[tuple[int, str]]:
     path = folder / "modules.json"
     if not path.is_file():
         return []
-    types = [str(module.get("type", "")) for module in json.loads(path.read_text(encoding="utf-8"))]
+    types = [str(module.get("type", "")) for module in read_json(path)]
     return [(number, name) for number, name in enumerate(types) if not name.startswith("sentence_transformers.")]

@@ -1,5 +1,7 @@
 """The front matter of a model card: what the Hub filters, displays and ranks by."""
 
+from typing import Any
+
 from huggingface_hub import EvalResult, ModelCardData
 
 from hf_embeddings.publishing.checkpoint import Checkpoint
@@ -21,9 +23,10 @@ def metadata(checkpoint: Checkpoint, model_id: str | None) -> dict[str, object]:
     objectives = checkpoint.options.examples.objectives if checkpoint.options else []
     task = checkpoint.task.pipeline_tag
     sentences = ["sentence-transformers"] if checkpoint.sentence_class else []
+    licence: Any = checkpoint.license  # several are a list, as in the metadata of the Hub
     card = ModelCardData(
         language=checkpoint.language or None,
-        license=checkpoint.license,  # type: ignore[arg-type]  # several are a list, as in the metadata of the Hub
+        license=licence,
         library_name="sentence-transformers" if sentences else "transformers",
         pipeline_tag=task,
         tags=["triembed", task, "feature-extraction", *sentences, *checkpoint.config.position_parts, *objectives],
