@@ -3,13 +3,10 @@
 Shapes: B batch, S sequence, D hidden, H heads, K head width, R rotated dimensions, F free pairs of a head, N layers.
 """
 
-from collections.abc import Sequence
-from typing import cast
-
 import torch
+from torch import nn
 
 from hf_embeddings.model.attention import Attention
-from hf_embeddings.model.layers import Layer
 from hf_embeddings.model.modeling_triembed import TriEmbedModel
 
 RIDGE = 1e-4  # share of the mean diagonal that is added to it before factorising
@@ -38,8 +35,7 @@ def turn_heads(new: TriEmbedModel, old: TriEmbedModel, profile: torch.Tensor, id
     """
     queries, keys = (_outputs(old, name, ids) for name in ("query", "key"))
     signal = new.embeddings.position(torch.arange(ids.shape[1])[None])
-    layers = cast(Sequence[Layer], new.layers)
-    for layer, query, key, layer_profile in zip(layers, queries, keys, profile, strict=True):
+    for layer, query, key, layer_profile in zip(new.layers, queries, keys, profile, strict=True):
         attention = layer.attention
         rotation = signal.rotation if attention.sliding_window is None else signal.local_rotation
         if rotation is None:

@@ -4,12 +4,11 @@ Shapes: B batch, S sequence, D hidden, E embedding, H heads, K head width, N lay
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, cast
 
 import torch
 
-from hf_embeddings.model.layers import Layer
 from hf_embeddings.model.modeling_triembed import TriEmbedModel
 from hf_embeddings.model.position_biases import AsymmetricAlibiPosition, RelativeBiasPosition
 from hf_embeddings.model.position_contents import RelativeKeyScores
@@ -50,9 +49,7 @@ def bias_by_distance(part: PositionType, length: int) -> torch.Tensor:
     return torch.cat((bias[:, -1], bias[:, 0, 1:]), dim=-1)
 
 
-def fit_relative_bias(
-    part: RelativeBiasPosition, profile: torch.Tensor, old: TriEmbedModel, ids: torch.Tensor
-) -> None:
+def fit_relative_bias(part: RelativeBiasPosition, profile: torch.Tensor, old: TriEmbedModel, ids: torch.Tensor) -> None:
     """Give each bucket the mean of the profile over its distances and over all layers, which share the table."""
     reach = (profile.shape[-1] - 1) // 2
     distances = torch.arange(-reach, reach + 1)
@@ -103,13 +100,13 @@ def fit_layer_keys(new: TriEmbedModel, name: str, profile: torch.Tensor, old: Tr
     queries: list[torch.Tensor] = []
     hooks = [
         layer.attention.query.register_forward_hook(lambda module, inputs, states: queries.append(states))
-        for layer in cast(Sequence[Layer], old.layers)
+        for layer in old.layers
     ]
     old(ids)
     for hook in hooks:
         hook.remove()
     share = 0.5 if name == "relative_key_query" else 1.0
-    for layer, states, target in zip(cast(Sequence[Layer], new.layers), queries, profile, strict=True):
+    for layer, states, target in zip(new.layers, queries, profile, strict=True):
         head = layer.attention.head_dim
         query = states.view(-1, states.shape[-1] // head, head).float() * layer.attention.scaling  # (B * S, H, K)
         gram = torch.einsum("nhk,nhl->kl", query, query)
