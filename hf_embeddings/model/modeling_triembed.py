@@ -85,8 +85,8 @@ class TriEmbedPreTrainedModel(PreTrainedModel):
 
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
-        # A position type: transformers knows the start values of layers only. Asked for by name, because the code of the
-        # config may have been copied from beside another checkpoint, with classes of its own.
+        # A position type: transformers knows the start values of layers only. Asked for by name, because config and
+        # model may have been copied from beside different checkpoints, with classes of their own.
         restart = getattr(module, "restart", None)
         if restart is not None:
             restart(self.config)
