@@ -185,7 +185,7 @@ def main() -> None:
         "--pylate", type=os.path.abspath, help="Python of the environment for PyLate, which needs other versions"
     )
     parser.add_argument("libraries", nargs="*", help="only these")
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     with tempfile.TemporaryDirectory() as scratch:
         folders, rows = write_checkpoints(Path(scratch)), []
         for library in given.libraries or LIBRARIES:

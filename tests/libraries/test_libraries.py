@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.libraries.checkpoints import write_checkpoints
-from tests.libraries.matrix import CELL, LIBRARIES, PAGE, ROUTES, environment
+from tests.libraries.matrix import CELL, LIBRARIES, PAGE, REMARKS, ROUTES, environment
 
 PINNED = ("requirements.txt", "requirements-unresolved.txt", "requirements-pylate.txt", "../../constraints.txt")
 
@@ -32,9 +32,14 @@ def test_libraries_at_hand_train_save_and_load_every_checkpoint(route: str, fold
 
 
 def test_the_page_names_every_library_with_the_release_that_is_installed_for_it() -> None:
-    text = " ".join((Path(__file__).parent / name).read_text() for name in PINNED)
-    pinned, page = dict(re.findall(r"([\w-]+)==([\w.]+)", text)), PAGE.read_text()
+    pinned = {
+        path: dict(re.findall(r"([\w-]+)==([\w.]+)", (Path(__file__).parent / path).read_text())) for path in PINNED
+    }
+    page = PAGE.read_text(encoding="utf-8")
+    assert REMARKS in page
     for packages, use in LIBRARIES.values():
+        [row] = [line for line in page.splitlines() if line.startswith(f"| {packages.split()[0]} ")]
+        assert f"| {use} |" in row
         for package in packages.split():
-            found = re.search(rf"{package} ([\w.]+)[^|]*\\| {re.escape(use)} \\|", page)
-            assert found and pinned[package].startswith(found[1]) or package == "transformers", package
+            [release] = re.findall(rf"[ |]{package} ([\w.]+)", row)
+            assert release in {releases.get(package) for releases in pinned.values()}, package
