@@ -33,7 +33,6 @@ OWN = {
     # It looks itself, with words of its own.
     "hf_embeddings.corpora.tokenizer": {"open"},
     "hf_embeddings.search.flat_files": {"memmap"},
-    "hf_embeddings.pretraining.prepared.assembly": {"memmap"},  # a file of its own, beside the result
 }
 
 

@@ -17,6 +17,7 @@ from hf_embeddings.records.health import Health
 from hf_embeddings.records.lab import LabRecord, LabSummary
 from hf_embeddings.records.positions import PositionReport
 from hf_embeddings.records.run import ObjectiveFigures, RunFigures, Worth, flat, unflat
+from hf_embeddings.search.settings import IndexSettings, StoreSettings, UnfinishedBuild
 from hf_embeddings.typed_yaml.fields import to_dict
 from tests.publishing.test_card import FIGURES, REPORT
 
@@ -80,6 +81,12 @@ LAB = {
     "runs": {"rope-seed0": RUN},
     "step_ratios": {"rope": 1.1},
 }
+INDEX = {
+    "model": "runs/minilm", "precision": "fp32", "recipe": {"pooling": "mean", "max_length": None},
+    "weights_sha256": "ab", "tokenizer_sha256": None, "config_sha256": "cd", "ids": "file#digest",
+}  # fmt: skip
+OLD_INDEX = {name: INDEX[name] for name in ("model", "precision", "recipe", "weights_sha256")}
+STORE = {"identity": "12", "store_format": 2, "complete": True}
 SUMMARY = json.loads((ROOT / "benchmarks/results/position-lab.json").read_text(encoding="utf-8"))
 RECORDS = [
     (FileFacts, FILE),
@@ -99,6 +106,10 @@ RECORDS = [
     (LabRecord, LAB),
     (LabRecord, {name: value for name, value in LAB.items() if name != "step_ratios"}),
     (LabSummary, SUMMARY),
+    (IndexSettings, INDEX),
+    (IndexSettings, OLD_INDEX),  # it knew the digest of the weights only, and named documents by titles
+    (StoreSettings, INDEX | STORE),
+    (UnfinishedBuild, {"source": "notes.txt", "documents": 4096, "digest": "ef"}),
 ]
 
 
@@ -108,6 +119,12 @@ def test_what_is_written_is_read_back_and_the_keys_stay(kind: type[Record], valu
     assert kind.from_dict(record.to_dict()) == record
     assert kind.from_dict(json.loads(json.dumps(record.to_dict()))) == record
     assert json.loads(json.dumps(record.to_dict())) == values
+
+
+def test_a_store_of_another_kind_or_version_is_none_of_ours() -> None:
+    for values in ({}, {"owner": "somebody"}, INDEX | STORE | {"store_format": 1}):
+        assert StoreSettings.read(values) is None
+    assert StoreSettings.read(INDEX | STORE) == StoreSettings.from_dict(INDEX | STORE)
 
 
 def test_later_keys_are_passed_over_and_missing_ones_are_named() -> None:

@@ -23,6 +23,18 @@ def convert(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the target directory if it is not empty.")
     ] = False,
+    family: Annotated[
+        str | None, typer.Option(help="Family of the source, such as bert; default: as its config and weights say.")
+    ] = None,
+    head: Annotated[
+        str | None, typer.Option(help="Class of the source, such as ForMaskedLM; default: as config and weights say.")
+    ] = None,
+    drop: Annotated[
+        list[str] | None, typer.Option(help="Pattern of weights to leave out, such as 'ranker.*'; may be repeated.")
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option(help="Adapter to merge, such as text-matching, where the source has several.")
+    ] = None,
     ignore_key: Annotated[list[str] | None, typer.Option(help="Config key that changes no output.")] = None,
     max_shard_gb: Annotated[float, typer.Option(help="Largest weight file in GB, held in memory at once.")] = 5.0,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the Hub repository.")] = None,
@@ -46,6 +58,10 @@ def convert(
         check=check,
         allow_pickle=allow_pickle,
         overwrite=overwrite,
+        family=family,
+        head=head,
+        drop=tuple(drop or ()),
+        task=task,
         ignore_keys=tuple(ignore_key or ()),
         shard_bytes=int(max_shard_gb * 1e9),
         revision=revision,
@@ -61,5 +77,9 @@ def convert(
     else:
         print(f"largest difference from the source {report.largest_difference:.2g} ({report.checked_on} tokens, fp32)")
     print(f"tokenizer: {report.tokenizer}")
+    if report.left_out:
+        print(f"left out, as no output depends on it: {', '.join(report.left_out)}")
+    for remark in report.remarks:
+        print(f"found: {remark}")
     if report.note:
         print(f"note: {report.note}")

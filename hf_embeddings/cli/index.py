@@ -17,7 +17,10 @@ from hf_embeddings.loading.model_names import Pooling, check_model_or_id
 if TYPE_CHECKING:
     from hf_embeddings.corpora.document import Document
     from hf_embeddings.search.build import Figures
-    from hf_embeddings.search.records import Record
+    from hf_embeddings.search.records import Condition, Record
+
+
+MOST_UNKNOWN = 0.01  # share of the characters; more is worth a warning
 
 
 def index(
@@ -69,30 +72,17 @@ def index(
     conditions = [Condition.parse(text) for text in where or []]
     check_source(corpus)
     check_model_or_id(model, "--model")
-    from hf_embeddings.corpora.public_names import name_publicly
     from hf_embeddings.search.build import build
     from hf_embeddings.search.recipe_files import read_recipe
     from hf_embeddings.search.source_records import read_records, scopes_of
     from hf_embeddings.search.workers import EncodingJob
 
-    job = EncodingJob(
-        str(Path(model).resolve()) if Path(model).is_dir() else model,
-        precision,
-        overrides,
-        device,
-    )
-
     read_recipe(Path(model))  # one that is not known here is refused before the corpus is read
+    job = EncodingJob(str(Path(model).resolve()) if Path(model).is_dir() else model, precision, overrides, device)
 
     def documents(left_out: Counter[str]) -> Iterator["Document"]:
         reader = SourceReader(text_field=text_field, statistics=left_out)
-        all_documents = name_publicly(read_described_documents(corpus, reader))
-        matches = (
-            document
-            for document in all_documents
-            if all(condition.holds(document.metadata) for condition in conditions)
-        )
-        return islice(matches, max_documents)
+        return islice(_matches(corpus, reader, conditions), max_documents)
 
     left_out: Counter[str] = Counter()
     total = _survey(read_records(documents(left_out), id_field, left_out), folder, corpus, where or [], left_out)
@@ -123,6 +113,15 @@ def _model_of(folder: str, overrides: dict[str, Any]) -> tuple[str, dict[str, An
     with Index(folder) as index:
         settings = index.settings
     return settings.model, settings.recipe | overrides
+
+
+def _matches(corpus: str, reader: SourceReader, conditions: list["Condition"]) -> Iterator["Document"]:
+    """Yield the documents of a source that meet all conditions, under the names that users write."""
+    from hf_embeddings.corpora.public_names import name_publicly
+
+    for document in name_publicly(read_described_documents(corpus, reader)):
+        if all(condition.holds(document.metadata) for condition in conditions):
+            yield document
 
 
 def _survey(records: Iterator["Record"], folder: str, corpus: str, where: list[str], left_out: Counter[str]) -> int:
@@ -161,6 +160,11 @@ def _sentence(figures: "Figures", left_out: Counter[str]) -> str:
     parts += [f"{figures.removed:,} passages removed that their files no longer hold"] if figures.removed else []
     parts += [f"{figures.kept:,} of these files were not read this time and are kept"] if figures.kept else []
     parts += [f"left out {_counted(left_out)}"] if +left_out else []
+    if figures.unknown > MOST_UNKNOWN:
+        parts.append(
+            f"warning: the vocabulary cannot spell {figures.unknown:.1%} of the characters, which nothing is found by; "
+            "take a model of these languages"
+        )
     return "; ".join(parts)
 
 

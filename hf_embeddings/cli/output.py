@@ -27,6 +27,16 @@ def tell_cut(count: int) -> None:
     )
 
 
+def refuse_blank(text: str) -> None:
+    """Refuse a text to draw that has no words.
+
+    Raises:
+        ValueError: it has none.
+    """
+    if not text.strip():
+        raise ValueError(f"text: got {text!r}, expected some words")
+
+
 def corpus_inputs(option: str, source: str | None) -> dict[str, str | Path | None]:
     """Return the files of a corpus by the option that names them, for `check_target`; none of packages and the Hub."""
     from hf_embeddings.corpora.sources import parts_of

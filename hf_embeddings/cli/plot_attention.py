@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from hf_embeddings.cli.output import picture_path, tell_cut
+from hf_embeddings.cli.output import picture_path, refuse_blank, tell_cut
 from hf_embeddings.extras import require
 from hf_embeddings.loading.model_names import check_model
 
@@ -22,6 +22,7 @@ def attention(
     require("viz", "matplotlib")
     if head is not None and layer is None:
         raise ValueError(f"--head {head}: given without --layer; say which layer")
+    refuse_blank(text)
     check_model(folder)
     from hf_embeddings.evaluation.text_probes import probe_attention
     from hf_embeddings.visualization.attention_plots import head_figure, heads_figure

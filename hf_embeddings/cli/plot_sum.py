@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from hf_embeddings.cli.output import AsJson, picture_path, tell_cut
+from hf_embeddings.cli.output import AsJson, picture_path, refuse_blank, tell_cut
 from hf_embeddings.extras import require
 from hf_embeddings.json_text import json_text
 from hf_embeddings.loading.model_names import check_model
@@ -20,6 +20,7 @@ def input_sum(
 ) -> None:
     """Draw norms, cosines and shares of token, position and segment, token by token."""
     require("viz", "matplotlib")
+    refuse_blank(text)
     check_model(folder, "the directory of a TriEmbed model")
     from hf_embeddings.evaluation.text_probes import probe_sum
     from hf_embeddings.visualization.pictures import save_figure

@@ -28,9 +28,9 @@ def words(
     file: Annotated[Path | None, typer.Option(help="One word a line, or 'group: word word ...'.")] = None,
     example: Annotated[bool, typer.Option("--example", help="Chinese words: synonyms, contrasts, grammar.")] = False,
     frequent: Annotated[
-        int | None, typer.Option(help="The N most frequent words of --text that are one token.")
+        int | None, typer.Option(min=1, help="The N most frequent words of --text that are one token.")
     ] = None,
-    sentences: Annotated[int | None, typer.Option(help="The first N sentences of --text.")] = None,
+    sentences: Annotated[int | None, typer.Option(min=1, help="The first N sentences of --text.")] = None,
     text: Annotated[
         str, typer.Option(help="Corpus for --frequent and --sentences, such as pydoc:torch or notes.txt.")
     ] = "pydoc:torch",
@@ -71,7 +71,8 @@ def words(
     )
     if sentences is None and (unknown := model_vectors.unknown(labels)):
         raise ValueError(
-            f"{', '.join(unknown[:5])}: the vocabulary of {folder} cannot spell {len(unknown)} of the words"
+            f"{', '.join(word[:40] for word in unknown[:5])}: the vocabulary of {folder} cannot spell {len(unknown)} "
+            "of the words; leave them out, or take another model"
         )
     matrix = model_vectors.encode(labels)
     points = project(matrix, method, dimensions=dimensions, seed=seed)

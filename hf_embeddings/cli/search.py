@@ -1,15 +1,18 @@
 """`hf-embeddings search`: the documents of an index that are nearest in meaning to a query."""
 
 import contextlib
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hf_embeddings.cli.output import AsJson, Precision
 from hf_embeddings.json_text import json_text
+from hf_embeddings.printable import one_line
 
 if TYPE_CHECKING:
     from hf_embeddings.search.approximate import Graph
+    from hf_embeddings.search.encoder import Encoder
     from hf_embeddings.search.index import Index
 
 Where = Annotated[
@@ -52,16 +55,25 @@ def search(
     from hf_embeddings.search.stores import open_store, search_store
 
     with contextlib.closing(open_store(folder) if is_store(folder) else Index(folder)) as place:
-        vectors = load_encoder(place, precision=precision).encode(queries, prompt="query")
+        encoder = load_encoder(place, precision=precision)
+        vectors = encoder.encode(queries, prompt="query")
         if isinstance(place, Index):
             results = place.search(vectors, k, conditions, nearest=open_graph(place).nearest if approximate else None)
         else:
             results = search_store(place, vectors, k, conditions)
+    _tell_unspelled(encoder, queries)
     if as_json:
         print(json_text({query: json_values(hits) for query, hits in zip(queries, results, strict=True)}, indent=2))
         return
     for query, hits in zip(queries, results, strict=True):
         print((f"{query}\n\n" if len(queries) > 1 else "") + render(hits) + "\n")
+
+
+def _tell_unspelled(encoder: "Encoder", queries: list[str]) -> None:
+    from hf_embeddings.search.results import UNSPELLED
+
+    for query in encoder.unknown(queries):
+        print(one_line(f"{query}: {UNSPELLED}"), file=sys.stderr)
 
 
 def open_graph(index: "Index") -> "Graph":

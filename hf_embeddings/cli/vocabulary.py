@@ -32,6 +32,14 @@ class Action(Enum):
     factorise = "factorise"
 
 
+OPTIONS = {  # that each action reads
+    Action.add: ("token", "tokens-file", "vectors", "inside-words", "corpus"),
+    Action.replace: ("tokenizer", "corpus", "vocab-size"),
+    Action.trim: ("corpus",),
+    Action.factorise: ("rank",),
+}
+
+
 def vocabulary(
     action: Annotated[Action, typer.Argument(help="What to do.")],
     source: Annotated[str, typer.Argument(help="Directory of a TriEmbed checkpoint.")],
@@ -50,7 +58,7 @@ def vocabulary(
         typer.Option(help="replace: train on this. trim: keep what this uses. add: say how many of its pieces change."),
     ] = None,
     text_field: TextField = "text",
-    vocab_size: Annotated[int | None, typer.Option(help="replace: tokens of the tokenizer to train.")] = None,
+    vocab_size: Annotated[int | None, typer.Option(min=8, help="replace: tokens of the tokenizer to train.")] = None,
     rank: Annotated[int | None, typer.Option(help="factorise: width of the token table.")] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the target directory if it is not empty.")
@@ -58,6 +66,11 @@ def vocabulary(
     as_json: AsJson = False,
 ) -> None:
     """Change the vocabulary of a model; the rows of tokens that stay are bit-identical."""
+    given = {
+        "token": token, "tokens-file": tokens_file, "vectors": vectors, "inside-words": inside_words,
+        "tokenizer": tokenizer, "vocab-size": vocab_size, "rank": rank, "corpus": corpus,
+    }  # fmt: skip
+    _refuse_foreign(action, given)
     check_model(source, "the directory of a TriEmbed checkpoint")
     if corpus is not None:
         check_source(corpus)
@@ -87,6 +100,15 @@ def vocabulary(
         change = partial(changes.factorise, rank=rank or 0)
     report = change(source, target, overwrite=overwrite, finish=write_card)
     print(json_text(asdict(report)) if as_json else _sentences(report))
+
+
+def _refuse_foreign(action: Action, given: dict[str, object]) -> None:
+    """Refuse options that another action reads, which would be dropped."""
+    if foreign := [name for name, value in given.items() if value and name not in OPTIONS[action]]:
+        allowed = ", ".join(f"--{name}" for name in OPTIONS[action])
+        raise ValueError(f"{action.value}: got --{foreign[0]}, expected only {allowed}; leave it out")
+    if given["vocab-size"] and given["tokenizer"]:
+        raise ValueError("replace: got --vocab-size beside --tokenizer, expected it with --corpus; leave one out")
 
 
 def _sentences(report: "VocabularyReport") -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from tokenizers import Encoding
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 import hf_embeddings  # noqa: F401  registers TriEmbed with AutoModel
@@ -29,20 +30,20 @@ class ProbedText:
 
 
 @dataclass(frozen=True)
-class InputSum(ProbedText):
+class TextSum(ProbedText):
     """What token, position and segment contribute to each input vector."""
 
     parts: dict[str, Part]
 
 
 @dataclass(frozen=True)
-class Attention(ProbedText):
+class TextAttention(ProbedText):
     """The attention weights of all heads."""
 
     weights: np.ndarray  # (L, H, S, S)
 
 
-def probe_sum(folder: str, text: str, pair: str | None) -> InputSum:
+def probe_sum(folder: str, text: str, pair: str | None) -> TextSum:
     """Measure the parts of the input sum of a TriEmbed model.
 
     Raises:
@@ -60,10 +61,10 @@ def probe_sum(folder: str, text: str, pair: str | None) -> InputSum:
         for name, part in parts._asdict().items()
         if part is not None
     }
-    return InputSum(_labels(tokenizer, batch, text, pair), _is_cut(batch), decompose(arrays))
+    return TextSum(_labels(tokenizer, batch, text, pair), _is_cut(batch), decompose(arrays))
 
 
-def probe_attention(folder: str, text: str, pair: str | None) -> Attention:
+def probe_attention(folder: str, text: str, pair: str | None) -> TextAttention:
     """Return the attention weights of a model that AutoModel loads.
 
     Raises:
@@ -77,16 +78,21 @@ def probe_attention(folder: str, text: str, pair: str | None) -> Attention:
     if not attentions or any(weights is None for weights in attentions):
         raise ValueError(f"{folder}: {type(model).__name__} returns no attention weights; choose another model")
     weights = torch.stack(attentions)[:, 0].numpy()
-    return Attention(_labels(tokenizer, batch, text, pair), _is_cut(batch), weights)
+    return TextAttention(_labels(tokenizer, batch, text, pair), _is_cut(batch), weights)
 
 
 def _read(tokenizer: PreTrainedTokenizerBase, text: str, pair: str | None, longest: int) -> BatchEncoding:
     return tokenizer(text, pair, return_tensors="pt", truncation=True, max_length=longest)
 
 
+def _encoding(batch: BatchEncoding) -> Encoding:
+    assert batch.encodings, "by a fast tokenizer"
+    return batch.encodings[0]
+
+
 def _is_cut(batch: BatchEncoding) -> bool:
-    return bool(batch.encodings[0].overflowing)
+    return bool(_encoding(batch).overflowing)
 
 
 def _labels(tokenizer: PreTrainedTokenizerBase, batch: BatchEncoding, text: str, pair: str | None) -> list[str]:
-    return token_labels(tokenizer, batch.encodings[0], (text, pair or ""))
+    return token_labels(tokenizer, _encoding(batch), (text, pair or ""))

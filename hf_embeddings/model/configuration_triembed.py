@@ -52,6 +52,9 @@ LIBRARY_KEYS = frozenset(
     "output_attentions quantization_config tie_last_hidden_states per_layer_config is_decoder use_cache".split()
 )
 
+# Fields of other models in transformers that are spelt nearly as one of ours, and mean something else.
+NEAR_BY_CHANCE = frozenset(["norm_epsilon"])
+
 
 class Upgrade(NamedTuple):
     """What leads from one version of the checkpoint format to the next."""
@@ -225,7 +228,7 @@ class TriEmbedConfig(PreTrainedConfig):
             part.check(self)
 
     @property
-    def base_model_tp_plan(self) -> dict[str, str]:  # type: ignore[override]  # follows from the config
+    def base_model_tp_plan(self) -> dict[str, str]:  # follows from the config
         """How transformers splits the layers for tensor parallelism."""
         columns = ["attention.query", "attention.key", "attention.value", "feed_forward.up"]
         columns += ["feed_forward.gate"] if self.feed_forward_type == "gated" else []
@@ -467,13 +470,15 @@ def _nearest(word: str, words: Iterable[str]) -> str:
 def _foreign_keys(fields: Mapping[str, object], config_class: type[PreTrainedConfig]) -> dict[str, object]:
     """Return what other tools wrote into a config.json.
 
-    What is near a field of ours is none of theirs, nor is what would hide a method of the class.
+    What is near a field of ours is none of theirs, unless it says the same as the field does; nor is what would hide a
+    method of the class.
     """
     ours = {*(field.name for field in dataclasses.fields(config_class)), *LIBRARY_KEYS, *ROPE_KEYS}
     foreign = {}
     for key in [key for key in fields if key not in ours and not key.startswith("_")]:
         hides = hasattr(config_class, key) and not isinstance(getattr(config_class, key), property)
-        if not hides and not difflib.get_close_matches(key, ours, n=1, cutoff=0.8):
+        near = [] if key in NEAR_BY_CHANCE else difflib.get_close_matches(key, ours, n=1, cutoff=0.8)
+        if not hides and all(name in fields and fields[name] == fields[key] for name in near):
             foreign[key] = fields[key]
     return foreign
 

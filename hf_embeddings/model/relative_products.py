@@ -135,8 +135,8 @@ class _ByOffset(torch.autograd.Function):
     def backward(ctx: _ByOffsetContext, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         query, key, query_table, key_table = ctx.saved_tensors
         if torch.is_grad_enabled():
-            found = _plainly(query, key, query_table, key_table)
-            return gradients_of(found, (query, key, query_table, key_table), gradient)
+            scores = _plainly(query, key, query_table, key_table)
+            return gradients_of(scores, (query, key, query_table, key_table), gradient)
         of_query, of_query_table = _gradients(gradient, query, query_table)
         of_key, of_key_table = _gradients(gradient.transpose(-1, -2), key, key_table)
         return of_query, of_key, of_query_table, of_key_table

@@ -43,7 +43,7 @@ MEASURES = {  # field or property of Health -> its measure, in the order in whic
         0.5,
         True,
         f"mark the ends of sentences by stops, {_OTHER_ENDS}, give longer documents, "
-        " raise examples.max_length, or train with examples.objectives=[mlm]",
+        "raise examples.max_length, or train with examples.objectives=[mlm]",
     ),
     "labeled_pairs": Measure(
         "{:.0%} of pairs with a label",

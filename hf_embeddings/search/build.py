@@ -3,11 +3,13 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 
+from hf_embeddings.corpora.text_sample import TextSample
+from hf_embeddings.corpora.tokenized_corpus import SentenceTokenizer
 from hf_embeddings.files.lock import Lock
 from hf_embeddings.hardware import Precision, bf16_is_fast
 from hf_embeddings.search.creation import check_new
@@ -23,6 +25,7 @@ from hf_embeddings.search.source_records import Scope, is_derived
 from hf_embeddings.search.workers import Chunk, EncodingJob, encode_chunks
 
 DOCUMENTS_PER_COMMIT = 4096  # what an interruption can cost, and the memory that a build takes
+SAMPLED_DOCUMENTS, SAMPLED_CHARACTERS = 2000, 200  # the first of both, in which unknown characters are counted
 
 
 @dataclass
@@ -35,6 +38,7 @@ class Figures:
     resumed_at: int = 0  # documents that were done when this build took over
     removed: int = 0  # passages that their files no longer hold
     kept: int = 0  # passages of the same files that were not read this time, because a part was chosen
+    unknown: float = 0.0  # share of the characters, in the first documents, that the vocabulary cannot spell ([UNK])
 
 
 def build(
@@ -93,10 +97,12 @@ def build(
             index = Index.create(path, encoder.dimension, settings)
         with index:
             _refuse_other_model(index, settings, any_precision=choice == AUTO)
-            ids: set[str] = set()
-            records = _noting(documents, ids) if scopes else iter(documents)
+            named: set[str] = set()
+            sample: list[str] = []
+            records = _sampled(_noting(documents, named) if scopes else documents, sample)
             figures = _fill(index, records, job, encoder, source=source, processes=processes, progress=progress)
-            missing = index.retain(scopes, ids, remove=not chosen, build=None)
+            figures.unknown = _unknown_share(encoder, sample)
+            missing = index.retain(scopes, named, remove=not chosen, build=None)
     return replace(figures, kept=missing) if chosen else replace(figures, removed=missing)
 
 
@@ -122,6 +128,8 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+        with suppress(OSError):  # an index is in it: only one that could not be made leaves an empty folder
+            folder.rmdir()
 
 
 def _noting(documents: Iterable[Record], ids: set[str]) -> Iterator[Record]:
@@ -129,6 +137,18 @@ def _noting(documents: Iterable[Record], ids: set[str]) -> Iterator[Record]:
         if is_derived(document.id):
             ids.add(document.id)
         yield document
+
+
+def _sampled(documents: Iterable[Record], sample: list[str]) -> Iterator[Record]:
+    for document in documents:
+        if len(sample) < SAMPLED_DOCUMENTS:
+            sample.append(document.text[:SAMPLED_CHARACTERS])
+        yield document
+
+
+def _unknown_share(encoder: Encoder, sample: list[str]) -> float:
+    characters = SAMPLED_DOCUMENTS * SAMPLED_CHARACTERS
+    return TextSample.of(SentenceTokenizer.of(encoder.tokenizer), sample, characters=characters).unknown_share or 0.0
 
 
 def _for_products(job: EncodingJob, encoder: Encoder) -> tuple[EncodingJob, Encoder]:

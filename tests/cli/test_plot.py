@@ -144,6 +144,8 @@ def test_mistakes_name_the_cure(tiny_model: Path, tmp_path: Path) -> None:
         (["words", tmp_path, "cat"], "no config.json"),
         (["attention", tiny_model, "cat", "--head", "1"], "without --layer"),
         (["attention", tiny_model, "cat", "--layer", "9"], "expected 0 to 1"),
+        (["attention", tiny_model, " "], "expected some words"),
+        (["sum", tiny_model, ""], "expected some words"),
         (["training", tiny_model, "--example"], "expected at least 2"),
         (["training", tiny_model, "cat"], "expected at least 3"),
     ):

@@ -44,6 +44,14 @@ def test_the_text_itself_is_found_first(folder: Path, texts: list[str]) -> None:
     assert printed.startswith(" 1. 1.000  t17\n") and "[half 1]" in printed and "half 0" not in printed
 
 
+def test_what_the_vocabulary_cannot_spell_is_said(tmp_path: Path, folder: Path, model_folder: Path) -> None:  # noqa: F811
+    (tmp_path / "c.txt").write_text("the cat\n\n字字字字 the dog\n", encoding="utf-8")
+    said = run("index", tmp_path / "c.txt", tmp_path / "other", "--model", model_folder)
+    assert "warning: the vocabulary cannot spell 25.0% of the characters" in said
+    result = CliRunner().invoke(app, ["search", str(folder), "the cat", "the 字"])
+    assert result.stderr.count("cannot spell") == 1 and "the 字: the vocabulary" in result.stderr
+
+
 def test_removing(folder: Path, texts: list[str]) -> None:  # noqa: F811
     removed = json.loads(run("remove", folder, "t17", "--compact", "--json"))
     assert removed == {"removed_passages": 1, "rewritten_without": 1, "passages": 39}

@@ -94,7 +94,8 @@ def test_a_tokenizer_is_compared_or_loaded_once_or_refused(tmp_path: Path) -> No
     assert convert(tmp_path / "whole", tmp_path / "unchecked", check=False).tokenizer == "not compared"
 
 
-@pytest.mark.parametrize("family", STOCK)
+# For XLM-RoBERTa XL, transformers takes a plain tokenizer, whatever class is named.
+@pytest.mark.parametrize("family", [family for family in STOCK if family != "xlm-roberta-xl"])
 def test_a_converted_model_takes_what_its_own_tokenizer_returns(family: str, tmp_path: Path) -> None:
     head = next(iter(FAMILIES[family].heads))
     source = checkpoint(tmp_path / "source", head, **changes(family, head))

@@ -1,6 +1,6 @@
-"""Try one library on checkpoints, and write what came of it: one line of JSON a checkpoint.
+"""Try libraries on checkpoints, and write what came of it: one line of JSON for each of both.
 
-Run by path, with the Python of the environment that holds the library: `python cell.py LIBRARY ROUTE FOLDER...`. The
+Run by path, with the Python of the environment that holds them: `python cell.py LIBRARY,LIBRARY ROUTE FOLDER...`. The
 route is `package` (hf_embeddings is imported) or `remote` (it is not, and code beside the checkpoint is trusted).
 """
 
@@ -12,12 +12,15 @@ import sys
 import tempfile
 import traceback
 import warnings
+from itertools import product
 from pathlib import Path
 
 import embedding_uses
 import training_uses
 import weight_uses
 from inputs import NotOffered
+
+PLACE = re.compile(r" \(/[^)]*\)|(?<!\S)/\S+")  # of a file on this machine
 
 
 def find(library: str):
@@ -30,7 +33,7 @@ def find(library: str):
 def first_line(error: BaseException) -> str:
     """Return an error in one line, without paths of this machine."""
     line = next((line for line in str(error).splitlines() if line.strip()), "").strip()
-    return f"{type(error).__name__}: {re.sub(r'( ?[(]|(?<!\S))/[^ )]+[)]?', '', line)}"[:200]
+    return f"{type(error).__name__}: {PLACE.sub('', line)}"[:200]
 
 
 def attempt(library: str, route: str, folder: str) -> dict[str, str]:
@@ -48,14 +51,14 @@ def attempt(library: str, route: str, folder: str) -> dict[str, str]:
             os.chdir("/")
 
 
-def main(library: str, route: str, *folders: str) -> None:
+def main(libraries: str, route: str, *folders: str) -> None:
     warnings.simplefilter("ignore")
     records = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print is no record
     if route == "package":
         importlib.import_module("hf_embeddings")
-    for folder in folders:
-        record = {"checkpoint": Path(folder).name, **attempt(library, route, folder)}
+    for library, folder in product(libraries.split(","), folders):
+        record = {"library": library, "checkpoint": Path(folder).name, **attempt(library, route, folder)}
         print(json.dumps(record), file=records, flush=True)
     assert route == "package" or "hf_embeddings" not in sys.modules
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from tests.libraries.checkpoints import CONTROL, POSITIONS, write_checkpoints
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "reference" / "libraries.md"
+PAGE = ROOT / "docs" / "libraries.md"
 CELL = Path(__file__).parent / "cell.py"
 ROUTES = ("package", "remote")
 SECONDS = 300  # for one library by one route
@@ -164,13 +164,17 @@ def page(rows: list[Row], base: dict[str, str]) -> str:
 
 
 REMARKS = """
-Remarks on uses that work:
+## Remarks
 
-- **opacus**: freeze the embeddings and the position types (`".position." in name`). What a model reads once for all
-  texts of a batch, such as a table of distances, has no gradient of each text. Stock BERT needs the same for its
-  position table.
-- **OpenVINO** computes in bf16 where the processor has it; the trial sets `INFERENCE_PRECISION_HINT` to `f32`.
-- **GLiNER** always runs code beside a checkpoint.
+- **opacus**: freeze what belongs to positions (`parameter.requires_grad_("position" not in name)`). What a model reads
+  once for all texts of a batch, such as a table of distances, has no gradient of each text, and the optimizer of opacus
+  stops with "stack expects each tensor to be equal size". Stock BERT needs the same for its position table. `learned`
+  does not: it looks positions up for each text.
+- **openvino** computes in bf16 where the processor has it; the trial sets `INFERENCE_PRECISION_HINT` to `f32`.
+- **pylate** asks for transformers 5.3 or older and has an environment of its own. **gliner** and
+  **langchain-huggingface** ask for older releases of transformers or huggingface-hub than they need, and were installed
+  with `--no-deps`.
+- **adapters** asks for transformers 4.57 and **spacy-transformers** for one below 4.53; TriEmbed needs transformers 5.
 """
 
 

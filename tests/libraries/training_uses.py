@@ -3,7 +3,7 @@
 import copy
 
 import torch
-from inputs import LABELS, TEXTS, batch, classifier, logits, same, tokenizer_of, train
+from inputs import LABELS, TEXTS, NotOffered, batch, classifier, logits, same, tokenizer_of, train
 from torch.utils.data import DataLoader, TensorDataset
 
 
@@ -129,13 +129,13 @@ def skorch(folder: str, trust: bool) -> str:
 def opacus(folder: str, trust: bool) -> str:
     """Gradients of each text for itself, beside those of a loop over the texts.
 
-    Token, position and segment are frozen: what is read once for all texts has no gradient of each text.
+    Positions are frozen: what is read once for all texts has no gradient of each text.
     """
     from opacus import GradSampleModule
 
     inputs, model = batch(folder, trust), classifier(folder, trust).train()
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_("embeddings." not in name and ".position." not in name)
+        parameter.requires_grad_("position" not in name)
     plain = copy.deepcopy(model)
     wrapped = GradSampleModule(model, loss_reduction="sum", strict=False)
     torch.nn.functional.cross_entropy(wrapped(**inputs).logits, torch.tensor(LABELS), reduction="sum").backward()
@@ -168,9 +168,11 @@ def adapters(folder: str, trust: bool) -> str:
 
 
 def gliner(folder: str, trust: bool) -> str:
-    """Entities of any kind, with the checkpoint as the backbone; GLiNER always runs code beside a checkpoint."""
+    """Entities of any kind, with the checkpoint as the backbone."""
     from gliner import GLiNER, GLiNERConfig
 
+    if trust:
+        raise NotOffered("it reads the config.json of a backbone without trust_remote_code")
     words = TEXTS[0].split()
     torch.manual_seed(0)
     config = GLiNERConfig(model_name=folder, hidden_size=16, max_width=3, max_len=24, dropout=0.0)
