@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import save_file
 
@@ -39,7 +40,7 @@ def put_on_top(path: Path) -> None:
     Raises:
         ConversionError: it is no list of modules.
     """
-    modules = read_json(path)
+    modules = _listed(path)
     if not modules:
         raise ConversionError(f"{path}: names no module; expected the encoder as the first")
     modules[0] |= {"path": "", "type": TRANSFORMER}
@@ -60,5 +61,17 @@ def _own(folder: Path) -> list[tuple[int, str]]:
     path = folder / "modules.json"
     if not path.is_file():
         return []
-    types = [str(module.get("type", "")) for module in read_json(path)]
+    types = [str(module.get("type", "")) for module in _listed(path)]
     return [(number, name) for number, name in enumerate(types) if not name.startswith("sentence_transformers.")]
+
+
+def _listed(path: Path) -> list[dict[str, Any]]:
+    """Return what a modules.json lists.
+
+    Raises:
+        ConversionError: it is no list of modules.
+    """
+    modules = read_json(path)
+    if not isinstance(modules, list) or not all(isinstance(module, dict) for module in modules):
+        raise ConversionError(f"{path}: expected a list of objects, a module each; restore the file")
+    return modules

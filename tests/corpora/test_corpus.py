@@ -418,3 +418,10 @@ def test_described_documents_keep_the_other_fields(tmp_path: Path) -> None:
     paragraphs = tmp_path / "rows.txt"
     paragraphs.write_text("one\n\ntwo\n")
     assert [document.metadata["offset"] for document in read_described_documents(str(paragraphs))] == [0, 5]
+
+
+@pytest.mark.parametrize("name, text", [("a.txt", "some text"), ("a.jsonl", '{"text": "a"}'), ("a.csv", "text\na\n")])
+def test_other_encodings_are_named(name: str, text: str, tmp_path: Path) -> None:
+    for encoding in ("UTF-16", "UTF-32"):
+        (tmp_path / name).write_bytes(text.encode(encoding))
+        assert f"{name}: got {encoding}, expected UTF-8 text; save the file as UTF-8" in refused(tmp_path / name)

@@ -81,3 +81,13 @@ def test_what_a_killed_writer_left_is_no_part_of_the_next_file(tmp_path: Path) -
     with replacing(tmp_path / "file", durable=False) as staged:
         assert staged.read_text() == ""
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no pipes and devices in folders")
+def test_a_pipe_or_a_device_is_never_replaced_by_a_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "device").symlink_to("/dev/null")
+    for name, kind in (("pipe", "named pipe"), ("device", "device")):
+        with pytest.raises(ValueError, match=f"got a {kind}, expected a file"), replacing(tmp_path / name):
+            pass
+    assert (tmp_path / "pipe").is_fifo() and (tmp_path / "device").is_char_device()

@@ -39,3 +39,10 @@ def test_links_within_the_directory_and_of_the_cache_of_the_hub_are_its_own(tmp_
     (repository / "blobs").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(ValueError, match="vocab.txt: a link to"):
         refuse_links_out(snapshot, names)
+
+
+def test_a_link_to_itself_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(ValueError, match="loop: a link to loop") as refused:
+        refuse_links_out(tmp_path, ["loop"])
+    assert "\n" not in str(refused.value)
