@@ -1,6 +1,7 @@
 """The lines of evaluation files, each with its place, and the account of those that are left out."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 from hf_embeddings.json_text import without_twins
 
 BYTE_ORDER_MARK = "\ufeff"
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # as JSON writes both halves of one
+_SURROGATE_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
 @dataclass
@@ -66,4 +69,8 @@ def json_object(text: str, place: str) -> dict[str, Any]:
         raise ValueError(f"{place}: got text that is not JSON ({error}), expected an object; fix it") from None
     if not isinstance(value, dict):
         raise ValueError(f"{place}: got a JSON {type(value).__name__}, expected an object; fix it")
+    if _SURROGATE.search(text) and _SURROGATE_CHARACTER.search(json.dumps(value, ensure_ascii=False)):
+        raise ValueError(
+            f"{place}: got a lone surrogate (half of a character), expected whole characters; fix the text"
+        )
     return value
