@@ -42,10 +42,10 @@ def check_answers(data: DatasetDict) -> None:
     for split, rows in data.items():
         for number, (context, answers) in enumerate(zip(rows["context"], rows["answers"], strict=True), 1):
             for text, start in zip_longest(answers["text"], answers["answer_start"]):
-                found = None if start is None else context[start : start + len(text or "")]
-                if not text or found != text:
+                there = None if start is None else context[start : start + len(text or "")]
+                if not text or there != text:
                     raise ValueError(
-                        f"{split} data, row {number}: got {found!r} at character {start}, expected the answer {text!r}"
+                        f"{split} data, row {number}: got {there!r} at character {start}, expected the answer {text!r}"
                     )
 
 

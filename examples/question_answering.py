@@ -66,13 +66,13 @@ def main() -> None:
         inputs = {name: windows[name][window] for name in tokenizer.model_input_names}
         return inputs | {"start_positions": start, "end_positions": end}
 
-    given, data = data, data.map(prepare, remove_columns=data["train"].column_names)
-    say_lost_answers(given, data)
-    parts = {"train_dataset": data["train"], "eval_dataset": data["test"], "processing_class": tokenizer}
+    rows = data.map(prepare, remove_columns=data["train"].column_names)
+    say_lost_answers(data, rows)
+    parts = {"train_dataset": rows["train"], "eval_dataset": rows["test"], "processing_class": tokenizer}
     trainer = Trainer(model, training, compute_metrics=metrics, **parts)
     trainer.train(resume_from_checkpoint=training.resume_from_checkpoint)
     trainer.save_model()
-    trainer.save_metrics("eval", figures := trainer.evaluate() | {"eval_samples": len(data["test"])})
+    trainer.save_metrics("eval", figures := trainer.evaluate() | {"eval_samples": len(rows["test"])})
     trainer.log_metrics("eval", figures)
 
 

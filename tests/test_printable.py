@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from hf_embeddings.cli.interruption import say_when_interrupted
+from hf_embeddings.cli.command import as_command
 from hf_embeddings.printable import escaped_stdout, one_line, printable
 from hf_embeddings.progress import print_to_stderr
 from hf_embeddings.search.results import Hit, render
@@ -32,7 +32,7 @@ def test_whatever_a_verb_prints_is_escaped(capsys: pytest.CaptureFixture[str]) -
         print(ORDERS)
         print_to_stderr(ORDERS)
 
-    say_when_interrupted("search", verb)()
+    as_command("search", verb)()
     assert capsys.readouterr() == (f"{SPELLED}\n", f"{SPELLED}\n")
     assert not hasattr(sys.stdout, "_stream")
 

@@ -21,13 +21,13 @@ from transformers import PreTrainedTokenizerFast
 from hf_embeddings.cli.main import main
 from hf_embeddings.corpora.sources import read_described_documents
 from hf_embeddings.evaluation import test_sets, word_lists
+from hf_embeddings.loading.saved_model import read_config, read_tokenizer
+from hf_embeddings.loading.stored_weights import stored_shapes
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.model.modeling_triembed import TriEmbedModel
 from hf_embeddings.pretraining.options_file import load_options
-from hf_embeddings.saved_model import read_config, read_tokenizer
 from hf_embeddings.search.records import Condition
 from hf_embeddings.search.source_records import read_records
-from hf_embeddings.stored_weights import stored_shapes
 from tests.conversion.mutations import json_mutations, mutations, read_mutations, write_anew
 
 FEW, FULL = 100, 10_000

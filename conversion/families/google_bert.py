@@ -9,8 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-import transformers
-from transformers import BertConfig, PreTrainedModel
 
 from hf_embeddings.conversion.checkpoints import Checkpoint, Described, read_json
 from hf_embeddings.conversion.families.bert import BERT
@@ -103,25 +101,11 @@ def find_prefix(source: Path) -> Path | None:
 
 
 def open_google(prefix: Path) -> tuple[Config, Checkpoint, Family]:
-    """Read config and weights behind a prefix; the family's reference is transformers' BERT with the same weights."""
+    """Read config and weights behind a prefix."""
     config = read_json(prefix.with_name("bert_config.json")) | {"model_type": "bert"}
     checkpoint = GoogleCheckpoint(Tensorflow(prefix))
-    labels = checkpoint.tensors.get("classifier.weight")
-    if labels and len(labels.shape) == 2:
-        config["num_labels"] = labels.shape[0]
-
-    def reference(architecture: str, _: Path) -> PreTrainedModel:
-        settings = {key: value for key, value in config.items() if key != "model_type"}
-        settings["attn_implementation"] = "eager"
-        model = getattr(transformers, architecture)(BertConfig(**settings))
-        weights = {name: checkpoint.read(name).float() for name in checkpoint.tensors}
-        bare = {name.removeprefix("bert."): value for name, value in weights.items()}
-        model.load_state_dict(bare if architecture == "BertModel" else weights, strict=False)
-        model.tie_weights()
-        return model.eval()
-
     heads = {name: head for name, head in BERT.heads.items() if name in HEADS}
-    return config, checkpoint, replace(BERT, name="google_bert", heads=heads, reference=reference)
+    return config, checkpoint, replace(BERT, name="google_bert", heads=heads)
 
 
 def write_tokenizer_settings(vocabulary: Path, folder: Path) -> None:

@@ -6,11 +6,11 @@ import torch
 
 from hf_embeddings.conversion.checkpoints import read_json
 from hf_embeddings.conversion.rules import ConversionError
-from hf_embeddings.loading_messages import quiet
+from hf_embeddings.loading.messages import quiet
+from hf_embeddings.loading.saved_model import check_tokenizer_file, read_config, told
 from hf_embeddings.model import modeling_triembed
 from hf_embeddings.model.configuration_triembed import AUTO_MAP, TriEmbedConfig
 from hf_embeddings.model.modeling_triembed import TriEmbedPreTrainedModel
-from hf_embeddings.saved_model import check_tokenizer_file, read_config, told
 
 
 def load_own(folder: Path) -> TriEmbedPreTrainedModel:

@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from hf_embeddings.auto_classes import open_tokenizer
 from hf_embeddings.conversion.companions import TOKENIZER_FILES, copy_companions
 from hf_embeddings.conversion.origin import shown, table, write_origin
 from hf_embeddings.conversion.rules import ConversionError
@@ -23,6 +22,7 @@ from hf_embeddings.conversion.tokenizer_check import check_tokenizer
 from hf_embeddings.corpora.word_starts import word_pieces
 from hf_embeddings.file_names import VOCABULARY
 from hf_embeddings.files.staging import staged_directory
+from hf_embeddings.loading.auto_classes import open_tokenizer
 from hf_embeddings.model.modeling_triembed import TriEmbedPreTrainedModel
 
 # Called with the directory just before it appears; what it writes there appears with it.
@@ -62,7 +62,7 @@ class Opened:
         return (sum(parameter.numel() for parameter in self.model.parameters()),)
 
     def write(
-        self, *, overwrite: bool, finish: Finish, tokenizer: Callable[[Path], None] | None, kept_rows: int
+        self, *, overwrite: bool, finish: Finish, tokenizer: Callable[[Path], object] | None, kept_rows: int
     ) -> VocabularyReport:
         """Save everything; `tokenizer` writes its files, None copies them."""
         report = self.report
@@ -251,7 +251,7 @@ def staged_tokenizer(old: PreTrainedTokenizerBase, content: str) -> Iterator[Pre
 
 
 def _pieces_of(tokenizer: PreTrainedTokenizerBase, text: str) -> list[str]:
-    return tokenizer.convert_ids_to_tokens(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+    return list(tokenizer.convert_ids_to_tokens(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]))
 
 
 def _description(report: VocabularyReport) -> str:

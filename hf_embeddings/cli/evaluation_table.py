@@ -109,8 +109,9 @@ def _file_notes(report: EvaluationReport) -> Iterable[str]:
         if len(lines) > SHOWN:
             yield f"left out: {len(lines) - SHOWN} lines more (all of them: --json)"
         yield from (f"note: {line}" for line in figures.notes or [])
-    for name, tested in (*report.similarity.items(), *report.analogies.items()):
-        if unknown := tested.out_of_vocabulary:
+    words: dict[str, list[str]] = {name: own.out_of_vocabulary for name, own in report.similarity.items()}
+    for name, unknown in (*words.items(), *((name, own.out_of_vocabulary) for name, own in report.analogies.items())):
+        if unknown:
             more = f" and {len(unknown) - SHOWN} more (all of them: --json)" if len(unknown) > SHOWN else ""
             yield f"left out of {name}, as the vocabulary cannot spell them: {', '.join(unknown[:SHOWN])}{more}"
     yield from (f"note: {test.test}, {test.on}: {test.note}" for test in report.bias if test.note)

@@ -12,7 +12,7 @@ from hf_embeddings.cli.output import AsJson, TextField, corpus_inputs
 from hf_embeddings.corpora.sources import check_source
 from hf_embeddings.files.staging import check_target
 from hf_embeddings.json_text import json_text
-from hf_embeddings.model_names import check_model
+from hf_embeddings.loading.model_names import check_model
 
 if TYPE_CHECKING:
     from hf_embeddings.conversion.surgery.reposition import RepositionReport
@@ -38,7 +38,7 @@ def reposition(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Change the position type of a model, or its length, and say what that costs before and after healing."""
+    """Change the position type of a model, or its length, heal it by distillation, and measure the loss of quality."""
     if healing_steps and corpus is None:
         raise ValueError("--healing-steps: needs texts to heal on; give some with --corpus")
     check_model(source, "the directory of a TriEmbed checkpoint")

@@ -28,7 +28,7 @@ def search(
     folder: Annotated[
         str, typer.Argument(metavar="INDEX", help="Folder of an index; or qdrant: or milvus:LOCATION#COLLECTION.")
     ],
-    queries: Annotated[list[str], typer.Argument(metavar="QUERY...", help="What to look for, in words.")],
+    queries: Annotated[list[str], typer.Argument(metavar="QUERY", help="What to look for, in words.")],
     k: Annotated[int, typer.Option("-k", help="How many results.")] = 10,
     where: Where = None,
     approximate: Approximate = False,
@@ -44,7 +44,7 @@ def search(
     if blank := [query for query in queries if not query.strip()]:
         raise ValueError(f"query {blank[0]!r}: expected some words")
     if approximate and is_store(folder):
-        raise ValueError(f"--approximate: is for an index on disk; {folder} searches in its own way, leave it out")
+        raise ValueError(f"--approximate: is for an index on disk; {folder} has a search of its own, leave it out")
     conditions = [Condition.parse(text) for text in where or []]
     if not is_store(folder):
         find_records(folder)
@@ -87,7 +87,7 @@ def open_graph(index: "Index") -> "Graph":
 
 def remove(
     folder: Annotated[str, typer.Argument(metavar="INDEX", help="Folder of an index.")],
-    ids: Annotated[list[str] | None, typer.Argument(metavar="ID...", help="Documents to remove.")] = None,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Documents to remove.")] = None,
     where: Where = None,
     compact: Annotated[bool, typer.Option("--compact", help="Rewrite the files without what was removed.")] = False,
     as_json: AsJson = False,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from hf_embeddings.option_fields import bounded, place
+from hf_embeddings.typed_yaml.fields import bounded, place
 
 PREPARED = "prepared:"  # before the directory, in `corpus.source`
 

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from hf_embeddings.corpora.word_starts import word_pieces
-from hf_embeddings.loading_messages import quiet
-from hf_embeddings.model_names import check_model
+from hf_embeddings.loading.messages import quiet
+from hf_embeddings.loading.model_names import check_model
 from hf_embeddings.search.encoder import Encoder
 
 Source = Literal["contextual", "table"]

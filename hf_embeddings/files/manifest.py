@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_embeddings.files.atomic import replace_text
+from hf_embeddings.files.ownership import MARK
 from hf_embeddings.record import Record
 
 MANIFEST = "manifest.json"
@@ -123,7 +124,7 @@ def _read(folder: Path) -> dict[str, Any]:
 
 
 def _compare_names(folder: Path, files: Set[str], *, exact: bool) -> None:
-    present = {path.name for path in folder.iterdir()} - {MANIFEST}
+    present = {path.name for path in folder.iterdir()} - {MANIFEST, MARK}
     if missing := sorted(name for name in files if name not in present or not (folder / name).is_file()):
         raise Damaged(f"{folder / missing[0]}: missing")
     if exact and (extra := sorted(present - files)):

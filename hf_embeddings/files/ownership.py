@@ -1,5 +1,6 @@
 """Directories that this package made and so may empty or remove: each carries a mark. Others are never touched."""
 
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -17,9 +18,7 @@ def claim(folder: Path) -> None:
     Raises:
         ValueError: something else is there.
     """
-    if not folder.is_symlink() and (folder / MARK).is_file():
-        return
-    if folder.is_symlink() or (folder.exists() and not _is_empty(folder)):
+    if (folder.exists() or folder.is_symlink()) and not is_ours(folder):
         raise ValueError(
             f"{folder}: is needed for the work, but is there without the mark of hf-embeddings; rename it, choose "
             "another target, or remove it if an older version left it"
@@ -77,6 +76,18 @@ def remove_locked(folder: Path, lock: Lock) -> None:
         folder.rmdir()
 
 
+def sweep(folder: Path) -> None:
+    """Remove what an interrupted process left of a claimed directory; leave any other alone, and one that is in use."""
+    if is_ours(folder):
+        with suppress(ValueError, FileNotFoundError):  # a live process holds it, or has just removed it
+            remove_locked(folder, claim_locked(folder))
+
+
+def is_ours(folder: Path) -> bool:
+    """Tell whether a directory carries the mark, or is empty, as a kill leaves it before and after the mark."""
+    return not folder.is_symlink() and ((folder / MARK).is_file() or _is_empty(folder))
+
+
 def _is_empty(folder: Path) -> bool:
     """Tell whether a directory holds nothing, or nothing but a lock: what a kill leaves at the begin or the end."""
     return folder.is_dir() and {path.name for path in folder.iterdir()} <= set(LOCK_FILES)
@@ -97,6 +108,16 @@ def refuse_inside(target: Path, inputs: Mapping[str, str | Path | None]) -> None
             raise ValueError(f"{name}: {path} lies in {target}, which would be overwritten; choose another directory")
 
 
+def refuse_link(target: Path) -> None:
+    """Refuse to replace a directory through a link to it: what the link leads to may be another's.
+
+    Raises:
+        ValueError: the target is a link.
+    """
+    if target.is_symlink():
+        raise ValueError(f"{target}: is a link to {os.readlink(target)}; give the directory itself, or another name")
+
+
 def clear(folder: Path) -> None:
     """Empty a claimed directory, but for its mark and its lock."""
     for path in folder.iterdir():
@@ -105,8 +126,8 @@ def clear(folder: Path) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Remove a directory that carries the mark, the mark last; leave any other alone."""
-    if folder.is_symlink() or not (folder / MARK).is_file():
+    """Remove a claimed directory, the mark last; leave any other alone."""
+    if not is_ours(folder):
         return
     clear(folder)
     for name in (*LOCK_FILES, MARK):

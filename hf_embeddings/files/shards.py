@@ -21,6 +21,7 @@ from hf_embeddings.files.manifest import FileFacts, file_facts
 
 FAR = 4096  # rows between neighbours in an index from which on they are read apart
 OPEN_SHARDS = 512  # each holds a file descriptor, of which processes often have 1024
+_BLOCK = 1 << 20  # bytes written at a time
 _TYPES = {"BOOL": "?", "U8": "u1", "U16": "<u2", "I32": "<i4", "U32": "<u4", "I64": "<i8", "U64": "<u8"}
 
 
@@ -34,6 +35,17 @@ def write_shard(path: Path, arrays: Mapping[str, np.ndarray]) -> FileFacts:
         save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, staging_path)
         staging_path.chmod(0o644)  # safetensors lets the owner alone read it
         return file_facts(staging_path)
+
+
+def mapped_zeros(path: Path, count: int) -> np.ndarray:
+    """Return an array (count,) of bytes, all 0, that is a new file; the space for it is taken now.
+
+    A page of a mapped file that finds no space when it is written ends the process (SIGBUS); here it is an OSError.
+    """
+    with path.open("wb") as file:
+        for start in range(0, count, _BLOCK):
+            file.write(bytes(min(_BLOCK, count - start)))
+    return np.memmap(path, dtype=np.uint8, mode="r+", shape=(count,))
 
 
 class Shard:

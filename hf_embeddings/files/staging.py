@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hf_embeddings.files.atomic import fsync_directory
-from hf_embeddings.files.ownership import refuse_inside, workplace
+from hf_embeddings.files.ownership import refuse_inside, refuse_link, workplace
 
 _HERE, _EXCHANGE = -100, 2  # AT_FDCWD, RENAME_EXCHANGE of renameat2(2), Linux 3.15
 
@@ -27,8 +27,7 @@ def check_target(target: Path, *, inputs: Mapping[str, str | Path | None], overw
     """
     target = Path(os.path.abspath(target))
     refuse_inside(target, inputs)
-    if target.is_symlink():
-        raise ValueError(f"{target}: is a link to {os.readlink(target)}; give the directory itself, or another name")
+    refuse_link(target)
     if target.exists() and not target.is_dir():
         raise ValueError(f"{target}: a file; expected a directory to write")
     if target.exists() and any(target.iterdir()) and not overwrite:
@@ -57,11 +56,11 @@ def staged_directory(target: Path, *, inputs: Mapping[str, str | Path | None], o
         stage = work / target.name
         stage.mkdir()
         yield stage
-        _move(stage, target)
+        take_place(stage, target)
 
 
-def _move(stage: Path, target: Path) -> None:
-    """Let a directory take the place of another at once; what was there is then in the place of the first."""
+def take_place(stage: Path, target: Path) -> None:
+    """Let a directory take the place of another at once; what was there is then in the place of the first, or gone."""
     fsync_directory(stage)
     if not target.exists():
         stage.rename(target)

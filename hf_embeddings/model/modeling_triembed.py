@@ -43,7 +43,7 @@ from .position_biases import AlibiPosition  # noqa: F401
 from .position_contents import RelativeKeyPosition  # noqa: F401
 from .position_folds import UntiedPosition  # noqa: F401
 from .position_rotations import RotaryPosition  # noqa: F401
-from .position_signal import PositionSignal  # noqa: F401
+from .position_signal import PositionType
 from .position_tables import LearnedPosition  # noqa: F401
 from .positions import Positions  # noqa: F401
 from .recording import is_traced  # noqa: F401
@@ -82,6 +82,11 @@ class TriEmbedPreTrainedModel(PreTrainedModel):
         super().__init__(config, *args, **kwargs)
         exact = {name for part in config.position_classes.values() for name in part.kept_exact}
         self._keep_in_fp32_modules_strict = exact
+
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, PositionType):  # transformers knows the start values of layers only
+            module.restart(self.config)
 
     def _check_and_adjust_attn_implementation(self, attn_implementation: str | None, *args: Any, **kwargs: Any) -> str:
         if attn_implementation in ALL_ATTENTION_FUNCTIONS or "flash" in (attn_implementation or ""):

@@ -9,13 +9,13 @@ from typing import Any
 import yaml
 
 from hf_embeddings.file_names import EMBEDDING_EVALUATION, FIGURES, FINE_TUNING, OPTIONS, ORIGIN
+from hf_embeddings.loading.saved_model import told
+from hf_embeddings.loading.sentence_models import RERANKER, sentence_class
+from hf_embeddings.loading.stored_weights import open_weights
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.publishing.tasks import CLASSES_OF_PAIRS, SENTENCE_TASKS, TASKS, Task
 from hf_embeddings.records.evaluation import EvaluationReport
 from hf_embeddings.records.run import Beginning, RunFigures
-from hf_embeddings.saved_model import told
-from hf_embeddings.sentence_models import RERANKER, sentence_class
-from hf_embeddings.stored_weights import open_weights
 
 
 @dataclass(frozen=True)

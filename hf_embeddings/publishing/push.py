@@ -1,7 +1,8 @@
 """Publishing a checkpoint directory: scanned, completed, and pushed to the Hub as one commit."""
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -72,13 +73,7 @@ def publish(
         OSError: the Hub refused or the connection broke; nothing of this push is visible there then.
     """
     checkpoint = Checkpoint(folder)
-    if not checkpoint.shapes:
-        raise ValueError(f"{folder}: no *.safetensors in it; save the model with save_pretrained first")
-    if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json")):
-        raise ValueError(
-            f"{folder}: no tokenizer in it, without which its card's snippets fail; save it there with "
-            "tokenizer.save_pretrained, or push the model alone with model.push_to_hub"
-        )
+    _check_complete(folder, checkpoint)
     exclude = [pattern for root in exclude for pattern in (root, f"{root.rstrip('/')}/*")]
     include = tuple(include)
     outgoing = _list(folder, exclude, include)
@@ -89,7 +84,7 @@ def publish(
         )
         return _published(repo_id, revision, outgoing, edited_parts, None, checkpoint.failings)
     api = HfApi(library_name="hf-embeddings")
-    try:
+    with _refusals_in_words(api, repo_id):
         head = _prepare_repository(api, repo_id, private=private, revision=revision)
         _take_card(api, folder, repo_id, revision, card)
         write_code(folder)
@@ -102,6 +97,25 @@ def publish(
             revision=revision,
             parent_commit=head,
         )
+    return _published(repo_id, revision, outgoing, edited_parts, commit.commit_url, checkpoint.failings)
+
+
+def _check_complete(folder: Path, checkpoint: Checkpoint) -> None:
+    """Refuse a directory that its own card's snippets could not load."""
+    if not checkpoint.shapes:
+        raise ValueError(f"{folder}: no *.safetensors in it; save the model with save_pretrained first")
+    if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json")):
+        raise ValueError(
+            f"{folder}: no tokenizer in it, without which its card's snippets fail; save it there with "
+            "tokenizer.save_pretrained, or push the model alone with model.push_to_hub"
+        )
+
+
+@contextmanager
+def _refusals_in_words(api: HfApi, repo_id: str) -> Iterator[None]:
+    """Say in one line why the Hub refused, or that the connection broke."""
+    try:
+        yield
     except HfHubHTTPError as error:
         if error.response.status_code == 401:
             raise ValueError(f"{api.endpoint}: {_SIGN_IN}; {repo_id} must be yours") from None
@@ -110,10 +124,9 @@ def publish(
         raise ValueError(f"{api.endpoint}: {_SIGN_IN}") from None
     except (HTTPError, RuntimeError) as error:  # the client wraps what ends an upload in a RuntimeError
         raise OSError(
-            f"{api.endpoint}: the connection broke ({error or type(error).__name__}); nothing was published, run the "
-            "same command again"
+            f"{api.endpoint}: the connection broke ({error or type(error).__name__}); nothing was published, rerun the "
+            "command"
         ) from None
-    return _published(repo_id, revision, outgoing, edited_parts, commit.commit_url, checkpoint.failings)
 
 
 def _list(folder: Path, exclude: Iterable[str], include: Iterable[str]) -> Outgoing:

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from hf_embeddings.files.atomic import STAGED, replacing
@@ -31,13 +32,20 @@ def create_database(folder: Path, facts: dict[str, object]) -> None:
     check_new(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MARK).touch()  # what is killed from here on is known as ours by the next one
-    for name in _REST - {MARK}:
-        (folder / name).unlink(missing_ok=True)
-    with replacing(folder / DATABASE) as staged:
-        connection = sqlite3.connect(staged)
-        with connection:
-            connection.executescript(SCHEMA)
-            rows = ((name, json.dumps(value)) for name, value in facts.items())
-            connection.executemany("INSERT INTO settings VALUES (?, ?)", rows)
-        connection.close()
-    (folder / MARK).unlink(missing_ok=True)
+    try:
+        for name in _REST - {MARK}:
+            (folder / name).unlink(missing_ok=True)
+        with replacing(folder / DATABASE) as staged:
+            _write(staged, facts)
+    except sqlite3.OperationalError as error:
+        raise OSError(f"{folder}: no index can be made ({error}); nothing of it is left") from None
+    finally:
+        (folder / f"{_NEW}-journal").unlink(missing_ok=True)
+        (folder / MARK).unlink(missing_ok=True)
+
+
+def _write(file: Path, facts: dict[str, object]) -> None:
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.executescript(SCHEMA)
+        rows = ((name, json.dumps(value)) for name, value in facts.items())
+        connection.executemany("INSERT INTO settings VALUES (?, ?)", rows)

@@ -16,8 +16,8 @@ from tokenizers.normalizers import Sequence as Normalizers
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_outputs import BaseModelOutput
 
+from hf_embeddings.loading.saved_model import read_tokenizer
 from hf_embeddings.model.modeling_triembed import TriEmbedModel
-from hf_embeddings.saved_model import read_tokenizer
 from hf_embeddings.search.pooling import POOLINGS, without_prompts
 from hf_embeddings.search.precision import PRECISIONS, choose_precision
 from hf_embeddings.search.recipe import Recipe
@@ -94,8 +94,8 @@ class Encoder:
         tokenizer = read_tokenizer(source)
         if recipe.max_length is not None:  # what a directory states for a table whose first rows are never used
             recipe = dataclasses.replace(recipe, max_length=min(recipe.max_length, longest_input(model, tokenizer)))
-        if (asked := overrides.get("dimension")) and asked > model.config.hidden_size:
-            raise ValueError(f"dimension {asked}: the vectors have {model.config.hidden_size}; ask for that or fewer")
+        if (count := overrides.get("dimension")) and count > model.config.hidden_size:
+            raise ValueError(f"dimension {count}: the vectors have {model.config.hidden_size}; ask for that or fewer")
         return cls(model.to(device), tokenizer, dataclasses.replace(recipe, **overrides), precision=precision)
 
     def encode(

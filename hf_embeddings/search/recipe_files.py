@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hf_embeddings.loading.sentence_models import TRANSFORMER_FILES
 from hf_embeddings.search.pooling import POOLINGS
 from hf_embeddings.search.recipe import Recipe
-from hf_embeddings.sentence_models import TRANSFORMER_FILES
 
 MODULES = "modules.json"
 SETTINGS = "config_sentence_transformers.json"

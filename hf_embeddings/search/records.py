@@ -238,8 +238,8 @@ def read(connection: sqlite3.Connection, rows: Sequence[int]) -> list[Record]:
 def read_after(connection: sqlite3.Connection, last: int, size: int) -> tuple[list[int], list[Record]]:
     """Return at most `size` rows that come after the row `last`, with their records."""
     query = "SELECT row, id, text, metadata, passage FROM records WHERE row > ? ORDER BY row LIMIT ?"
-    found = connection.execute(query, (last, size)).fetchall()
-    return [row for row, *_ in found], [Record(i, text, json.loads(data), n) for _, i, text, data, n in found]
+    rows = connection.execute(query, (last, size)).fetchall()
+    return [row for row, *_ in rows], [Record(i, text, json.loads(data), n) for _, i, text, data, n in rows]
 
 
 def _refuse_unknown_fields(connection: sqlite3.Connection, where: Sequence[Condition]) -> None:

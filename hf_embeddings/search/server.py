@@ -58,9 +58,9 @@ class SearchServer(BoundedServer):
             note = UNSPELLED if self.encoder.unknown([query]) else ""
         with self.index.reading():  # rows are of one state of the index
             (hits,) = self.index.search(vector, min(k, _MOST_RESULTS), conditions, nearest=self.nearest)
-            found = self.index.vectors_of([hit.row for hit in hits])
+            vectors = self.index.vectors_of([hit.row for hit in hits])
         x, y = self.corpus_map.place(vector)[0]
-        places = self.corpus_map.place(found) if hits else np.empty((0, 2))
+        places = self.corpus_map.place(vectors) if hits else np.empty((0, 2))
         results = [hit | {"x": float(x), "y": float(y)} for hit, (x, y) in zip(as_json(hits), places, strict=True)]
         return {"query": query, "x": float(x), "y": float(y), "note": note, "results": results}
 

@@ -103,7 +103,7 @@ def test_an_index_holds_what_its_files_hold_and_what_has_an_id(tmp_path: Path, m
     assert "2 passages removed that their files no longer hold" in run("index", notes, index)
     assert texts_of() == {"the cat", "a stone", "the house", "the queen"}
     with Index(index) as opened:
-        assert opened.settings["recipe"]["max_length"] == 24
+        assert opened.settings.recipe["max_length"] == 24
 
 
 def test_packages_bring_their_names(tmp_path: Path, model_folder: Path) -> None:  # noqa: F811
@@ -119,7 +119,7 @@ def test_packages_bring_their_names(tmp_path: Path, model_folder: Path) -> None:
         (["index", "{tmp}/none.txt", "{tmp}/index", "--model", "{tmp}"], "none.txt"),
         (["remove", "{tmp}/none"], "no index there"),
         (["index", "{tmp}", "{tmp}/index"], "--model: missing, expected a model directory or Hub id, as the index is"),
-        (["search", "qdrant:{tmp}/q#docs", "x"], "no index was copied there"),
+        (["search", "qdrant:{tmp}/q#docs", "x"], "no complete copy of an index is there"),
         (["index", "{tmp}/none", "qdrant:{tmp}/q#docs"], "no index there"),
         (["index", "{tmp}", "qdrant:{tmp}/q#docs", "--layer", "2"], "layer: given, but an index is copied"),
     ],

@@ -12,9 +12,9 @@ from transformers import AutoModel, AutoTokenizer, BertTokenizer
 from hf_embeddings.conversion import FAMILIES, ConversionError, companions, convert
 from hf_embeddings.conversion.configs import to_triembed
 from hf_embeddings.conversion.tokenizer_check import compare_tokenizers
+from hf_embeddings.loading.sentence_models import OF_A_RERANKER
 from hf_embeddings.model.configuration_triembed import LIBRARY_KEYS
 from hf_embeddings.publishing.card import write_card
-from hf_embeddings.sentence_models import OF_A_RERANKER
 from tests.conversion.laws import tiny
 from tests.conversion.test_families import STOCK, changes
 

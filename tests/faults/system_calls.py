@@ -1,10 +1,12 @@
-"""Kill a run at any call by which a save or the export changes the disk, whoever makes it: Python, C or Rust.
+"""Faults at any call that changes the disk, whoever makes it, Python, C or Rust: a kill there, or an error instead.
 
 The kernel asks another process before it carries out such a call (seccomp_unotify(2), Linux 5.5 or newer, no rights
-needed). That one kills the run instead, at the call with a given number; of a write, half gets through.
+needed). That one knows the number of the call, and lets it happen, answers with an error, or kills who asks; of a
+write, half gets through then.
 """
 
 import ctypes
+import errno
 import fcntl
 import json
 import os
@@ -15,6 +17,7 @@ import socket
 import struct
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 from hf_embeddings.pretraining.checkpoints import store
@@ -35,7 +38,37 @@ NAMES = {number: name for name, (number, _) in CALLS.items()}
 FLAGS = {"open": 1, "openat": 2}  # the argument that says how a file is opened
 CHANGING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 AT_WORKING_DIRECTORY = 2**32 - 100  # AT_FDCWD
+SYNCING, REMOVING = {"fsync", "fdatasync"}, {"unlink", "unlinkat", "rmdir"}
+LET, KILL = 0, -1
+# What becomes of a call, by its number from 0, its name and the path: LET, KILL or the number of an error. At the end
+# of what is watched, it is asked once more, with the name "end".
+Fate = Callable[[int, str, str], int]
 EXPORT = 10**6  # in place of the number of a save
+
+
+def no_fault(number: int, name: str, path: str) -> int:
+    """Let everything happen, and have it counted."""
+    return LET
+
+
+def kill_at(place: int) -> Fate:
+    """Kill at the call with this number, or after the last one."""
+    return lambda number, name, path: KILL if number == place or name == "end" else LET
+
+
+def disk_full_from(place: int) -> Fate:
+    """Let no call from this number on take space: what removes, forces to the disk or opens what is there goes on."""
+
+    def fate(number: int, name: str, path: str) -> int:
+        is_free = name in SYNCING | REMOVING | {"end"} or (name in FLAGS and os.path.lexists(path))
+        return LET if number < place or is_free else errno.ENOSPC
+
+    return fate
+
+
+def no_directory_fsync(number: int, name: str, path: str) -> int:
+    """Answer as file systems do that know no fsync of directories: SMB, FUSE, some containers."""
+    return errno.EINVAL if name in SYNCING and os.path.isdir(path) else LET
 
 
 class DieAt:
@@ -46,7 +79,7 @@ class DieAt:
         self.folder, self.save, self.place = str(folder), save, place
 
     def __call__(self, rank: int) -> None:
-        self._mark(summon(self.folder, self.place))
+        self._mark(summon(self.folder, no_fault if self.place is None else kill_at(self.place)))
 
     def _mark(self, judge: socket.socket) -> None:
         """Tell the judge when the save begins and ends."""
@@ -76,13 +109,13 @@ class DieAt:
             conclusion.export = export
 
 
-def summon(folder: str, place: int | None) -> socket.socket:
+def summon(folder: str, fate: Fate) -> socket.socket:
     """Have another process judge the calls of this one below `folder`; return the line to it, for `tell`."""
     ours, theirs = socket.socketpair()
     if os.fork() == 0:
         try:
             ours.close()
-            Judge(theirs, os.getppid(), folder, place).watch()
+            Judge(theirs, os.getppid(), folder, fate).watch()
         finally:
             os._exit(0)
     theirs.close()
@@ -93,17 +126,17 @@ def summon(folder: str, place: int | None) -> socket.socket:
 
 
 def tell(judge: socket.socket, word: str) -> None:
-    """Let the judge "begin" or "end"; at the end, the calls are printed if none was to be the last."""
+    """Let the judge "begin" or "end"; at the end, the calls are printed if the process is still there."""
     judge.send(word.encode())
     if found := json.loads(judge.recv(1 << 20)):
         print(f"calls {json.dumps(found)}", file=sys.stderr, flush=True)
 
 
 class Judge:
-    """The other process: lets each call happen, or kills the one that asks."""
+    """The other process: gives each call its fate."""
 
-    def __init__(self, told: socket.socket, process: int, folder: str, place: int | None) -> None:
-        self.told, self.process, self.folder, self.place = told, process, folder, place
+    def __init__(self, told: socket.socket, process: int, folder: str, fate: Fate) -> None:
+        self.told, self.process, self.folder, self.fate = told, process, folder, fate
         self.watching, self.seen = False, Counter()
 
     def watch(self) -> None:
@@ -125,9 +158,8 @@ class Judge:
         word = self.told.recv(16)
         self.watching = word == b"begin"
         ended = word == b"end"
-        if ended and self.place is not None:
-            os.kill(self.process, signal.SIGKILL)
-            os._exit(0)
+        if ended and self.fate(self.seen.total(), "end", self.folder) == KILL:
+            self._kill()
         self.told.send(json.dumps(self.seen if ended else None).encode())
 
     def _answer(self, listener: int) -> None:
@@ -137,22 +169,27 @@ class Judge:
         except OSError:  # the one who asked is gone
             return
         number, thread, _, call, _, _, *arguments = struct.unpack("=QIIiIQ6Q", asked)
-        name = NAMES[call]
-        if self.watching and self._changes_the_folder(thread, name, arguments):
-            if self.seen.total() == self.place:
+        name, fate = NAMES[call], LET
+        if self.watching and (path := self._changed_path(thread, name, arguments)):
+            fate = self.fate(self.seen.total(), name, path)
+            if fate == KILL:
                 if name == "write":
                     self._write_half(thread, *arguments[:3])
-                os.kill(self.process, signal.SIGKILL)
-                os._exit(0)
+                self._kill()
             self.seen[name] += 1
-        try:
-            fcntl.ioctl(listener, 0xC0182101, struct.pack("=QqiI", number, 0, 0, 1))  # ..._SEND, ..._FLAG_CONTINUE
+        try:  # SECCOMP_IOCTL_NOTIF_SEND, with SECCOMP_USER_NOTIF_FLAG_CONTINUE or an error
+            fcntl.ioctl(listener, 0xC0182101, struct.pack("=QqiI", number, 0, -fate, fate == LET))
         except OSError:
             return
 
-    def _changes_the_folder(self, thread: int, name: str, arguments: list[int]) -> bool:
+    def _kill(self) -> None:
+        os.kill(self.process, signal.SIGKILL)
+        os._exit(0)
+
+    def _changed_path(self, thread: int, name: str, arguments: list[int]) -> str:
+        """Return the path below the folder that a call changes, or nothing."""
         if name in FLAGS and not arguments[FLAGS[name]] & CHANGING:
-            return False
+            return ""
         place = CALLS[name][1]
         if isinstance(place, int):
             path = _opened(thread, arguments[place])
@@ -160,7 +197,9 @@ class Judge:
             directory, path = place[0], _text(thread, arguments[place[1]])
             if directory is not None and arguments[directory] & 0xFFFFFFFF != AT_WORKING_DIRECTORY:
                 path = os.path.join(_opened(thread, arguments[directory]), path)
-        return path == self.folder or path.startswith(f"{self.folder}/")
+            else:
+                path = os.path.join(os.readlink(f"/proc/{thread}/cwd"), path)
+        return path if path == self.folder or path.startswith(f"{self.folder}/") else ""
 
     def _write_half(self, thread: int, handle: int, address: int, size: int) -> None:
         position = int(Path(f"/proc/{thread}/fdinfo/{handle}").read_text().split()[1])

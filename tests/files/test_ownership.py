@@ -5,7 +5,17 @@ from pathlib import Path
 import pytest
 
 from hf_embeddings.files.lock import Lock
-from hf_embeddings.files.ownership import MARK, claim, claim_locked, clear, refuse_inside, remove, remove_locked
+from hf_embeddings.files.ownership import (
+    MARK,
+    claim,
+    claim_locked,
+    clear,
+    refuse_inside,
+    refuse_link,
+    remove,
+    remove_locked,
+    sweep,
+)
 
 
 def test_what_was_claimed_can_be_claimed_cleared_and_removed(tmp_path: Path) -> None:
@@ -79,3 +89,31 @@ def test_who_leaves_removes_nothing_of_the_next_one(tmp_path: Path) -> None:
     assert (folder / MARK).is_file() and (folder / "work").is_file()
     remove_locked(folder, second)
     assert not folder.exists()
+
+
+def test_what_an_interrupted_process_left_is_swept_up_and_nothing_else(tmp_path: Path) -> None:
+    live, others = tmp_path / "live", tmp_path / "others"
+    lock = claim_locked(live)
+    (live / "work").touch()
+    others.mkdir()
+    (others / "thesis.tex").touch()
+    for folder, left in (
+        ("killed", [MARK, ".lock", "work"]),
+        ("killed at the end", []),
+        ("killed at its lock", [".lock"]),
+    ):
+        (tmp_path / folder).mkdir()
+        for file in left:
+            (tmp_path / folder / file).touch()
+    for path in (*tmp_path.iterdir(), tmp_path / "absent"):
+        sweep(path)
+    assert {path.name for path in tmp_path.iterdir()} == {"live", "others"}
+    assert (live / "work").is_file() and (others / "thesis.tex").is_file()
+    remove_locked(live, lock)
+
+
+def test_a_directory_is_not_replaced_through_a_link_to_it(tmp_path: Path) -> None:
+    refuse_link(tmp_path)
+    (tmp_path / "link").symlink_to(tmp_path)
+    with pytest.raises(ValueError, match="link: is a link to .*; give the directory itself"):
+        refuse_link(tmp_path / "link")

@@ -9,7 +9,7 @@ from safetensors.numpy import load_file
 
 from hf_embeddings.files import shards
 from hf_embeddings.files.manifest import sha256
-from hf_embeddings.files.shards import Joined, Shard, ShardError, open_shard, write_shard
+from hf_embeddings.files.shards import Joined, Shard, ShardError, mapped_zeros, open_shard, write_shard
 
 TYPES = (np.bool_, np.uint8, np.uint16, np.int32, np.uint32, np.int64, np.uint64)
 
@@ -95,3 +95,13 @@ def test_other_and_damaged_files_are_named(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(ShardError, match="No such file"):
         open_shard(path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="counts the blocks of a file")
+def test_a_new_array_has_its_space_before_it_is_written_to(tmp_path: Path) -> None:
+    array = mapped_zeros(tmp_path / "array", 3_000_000)
+    assert array.shape == (3_000_000,) and not array.any()
+    assert (tmp_path / "array").stat().st_blocks * 512 >= 3_000_000
+    array[-1] = 1
+    del array
+    assert (tmp_path / "array").read_bytes()[-2:] == b"\0\1"

@@ -26,7 +26,7 @@ def vectors(start: int, count: int) -> np.ndarray:
 
 @pytest.fixture
 def index(tmp_path: Path) -> Index:
-    index = Index.create(tmp_path / "index", WIDTH, model="none")
+    index = Index.create(tmp_path / "index", WIDTH)
     index.add(records(0, 50), vectors(0, 50))
     return index
 

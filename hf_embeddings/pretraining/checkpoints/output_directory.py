@@ -7,7 +7,7 @@ from pathlib import Path
 from hf_embeddings.file_names import CHECKPOINTS
 from hf_embeddings.files.directory import try_directory
 from hf_embeddings.files.lock import LOCK_FILES, Lock
-from hf_embeddings.files.ownership import refuse_inside
+from hf_embeddings.files.ownership import refuse_inside, refuse_link
 from hf_embeddings.pretraining.checkpoints.finished_model import STAGED
 from hf_embeddings.pretraining.checkpoints.resume import choose
 from hf_embeddings.pretraining.checkpoints.store import Checkpoints
@@ -47,6 +47,7 @@ class OutputDirectory:
         if not self.folder.exists():
             return
         if self.overwrite:
+            refuse_link(self.folder)
             refuse_inside(self.folder, self.inputs)
         if any(path.name not in LOCK_FILES for path in self.folder.iterdir()) and not self.overwrite:
             if not self.checkpoints.folder.is_dir():

@@ -17,10 +17,10 @@ from hf_embeddings.corpora.sources import OTHER_FILES, no_documents, other_files
 from hf_embeddings.corpora.text_sample import TextSample
 from hf_embeddings.corpora.tokenized_corpus import token_counts
 from hf_embeddings.corpora.tokenizer import fingerprint, load_tokenizer, row_count
-from hf_embeddings.files.atomic import fsync_directory
 from hf_embeddings.files.manifest import FileFacts, file_facts, write
 from hf_embeddings.files.ownership import MARK, clear
-from hf_embeddings.files.shards import Joined, Shard, open_shard, write_shard
+from hf_embeddings.files.shards import Joined, Shard, mapped_zeros, open_shard, write_shard
+from hf_embeddings.files.staging import take_place
 from hf_embeddings.pretraining.examples.chunks import SPECIAL_TOKENS_PER_PAIR, cut_table
 from hf_embeddings.pretraining.examples.sampling import order_pages, page_size
 from hf_embeddings.pretraining.prepared.facts import CorpusFacts, ShardFacts, ShardNote, SourceFacts
@@ -107,11 +107,13 @@ def _other_files(folder: Path, known_names: Set[str]) -> dict[str, FileFacts]:
 def _name(preparation: PreparationPlan) -> None:
     """Give the directory its name, and remove what was needed on the way."""
     open_shard.cache_clear()  # Windows renames and removes nothing that is open
-    if preparation.target.is_dir():
-        preparation.target.rename(preparation.work / "replaced")
-    (preparation.folder / MARK).unlink(missing_ok=True)  # from here on its manifest says whose it is
-    preparation.folder.rename(preparation.target)
-    fsync_directory(preparation.target.parent)
+    folder, target = preparation.folder, preparation.target
+    if target.is_dir() and any(target.iterdir()):
+        folder = folder.rename(preparation.work / "made")  # what is replaced is among our own then, and known as ours
+    elif target.is_dir():
+        target.rmdir()
+    take_place(folder, target)
+    (target / MARK).unlink(missing_ok=True)  # from here on its manifest says whose it is
     clear(preparation.work)
 
 
@@ -170,7 +172,7 @@ def _select(preparation: PreparationPlan, written_shards: list[Written]) -> tupl
             statistics[OTHER_FILES] += others
         if not sum(shard.note.documents for shard in written_shards if shard.source == number):
             raise no_documents(part.source, statistics)
-    roles = np.memmap(preparation.work / "roles", dtype=np.uint8, mode="w+", shape=(int(documents.sum()),))
+    roles = mapped_zeros(preparation.work / "roles", int(documents.sum()))
     signatures = None
     if corpus.near_duplicates is not None:
         signatures = Joined([preparation.signatures(path) for path in paths], "signatures", documents)

@@ -29,13 +29,15 @@ class Encoded(NamedTuple):
 
 
 @lru_cache(maxsize=1)
-def _encoder(path: Path, ends: str, rules: int) -> SentenceTokenizer:
+def _encoder(path: Path, stamp: tuple[int, int], ends: str, rules: int) -> SentenceTokenizer:
+    """Read the tokenizer once; `stamp` is another where another preparation has replaced the file."""
     return SentenceTokenizer(Tokenizer.from_file(str(path)), ends=ends, rules=rules)
 
 
 def encode_batch(path: Path, documents: list[str], *, ends: str, rules: int, near_duplicates: bool) -> Encoded:
     """Encode documents with the tokenizer in a file; this runs in the worker processes."""
-    encoder = _encoder(path, ends, rules)
+    file = path.stat()
+    encoder = _encoder(path, (file.st_ino, file.st_mtime_ns), ends, rules)
     return Encoded(
         encode_documents(encoder, documents),
         digests(documents),

@@ -10,8 +10,8 @@ from hf_embeddings.corpora.options import CorpusOptions, SourceOptions, Tokenize
 from hf_embeddings.corpora.sentences import RULES
 from hf_embeddings.corpora.text_sample import TextSample
 from hf_embeddings.files.manifest import FileFacts
-from hf_embeddings.option_fields import to_dict
 from hf_embeddings.record import Record, absent
+from hf_embeddings.typed_yaml.fields import to_dict
 
 KIND = "prepared corpus"
 FORMAT = RULES  # of a plan: the rules by which it encodes

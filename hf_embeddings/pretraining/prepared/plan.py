@@ -21,9 +21,9 @@ from hf_embeddings.corpora.text_files import text_bytes
 from hf_embeddings.files.atomic import replace_text
 from hf_embeddings.files.directory import try_directory
 from hf_embeddings.files.manifest import MANIFEST, read, sha256
-from hf_embeddings.files.ownership import claim, clear, refuse_inside
-from hf_embeddings.option_fields import to_dict
+from hf_embeddings.files.ownership import claim, clear, refuse_inside, refuse_link
 from hf_embeddings.pretraining.prepared.facts import Plan, ShardNote, Unit
+from hf_embeddings.typed_yaml.fields import to_dict
 
 PLAN = "plan.json"  # written last of what a preparation begins with
 SHARD_TOKENS = 1 << 24  # some 64 MB of English text, 50 MB on the disk
@@ -183,6 +183,7 @@ def enter(target: Path, plan: Plan, *, overwrite: bool) -> bool:
         raise ValueError(f"{target}: is a file, expected a directory or nothing; choose another target")
     try_directory(target.parent, str(target))
     if overwrite:
+        refuse_link(target)
         refuse_inside(target, {f"corpus.source {path}": path for path in plan.options.paths()})
     if target.is_dir() and any(target.iterdir()) and not overwrite:
         raise ValueError(

@@ -44,7 +44,7 @@ class PreparedCorpus:
         try:
             manifest_facts = check(folder, sums=sums).facts
         except Damaged as error:
-            raise ValueError(f"corpus.source: {error}, expected a whole prepared corpus; prepare it again") from error
+            raise ValueError(f"corpus.source: {error}, expected an intact prepared corpus; prepare it again") from error
         if manifest_facts.get("kind") != KIND:
             raise ValueError(f"{place}: got another kind of directory, expected a prepared corpus; check the path")
         facts, tokenizer = CorpusFacts.from_dict(manifest_facts), load_tokenizer(folder)

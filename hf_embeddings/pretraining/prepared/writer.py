@@ -17,11 +17,9 @@ from hf_embeddings.corpora.tokenized_corpus import encoder_backend, joined
 from hf_embeddings.corpora.tokenizer import fingerprint, load_tokenizer
 from hf_embeddings.corpora.tokenizer_training import train_for
 from hf_embeddings.files.atomic import replace_text
-from hf_embeddings.files.lock import Lock
 from hf_embeddings.files.manifest import MANIFEST, check
-from hf_embeddings.files.ownership import claim, remove
+from hf_embeddings.files.ownership import MARK, claim_locked, remove, remove_locked, sweep
 from hf_embeddings.files.shards import write_shard
-from hf_embeddings.option_fields import to_dict
 from hf_embeddings.pretraining.architecture import is_checkpoint
 from hf_embeddings.pretraining.examples.health import examine_text
 from hf_embeddings.pretraining.options import PretrainingOptions
@@ -40,6 +38,7 @@ from hf_embeddings.pretraining.prepared.plan import (
 )
 from hf_embeddings.progress import Phases, quiet
 from hf_embeddings.records.health import Health
+from hf_embeddings.typed_yaml.fields import to_dict
 from hf_embeddings.worker_pool import WorkerPool
 
 Advance = Callable[[float], None]
@@ -73,8 +72,7 @@ def prepare_corpus(
         say(f"{target} is complete")
         return facts
     work = work_of(target)
-    claim(work)
-    lock = Lock(work)  # before anything is removed: another may be at work
+    lock = claim_locked(work)  # before anything is removed: another may be at work
     try:
         preparation = plan_corpus(
             options, target, overwrite=overwrite, shard_tokens=shard_tokens, say=say, phases=phases
@@ -91,10 +89,11 @@ def prepare_corpus(
             say(line)
         return facts
     finally:
-        lock.release()
-        if not (work / PLAN).exists():  # nothing was begun, or it has become the target
+        if (work / PLAN).exists():
+            lock.release()
+        else:  # nothing was begun, or it has become the target
             remove(partial_of(target))
-            remove(work)
+            remove_locked(work, lock)
 
 
 def plan_corpus(
@@ -116,7 +115,7 @@ def plan_corpus(
     if options.corpus.near_duplicates is not None:
         require_library()
     if streams and (not _existing_tokenizer(options) or options.corpus.sources):
-        raise ValueError("streams: expected one corpus.source, and tokenizer.path, for documents come later; give both")
+        raise ValueError("streams: expected one corpus.source, and tokenizer.path, as documents come later; give both")
     plan = _plan(options, shard_tokens, streams, rules=rules_of(target, overwrite=overwrite))
     preparation = PreparationPlan(target, plan)
     if enter(target, plan, overwrite=overwrite):
@@ -190,7 +189,8 @@ def completed(target: Path, options: PretrainingOptions, shard_tokens: int) -> C
     plan = Plan.from_dict(facts["plan"])
     if plan.to_dict() != _plan(options, shard_tokens, rules=plan.format).to_dict():
         return None
-    remove(work_of(target))  # left by a kill at the very end
+    (target / MARK).unlink(missing_ok=True)  # left, as the work, by a kill at the very end
+    sweep(work_of(target))
     return CorpusFacts.from_dict(facts)
 
 

@@ -9,12 +9,12 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from hf_embeddings.corpora.tokenizer import row_count
-from hf_embeddings.loading_messages import no_bars
+from hf_embeddings.loading.messages import no_bars
+from hf_embeddings.loading.saved_model import check_counts, told
+from hf_embeddings.loading.stored_weights import check_finite, stored_shapes
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.model.modeling_triembed import TriEmbedForPreTraining
 from hf_embeddings.pretraining.architecture import is_checkpoint, read_architecture
-from hf_embeddings.saved_model import check_counts, told
-from hf_embeddings.stored_weights import check_finite, stored_shapes
 
 PADDED_ROWS = 128  # token tables are commonly padded to a multiple of 8, 64 or 128 rows, as matrix products like it
 

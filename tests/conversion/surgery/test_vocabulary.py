@@ -265,7 +265,7 @@ def test_the_command(tmp_path: Path, monkeypatch, capsys) -> None:
     )
     with pytest.raises(SystemExit) as ended:
         main()
-    assert ended.value.code == 2 and "error: trim: needs --corpus" in capsys.readouterr().err
+    assert ended.value.code == 2 and "error: --corpus: missing" in capsys.readouterr().err
 
 
 REFUSED = [

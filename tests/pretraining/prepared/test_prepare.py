@@ -13,6 +13,7 @@ import torch
 from hf_embeddings.corpora import selection
 from hf_embeddings.corpora.tokenizer import load_tokenizer
 from hf_embeddings.files.manifest import Manifest
+from hf_embeddings.files.ownership import MARK, claim_locked, remove_locked
 from hf_embeddings.pretraining.examples import sampling
 from hf_embeddings.pretraining.examples.batches import iter_batches
 from hf_embeddings.pretraining.examples.schedule import Schedule
@@ -246,6 +247,54 @@ def test_what_was_begun_otherwise_is_refused(texts: Path, tmp_path: Path, monkey
     assert facts.statistics["documents_read"] == 121
     with pytest.raises(ValueError, match="is not empty, and not what these options make"):
         make(tmp_path / "target", options_for(copy, "tokenizer.vocab_size=100"))
+
+
+def test_one_of_the_two_always_stands_when_a_corpus_replaces_another(
+    prepared: Path, texts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, options = files_of(prepared), options_for(texts, "tokenizer.vocab_size=100")
+    with monkeypatch.context() as stopped:
+        stopped.setattr(assembly, "take_place", lambda *paths: (_ for _ in ()).throw(Stopped))
+        with pytest.raises(Stopped):
+            make(prepared, options, overwrite=True)
+    assert files_of(prepared) == before
+    make(prepared, options, overwrite=True)
+    assert files_of(prepared) != before and [path.name for path in prepared.parent.iterdir()] == [prepared.name]
+
+
+def test_a_process_that_prepares_a_target_again_encodes_with_its_new_tokenizer(
+    prepared: Path, texts: Path, tmp_path: Path
+) -> None:
+    options = options_for(texts, "tokenizer.vocab_size=100")
+    make(prepared, options, overwrite=True)
+    make(tmp_path / "fresh", options)
+    assert files_of(prepared) == files_of(tmp_path / "fresh")
+
+
+def test_a_complete_corpus_leaves_the_work_of_a_live_process_alone(prepared: Path, texts: Path) -> None:
+    work = plan.work_of(prepared)
+    lock = claim_locked(work)
+    (work / "roles").touch()
+    make(prepared, options_for(texts))
+    assert (work / "roles").is_file()
+    remove_locked(work, lock)
+
+
+def test_what_a_kill_behind_the_last_rename_left_is_swept_up(prepared: Path, texts: Path) -> None:
+    before = files_of(prepared)
+    for folder in (prepared, plan.work_of(prepared)):
+        folder.mkdir(exist_ok=True)
+        (folder / MARK).touch()
+    make(prepared, options_for(texts))
+    assert files_of(prepared) == before and not plan.work_of(prepared).exists()
+
+
+def test_a_corpus_is_not_replaced_through_a_link(prepared: Path, texts: Path, tmp_path: Path) -> None:
+    before, link = files_of(prepared), tmp_path / "link"
+    link.symlink_to(prepared)
+    with pytest.raises(ValueError, match="is a link to"):
+        make(link, options_for(texts, "tokenizer.vocab_size=100"), overwrite=True)
+    assert files_of(prepared) == before and link.is_symlink()
 
 
 # Bad input

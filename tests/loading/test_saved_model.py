@@ -7,8 +7,8 @@ import pytest
 from transformers import AlbertConfig, AlbertModel, BertConfig, BertModel
 
 from hf_embeddings import TriEmbedConfig, TriEmbedModel
-from hf_embeddings.saved_model import check_tokenizer_file, read_config, read_tokenizer
-from hf_embeddings.stored_weights import stored_shapes
+from hf_embeddings.loading.saved_model import check_tokenizer_file, read_config, read_tokenizer
+from hf_embeddings.loading.stored_weights import stored_shapes
 
 SIZES = {"vocab_size": 32, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 16}
 MODELS = {

@@ -19,9 +19,9 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from hf_embeddings.auto_classes import OwnCode, build_model, open_config, open_tokenizer
+from hf_embeddings.loading.auto_classes import OwnCode, build_model, open_config, open_tokenizer
+from hf_embeddings.loading.stored_weights import stored_shapes
 from hf_embeddings.model.configuration_triembed import MOST_LABELS, MOST_LAYERS, TriEmbedConfig
-from hf_embeddings.stored_weights import stored_shapes
 
 RESTORE = "restore the file, or download the model again"
 LARGEST_FACTOR = 16  # parameters of the model for each that is stored: packed weights hold up to 8 in one

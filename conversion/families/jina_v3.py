@@ -1,0 +1,57 @@
+"""Jina embeddings v3 (https://arxiv.org/abs/2409.10173): XLM-RoBERTa with RoPE, without its adapters."""
+
+from hf_embeddings.conversion.families.bert import CLASSIFIER, QUESTION
+from hf_embeddings.conversion.families.roberta import POOLED, PREDICTIONS, same
+from hf_embeddings.conversion.rules import SPLIT, Family, Fixed, Head, Key, Weight
+
+JINA_V3 = Family(
+    model_type="jina_embeddings_v3",
+    prefix="roberta",
+    tokenizer_class="XLMRobertaTokenizer",
+    config=(
+        Key("vocab_size", 250002),
+        Key("hidden_size", 1024),
+        Key("num_hidden_layers", 24),
+        Key("num_attention_heads", 16),
+        Key("intermediate_size", 4096),
+        Key("hidden_act", "gelu"),
+        Key("hidden_dropout_prob", 0.1),
+        Key("attention_probs_dropout_prob", 0.1),
+        Key("max_position_embeddings", 8194),
+        Key("type_vocab_size", 1),
+        Key("initializer_range", 0.02),
+        Key("layer_norm_eps", 1e-5),
+        Key("pad_token_id", 1),
+        Key("bos_token_id", 0),
+        Key("eos_token_id", 2),
+        Key("classifier_dropout", None),
+        Key("tie_word_embeddings", True),
+        Key("rope_parameters", {"rope_type": "default", "rope_theta": 20_000.0}),
+        Fixed("position_embedding_type", "rope"),
+        Fixed("prediction_act", "gelu"),
+    ),
+    encoder=(
+        Weight("embeddings.word_embeddings", "embeddings.token"),
+        Weight("embeddings.token_type_embeddings", "embeddings.segment"),
+        Weight("emb_ln", "embeddings.norm"),
+        Weight(
+            "encoder.layers.{}.mixer.Wqkv",
+            ("layers.{}.attention.query", "layers.{}.attention.key", "layers.{}.attention.value"),
+            SPLIT,
+        ),
+        Weight("encoder.layers.{}.mixer.out_proj", "layers.{}.attention.out"),
+        Weight("encoder.layers.{}.norm1", "layers.{}.attention_norm"),
+        Weight("encoder.layers.{}.mlp.fc1", "layers.{}.feed_forward.up"),
+        Weight("encoder.layers.{}.mlp.fc2", "layers.{}.feed_forward.down"),
+        Weight("encoder.layers.{}.norm2", "layers.{}.feed_forward_norm"),
+        Weight("pooler.dense", "pooler.dense"),
+    ),
+    heads={
+        "JinaEmbeddingsV3Model": Head("TriEmbedModel"),
+        "JinaEmbeddingsV3ForMaskedLM": Head("TriEmbedForMaskedLM", PREDICTIONS, same("roberta")),
+        "JinaEmbeddingsV3ForSequenceClassification": Head("TriEmbedForSequenceClassification", POOLED),
+        "JinaEmbeddingsV3ForTokenClassification": Head("TriEmbedForTokenClassification", CLASSIFIER),
+        "JinaEmbeddingsV3ForQuestionAnswering": Head("TriEmbedForQuestionAnswering", QUESTION),
+    },
+    optional=("pooler",),
+)

@@ -1,0 +1,39 @@
+"""What was found in a source: what is left out of the target, and what transformers would write otherwise today."""
+
+from hf_embeddings.conversion.families import declared_classes
+from hf_embeddings.conversion.leftovers import matches
+from hf_embeddings.conversion.modules import own_modules
+from hf_embeddings.conversion.names import find_wrapper
+from hf_embeddings.conversion.sources import Source
+from hf_embeddings.conversion.transfer import Transfer
+
+
+def left_out(transfer: Transfer, drop: tuple[str, ...]) -> list[str]:
+    """Return the names, as the source has them, of weights that no output depends on, or that the user drops."""
+    read_not = {transfer.names[name] for name in transfer.left_out}
+    return sorted(read_not | {name for name in transfer.checkpoint.tensors if matches(name, drop)})
+
+
+def remarks(transfer: Transfer, opened: Source) -> list[str]:
+    """Say what was found otherwise than transformers would write it today."""
+    family, config = transfer.plan.family, opened.config
+    made = []
+    if transfer.forwards and config.get("model_type") != family.model_type:
+        made.append(f"model_type {config.get('model_type')!r}: names and sizes are those of {family.name}")
+    code = [name for name in config.get("auto_map") or {} if name != "AutoTokenizer"]
+    if transfer.forwards and code and not family.own_code and not family.today_as:
+        made.append(f"code of its own (auto_map), which was not run: compared with {family.model_type} of transformers")
+    declared = declared_classes(config)[:1]
+    if transfer.forwards and declared != [family.class_name(transfer.plan.architecture)]:
+        told = f"{declared[0]!r}" if declared else "missing"
+        made.append(f"architectures {told}: converted as {family.class_name(transfer.plan.architecture)}")
+    wrapper = find_wrapper(list(transfer.names.values()), family)[0] if transfer.forwards else ""
+    if wrapper:
+        made.append(f"the weights stand under {wrapper!r}, which is left out")
+    if transfer.foreign:
+        made.append(f"config keys that no model reads: {', '.join(transfer.foreign)}")
+    if opened.encoder != opened.folder:
+        made.append(f"the encoder lay in {opened.encoder.name}/; it lies on top now, as modules.json says")
+    if own := own_modules(opened.folder):
+        made.append(f"modules.json names code that is not copied: {', '.join(own)}")
+    return made
