@@ -184,7 +184,7 @@ def test_a_tokenizer_with_more_ids_than_rows_is_refused_when_one_is_read(model_f
     tokenizer.save_pretrained(folder)
     encoder = Encoder.load(folder, precision="fp32")
     assert np.isfinite(encoder.encode(["the cat"])).all()
-    with pytest.raises(ValueError, match=r"token '\[E1\]' with id 3\d, expected ids below 3\d, the rows"):
+    with pytest.raises(ValueError, match=r"token '\[E1\]' with id \d+, expected ids below \d+, the rows"):
         encoder.encode(["the [E1] cat"])
 
 
