@@ -40,6 +40,18 @@ def read_labels(data: DatasetDict, column: str, *, own_test: bool) -> Labels:
     return Labels("single_label_classification", two_or_more(names, column), names.index)
 
 
+def read_classes(data: DatasetDict, column: str) -> list:
+    """Return the classes of rows that are split from one file.
+
+    Raises:
+        ValueError: as `read_labels`; or the labels make another problem.
+    """
+    labels = read_labels(data, column, own_test=False)
+    if not labels.problem.startswith("single"):
+        raise ValueError(f"{labels.sentence(column)}; expected one of several classes in each row")
+    return labels.names
+
+
 def _several(floats: bool, values: dict[str, list], column: str, *, own_test: bool) -> Labels:
     lists = [labels for cells in values.values() for labels in cells]
     if not any(lists):

@@ -1,6 +1,6 @@
 """`hf-embeddings vocabulary`: add tokens, replace the tokenizer, trim it to a corpus, factorise the token table."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from enum import Enum
 from functools import partial
@@ -102,7 +102,7 @@ def vocabulary(
     print(json_text(asdict(report)) if as_json else _sentences(report))
 
 
-def _refuse_foreign(action: Action, given: dict[str, object]) -> None:
+def _refuse_foreign(action: Action, given: Mapping[str, object]) -> None:
     """Refuse options that another action reads, which would be dropped."""
     if foreign := [name for name, value in given.items() if value and name not in OPTIONS[action]]:
         allowed = ", ".join(f"--{name}" for name in OPTIONS[action])

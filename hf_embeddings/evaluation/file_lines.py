@@ -1,5 +1,7 @@
 """The lines of evaluation files, each with its place, and the account of those that are left out."""
 
+import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +11,8 @@ from hf_embeddings.files.reading import not_utf8, open_file, parse_json
 
 BYTE_ORDER_MARK = "\ufeff"
 LONGEST_LINE = 16 << 20  # bytes
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # as JSON writes both halves of one
+_SURROGATE_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
 @dataclass
@@ -66,4 +70,8 @@ def json_object(text: str, place: str) -> dict[str, Any]:
     value = parse_json(text, place)
     if not isinstance(value, dict):
         raise ValueError(f"{place}: got a JSON {type(value).__name__}, expected an object; fix it")
+    if _SURROGATE.search(text) and _SURROGATE_CHARACTER.search(json.dumps(value, ensure_ascii=False)):
+        raise ValueError(
+            f"{place}: got a lone surrogate (half of a character), expected whole characters; fix the text"
+        )
     return value

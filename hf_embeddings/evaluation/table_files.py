@@ -20,6 +20,7 @@ class Column:
 
     names: tuple[str, ...]  # the first ones are preferred where a file has several
     number: bool = False  # it holds numbers
+    optional: bool = False  # it is read where a header names it, and empty otherwise; such columns come last
 
 
 @dataclass(frozen=True)
@@ -58,31 +59,40 @@ def read_table(path: Path, columns: Sequence[Column], account: Account, *, most:
         for place, row in read_json_lines(path):
             yield Row(place, _fields(row, columns, place))
         return
-    indices: list[int] | None = None
+    indices: list[int | None] | None = None
     for place, cells in _csv_cells(path) if kind == ".csv" else _tab_cells(path):
-        if cells[0].startswith("#") and len(cells) < len(columns):
+        if cells[0].startswith("#") and len(cells) < len(_required(columns)):
             account.comment(place)
             continue
         if indices is None:
             indices, is_header = _choose(cells, columns, place, account, most)
             if is_header:
                 continue
-        if len(cells) <= max(indices):
+        last = max(index for index in indices if index is not None)
+        if len(cells) <= last:
             separator = "commas" if kind == ".csv" else "tabs"
-            raise ValueError(f"{place}: got {len(cells)} columns, expected {max(indices) + 1} between {separator}")
-        yield Row(place, [cells[column] for column in indices])
+            raise ValueError(f"{place}: got {len(cells)} columns, expected {last + 1} between {separator}")
+        yield Row(place, ["" if column is None else cells[column] for column in indices])
+
+
+def _required(columns: Sequence[Column]) -> list[Column]:
+    return [column for column in columns if not column.optional]
 
 
 def _choose(
     cells: list[str], columns: Sequence[Column], place: str, account: Account, most: int | None
-) -> tuple[list[int], bool]:
+) -> tuple[list[int | None], bool]:
     """Return from the first row which columns to read, and whether it is a header."""
     names = [_plain(cell) for cell in cells]
     places = [next((names.index(name) for name in column.names if name in names), None) for column in columns]
-    indices = [index for index in places if index is not None]
+    optional: list[int | None] = [None] * (len(columns) - len(_required(columns)))
+    columns = _required(columns)
+    indices = [index for index in places[: len(columns)] if index is not None]
     if len(indices) == len(columns):
-        return indices, True
-    in_order = list(range(len(columns)))
+        if twin := next((cells[index] for index in indices if names.count(names[index]) > 1), None):
+            raise ValueError(f"{place}: got the column {twin!r} twice, expected each once; rename one")
+        return list(places), True
+    in_order = [*range(len(columns)), *optional]
     numbers = [index for index, column in enumerate(columns) if column.number]
     unlike = [index for index in numbers if index < len(cells) and not _may_be_number(cells[index])]
     if indices and unlike and not any(cell and _may_be_number(cell) for cell in cells):
@@ -131,6 +141,9 @@ def _fields(row: dict[str, Any], columns: Sequence[Column], place: str) -> list[
     cells = []
     for column in columns:
         name = next((name for name in column.names if name in keys), None)
+        if name is None and column.optional:
+            cells.append("")
+            continue
         if name is None:
             raise ValueError(
                 f"{place}: got the fields {', '.join(row)}, expected one of {', '.join(column.names)}; rename one"

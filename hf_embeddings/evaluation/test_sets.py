@@ -33,6 +33,7 @@ SCORE = Column(
     ),
     number=True,
 )
+GRADE = Column(("score", "relevance", "grade", "label"), number=True, optional=True)
 _TARGETS, _ATTRIBUTES = ("first_targets", "second_targets"), ("first_attributes", "second_attributes")
 GROUPS = (*_TARGETS, *_ATTRIBUTES)
 Pair = tuple[str, str, float]
@@ -105,8 +106,9 @@ def read_analogies(path: Path) -> Analogies:
 def read_retrieval(path: Path) -> RetrievalSet:
     """Read a BEIR folder (`corpus.jsonl`, `queries.jsonl`, `qrels/test.tsv`), or a query and its text a line.
 
-    Translations, one pair a line, are a cross-lingual retrieval set. A text that is the query itself, word by word, is
-    not ranked for it, unless the file gives it as its text.
+    A column `score` says how right a text is; at 0 and below it is wrong. Translations, one pair a line, are a
+    cross-lingual retrieval set. A text that is the query itself, word by word, is not ranked for it, unless the file
+    gives it as its text.
 
     Raises:
         ValueError: a line is something else; it is named.
@@ -116,14 +118,19 @@ def read_retrieval(path: Path) -> RetrievalSet:
     account = Account()
     candidates: dict[str, int] = {}
     relevant: dict[str, dict[int, float]] = {}
-    for row in read_table(path, (FIRST, SECOND), account):
-        query, text = row.cells
+    for row in read_table(path, (FIRST, SECOND, GRADE), account):
+        query, text, _ = row.cells
         if not query or not text:
             account.leave_out(row.place, "one of its texts is empty")
             continue
-        relevant.setdefault(query, {})[candidates.setdefault(text, len(candidates))] = 1.0
+        grade, number = row.number(2), candidates.setdefault(text, len(candidates))
+        right = relevant.setdefault(query, {})
+        if grade is None or grade > 0:
+            right[number] = 1.0 if grade is None else grade
     if not relevant:
         raise ValueError(f"{path}: no pairs in it; expected a query and its text a line, tab-separated")
+    if without := sum(not right for right in relevant.values()):
+        account.notes.append(f"{path}: {without} queries have no right text")
     ignored_rows = [
         {candidates[query]} - rows.keys() if query in candidates else set() for query, rows in relevant.items()
     ]
@@ -164,8 +171,8 @@ def _check_groups(groups: object, place: str) -> None:
         words, least = groups[name], 2 if name in _TARGETS else 1
         if not isinstance(words, list):
             raise ValueError(f"{place}: {name} is {words!r:.60}, expected a list of words; write [{words!r:.60}]")
-        if wrong := next((word for word in words if not isinstance(word, str) or not word.strip()), None):
-            raise ValueError(f"{place}: {name} holds {wrong!r:.60}, expected words; fix it")
+        if wrong := [word for word in words if not isinstance(word, str) or not word.strip()]:
+            raise ValueError(f"{place}: {name} holds {wrong[0]!r:.60}, expected words; fix it")
         if len(words) < least:
             raise ValueError(f"{place}: {name} has {len(words)} words, expected at least {least}; add some")
     first, second = (len(groups[name]) for name in _TARGETS)

@@ -16,7 +16,7 @@ from hf_embeddings.corpora.word_starts import token_labels
 from hf_embeddings.loading.saved_model import read_config, read_tokenizer
 from hf_embeddings.loading.stored_weights import check_finite
 from hf_embeddings.model.modeling_triembed import TriEmbedModel
-from hf_embeddings.search.text_model import load_text_model, longest_input, read_inputs
+from hf_embeddings.search.text_model import check_ids, load_text_model, longest_input, read_inputs
 
 MOST_TOKENS = 512  # whose attention is drawn
 
@@ -54,6 +54,7 @@ def probe_sum(folder: str, text: str, pair: str | None) -> TextSum:
     check_finite(model.named_parameters(), folder)
     tokenizer = read_tokenizer(folder)
     batch = _read(tokenizer, text, pair, model.config.max_position_embeddings)
+    check_ids(model, tokenizer, batch["input_ids"])
     with torch.no_grad():
         parts = model.embedding_parts(batch["input_ids"], token_type_ids=batch.get("token_type_ids"))
     arrays = {
@@ -73,6 +74,7 @@ def probe_attention(folder: str, text: str, pair: str | None) -> TextAttention:
     model = load_text_model(folder, attn_implementation="eager").eval()
     tokenizer = read_tokenizer(folder)
     batch = _read(tokenizer, text, pair, min(longest_input(model, tokenizer), MOST_TOKENS))
+    check_ids(model, tokenizer, batch["input_ids"])
     with torch.no_grad():
         attentions = model(**read_inputs(model, batch), output_attentions=True).attentions
     if not attentions or any(weights is None for weights in attentions):

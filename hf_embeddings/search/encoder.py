@@ -22,7 +22,7 @@ from hf_embeddings.search.pooling import POOLINGS, without_prompts
 from hf_embeddings.search.precision import PRECISIONS, choose_precision
 from hf_embeddings.search.recipe import Recipe
 from hf_embeddings.search.recipe_files import download_recipe, read_recipe
-from hf_embeddings.search.text_model import ignores_padding, load_text_model, longest_input, reads_mask
+from hf_embeddings.search.text_model import check_ids, ignores_padding, load_text_model, longest_input, reads_mask
 
 TOKENS_PER_BATCH = 4096  # enough to keep the matrix units busy, and small enough that activations stay in the caches
 TEXTS_PER_WINDOW = 16384  # texts are sorted by length within a window: 16k leave 1 % of padding, and bound the memory
@@ -64,6 +64,7 @@ class Encoder:
         self.max_length = _max_length(model, tokenizer, self.recipe.max_length)
         self.packs = isinstance(model, TriEmbedModel)
         some = tokenizer.backend_tokenizer.encode("a b c").ids
+        check_ids(model, tokenizer, torch.tensor(some))
         self.alike = not self.packs and not ignores_padding(model.eval(), some, self.max_length)
         PRECISIONS[precision](model.eval())  # in place
         self.model = model
@@ -183,6 +184,7 @@ class Encoder:
         """Return the hidden states (T, D) of all tokens, text after text, and the lengths (B,) of the texts."""
         lengths = torch.tensor([len(row) for row in ids])
         tokens = torch.tensor([token for row in ids for token in row])
+        check_ids(self.model, self.tokenizer, tokens)
         every_layer = self.recipe.layer is not None
         run = _packed if self.packs else _padded
         output, flatten = run(self.model, tokens, lengths, output_hidden_states=every_layer)

@@ -115,6 +115,8 @@ class Condition:
         if self.operator in ("=", "!="):
             return _equal(actual, self.value) == (self.operator == "=")
         compare = _ORDERS[self.operator]
+        if isinstance(actual, str) and isinstance(self.value, int | float):
+            actual = _number(actual)  # all cells of CSV are text
         if isinstance(actual, str) and isinstance(self.value, str):
             return bool(compare(actual, self.value))
         if isinstance(actual, int | float) and isinstance(self.value, int | float):
@@ -144,6 +146,15 @@ def as_kept(value: Any) -> Any:  # noqa: ANN401  of text, text; of an object, an
     if isinstance(value, np.generic):
         return as_kept(value.item())
     return value.isoformat() if isinstance(value, date | time) else None
+
+
+def _number(text: str) -> float | str:
+    """Return the number that a text is; the text, where it is none."""
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return number if math.isfinite(number) else text
 
 
 def _equal(actual: object, value: object) -> bool:

@@ -91,6 +91,21 @@ def read_inputs(model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> di
     return {name: tensor for name, tensor in batch.items() if name in takes}
 
 
+def check_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, ids: torch.Tensor) -> None:
+    """Compare token ids with the rows of the model's table.
+
+    Raises:
+        ValueError: an id has no row, as the tokenizer is that of another model, or has tokens that were added alone.
+    """
+    table: Any = model.get_input_embeddings()
+    rows, largest = len(table.weight), int(ids.max()) if ids.numel() else -1
+    if largest >= rows:
+        raise ValueError(
+            f"{model.name_or_path or 'the model'}: got the token {tokenizer.convert_ids_to_tokens(largest)!r} with id "
+            f"{largest}, expected ids below {rows}, the rows of its token table; give the tokenizer that belongs to it"
+        )
+
+
 def reads_mask(model: PreTrainedModel) -> bool:
     """Tell whether a model can be told of padding at all; FNet cannot."""
     return "attention_mask" in inspect.signature(model.forward).parameters

@@ -186,3 +186,32 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
     for given in ({"bias": [str(tmp_path / "none.json")]}, {"similarity": [tmp_path]}, {"analogies": [tmp_path / "x"]}):
         with pytest.raises(ValueError, match="no such file|got a folder"):
             read_evaluation_data(**given)
+
+
+@pytest.mark.parametrize(
+    "name, text",
+    [
+        ("a.tsv", "query\tdocument\tscore\na\tb\t0\na\tc\t2\nd\tb\t-1\nd\te\t\n"),
+        ("a.jsonl", "".join(json.dumps(dict(zip(("query", "text2", "score"), row, strict=True))) + "\n" for row in
+                            (("a", "b", 0), ("a", "c", 2), ("d", "b", -1), ("d", "e", None)))),
+    ],
+)  # fmt: skip
+def test_a_score_says_which_text_is_right(tmp_path: Path, name: str, text: str) -> None:
+    found = read_retrieval(written(tmp_path, name, text))
+    assert found.candidates == ["b", "c", "e"] and found.relevant == [{1: 2.0}, {2: 1.0}]
+    alone = read_retrieval(written(tmp_path, "b.tsv", "query\tdocument\tscore\na\tb\t0\n"))
+    assert alone.relevant == [{}] and "1 queries have no right text" in alone.account.notes[0]
+
+
+def test_half_characters_two_columns_of_a_name_and_empty_words_are_refused(tmp_path: Path) -> None:
+    for name, text, read, message in (
+        ("a.jsonl", '{"text1": "a\\ud83d", "text2": "b", "score": 1}\n', read_scored_pairs, "a lone surrogate"),
+        ("a.tsv", "score\tword1\tword2\tscore\n1\ta\tb\t2\n", read_scored_pairs, "the column 'score' twice"),
+        ("a.json", json.dumps({"t": LISTS | {"first_attributes": ["x", ""]}}), read_association_tests, "holds ''"),
+        ("b.json", json.dumps({"t": LISTS | {"first_attributes": [None]}}), read_association_tests, "holds None"),
+    ):
+        path = written(tmp_path, name, text)
+        with pytest.raises(ValueError, match=message):
+            read(path) if read is read_scored_pairs else read(str(path))
+    whole = '{"text1": "a\\ud83d\\ude00", "text2": "b", "score": 1}\n'
+    assert read_scored_pairs(written(tmp_path, "c.jsonl", whole)).pairs == [("a\U0001f600", "b", 1.0)]

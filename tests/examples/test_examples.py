@@ -197,6 +197,16 @@ def test_faulty_data_are_one_line_before_work(
     assert message in line and not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("label", [0.5, ["a"]])
+def test_several_tasks_take_classes_only(label: object, monkeypatch) -> None:
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    from labels import read_classes
+
+    part = Dataset.from_dict({"label": [label, label]})
+    with pytest.raises(ValueError, match="expected one of several classes in each row"):
+        read_classes(DatasetDict(train=part, test=part), "label")
+
+
 def test_rare_labels_in_the_rows_that_are_set_apart_are_outputs(tmp_path, monkeypatch) -> None:
     monkeypatch.syspath_prepend(str(EXAMPLES))
     from data import read_data

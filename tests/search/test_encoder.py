@@ -1,6 +1,7 @@
 """Vectors are those of sentence-transformers, whatever the order, the batch, the window and the precision."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -174,6 +175,17 @@ def test_auto_is_a_precision_that_is_fast_here(encoder: Encoder, model_folder: P
     found = Encoder.load(model_folder)
     assert found.precision == ("bf16" if bf16_is_fast() else "fp32")
     assert (found.encode(texts) * encoder.encode(texts)).sum(1).min() > 0.999
+
+
+def test_a_tokenizer_with_more_ids_than_rows_is_refused_when_one_is_read(model_folder: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(model_folder, tmp_path / "model"))
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens(["[E1]"])
+    tokenizer.save_pretrained(folder)
+    encoder = Encoder.load(folder, precision="fp32")
+    assert np.isfinite(encoder.encode(["the cat"])).all()
+    with pytest.raises(ValueError, match=r"token '\[E1\]' with id \d+, expected ids below \d+, the rows"):
+        encoder.encode(["the [E1] cat"])
 
 
 def test_empty_input(encoder: Encoder) -> None:

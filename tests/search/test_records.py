@@ -34,9 +34,9 @@ def connection() -> sqlite3.Connection:
 CONDITIONS = {
     "year=2020": [0, 2],
     "year!=2020": [1],
-    "year>=2000": [0],
+    "year>=2000": [0, 2],  # text that is a number, as in CSV
     "year<2000": [1],
-    "year > 1999": [0],
+    "year > 1999": [0, 2],
     "score<=2": [0, 1],
     "lang~EN": [0, 3],
     "lang=": [2],
