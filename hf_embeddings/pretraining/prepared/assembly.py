@@ -94,7 +94,7 @@ def assemble(preparation: PreparationPlan, *, pool: WorkerPool, advance: Callabl
 
 
 def _other_files(folder: Path, known_names: Set[str]) -> dict[str, FileFacts]:
-    """Return size and sum of each file of the tokenizer; remove what a writer that was killed left, its manifest too."""
+    """Return size and sum of each file of the tokenizer; remove what a killed writer left, its manifest too."""
     files = {}
     for path in folder.iterdir():
         if path.name not in (*known_names, MANIFEST) and path.suffix in (".json", ".txt"):
