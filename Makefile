@@ -1,11 +1,11 @@
-# make demo | lab | test | compat | lint | docs        (Python 3.11; the virtual environment is made on first use)
+# make demo | lab | test | compat | libraries | common-tests | lint | docs        (Python 3.11; the virtual environment is made on first use)
 WINDOWS := $(filter Windows_NT,$(OS))
 PYTHON ?= $(if $(WINDOWS),python,python3)
 VENV := .venv
 BIN := $(VENV)/$(if $(WINDOWS),Scripts,bin)
 FAULTS_LOG := benchmarks/results/faults.log
 
-.PHONY: demo lab test test-slow faults compat lint docs docs-serve
+.PHONY: demo lab test test-slow faults compat common-tests libraries lint docs docs-serve
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -51,6 +51,39 @@ $(VENV)/compat-%/.made: | $(VENV)/.tested
 compat: $(TRANSFORMERS:%=$(VENV)/compat-%/.made) $(TOO_OLD:%=$(VENV)/compat-%/.made)
 	COMPAT_PYTHONS=$(call pythons,$(TRANSFORMERS)) COMPAT_TOO_OLD=$(call pythons,$(TOO_OLD)) \
 		$(BIN)/python -m pytest -m compat tests/compat
+
+# The tests that transformers has for each of its models, from its source distribution, on all our classes.
+OWN_TESTS := $(VENV)/transformers-tests
+$(OWN_TESTS)/.made: constraints.txt | $(VENV)/.tested
+	rm -rf $(@D)
+	$(BIN)/pip download --quiet --disable-pip-version-check --no-deps --no-binary transformers --dest $(@D) \
+		$$(grep '^transformers==' constraints.txt)
+	tar xzf $(@D)/transformers-*.tar.gz -C $(@D) --strip-components 1
+	$(BIN)/pip install --quiet --disable-pip-version-check --target $(@D)/installed parameterized
+	touch $@
+
+common-tests: $(OWN_TESTS)/.made
+	TRANSFORMERS_TESTS=$(CURDIR)/$(OWN_TESTS)/tests PYTHONPATH=$(CURDIR)/$(OWN_TESTS)/installed OMP_NUM_THREADS=1 \
+		$(BIN)/python -m pytest -o addopts= -W ignore -m common -n logical --dist loadscope \
+		tests/compat/test_transformers_own_tests.py
+
+# Libraries that take a transformers model, in environments on top of the first one; the page says with which releases.
+install := pip install --quiet --disable-pip-version-check
+layer = $(PYTHON) -m venv $(@D) && \
+	ls -d $(CURDIR)/$(VENV)/lib/python*/site-packages > $$(ls -d $(@D)/lib/python*/site-packages)/base.pth
+$(VENV)/libraries/.made: tests/libraries/requirements.txt tests/libraries/requirements-unresolved.txt | $(VENV)/.tested
+	$(layer)
+	$(@D)/bin/$(install) -c constraints.txt -r tests/libraries/requirements.txt
+	$(@D)/bin/$(install) --no-deps -r tests/libraries/requirements-unresolved.txt
+	touch $@
+
+$(VENV)/libraries-pylate/.made: tests/libraries/requirements-pylate.txt | $(VENV)/.tested
+	$(layer)
+	$(@D)/bin/$(install) --no-deps -r tests/libraries/requirements-pylate.txt
+	touch $@
+
+libraries: $(VENV)/libraries/.made $(VENV)/libraries-pylate/.made
+	$(BIN)/python -m tests.libraries.matrix $(VENV)/libraries/bin/python --pylate $(VENV)/libraries-pylate/bin/python
 
 # mypy reads the package as it is installed, with its rooms from all over the checkout in their places.
 TYPED := $(VENV)/typed

@@ -1,23 +1,25 @@
 """Run source and target on the same tokens, and compare every number they put out."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
+from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedModel
 
 from hf_embeddings.analysis.differences import largest, largest_difference
-from hf_embeddings.auto_classes import open_tokenizer
 from hf_embeddings.conversion.companions import has_tokenizer
-from hf_embeddings.conversion.rules import ConversionError
-from hf_embeddings.loading_messages import quiet
+from hf_embeddings.conversion.rules import Config, ConversionError
+from hf_embeddings.loading.auto_classes import open_tokenizer
+from hf_embeddings.loading.messages import quiet
 
 TOLERANCE = 1e-5  # of the largest output, or absolute where all outputs are below 1
 LENGTH = 48
+OUTPUTS = {"sop_logits": "seq_relationship_logits"}  # what a family calls otherwise
 TEXTS = (
     ("The token, the position and the segment are added up.", "Which of the three knows the order of the words?"),
     ("猫追狗，狗追猫：词相同，顺序不同。", "位置编码告诉模型先后。"),
@@ -26,7 +28,7 @@ TEXTS = (
 
 
 @dataclass(frozen=True)
-class Difference:
+class OutputDifference:
     """The largest difference between two models, and the largest output it is to be seen beside."""
 
     largest: float
@@ -72,16 +74,40 @@ def sample(
     return {name: tensor[None] if choices else tensor for name, tensor in batch.items()}, origin
 
 
-def load(
-    model_class: type[PreTrainedModel], folder: Path, *, config: transformers.PreTrainedConfig | None = None
-) -> PreTrainedModel:
-    """Load a model in fp32 with plain attention; `config` stands in for that of the directory.
+def load(model_class: type[PreTrainedModel], folder: Path) -> PreTrainedModel:
+    """Load a model in fp32 with plain attention.
 
     Raises:
         ConversionError: transformers finds weights missing or left over.
     """
+    return _loaded(model_class, folder)
+
+
+def build(model_class: type[PreTrainedModel], config: Config, weights: Mapping[str, torch.Tensor]) -> PreTrainedModel:
+    """Return a model of transformers with these weights, in fp32 with plain attention.
+
+    It does not see weights that its class does not have.
+
+    Raises:
+        ConversionError: transformers refuses the config, or finds weights missing.
+    """
+    settings = {key: value for key, value in config.items() if key not in ("model_type", "auto_map", "dtype")}
+    config_class: Any = model_class.config_class
+    try:
+        with quiet():
+            made = config_class.from_dict(settings)
+    except (ValueError, TypeError, AttributeError, KeyError, StrictDataclassError) as error:
+        raise ConversionError(f"config: {config_class.__name__} refuses it ({' '.join(str(error).split())})") from None
+    try:
+        return _loaded(model_class, None, config=made, state_dict=dict(weights))
+    except RuntimeError as error:  # other shapes than the config says
+        raise ConversionError(
+            f"weights: {model_class.__name__} refuses them ({' '.join(str(error).split())})"
+        ) from None
+
+
+def _loaded(model_class: type[PreTrainedModel], folder: Path | None, **options: Any) -> PreTrainedModel:
     with quiet():
-        options: dict[str, Any] = {} if config is None else {"config": config}
         result: Any = model_class.from_pretrained(
             folder,
             dtype=torch.float32,
@@ -94,21 +120,21 @@ def load(
     missing = [key for key in info["missing_keys"] if "pooler" not in key]
     if unusable_keys := [*missing, *sorted(info["mismatched_keys"])]:
         raise ConversionError(
-            f"{folder}: {model_class.__name__} finds no usable {unusable_keys[0]} ({len(unusable_keys)} in all)"
+            f"{folder or 'the source'}: {model_class.__name__} finds no usable {unusable_keys[0]} "
+            f"({len(unusable_keys)} in all)"
         )
     if len(missing) < len(info["missing_keys"]) and getattr(model, "pooler", None) is not None:
         model.pooler = None  # it would be random
     return model
 
 
-def outputs_of(
-    loader: Callable[[Path], torch.nn.Module], folder: Path, batch: dict[str, torch.Tensor]
-) -> dict[str, torch.Tensor]:
-    """Load a model, run it, and return its outputs by name; the model is gone afterwards."""
+def outputs_of(make: Callable[[], torch.nn.Module], batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Make a model, run it, and return its outputs by name; the model is gone afterwards."""
     with torch.no_grad():
-        outputs = loader(folder).eval()(**batch, output_hidden_states=True, return_dict=True)
+        outputs = make().eval()(**batch, output_hidden_states=True, return_dict=True)
     result = {}
-    for name, value in outputs.items():
+    for told, value in outputs.items():
+        name = OUTPUTS.get(told, told)
         for index, tensor in enumerate(value if isinstance(value, tuple) else [value]):
             if torch.is_tensor(tensor):
                 result[f"{name}[{index}]" if isinstance(value, tuple) else name] = tensor.detach().clone()
@@ -117,7 +143,7 @@ def outputs_of(
 
 def compare(
     theirs: dict[str, torch.Tensor], ours: dict[str, torch.Tensor], mask: torch.Tensor, tokens: str
-) -> Difference:
+) -> OutputDifference:
     """Return the largest difference over all outputs that both have, padding left out.
 
     Raises:
@@ -142,4 +168,4 @@ def compare(
         differences[name] = largest_difference(first.numpy(), second.numpy())
     worst = largest(differences.values())
     where = next(name for name, value in differences.items() if value == worst or math.isnan(value))
-    return Difference(worst, where, largest(sizes), tokens)
+    return OutputDifference(worst, where, largest(sizes), tokens)

@@ -10,6 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from hf_embeddings.conversion.rules import Config, ConversionError
+from hf_embeddings.files.reading import open_file, read_bytes
 
 FLOATS = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 LARGEST_JSON = 64 << 20  # bytes; an index of a thousand shards takes less
@@ -46,7 +47,7 @@ def read_json(path: Path) -> Config:
     try:
         if path.stat().st_size > LARGEST_JSON:
             raise ConversionError(f"{path}: {path.stat().st_size:,} bytes, expected at most {LARGEST_JSON:,}")
-        data = path.read_bytes()
+        data = read_bytes(path)
         if data.startswith(LFS):
             raise _pointer(path)
         value = json.loads(data, parse_constant=_no_constant, object_pairs_hook=_once)
@@ -158,7 +159,7 @@ def refuse_pointer(path: Path) -> None:
     """Raise where a file is missing, empty, or only points to weights that git-lfs would fetch."""
     if not path.is_file():
         raise ConversionError(f"{path}: no such file")
-    with open(path, "rb") as file:
+    with open_file(path) as file:
         start = file.read(len(LFS))
     if not start:
         raise ConversionError(f"{path}: empty, expected weights")

@@ -6,9 +6,10 @@ from collections.abc import Collection
 from pathlib import Path
 
 from hf_embeddings.conversion.checkpoints import read_json
+from hf_embeddings.conversion.modules import copy_module, has_own_encoder, put_on_top
 from hf_embeddings.conversion.rules import ConversionError
 from hf_embeddings.files.links import refuse_links_out
-from hf_embeddings.sentence_models import SENTENCE_FILES, module_folders
+from hf_embeddings.loading.sentence_models import SENTENCE_FILES, module_folders
 
 TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt",
@@ -16,7 +17,15 @@ TOKENIZER_FILES = (
 )  # fmt: skip
 
 
-def copy_companions(source: Path, target: Path, *, tokenizer_class: str, segments: bool = True) -> list[str]:
+def copy_companions(
+    source: Path,
+    target: Path,
+    *,
+    tokenizer_class: str,
+    segments: bool = True,
+    encoder: Path | None = None,
+    allow_pickle: bool = False,
+) -> list[str]:
     """Copy what a tokenizer and SentenceTransformer need; return the names that were copied.
 
     A `tokenizer_config.json` that leaves its class to the model gets the class written out, because the model changes.
@@ -26,34 +35,43 @@ def copy_companions(source: Path, target: Path, *, tokenizer_class: str, segment
         target: the directory to write.
         tokenizer_class: the class where neither config.json nor `tokenizer_config.json` names one: that of the family.
         segments: whether the converted model has segments; if not, the tokenizer is told to return none.
+        encoder: where the encoder lies, if not in `source` itself; in `target`, its files lie on top.
+        allow_pickle: read the weights of a module that has them as a pickle only.
 
     Raises:
         ConversionError: modules.json names a path outside the directory, or a file names modules of the source's class.
         ValueError: what would be copied is a link out of the directory.
     """
+    encoder = encoder or source
     _refuse_module_names(source)
     parts = _module_folders(source)
-    refuse_links_out(source, (*TOKENIZER_FILES, *SENTENCE_FILES, *parts))
+    refuse_links_out(source, (*SENTENCE_FILES, *parts))
+    refuse_links_out(encoder, (*TOKENIZER_FILES, *SENTENCE_FILES))
     copied_names = []
-    for name in (*TOKENIZER_FILES, *SENTENCE_FILES):
-        if (source / name).is_file():
-            shutil.copyfile(source / name, target / name)
-            copied_names.append(name)
+    for folder, names in ((source, SENTENCE_FILES), (encoder, (*TOKENIZER_FILES, *SENTENCE_FILES))):
+        for name in names:
+            if (folder / name).is_file() and name not in copied_names:
+                shutil.copyfile(folder / name, target / name)
+                copied_names.append(name)
     for part in parts:
-        shutil.copytree(source / part, target / part, symlinks=False)
+        copy_module(source / part, target / part, allow_pickle=allow_pickle)
         copied_names.append(f"{part}/")
+    if encoder != source or has_own_encoder(source):
+        put_on_top(target / "modules.json")
     if has_tokenizer(copied_names):
-        path = target / "tokenizer_config.json"
-        settings = read_json(path) if path.exists() else {}
-        config = read_json(source / "config.json") if (source / "config.json").is_file() else {}
-        whole = {"tokenizer_class": config.get("tokenizer_class") or tokenizer_class} | settings
-        whole.pop("auto_map", None)  # it points to code, which is not copied
-        if not segments:
-            whole["model_input_names"] = ["input_ids", "attention_mask"]
-        if whole != settings:
-            text = json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
-            path.write_text(text, encoding="utf-8", newline="\n")
+        _complete_settings(encoder, target / "tokenizer_config.json", tokenizer_class, segments=segments)
     return copied_names
+
+
+def _complete_settings(encoder: Path, path: Path, tokenizer_class: str, *, segments: bool) -> None:
+    settings = read_json(path) if path.exists() else {}
+    config = read_json(encoder / "config.json") if (encoder / "config.json").is_file() else {}
+    whole = {"tokenizer_class": config.get("tokenizer_class") or tokenizer_class} | settings
+    whole.pop("auto_map", None)  # it points to code, which is not copied
+    if not segments:
+        whole["model_input_names"] = ["input_ids", "attention_mask"]
+    if whole != settings:
+        path.write_text(json.dumps(whole, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
 
 
 def has_tokenizer(names: Collection[str]) -> bool:
@@ -66,7 +84,7 @@ def _refuse_module_names(source: Path) -> None:
     path = source / "config_sentence_transformers.json"
     if path.is_file() and (names := read_json(path).get("keep_in_fp32_modules")):
         raise ConversionError(
-            f"{path}: keep_in_fp32_modules names {names}, layers that are called otherwise after the conversion; "
+            f"{path}: keep_in_fp32_modules names {names}, layers that the conversion renames; "
             "remove the key, and set it again on the converted model"
         )
 

@@ -8,9 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from huggingface_hub.errors import StrictDataclassError
-from transformers import PreTrainedConfig
+from transformers import CONFIG_MAPPING, PreTrainedConfig
 
-from hf_embeddings.conversion.rules import CARRIED_KEYS, LIBRARY_KEYS, Config, ConfigRule, ConversionError, Family, Head
+from hf_embeddings.conversion.rules import (
+    CARRIED_KEYS,
+    LIBRARY_KEYS,
+    TOOL_KEYS,
+    Config,
+    ConfigRule,
+    ConversionError,
+    Family,
+    Head,
+)
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 
 
@@ -33,16 +42,9 @@ def to_triembed(config: Config, family: Family, head: Head, *, ignore: tuple[str
         ConversionError: a key that no rule names, or a value that TriEmbed cannot hold.
     """
     rules = rules_of(family, head)
-    known_keys = {key for rule in (*family.config, *rules) for key in rule.sources}
-    for key in config:
-        if key not in known_keys and key not in LIBRARY_KEYS and key not in CARRIED_KEYS and key not in ignore:
-            close = difflib.get_close_matches(key, known_keys, n=1)
-            raise ConversionError(
-                f"config: no rule for {key!r} ({config[key]!r}) of {family.name}"
-                + (f"; did you mean {close[0]!r}?" if close else "")
-                + "; if it changes no output, give --ignore-key "
-                + key
-            )
+    for key in unknown_keys(config, family, head):
+        if key not in ignore:
+            raise _no_rule(key, config, family)
     fields: Config = {}
     with _ours():
         for rule in rules:
@@ -51,6 +53,49 @@ def to_triembed(config: Config, family: Family, head: Head, *, ignore: tuple[str
     if "num_labels" in config and "id2label" not in fields:
         fields["num_labels"] = config["num_labels"]
     return make_config(fields)
+
+
+def unknown_keys(config: Config, family: Family, head: Head) -> list[str]:
+    """Return the keys that neither a rule nor a list of what libraries write speaks of."""
+    known_keys = {key for rule in (*family.config, *head.config) for key in rule.sources}
+    return [key for key in config if key not in known_keys and key not in (LIBRARY_KEYS | {*CARRIED_KEYS})]
+
+
+def foreign_keys(config: Config, family: Family, head: Head) -> tuple[str, ...]:
+    """Return the unknown keys that the model cannot read: of other tools, or no fields of the class that reads it.
+
+    A misspelt key is not among them, nor is any key of a model with code of its own, which may read everything.
+    """
+    found = []
+    fields = _fields_read(config, family)
+    for key in unknown_keys(config, family, head):
+        if key in TOOL_KEYS or (fields is not None and key not in fields and not _meant(key, family)):
+            found.append(key)
+    return tuple(found)
+
+
+def _fields_read(config: Config, family: Family) -> set[str] | None:
+    """Return the names of all fields that the reference class can read; None where other code may read the config."""
+    of_model = [name for name in config.get("auto_map") or {} if name != "AutoTokenizer"]
+    if of_model or family.own_code or family.today_as or family.model_type not in CONFIG_MAPPING:
+        return None
+    config_class = CONFIG_MAPPING[family.model_type]
+    return {*config_class.__dataclass_fields__, *config_class.attribute_map, "quantization_config"}
+
+
+def _meant(key: str, family: Family) -> str | None:
+    """Return the known key that a key is perhaps a misspelling of."""
+    known_keys = {key for rule in family.config for key in rule.sources} | LIBRARY_KEYS
+    return next(iter(difflib.get_close_matches(key, known_keys, n=1, cutoff=0.8)), None)
+
+
+def _no_rule(key: str, config: Config, family: Family) -> ConversionError:
+    close = _meant(key, family)
+    return ConversionError(
+        f"config: no rule for {key!r} ({config[key]!r}) of {family.name}"
+        + (f"; did you mean {close!r}?" if close else "")
+        + f"; if it changes no output, give --ignore-key {key}"
+    )
 
 
 def make_config(fields: Config) -> TriEmbedConfig:
@@ -89,9 +134,7 @@ def from_triembed(config: TriEmbedConfig, family: Family, head: Head) -> Config:
     target_names = {target for rule in rules for target in rule.targets}
     for name, value in values.items():
         if name not in target_names and name not in labels and value != (default := DEFAULTS.get(name)):
-            raise ConversionError(
-                f"{family.name} cannot hold {name} {value!r}; it can hold {default!r} only, which is its own way"
-            )
+            raise ConversionError(f"{family.name} cannot hold {name} {value!r}; it can hold {default!r} only")
     # Labels that are merely numbered are left to the default of whoever reads the config.
     settings = config.to_diff_dict()
     return result | {key: settings[key] for key in labels if key not in target_names and settings.get(key) is not None}

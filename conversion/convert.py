@@ -1,7 +1,6 @@
 """Convert a checkpoint to TriEmbed, or a TriEmbed checkpoint to a stock family: check first, then write."""
 
 import json
-import re
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -9,19 +8,21 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from transformers import PreTrainedConfig
+from transformers import PreTrainedModel
 from transformers.dynamic_module_utils import custom_object_save
 
-from hf_embeddings.conversion.check import Difference, compare, load, outputs_of, sample
-from hf_embeddings.conversion.checkpoints import open_checkpoint, read_json
+from hf_embeddings.conversion.adapters import merge_task
+from hf_embeddings.conversion.check import OutputDifference, build, compare, load, outputs_of, sample
 from hf_embeddings.conversion.companions import copy_companions, has_tokenizer
 from hf_embeddings.conversion.configs import from_triembed
-from hf_embeddings.conversion.families.google_bert import find_prefix, open_google, write_tokenizer_settings
-from hf_embeddings.conversion.matching import match_family, match_triembed
+from hf_embeddings.conversion.families.google_bert import write_tokenizer_settings
+from hf_embeddings.conversion.findings import left_out, remarks
+from hf_embeddings.conversion.matching import Asked, match_family, match_triembed
 from hf_embeddings.conversion.origin import write_origin
 from hf_embeddings.conversion.plan import Step
 from hf_embeddings.conversion.report import Report, description, how_it_loads, made, plain_card
 from hf_embeddings.conversion.rules import ConversionError
+from hf_embeddings.conversion.sources import Source, open_source
 from hf_embeddings.conversion.tokenizer_check import check_tokenizer, compare_tokenizers
 from hf_embeddings.conversion.transfer import Transfer
 from hf_embeddings.conversion.weight_files import write_weights
@@ -36,6 +37,10 @@ def convert(
     check: bool = True,
     allow_pickle: bool = False,
     overwrite: bool = False,
+    family: str | None = None,
+    head: str | None = None,
+    drop: tuple[str, ...] = (),
+    task: str | None = None,
     ignore_keys: tuple[str, ...] = (),
     shard_bytes: int = 5 << 30,
     revision: str | None = None,
@@ -51,6 +56,10 @@ def convert(
         check: run both models on the same tokens and compare all outputs before anything appears.
         allow_pickle: read `pytorch_model.bin`, with torch's weights_only reader.
         overwrite: replace `target` if it is not empty.
+        family: name of the source's family, a key of `FAMILIES`; None: as its config and its weights say.
+        head: its class, such as `BertForMaskedLM`, or the end of the name, `ForMaskedLM`; None: as they say.
+        drop: patterns of weights to leave out, such as `ranker.*`, as the file calls them.
+        task: the adapter to merge, where the source has several beside its weights (jina-embeddings-v3); None: none.
         ignore_keys: config keys of the source that change nothing, where no rule names them.
         shard_bytes: largest weight file; one such file is held in memory at a time.
         revision: branch, tag or commit of a Hub repository.
@@ -63,35 +72,43 @@ def convert(
         ValueError: `target` is a link, a file, not empty, being written, or holds the source.
     """
     start = time.perf_counter()
+    asked = Asked(family, head, drop, ignore_keys, task)
     notify(f"reading {source}")
-    prefix = find_prefix(Path(source))  # of a checkpoint that TensorFlow wrote
-    folder = prefix.parent if prefix else locate(source, revision=revision)
-    if prefix:
-        config, checkpoint, family = open_google(prefix)
+    opened = open_source(source, allow_pickle=allow_pickle, revision=revision)
+    if to:
+        _refuse_asked(to, asked)
+        transfer = match_triembed(opened.config, opened.checkpoint, to)
     else:
-        config, family = read_json(folder / "config.json"), None
-        checkpoint = open_checkpoint(folder, allow_pickle=allow_pickle)
-    transfer = match_triembed(config, checkpoint, to) if to else match_family(config, checkpoint, ignore_keys, family)
+        weights = merge_task(opened.checkpoint, opened.config, task)
+        transfer = match_family(opened.config, weights, asked, opened.family)
     descriptions = transfer.described()
     transfer.check_same()
     transfer.check_computed()
     sizes = _sizes(transfer)
-    with staged_directory(Path(target), inputs={"source": folder}, overwrite=overwrite) as stage:
+    with staged_directory(Path(target), inputs={"source": opened.folder}, overwrite=overwrite) as stage:
         notify(f"writing {len(descriptions)} tensors")
         write_weights(stage, sizes, lambda steps: _values(transfer, steps), shard_bytes=shard_bytes)
         dtype = str(next(iter(descriptions.values())).dtype).removeprefix("torch.")
         _write_config(stage, transfer, dtype)
-        if prefix and (folder / "vocab.txt").is_file():
-            write_tokenizer_settings(folder / "vocab.txt", stage)
+        if opened.vocabulary:
+            write_tokenizer_settings(opened.vocabulary, stage)
         segments = transfer.plan.config.type_vocab_size > 0
-        family = transfer.plan.family
-        companions = copy_companions(folder, stage, tokenizer_class=family.tokenizer_class, segments=segments)
+        table = transfer.plan.family
+        companions = copy_companions(
+            opened.folder,
+            stage,
+            tokenizer_class=table.tokenizer_class,
+            segments=segments,
+            encoder=opened.encoder,
+            allow_pickle=allow_pickle,
+        )
         if check:
             notify("comparing both models on the same tokens")
-        difference = _check(folder, stage, transfer) if check else None
+        difference = _check(opened, stage, transfer) if check else None
         report = Report(
             source=str(source),
             target=str(target),
+            family=table.name,
             source_class=_classes(transfer)[0],
             target_class=_classes(transfer)[1],
             position_embedding_type=transfer.plan.config.position_embedding_type,
@@ -101,16 +118,28 @@ def convert(
             largest_output=difference.scale if difference else None,
             checked_on=difference.tokens if difference else None,
             copied=tuple(companions),
-            tokenizer=_check_tokenizer(folder, stage, companions, segments=segments, check=check),
-            note=how_it_loads(family.own_code) if family.own_code and not transfer.forwards else None,
+            tokenizer=_check_tokenizer(opened.encoder, stage, companions, segments=segments, check=check),
+            left_out=tuple(left_out(transfer, asked.drop)),
+            remarks=tuple(remarks(transfer, opened, task)),
+            note=how_it_loads(table.own_code) if table.own_code and not transfer.forwards else None,
             seconds=time.perf_counter() - start,
         )
         if transfer.forwards:
-            write_origin(stage, source=source, folder=folder, phrase=made(report), description=description(report))
+            write_origin(
+                stage, source=source, folder=opened.folder, phrase=made(report), description=description(report)
+            )
         else:
-            (stage / "README.md").write_text(plain_card(report, folder), encoding="utf-8", newline="\n")
+            (stage / "README.md").write_text(plain_card(report, opened.folder), encoding="utf-8", newline="\n")
         finish(stage)
     return report
+
+
+def _refuse_asked(to: str, asked: Asked) -> None:
+    given = {"--family": asked.family, "--head": asked.head, "--drop": asked.drop, "--ignore-key": asked.ignore}
+    given["--task"] = asked.task
+    for option, value in given.items():
+        if value:
+            raise ConversionError(f"{option}: given with --to {to}, where the source is TriEmbed; remove one of them")
 
 
 def _sizes(transfer: Transfer) -> list[tuple[Step | None, int]]:
@@ -129,27 +158,6 @@ def _check_tokenizer(folder: Path, stage: Path, companions: Sequence[str], *, se
     if not has_tokenizer(companions):
         return "none beside the weights"
     return compare_tokenizers(folder, stage, segments=segments) if check else check_tokenizer(folder, stage)
-
-
-def locate(source: str | Path, *, revision: str | None = None) -> Path:
-    """Return the directory of a checkpoint, fetching a Hub repository's config, weights and tokenizer if need be.
-
-    Raises:
-        ConversionError: `source` is neither a directory nor a repository that can be reached.
-    """
-    path = Path(source)
-    if path.is_dir():
-        return path
-    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", str(source)) or path.exists():
-        raise ConversionError(f"{source}: no such directory")
-    from huggingface_hub import snapshot_download
-
-    patterns = ["*.json", "*.safetensors", "*.txt", "*.model", "*.bin", "*.bpe.codes", "README.md"]
-    try:
-        return Path(snapshot_download(str(source), revision=revision, allow_patterns=patterns))
-    except Exception as error:  # the hub client has many of its own
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ConversionError(f"{source}: no such directory, and not to be had from the Hub ({reason})") from None
 
 
 def _values(transfer: Transfer, steps: list[Step | None]) -> dict[str, torch.Tensor]:
@@ -189,21 +197,35 @@ def _write_config(stage: Path, transfer: Transfer, dtype: str) -> None:
     custom_object_save(model, stage, config=plan.config)  # type: ignore[arg-type]  # it takes a config, too
 
 
-def _check(folder: Path, stage: Path, transfer: Transfer) -> Difference:
+def _check(opened: Source, stage: Path, transfer: Transfer) -> OutputDifference:
     plan = transfer.plan
-    family, architecture = plan.family, plan.architecture
-    stock = (
-        partial(family.reference, architecture) if family.reference else partial(load, family.class_of(architecture))
-    )
-    ours = partial(load, plan.head.model_class)
-    config: PreTrainedConfig = plan.config
-    batch, origin = sample(stage, config, choices=plan.head.model_class.takes_choices)
-    loaders = (stock, ours) if transfer.forwards else (ours, stock)
-    theirs = outputs_of(loaders[0], folder, batch)
-    difference = compare(theirs, outputs_of(loaders[1], stage, batch), batch["attention_mask"], origin)
+    ours, stock = plan.head.model_class, plan.family.class_of(plan.architecture)
+    batch, origin = sample(stage, plan.config, choices=ours.takes_choices)
+    if transfer.forwards:
+        expected = outputs_of(partial(_reference, transfer), batch)
+        found = outputs_of(partial(load, ours, stage), batch)
+    else:
+        expected = outputs_of(partial(load, ours, opened.encoder), batch)
+        found = outputs_of(partial(load, stock, stage), batch)
+    difference = compare(expected, found, batch["attention_mask"], origin)
     if not difference.largest <= difference.tolerance:
         raise ConversionError(
             f"check: {difference.output} differs by {difference.largest:.3g} between source and target, expected at "
             f"most {difference.tolerance:.3g}; nothing was written"
         )
     return difference
+
+
+def _reference(transfer: Transfer) -> PreTrainedModel:
+    """Return the family's own model with all weights of the source, also those that are left out of the target."""
+    plan, config = transfer.plan, transfer.config
+    family = plan.family
+    if today := family.today_as:
+        config = from_triembed(plan.config, today, today.heads[plan.architecture])
+        family = today
+    bare = f"{family.prefix}." if plan.head.is_encoder else ""
+    weights = {
+        name.removeprefix(bare): transfer.checkpoint.read(stored).clone(memory_format=torch.contiguous_format)
+        for name, stored in transfer.names.items()
+    }
+    return build(family.class_of(plan.architecture), config, weights)

@@ -1,51 +1,215 @@
 """Match a checkpoint's weights with a model of its family: what it says it is, unless the weights know better."""
 
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import transformers
+
 from hf_embeddings.conversion.checkpoints import Checkpoint
-from hf_embeddings.conversion.configs import from_triembed, make_config, to_triembed
-from hf_embeddings.conversion.families import FAMILIES, find_family
-from hf_embeddings.conversion.plan import canonical_names, make_plan
+from hf_embeddings.conversion.configs import foreign_keys, from_triembed, make_config, to_triembed
+from hf_embeddings.conversion.families import FAMILIES, declared_classes, find_families
+from hf_embeddings.conversion.leftovers import is_of_encoder, matches, pattern_for
+from hf_embeddings.conversion.names import canonical_names
+from hf_embeddings.conversion.plan import make_plan
 from hf_embeddings.conversion.rules import Config, ConversionError, Family
 from hf_embeddings.conversion.transfer import Transfer, resolve_same
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 
 TRIEMBED = TriEmbedConfig.model_type
+HEAD = re.compile(r"(?<!LMHead)(Model|For[A-Z]\w*)$")  # how the name of a class ends
+LABELS = ("classifier", "qa_outputs")  # TriEmbed's names of the layer that has one row for each label
 
 
-def match_family(config: Config, checkpoint: Checkpoint, ignore: tuple[str, ...], family: Family | None) -> Transfer:
+class Undecided(ConversionError):
+    """The weights fit several models."""
+
+
+class Misfit(ConversionError):
+    """The weights are not those of a model."""
+
+    def __init__(self, message: str, count: int) -> None:
+        super().__init__(message)
+        self.count = count  # of the names that are missing or unknown
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the user says of a checkpoint beside the checkpoint itself."""
+
+    family: str | None = None
+    head: str | None = None  # a class of the family, or the end of its name
+    drop: tuple[str, ...] = ()  # patterns of weights to leave out
+    ignore: tuple[str, ...] = ()  # config keys that change nothing
+    task: str | None = None  # whose adapter is merged
+
+
+def match_family(config: Config, checkpoint: Checkpoint, asked: Asked, family: Family | None = None) -> Transfer:
     """Return how the checkpoint of a family becomes TriEmbed.
+
+    Args:
+        config: its config.json.
+        checkpoint: its weights.
+        asked: what the user says of it.
+        family: its table, where the kind of file tells.
 
     Raises:
         ConversionError: there is no table for it, or its weights are not those of any of the family's models.
     """
     if config.get("model_type") == TRIEMBED:
         raise ConversionError("the source is TriEmbed already; name the family to convert it to with --to")
-    family = family or find_family(config)
-    names = {today: stored_name for stored_name, today in canonical_names(checkpoint.tensors, family).items()}
-    class_name = next(iter(config.get("architectures") or []), None)
-    if class_name is not None and family.own_code:
-        class_name = class_name.removeprefix(family.own_code.prefix)
-    if class_name is not None and class_name not in family.heads:
-        raise ConversionError(
-            f"architectures: {class_name!r} has no counterpart in TriEmbed; expected one of {', '.join(family.heads)}"
-        )
+    _refuse_unused(asked.drop, checkpoint)
+    families = [family] if family else find_families(config, asked.family)
+    if len(families) == 1:
+        return _match(config, checkpoint, asked, families[0])
+    found: list[Transfer] = []
+    problems: list[ConversionError] = []
+    for candidate in families:
+        try:
+            found.append(_match(config, checkpoint, asked, candidate))
+        except ConversionError as error:
+            problems.append(error)
+    if not found:
+        raise _nearest(problems, config)
+    differing = {repr(t.plan.config.to_diff_dict()): t for t in reversed(found)}
+    if len(differing) > 1:
+        typical = [t for t in differing.values() if _is_typical(config, t.plan.family)]
+        plain = [t for t in differing.values() if not t.plan.family.typical]
+        found = typical or plain
+    if len(found) != 1 and len(differing) > 1:
+        fits = ", ".join(sorted(t.plan.family.name for t in differing.values()))
+        raise ConversionError(f"model_type: missing in config.json, and the weights fit {fits}; give --family")
+    return found[0]
+
+
+def _nearest(problems: Sequence[ConversionError], config: Config) -> ConversionError:
+    """Return the error of the family that comes nearest to a checkpoint that names none."""
+    if undecided := [error for error in problems if isinstance(error, Undecided)]:
+        return undecided[0]
+    misfits = [error for error in problems if isinstance(error, Misfit)]
+    nearest = min(misfits, key=lambda error: error.count, default=problems[0])
+    return ConversionError(
+        f"model_type {config.get('model_type')!r}: no table for this family, and the weights are those of none; the "
+        f"nearest: {nearest}; give --family to say which it is"
+    )
+
+
+def _is_typical(config: Config, family: Family) -> bool:
+    return any(config.get(key) in values for key, values in family.typical.items())
+
+
+def _match(config: Config, checkpoint: Checkpoint, asked: Asked, family: Family) -> Transfer:
+    kept = [name for name in checkpoint.tensors if not matches(name, asked.drop)]
+    names = {today: stored_name for stored_name, today in canonical_names(kept, family).items()}
 
     def attempt(architecture: str) -> Transfer:
-        our_config = to_triembed(config, family, family.heads[architecture], ignore=ignore)
+        head = family.heads[architecture]
+        told = config | _labels(config, family, architecture, checkpoint, names)
+        foreign = foreign_keys(told, family, head)
+        our_config = to_triembed(told, family, head, ignore=(*asked.ignore, *foreign))
         plan = make_plan(family, architecture, our_config)
-        return Transfer(plan, checkpoint, resolve_same(names, plan), forwards=True)
+        return Transfer(plan, checkpoint, resolve_same(names, plan), forwards=True, config=told, foreign=foreign)
 
-    # A published BERT often declares BertForMaskedLM and holds the weights of BertForPreTraining: the weights decide.
-    first = attempt(class_name) if class_name else None
-    if first and not first.missing() and not first.extra():
+    if asked.head is not None:
+        return _complete(attempt(_asked_head(asked.head, family)))
+    declared = _declared(config, family)
+    first = attempt(declared) if declared else None
+    if first and not first.missing() and not first.unread:
         return first
-    attempts = [attempt(architecture) for architecture in family.heads]
+    attempts = [first if name == declared and first else attempt(name) for name in family.heads]
+    return _best(attempts, first)
+
+
+def _best(attempts: list[Transfer], declared: Transfer | None) -> Transfer:
+    """Return the model that reads most heads: the declared one, unless another reads the same and more.
+
+    A published BERT often declares BertForMaskedLM and holds the weights of BertForPreTraining.
+    """
     fitting = [t for t in attempts if not t.missing() and not t.extra()]
-    if len(fitting) == 1:
-        return fitting[0]
-    if fitting:
-        fits = ", ".join(t.plan.architecture for t in fitting)
-        raise ConversionError(f"architectures: missing in config.json, and the weights fit {fits}; name one of them")
-    raise _misfit(first or min(attempts, key=lambda t: len(t.missing()) + len(t.extra())), class_name)
+    if declared in fitting:
+        fitting = [t for t in fitting if t is declared or _keeps_more(t, declared)]
+    elif declared:  # a head that is missing is not made up for by a class without one
+        fitting = [t for t in fitting if not _heads_left_out(t)]
+    best = [t for t in fitting if not any(_keeps_more(other, t) for other in fitting)]
+    if len(best) > 1:
+        best = [t for t in best if _has_shapes(t)] or best[:1]
+    if len(best) == 1:
+        return best[0]
+    if best:
+        fits = ", ".join(t.plan.architecture for t in best)
+        raise Undecided(f"architectures: missing in config.json, and the weights fit {fits}; give --head")
+    raise misfit(declared or min(attempts, key=_distance))
+
+
+def _declared(config: Config, family: Family) -> str | None:
+    """Return the class of the family that config.json declares, None where it is unknown and the weights decide."""
+    for name in declared_classes(config)[:1]:
+        own = name.removeprefix(family.own_code.prefix) if family.own_code else name
+        if own in family.heads:
+            return own
+        end = HEAD.search(name)
+        known = [head for head in family.heads if end and HEAD.search(head) and head.endswith(end[0])]
+        if len(known) == 1:  # of another family, or code of its own: the end of the name says which head it is
+            return known[0]
+        if hasattr(transformers, name):
+            raise ConversionError(
+                f"architectures: {name!r} has no counterpart in TriEmbed; expected one of {', '.join(family.heads)}; "
+                "give --head to convert what one of them reads"
+            )
+    return None
+
+
+def _asked_head(asked: str, family: Family) -> str:
+    known = [head for head in family.heads if head == asked or (head.endswith(asked) and HEAD.search(asked))]
+    if len(known) != 1:
+        raise ConversionError(f"--head {asked}: no class of {family.name}; expected one of {', '.join(family.heads)}")
+    return known[0]
+
+
+def _complete(transfer: Transfer) -> Transfer:
+    if transfer.missing() or transfer.extra():
+        raise misfit(transfer)
+    return transfer
+
+
+def _heads_left_out(transfer: Transfer) -> set[str]:
+    return {name for name in transfer.left_out if not is_of_encoder(name, transfer.plan.family)}
+
+
+def _keeps_more(one: Transfer, other: Transfer) -> bool:
+    """Tell whether a model reads all heads of the checkpoint that another one reads, and more."""
+    return _heads_left_out(one) < _heads_left_out(other)
+
+
+def _distance(transfer: Transfer) -> int:
+    return len(transfer.missing()) + len(transfer.extra()) + len(_heads_left_out(transfer))
+
+
+def _has_shapes(transfer: Transfer) -> bool:
+    try:
+        transfer.described()
+    except ConversionError:
+        return False
+    return True
+
+
+def _labels(
+    config: Config, family: Family, architecture: str, checkpoint: Checkpoint, names: dict[str, str]
+) -> dict[str, int]:
+    """Return the number of labels, which old configs leave to the weights."""
+    if "id2label" in config or "num_labels" in config or family.heads[architecture].model_class.takes_choices:
+        return {}
+    for rule in family.heads[architecture].weights:
+        stored = names.get(f"{rule.sources[0]}.weight") if set(rule.targets) & set(LABELS) else None
+        if stored and len(checkpoint.tensors[stored].shape) == 2:
+            return {"num_labels": checkpoint.tensors[stored].shape[0]}
+    return {}
+
+
+def _refuse_unused(patterns: Sequence[str], checkpoint: Checkpoint) -> None:
+    for pattern in patterns:
+        if not any(matches(name, (pattern,)) for name in checkpoint.tensors):
+            raise ConversionError(f"--drop {pattern}: names no weight of the checkpoint; fix the pattern, or remove it")
 
 
 def match_triembed(config: Config, checkpoint: Checkpoint, to: str) -> Transfer:
@@ -62,10 +226,10 @@ def match_triembed(config: Config, checkpoint: Checkpoint, to: str) -> Transfer:
     if to not in FAMILIES:
         raise ConversionError(f"--to {to}: no such family; expected one of {', '.join(sorted(FAMILIES))}")
     family = FAMILIES[to]
-    if family.reference:
+    if family.today_as:
         raise ConversionError(
             f"--to {to}: this layout is read, not written, as transformers has no class for it; use --to "
-            f"{family.model_type}"
+            f"{family.today_as.name}"
         )
     ours = make_config({key: value for key, value in config.items() if key != "transformers_version"})
     class_name = next(iter(config.get("architectures") or []), "TriEmbedModel")
@@ -82,7 +246,7 @@ def match_triembed(config: Config, checkpoint: Checkpoint, to: str) -> Transfer:
             names = {name: name for name in checkpoint.tensors}
             transfer = Transfer(make_plan(family, architecture, ours), checkpoint, names, forwards=False)
             if transfer.missing() or transfer.extra():
-                raise _misfit(transfer, class_name)
+                raise misfit(transfer, class_name)
             return transfer
         except ConversionError as error:
             problem = problem or error
@@ -90,14 +254,18 @@ def match_triembed(config: Config, checkpoint: Checkpoint, to: str) -> Transfer:
     raise problem
 
 
-def _misfit(transfer: Transfer, class_name: str | None) -> ConversionError:
-    model_name = f"{class_name or transfer.plan.architecture}"
+def misfit(transfer: Transfer, class_name: str | None = None) -> Misfit:
+    """Say what a checkpoint lacks of a model, and what it holds beyond it."""
     problems = []
-    for word, names in (
-        ("lacks", transfer.missing()),
-        ("holds, beyond what that model has,", [transfer.names[name] for name in transfer.extra()]),
-    ):
+    missing, extra = transfer.missing(), [transfer.names[name] for name in transfer.extra()]
+    for word, names in (("lacks", missing), ("holds, beyond what that model has,", extra)):
         if names:
             listing = ", ".join(sorted(names)[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
             problems.append(f"{word} {listing}")
-    return ConversionError(f"weights of {model_name}: the checkpoint {'; and it '.join(problems)}")
+    said = f"weights of {class_name or transfer.plan.architecture}: the checkpoint {'; and it '.join(problems)}"
+    if any("lora_" in name for name in extra):
+        said += "; these are adapters beside the weights: merge them first, with merge_and_unload of PEFT"
+    elif extra and not missing and transfer.forwards:
+        pattern = pattern_for(extra, transfer.checkpoint.tensors)
+        said += f"; if no output depends on them, leave them out with --drop '{pattern}'"
+    return Misfit(said, len(missing) + len(extra))

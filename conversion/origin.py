@@ -4,8 +4,8 @@ import json
 import re
 from pathlib import Path
 
-from hf_embeddings.card_metadata import LICENSE, read_metadata
 from hf_embeddings.file_names import ORIGIN
+from hf_embeddings.loading.card_metadata import LICENSE, read_metadata
 
 TAKEN_OVER = (*LICENSE, "language", "base_model")
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")

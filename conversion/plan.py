@@ -5,7 +5,7 @@ the model has, and read backwards it is the way back.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -87,9 +87,9 @@ def make_plan(family: Family, architecture: str, config: TriEmbedConfig) -> Plan
     steps: dict[tuple[str, ...], Step] = {}
     used_rules = set()
     for name in shapes:
-        rule, source, targets = _find(name, family, head, task)
+        rule, sources, targets = _find(name, family, head, task, depth=config.num_hidden_layers)
         used_rules.add(rule)
-        steps[targets] = Step((source,), targets, rule.operation)
+        steps[targets] = Step(sources, targets, rule.operation)
     unmade = [name for targets in steps for name in targets if name not in shapes]
     if unmade:
         raise ConversionError(f"{family.name}: the model has no {unmade[0]}, which a rule of the table would fill")
@@ -108,38 +108,37 @@ def _untie(steps: tuple[Step, ...], head: Head) -> tuple[tuple[Step, ...], dict[
     return tuple(renamed_steps), second
 
 
-def _find(name: str, family: Family, head: Head, task: bool) -> tuple[Weight, str, tuple[str, ...]]:
-    """Return the rule for a parameter of TriEmbed, the family's name with the prefix, and all names the rule fills."""
+Names = tuple[str, ...]
+
+
+def _find(name: str, family: Family, head: Head, task: bool, *, depth: int) -> tuple[Weight, Names, Names]:
+    """Return the rule for a parameter of TriEmbed, the family's names with the prefix, and all names the rule fills."""
     bare = name.removeprefix(BASE) if task else name
     in_encoder = not task or name.startswith(BASE)
     for rule in head.weights:
-        if names := _match(rule, name):
+        if names := _match(rule, name, depth):
             return rule, *names
     for rule in family.encoder if in_encoder else ():
-        if names := _match(rule, bare):
-            source, targets = names
-            return rule, f"{family.prefix}.{source}", tuple(BASE + t for t in targets) if task else targets
+        if names := _match(rule, bare, depth):
+            sources, targets = names
+            with_prefix = tuple(f"{family.prefix}.{source}" for source in sources)
+            return rule, with_prefix, tuple(BASE + t for t in targets) if task else targets
     raise ConversionError(f"{family.name} cannot hold {name}: no rule of its table names this parameter")
 
 
-def _match(rule: Weight, name: str) -> tuple[str, tuple[str, ...]] | None:
+def _match(rule: Weight, name: str, depth: int) -> tuple[Names, Names] | None:
     for target in rule.targets:
         pattern = re.escape(target).replace(r"\{\}", r"(\d+)") + r"((?:\..+)?)"
         if match := re.fullmatch(pattern, name):
             *numbers, leaf = match.groups()
-            fill = [text.replace("{}", str(numbers[0])) if numbers else text for text in (rule.source, *rule.targets)]
-            return fill[0] + leaf, tuple(text + leaf for text in fill[1:])
+            # A family whose layers share their weights has no number where TriEmbed has one for each layer.
+            is_shared = bool(numbers) and not any("{}" in source for source in rule.sources)
+            counts = [str(number) for number in range(depth)] if is_shared else numbers[:1] or [""]
+            sources = tuple(source.replace("{}", counts[0]) + leaf for source in rule.sources)
+            return sources, tuple(text.replace("{}", number) + leaf for text in rule.targets for number in counts)
     return None
 
 
-def canonical_names(names: Iterable[str], family: Family) -> dict[str, str]:
-    """Map each name of a checkpoint to today's name with the prefix; a checkpoint of the bare encoder has none."""
-    names = list(names)
-    has_prefix = any(name.startswith(f"{family.prefix}.") for name in names)
-    result = {}
-    for name in names:
-        today = name
-        for old, new in family.renamed.items():
-            today = today.removesuffix(old) + new if today.endswith(old) else today
-        result[name] = today if has_prefix else f"{family.prefix}.{today}"
-    return result
+def rule_covers(rule: Weight, name: str) -> bool:
+    """Tell whether a rule without layer numbers speaks of a name of the family's side."""
+    return any(name == source or name.startswith(f"{source}.") for source in rule.sources)

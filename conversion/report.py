@@ -7,10 +7,10 @@ from pathlib import Path
 import transformers
 import yaml
 
-from hf_embeddings.card_metadata import LICENSE, read_metadata
 from hf_embeddings.conversion.origin import shown, table
-from hf_embeddings.conversion.rules import OwnCode
-from hf_embeddings.sentence_models import sentence_class
+from hf_embeddings.conversion.rules import LayoutCode
+from hf_embeddings.loading.card_metadata import LICENSE, read_metadata
+from hf_embeddings.loading.sentence_models import sentence_class
 
 CARD = """---
 library_name: transformers
@@ -37,6 +37,7 @@ class Report:
 
     source: str
     target: str
+    family: str
     source_class: str
     target_class: str
     position_embedding_type: str
@@ -47,6 +48,8 @@ class Report:
     checked_on: str | None  # "text" or "spread" token ids
     copied: tuple[str, ...]
     tokenizer: str  # in words, what the comparison of both tokenizers found
+    left_out: tuple[str, ...]  # weights of the source that no output depends on, or that the user dropped
+    remarks: tuple[str, ...]  # what was found otherwise than transformers would write it today
     note: str | None  # what one has to know to load the result
     seconds: float
 
@@ -65,6 +68,8 @@ def description(report: Report) -> str:
         "difference from the source": _checked(report),
         "tokenizer": report.tokenizer,
     }
+    if report.left_out:
+        rows["left out, as no output depends on it"] = ", ".join(f"`{name}`" for name in report.left_out)
     return (
         f"{table(rows)}\n\nThe weights are those of the source, bit by bit; its license, training data, limits and "
         "biases are this model's too."
@@ -87,7 +92,7 @@ def plain_card(report: Report, folder: Path) -> str:
     ) + (f"\n{report.note}\n" if report.note else "")
 
 
-def how_it_loads(code: OwnCode) -> str:
+def how_it_loads(code: LayoutCode) -> str:
     """Say what loads a model that transformers has no class for, with which versions, and what happens otherwise."""
     return (
         f"{code.note}: `trust_remote_code=True` loads the code that lies beside the weights, `{code.file.name}`, "

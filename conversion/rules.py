@@ -14,9 +14,9 @@ import torch
 import transformers
 from transformers import PreTrainedModel
 
+from hf_embeddings.loading.sentence_models import OF_A_RERANKER
 from hf_embeddings.model import modeling_triembed
 from hf_embeddings.model.modeling_triembed import TriEmbedModel, TriEmbedPreTrainedModel
-from hf_embeddings.sentence_models import OF_A_RERANKER
 
 Config = dict[str, Any]
 REQUIRED = object()  # the default of a key that a config must have
@@ -161,7 +161,25 @@ class Operation:
     backward: Callable[[Tensors, Mapping[str, Any], int], list[torch.Tensor]]
 
 
+def repeat(tensors: Tensors, config: Mapping[str, Any], count: int) -> list[torch.Tensor]:
+    """Give each layer a copy of the weight that all share."""
+    return [tensors[0].clone() for _ in range(count)]
+
+
+def the_same(tensors: Tensors, config: Mapping[str, Any], count: int) -> list[torch.Tensor]:
+    """Return the one weight that all layers have.
+
+    Raises:
+        ConversionError: they differ.
+    """
+    first = tensors[0]
+    if not first.is_meta and not all(torch.equal(first, other) for other in tensors):
+        raise ConversionError("the layers differ, and this family has one set of weights for all of them")
+    return [first]
+
+
 COPY = Operation(copy, copy)
+SHARED = Operation(repeat, the_same)  # one layer of the family is every layer of TriEmbed's
 SPLIT = Operation(split, join)  # one fused tensor of the family is several of TriEmbed's
 
 
@@ -169,12 +187,18 @@ SPLIT = Operation(split, join)  # one fused tensor of the family is several of T
 class Weight:
     """Modules or parameters that are the same on both sides, up to `operation`; `{}` stands for the layer number.
 
-    A rule speaks of everything below its names: `("dense", "out")` covers `dense.weight` and `dense.bias`.
+    A rule speaks of everything below its names: `("dense", "out")` covers `dense.weight` and `dense.bias`. Where only
+    the target has `{}`, the layers of the family share the weight.
     """
 
-    source: str
+    source: str | tuple[str, ...]
     target: str | tuple[str, ...]
     operation: Operation = COPY
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names on the family's side."""
+        return (self.source,) if isinstance(self.source, str) else self.source
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -212,7 +236,7 @@ class Head:
 
 
 @dataclass(frozen=True)
-class OwnCode:
+class LayoutCode:
     """The file that runs a layout that transformers does not run; it is written beside the weights."""
 
     module: ModuleType  # flat: it imports torch and transformers only
@@ -230,6 +254,9 @@ class OwnCode:
         return {auto: f"{self.file.stem}.{self.prefix}{stem}{head}" for auto, head in self.heads.items()}
 
 
+OLD_ENDINGS = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
+
+
 @dataclass(frozen=True)
 class Family:
     """One kind of checkpoint: how its config and its weights are called, and what they are called here."""
@@ -240,7 +267,7 @@ class Family:
     encoder: tuple[Weight, ...]  # names without the prefix
     heads: Mapping[str, Head]
     tokenizer_class: str
-    renamed: Mapping[str, str] = field(default_factory=dict)  # endings of older releases -> today's
+    renamed: Mapping[str, str] = field(default_factory=lambda: OLD_ENDINGS)  # endings of older releases -> today's
     unread: tuple[str, ...] = ()  # patterns of tensors that no forward pass reads
     optional: tuple[str, ...] = ()  # modules that a bare encoder may lack
     computed: tuple[Computed, ...] = ()  # names without the prefix
@@ -249,12 +276,26 @@ class Family:
     # Config keys that tell it apart, with their values; None where the key alone does.
     marks: Mapping[str, tuple[object, ...] | None] = field(default_factory=dict)
     written: Config = field(default_factory=dict)  # keys to write beyond those of the rules
-    own_code: OwnCode | None = None  # where transformers has no such model
-    # Loads what no class reads as it stands, to compare with: such a layout is read, and not written.
-    reference: Callable[[str, Path], torch.nn.Module] | None = None
+    own_code: LayoutCode | None = None  # where transformers has no such model
+    # The table under which transformers runs it, where its config is older or another: it is read, and not written.
+    today_as: "Family | None" = None
+    # Sizes by which it is told apart where config.json names no `model_type`.
+    typical: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", self.name or self.model_type)
+
+    @property
+    def token_table(self) -> str:
+        """Name of the table of tokens, without the prefix."""
+        return next(rule.sources[0] for rule in self.encoder if "embeddings.token" in rule.targets) + ".weight"
+
+    def today(self, name: str) -> str:
+        """Return today's name of a weight that an older release may have called otherwise."""
+        for old, new in self.renamed.items():
+            if name.endswith(old):
+                name = name.removesuffix(old) + new
+        return name
 
     def class_name(self, architecture: str) -> str:
         """Return the name of the class that reads an architecture: transformers' own, or that of `own_code`."""
@@ -283,5 +324,7 @@ LIBRARY_KEYS = frozenset(
     torch_dtype torchscript transformers_version typical_p unk_token_id use_bfloat16 use_cache
     """.split()
 )
+# What other tools write into a config.json, and no model reads; it is left out, and said.
+TOOL_KEYS = frozenset("js_config transformers.js_config _num_labels custom_pipelines adapters".split())
 # What means the same for every family, and travels as it is: labels, and the activation of a reranker's scores.
 CARRIED_KEYS = ("id2label", "label2id", "problem_type", *OF_A_RERANKER)

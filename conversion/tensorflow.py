@@ -15,6 +15,7 @@ import torch
 
 from hf_embeddings.conversion.checkpoints import Described, refuse_pointer
 from hf_embeddings.conversion.rules import ConversionError
+from hf_embeddings.files.reading import open_file, read_bytes
 
 MAGIC = 0xDB4775248B80FB57
 FOOTER = 48  # bytes
@@ -47,7 +48,7 @@ class Tensorflow:
         if path.stat().st_size > LARGEST_INDEX:
             raise ConversionError(f"{path}: {path.stat().st_size:,} bytes, expected at most {LARGEST_INDEX:,}")
         try:
-            self.entries, self.num_shards = read_index(path.read_bytes())
+            self.entries, self.num_shards = read_index(read_bytes(path, most=LARGEST_INDEX))
         except ConversionError as error:
             raise ConversionError(f"{path}: {error}") from None
         self._check_shards()
@@ -64,7 +65,7 @@ class Tensorflow:
     def read(self, name: str) -> torch.Tensor:
         """Read one variable, and compare its checksum where a fast CRC32C is installed."""
         entry = self.entries[name]
-        with open(self.shard(entry.shard), "rb") as file:
+        with open_file(self.shard(entry.shard)) as file:
             file.seek(entry.offset)
             data = bytearray(file.read(entry.size))
         if self.checksum and _mask(self.checksum(bytes(data))) != entry.checksum:

@@ -5,9 +5,9 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from hf_embeddings.auto_classes import OwnCode, open_tokenizer
 from hf_embeddings.conversion.rules import ConversionError
-from hf_embeddings.loading_messages import quiet
+from hf_embeddings.loading.auto_classes import OwnCode, open_tokenizer
+from hf_embeddings.loading.messages import quiet
 
 SEGMENTS = "token_type_ids"
 TEXTS = (

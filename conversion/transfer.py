@@ -3,17 +3,18 @@
 Everything that headers can tell is checked before a single value is read: names, shapes and types.
 """
 
-import fnmatch
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 
 from hf_embeddings.analysis.differences import largest_difference
 from hf_embeddings.conversion.checkpoints import Checkpoint
 from hf_embeddings.conversion.configs import fields_of
+from hf_embeddings.conversion.leftovers import is_known
 from hf_embeddings.conversion.plan import Plan, Step
-from hf_embeddings.conversion.rules import ConversionError
+from hf_embeddings.conversion.rules import Config, ConversionError
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class Transfer:
     checkpoint: Checkpoint
     names: Mapping[str, str]  # name in the plan -> name in the checkpoint
     forwards: bool  # from the family to TriEmbed
+    config: Config = field(default_factory=dict)  # of the family's model, with what the weights say of it
+    foreign: tuple[str, ...] = ()  # its keys that no model reads
 
     def inputs(self, step: Step) -> tuple[str, ...]:
         """Names that a step reads."""
@@ -43,16 +46,22 @@ class Transfer:
         input_names = (name for step in self.plan.steps for name in self.inputs(step))
         return [name for name in input_names if name not in self.names and not self.plan.is_optional(name)]
 
-    def extra(self) -> list[str]:
+    @cached_property
+    def unread(self) -> list[str]:
         """Names that the checkpoint holds and nothing of the plan reads."""
         read_names = {name for step in self.plan.steps for name in self.inputs(step)} | set(self.plan.same)
         read_names |= {*self.plan.unread, *self.plan.computed} if self.forwards else set()
-        unread_patterns = [f"{self.plan.family.prefix}.{pattern}" for pattern in self.plan.family.unread]
-        return [
-            n
-            for n in self.names
-            if n not in read_names and not any(fnmatch.fnmatch(n, pattern) for pattern in unread_patterns)
-        ]
+        return [name for name in self.names if name not in read_names]
+
+    @cached_property
+    def left_out(self) -> list[str]:
+        """Those of them that a checkpoint of this family may hold beside what its class reads."""
+        family, described = self.plan.family, self.checkpoint.tensors
+        return [n for n in self.unread if self.forwards and is_known(n, described[self.names[n]], family)]
+
+    def extra(self) -> list[str]:
+        """Those that are not known, and may be part of another model."""
+        return [name for name in self.unread if name not in self.left_out]
 
     def steps(self) -> Iterator[Step]:
         """The steps whose tensors the checkpoint holds: all but those of an optional module."""

@@ -27,13 +27,13 @@ def write_weights(
         shard_bytes: largest shard, unless a single unit is larger.
     """
     shards: list[list[Unit]] = [[]]
-    filled = 0
+    shard_size = 0
     for unit, size in units:
-        if shards[-1] and filled + size > shard_bytes:
+        if shards[-1] and shard_size + size > shard_bytes:
             shards.append([])
-            filled = 0
+            shard_size = 0
         shards[-1].append(unit)
-        filled += size
+        shard_size += size
     where: dict[str, str] = {}
     for number, shard in enumerate(shards, start=1):
         file = f"model-{number:05}-of-{len(shards):05}.safetensors" if len(shards) > 1 else "model.safetensors"

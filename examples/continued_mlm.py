@@ -19,7 +19,7 @@ from transformers import (
     Trainer,
 )
 
-import hf_embeddings  # noqa: F401  (registers TriEmbed with the Auto classes)
+from hf_embeddings.corpora.literal_text import literal_backend  # importing the package registers TriEmbed
 
 
 @dataclass
@@ -37,10 +37,11 @@ def main() -> None:
     data = read_data(arguments.train, arguments.test, arguments.text)
     tokenizer = AutoTokenizer.from_pretrained(arguments.model)
     model = AutoModelForMaskedLM.from_pretrained(arguments.model, dtype=torch.float32)
-    inside = arguments.block_length - 2
+    inside, backend = arguments.block_length - 2, literal_backend(tokenizer)  # [MASK] in a text is text
 
     def cut(rows: dict) -> dict:
-        ids = [id for text in rows[arguments.text] for id in tokenizer(text, add_special_tokens=False)["input_ids"]]
+        encodings = backend.encode_batch(rows[arguments.text], add_special_tokens=False)
+        ids = [id for encoding in encodings for id in encoding.ids]
         blocks = [ids[start : start + inside] for start in range(0, len(ids), inside)]
         start, end = tokenizer.cls_token_id, tokenizer.sep_token_id
         return {"input_ids": [[start, *block, end] for block in blocks]}

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from datasets import DatasetDict, List
+from label_names import known_names, two_or_more
 
 
 class Labels(NamedTuple):
@@ -13,61 +14,48 @@ class Labels(NamedTuple):
     names: list  # of the outputs
     encode: Callable[[Any], Any]  # from a label of the data to what the model is trained on
 
+    def sentence(self, column: str) -> str:
+        """Say which problem it is, so that nobody trains on another one unknowingly."""
+        if self.problem == "regression":
+            return f"column {column!r} holds floats: a regression (write words or integers for classes)"
+        kind = "labels, several at once" if self.problem.startswith("multi") else "classes"
+        more = ", ..." if len(self.names) > 10 else ""
+        return f"column {column!r}: {len(self.names)} {kind}: {', '.join(map(repr, self.names[:10]))}{more}"
+
 
 def read_labels(data: DatasetDict, column: str, *, own_test: bool) -> Labels:
     """Tell classes from several labels at once, as lists of names or vectors of 0 and 1, and from numbers.
 
     Raises:
-        ValueError: as `known_names`; or a vector has another length.
+        ValueError: as `known_names`; a vector has another length, or other numbers; there are not two classes.
     """
     kind, values = data["train"].features[column], {split: rows[column] for split, rows in data.items()}
-    if not isinstance(kind, List):
-        if str(kind.dtype).startswith("float"):
-            return Labels("regression", ["score"], float)
-        names = known_names({split: set(cells) for split, cells in values.items()}, column, own_test=own_test)
-        return Labels("single_label_classification", names, names.index)
+    if isinstance(kind, List):
+        return _several(str(kind.feature.dtype).startswith("float"), values, column, own_test=own_test)
+    if not hasattr(kind, "dtype"):
+        raise ValueError(f"column {column!r}: got labels of several kinds, expected one; write all as words")
+    if str(kind.dtype).startswith("float"):
+        return Labels("regression", ["score"], float)
+    names = known_names({split: set(cells) for split, cells in values.items()}, column, own_test=own_test)
+    return Labels("single_label_classification", two_or_more(names, column), names.index)
+
+
+def _several(floats: bool, values: dict[str, list], column: str, *, own_test: bool) -> Labels:
     lists = [labels for cells in values.values() for labels in cells]
-    if _are_vectors(lists, floats=str(kind.feature.dtype).startswith("float")):
+    if not any(lists):
+        raise ValueError(f"column {column!r}: got empty lists only, expected names or vectors of 0 and 1")
+    if _are_vectors(lists, floats=floats):
         width = len(values["train"][0])
         if other := [len(labels) for labels in lists if len(labels) != width]:
             raise ValueError(f"column {column!r}: got vectors of {width} and of {other[0]} labels, expected one length")
         return Labels("multi_label_classification", list(range(width)), lambda labels: [float(on) for on in labels])
+    if floats:
+        raise ValueError(
+            f"column {column!r}: got vectors of other numbers than 0 and 1, expected 1 where a label holds"
+        )
     sets = {split: {name for labels in cells for name in labels} for split, cells in values.items()}
     names = known_names(sets, column, own_test=own_test)
     return Labels("multi_label_classification", names, lambda labels: [float(name in labels) for name in names])
-
-
-def read_tags(data: DatasetDict, words: str, tags: str, *, own_test: bool) -> list:
-    """Return the tags of words, sorted.
-
-    Raises:
-        ValueError: a row has not as many tags as words, or as `known_names`.
-    """
-    for split, rows in data.items():
-        for number, (of_words, of_tags) in enumerate(zip(rows[words], rows[tags], strict=True), 1):
-            if len(of_words) != len(of_tags):
-                raise ValueError(
-                    f"{split} data, row {number}: got {len(of_words)} words and {len(of_tags)} tags, expected as many"
-                )
-    tags_by_split = {split: {tag for of_tags in rows[tags] for tag in of_tags} for split, rows in data.items()}
-    return known_names(tags_by_split, tags, own_test=own_test)
-
-
-def known_names(by_split: dict[str, set], column: str, *, own_test: bool) -> list:
-    """Return the labels of the training data, sorted; with those of rows that were set apart from the same file.
-
-    Raises:
-        ValueError: test data of their own have others, which no output could stand for.
-    """
-    if not own_test:
-        by_split = by_split | {"train": by_split["train"] | by_split["test"]}
-    if unseen := sorted(by_split["test"] - by_split["train"], key=str):
-        listing = ", ".join(map(repr, unseen[:3])) + (f" and {len(unseen) - 3} more" if len(unseen) > 3 else "")
-        raise ValueError(
-            f"column {column!r}: only the test data have the label {listing}, expected those of the training data; add "
-            "rows with it to these, or leave the test rows out"
-        )
-    return sorted(by_split["train"], key=str if any(isinstance(name, str) for name in by_split["train"]) else None)
 
 
 def _are_vectors(lists: list[list], *, floats: bool) -> bool:

@@ -12,6 +12,7 @@ import torch
 from arguments import parse, run
 from data import read_data
 from datasets import concatenate_datasets
+from labels import read_labels
 from transformers import (
     AutoConfig,
     AutoTokenizer,
@@ -39,7 +40,7 @@ def main() -> None:
         raise ValueError(f"--tasks {wrong[0]}: expected NAME=FILE")
     paths = dict(task.split("=", 1) for task in arguments.tasks)
     data = {name: read_data(path, None, "text", "label") for name, path in paths.items()}
-    labels = {name: sorted({*splits["train"]["label"], *splits["test"]["label"]}) for name, splits in data.items()}
+    labels = {name: read_labels(splits, "label", own_test=False).names for name, splits in data.items()}
     kind = "single_label_classification"
     tasks = {n: {"problem_type": kind, "num_labels": len(words), "labels": words} for n, words in labels.items()}
     tokenizer = AutoTokenizer.from_pretrained(arguments.model)

@@ -42,12 +42,14 @@ def main() -> None:
     torch.manual_seed(training.seed)  # before the model: its new head is random
     data = read_data(arguments.train, arguments.test, arguments.text, arguments.choices, arguments.label)
     count = len(data["train"][arguments.choices][0])
+    if count < 2:
+        raise ValueError(f"column {arguments.choices!r}: got {count} choices in a row, expected two or more")
     for split, rows in data.items():
         for number, (choices, label) in enumerate(zip(rows[arguments.choices], rows[arguments.label], strict=True), 1):
-            if len(choices) != count or label not in range(count):
+            if len(choices) != count or label not in range(count) or None in choices:
                 raise ValueError(
-                    f"{split} data, row {number}: {len(choices)} choices with label {label!r}, expected {count}, and a "
-                    "label from 0 on below that"
+                    f"{split} data, row {number}: {len(choices)} choices with label {label!r}, expected {count}, none "
+                    "of them null, and a label from 0 on below that"
                 )
     tokenizer = AutoTokenizer.from_pretrained(arguments.model)
     model = AutoModelForMultipleChoice.from_pretrained(arguments.model, dtype=torch.float32)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 from arguments import ExampleArguments, parse, run
-from data import read_data
+from data import check_answers, read_data, say_lost_answers
 from transformers import AutoModelForQuestionAnswering, AutoTokenizer, EvalPrediction, Trainer
 
 import hf_embeddings  # noqa: F401  (registers TriEmbed with the Auto classes)
@@ -45,6 +45,7 @@ def main() -> None:
     data = read_data(arguments.train, arguments.test, "question", "context", "answers")
     if set(data["train"].features["answers"]) != {"text", "answer_start"}:
         raise ValueError("column 'answers': expected objects with the lists text and answer_start, as in SQuAD")
+    check_answers(data)
     tokenizer = AutoTokenizer.from_pretrained(arguments.model)
     model = AutoModelForQuestionAnswering.from_pretrained(arguments.model, dtype=torch.float32)
 
@@ -65,12 +66,13 @@ def main() -> None:
         inputs = {name: windows[name][window] for name in tokenizer.model_input_names}
         return inputs | {"start_positions": start, "end_positions": end}
 
-    data = data.map(prepare, remove_columns=data["train"].column_names)
-    parts = {"train_dataset": data["train"], "eval_dataset": data["test"], "processing_class": tokenizer}
+    rows = data.map(prepare, remove_columns=data["train"].column_names)
+    say_lost_answers(data, rows)
+    parts = {"train_dataset": rows["train"], "eval_dataset": rows["test"], "processing_class": tokenizer}
     trainer = Trainer(model, training, compute_metrics=metrics, **parts)
     trainer.train(resume_from_checkpoint=training.resume_from_checkpoint)
     trainer.save_model()
-    trainer.save_metrics("eval", figures := trainer.evaluate() | {"eval_samples": len(data["test"])})
+    trainer.save_metrics("eval", figures := trainer.evaluate() | {"eval_samples": len(rows["test"])})
     trainer.log_metrics("eval", figures)
 
 

@@ -34,10 +34,13 @@ class Arguments(ExampleArguments):
 def metrics(prediction: EvalPrediction) -> dict[str, float]:
     """Accuracy and macro F1 for classes, micro F1 for several labels at once, Pearson's r for a regression."""
     logits, labels = prediction.predictions, prediction.label_ids
-    if logits.shape[-1] == 1:
-        return {"pearson": float(np.corrcoef(logits[:, 0], labels)[0, 1])}
     if labels.ndim == 2:
         return {"f1": f1_score(labels, logits > 0, average="micro")}
+    if logits.shape[-1] == 1:
+        if min(np.ptp(logits), np.ptp(labels)) == 0:  # nothing to compare; NaN would make the JSON invalid
+            print("no Pearson's r: all labels of the test data, or all predictions, are the same")  # noqa: T201
+            return {}
+        return {"pearson": float(np.corrcoef(logits[:, 0], labels)[0, 1])}
     answers = logits.argmax(-1)
     return {"accuracy": float((answers == labels).mean()), "f1": f1_score(labels, answers, average="macro")}
 
@@ -47,7 +50,9 @@ def main() -> None:
     arguments, training = parse(Arguments)
     torch.manual_seed(training.seed)  # before the model: its new head is random
     data = read_data(arguments.train, arguments.test, arguments.text, arguments.pair, arguments.label)
-    problem, names, encode = read_labels(data, arguments.label, own_test=bool(arguments.test))
+    labels_read = read_labels(data, arguments.label, own_test=bool(arguments.test))
+    problem, names, encode = labels_read
+    print(labels_read.sentence(arguments.label))  # noqa: T201
     tokenizer = AutoTokenizer.from_pretrained(arguments.model)
     labels = {"num_labels": len(names), "id2label": dict(enumerate(map(str, names))), "problem_type": problem}
     model = AutoModelForSequenceClassification.from_pretrained(arguments.model, dtype=torch.float32, **labels)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from arguments import ExampleArguments, parse, run
 from data import read_data
-from labels import read_tags
+from label_names import read_tags
 from sklearn.metrics import f1_score
 from transformers import (
     AutoModelForTokenClassification,
@@ -61,7 +61,11 @@ def main() -> None:
         f1 = f1_score(labels, answers, labels=entities, average="micro", zero_division=0)
         return {"accuracy": float((labels == answers).mean()), "f1": f1}
 
+    words = {split: sum(map(len, rows[arguments.words])) for split, rows in data.items()}
     data = data.map(prepare, remove_columns=data["train"].column_names)
+    for split, rows in data.items():
+        if lost := words[split] - sum(label != -100 for labels in rows["labels"] for label in labels):
+            print(f"{split} data: {lost} words are left out, as they have no tokens or lie beyond --max_length")  # noqa: T201
     trainer = Trainer(
         model, training, train_dataset=data["train"], eval_dataset=data["test"], processing_class=tokenizer,
         data_collator=DataCollatorForTokenClassification(tokenizer), compute_metrics=metrics,

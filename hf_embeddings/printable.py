@@ -10,7 +10,9 @@ from typing import TextIO, cast
 
 # C0, DEL and C1; marks that turn text around; line and paragraph separators; lone surrogates, which cannot be printed.
 _CONTROLS = "\0-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
-_OF_A_LINE = re.compile(f"[{_CONTROLS}\t\n]")
+# In a name these hide that it is another one; in a text, some scripts need them.
+_HIDDEN = "\u00ad\u200b\u2060-\u2064\ufeff\U000e0000-\U000e007f"
+_OF_A_LINE = re.compile(f"[{_CONTROLS}{_HIDDEN}\t\n]")
 _OF_A_TEXT = re.compile(rf"(\x1b\[[0-9;]*m)|[{_CONTROLS}]")
 
 

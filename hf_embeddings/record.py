@@ -1,11 +1,12 @@
 """Records: dataclasses that are written as JSON and read back the same, whichever version wrote them."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, field, fields
 from pathlib import Path
-from types import UnionType
-from typing import Any, Self, Union, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, Literal, Self, Union, get_args, get_origin, get_type_hints
+
+from hf_embeddings.files.reading import read_object
 
 
 def absent() -> Any:  # noqa: ANN401  of any type, as `field` is
@@ -27,20 +28,39 @@ class Record:
         """Read plain data; keys that are no fields, such as those of later versions, are passed over.
 
         Raises:
-            ValueError: a key is missing that every version has written.
+            ValueError: a key is missing that every version has written, or a value is of another type.
         """
+        if not isinstance(values, Mapping):
+            raise ValueError(f"{cls.__name__}: got {values!r:.60}, expected an object; make it again")
+        try:
+            values = cls._of_any_version(values)
+        except (LookupError, TypeError, AttributeError) as error:
+            raise ValueError(f"{cls.__name__}: no version has written this ({error!r}); make it again") from None
         kinds, arguments = _kinds(cls), {}
         for name, entry in _fields(cls).items():
             if name in values:
-                arguments[name] = _read(kinds[name], values[name])
+                arguments[name] = _read(kinds[name], values[name], f"{cls.__name__}: {name}")
             elif entry.default is entry.default_factory is MISSING:
                 raise ValueError(f"{cls.__name__}: got a record without {name!r}, expected one; make it again")
         return cls(**arguments)
 
     @classmethod
+    def _of_any_version(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return what this version would have written in the place of these values."""
+        return values
+
+    @classmethod
     def load(cls, path: Path) -> Self:
-        """Read a file of JSON."""
-        return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        """Read a file of JSON.
+
+        Raises:
+            ValueError: it holds none, or not this record.
+        """
+        values = read_object(path)
+        try:
+            return cls.from_dict(values)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
 
 
 def _plain(value: object) -> object:
@@ -54,22 +74,56 @@ def _plain(value: object) -> object:
     return value
 
 
-def _read(kind: Any, value: Any) -> Any:  # noqa: ANN401  whatever an annotation says
-    """Return the value of an annotation that plain data stand for."""
+def _read(kind: Any, value: Any, place: str) -> Any:  # noqa: ANN401  whatever an annotation says
+    """Return the value of an annotation that plain data stand for.
+
+    Raises:
+        ValueError: they are of another type.
+    """
     origin, arguments = get_origin(kind), get_args(kind)
-    if value is None:
-        return None
+    if kind is Any or (value is None and NoneType in arguments):
+        return value
     if origin in (Union, UnionType):
-        kinds = [member for member in arguments if isinstance(get_origin(member) or member, type)]
-        return _read(kinds[0], value) if len(kinds) == 2 else value  # `X | None`
+        return _read_one_of([member for member in arguments if member is not NoneType], value, place)
     if isinstance(kind, type) and issubclass(kind, Record):
         return kind.from_dict(value)
+    if not _is_of(kind, value):
+        words = getattr(origin or kind, "__name__", str(kind))
+        raise ValueError(f"{place} is {value!r:.60}, expected {_WORDS.get(words, words)}; make it again")
     if origin is list:
-        return [_read(arguments[0], inner) for inner in value]
+        return [_read(arguments[0], inner, place) for inner in value]
     if origin is dict:
         name = int if arguments[0] is int else str  # JSON has words only
-        return {name(key): _read(arguments[1], inner) for key, inner in value.items()}
+        return {name(key): _read(arguments[1], inner, place) for key, inner in value.items()}
     return tuple(value) if origin is tuple else value
+
+
+def _read_one_of(kinds: list[Any], value: object, place: str) -> Any:  # noqa: ANN401
+    if len(kinds) == 1:
+        return _read(kinds[0], value, place)
+    kind = next((kind for kind in kinds if _is_of(kind, value)), kinds[-1])
+    return _read(kind, value, place)
+
+
+def _is_of(kind: Any, value: object) -> bool:  # noqa: ANN401
+    """Tell whether plain data may be what an annotation says; numbers without a fraction may be of either kind."""
+    plain = get_origin(kind) or kind
+    if plain is Literal:
+        return value in get_args(kind)
+    if plain in (int, float) and (isinstance(value, bool) or _is_too_large(value)):
+        return False
+    allowed = _ALLOWED.get(plain, plain)
+    return isinstance(value, allowed) if isinstance(allowed, type | tuple) else True
+
+
+def _is_too_large(value: object) -> bool:
+    """Tell whether a number is a whole one of more than 64 bits, which no figure is."""
+    return isinstance(value, int) and not -(2**63) <= value < 2**63
+
+
+_ALLOWED: dict[Any, Any] = {float: (int, float), tuple: (list, tuple), dict: Mapping}
+_WORDS = {"str": "text", "dict": "an object", "tuple": "a list", "list": "a list", "int": "a whole number",
+          "float": "a number", "bool": "true or false"}  # fmt: skip
 
 
 def _kinds(record: type[Record]) -> dict[str, Any]:

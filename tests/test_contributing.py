@@ -89,7 +89,7 @@ def test_registration_refuses_in_words(name: str, position_type: type, message: 
         ("rope+hope", "of the kind 'rotation'; keep one"),
         ("alibi+alibi_asymmetric", "of the kind 'ALiBi slope'"),
         ("relative_key+relative_key_query", "of the kind 'relative key'"),
-        ("learned+learned", "each part may stand once"),
+        ("learned+learned", "each part may occur once"),
         ("allibi", "did you mean 'alibi'?"),
     ],
 )

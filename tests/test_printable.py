@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from hf_embeddings.cli.interruption import say_when_interrupted
+from hf_embeddings.cli.command import as_command
 from hf_embeddings.printable import escaped_stdout, one_line, printable
 from hf_embeddings.progress import print_to_stderr
 from hf_embeddings.search.results import Hit, render
@@ -17,6 +17,7 @@ SPELLED = r"a\x1b]0;TITLE\x07\x1b[2Jb\rc\x9bd\x7f\u202ee\u2028f\ud800"
 def test_control_characters_are_spelled_out() -> None:
     assert printable(ORDERS) == one_line(ORDERS) == SPELLED
     assert printable("a\n\tb") == "a\n\tb" and one_line("a\n\tb") == r"a\n\tb"
+    assert one_line("a\u200bb\U000e0041") == r"a\u200bb\U000e0041" and printable("a\u200bb") == "a\u200bb"
     assert one_line("\u05d0 \u5b57 \u00e9 \U0001f600 e\u0301") == "\u05d0 \u5b57 \u00e9 \U0001f600 e\u0301"
 
 
@@ -32,7 +33,7 @@ def test_whatever_a_verb_prints_is_escaped(capsys: pytest.CaptureFixture[str]) -
         print(ORDERS)
         print_to_stderr(ORDERS)
 
-    say_when_interrupted("search", verb)()
+    as_command("search", verb)()
     assert capsys.readouterr() == (f"{SPELLED}\n", f"{SPELLED}\n")
     assert not hasattr(sys.stdout, "_stream")
 

@@ -9,14 +9,16 @@ import pytest
 from hf_embeddings.corpora.options import CorpusOptions, TokenizerOptions
 from hf_embeddings.corpora.text_sample import TextSample
 from hf_embeddings.files.manifest import FileFacts
-from hf_embeddings.option_fields import to_dict
 from hf_embeddings.pretraining.checkpoints.facts import CheckpointFacts
 from hf_embeddings.pretraining.prepared.facts import CorpusFacts, Plan, ShardNote
 from hf_embeddings.record import Record
 from hf_embeddings.records.evaluation import EvaluationReport
 from hf_embeddings.records.health import Health
 from hf_embeddings.records.lab import LabRecord, LabSummary
+from hf_embeddings.records.positions import PositionReport
 from hf_embeddings.records.run import ObjectiveFigures, RunFigures, Worth, flat, unflat
+from hf_embeddings.search.settings import IndexSettings, StoreSettings, UnfinishedBuild
+from hf_embeddings.typed_yaml.fields import to_dict
 from tests.publishing.test_card import FIGURES, REPORT
 
 ROOT = Path(__file__).parents[1]
@@ -64,16 +66,27 @@ NEWEST = FIGURES | {
     "mlm_accuracy_without_unknown": 0.5, "training_tokens_per_second": 500.0, "training_skipped_steps": 0,
     "device": "a CPU", "output_dir": "runs/demo", "worth": WORTH, "health": HEALTH,
 }  # fmt: skip
+LAWS = {
+    "from": 0, "to": 8, "uniqueness": 1.0, "smoothness": 0.5, "relative_linearity": 0.5,
+    "relative_linearity_by_shift": {"1": 0.5, "2": 0.5}, "locality": 0.1, "symmetry": 1.0,
+    "translation_invariance": None, "monotonicity": 0.5,
+}  # fmt: skip
 RUN = {
     "state": "done", "position": "rope", "seed": 0, "mlm_loss": 4.5, "mlm_accuracy": 0.2, "mlm_labels": 500,
     "nsp_accuracy": 0.6, "nsp_labels": 100, "worth": WORTH, "training_tokens": 1000, "parameters": 711170,
-    "losses_by_length": {"1": 4.2, "2": None}, "laws": {"uniqueness": 1.0, "from": 0, "extrapolation": None},
+    "losses_by_length": {"1": 4.2, "2": None}, "laws": LAWS | {"measured_on": "scores", "extrapolation": LAWS},
 }  # fmt: skip
 LAB = {
     "options": {"seed": 0, "model": {"base": "tiny.json"}},
     "runs": {"rope-seed0": RUN},
     "step_ratios": {"rope": 1.1},
 }
+INDEX = {
+    "model": "runs/minilm", "precision": "fp32", "recipe": {"pooling": "mean", "max_length": None},
+    "weights_sha256": "ab", "tokenizer_sha256": None, "config_sha256": "cd", "ids": "file#digest",
+}  # fmt: skip
+OLD_INDEX = {name: INDEX[name] for name in ("model", "precision", "recipe", "weights_sha256")}
+STORE = {"identity": "12", "store_format": 2, "complete": True}
 SUMMARY = json.loads((ROOT / "benchmarks/results/position-lab.json").read_text(encoding="utf-8"))
 RECORDS = [
     (FileFacts, FILE),
@@ -89,9 +102,14 @@ RECORDS = [
     (CorpusFacts, {name: value for name, value in CORPUS.items() if name != "text_sample"}),
     (CheckpointFacts, CHECKPOINT),
     (EvaluationReport, REPORT),
+    (PositionReport, LAWS | {"measured_on": "scores", "extrapolation": None, "extrapolation_ends": "no table"}),
     (LabRecord, LAB),
     (LabRecord, {name: value for name, value in LAB.items() if name != "step_ratios"}),
     (LabSummary, SUMMARY),
+    (IndexSettings, INDEX),
+    (IndexSettings, OLD_INDEX),  # it knew the digest of the weights only, and named documents by titles
+    (StoreSettings, INDEX | STORE),
+    (UnfinishedBuild, {"source": "notes.txt", "documents": 4096, "digest": "ef"}),
 ]
 
 
@@ -101,6 +119,12 @@ def test_what_is_written_is_read_back_and_the_keys_stay(kind: type[Record], valu
     assert kind.from_dict(record.to_dict()) == record
     assert kind.from_dict(json.loads(json.dumps(record.to_dict()))) == record
     assert json.loads(json.dumps(record.to_dict())) == values
+
+
+def test_a_store_of_another_kind_or_version_is_none_of_ours() -> None:
+    for values in ({}, {"owner": "somebody"}, INDEX | STORE | {"store_format": 1}):
+        assert StoreSettings.read(values) is None
+    assert StoreSettings.read(INDEX | STORE) == StoreSettings.from_dict(INDEX | STORE)
 
 
 def test_later_keys_are_passed_over_and_missing_ones_are_named() -> None:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from hf_embeddings.conversion import modeling_bert_layouts
-from hf_embeddings.conversion.rules import Family, Fixed, Head, Key, Only, OwnCode, Unread, Weight
+from hf_embeddings.conversion.rules import Family, Fixed, Head, Key, LayoutCode, Only, Unread, Weight
 
 EMBEDDINGS = (
     Weight("embeddings.word_embeddings", "embeddings.token"),
@@ -79,12 +79,11 @@ BERT = Family(
         "BertForQuestionAnswering": Head("TriEmbedForQuestionAnswering", QUESTION),
         "BertForMultipleChoice": Head("TriEmbedForMultipleChoice", CLASSIFIER),
     },
-    renamed={"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"},
     unread=("embeddings.position_ids", "embeddings.token_type_ids"),
     optional=("pooler",),
 )
 
-RELATIVE_KEY_CODE = OwnCode(
+RELATIVE_KEY_CODE = LayoutCode(
     modeling_bert_layouts,
     "RelativeKey",
     modeling_bert_layouts.HEADS,
@@ -103,7 +102,7 @@ RELATIVE_KEY, RELATIVE_KEY_QUERY = (
             Unread(("position_embedding_type",)),
         ),
         encoder=(
-            *(rule for rule in BERT.encoder if "position" not in rule.source),
+            *(rule for rule in BERT.encoder if "position" not in rule.sources[0]),
             Weight(
                 "encoder.layer.{}.attention.self.distance_embedding", f"layers.{{}}.attention.position.{kind}.table"
             ),

@@ -51,6 +51,8 @@ def _relative(config: Config) -> Config:
     }
 
 
+DISENTANGLED = Choice(KEYS, ("position_embedding_type", "position_parameters"), _positions, _relative)
+
 DEBERTA_V2 = Family(
     model_type="deberta-v2",
     prefix="deberta",
@@ -72,7 +74,7 @@ DEBERTA_V2 = Family(
         Key("bos_token_id", None),
         Key("eos_token_id", None),
         Key("tie_word_embeddings", True),
-        Choice(KEYS, ("position_embedding_type", "position_parameters"), _positions, _relative),
+        DISENTANGLED,
         Only("legacy", (True,)),  # the other head has never been in a published checkpoint of transformers' own
         Only("conv_kernel_size", (0, None)),  # the convolution of the v2 xlarge models
         Only("pooler_dropout", (0.0,)),

@@ -96,6 +96,5 @@ ELECTRA = Family(
             ),
         ),
     },
-    renamed={"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"},
     unread=("embeddings.position_ids", "embeddings.token_type_ids"),
 )

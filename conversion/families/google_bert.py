@@ -9,13 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-import transformers
-from transformers import BertConfig, PreTrainedModel
 
 from hf_embeddings.conversion.checkpoints import Checkpoint, Described, read_json
 from hf_embeddings.conversion.families.bert import BERT
 from hf_embeddings.conversion.rules import Config, ConversionError, Family
 from hf_embeddings.conversion.tensorflow import Tensorflow
+from hf_embeddings.files.reading import read_text
 
 # Names of https://github.com/google-research/bert (modeling.py, run_pretraining.py, run_classifier.py, run_squad.py).
 NAMES = {
@@ -103,30 +102,16 @@ def find_prefix(source: Path) -> Path | None:
 
 
 def open_google(prefix: Path) -> tuple[Config, Checkpoint, Family]:
-    """Read config and weights behind a prefix; the family's reference is transformers' BERT with the same weights."""
+    """Read config and weights behind a prefix."""
     config = read_json(prefix.with_name("bert_config.json")) | {"model_type": "bert"}
     checkpoint = GoogleCheckpoint(Tensorflow(prefix))
-    labels = checkpoint.tensors.get("classifier.weight")
-    if labels and len(labels.shape) == 2:
-        config["num_labels"] = labels.shape[0]
-
-    def reference(architecture: str, _: Path) -> PreTrainedModel:
-        settings = {key: value for key, value in config.items() if key != "model_type"}
-        settings["attn_implementation"] = "eager"
-        model = getattr(transformers, architecture)(BertConfig(**settings))
-        weights = {name: checkpoint.read(name).float() for name in checkpoint.tensors}
-        bare = {name.removeprefix("bert."): value for name, value in weights.items()}
-        model.load_state_dict(bare if architecture == "BertModel" else weights, strict=False)
-        model.tie_weights()
-        return model.eval()
-
     heads = {name: head for name, head in BERT.heads.items() if name in HEADS}
-    return config, checkpoint, replace(BERT, name="google_bert", heads=heads, reference=reference)
+    return config, checkpoint, replace(BERT, name="google_bert", heads=heads)
 
 
 def write_tokenizer_settings(vocabulary: Path, folder: Path) -> None:
     """Say whether text is lower-cased, which Google leaves to a flag: an uncased vocabulary has no capitals."""
-    tokens = vocabulary.read_text(encoding="utf-8").split("\n")
+    tokens = read_text(vocabulary).split("\n")
     is_cased = any(token != token.lower() for token in tokens if not re.fullmatch(r"\[.*\]", token))
     settings = {"tokenizer_class": "BertTokenizer", "do_lower_case": not is_cased}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8", newline="\n")

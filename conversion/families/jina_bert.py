@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from hf_embeddings.conversion import modeling_bert_layouts
 from hf_embeddings.conversion.families.bert import BERT, EMBEDDINGS, LAYER
-from hf_embeddings.conversion.rules import SPLIT, Fixed, Only, OwnCode, Unread, Weight
+from hf_embeddings.conversion.rules import SPLIT, Fixed, LayoutCode, Only, Unread, Weight
 
 TOKEN, _, SEGMENT, NORM = EMBEDDINGS
 FEED_FORWARD = (
@@ -33,7 +33,7 @@ JINA_BERT = replace(
         Unread(("position_embedding_type", "attn_implementation", "model_max_length")),
     ),
     encoder=(TOKEN, SEGMENT, NORM, *LAYER[:5], *FEED_FORWARD, Weight("pooler.dense", "pooler.dense")),
-    own_code=OwnCode(
+    own_code=LayoutCode(
         modeling_bert_layouts,
         "Jina",
         modeling_bert_layouts.HEADS,

@@ -1,14 +1,7 @@
 """Nomic BERT (https://arxiv.org/abs/2402.01613): RoPE, a gated feed-forward, no biases but those of norms and heads."""
 
 from dataclasses import replace
-from pathlib import Path
 
-import transformers
-from transformers import PreTrainedModel
-
-from hf_embeddings.conversion.check import load
-from hf_embeddings.conversion.checkpoints import read_json
-from hf_embeddings.conversion.configs import from_triembed, to_triembed
 from hf_embeddings.conversion.families.bert import CLASSIFIER
 from hf_embeddings.conversion.rules import SPLIT, Choice, Family, Fixed, Head, Key, Only, Unread, Weight
 
@@ -83,14 +76,6 @@ NOMIC_BERT = Family(
 )
 
 
-def _published(architecture: str, folder: Path) -> PreTrainedModel:
-    """Load a checkpoint with the older config under today's config, which transformers' class needs."""
-    ours = to_triembed(read_json(folder / "config.json"), NOMIC_BERT_V1, Head("TriEmbedModel"))
-    fields = from_triembed(ours, NOMIC_BERT, Head("TriEmbedModel"))
-    today = transformers.NomicBertConfig(**{key: value for key, value in fields.items() if key != "model_type"})
-    return load(getattr(transformers, architecture), folder, config=today)
-
-
 # The config under which nomic-embed-text v1 and v1.5 were published (https://github.com/nomic-ai/contrastors).
 NOMIC_BERT_V1 = replace(
     NOMIC_BERT,
@@ -143,5 +128,5 @@ NOMIC_BERT_V1 = replace(
             "summary_first_dropout", "summary_proj_to_labels", "summary_type", "summary_use_proj",
         )),
     ),
-    reference=_published,
+    today_as=NOMIC_BERT,
 )  # fmt: skip

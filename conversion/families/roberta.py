@@ -111,9 +111,9 @@ def _roberta(model_type: str, classes: str, *, vocab_size: int, tokenizer_class:
             f"{classes}ForQuestionAnswering": Head("TriEmbedForQuestionAnswering", QUESTION),
             f"{classes}ForMultipleChoice": Head("TriEmbedForMultipleChoice", CLASSIFIER),
         },
-        renamed={"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"},
         unread=("embeddings.position_ids", "embeddings.token_type_ids"),
         optional=("pooler",),
+        typical={"max_position_embeddings": (514, 1026, 4098, 8194), "type_vocab_size": (1,)},
     )
 
 

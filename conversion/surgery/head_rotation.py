@@ -6,6 +6,7 @@ Shapes: B batch, S sequence, D hidden, H heads, K head width, R rotated dimensio
 import torch
 from torch import nn
 
+from hf_embeddings.model.attention import Attention
 from hf_embeddings.model.modeling_triembed import TriEmbedModel
 
 RIDGE = 1e-4  # share of the mean diagonal that is added to it before factorising
@@ -43,7 +44,7 @@ def turn_heads(new: TriEmbedModel, old: TriEmbedModel, profile: torch.Tensor, id
         query, key = (states.flatten(0, 1).unflatten(1, (-1, width)).double() for states in (query, key))  # (B S, H, K)
         mean = key.mean(dim=0)
         if attention.key.bias is not None:
-            attention.key.bias -= mean.flatten()
+            attention.key.bias.sub_(mean.flatten())
             key = key - mean
         inverse, forth, weight = _balance(query, key)
         slots = _stillness(rotation[0], width).argsort(descending=True, stable=True)  # dimensions, slowest first
@@ -58,7 +59,7 @@ def turn_heads(new: TriEmbedModel, old: TriEmbedModel, profile: torch.Tensor, id
 
 
 def _draw(
-    attention: nn.Module,
+    attention: Attention,
     profile: torch.Tensor,
     variance: torch.Tensor,
     rotation: tuple[torch.Tensor, torch.Tensor],

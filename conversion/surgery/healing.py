@@ -123,8 +123,8 @@ def _new_rows(student: TriEmbedPreTrainedModel, teacher: TriEmbedPreTrainedModel
 
     The student then keeps every output within the old length, bit by bit.
     """
-    tables = [model.get_position_embeddings() for model in (student, teacher)]
-    if student.config.position_embedding_type != "learned" or any(table is None for table in tables):
+    tables = [table for model in (student, teacher) if (table := model.get_position_embeddings()) is not None]
+    if student.config.position_embedding_type != "learned" or len(tables) < 2:
         return []
     new, old = (table.weight for table in tables)
     others = (dict(model.named_parameters()) for model in (student, teacher))
@@ -175,10 +175,17 @@ def _loss(
     if is_chosen is not None and is_chosen.any():
         places = frame.places(is_chosen)
         with torch.no_grad():
-            target = teacher.predictions(target_states[-1], places).log_softmax(dim=-1)  # (M, V)
-        scores = student.predictions(states[-1], places).log_softmax(dim=-1)
+            target = _log_scores(teacher, target_states[-1], places)
+        scores = _log_scores(student, states[-1], places)
         loss = loss + (target.exp() * (target - scores)).sum(dim=-1).mean()
     return loss
+
+
+def _log_scores(model: TriEmbedPreTrainedModel, states: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """Return the logarithms (M, V) of what a model with a prediction head expects at each place."""
+    head: Any = getattr(model, "predictions", None)
+    scores: torch.Tensor = head(states, places)
+    return scores.log_softmax(dim=-1)
 
 
 def _rate(step: int, steps: int) -> float:

@@ -6,11 +6,10 @@ import torch
 
 from hf_embeddings.conversion.checkpoints import read_json
 from hf_embeddings.conversion.rules import ConversionError
-from hf_embeddings.loading_messages import quiet
-from hf_embeddings.model import modeling_triembed
+from hf_embeddings.loading.messages import quiet
+from hf_embeddings.loading.saved_model import load_saved
 from hf_embeddings.model.configuration_triembed import AUTO_MAP, TriEmbedConfig
 from hf_embeddings.model.modeling_triembed import TriEmbedPreTrainedModel
-from hf_embeddings.saved_model import check_tokenizer_file, read_config, told
 
 
 def load_own(folder: Path) -> TriEmbedPreTrainedModel:
@@ -31,11 +30,7 @@ def load_own(folder: Path) -> TriEmbedPreTrainedModel:
     class_name = next(iter(config.get("architectures") or []), "TriEmbedModel")
     if class_name not in names:
         raise ConversionError(f"{folder}: architectures {class_name!r}, expected one of {', '.join(sorted(names))}")
-    read_config(folder)  # before memory is taken for it
-    check_tokenizer_file(folder)
-    with quiet(), told(folder):
-        model_class = getattr(modeling_triembed, class_name)
-        return model_class.from_pretrained(folder, local_files_only=True, dtype=torch.float32).eval()
+    return load_saved(folder)
 
 
 def save_own(model: TriEmbedPreTrainedModel, folder: Path, *, source: Path) -> None:

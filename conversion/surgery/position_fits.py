@@ -5,11 +5,14 @@ Shapes: B batch, S sequence, D hidden, E embedding, H heads, K head width, N lay
 
 import math
 from collections.abc import Callable
+from typing import Any, cast
 
 import torch
-from torch import nn
 
 from hf_embeddings.model.modeling_triembed import TriEmbedModel
+from hf_embeddings.model.position_biases import AsymmetricAlibiPosition, RelativeBiasPosition
+from hf_embeddings.model.position_contents import RelativeKeyScores
+from hf_embeddings.model.position_signal import PositionSignal, PositionType
 
 NEWTON_STEPS = 50
 SLOPES = (2.0**-9, 4.0)  # the least and the steepest
@@ -38,13 +41,15 @@ def attention_profile(encoder: TriEmbedModel, ids: torch.Tensor) -> torch.Tensor
     return torch.stack(profiles)
 
 
-def bias_by_distance(part: nn.Module, length: int) -> torch.Tensor:
+def bias_by_distance(part: PositionType, length: int) -> torch.Tensor:
     """Return the bias that a type adds at each distance within `length` tokens, (H, 2S - 1)."""
-    bias = part(torch.arange(length)[None]).bias[0]  # (H, S, S)
+    signal: PositionSignal = part(torch.arange(length)[None])
+    assert signal.bias is not None, "asked of types that add to the scores"
+    bias = signal.bias[0]  # (H, S, S)
     return torch.cat((bias[:, -1], bias[:, 0, 1:]), dim=-1)
 
 
-def fit_relative_bias(part: nn.Module, profile: torch.Tensor, old: TriEmbedModel, ids: torch.Tensor) -> None:
+def fit_relative_bias(part: RelativeBiasPosition, profile: torch.Tensor, old: TriEmbedModel, ids: torch.Tensor) -> None:
     """Give each bucket the mean of the profile over its distances and over all layers, which share the table."""
     reach = (profile.shape[-1] - 1) // 2
     distances = torch.arange(-reach, reach + 1)
@@ -65,7 +70,7 @@ def fit_relative_bias(part: nn.Module, profile: torch.Tensor, old: TriEmbedModel
     part.table.weight.copy_(table)
 
 
-def fit_slopes(part: nn.Module, profile: torch.Tensor, old: TriEmbedModel, ids: torch.Tensor) -> None:
+def fit_slopes(part: AsymmetricAlibiPosition, profile: torch.Tensor, old: TriEmbedModel, ids: torch.Tensor) -> None:
     """Take the slopes, left and right, under which each head looks as far on average as in the profile.
 
     That is their maximum likelihood: weights exp(-slope * distance) are an exponential family. Newton's method finds
@@ -108,13 +113,14 @@ def fit_layer_keys(new: TriEmbedModel, name: str, profile: torch.Tensor, old: Tr
         gram = gram + RIDGE * gram.diagonal().mean() * torch.eye(head)
         right = torch.einsum("nhk,hd->kd", query, share * target)
         vectors = torch.linalg.solve(gram, right).T  # (2 S - 1, K)
-        table = layer.attention.position[name].table.weight
+        scores = cast(RelativeKeyScores, layer.attention.position[name])
+        table = scores.table.weight
         # Rows count query - key, the profile counts key - query; beyond the sample its furthest rows go on.
         reach, known_reach = (len(table) - 1) // 2, (len(vectors) - 1) // 2
         table.copy_(vectors.flip(0)[torch.arange(-reach, reach + 1).clamp(-known_reach, known_reach) + known_reach])
 
 
-Fit = Callable[[nn.Module, torch.Tensor, TriEmbedModel, torch.Tensor], None]
+Fit = Callable[[Any, torch.Tensor, TriEmbedModel, torch.Tensor], None]
 FITS: dict[str, Fit] = {"relative_bias": fit_relative_bias, "alibi_asymmetric": fit_slopes}
 LAYER_FITS = ("relative_key", "relative_key_query")
 
@@ -130,10 +136,11 @@ def keep_what_is_common(old: TriEmbedModel, new: TriEmbedModel, first_token: int
         The share of the squared length of the old vectors that is kept this way; nan where there were none.
     """
     length = min(old.config.max_position_embeddings, new.config.max_position_embeddings)
-    before, after = (encoder.embeddings.position(torch.arange(length)[None]).summand for encoder in (old, new))
-    if before is None and after is None:
+    summands = [encoder.embeddings.position(torch.arange(length)[None]).summand for encoder in (old, new)]
+    if not any(summand is not None for summand in summands):
         return math.nan
-    difference = (0 if before is None else before[0]) - (0 if after is None else after[0])  # (S, E)
+    before, after = (torch.zeros(()) if summand is None else summand[0] for summand in summands)
+    difference = before - after  # (S, E)
     rest = difference[1:] if first_token is not None and length > 1 else difference
     mean = rest.mean(dim=0)
     embeddings = new.embeddings

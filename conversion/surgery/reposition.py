@@ -10,7 +10,6 @@ from pathlib import Path
 
 import torch
 
-from hf_embeddings.auto_classes import open_tokenizer
 from hf_embeddings.conversion.companions import copy_companions, has_tokenizer
 from hf_embeddings.conversion.configs import make_config
 from hf_embeddings.conversion.origin import shown, write_origin
@@ -24,6 +23,8 @@ from hf_embeddings.conversion.surgery.transplant import transplant
 from hf_embeddings.conversion.tokenizer_check import check_tokenizer
 from hf_embeddings.file_names import REPOSITIONING
 from hf_embeddings.files.staging import staged_directory
+from hf_embeddings.loading.auto_classes import open_tokenizer
+from hf_embeddings.loading.saved_model import check_saved
 from hf_embeddings.model.modeling_triembed import TriEmbedModel, TriEmbedPreTrainedModel
 from hf_embeddings.model.positions import POSITION_TYPES
 
@@ -41,9 +42,9 @@ class RepositionReport:
     after: str
     max_position_embeddings: tuple[int, int]
     made: dict[str, str] = field(default_factory=dict)  # part of the new positions -> how its values came about
-    # Figures by model ("source", "transplanted", "healed") and length in tokens; see keeping.measure.
+    # Figures by model ("source", "transplanted", "healed") and length in tokens; see `retention.measure`.
     figures: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
-    # What the others have kept of the source's accuracy, or similarities; see keeping.share_kept.
+    # What the others have kept of the source's accuracy, or similarities; see `retention.share_kept`.
     kept: dict[str, dict[str, float]] = field(default_factory=dict)
     # File and key that state where texts are cut -> the limit in tokens, before and after.
     limits: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -102,7 +103,7 @@ def reposition(
         "position_parameters": position_parameters,
     }
     new = _remake(longer, {name: value for name, value in changes.items() if value is not None})
-    if _told(new) == _told(old):
+    if _position_fields(new) == _position_fields(old):
         raise ConversionError("nothing to change: the source has these positions already")
     report = RepositionReport(
         source=str(source),
@@ -126,11 +127,12 @@ def reposition(
         before = f"`{shown(source)}`, which has `{report.before}` positions"
         phrase = f"with `{report.after}` positions, made from {before}"
         write_origin(stage, source=source, folder=Path(source), phrase=phrase, description=_description(report))
+        check_saved(stage)
         finish(stage)
     return report
 
 
-def _told(model: TriEmbedPreTrainedModel) -> Config:
+def _position_fields(model: TriEmbedPreTrainedModel) -> Config:
     return {name: getattr(model.config, name, None) for name in POSITION_FIELDS}
 
 

@@ -3,6 +3,8 @@
 Shapes: B batch, S sequence, R text tokens in a row, N tokens of text, D hidden.
 """
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -37,6 +39,7 @@ def measure(
             with the teacher's.
     """
     model.eval()
+    head: Any = getattr(model, "predictions", None)
     masked_text, is_chosen = mask(text, frame, torch.Generator().manual_seed(1))
     windows = 1 if teacher is None else windows_of(teacher, frame, length - frame.size)
     room = (length - frame.size) // windows * windows
@@ -44,8 +47,8 @@ def measure(
     means, theirs = [], []
     rows = (rows_of(tokens, room).split(max(1, BATCH // length)) for tokens in (text, masked_text, is_chosen))
     for plain, masked_rows, hits in zip(*rows, strict=True):
-        if hasattr(model, "predictions") and frame.mask is not None:
-            scores = model.predictions(states_of(model, masked_rows, frame)[-1], frame.places(hits))
+        if head is not None and frame.mask is not None:
+            scores = head(states_of(model, masked_rows, frame)[-1], frame.places(hits))
             right += int((scores.argmax(dim=-1) == plain[hits]).sum())
             total += len(scores)
         if teacher is not None:

@@ -3,6 +3,8 @@
 Shapes: V old vocabulary, W new vocabulary, T width of the token table.
 """
 
+from typing import Any
+
 import torch
 from torch import nn
 from transformers import PreTrainedTokenizerBase
@@ -112,7 +114,8 @@ def factorise_rows(model: TriEmbedPreTrainedModel, rank: int) -> tuple[TriEmbedP
     }
     settings |= {"embedding_size": rank, "factorised_embeddings": "token"}
     bare = {"add_pooling_layer": model.pooler is not None} if isinstance(model, TriEmbedModel) else {}
-    small_model = type(model)(type(config)(**settings), **bare).to(model.dtype).eval()
+    small_model: Any = type(model)(type(config)(**settings), **bare)  # transformers types `to` as of another class
+    small_model.to(model.dtype).eval()
     weights = model.state_dict()
     for name, slot in small_model.state_dict().items():
         if name in weights and weights[name].shape == slot.shape:
@@ -122,13 +125,14 @@ def factorise_rows(model: TriEmbedPreTrainedModel, rank: int) -> tuple[TriEmbedP
     if head := getattr(small_model, "predictions", None):
         head.projection.weight.copy_(up.T)
         if not config.tie_word_embeddings:
-            head.decoder.weight.copy_(model.predictions.decoder.weight.double() @ up)
+            old: Any = model
+            head.decoder.weight.copy_(old.predictions.decoder.weight.double() @ up)
     error = float((values[:-rank].clamp(min=0).sum() / values.clamp(min=0).sum()).sqrt())
     return small_model, error
 
 
 def _table(rows: torch.Tensor, padding: int | None) -> nn.Embedding:
-    table = nn.Embedding(*rows.shape, dtype=rows.dtype)
+    table = nn.Embedding(len(rows), rows.shape[1], dtype=rows.dtype)
     table.padding_idx = padding if padding is not None and padding < len(rows) else None
     table.weight = nn.Parameter(rows)
     return table

@@ -2,6 +2,7 @@
 
 import json
 
+from tokenizers.pre_tokenizers import ByteLevel
 from transformers import PreTrainedTokenizerBase
 
 from hf_embeddings.conversion.rules import Config, ConversionError
@@ -10,7 +11,7 @@ from hf_embeddings.conversion.rules import Config, ConversionError
 def trimmed(tokenizer: PreTrainedTokenizerBase, used_ids: set[int]) -> tuple[str, list[int]]:
     """Return the tokenizer.json of a smaller tokenizer, and the old id of each of its ids.
 
-    Special and added tokens stay. The order stays.
+    Special and added tokens stay, and those of bytes, which spell what no other token does. The order stays.
 
     Raises:
         ConversionError: the tokenizer is not of a kind that is understood here (WordPiece, BPE, Unigram).
@@ -25,6 +26,7 @@ def trimmed(tokenizer: PreTrainedTokenizerBase, used_ids: set[int]) -> tuple[str
     names = {index: token for token, index in tokenizer.get_vocab().items()}
     kept_tokens = {names[index] for index in used_ids} | {token["content"] for token in content["added_tokens"]}
     kept_tokens |= {token for token in tokenizer.all_special_tokens if token in tokenizer.get_vocab()}
+    kept_tokens |= _bytes(content) & set(names.values())
     kept_tokens = CUTS[model["type"]](model, kept_tokens)
     for step in _processors(content.get("post_processor")):
         kept_tokens |= {token for special in (step.get("special_tokens") or {}).values() for token in special["tokens"]}
@@ -32,6 +34,13 @@ def trimmed(tokenizer: PreTrainedTokenizerBase, used_ids: set[int]) -> tuple[str
     new = {names[index]: place for place, index in enumerate(order)}
     _renumber(content, new)
     return json.dumps(content, ensure_ascii=False), order
+
+
+def _bytes(content: Config) -> set[str]:
+    """Return the tokens of bytes, where the tokenizer falls back to them or consists of them."""
+    if content["model"].get("byte_fallback"):
+        return {f"<0x{number:02X}>" for number in range(256)}
+    return set(ByteLevel.alphabet()) if '"ByteLevel"' in json.dumps(content["pre_tokenizer"]) else set()
 
 
 def _cut_word_pieces(model: Config, kept_tokens: set[str]) -> set[str]:

@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from hf_embeddings.auto_classes import open_tokenizer
 from hf_embeddings.conversion.companions import TOKENIZER_FILES, copy_companions
 from hf_embeddings.conversion.origin import shown, table, write_origin
 from hf_embeddings.conversion.rules import ConversionError
@@ -23,6 +22,8 @@ from hf_embeddings.conversion.tokenizer_check import check_tokenizer
 from hf_embeddings.corpora.word_starts import word_pieces
 from hf_embeddings.file_names import VOCABULARY
 from hf_embeddings.files.staging import staged_directory
+from hf_embeddings.loading.auto_classes import open_tokenizer
+from hf_embeddings.loading.saved_model import check_saved
 from hf_embeddings.model.modeling_triembed import TriEmbedPreTrainedModel
 
 # Called with the directory just before it appears; what it writes there appears with it.
@@ -62,7 +63,7 @@ class Opened:
         return (sum(parameter.numel() for parameter in self.model.parameters()),)
 
     def write(
-        self, *, overwrite: bool, finish: Finish, tokenizer: Callable[[Path], None] | None, kept_rows: int
+        self, *, overwrite: bool, finish: Finish, tokenizer: Callable[[Path], object] | None, kept_rows: int
     ) -> VocabularyReport:
         """Save everything; `tokenizer` writes its files, None copies them."""
         report = self.report
@@ -85,6 +86,7 @@ class Opened:
                 phrase=f"made from `{shown(self.folder)}` with another vocabulary",
                 description=_description(report),
             )
+            check_saved(stage)
             finish(stage)
         return report
 
@@ -101,6 +103,8 @@ def add_tokens(
     finish: Finish = lambda folder: None,
 ) -> VocabularyReport:
     """Add whole words to the vocabulary; each starts as the mean of the pieces it was cut into so far.
+
+    Where these were unknown, the word starts as the mean of all tokens, which the report counts as `from_nothing`.
 
     Args:
         source: directory of a TriEmbed checkpoint.
@@ -119,7 +123,8 @@ def add_tokens(
     tokenizer = checkpoint.tokenizer
     before = [pieces_with_spans(tokenizer, text) for text in texts]
     new, vocabulary = new_words(tokenizer, tokens)
-    pieces = dict(zip(new, word_pieces(tokenizer, new), strict=True))
+    spelled = ([index for index in ids if index != tokenizer.unk_token_id] for ids in word_pieces(tokenizer, new))
+    pieces = dict(zip(new, spelled, strict=True))
     mapped_rows = fit_vectors(checkpoint.model, tokenizer, vectors, new) if vectors else {}
     ids = enter_words(tokenizer, new, inside_words=inside_words)
     size = max(checkpoint.model.config.vocab_size, len(tokenizer))
@@ -132,6 +137,8 @@ def add_tokens(
             checkpoint.model.base_model.embeddings.token.weight[ids[token]] = row
     checkpoint.report.known = vocabulary
     checkpoint.report.figures = {"added": len(new), "from_vectors": len(mapped_rows)}
+    if nothing := sum(not pieces[token] and token not in mapped_rows for token in new):
+        checkpoint.report.figures["from_nothing"] = nothing
     if texts:
         after = [pieces_with_spans(tokenizer, text) for text in texts]
         checkpoint.report.figures |= share_changed(before, after, set(ids.values()))
@@ -246,7 +253,7 @@ def staged_tokenizer(old: PreTrainedTokenizerBase, content: str) -> Iterator[Pre
 
 
 def _pieces_of(tokenizer: PreTrainedTokenizerBase, text: str) -> list[str]:
-    return tokenizer.convert_ids_to_tokens(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+    return list(tokenizer.convert_ids_to_tokens(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]))
 
 
 def _description(report: VocabularyReport) -> str:

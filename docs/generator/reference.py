@@ -22,8 +22,8 @@ from typer.models import OptionInfo
 from hf_embeddings.cli.main import COMMAND, VERBS
 from hf_embeddings.cli.plot import PICTURES
 from hf_embeddings.corpora import options as corpus_options
-from hf_embeddings.option_fields import BOUNDS
 from hf_embeddings.pretraining import options as run_options
+from hf_embeddings.typed_yaml.fields import BOUNDS
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "reference"
@@ -79,7 +79,8 @@ def parameters_of(verb: Callable[..., None]) -> list[Parameter]:
         plain = [part for part in get_args(kind) if part is not NoneType]
         inner = plain[0] if NoneType in get_args(kind) else kind
         many = get_origin(inner) is list
-        label = (info.metavar or name.upper() + ("..." if many else "")).strip("[]")
+        label = info.metavar or name.upper()
+        label += "..." if many and not is_option else ""
         parameters.append(
             Parameter(
                 shown=option_names(name, inner, info) if is_option else f"`{label}`",

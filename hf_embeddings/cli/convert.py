@@ -9,7 +9,7 @@ import typer
 from hf_embeddings.cli.output import AsJson
 from hf_embeddings.files.staging import check_target
 from hf_embeddings.json_text import json_text
-from hf_embeddings.model_names import is_hub_id
+from hf_embeddings.loading.model_names import is_hub_id
 
 
 def convert(
@@ -23,18 +23,30 @@ def convert(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the target directory if it is not empty.")
     ] = False,
+    family: Annotated[
+        str | None, typer.Option(help="Family of the source, such as bert; default: as its config and weights say.")
+    ] = None,
+    head: Annotated[
+        str | None, typer.Option(help="Class of the source, such as ForMaskedLM; default: as config and weights say.")
+    ] = None,
+    drop: Annotated[
+        list[str] | None, typer.Option(help="Pattern of weights to leave out, such as 'ranker.*'; may be repeated.")
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option(help="Adapter to merge, such as text-matching, where the source has several.")
+    ] = None,
     ignore_key: Annotated[list[str] | None, typer.Option(help="Config key that changes no output.")] = None,
     max_shard_gb: Annotated[float, typer.Option(help="Largest weight file in GB, held in memory at once.")] = 5.0,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the Hub repository.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Convert a checkpoint to TriEmbed, or with --to a TriEmbed checkpoint to a stock family."""
+    """Convert a checkpoint to TriEmbed; with --to, convert a TriEmbed checkpoint to another model type."""
     path = Path(source)
     parts = path.parent.glob(f"{path.name}.*")  # a TensorFlow checkpoint goes by what the names of its files share
     if not (path.exists() or any(parts) or is_hub_id(source)):
         raise ValueError(f"{source}: no such directory, and no id of the Hub (USER/NAME); check the path")
-    held = path if path.exists() else next(path.parent.glob(f"{path.name}.*"), None)
-    check_target(Path(target), inputs={"SOURCE": held}, overwrite=overwrite)
+    place = path if path.exists() else next(path.parent.glob(f"{path.name}.*"), None)
+    check_target(Path(target), inputs={"SOURCE": place}, overwrite=overwrite)
     from hf_embeddings.conversion.convert import convert as run
     from hf_embeddings.progress import print_to_stderr
     from hf_embeddings.publishing.card import write_card
@@ -46,6 +58,10 @@ def convert(
         check=check,
         allow_pickle=allow_pickle,
         overwrite=overwrite,
+        family=family,
+        head=head,
+        drop=tuple(drop or ()),
+        task=task,
         ignore_keys=tuple(ignore_key or ()),
         shard_bytes=int(max_shard_gb * 1e9),
         revision=revision,
@@ -61,5 +77,9 @@ def convert(
     else:
         print(f"largest difference from the source {report.largest_difference:.2g} ({report.checked_on} tokens, fp32)")
     print(f"tokenizer: {report.tokenizer}")
+    if report.left_out:
+        print(f"left out, as no output depends on it: {', '.join(report.left_out)}")
+    for remark in report.remarks:
+        print(f"found: {remark}")
     if report.note:
         print(f"note: {report.note}")

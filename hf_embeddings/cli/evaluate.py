@@ -6,14 +6,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from hf_embeddings.cli.output import AsJson, Prompt, TextField
+from hf_embeddings.cli.output import AsJson, Layer, Prompt, TextField
 from hf_embeddings.corpora.document import SourceReader
 from hf_embeddings.corpora.sources import check_source
 from hf_embeddings.evaluation.evaluation_data import read_evaluation_data
 from hf_embeddings.evaluation.word_lists import FEWEST_SENTENCES, read_sentences
 from hf_embeddings.extras import require
 from hf_embeddings.json_text import json_text
-from hf_embeddings.model_names import Pooling, check_model
+from hf_embeddings.loading.model_names import Pooling, check_model
 
 Files = list[Path] | None
 Source = Literal["contextual", "table"]
@@ -30,7 +30,7 @@ def evaluate(
     sentences: Annotated[int, typer.Option(help="Sentences of the corpus to use.")] = 1000,
     vectors: Annotated[Source, typer.Option(help="From the encoder, or the token table.")] = "contextual",
     pooling: Annotated[Pooling | None, typer.Option(help="mean, cls or max; default: as the directory states.")] = None,
-    layer: Annotated[int | None, typer.Option(help="Hidden states to pool, 0 the embeddings; default: last.")] = None,
+    layer: Layer = None,
     prompt: Prompt = None,
     plot: Annotated[Path | None, typer.Option(help="PNG file for the picture.")] = None,
     card: Annotated[bool, typer.Option("--card", help="Write the figures into the model card.")] = False,

@@ -13,7 +13,7 @@ GEOMETRY = ("IsoScore", "partition", "mean cosine", "effective rank", "hub skew"
 
 def render(report: EvaluationReport) -> None:
     """Print every part that was measured."""
-    console, settings = Console(), report.vectors
+    console, settings = Console(markup=False, emoji=False), report.vectors  # names and prompts are as they are
     console.print(
         f"{report.model}: {settings.source} vectors, {settings.pooling} pooling, "
         f"layer {'last' if settings.layer is None else settings.layer}, prompt {settings.prompt!r}"
@@ -37,11 +37,11 @@ def render(report: EvaluationReport) -> None:
     layers = report.text.anisotropy_by_layer
     console.print("mean cosine of tokens by layer: " + " ".join(f"{value:.3f}" for value in layers))
     for line in _table_notes(report.table):
-        console.print(line, markup=False)
+        console.print(line)
     for name, score in (report.mteb or {}).items():
-        console.print(f"mteb {name}: {_number(score, '.4f')}", markup=False)
+        console.print(f"mteb {name}: {_number(score, '.4f')}")
     for line in _file_notes(report):
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
 
 
 def _similarity(report: EvaluationReport) -> Iterable[tuple[str, ...]]:
@@ -109,6 +109,11 @@ def _file_notes(report: EvaluationReport) -> Iterable[str]:
         if len(lines) > SHOWN:
             yield f"left out: {len(lines) - SHOWN} lines more (all of them: --json)"
         yield from (f"note: {line}" for line in figures.notes or [])
+    words: dict[str, list[str]] = {name: own.out_of_vocabulary for name, own in report.similarity.items()}
+    for name, unknown in (*words.items(), *((name, own.out_of_vocabulary) for name, own in report.analogies.items())):
+        if unknown:
+            more = f" and {len(unknown) - SHOWN} more (all of them: --json)" if len(unknown) > SHOWN else ""
+            yield f"left out of {name}, as the vocabulary cannot spell them: {', '.join(unknown[:SHOWN])}{more}"
     yield from (f"note: {test.test}, {test.on}: {test.note}" for test in report.bias if test.note)
 
 

@@ -15,9 +15,9 @@ def example(
     folder: Annotated[Path | None, typer.Argument(help="Folder to write to; default: data/NAME.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Lay down a model or data to try the commands with; it comes from an installed package, never from the network.
+    """Write a model or data to try the commands with; it comes from an installed package, never from the network.
 
-    Where the package is missing, the pip line that installs it is printed. Files that are there are replaced.
+    If the package is missing, the pip line that installs it is printed. Existing files are replaced.
     """
     if name is None:
         print(_listed_as_json() if as_json else _listed())

@@ -9,13 +9,15 @@ import typer
 
 from hf_embeddings.cli.output import AsJson
 from hf_embeddings.json_text import json_text
-from hf_embeddings.model_names import check_model
+from hf_embeddings.loading.model_names import check_model
 
 
 def export(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Checkpoint directory.")],
     target: Annotated[Path, typer.Argument(metavar="FILE", help="The .onnx file to write.")],
-    fixed: Annotated[str | None, typer.Option(help="Batch and tokens, such as 1x128; otherwise both are free.")] = None,
+    fixed: Annotated[
+        str | None, typer.Option(help="Fixed batch size and length in tokens, such as 1x128; default: any.")
+    ] = None,
     int8: Annotated[bool, typer.Option("--int8", help="Store the weights of linear maps in 8 bits.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
     as_json: AsJson = False,

@@ -5,7 +5,7 @@ Every parameter that holds text is in one of the two tables; a new one has to be
 
 from pathlib import Path
 
-from hf_embeddings.home_folder import expand_home
+from hf_embeddings.files.home_folder import expand_home
 
 PLACES = frozenset(
     "analogies bias config corpus file folder model options_file out plot resume retrieval run similarity source "

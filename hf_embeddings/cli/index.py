@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hf_embeddings.cli.output import AsJson, Precision, TextField
+from hf_embeddings.cli.output import AsJson, Layer, Precision, TextField
 from hf_embeddings.corpora.document import SourceReader
 from hf_embeddings.corpora.sources import check_source, read_described_documents
 from hf_embeddings.json_text import json_text
-from hf_embeddings.model_names import Pooling, check_model_or_id
+from hf_embeddings.loading.model_names import Pooling, check_model_or_id
 
 if TYPE_CHECKING:
     from hf_embeddings.corpora.document import Document
     from hf_embeddings.search.build import Figures
-    from hf_embeddings.search.records import Record
+    from hf_embeddings.search.records import Condition, Record
+
+
+MOST_UNKNOWN = 0.01  # share of the characters; more is worth a warning
 
 
 def index(
@@ -28,15 +31,19 @@ def index(
     folder: Annotated[str, typer.Argument(metavar="INDEX", help="Folder of the index, new or to add to.")],
     model: Annotated[str | None, typer.Option(help="Model directory or Hub id; an index knows its own.")] = None,
     precision: Precision = "auto",
-    pooling: Annotated[Pooling | None, typer.Option(help="mean, cls or max; else as the model directory says.")] = None,
-    layer: Annotated[int | None, typer.Option(help="Hidden state to pool; 0 is the embeddings, -1 the last.")] = None,
-    max_length: Annotated[int | None, typer.Option(help="Tokens of a passage; else what the model takes.")] = None,
-    normalize: Annotated[bool | None, typer.Option(help="Scale vectors to length 1; else as the model says.")] = None,
+    pooling: Annotated[Pooling | None, typer.Option(help="mean, cls or max; default: as the directory states.")] = None,
+    layer: Layer = None,
+    max_length: Annotated[
+        int | None, typer.Option(help="Most tokens of a passage; default: what the model takes.")
+    ] = None,
+    normalize: Annotated[
+        bool | None, typer.Option(help="Scale vectors to length 1; default: as the directory states.")
+    ] = None,
     where: Annotated[
         list[str] | None, typer.Option(help="Only documents whose metadata meet FIELD=VALUE, also != >= <= > < and ~.")
     ] = None,
     text_field: TextField = "text",
-    id_field: Annotated[str, typer.Option(help="Field with the id; else file and digest are used.")] = "id",
+    id_field: Annotated[str, typer.Option(help="Field with the id; without one, file and digest make it.")] = "id",
     max_documents: Annotated[int | None, typer.Option(help="Stop after so many documents.")] = None,
     processes: Annotated[int, typer.Option(help="Processes that encode.")] = 1,
     device: Annotated[str, typer.Option(help="cpu, cuda:0, or several as cuda:0,cuda:1.")] = "cpu",
@@ -65,30 +72,17 @@ def index(
     conditions = [Condition.parse(text) for text in where or []]
     check_source(corpus)
     check_model_or_id(model, "--model")
-    from hf_embeddings.corpora.public_names import name_publicly
     from hf_embeddings.search.build import build
     from hf_embeddings.search.recipe_files import read_recipe
     from hf_embeddings.search.source_records import read_records, scopes_of
     from hf_embeddings.search.workers import EncodingJob
 
-    job = EncodingJob(
-        str(Path(model).resolve()) if Path(model).is_dir() else model,
-        precision,
-        overrides,
-        device,
-    )
-
     read_recipe(Path(model))  # one that is not known here is refused before the corpus is read
+    job = EncodingJob(str(Path(model).resolve()) if Path(model).is_dir() else model, precision, overrides, device)
 
     def documents(left_out: Counter[str]) -> Iterator["Document"]:
         reader = SourceReader(text_field=text_field, statistics=left_out)
-        all_documents = name_publicly(read_described_documents(corpus, reader))
-        matches = (
-            document
-            for document in all_documents
-            if all(condition.holds(document.metadata) for condition in conditions)
-        )
-        return islice(matches, max_documents)
+        return islice(_matches(corpus, reader, conditions), max_documents)
 
     left_out: Counter[str] = Counter()
     total = _survey(read_records(documents(left_out), id_field, left_out), folder, corpus, where or [], left_out)
@@ -118,7 +112,16 @@ def _model_of(folder: str, overrides: dict[str, Any]) -> tuple[str, dict[str, An
 
     with Index(folder) as index:
         settings = index.settings
-    return str(settings["model"]), settings["recipe"] | overrides
+    return settings.model, settings.recipe | overrides
+
+
+def _matches(corpus: str, reader: SourceReader, conditions: list["Condition"]) -> Iterator["Document"]:
+    """Yield the documents of a source that meet all conditions, under the names that users write."""
+    from hf_embeddings.corpora.public_names import name_publicly
+
+    for document in name_publicly(read_described_documents(corpus, reader)):
+        if all(condition.holds(document.metadata) for condition in conditions):
+            yield document
 
 
 def _survey(records: Iterator["Record"], folder: str, corpus: str, where: list[str], left_out: Counter[str]) -> int:
@@ -157,6 +160,11 @@ def _sentence(figures: "Figures", left_out: Counter[str]) -> str:
     parts += [f"{figures.removed:,} passages removed that their files no longer hold"] if figures.removed else []
     parts += [f"{figures.kept:,} of these files were not read this time and are kept"] if figures.kept else []
     parts += [f"left out {_counted(left_out)}"] if +left_out else []
+    if figures.unknown > MOST_UNKNOWN:
+        parts.append(
+            f"warning: the vocabulary cannot spell {figures.unknown:.1%} of the characters, which nothing is found by; "
+            "take a model of these languages"
+        )
     return "; ".join(parts)
 
 

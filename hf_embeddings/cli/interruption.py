@@ -1,15 +1,5 @@
 """What is true when a verb is interrupted: one sentence for each verb, on standard error."""
 
-import functools
-import inspect
-import sys
-from collections.abc import Callable
-
-import typer
-
-from hf_embeddings.cli.given import typed
-from hf_embeddings.printable import escaped_stdout, one_line
-
 EXIT_CODE = 130  # 128 + SIGINT, the habit of shells
 NOTHING = "nothing was changed"
 WHOLE = "{target} is as it was before"
@@ -40,20 +30,3 @@ SENTENCES = {
     "plot training": "some of the pictures may be there already; rerun the command to replace them",
     "plot attention": "some of the pictures may be there already; rerun the command to replace them",
 }
-
-
-def say_when_interrupted(name: str, verb: Callable[..., None]) -> Callable[..., None]:
-    """Return the verb; interrupted, it says its sentence and leaves with exit code 130. What it prints is escaped."""
-
-    @functools.wraps(verb)
-    def run(*args: object, **kwargs: object) -> None:
-        kwargs = {key: typed(name, key, value) for key, value in kwargs.items()}
-        try:
-            with escaped_stdout(sys.stdout):
-                verb(*args, **kwargs)
-        except KeyboardInterrupt:
-            arguments = inspect.signature(verb).bind(*args, **kwargs).arguments
-            print(one_line(f"interrupted: {SENTENCES[name].format(**arguments)}"), file=sys.stderr)
-            raise typer.Exit(EXIT_CODE) from None
-
-    return run

@@ -7,13 +7,13 @@ from typing import Annotated
 import typer
 
 import hf_embeddings
+from hf_embeddings.cli.command import as_command
 from hf_embeddings.cli.convert import convert
 from hf_embeddings.cli.evaluate import evaluate
 from hf_embeddings.cli.example import example
 from hf_embeddings.cli.export import export
 from hf_embeddings.cli.index import index
 from hf_embeddings.cli.inspect import inspect
-from hf_embeddings.cli.interruption import say_when_interrupted
 from hf_embeddings.cli.plot import plot
 from hf_embeddings.cli.position_lab import position_lab
 from hf_embeddings.cli.positions import positions
@@ -30,10 +30,10 @@ from hf_embeddings.printable import one_line
 COMMAND = "hf-embeddings"  # also where it is started as a module: what completes it in a shell goes by this name
 VERBS: dict[str, Callable[..., None]] = {
     "convert": convert,
-    "export": export,
-    "index": index,
     "evaluate": evaluate,
     "example": example,
+    "export": export,
+    "index": index,
     "inspect": inspect,
     "position-lab": position_lab,
     "positions": positions,
@@ -52,7 +52,7 @@ GROUPS = {"plot": plot}  # verbs with sub-verbs
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 for _name, _verb in VERBS.items():
-    app.command(_name)(say_when_interrupted(_name, _verb))
+    app.command(_name)(as_command(_name, _verb))
 for _name, _group in GROUPS.items():
     app.add_typer(_group, name=_name)
 

@@ -2,15 +2,14 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
-if TYPE_CHECKING:
-    from tokenizers import Encoding
-
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 TextField = Annotated[str, typer.Option(help="Key or column of the source that holds the text; not of .txt files.")]
+Overrides = Annotated[list[str] | None, typer.Argument(help="section.field=value, in place of the value in the file.")]
+Layer = Annotated[int | None, typer.Option(help="Hidden states to pool; 0 is the embeddings; default: the last.")]
 Precision = Annotated[
     Literal["auto", "fp32", "bf16", "int8"],
     typer.Option(help="Arithmetic of the encoding; auto is bf16 where the hardware multiplies that fast, else fp32."),
@@ -21,11 +20,21 @@ Prompt = Annotated[
 SUFFIXES = (".png", ".html")  # of pictures and pages
 
 
-def tell_cut(encoding: "Encoding") -> None:
-    """Say on stderr that a text was longer than what is drawn of it."""
-    if encoding.overflowing:
-        rest = f"only its first {len(encoding)} tokens are drawn, which is what the model reads"
-        print(f"the text is too long: {rest}", file=sys.stderr)
+def tell_cut(count: int) -> None:
+    """Say on stderr that a text was longer than the tokens that are drawn of it."""
+    print(
+        f"the text is too long: only its first {count} tokens are drawn, which is what the model reads", file=sys.stderr
+    )
+
+
+def refuse_blank(text: str) -> None:
+    """Refuse a text to draw that has no words.
+
+    Raises:
+        ValueError: it has none.
+    """
+    if not text.strip():
+        raise ValueError(f"text: got {text!r}, expected some words")
 
 
 def corpus_inputs(option: str, source: str | None) -> dict[str, str | Path | None]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from hf_embeddings.cli.interruption import say_when_interrupted
+from hf_embeddings.cli.command import as_command
 from hf_embeddings.cli.plot_attention import attention
 from hf_embeddings.cli.plot_positions import positions
 from hf_embeddings.cli.plot_sum import input_sum
@@ -21,4 +21,4 @@ PICTURES: dict[str, Callable[..., None]] = {
 
 plot = typer.Typer(no_args_is_help=True, help="Draw words, positions, the input sum, training or attention.")
 for _name, _picture in PICTURES.items():
-    plot.command(_name)(say_when_interrupted(f"plot {_name}", _picture))
+    plot.command(_name)(as_command(f"plot {_name}", _picture))

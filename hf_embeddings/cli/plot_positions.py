@@ -5,19 +5,16 @@ from typing import Annotated
 
 import typer
 
-from hf_embeddings.cli.positions import check_type, draw, picture_names
+from hf_embeddings.cli.positions import BASE, Sizes, TypesOrFolders, check_type, draw, picture_names
 from hf_embeddings.cli.shipped_configs import find_config
 from hf_embeddings.extras import require
 from hf_embeddings.pretraining.architecture import read_architecture
 
 
 def positions(
-    types: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[TYPE|DIR ...]", help="Position types, or checkpoint directories; default: all types."),
-    ] = None,
-    config: Annotated[str, typer.Option(help="Sizes for types given by name.")] = "configs/model/base.json",
-    length: Annotated[int | None, typer.Option(help="Positions to draw; default: as trained, 512 at most.")] = 128,
+    types: TypesOrFolders = None,
+    config: Sizes = BASE,
+    length: Annotated[int | None, typer.Option(help="Positions to draw, at most the trained length.")] = 128,
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("positions"),
 ) -> None:
     """Draw position types: the vectors and their similarity, and what every head adds to the attention scores."""

@@ -13,9 +13,9 @@ from hf_embeddings.json_text import json_text
 
 def training(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Output directory of a run, with its checkpoints.")],
-    word_list: Annotated[list[str] | None, typer.Argument(metavar="[WORD ...]", help="Words to follow.")] = None,
+    word_list: Annotated[list[str] | None, typer.Argument(metavar="WORD", help="Words to follow.")] = None,
     file: Annotated[Path | None, typer.Option(help="One word a line, or 'group: word word ...'.")] = None,
-    example: Annotated[bool, typer.Option("--example", help="Synonyms, contrast, gradient, grammar: Chinese.")] = False,
+    example: Annotated[bool, typer.Option("--example", help="Chinese words: synonyms, contrasts, grammar.")] = False,
     out: Annotated[Path, typer.Option(help="Path of the files to write; each gets its suffix.")] = Path("training"),
     as_json: AsJson = False,
 ) -> None:  # fmt: skip

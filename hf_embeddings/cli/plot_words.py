@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from hf_embeddings.cli.output import AsJson, Prompt, TextField, picture_path
+from hf_embeddings.cli.output import AsJson, Layer, Prompt, TextField, picture_path
 from hf_embeddings.corpora.document import SourceReader
 from hf_embeddings.corpora.sources import check_source
 from hf_embeddings.evaluation.word_lists import frequent_tokens, read_sentences, read_words, seed_example
 from hf_embeddings.extras import require
 from hf_embeddings.json_text import json_text
-from hf_embeddings.model_names import Pooling, check_model
+from hf_embeddings.loading.model_names import Pooling, check_model
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,26 +24,26 @@ LIBRARIES = {"pca": "sklearn", "tsne": "openTSNE", "umap": "umap", "pacmap": "pa
 
 def words(
     folder: Annotated[str, typer.Argument(metavar="DIR", help="Directory of a model that AutoModel loads.")],
-    word_list: Annotated[list[str] | None, typer.Argument(metavar="[WORD ...]", help="Words to show.")] = None,
+    word_list: Annotated[list[str] | None, typer.Argument(metavar="WORD", help="Words to show.")] = None,
     file: Annotated[Path | None, typer.Option(help="One word a line, or 'group: word word ...'.")] = None,
-    example: Annotated[
-        bool, typer.Option("--example", help="Synonyms, contrast, gradient and grammar, in Chinese.")
-    ] = False,
+    example: Annotated[bool, typer.Option("--example", help="Chinese words: synonyms, contrasts, grammar.")] = False,
     frequent: Annotated[
-        int | None, typer.Option(help="The N most frequent words of --text that are one token.")
+        int | None, typer.Option(min=1, help="The N most frequent words of --text that are one token.")
     ] = None,
-    sentences: Annotated[int | None, typer.Option(help="The first N sentences of --text.")] = None,
-    text: Annotated[str, typer.Option(help="Corpus, as in pretrain.")] = "pydoc:torch",
+    sentences: Annotated[int | None, typer.Option(min=1, help="The first N sentences of --text.")] = None,
+    text: Annotated[
+        str, typer.Option(help="Corpus for --frequent and --sentences, such as pydoc:torch or notes.txt.")
+    ] = "pydoc:torch",
     text_field: TextField = "text",
     method: Annotated[Literal["pca", "tsne", "umap", "pacmap"], typer.Option(help="Projection.")] = "pca",
     dimensions: Annotated[int, typer.Option(help="2 or 3.")] = 2,
     vectors: Annotated[
         Literal["contextual", "table"], typer.Option(help="From encoder or token table.")
     ] = "contextual",
-    layer: Annotated[int | None, typer.Option(help="Hidden states to pool, 0 the embeddings; default: last.")] = None,
+    layer: Layer = None,
     pooling: Annotated[Pooling | None, typer.Option(help="mean, cls or max; default: as the directory states.")] = None,
     prompt: Prompt = None,
-    seed: Annotated[int, typer.Option(help="Of the projection.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the projection.")] = 0,
     out: Annotated[Path, typer.Option(help="Path of the files to write; each gets its suffix.")] = Path("words"),
     export: Annotated[list[str] | None, typer.Option(help="Also write: projector, parquet.")] = None,
     as_json: AsJson = False,
@@ -71,7 +71,8 @@ def words(
     )
     if sentences is None and (unknown := model_vectors.unknown(labels)):
         raise ValueError(
-            f"{', '.join(unknown[:5])}: the vocabulary of {folder} cannot spell {len(unknown)} of the words"
+            f"{', '.join(word[:40] for word in unknown[:5])}: the vocabulary of {folder} cannot spell {len(unknown)} "
+            "of the words; leave them out, or take another model"
         )
     matrix = model_vectors.encode(labels)
     points = project(matrix, method, dimensions=dimensions, seed=seed)

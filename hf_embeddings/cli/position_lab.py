@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hf_embeddings.cli.output import AsJson
+from hf_embeddings.cli.output import AsJson, Overrides
 from hf_embeddings.cli.shipped_configs import check_run, find_config
 from hf_embeddings.extras import require
 from hf_embeddings.json_text import json_text
@@ -22,14 +22,15 @@ if TYPE_CHECKING:
 
 def position_lab(
     options_file: Annotated[str, typer.Argument(help="YAML file, such as configs/pretraining/position-lab.yaml.")],
-    overrides: Annotated[list[str] | None, typer.Argument(help="section.field=value, which beats the file.")] = None,
-    report: Annotated[bool, typer.Option("--report", help="Start no run; report what the finished ones say.")] = False,
+    overrides: Overrides = None,
+    report: Annotated[bool, typer.Option("--report", help="Start no run; report on those that are finished.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Pretrain one model with every position type and several seeds, measure, and report. Rerun to resume.
+    """Pretrain one model with every position type and several seeds, measure, and report. Rerun the command to resume.
 
-    Writes position-lab.md, .png and .json, and the runs, each a directory that `from_pretrained` loads, in the output
-    directory. Exit codes as of `pretrain`.
+    The output directory gets position-lab.md, .png and .json, and each run in a directory that `from_pretrained` loads.
+
+    Exit codes: as `pretrain`.
     """
     require("viz", "matplotlib")
     from hf_embeddings.pretraining.options import PositionLabOptions

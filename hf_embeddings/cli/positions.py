@@ -1,6 +1,7 @@
 """`hf-embeddings positions`: the properties of position types, measured."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,11 +9,11 @@ import typer
 
 from hf_embeddings.cli.output import AsJson
 from hf_embeddings.cli.shipped_configs import find_config
-from hf_embeddings.distinct_names import distinct_names
 from hf_embeddings.extras import require
+from hf_embeddings.files.distinct_names import distinct_names
 from hf_embeddings.json_text import json_text
 from hf_embeddings.pretraining.architecture import read_architecture
-from hf_embeddings.records.lab import Laws
+from hf_embeddings.records.positions import PositionReport, RangeLaws
 
 if TYPE_CHECKING:
     from hf_embeddings.evaluation.position_probe import PositionProbe
@@ -20,14 +21,17 @@ if TYPE_CHECKING:
 COLUMNS = (
     "uniqueness", "smoothness", "relative_linearity", "locality", "symmetry", "translation_invariance", "monotonicity",
 )  # fmt: skip
+TypesOrFolders = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="TYPE|DIR", help="Position types, or checkpoint directories; default: all types."),
+]
+Sizes = Annotated[str, typer.Option(help="Sizes for types given by name.")]
+BASE = "configs/model/base.json"
 
 
 def positions(
-    types: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[TYPE|DIR ...]", help="Position types, or checkpoint directories; default: all types."),
-    ] = None,
-    config: Annotated[str, typer.Option(help="Sizes for types given by name.")] = "configs/model/base.json",
+    types: TypesOrFolders = None,
+    config: Sizes = BASE,
     length: Annotated[int | None, typer.Option(help="Positions to measure; default: as trained, 512 at most.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Folder for one picture per type.")] = None,
     as_json: AsJson = False,
@@ -45,10 +49,10 @@ def positions(
     names = types or list(POSITION_TYPES)
     for name, title in zip(names, picture_names(names), strict=True):
         report, probe = measure(name, config=find_config(config), length=length)
-        reports[name] = report
-        if plot is not None:
-            report["picture"] = str(draw(title, report, probe, plot))
-    print(json_text(reports, indent=2) if as_json else render(reports))
+        picture = str(draw(title, report, probe, plot)) if plot is not None else None
+        reports[name] = replace(report, picture=picture)
+    values = {name: report.to_dict() for name, report in reports.items()}
+    print(json_text(values, indent=2) if as_json else render(reports))
 
 
 def check_type(name: str) -> None:
@@ -63,38 +67,37 @@ def picture_names(names: Sequence[str]) -> list[str]:
     return [name.replace("/", "-") for name in distinct_names([Path(name) for name in names])]
 
 
-def draw(title: str, report: Laws, probe: "PositionProbe", folder: Path) -> Path:
+def draw(title: str, report: PositionReport, probe: "PositionProbe", folder: Path) -> Path:
     """Write the picture of one type or checkpoint and return its path."""
     from hf_embeddings.visualization.pictures import save_figure
     from hf_embeddings.visualization.position_plots import position_figure
 
-    figure = position_figure(title, probe.vectors, probe.scores, report["relative_linearity_by_shift"])
+    figure = position_figure(title, probe.vectors, probe.scores, report.relative_linearity_by_shift)
     return save_figure(figure, folder / f"{title}.png")
 
 
-def render(reports: dict[str, Laws]) -> str:
+def render(reports: dict[str, PositionReport]) -> str:
     """Write the measurements as a table: for each type the trained length, then as many positions beyond it."""
     width = max(len(Path(name).name) for name in reports) + 2
     lines = [" " * (width + 12) + "".join(f"{title.replace('_', ' '):>{len(title) + 2}}" for title in COLUMNS)]
     for name, report in reports.items():
         lines.append(f"{Path(name).name:<{width}}{_range(report):<12}" + _cells(report))
-        beyond, note = report["extrapolation"], f"measured on {report['measured_on']}"
+        beyond, note = report.extrapolation, f"measured on {report.measured_on}"
         if beyond is None:
-            lines.append(f"{'':<{width}}beyond: none ({report['extrapolation_ends']})")
+            lines.append(f"{'':<{width}}beyond: none ({report.extrapolation_ends})")
         else:
             lines.append(f"{'':<{width}}{_range(beyond):<12}" + _cells(beyond))
-            if beyond.get("relative_linearity_carried_over") is not None:
-                note += (
-                    f"; M(k) learned on {_range(report)} explains {beyond['relative_linearity_carried_over']:.4f} of"
-                )
-                note += f" {_range(beyond)}"
+            share = beyond.relative_linearity_carried_over
+            if share is not None:
+                note += f"; M(k) learned on {_range(report)} explains {share:.4f} of {_range(beyond)}"
         lines.append(f"{'':<{width}}{note}")
     return "\n".join(lines)
 
 
-def _range(laws: Laws) -> str:
-    return f"{laws['from']}-{laws['to'] - 1}"
+def _range(laws: RangeLaws) -> str:
+    return f"{laws.start}-{laws.end - 1}"
 
 
-def _cells(laws: Laws) -> str:
-    return "".join(f"{'-' if laws[name] is None else format(laws[name], '.4f'):>{len(name) + 2}}" for name in COLUMNS)
+def _cells(laws: RangeLaws) -> str:
+    values = [(name, getattr(laws, name)) for name in COLUMNS]
+    return "".join(f"{'-' if value is None else format(value, '.4f'):>{len(name) + 2}}" for name, value in values)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from hf_embeddings.cli.output import AsJson
+from hf_embeddings.cli.output import AsJson, Overrides
 from hf_embeddings.cli.shipped_configs import check_run, find_config
 from hf_embeddings.json_text import json_text
 
@@ -13,13 +13,13 @@ from hf_embeddings.json_text import json_text
 def prepare(
     options_file: Annotated[str, typer.Argument(help="YAML file of the run, such as configs/pretraining/demo.yaml.")],
     target: Annotated[Path, typer.Argument(help="Directory to make.")],
-    overrides: Annotated[list[str] | None, typer.Argument(help="section.field=value, which beats the file.")] = None,
+    overrides: Overrides = None,
     processes: Annotated[int | None, typer.Option(min=1, help="Processes that encode; all cores by default.")] = None,
     shard_tokens: Annotated[int, typer.Option(min=1, help="Tokens of a shard, at least.")] = 1 << 24,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start over if the directory exists.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Split documents into sentences, encode and cut them, drop duplicates. Rerun the command to resume.
+    """Prepare a corpus on the disk: split sentences, encode, remove duplicates. Rerun the command to resume.
 
     The directory holds tokenizer, shards and a manifest with counts and SHA-256 sums: `hf-embeddings verify` checks it.
     """

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hf_embeddings.cli.output import AsJson
+from hf_embeddings.cli.output import AsJson, Overrides
 from hf_embeddings.cli.shipped_configs import check_run, find_config
 from hf_embeddings.json_text import json_text
 from hf_embeddings.printable import one_line
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def pretrain(
     options_file: Annotated[str, typer.Argument(help="YAML file, such as configs/pretraining/demo.yaml.")],
-    overrides: Annotated[list[str] | None, typer.Argument(help="section.field=value, which beats the file.")] = None,
+    overrides: Overrides = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Empty the output directory if it is not empty.")
     ] = False,

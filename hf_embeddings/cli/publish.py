@@ -9,7 +9,7 @@ import typer
 
 from hf_embeddings.cli.output import AsJson
 from hf_embeddings.json_text import json_text
-from hf_embeddings.model_names import check_model
+from hf_embeddings.loading.model_names import check_model
 
 
 def publish(
@@ -19,7 +19,8 @@ def publish(
     revision: Annotated[str, typer.Option(help="Branch; made from main where it is missing.")] = "main",
     exclude: Annotated[list[str] | None, typer.Option(help="Pattern of files to leave out; may be repeated.")] = None,
     include: Annotated[
-        list[str] | None, typer.Option(help="Pattern of files to publish of other kinds; may be repeated.")
+        list[str] | None,
+        typer.Option(help="Pattern of files to publish although their kind is unknown; may be repeated."),
     ] = None,
     card: Annotated[
         Literal["newest", "local", "hub"], typer.Option(help="Which card to continue from if both were edited.")
@@ -54,6 +55,6 @@ def publish(
     if publication.shortened:
         print(f"without the absolute paths of this machine: {', '.join(publication.shortened)}")
     if publication.kept:
-        print(f"kept as edited in the card: {', '.join(publication.kept)}")
+        print(f"kept in the card as you edited it: {', '.join(publication.kept)}")
     total = f"{len(publication.files)} files, {sum(publication.files.values()):,} bytes"
     print(f"{total}: would go to {repo_id} ({revision})" if dry_run else f"{total}: {publication.url}")

@@ -1,6 +1,5 @@
 """`hf-embeddings reposition`: other positions, or more of them, for a TriEmbed checkpoint."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -10,9 +9,10 @@ import typer
 
 from hf_embeddings.cli.output import AsJson, TextField, corpus_inputs
 from hf_embeddings.corpora.sources import check_source
+from hf_embeddings.files.reading import parse_json
 from hf_embeddings.files.staging import check_target
 from hf_embeddings.json_text import json_text
-from hf_embeddings.model_names import check_model
+from hf_embeddings.loading.model_names import check_model
 
 if TYPE_CHECKING:
     from hf_embeddings.conversion.surgery.reposition import RepositionReport
@@ -38,7 +38,7 @@ def reposition(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Change the position type of a model, or its length, and say what that costs before and after healing."""
+    """Change the position type of a model, or its length, heal it by distillation, and measure the loss of quality."""
     if healing_steps and corpus is None:
         raise ValueError("--healing-steps: needs texts to heal on; give some with --corpus")
     check_model(source, "the directory of a TriEmbed checkpoint")
@@ -105,10 +105,7 @@ def _documents(source: str | None, text_field: str) -> tuple[list[str], list[str
 def _object(option: str, text: str | None) -> dict[str, Any] | None:
     if text is None:
         return None
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"--{option}: not JSON ({error})") from None
+    value = parse_json(text, f"--{option}")
     if not isinstance(value, dict):
         raise ValueError(f"--{option}: got a JSON {type(value).__name__}, expected an object")
     return value

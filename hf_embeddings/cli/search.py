@@ -1,15 +1,18 @@
 """`hf-embeddings search`: the documents of an index that are nearest in meaning to a query."""
 
 import contextlib
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hf_embeddings.cli.output import AsJson, Precision
 from hf_embeddings.json_text import json_text
+from hf_embeddings.printable import one_line
 
 if TYPE_CHECKING:
     from hf_embeddings.search.approximate import Graph
+    from hf_embeddings.search.encoder import Encoder
     from hf_embeddings.search.index import Index
 
 Where = Annotated[
@@ -25,7 +28,7 @@ def search(
     folder: Annotated[
         str, typer.Argument(metavar="INDEX", help="Folder of an index; or qdrant: or milvus:LOCATION#COLLECTION.")
     ],
-    queries: Annotated[list[str], typer.Argument(metavar="QUERY...", help="What to look for, in words.")],
+    queries: Annotated[list[str], typer.Argument(metavar="QUERY", help="What to look for, in words.")],
     k: Annotated[int, typer.Option("-k", help="How many results.")] = 10,
     where: Where = None,
     approximate: Approximate = False,
@@ -41,7 +44,7 @@ def search(
     if blank := [query for query in queries if not query.strip()]:
         raise ValueError(f"query {blank[0]!r}: expected some words")
     if approximate and is_store(folder):
-        raise ValueError(f"--approximate: is for an index on disk; {folder} searches in its own way, leave it out")
+        raise ValueError(f"--approximate: is for an index on disk; {folder} has a search of its own, leave it out")
     conditions = [Condition.parse(text) for text in where or []]
     if not is_store(folder):
         find_records(folder)
@@ -52,16 +55,25 @@ def search(
     from hf_embeddings.search.stores import open_store, search_store
 
     with contextlib.closing(open_store(folder) if is_store(folder) else Index(folder)) as place:
-        vectors = load_encoder(place, precision=precision).encode(queries, prompt="query")
+        encoder = load_encoder(place, precision=precision)
+        vectors = encoder.encode(queries, prompt="query")
         if isinstance(place, Index):
             results = place.search(vectors, k, conditions, nearest=open_graph(place).nearest if approximate else None)
         else:
             results = search_store(place, vectors, k, conditions)
+    _tell_unspelled(encoder, queries)
     if as_json:
         print(json_text({query: json_values(hits) for query, hits in zip(queries, results, strict=True)}, indent=2))
         return
     for query, hits in zip(queries, results, strict=True):
         print((f"{query}\n\n" if len(queries) > 1 else "") + render(hits) + "\n")
+
+
+def _tell_unspelled(encoder: "Encoder", queries: list[str]) -> None:
+    from hf_embeddings.search.results import UNSPELLED
+
+    for query in encoder.unknown(queries):
+        print(one_line(f"{query}: {UNSPELLED}"), file=sys.stderr)
 
 
 def open_graph(index: "Index") -> "Graph":
@@ -75,7 +87,7 @@ def open_graph(index: "Index") -> "Graph":
 
 def remove(
     folder: Annotated[str, typer.Argument(metavar="INDEX", help="Folder of an index.")],
-    ids: Annotated[list[str] | None, typer.Argument(metavar="ID...", help="Documents to remove.")] = None,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Documents to remove.")] = None,
     where: Where = None,
     compact: Annotated[bool, typer.Option("--compact", help="Rewrite the files without what was removed.")] = False,
     as_json: AsJson = False,

@@ -12,7 +12,7 @@ from hf_embeddings.cli.search import Approximate, open_graph
 def serve(
     folder: Annotated[str, typer.Argument(metavar="INDEX", help="Folder of an index.")],
     host: Annotated[
-        str, typer.Option(help="Address to listen on, IPv4 or IPv6; others than this machine's own are open to all.")
+        str, typer.Option(help="Address to listen on, IPv4 or IPv6; any but 127.0.0.1 and ::1 lets the network in.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8765,
     approximate: Approximate = False,
@@ -36,7 +36,7 @@ def serve(
                 f"{host}:{port}: cannot listen there ({error.strerror}); choose another --host or --port"
             ) from None
         with server:
-            print(f"{folder} at {server.url} (Ctrl-C ends)", flush=True)
+            print(f"{folder} at {server.url} (Ctrl-C stops it)", flush=True)
             if not server.names & set(LOOPBACK):
                 print(f"open to everyone who can reach {host}: there is no password", file=sys.stderr)
             try:

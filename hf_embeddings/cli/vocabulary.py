@@ -1,7 +1,9 @@
 """`hf-embeddings vocabulary`: add tokens, replace the tokenizer, trim it to a corpus, factorise the token table."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +15,7 @@ from hf_embeddings.corpora.sources import check_source
 from hf_embeddings.evaluation.file_lines import read_lines
 from hf_embeddings.files.staging import check_target
 from hf_embeddings.json_text import json_text
-from hf_embeddings.model_names import check_model
+from hf_embeddings.loading.model_names import check_model
 
 if TYPE_CHECKING:
     import torch
@@ -30,6 +32,14 @@ class Action(Enum):
     factorise = "factorise"
 
 
+OPTIONS = {  # that each action reads
+    Action.add: ("token", "tokens-file", "vectors", "inside-words", "corpus"),
+    Action.replace: ("tokenizer", "corpus", "vocab-size"),
+    Action.trim: ("corpus",),
+    Action.factorise: ("rank",),
+}
+
+
 def vocabulary(
     action: Annotated[Action, typer.Argument(help="What to do.")],
     source: Annotated[str, typer.Argument(help="Directory of a TriEmbed checkpoint.")],
@@ -41,64 +51,64 @@ def vocabulary(
     ] = None,
     tokenizer: Annotated[str | None, typer.Option(help="replace: directory or Hub id of the new tokenizer.")] = None,
     inside_words: Annotated[
-        bool, typer.Option("--inside-words", help="add: find the words inside of longer ones too.")
+        bool, typer.Option("--inside-words", help="add: find the words inside longer words too.")
     ] = False,
     corpus: Annotated[
         str | None,
         typer.Option(help="replace: train on this. trim: keep what this uses. add: say how many of its pieces change."),
     ] = None,
     text_field: TextField = "text",
-    vocab_size: Annotated[int | None, typer.Option(help="replace: tokens of the tokenizer to train.")] = None,
+    vocab_size: Annotated[int | None, typer.Option(min=8, help="replace: tokens of the tokenizer to train.")] = None,
     rank: Annotated[int | None, typer.Option(help="factorise: width of the token table.")] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the target directory if it is not empty.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Change the vocabulary of a model; every token that stays keeps its row bit by bit."""
+    """Change the vocabulary of a model; the rows of tokens that stay are bit-identical."""
+    given: dict[str, object] = {
+        "token": token, "tokens-file": tokens_file, "vectors": vectors, "inside-words": inside_words,
+        "tokenizer": tokenizer, "vocab-size": vocab_size, "rank": rank, "corpus": corpus,
+    }  # fmt: skip
+    _refuse_foreign(action, given)
     check_model(source, "the directory of a TriEmbed checkpoint")
     if corpus is not None:
         check_source(corpus)
-    read: dict[str, str | Path | None] = {"SOURCE": source, "--tokens-file": tokens_file, "--vectors": vectors}
-    read |= corpus_inputs("--corpus", corpus)
+    inputs: dict[str, str | Path | None] = {"SOURCE": source, "--tokens-file": tokens_file, "--vectors": vectors}
+    inputs |= corpus_inputs("--corpus", corpus)
     if tokenizer is not None and Path(tokenizer).exists():
-        read["--tokenizer"] = tokenizer
-    check_target(Path(target), inputs=read, overwrite=overwrite)
+        inputs["--tokenizer"] = tokenizer
+    check_target(Path(target), inputs=inputs, overwrite=overwrite)
     words = [*(token or []), *_words(tokens_file)]
     if action is Action.trim and corpus is None:
-        raise ValueError("trim: needs --corpus")
+        raise ValueError("--corpus: missing, expected the documents that trim keeps the tokens of")
     if action is Action.factorise and rank is None:
-        raise ValueError("factorise: needs --rank")
+        raise ValueError("--rank: missing, expected the width of the token table after factorise")
     from hf_embeddings.conversion.surgery import vocabulary as changes
     from hf_embeddings.publishing.card import write_card
 
     texts = _texts(corpus, text_field) if corpus else []
+    change: Callable[..., VocabularyReport]
     if action is Action.add:
-        report = changes.add_tokens(
-            source,
-            target,
-            words,
-            inside_words=inside_words,
-            vectors=_vectors(vectors),
-            texts=texts,
-            overwrite=overwrite,
-            finish=write_card,
-        )
+        change = partial(changes.add_tokens, tokens=words, inside_words=inside_words, texts=texts)
+        change = partial(change, vectors=_vectors(vectors))
     elif action is Action.replace:
-        report = changes.replace_tokenizer(
-            source,
-            target,
-            tokenizer=tokenizer,
-            texts=texts,
-            vocab_size=vocab_size,
-            overwrite=overwrite,
-            finish=write_card,
-        )
+        change = partial(changes.replace_tokenizer, tokenizer=tokenizer, texts=texts, vocab_size=vocab_size)
     elif action is Action.trim:
-        report = changes.trim(source, target, texts, overwrite=overwrite, finish=write_card)
+        change = partial(changes.trim, texts=texts)
     else:
-        report = changes.factorise(source, target, rank or 0, overwrite=overwrite, finish=write_card)
+        change = partial(changes.factorise, rank=rank or 0)
+    report = change(source, target, overwrite=overwrite, finish=write_card)
     print(json_text(asdict(report)) if as_json else _sentences(report))
+
+
+def _refuse_foreign(action: Action, given: dict[str, object]) -> None:
+    """Refuse options that another action reads, which would be dropped."""
+    if foreign := [name for name, value in given.items() if value and name not in OPTIONS[action]]:
+        allowed = ", ".join(f"--{name}" for name in OPTIONS[action])
+        raise ValueError(f"{action.value}: got --{foreign[0]}, expected only {allowed}; leave it out")
+    if given["vocab-size"] and given["tokenizer"]:
+        raise ValueError("replace: got --vocab-size beside --tokenizer, expected it with --corpus; leave one out")
 
 
 def _sentences(report: "VocabularyReport") -> str:
@@ -137,6 +147,6 @@ def _vectors(path: str | None) -> dict[str, "torch.Tensor"] | None:
             result[word] = torch.tensor([float(value) for value in values])
         except ValueError:
             raise ValueError(f"{place}: expected a word and numbers; fix the line") from None
-        if len(values) != len(next(iter(result.values()))):
-            raise ValueError(f"{place}: got {len(values)} numbers, the first has another count; fix the line")
+        if len(values) != (width := len(next(iter(result.values())))):
+            raise ValueError(f"{place}: got {len(values)} numbers, expected {width} as before; fix the line")
     return result

@@ -9,6 +9,14 @@ from transformers import PreTrainedTokenizerBase
 # Their ids are put into examples by us. All other tokens that a user added are tokens wherever they stand.
 CONTROL_TOKENS = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token", "bos_token", "eos_token")
 HIDDEN = "\0"  # before a name that no text can have, for sources hold no NUL
+# A name such as <0x41> in a text is cut in two, so that no model finds the token of a byte in it: byte fallback looks
+# these tokens up by their names, which therefore stay. The cut comes last, after what puts signs before words.
+_NO_BYTES = {
+    "type": "Split",
+    "pattern": {"Regex": "<(?=0x[0-9A-F]{2}>)"},
+    "behavior": "MergedWithPrevious",
+    "invert": False,
+}
 
 
 def control_tokens(tokenizer: PreTrainedTokenizerBase) -> set[str]:
@@ -23,7 +31,7 @@ def added_tokens(tokenizer: PreTrainedTokenizerBase) -> list[dict[str, Any]]:
 
 
 def literal_backend(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
-    """Return a tokenizer with the same ids that makes no control token out of text, and a token of each added one.
+    """Return a tokenizer with the same ids that makes no control token or byte of text, and a token of each added one.
 
     The names of control tokens are changed everywhere: a flag would not keep a vocabulary from holding them, where
     Unigram finds them as pieces like any other.
@@ -46,6 +54,9 @@ def literal_backend(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
         model["unk_token"] = hidden(model["unk_token"])
     if model.get("merges"):
         model["merges"] = [pair for pair in model["merges"] if not _makes(pair, names)]
+    if model.get("byte_fallback"):
+        splitters = [content["pre_tokenizer"]] if content["pre_tokenizer"] else []
+        content["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [*splitters, _NO_BYTES]}
     return Tokenizer.from_str(json.dumps(content | dict.fromkeys(("post_processor", "truncation", "padding"))))
 
 

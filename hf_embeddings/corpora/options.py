@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from hf_embeddings.option_fields import bounded, place
+from hf_embeddings.typed_yaml.fields import bounded, place
 
 PREPARED = "prepared:"  # before the directory, in `corpus.source`
 
@@ -33,9 +33,10 @@ class CorpusOptions:
     hub_split: str = "train"  # split of a hub dataset
     hub_config: str | None = None  # configuration of a hub dataset; None is its default one
     evaluation_fraction: float = bounded(0.05, above=0, below=1)  # share of documents held out for evaluation
-    # What ends a sentence beside a blank line: `stops` (of any script), `lines` (also each line end), or `auto`: stops,
-    # and line ends in a document that has neither a stop nor a blank line.
-    sentence_ends: Literal["auto", "stops", "lines"] = "auto"
+    # What ends a sentence beside a blank line: `stops` (of any script), `lines` (also each line end), `spaces` (also
+    # spaces in Thai, Lao, Burmese and Khmer, which put them between clauses), or `auto`: stops, and line ends in a
+    # document that has neither a stop nor a blank line.
+    sentence_ends: Literal["auto", "stops", "lines", "spaces"] = "auto"
     # What to do with bytes that are not UTF-8; "skip" also leaves out rows without text (null) or with too many cells.
     on_invalid_text: Literal["error", "skip", "replace"] = "error"
     max_documents: int | None = bounded(None, min=2)  # documents of each source; None reads all

@@ -1,4 +1,4 @@
-"""Sentences, found by the stops of all scripts, by blank lines, and by line ends where a text has neither."""
+"""Sentences, found by the stops of all scripts, by blank lines, and by line ends or spaces where a text has neither."""
 
 import re
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import Literal
 from hf_embeddings.corpora import stops
 from hf_embeddings.corpora.chinese import CLASS
 
-SentenceEnds = Literal["auto", "stops", "lines"]
+SentenceEnds = Literal["auto", "stops", "lines", "spaces"]
 RULES = 2  # how a text becomes tokens; runs and corpora on the disk keep the rules that they were begun by
 EARLIER = "earlier"  # where sentences end by rules 1, before `corpus.sentence_ends` was an option
 
@@ -51,6 +51,10 @@ def _boundary(stops: str, dots: str, *, candidates: str, not_after: str) -> re.P
 
 _EARLIER_BOUNDARY = _boundary(stops.CHINESE, ".!?", candidates=stops.CHINESE, not_after="a-zß-öø-ÿа-я")
 _BOUNDARY = _boundary(stops.STOPS, stops.DOTS, candidates=stops.CANDIDATES, not_after="")
+# Thai, Lao, Burmese and Khmer put spaces between clauses. A space beside a number or a foreign word, and before the
+# signs of repetition and abbreviation, ends none.
+_CLAUSE_LETTER = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u1950-\u19df\u1a20-\u1aad\ua9e0-\ua9fe\uaa60-\uaadf"
+_CLAUSE_END = re.compile(rf"(?<=[{_CLAUSE_LETTER}])\s++(?=[{_CLAUSE_LETTER}])(?![ๆฯໆຯៗ])")
 _INITIALS = re.compile(r"[A-Z]|(?:[A-Za-z]{1,2}\.)+[A-Za-z]{1,2}")
 _FIRST_LETTER = re.compile(r"\W{0,40}+(\w?)")  # not looked for further, so that time grows with length only
 _NEXT_WORD = re.compile(r"\s*+[^\w\s]*+(\w*)")
@@ -71,13 +75,16 @@ def sentence_spans(document: str, ends: str = "auto") -> list[Span]:
     Args:
         document: any text.
         ends: what ends a sentence beside a blank line. `stops`: a stop of any script. `lines`: also the end of each
-            line. `auto`: stops, and the ends of lines in a document that has neither a stop nor a blank line.
+            line. `spaces`: also white space in scripts that write none between words, such as Thai. `auto`: stops, and
+            the ends of lines in a document that has neither a stop nor a blank line.
     """
     if ends == EARLIER:
         return _spans(document, [match.end() for match in _ends(document, _EARLIER_BOUNDARY)])
     stops = _stops(document)
-    if ends == "lines" or (ends == "auto" and not stops):
+    if ends in ("lines", "spaces") or (ends == "auto" and not stops):
         stops = sorted({*stops, *(match.end() for match in re.finditer("\n", document))})
+    if ends == "spaces":
+        stops = sorted({*stops, *(match.end() for match in _CLAUSE_END.finditer(document))})
     return _spans(document, stops)
 
 

@@ -7,14 +7,19 @@ import pkgutil
 import re
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from hf_embeddings.corpora.docstrings import package_files, read_docstrings
 from hf_embeddings.corpora.document import CorpusError, Document, SourceReader, unreadable
-from hf_embeddings.corpora.text_files import SUFFIXES, suffix_of, text_bytes
+from hf_embeddings.corpora.text_files import SUFFIXES, rows_at_once, suffix_of, text_bytes
+from hf_embeddings.files.reading import check_file, file_type
+
+if TYPE_CHECKING:
+    import datasets
 
 PACKAGES = "pydoc:"  # what docstrings of installed packages are named by
+OTHER_FILES = "files_of_other_kinds"  # in a folder, counted in the statistics of reading
 _SCHEME = re.compile(r"[A-Za-z]\w+:")  # one letter would be a Windows drive
 
 
@@ -70,13 +75,16 @@ def read_saved_dataset(folder: str, reader: SourceReader) -> Iterator[Document]:
     import datasets
 
     try:
+        for inside, _, names in os.walk(folder):
+            for name in names:
+                check_file(os.path.join(inside, name))
         dataset = datasets.load_from_disk(folder)
         if isinstance(dataset, datasets.DatasetDict):
             if reader.hub_split not in dataset:
-                names = ", ".join(map(repr, dataset))
-                raise CorpusError(f"{folder}: got the splits {names}, expected {reader.hub_split!r}; set hub_split")
+                splits = ", ".join(map(repr, dataset))
+                raise CorpusError(f"{folder}: got the splits {splits}, expected {reader.hub_split!r}; set hub_split")
             dataset = dataset[reader.hub_split]
-        yield from _rows(dataset, folder, reader)
+        yield from _rows(dataset, folder, reader, _checked_rows)
     except CorpusError:
         raise
     except Exception as error:
@@ -88,11 +96,24 @@ def is_saved_dataset(folder: str) -> bool:
     return any(os.path.isfile(os.path.join(folder, name)) for name in ("dataset_dict.json", "state.json"))
 
 
-def _rows(rows: Any, place: str, reader: SourceReader) -> Iterator[Document]:  # noqa: ANN401  of two classes
+def _rows(
+    rows: Any,  # noqa: ANN401  of two classes
+    place: str,
+    reader: SourceReader,
+    each: Callable[[Any], Iterable[object]] = iter,
+) -> Iterator[Document]:
     if rows.column_names and reader.text_field in rows.column_names:
         rows = rows.select_columns([reader.text_field])  # do not decode images or sound beside the text
-    for number, row in enumerate(rows, 1):
+    for number, row in enumerate(each(rows), 1):
         yield from reader.text_of(row, f"{place}, row {number}")
+
+
+def _checked_rows(dataset: "datasets.Dataset") -> Iterator[object]:
+    """Yield the rows of a dataset that is mapped into memory, where a damaged offset would end the process."""
+    size = rows_at_once(dataset.data.nbytes, len(dataset))
+    for batch in dataset.with_format("arrow").iter(batch_size=size):
+        batch.validate(full=True)
+        yield from batch.to_pylist()
 
 
 SCHEMES: dict[str, Callable[[str, SourceReader], Iterator[Document]]] = {PACKAGES: read_packages, "hub:": read_hub}
@@ -114,6 +135,8 @@ def read_described_documents(
 ) -> Iterator[Document]:
     """Yield the documents of a source, in an order that depends on the source only."""
     reader = reader or SourceReader()
+    if others := other_files(source):
+        reader.statistics[OTHER_FILES] += others
     count = 0
     for part in parts_of(source):
         for document in read_part(part, reader):
@@ -160,6 +183,18 @@ def read_part(part: str, reader: SourceReader) -> Iterator[Document]:
             yield Document(text, document.metadata, document.place, origin, document.place_fields)
 
 
+def other_files(source: str) -> int:
+    """Return how many files in a source that is a folder are left out, as they are of no kind that is read.
+
+    Names that begin with a dot are not counted.
+    """
+    path = os.path.expanduser(source)
+    if source.startswith(tuple(SCHEMES)) or not os.path.isdir(path) or is_saved_dataset(path):
+        return 0
+    names = [name for *_, names in _folders(path) for name in names if not name.startswith(".")]
+    return sum(suffix_of(name) not in SUFFIXES for name in names)
+
+
 def origin_of(part: str) -> str:
     """Return the one name of a part of a source: the absolute path of a file, links followed."""
     return part if part.startswith(tuple(SCHEMES)) else os.path.realpath(part)
@@ -189,7 +224,7 @@ def _reader(part: str) -> Callable[[str, SourceReader], Iterator[Document]]:
         raise CorpusError(f"source {part!r}: got an unknown kind, expected {_KINDS}; name one of these")
     mode = _mode(part)  # before opening: to open a pipe is to wait for its writer
     if not stat.S_ISREG(mode):
-        raise CorpusError(f"{part}: got a {_file_type(mode)}, expected a file; name a regular file")
+        raise CorpusError(f"{part}: got a {file_type(mode)}, expected a file; name a regular file")
     return read_file
 
 
@@ -214,6 +249,14 @@ def _files(source: str) -> list[str]:
 
 def _inside(path: str) -> Iterator[str]:
     """Yield the files and saved datasets in a folder, those behind links to folders too, each folder once."""
+    for folder, is_saved, names in _folders(path):
+        if is_saved:
+            yield folder
+        yield from (os.path.join(folder, name) for name in names if suffix_of(name) in SUFFIXES)
+
+
+def _folders(path: str) -> Iterator[tuple[str, bool, list[str]]]:
+    """Yield each folder in a folder once, whether it is a saved dataset, and else the names of its files."""
     seen_folders = set()
 
     def refuse(error: OSError) -> None:
@@ -221,13 +264,12 @@ def _inside(path: str) -> Iterator[str]:
 
     for folder, folders, names in os.walk(path, onerror=refuse, followlinks=True):
         real = os.path.realpath(folder)
-        if real in seen_folders or is_saved_dataset(folder):
-            if real not in seen_folders:
-                yield folder
+        is_saved = is_saved_dataset(folder)
+        if real in seen_folders or is_saved:
             folders.clear()
-        else:
-            folders.sort()
-            yield from (os.path.join(folder, name) for name in names if suffix_of(name) in SUFFIXES)
+        folders.sort()
+        if real not in seen_folders:
+            yield folder, is_saved, [] if is_saved else names
         seen_folders.add(real)
 
 
@@ -243,11 +285,6 @@ def _mode(path: str) -> int:
         reason = getattr(error, "strerror", None) or str(error)
         message = f"source {path!r}: cannot be read ({reason}), expected a file or folder; check the path"
         raise CorpusError(message) from error
-
-
-def _file_type(mode: int) -> str:
-    types = {stat.S_IFIFO: "named pipe", stat.S_IFDIR: "folder", stat.S_IFSOCK: "socket"}
-    return types.get(stat.S_IFMT(mode), "device")
 
 
 def _no_package(name: str) -> str:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from hf_embeddings.corpora.document import MAX_DOCUMENT_BYTES, CorpusError, Document, SourceReader, unreadable
+from hf_embeddings.files.reading import check_depth, encoding_of
+from hf_embeddings.json_text import without_twins
 
 if TYPE_CHECKING:
     from pyarrow.parquet import FileMetaData
@@ -18,7 +20,7 @@ _PIECE_BYTES = 1 << 20  # a line of any length is read in pieces of this size
 
 def read_paragraphs(path: str, reader: SourceReader) -> Iterator[Document]:
     """Yield the documents of a text file: runs of lines between blank lines."""
-    for offset, block in _blocks(path, reader, ends=lambda line: not line.strip()):
+    for offset, block in _blocks(path, reader, ends=_is_blank):
         text = reader.valid(_decode(block, offset), path, offset)
         if text is not None:
             fields = {"source": path, "offset": offset}
@@ -33,7 +35,8 @@ def read_json_lines(path: str, reader: SourceReader) -> Iterator[Document]:
         if line is None or not line.strip():
             continue
         try:
-            row = json.loads(line)
+            check_depth(line, place)
+            row = json.loads(line, object_pairs_hook=without_twins)
         except (ValueError, RecursionError) as error:
             raise CorpusError(f"{place}: got a line that is not JSON ({error}), expected an object; fix it") from error
         if isinstance(row, dict) and reader.on_invalid_text == "skip":
@@ -48,6 +51,9 @@ def read_csv(path: str, reader: SourceReader) -> Iterator[Document]:
         with _open(path) as file:
             lines = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
             rows = csv.DictReader(_told(lines, reader), strict=True)
+            names = [name for name in rows.fieldnames or () if name]
+            if twin := next((name for name in names if names.count(name) > 1), None):
+                raise CorpusError(f"{path}:1: got the column {twin!r} twice, expected each once; rename one")
             for row in rows:
                 if row.get(None) is not None:  # cells beyond those that the first line names
                     reader.malformed(_surplus(row, f"{path}:{rows.line_num}"))
@@ -82,8 +88,12 @@ def read_parquet(path: str, reader: SourceReader) -> Iterator[Document]:
 def _rows_at_once(metadata: "FileMetaData") -> int:
     """Return how many rows of a Parquet file are read at once: fewer where they are long."""
     groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
-    row_bytes = sum(group.total_byte_size for group in groups) / max(metadata.num_rows, 1)
-    return int(min(1000, max(1, _BATCH_BYTES / max(row_bytes, 1))))
+    return rows_at_once(sum(group.total_byte_size for group in groups), metadata.num_rows)
+
+
+def rows_at_once(size: int, rows: int) -> int:
+    """Return how many rows of some bytes in all are read at once: fewer where they are long."""
+    return int(min(1000, max(1, _BATCH_BYTES * max(rows, 1) / max(size, 1))))
 
 
 SUFFIXES: dict[str, Callable[[str, SourceReader], Iterator[Document]]] = {
@@ -133,14 +143,29 @@ def _blocks(path: str, reader: SourceReader, *, ends: Callable[[bytes], bool]) -
     yield start, b"".join(pieces)
 
 
+def _is_blank(line: bytes) -> bool:
+    """Tell whether a line has white space of any script only, such as the wide spaces of Chinese texts."""
+    line = line.strip()
+    return not line or (line[0] > 127 and not line.decode("utf-8", "replace").strip())
+
+
 def _open(path: str) -> BinaryIO:
-    """Open a file that may be compressed."""
+    """Open a file that may be compressed.
+
+    Raises:
+        CorpusError: it begins as one in UTF-16 or UTF-32.
+    """
     compression = COMPRESSIONS.get(os.path.splitext(path)[1].lower())
     if compression is None:
-        return open(path, "rb")
-    import pyarrow
+        file = open(path, "rb")  # noqa: SIM115  the caller closes it
+    else:
+        import pyarrow
 
-    return io.BufferedReader(pyarrow.input_stream(path, compression=compression))
+        file = io.BufferedReader(pyarrow.input_stream(path, compression=compression))
+    if encoding := encoding_of(file.peek(4)):
+        file.close()
+        raise CorpusError(f"{path}: got {encoding}, expected UTF-8 text; save the file as UTF-8")
+    return file
 
 
 def _surplus(row: Mapping[str | None, object], place: str) -> str:

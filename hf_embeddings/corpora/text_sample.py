@@ -14,7 +14,7 @@ DOCUMENT_CHARACTERS = 4000  # that are looked at in one document
 EXAMPLES = 10  # changed characters that are kept in mind
 WORD_START = "▁"  # what many normalizers put before a word
 JOINERS = "\u200b\u200c\u200d"
-SELECTORS = re.compile("[\ufe00-\ufe0f]")  # marks, but of glyphs: emoji in colour
+SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")  # marks, but of glyphs: emoji in colour, forms of 葛
 
 
 @dataclass(frozen=True, kw_only=True)

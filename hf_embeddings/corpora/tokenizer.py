@@ -9,9 +9,9 @@ from collections.abc import Iterable
 
 from transformers import PreTrainedTokenizerBase
 
-from hf_embeddings.auto_classes import OwnCode, open_tokenizer
 from hf_embeddings.corpora.literal_text import added_tokens
 from hf_embeddings.corpora.sentences import RULES
+from hf_embeddings.loading.auto_classes import OwnCode, open_tokenizer
 
 REQUIRED_TOKENS = ("pad_token", "cls_token", "sep_token", "mask_token")
 JSON_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")

@@ -20,6 +20,7 @@ from hf_embeddings.corpora.normalization import (
     pre_tokenizer,
 )
 from hf_embeddings.corpora.options import CorpusOptions, TokenizerOptions
+from hf_embeddings.corpora.tokenizer import TokenizerError
 from hf_embeddings.progress import Phases, quiet
 
 Algorithm = Literal["wordpiece", "unigram", "bpe"]
@@ -94,6 +95,11 @@ def train_for(
             sample.append(document)
             phase.advance()
     characters = sum(map(len, sample))
+    if not characters:
+        raise TokenizerError(
+            f"tokenizer: got no document to train it on beside those held out (evaluation_fraction {fraction:g}), "
+            "expected some; lower the fraction, or give a tokenizer as tokenizer.path"
+        )
     say(
         f"training a {settings.algorithm} tokenizer of up to {settings.vocab_size:,} pieces on {characters:,} "
         f"characters of {len(sample):,} documents"

@@ -107,7 +107,7 @@ def token_text(tokenizer: PreTrainedTokenizerBase, token: str) -> str:
     """
     mark, backend = word_mark(tokenizer), getattr(tokenizer, "backend_tokenizer", None)
     decoder = (backend.decoder or DECODERS.get(mark)) if backend is not None else None
-    if token in tokenizer.all_special_tokens or decoder is None or type(decoder).__name__ == "WordPiece":
+    if token in tokenizer.all_special_tokens or decoder is None or isinstance(decoder, decoders.WordPiece):
         return token
     body = token.removeprefix(mark) if mark else token
     return " " * (body != token) + (decoder.decode([body]) if body else "")

@@ -63,8 +63,14 @@ def _judgements(folder: Path, account: Account) -> Mapping[str, dict[str, float]
         score = row.number(2)
         if score is None:
             account.leave_out(row.place, f"the score is {cell!r}")
-        else:
-            judgements.setdefault(query, {})[document] = score
+            continue
+        grades = judgements.setdefault(query, {})
+        if grades.get(document, score) != score:
+            account.leave_out(
+                row.place,
+                f"document {document!r} was judged {grades[document]:g} before; this replaces it, as BEIR does it",
+            )
+        grades[document] = score
     return judgements
 
 

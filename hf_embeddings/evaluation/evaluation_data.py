@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hf_embeddings.distinct_names import distinct_names
 from hf_embeddings.evaluation.retrieval_set import RetrievalSet
 from hf_embeddings.evaluation.test_sets import (
     Analogies,
@@ -16,6 +15,7 @@ from hf_embeddings.evaluation.test_sets import (
     read_scored_pairs,
 )
 from hf_embeddings.evaluation.weat import NAME, SOURCE
+from hf_embeddings.files.distinct_names import distinct_names
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,12 +1,14 @@
 """The lines of evaluation files, each with its place, and the account of those that are left out."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hf_embeddings.files.reading import not_utf8, open_file, parse_json
+
 BYTE_ORDER_MARK = "\ufeff"
+LONGEST_LINE = 16 << 20  # bytes
 
 
 @dataclass
@@ -32,16 +34,19 @@ def read_lines(path: Path) -> Iterator[tuple[str, str]]:
     order mark at the beginning is left out.
 
     Raises:
-        ValueError: a line is not UTF-8.
+        ValueError: it is no regular file, or a line is not UTF-8, or longer than `LONGEST_LINE`.
     """
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
+    with open_file(path) as file:
+        for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE + 1), b""), 1):
             place = f"{path}:{number}"
+            if len(line) > LONGEST_LINE:
+                raise ValueError(
+                    f"{place}: got a line of more than {LONGEST_LINE:,} bytes, expected shorter ones; cut it"
+                )
             try:
                 text = line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8")
             except UnicodeDecodeError as error:
-                byte = f"the byte 0x{line[error.start]:02x}"
-                raise ValueError(f"{place}: got {byte}, expected UTF-8 text; save the file as UTF-8") from None
+                raise ValueError(not_utf8(place, line, error)) from None
             yield place, text.removeprefix(BYTE_ORDER_MARK) if number == 1 else text
 
 
@@ -58,18 +63,7 @@ def json_object(text: str, place: str) -> dict[str, Any]:
     Raises:
         ValueError: it is none, or has a key twice, of which JSON would keep the last.
     """
-    try:
-        value = json.loads(text, object_pairs_hook=_without_twins)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{place}: got text that is not JSON ({error}), expected an object; fix it") from None
+    value = parse_json(text, place)
     if not isinstance(value, dict):
         raise ValueError(f"{place}: got a JSON {type(value).__name__}, expected an object; fix it")
-    return value
-
-
-def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} stands twice")
     return value

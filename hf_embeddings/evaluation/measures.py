@@ -1,5 +1,6 @@
 """What `hf-embeddings evaluate` measures, each part a function from vectors to figures."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import chain
@@ -111,8 +112,12 @@ def retrieval(vectors: Vectors, data: RetrievalSet) -> RetrievalFigures:
     truncated_before = vectors.encoder.truncated
     queries, candidates = vectors.encode(data.queries, role="query"), vectors.encode(data.candidates, role="document")
     rows, back = data.inverse()
+    notes = _cut(vectors, truncated_before)
+    for name, texts in (("queries", data.queries), ("texts", data.candidates)):
+        if unknown := len(vectors.unknown(texts)):
+            notes.append(f"{unknown} of {len(texts)} {name} are empty, or hold what the vocabulary cannot spell")
     return RetrievalFigures(
-        **_said(data.account, _cut(vectors, truncated_before)),
+        **_said(data.account, notes),
         forward=_ranked(queries, candidates, data),
         backward=_ranked(candidates[rows], queries, back) if rows else None,
     )
@@ -139,9 +144,22 @@ def bias(vectors: Vectors, tests: Mapping[str, WordLists], source: str) -> list[
             unique = sorted(set(chain.from_iterable(texts.values())))
             group_vectors = dict(zip(unique, vectors.encode(unique), strict=True))
             result = association_test(*(np.stack([group_vectors[text] for text in texts[group]]) for group in GROUPS))
-            note = "the targets of both groups score the same" if not result.effect_size else None
-            results.append(AssociationFigures(test=name, on=kind, source=source, **asdict(result), note=note))
+            note = "; ".join(
+                [*(["the targets of both groups score the same"] if not result.effect_size else []), *_shared(groups)]
+            )
+            results.append(AssociationFigures(test=name, on=kind, source=source, **asdict(result), note=note or None))
     return results
+
+
+def _shared(groups: WordLists) -> list[str]:
+    """Say which words stand more than once in the four groups: a test of them says less, or what its lists say."""
+    counts = Counter(word for words in groups.values() for word in words)
+    shared = [word for word, count in counts.items() if count > 1]
+    return (
+        [f"{', '.join(shared[:SHOWN])} {'stand' if len(shared) > 1 else 'stands'} in more than one place"]
+        if shared
+        else []
+    )
 
 
 def _sides(vectors: Vectors, pairs: Sequence[Pair]) -> tuple[np.ndarray, np.ndarray, list[str]]:

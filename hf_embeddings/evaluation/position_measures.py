@@ -1,23 +1,23 @@
 """The laws of a position type, measured inside and beyond the trained length: of a type by name, or of a checkpoint."""
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from hf_embeddings.analysis.position_laws import SHIFTS, linear_map_fit, score_laws, vector_laws
+from hf_embeddings.analysis.position_laws import SHIFTS, PositionLaws, linear_map_fit, score_laws, vector_laws
 from hf_embeddings.evaluation.position_probe import PositionProbe, probe_checkpoint, probe_type
+from hf_embeddings.loading.saved_model import make_config, read_config
+from hf_embeddings.loading.stored_weights import check_finite
 from hf_embeddings.model.modeling_triembed import TriEmbedModel
 from hf_embeddings.pretraining.architecture import read_architecture
-from hf_embeddings.records.lab import Laws
-from hf_embeddings.saved_model import make_config, read_config
-from hf_embeddings.stored_weights import check_finite
+from hf_embeddings.records.positions import LawsBeyond, PositionReport
 
 LONGEST = 512
 
 
-def measure(name: str, *, config: Path, length: int | None) -> tuple[Laws, PositionProbe]:
+def measure(name: str, *, config: Path, length: int | None) -> tuple[PositionReport, PositionProbe]:
     """Return the laws of a type or checkpoint, inside and beyond the trained length, and the probe they come from."""
     probe_at, trained_length = _prober(name, config)
     length = min(trained_length, LONGEST) if length is None else length
@@ -27,23 +27,36 @@ def measure(name: str, *, config: Path, length: int | None) -> tuple[Laws, Posit
         )
     probe = probe_at(0, length)
 
-    def laws(probe: PositionProbe) -> Laws:
-        return asdict(score_laws(probe.scores) if probe.vectors is None else vector_laws(probe.vectors, probe.scores))
-
-    report: Laws = {"measured_on": probe.measured_on, "from": 0, "to": length} | laws(probe)
+    report = PositionReport(
+        **vars(_laws(probe)), start=0, end=length, measured_on=probe.measured_on, extrapolation=None
+    )
     try:
         beyond = probe_at(trained_length, trained_length + length)
     except (ValueError, IndexError) as error:
         reason = str(error) if isinstance(error, ValueError) else f"no vector for position {trained_length}"
-        return report | {"extrapolation": None, "extrapolation_ends": reason}, probe
-    report["extrapolation"] = {"from": trained_length, "to": trained_length + length} | laws(beyond)
-    if probe.vectors is not None and beyond.vectors is not None:
-        fits = [
-            fit for k in SHIFTS if k <= length // 4
-            if (fit := linear_map_fit(beyond.vectors, k, fit_on=probe.vectors)) is not None
-        ]  # fmt: skip
-        report["extrapolation"]["relative_linearity_carried_over"] = sum(fits) / len(fits) if fits else None
-    return report, probe
+        return replace(report, extrapolation_ends=reason), probe
+    extrapolation = LawsBeyond(
+        **vars(_laws(beyond)),
+        start=trained_length,
+        end=trained_length + length,
+        relative_linearity_carried_over=_carried_over(probe, beyond),
+    )
+    return replace(report, extrapolation=extrapolation), probe
+
+
+def _laws(probe: PositionProbe) -> PositionLaws:
+    return score_laws(probe.scores) if probe.vectors is None else vector_laws(probe.vectors, probe.scores)
+
+
+def _carried_over(probe: PositionProbe, beyond: PositionProbe) -> float | None:
+    """Return how much of the vectors beyond the linear maps explain that the vectors within have given."""
+    if probe.vectors is None or beyond.vectors is None:
+        return None
+    fits = [
+        fit for k in SHIFTS if k <= len(probe.vectors) // 4
+        if (fit := linear_map_fit(beyond.vectors, k, fit_on=probe.vectors)) is not None
+    ]  # fmt: skip
+    return sum(fits) / len(fits) if fits else None
 
 
 def _prober(name: str, config: Path) -> tuple[Callable[[int, int], PositionProbe], int]:

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from hf_embeddings.corpora.word_starts import word_pieces
-from hf_embeddings.saved_model import read_tokenizer
-from hf_embeddings.stored_weights import check_finite, open_weights
+from hf_embeddings.loading.saved_model import read_tokenizer
+from hf_embeddings.loading.stored_weights import check_finite, open_weights
 
 TABLES = ("embeddings.token.weight", "embeddings.word_embeddings.weight")
 

@@ -11,14 +11,26 @@ from hf_embeddings.evaluation.retrieval_set import RetrievalSet
 from hf_embeddings.evaluation.table_files import Column, read_table
 from hf_embeddings.evaluation.weat import NAME, TESTS
 
-FIRST = Column(("sentence1", "text1", "word1", "query", "question", "anchor", "source"))
+FIRST = Column(
+    ("sentence1", "sentencea", "text1", "word1", "question1", "query", "question", "anchor", "source"),
+)
 SECOND = Column(
     (
-        "sentence2", "text2", "word2", "positive", "document", "passage", "answer", "target",
+        "sentence2", "sentenceb", "text2", "word2", "question2", "positive", "document", "passage", "answer", "target",
     )
 )  # fmt: skip
 SCORE = Column(
-    ("score", "label", "similarityscore", "similarity", "goldscore", "simlex999", "humanmean", "relatednessscore"),
+    (
+        "score",
+        "label",
+        "similarityscore",
+        "similarity",
+        "goldscore",
+        "simlex999",
+        "humanmean",
+        "relatednessscore",
+        "isduplicate",
+    ),
     number=True,
 )
 _TARGETS, _ATTRIBUTES = ("first_targets", "second_targets"), ("first_attributes", "second_attributes")

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from hf_embeddings.corpora.word_starts import word_pieces
-from hf_embeddings.loading_messages import quiet
-from hf_embeddings.model_names import check_model
+from hf_embeddings.loading.messages import quiet
+from hf_embeddings.loading.model_names import check_model
 from hf_embeddings.search.encoder import Encoder
 
 Source = Literal["contextual", "table"]
@@ -62,8 +62,7 @@ class Vectors:
 
     def unknown(self, texts: Sequence[str]) -> list[str]:
         """Return the texts that the vocabulary cannot spell: those with an unknown token, or with none at all."""
-        unk = self.encoder.tokenizer.unk_token_id
-        return [text for text, ids in zip(texts, self.pieces(texts), strict=True) if not ids or unk in ids]
+        return self.encoder.unknown(texts)
 
     def pieces_per_text(self, texts: Sequence[str]) -> float:
         """Return the mean number of tokens of a text."""

@@ -26,7 +26,7 @@ def seed_example() -> tuple[list[str], list[str]]:
 
 
 def read_words(path: Path) -> tuple[list[str], list[str]]:
-    """Read words and their groups: `group: word word ...` or one word a line, or `word<TAB>group`.
+    """Read words and their groups: `group: word word ...` or one word a line, or `word<TAB>group`; each once.
 
     Raises:
         ValueError: the file holds no words.
@@ -47,7 +47,8 @@ def read_words(path: Path) -> tuple[list[str], list[str]]:
         groups += [group.strip() if colon and rest.strip() else "words"] * len(entries)
     if not words:
         raise ValueError(f"{path}: no words in it; expected one a line, or 'group: word word ...'")
-    return words, groups
+    pairs = list(dict.fromkeys(zip(words, groups, strict=True)))
+    return [word for word, _ in pairs], [group for _, group in pairs]
 
 
 def frequent_tokens(

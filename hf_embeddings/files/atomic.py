@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
+from hf_embeddings.files.reading import check_file
 from hf_embeddings.progress import print_to_stderr
 
 fcntl: ModuleType | None = None
@@ -37,12 +38,14 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
 
     Raises:
         OSError: the file is a directory, or must not be written.
-        ValueError: another process has been writing it for `PATIENCE` seconds.
+        ValueError: it is a pipe, a socket or a device; or another process has been writing it for `PATIENCE` seconds.
     """
     if path.exists() and not os.access(path, os.W_OK):  # a rename would not ask
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if path.exists():
+        check_file(path)  # /dev/null would be a file from then on
     staging_path = path.with_name(f".{path.name}{STAGED}")
     with _alone(staging_path):
         try:

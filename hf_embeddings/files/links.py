@@ -17,10 +17,10 @@ def refuse_links_out(folder: Path, names: Iterable[str]) -> None:
     Raises:
         ValueError: which link leads where.
     """
-    allowed = [folder.resolve(), *_blobs(folder.resolve())]
+    roots = [folder.resolve(), *_blobs(folder.resolve())]
     for link in (path for name in names for path in _links(folder / name)):
-        place = link.resolve()
-        if place.is_dir() or not any(place.is_relative_to(root) for root in allowed):
+        place = Path(os.path.realpath(link))  # which takes a link to itself for a place, unlike `resolve`
+        if place.is_dir() or not any(place.is_relative_to(root) for root in roots):
             raise ValueError(
                 f"{link}: a link to {os.readlink(link)}, which would be copied; expected files of the directory "
                 "itself; put the file in its place, or remove the link"

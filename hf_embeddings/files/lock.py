@@ -9,6 +9,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from hf_embeddings.files.reading import read_text
+
 LOCK, HOLDER = ".lock", ".lock.json"
 LOCK_FILES = (LOCK, HOLDER)
 
@@ -33,8 +35,8 @@ class Lock:
             self._lock.acquire()
         except (Timeout, RuntimeError):  # RuntimeError: this thread holds it by another object
             try:
-                holder = self.holder.read_text(encoding="utf-8")
-            except OSError:  # it has not said yet
+                holder = read_text(self.holder)
+            except (OSError, ValueError):  # it has not said yet
                 holder = "another process"
             raise ValueError(
                 f"{folder}: is being written by a live run ({holder}); wait for it, stop it, or choose another "

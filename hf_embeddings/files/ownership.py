@@ -104,7 +104,7 @@ def refuse_inside(target: Path, inputs: Mapping[str, str | Path | None]) -> None
         ValueError: which of them lies there.
     """
     for name, path in inputs.items():
-        if path is not None and Path(path).resolve().is_relative_to(target.resolve()):
+        if path is not None and Path(os.path.realpath(path)).is_relative_to(os.path.realpath(target)):
             raise ValueError(f"{name}: {path} lies in {target}, which would be overwritten; choose another directory")
 
 

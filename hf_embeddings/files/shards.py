@@ -12,12 +12,14 @@ import os
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors.numpy import save_file
 
 from hf_embeddings.files.atomic import replacing
 from hf_embeddings.files.manifest import FileFacts, file_facts
+from hf_embeddings.files.reading import check_file
 
 FAR = 4096  # rows between neighbours in an index from which on they are read apart
 OPEN_SHARDS = 512  # each holds a file descriptor, of which processes often have 1024
@@ -59,6 +61,7 @@ class Shard:
         """
         self.path = path
         try:
+            check_file(path)
             self._file = open(path, "rb", buffering=0)  # noqa: SIM115
             size = int.from_bytes(self._file.read(8), "little")
             header = json.loads(self._file.read(size))
@@ -75,14 +78,14 @@ class Shard:
 
     def __getitem__(self, name: str) -> np.ndarray:
         """Return a whole array as a view of the file."""
-        dtype, shape, offset = self._layout[name]
+        dtype, shape, offset = self._place(name)
         buffer = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
         count = int(np.prod(shape))
         return np.frombuffer(buffer, np.uint8)[offset : offset + count * dtype.itemsize].view(dtype).reshape(shape)
 
     def rows(self, name: str, first: int, last: int) -> np.ndarray:
         """Return the rows `first` to `last`, the latter not included, of an array."""
-        dtype, (_, *rest), offset = self._layout[name]
+        dtype, (_, *rest), offset = self._place(name)
         row = dtype.itemsize * int(np.prod(rest))
         try:
             data = _read(self._file.fileno(), (last - first) * row, offset + first * row)
@@ -91,6 +94,11 @@ class Shard:
         if len(data) < (last - first) * row:
             raise self._unreadable(ValueError("it has become shorter"))
         return np.frombuffer(data, dtype).reshape(last - first, *rest)
+
+    def _place(self, name: str) -> tuple[np.dtype[Any], list[int], int]:
+        if name not in self._layout:
+            raise self._unreadable(ValueError(f"it has no {name}"))
+        return self._layout[name]
 
     def _unreadable(self, error: Exception) -> ShardError:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())

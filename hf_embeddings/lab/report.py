@@ -91,7 +91,7 @@ def _reading(lab: LabSummary) -> str:
 def _laws(rows: Rows) -> str:
     lines = [_line(["position type", *LAWS.values()]), _line(["---"] * (len(LAWS) + 1))]
     for name, row in rows:
-        values = [row.laws.get(law) for law in LAWS]
+        values = [getattr(row.laws, law, None) for law in LAWS]
         lines.append(_line([f"`{name}`", *("-" if value is None else f"{value:.3f}" for value in values)]))
     return "\n".join(lines)
 

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 from hf_embeddings.files.atomic import replace_text
-from hf_embeddings.option_fields import to_dict
 from hf_embeddings.pretraining.options import PositionLabOptions
 from hf_embeddings.records.lab import LabRecord
+from hf_embeddings.typed_yaml.fields import to_dict
 
 STATE = "position-lab.json"
 

@@ -64,7 +64,7 @@ def summarise(lab: PositionLab, record: LabRecord) -> LabSummary:
                 step_ratio=(record.step_ratios or {}).get(position),
                 parameters=group[0].parameters,
                 failed=sum(bool(run.worth and run.worth.reasons) for run in group),
-                laws=group[0].laws or {},
+                laws=group[0].laws,
             )
             for position, group in by_position.items()
         },

@@ -52,6 +52,9 @@ LIBRARY_KEYS = frozenset(
     "output_attentions quantization_config tie_last_hidden_states per_layer_config is_decoder use_cache".split()
 )
 
+# Fields of other models in transformers that are spelt nearly as one of ours, and mean something else.
+NEAR_BY_CHANCE = frozenset(["norm_epsilon"])
+
 
 class Upgrade(NamedTuple):
     """What leads from one version of the checkpoint format to the next."""
@@ -201,11 +204,11 @@ class TriEmbedConfig(PreTrainedConfig):
         if foreign:
             logger.warning_once(f"config.json: {', '.join(foreign)}: of another tool; TriEmbed carries it along unread")
         for key, value in foreign.items():
-            made = config[0] if isinstance(config, tuple) else config
+            result = config[0] if isinstance(config, tuple) else config
             if isinstance(getattr(cls, key, None), property):  # it stays what it is; the key is written back
-                vars(made)[key] = value
+                vars(result)[key] = value
             else:
-                setattr(made, key, value)
+                setattr(result, key, value)
         return config
 
     def __post_init__(self, **kwargs: Any) -> None:
@@ -225,12 +228,18 @@ class TriEmbedConfig(PreTrainedConfig):
             part.check(self)
 
     @property
-    def base_model_tp_plan(self) -> dict[str, str]:  # type: ignore[override]  # follows from the config
+    def base_model_tp_plan(self) -> dict[str, str]:  # follows from the config
         """How transformers splits the layers for tensor parallelism."""
         columns = ["attention.query", "attention.key", "attention.value", "feed_forward.up"]
         columns += ["feed_forward.gate"] if self.feed_forward_type == "gated" else []
         plan = {f"layers.*.{name}": "colwise" for name in columns}
         return plan | {f"layers.*.{name}": "rowwise" for name in ("attention.out", "feed_forward.down")}
+
+    @base_model_tp_plan.setter
+    def base_model_tp_plan(self, plan: dict[str, str]) -> None:
+        # transformers 5.15 and 5.16 add the table of a model whose head is tied, under a name that no table has here
+        if {name: style for name, style in plan.items() if name != "embed_tokens"} != self.base_model_tp_plan:
+            raise AttributeError("base_model_tp_plan: follows from the config; give a plan of your own as `tp_plan`")
 
     @property
     def input_size(self) -> int:
@@ -264,7 +273,7 @@ class TriEmbedConfig(PreTrainedConfig):
                 raise ValueError(f"position_embedding_type: got {self.position_embedding_type!r}; {reason}")
         if len(set(parts)) < len(parts) or ("none" in parts and len(parts) > 1):
             raise ValueError(
-                f"position_embedding_type: got {self.position_embedding_type!r}; each part may stand once, and 'none' "
+                f"position_embedding_type: got {self.position_embedding_type!r}; each part may occur once, and 'none' "
                 "only alone"
             )
         self._check_kinds()
@@ -445,12 +454,12 @@ def _versions_since(config_dict: dict[str, object]) -> list[int]:
     return steps if all(step in UPGRADES for step in steps) else []
 
 
-def _cut_layers(told: dict[str, object], given: Mapping[str, object]) -> dict[str, object]:
+def _cut_layers(config_dict: dict[str, object], kwargs: Mapping[str, object]) -> dict[str, object]:
     """Return the mapping of a config.json with as many layers as the caller of `from_pretrained` asks for."""
-    count, types = given.get("num_hidden_layers"), told.get("layer_types")
-    if not isinstance(count, int) or not isinstance(types, list) or "layer_types" in given:
-        return told
-    return told | {"num_hidden_layers": count, "layer_types": types[:count]}
+    count, types = kwargs.get("num_hidden_layers"), config_dict.get("layer_types")
+    if not isinstance(count, int) or not isinstance(types, list) or "layer_types" in kwargs:
+        return config_dict
+    return config_dict | {"num_hidden_layers": count, "layer_types": types[:count]}
 
 
 def _nearest(word: str, words: Iterable[str]) -> str:
@@ -461,15 +470,17 @@ def _nearest(word: str, words: Iterable[str]) -> str:
 def _foreign_keys(fields: Mapping[str, object], config_class: type[PreTrainedConfig]) -> dict[str, object]:
     """Return what other tools wrote into a config.json.
 
-    What is near a field of ours is none of theirs, nor is what would hide a method of the class.
+    What is near a field of ours is none of theirs, unless it says the same as the field does; nor is what would hide a
+    method of the class.
     """
     ours = {*(field.name for field in dataclasses.fields(config_class)), *LIBRARY_KEYS, *ROPE_KEYS}
-    found = {}
+    foreign = {}
     for key in [key for key in fields if key not in ours and not key.startswith("_")]:
         hides = hasattr(config_class, key) and not isinstance(getattr(config_class, key), property)
-        if not hides and not difflib.get_close_matches(key, ours, n=1, cutoff=0.8):
-            found[key] = fields[key]
-    return found
+        near = [] if key in NEAR_BY_CHANCE else difflib.get_close_matches(key, ours, n=1, cutoff=0.8)
+        if not hides and all(name in fields and fields[name] == fields[key] for name in near):
+            foreign[key] = fields[key]
+    return foreign
 
 
 def _refuse_unknown_keys(kwargs: dict[str, object], known_keys: Iterable[str]) -> None:

@@ -91,8 +91,8 @@ def _may_be_read(layer: nn.Module) -> bool:
     `forward`; pruning and tensor parallelism hang hooks on it; others give it another kind of weight.
     """
     hooks = (layer._forward_hooks, layer._forward_pre_hooks, layer._backward_hooks, layer._backward_pre_hooks)
-    attached = any(hooks) or "forward" in vars(layer) or torch.nn.modules.module._has_any_global_hook()
-    return type(layer) is nn.Linear and not attached and type(layer.weight) is nn.Parameter
+    has_hooks = any(hooks) or "forward" in vars(layer) or torch.nn.modules.module._has_any_global_hook()
+    return type(layer) is nn.Linear and not has_hooks and type(layer.weight) is nn.Parameter
 
 
 def first_token(

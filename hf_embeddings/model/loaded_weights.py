@@ -51,8 +51,8 @@ def check_loaded(
         raise ValueError(f"{source}: missing weights for {type(model).__name__}: {_shown(lacking)}; {cure}")
     foreign = not OUR_MODELS.issuperset(model.config.architectures or ())  # the checkpoint is of a head that we lack
     surplus = [key for key in unexpected if _head(key, encoders) is None or not (_is_ours(key) or foreign)]
-    cut = [key for key in surplus if _beyond(key, model.config.num_hidden_layers)]
-    left_out = cut if cut and source is not None and _asks_for_fewer(model, source, place) else []
+    beyond = [key for key in surplus if _beyond(key, model.config.num_hidden_layers)]
+    left_out = beyond if beyond and source is not None and _asks_for_fewer(model, source, place) else []
     if surplus := sorted(set(surplus) - set(left_out)):
         cure = "convert the checkpoint, or check that config.json belongs to these weights"
         raise ValueError(f"{source}: unexpected weights for {type(model).__name__}: {_shown(surplus)}; {cure}")
@@ -66,8 +66,8 @@ def check_loaded(
 def _encoders(model: PreTrainedModel) -> list[str]:
     """Return the names, each with its dot, of the modules that are encoders; "" where the model is one itself."""
     # By name of the class: the code may come from the package for one, and from beside a checkpoint for the other.
-    found = [n for n, m in model.named_modules() if "TriEmbedModel" in {base.__name__ for base in type(m).__mro__}]
-    return [f"{name}." if name else "" for name in found]
+    names = [n for n, m in model.named_modules() if "TriEmbedModel" in {base.__name__ for base in type(m).__mro__}]
+    return [f"{name}." if name else "" for name in names]
 
 
 def _head(key: str, encoders: list[str]) -> str | None:
@@ -88,19 +88,19 @@ def _torn_heads(model: PreTrainedModel, missing: Iterable[str], encoders: list[s
     """Return the missing weights of heads of which the checkpoint holds a part."""
     missing = set(missing)
     tied = set(model._tied_weights_keys or ()) if model.config.tie_word_embeddings else set()
-    held = {_head(name, encoders) for name, _ in model.named_parameters() if name not in missing | tied}
-    return sorted(key for key in missing - tied if _head(key, encoders) in held - {None})
+    partial_heads = {_head(name, encoders) for name, _ in model.named_parameters() if name not in missing | tied}
+    return sorted(key for key in missing - tied if _head(key, encoders) in partial_heads - {None})
 
 
 def _beyond(key: str, layers: int) -> bool:
-    found = LAYER.search(key)
-    return found is not None and int(found[1]) >= layers
+    match = LAYER.search(key)
+    return match is not None and int(match[1]) >= layers
 
 
 def _asks_for_fewer(model: PreTrainedModel, source: str | os.PathLike[str], place: dict[str, Any]) -> bool:
     """Tell whether the caller asked for fewer layers than the config.json of the checkpoint has."""
-    told, _ = type(model.config).get_config_dict(source, **place)
-    return told.get("num_hidden_layers", 0) > model.config.num_hidden_layers
+    config_dict, _ = type(model.config).get_config_dict(source, **place)
+    return config_dict.get("num_hidden_layers", 0) > model.config.num_hidden_layers
 
 
 def _misplaced(model: PreTrainedModel, encoders: list[str]) -> str | None:

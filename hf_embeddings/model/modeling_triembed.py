@@ -83,6 +83,13 @@ class TriEmbedPreTrainedModel(PreTrainedModel):
         exact = {name for part in config.position_classes.values() for name in part.kept_exact}
         self._keep_in_fp32_modules_strict = exact
 
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        # A position type: transformers knows the start values of layers only. Told by its method, as the code of the
+        # config may have been copied from beside another checkpoint, with classes of its own.
+        if hasattr(module, "restart"):
+            module.restart(self.config)  # type: ignore[operator]
+
     def _check_and_adjust_attn_implementation(self, attn_implementation: str | None, *args: Any, **kwargs: Any) -> str:
         if attn_implementation in ALL_ATTENTION_FUNCTIONS or "flash" in (attn_implementation or ""):
             refuse_dropped_bias(self.config, str(attn_implementation))  # before a flash kernel is looked for

@@ -46,6 +46,17 @@ class PositionType(nn.Module):
         super().__init__()
         self.options = self.read_options(config)
 
+    def restart(self, config: PreTrainedConfig) -> None:
+        """Give the parameters of the type itself, not those of its layers, their start values if none were loaded."""
+        own = dict(self.named_parameters(recurse=False))
+        if not own or any(parameter.is_meta for parameter in own.values()):
+            return
+        with torch.random.fork_rng(devices=[]), torch.device("cpu"), torch.no_grad():
+            start = dict(type(self)(config).named_parameters(recurse=False))
+            for name, parameter in own.items():
+                if not getattr(parameter, "_is_hf_initialized", False) and parameter.shape == start[name].shape:
+                    parameter.copy_(start[name])
+
     @classmethod
     def read_options(cls, config: PreTrainedConfig) -> dict[str, Any]:
         """Return the options of this type: those that the config gives, defaults for the rest."""

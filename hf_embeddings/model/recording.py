@@ -22,6 +22,6 @@ def gradients_of(
     A hand-written backward pass computes its output once more in plain operations and calls this where the gradient of
     the gradient is wanted (`create_graph=True`).
     """
-    wanted = [tensor for tensor in inputs if tensor is not None and tensor.requires_grad]
-    found = iter(torch.autograd.grad(output, wanted, gradient, create_graph=True))
-    return tuple(next(found) if t is not None and t.requires_grad else None for t in inputs)
+    tensors = [tensor for tensor in inputs if tensor is not None and tensor.requires_grad]
+    gradients = iter(torch.autograd.grad(output, tensors, gradient, create_graph=True))
+    return tuple(next(gradients) if t is not None and t.requires_grad else None for t in inputs)

@@ -135,8 +135,8 @@ class _ByOffset(torch.autograd.Function):
     def backward(ctx: _ByOffsetContext, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         query, key, query_table, key_table = ctx.saved_tensors
         if torch.is_grad_enabled():
-            found = _plainly(query, key, query_table, key_table)
-            return gradients_of(found, (query, key, query_table, key_table), gradient)
+            scores = _plainly(query, key, query_table, key_table)
+            return gradients_of(scores, (query, key, query_table, key_table), gradient)
         of_query, of_query_table = _gradients(gradient, query, query_table)
         of_key, of_key_table = _gradients(gradient.transpose(-1, -2), key, key_table)
         return of_query, of_key, of_query_table, of_key_table
@@ -150,9 +150,9 @@ def _plainly(
     pairs = (index - index[:, None] + len(index) - 1)[None]  # (1, S, S) rows by the other token
     of_query = None if query_table is None else _picked(query, query_table, pairs)
     of_key = None if key_table is None else _picked(key, key_table, pairs).transpose(-1, -2)
-    found = of_query if of_key is None else of_key if of_query is None else of_query + of_key
-    assert found is not None, "one of the tables is given"
-    return found
+    scores = of_query if of_key is None else of_key if of_query is None else of_query + of_key
+    assert scores is not None, "one of the tables is given"
+    return scores
 
 
 def _gradients(

@@ -114,7 +114,7 @@ def read_png(path: Path) -> list[Buffer]:
         if kind in _TEXTS:
             texts += _picture_texts(kind, body)
     if kind != b"IEND" or place != len(content):
-        raise ValueError("a PNG picture with something else behind it")
+        raise ValueError("a PNG picture with other data after its end")
     return list(texts)
 
 

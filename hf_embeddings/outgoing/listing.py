@@ -11,13 +11,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import yaml
 
 from hf_embeddings.file_names import OF_A_RUN
 from hf_embeddings.files.manifest import MANIFEST
 from hf_embeddings.files.ownership import MARK
+from hf_embeddings.files.reading import read_json
 from hf_embeddings.outgoing.binary_formats import Buffer, mapped
 from hf_embeddings.outgoing.kinds import OF_ITS_RUN, RECORDS, describe_unknown, matches, parser_of
 from hf_embeddings.outgoing.machine_paths import find_home, shorten
@@ -107,7 +108,7 @@ def _no_plain_file(folder: Path, path: str) -> str | None:
     file = folder / path
     if not path.isprintable():
         return "a name with characters that cannot be printed"
-    if file.is_symlink() and not file.resolve().is_relative_to(folder.resolve()):
+    if file.is_symlink() and not Path(os.path.realpath(file)).is_relative_to(os.path.realpath(folder)):
         return "a link to a file outside of the directory"
     try:
         regular = stat.S_ISREG(file.stat().st_mode)
@@ -147,7 +148,7 @@ def _without_paths(file: Path) -> bytes | None:
 def _module_folders(folder: Path) -> frozenset[str]:
     """Return the folders that a sentence-transformers model lists in its modules.json."""
     try:
-        modules: Any = json.loads((folder / "modules.json").read_bytes())
+        modules = read_json(folder / "modules.json")
         return frozenset(str(module["path"]).strip("/") for module in modules if module["path"])
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return frozenset()

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 from xml.parsers import expat
 
-import yaml
 from tokenizers import Tokenizer
 
+from hf_embeddings.files import reading
 from hf_embeddings.outgoing.binary_formats import Buffer
 from hf_embeddings.outgoing.machine_paths import is_machine_path, values_of
 
@@ -145,18 +145,21 @@ def parse_record(path: Path) -> Any:  # noqa: ANN401  what JSON and YAML hold
 
 def parse_json(path: Path) -> Any:  # noqa: ANN401  what JSON holds
     """Return the value of a JSON file."""
+    text = _decode(path)
     try:
-        return json.loads(_decode(path))
+        reading.check_depth(text, path.name)
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"not JSON ({error})") from None
 
 
 def parse_yaml(path: Path) -> Any:  # noqa: ANN401  what YAML holds
     """Return the value of a YAML file."""
+    text = _decode(path)
     try:
-        return yaml.safe_load(_decode(path))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ValueError(f"not YAML ({' '.join(str(error).split())})") from None
+        return reading.parse_yaml(text, path.name)
+    except ValueError as error:
+        raise ValueError(f"not YAML ({error})") from None
 
 
 def _decode(path: Path) -> str:

@@ -1,8 +1,9 @@
 """Read an architecture: the fields of a config file, before they are checked as a config."""
 
-import json
 from pathlib import Path
 from typing import Any
+
+from hf_embeddings.files.reading import read_object
 
 
 def is_checkpoint(base: Path) -> bool:
@@ -19,10 +20,4 @@ def read_architecture(path: Path) -> dict[str, Any]:
     path = path / "config.json" if path.is_dir() else path
     if not path.is_file():
         raise ValueError(f"{path}: not a config file; give one that exists, such as configs/model/mini.json")
-    try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not JSON ({error}); repair or download the file again") from None
-    if not isinstance(fields, dict):
-        raise ValueError(f"{path}: holds a {type(fields).__name__}, expected a JSON object with the fields of a config")
-    return fields
+    return read_object(path)

@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Any, Literal
 
 from hf_embeddings.corpora.options import CorpusOptions, TokenizerOptions
-from hf_embeddings.option_fields import bounded, place, remaining
+from hf_embeddings.typed_yaml.fields import bounded, place, remaining
 
 
 @cache

@@ -13,8 +13,8 @@ import transformers
 from accelerate import Accelerator, PartialState
 
 from hf_embeddings.file_names import FIGURES, OPTIONS
-from hf_embeddings.hardware import SLOW, Precision, bf16_slowdown, describe, number_format
-from hf_embeddings.model.configuration_triembed import TriEmbedConfig
+from hf_embeddings.files.reading import read_text
+from hf_embeddings.hardware import Precision
 from hf_embeddings.pretraining.checkpoints.facts import CheckpointFacts, text_rules
 from hf_embeddings.pretraining.checkpoints.finished_model import is_exported
 from hf_embeddings.pretraining.checkpoints.output_directory import OutputDirectory
@@ -23,10 +23,8 @@ from hf_embeddings.pretraining.examples.rules import rules
 from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.options_file import dump
 from hf_embeddings.pretraining.prepared.reader import PreparedCorpus
-from hf_embeddings.pretraining.training.beginning import lines as begins_with
-from hf_embeddings.pretraining.training.held_out import evaluate
+from hf_embeddings.pretraining.training.first_lines import say_beginning, say_precision
 from hf_embeddings.pretraining.training.loop import Trainer
-from hf_embeddings.pretraining.training.objectives import OBJECTIVES
 from hf_embeddings.pretraining.training.processes import (
     build_accelerator,
     choose_precision,
@@ -40,7 +38,9 @@ from hf_embeddings.pretraining.training.stop import Stop
 from hf_embeddings.pretraining.training.trainer import build_trainer
 from hf_embeddings.pretraining.training.training_data import Say, TrainingData, build_config, load_training_data
 from hf_embeddings.progress import Phase, Phases, print_to_stderr
-from hf_embeddings.records.run import Beginning, ObjectiveFigures, RunFigures
+from hf_embeddings.records.run import RunFigures
+
+_UNCHANGED = "options and corpus are those of the checkpoint"
 
 
 @dataclass(frozen=True)
@@ -113,16 +113,12 @@ def pretrain(
             objectives=options.examples.objectives,
             curves=options.output_dir if options.training.tensorboard else None,
         )
-        _say_precision(precision, config, processes.device, say)
+        say_precision(precision, config, processes.device, say)
         data = _load(options, base_config, data, accelerator, source, say=say, phases=phases)
         facts = _facts(options, data, accelerator, source, precision, say=say, phases=phases)
         if source:
             changes = compare(source, facts.identity, allow_changes=allow_changes)
-            say(
-                f"changed since the checkpoint: {changes}"
-                if changes
-                else "options and corpus are those of the checkpoint"
-            )
+            say(f"changed since the checkpoint: {changes}" if changes else _UNCHANGED)
         trainer = build_trainer(options, data, accelerator, output, facts, source, say, phases)
         from_main(accelerator, output.create)
         return _finish_run(trainer, data, output, source, finish=finish, say=say, phases=phases)
@@ -136,7 +132,7 @@ def _finished(options: PretrainingOptions, output: OutputDirectory, source: Path
         return None
     if not is_exported(output.folder, source):
         return None
-    recorded = (output.folder / OPTIONS).read_text(encoding="utf-8")
+    recorded = read_text(output.folder / OPTIONS)
     return RunFigures.load(output.folder / FIGURES) if recorded == dump(options) else None
 
 
@@ -194,20 +190,6 @@ def _facts(
     )
 
 
-def _say_precision(precision: Precision, config: TriEmbedConfig, device: torch.device, say: Say) -> None:
-    """Say in which number format the run multiplies and why, and how much time that costs where it is a slow one."""
-    say(f"precision: {number_format(precision.name)}, {precision.reason}")
-    if precision.name != "bf16":
-        return
-    inputs, outputs = config.hidden_size, config.intermediate_size
-    factor = bf16_slowdown(device, inputs=inputs, outputs=outputs, trains=True)
-    if factor >= SLOW:
-        say(
-            f"warning: bf16 takes {factor:.0f} times as long as fp32 on {describe(device)} (a layer of {inputs} x "
-            f"{outputs}, forward and backward); write training.mixed_precision=auto in a new output_dir"
-        )
-
-
 def _finish_run(
     trainer: Trainer,
     data: TrainingData,
@@ -234,7 +216,7 @@ def _finish_run(
             trainer.push.finish(output.folder)
         return outcome(RunFigures.load(output.folder / FIGURES))
     if progress.step == 0:
-        _say_beginning(trainer, data, say, phases)
+        say_beginning(trainer, data, say, phases)
     if not train(trainer, say):
         return outcome(None)
     try:
@@ -242,25 +224,6 @@ def _finish_run(
     except BaseException:  # a full disk, say: the last checkpoint is there, and the next start concludes
         trainer.reporter.status("failed", progress)
         raise
-
-
-def _say_beginning(trainer: Trainer, data: TrainingData, say: Say, phases: Phases) -> None:
-    """Say what stays of the checkpoint that the run begins with, and how good it is on these documents."""
-    beginning = data.beginning
-    if beginning is None:
-        return
-    for line in begins_with(beginning):
-        say(line)
-    objectives = trainer.options.examples.objectives
-    before = evaluate(trainer.model, data.held_out, objectives, trainer.accelerator.device, phases=phases)
-    say("held-out before: " + ", ".join(_before(name, before[name], beginning) for name in objectives))
-
-
-def _before(name: str, figures: ObjectiveFigures, beginning: Beginning) -> str:
-    """Return the loss that a checkpoint has before it is trained, and whether it measures the checkpoint at all."""
-    new = [module for module in OBJECTIVES[name].modules if module in beginning.new_modules]
-    doubt = f" (through {' and '.join(new)}, new and random: no measure of {beginning.name})" if new else ""
-    return f"{name} loss {figures.loss:.3f} nats{doubt}"
 
 
 def train(trainer: Trainer, say: Say) -> bool:

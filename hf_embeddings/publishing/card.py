@@ -7,12 +7,17 @@ from pathlib import Path
 from huggingface_hub import ModelCard
 
 from hf_embeddings.files.atomic import replace_text
+from hf_embeddings.files.reading import parse_yaml, read_text
+from hf_embeddings.loading.card_metadata import front_matter
+from hf_embeddings.loading.saved_model import told
 from hf_embeddings.publishing.checkpoint import Checkpoint
 from hf_embeddings.publishing.eval_results import write_eval_results
 from hf_embeddings.publishing.metadata import metadata
 from hf_embeddings.publishing.regions import fill, merge_metadata, seal
 from hf_embeddings.publishing.sections import CURVE_FILE, SECTIONS
 from hf_embeddings.visualization.loss_curve import draw_loss
+
+CARD = "README.md"
 
 
 def write_card(folder: Path, model_id: str | None = None, base_model: str | None = None) -> list[str]:
@@ -30,13 +35,11 @@ def write_card(folder: Path, model_id: str | None = None, base_model: str | None
         ValueError: the directory holds no TriEmbed checkpoint.
     """
     checkpoint = Checkpoint(folder)
-    path = folder / "README.md"
+    path = folder / CARD
     if curves := checkpoint.curves():
         replace_text(folder / CURVE_FILE, draw_loss(curves, baseline=checkpoint.baseline), durable=False)
     write_eval_results(checkpoint)
-    text, edited_parts = make_card(
-        checkpoint, path.read_text(encoding="utf-8") if path.exists() else None, model_id, base_model
-    )
+    text, edited_parts = make_card(checkpoint, read_text(path) if path.exists() else None, model_id, base_model)
     replace_text(path, text, durable=False)  # half a card would be taken for one that people have edited
     return edited_parts
 
@@ -48,7 +51,10 @@ def make_card(
     if existing is None:
         card, present = ModelCard(template()), {}
     else:
-        card = ModelCard(existing, ignore_metadata_errors=True)
+        place = checkpoint.folder / CARD
+        parse_yaml(front_matter(existing) or "", place)
+        with told(place, "correct what stands between its first two lines of ---"):
+            card = ModelCard(existing, ignore_metadata_errors=True)
         present = card.data.to_dict()
     writers = {name: partial(write, checkpoint, model_id) for name, write in SECTIONS.items()}
     fresh = metadata(checkpoint, model_id)

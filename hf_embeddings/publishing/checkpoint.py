@@ -1,21 +1,19 @@
 """What a checkpoint directory says of itself: config, weights, tokenizer, and the records of the runs that made it."""
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from hf_embeddings.file_names import EMBEDDING_EVALUATION, FIGURES, FINE_TUNING, OPTIONS, ORIGIN
+from hf_embeddings.files.reading import check_file, parse_yaml, read_object, read_text
+from hf_embeddings.loading.saved_model import told
+from hf_embeddings.loading.sentence_models import RERANKER, sentence_class
+from hf_embeddings.loading.stored_weights import open_weights
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
+from hf_embeddings.publishing.recorded import CardOptions, Names, Origin, RecordedOptions
 from hf_embeddings.publishing.tasks import CLASSES_OF_PAIRS, SENTENCE_TASKS, TASKS, Task
 from hf_embeddings.records.evaluation import EvaluationReport
 from hf_embeddings.records.run import Beginning, RunFigures
-from hf_embeddings.saved_model import told
-from hf_embeddings.sentence_models import RERANKER, sentence_class
-from hf_embeddings.stored_weights import open_weights
 
 
 @dataclass(frozen=True)
@@ -60,15 +58,19 @@ class Checkpoint:
         return self.pretraining.failings if self.pretraining else []
 
     @cached_property
-    def options(self) -> dict[str, Any]:
+    def options(self) -> RecordedOptions | None:
         """The options of the pretraining run."""
         path = self.folder / OPTIONS
-        return yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
+        if not path.exists():
+            return None
+        with told(path):
+            return RecordedOptions.from_dict(parse_yaml(read_text(path), path))
 
     @cached_property
-    def origin(self) -> dict[str, Any]:
+    def origin(self) -> Origin | None:
         """What the checkpoint was made from: the record that `convert`, `reposition` and `vocabulary` leave."""
-        return self._json(ORIGIN)
+        path = self.folder / ORIGIN
+        return Origin.load(path) if path.exists() else None
 
     @cached_property
     def sentence_class(self) -> str | None:
@@ -83,9 +85,11 @@ class Checkpoint:
         return SENTENCE_TASKS[self.sentence_class] if self.sentence_class else TASKS[self.architecture]
 
     @cached_property
-    def fine_tuning(self) -> dict[str, Any]:
+    def fine_tuning(self) -> dict[str, float]:
         """The metrics that `Trainer.save_metrics` left."""
-        return self._json(FINE_TUNING)
+        path = self.folder / FINE_TUNING
+        values = read_object(path) if path.exists() else {}
+        return {name: value for name, value in values.items() if type(value) in (int, float) and abs(value) < 2**63}
 
     @cached_property
     def embedding_evaluation(self) -> EvaluationReport | None:
@@ -96,38 +100,41 @@ class Checkpoint:
     @cached_property
     def mask_token(self) -> str:
         """The token that stands for what is to be predicted."""
-        token = self._json("tokenizer_config.json").get("mask_token") or "[MASK]"
-        return str(token["content"] if isinstance(token, dict) else token)
+        path = self.folder / "tokenizer_config.json"
+        token = (read_object(path) if path.exists() else {}).get("mask_token")
+        return str((token.get("content") if isinstance(token, dict) else token) or "[MASK]")
 
     @cached_property
     def name(self) -> str:
         """Title of the model."""
-        return self._card.get("name") or Path(self.options.get("output_dir") or self.folder.resolve()).name
+        place = self.options.output_dir if self.options else None
+        return self._card.name or Path(place or self.folder.resolve()).name
 
     @cached_property
     def language(self) -> list[str]:
         """ISO 639 codes of the training text, as far as known."""
-        codes = self._card.get("language") or self.origin.get("language") or []
-        return [codes] if isinstance(codes, str) else list(codes)
+        codes = self._card.language or (self.origin.language if self.origin else None) or []
+        return [codes] if isinstance(codes, str) else codes
 
     @cached_property
-    def license(self) -> str | None:
-        """The Hub's identifier of the license of the weights."""
-        return self._card.get("license") or self.origin.get("license") or self.inherited.get("license")
+    def license(self) -> Names:
+        """The Hub's identifier of the license of the weights, or several."""
+        return self._card.license or next((source.license for source in self.sources if source.license), None)
 
     @property
     def beginning(self) -> Beginning | None:
         """The checkpoint that the pretraining run began with."""
         return self.pretraining.beginning if self.pretraining else None
 
-    @property
-    def inherited(self) -> dict[str, Any]:
-        """What the card of that checkpoint says of license and base model."""
-        return self.beginning.card if self.beginning else {}
+    @cached_property
+    def sources(self) -> list[Origin]:
+        """What is known of the model that this one was made from: its own record, then what its run inherited."""
+        own = [self.origin] if self.origin else []
+        return [*own, *([Origin.from_dict(self.beginning.card)] if self.beginning else [])]
 
     @property
-    def _card(self) -> dict[str, Any]:
-        return self.options.get("card") or {}
+    def _card(self) -> CardOptions:
+        return (self.options.card if self.options else None) or CardOptions()
 
     @property
     def baseline(self) -> tuple[str, float] | None:
@@ -140,6 +147,9 @@ class Checkpoint:
         folder = self.folder / "tensorboard"
         if not folder.is_dir():
             return {}
+        for path in folder.rglob("*"):
+            if not path.is_dir():
+                check_file(path)
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
         events = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
@@ -148,7 +158,3 @@ class Checkpoint:
             for tag in sorted(events.Tags()["scalars"])
             if tag.startswith("training/") and tag.endswith("_loss")
         }
-
-    def _json(self, name: str) -> dict[str, Any]:
-        path = self.folder / name
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}

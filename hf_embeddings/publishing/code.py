@@ -5,6 +5,7 @@ from pathlib import Path
 
 import hf_embeddings.model
 from hf_embeddings.files.atomic import replace_text
+from hf_embeddings.files.reading import read_object
 from hf_embeddings.model.configuration_triembed import AUTO_MAP
 
 ROOM = Path(hf_embeddings.model.__file__).parent
@@ -16,7 +17,7 @@ def write_code(folder: Path) -> None:
         if source.name != "__init__.py":
             replace_text(folder / source.name, source.read_text(encoding="utf-8"))
     path = folder / "config.json"
-    config = json.loads(path.read_text(encoding="utf-8"))
+    config = read_object(path)
     whole = (config.get("auto_map") or {}) | AUTO_MAP
     if config.get("auto_map") != whole:
         config["auto_map"] = whole

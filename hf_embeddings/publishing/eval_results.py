@@ -27,7 +27,7 @@ def write_eval_results(checkpoint: Checkpoint) -> None:
 
 def _of_pretraining(checkpoint: Checkpoint) -> list[EvalResultEntry]:
     """Return the held-out figures of a run on a corpus of the Hub."""
-    source = str((checkpoint.options.get("corpus") or {}).get("source", ""))
+    source = (checkpoint.options and checkpoint.options.corpus and checkpoint.options.corpus.source) or ""
     if not source.startswith("hub:"):
         return []
     name = source.removeprefix("hub:").split(":")[0]

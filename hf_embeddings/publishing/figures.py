@@ -18,7 +18,7 @@ NOT_RECORDED = "Not recorded: no `{}` lies beside the weights."
 def evaluation(checkpoint: Checkpoint, model_id: str | None) -> str:
     """Held-out figures with their intervals, beside what knows nothing but frequencies."""
     parts = _held_out(checkpoint.pretraining) if checkpoint.pretraining else []
-    metrics = {k: v for k, v in checkpoint.fine_tuning.items() if k.startswith("eval_") and isinstance(v, int | float)}
+    metrics = {k: v for k, v in checkpoint.fine_tuning.items() if k.startswith("eval_")}
     if metrics:
         rows = {
             name.removeprefix("eval_").replace("_", " "): f"{value:.4g}{_interval(name, checkpoint)}"
@@ -73,7 +73,7 @@ def _interval(name: str, checkpoint: Checkpoint) -> str:
     samples = checkpoint.fine_tuning.get(f"{name.removesuffix(kind)}samples") if kind else None
     if not samples or TASKS[checkpoint.architecture].counts_tokens:
         return ""
-    low, high = share_interval(checkpoint.fine_tuning[name], samples)
+    low, high = share_interval(checkpoint.fine_tuning[name], int(samples))
     return f" (95 % interval {low:.1%} to {high:.1%})"
 
 
@@ -128,9 +128,9 @@ def _associations(tests: list[AssociationFigures]) -> str:
     rows = [
         f"| {test.test} | {test.on} | {test.effect_size:+.2f} | {test.p_value:.4f} |"
         for test in tests
-        if test.skipped is None
+        if test.effect_size is not None and test.p_value is not None
     ]
-    skipped_tests = [f"{test.test}: {test.skipped}" for test in tests if test.skipped is not None]
+    skipped_tests = [f"{test.test}: {test.skipped}" for test in tests if test.effect_size is None]
     head = "| association | measured on | effect size, -2 to 2 | p |\n|---|---|---:|---:|\n"
     return (
         (head + "\n".join(rows) + "\n\n" if rows else "")
@@ -165,8 +165,8 @@ def _embeddings(report: EvaluationReport) -> str:
 
 def corpus_names(checkpoint: Checkpoint) -> list[str]:
     """Return the sources as the run names them; of a local path only the last part, which is all a reader can use."""
-    corpus = checkpoint.options.get("corpus") or {}
-    sources = [corpus["source"]] if corpus.get("source") else [part["source"] for part in corpus.get("sources") or []]
+    corpus = checkpoint.options.corpus if checkpoint.options else None
+    sources = corpus.names if corpus else []
     return [source if SCHEME.match(source) else Path(source).name for source in sources]
 
 

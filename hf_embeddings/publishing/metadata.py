@@ -18,24 +18,24 @@ METRICS = {  # figure of a pretraining run -> task of the Hub, metric, and the m
 def metadata(checkpoint: Checkpoint, model_id: str | None) -> dict[str, object]:
     """Return the front matter as plain data, without what is not known."""
     datasets = [name.removeprefix("hub:") for name in corpus_names(checkpoint) if name.startswith("hub:")]
-    objectives = (checkpoint.options.get("examples") or {}).get("objectives") or []
+    objectives = checkpoint.options.examples.objectives if checkpoint.options else []
     task = checkpoint.task.pipeline_tag
     sentences = ["sentence-transformers"] if checkpoint.sentence_class else []
     card = ModelCardData(
         language=checkpoint.language or None,
-        license=checkpoint.license,
+        license=checkpoint.license,  # type: ignore[arg-type]  # several are a list, as in the metadata of the Hub
         library_name="sentence-transformers" if sentences else "transformers",
         pipeline_tag=task,
         tags=["triembed", task, "feature-extraction", *sentences, *checkpoint.config.position_parts, *objectives],
-        base_model=checkpoint.origin.get("base_model") or checkpoint.inherited.get("base_model"),
+        base_model=next((source.base_model for source in checkpoint.sources if source.base_model), None),
         datasets=datasets or None,
         eval_results=_eval_results(checkpoint) or None,
         model_name=title(checkpoint, model_id),
         ignore_metadata_errors=True,
     ).to_dict()
-    for source in (checkpoint.inherited, checkpoint.origin):
-        if source.get("license") == checkpoint.license:  # a license of its own has no other's name
-            card |= {key: value for key, value in source.items() if key in ("license_name", "license_link")}
+    for source in reversed(checkpoint.sources):
+        if source.license == checkpoint.license:  # a license of its own has no other's name
+            card |= {key: value for key, value in source.to_dict().items() if key in ("license_name", "license_link")}
     card.pop("model_name", None)  # without results there is no model-index to name
     return card
 

@@ -9,11 +9,11 @@ import transformers
 from transformers import PreTrainedModel
 
 from hf_embeddings.analysis.differences import largest, largest_difference
-from hf_embeddings.auto_classes import open_model
 from hf_embeddings.extras import require
 from hf_embeddings.files.atomic import replacing
+from hf_embeddings.loading.auto_classes import open_model
+from hf_embeddings.loading.saved_model import read_config
 from hf_embeddings.publishing.checkpoint import Checkpoint
-from hf_embeddings.saved_model import read_config
 
 STACK_TRACE = "pkg.torch.onnx.stack_trace"  # where torch notes which line of which file made a node
 TOLERANCE = 1e-4  # of fp32 outputs; 8-bit weights are reported, not judged

@@ -1,7 +1,8 @@
 """Publishing a checkpoint directory: scanned, completed, and pushed to the Hub as one commit."""
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -17,6 +18,8 @@ from huggingface_hub.errors import (
 )
 
 from hf_embeddings.files.atomic import replace_text
+from hf_embeddings.files.reading import read_text
+from hf_embeddings.loading.saved_model import TOKENIZER_FILES, check_saved
 from hf_embeddings.outgoing.listing import Finding, Outgoing, list_outgoing
 from hf_embeddings.publishing.card import make_card, write_card
 from hf_embeddings.publishing.checkpoint import Checkpoint
@@ -68,28 +71,21 @@ def publish(
         dry_run: scan and count, without writing or asking the network.
 
     Raises:
-        ValueError: the directory is no checkpoint, holds what must not be published, or contradicts the Hub.
+        ValueError: the directory is no checkpoint, or does not load as it is; it holds what must not be published, or
+            contradicts the Hub.
         OSError: the Hub refused or the connection broke; nothing of this push is visible there then.
     """
     checkpoint = Checkpoint(folder)
-    if not checkpoint.shapes:
-        raise ValueError(f"{folder}: no *.safetensors in it; save the model with save_pretrained first")
-    if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json")):
-        raise ValueError(
-            f"{folder}: no tokenizer in it, without which its card's snippets fail; save it there with "
-            "tokenizer.save_pretrained, or push the model alone with model.push_to_hub"
-        )
+    _check_complete(folder, checkpoint)
     exclude = [pattern for root in exclude for pattern in (root, f"{root.rstrip('/')}/*")]
     include = tuple(include)
     outgoing = _list(folder, exclude, include)
     if dry_run:
         local = folder / CARD
-        _, edited_parts = make_card(
-            checkpoint, local.read_text(encoding="utf-8") if local.exists() else None, repo_id, base_model
-        )
+        _, edited_parts = make_card(checkpoint, read_text(local) if local.exists() else None, repo_id, base_model)
         return _published(repo_id, revision, outgoing, edited_parts, None, checkpoint.failings)
     api = HfApi(library_name="hf-embeddings")
-    try:
+    with _refusals_in_words(api, repo_id):
         head = _prepare_repository(api, repo_id, private=private, revision=revision)
         _take_card(api, folder, repo_id, revision, card)
         write_code(folder)
@@ -102,6 +98,26 @@ def publish(
             revision=revision,
             parent_commit=head,
         )
+    return _published(repo_id, revision, outgoing, edited_parts, commit.commit_url, checkpoint.failings)
+
+
+def _check_complete(folder: Path, checkpoint: Checkpoint) -> None:
+    """Refuse a directory that its own card's snippets could not load; they would load what is loaded here."""
+    if not checkpoint.shapes:
+        raise ValueError(f"{folder}: no *.safetensors in it; save the model with save_pretrained first")
+    if not any((folder / name).is_file() for name in TOKENIZER_FILES):
+        raise ValueError(
+            f"{folder}: no tokenizer in it, without which its card's snippets fail; save it there with "
+            "tokenizer.save_pretrained, or push the model alone with model.push_to_hub"
+        )
+    check_saved(folder)
+
+
+@contextmanager
+def _refusals_in_words(api: HfApi, repo_id: str) -> Iterator[None]:
+    """Say in one line why the Hub refused, or that the connection broke."""
+    try:
+        yield
     except HfHubHTTPError as error:
         if error.response.status_code == 401:
             raise ValueError(f"{api.endpoint}: {_SIGN_IN}; {repo_id} must be yours") from None
@@ -110,10 +126,9 @@ def publish(
         raise ValueError(f"{api.endpoint}: {_SIGN_IN}") from None
     except (HTTPError, RuntimeError) as error:  # the client wraps what ends an upload in a RuntimeError
         raise OSError(
-            f"{api.endpoint}: the connection broke ({error or type(error).__name__}); nothing was published, run the "
-            "same command again"
+            f"{api.endpoint}: the connection broke ({error or type(error).__name__}); nothing was published, rerun the "
+            "command"
         ) from None
-    return _published(repo_id, revision, outgoing, edited_parts, commit.commit_url, checkpoint.failings)
 
 
 def _list(folder: Path, exclude: Iterable[str], include: Iterable[str]) -> Outgoing:
@@ -171,11 +186,11 @@ def _prepare_repository(api: HfApi, repo_id: str, *, private: bool, revision: st
 def _take_card(api: HfApi, folder: Path, repo_id: str, revision: str, choice: str) -> None:
     """Put the card to go on from into the directory: the one on the Hub, where only that one was edited."""
     try:
-        remote = Path(api.hf_hub_download(repo_id, CARD, revision=revision)).read_text(encoding="utf-8")
+        remote = read_text(api.hf_hub_download(repo_id, CARD, revision=revision))
     except RemoteEntryNotFoundError:
         return
     local = folder / CARD
-    here = local.read_text(encoding="utf-8") if local.exists() else None
+    here = read_text(local) if local.exists() else None
     if here == remote or choice == "local":
         return
     edited_here, edited_there = here is not None and is_edited(here), is_edited(remote)

@@ -2,13 +2,13 @@
 
 import inspect
 import math
-from typing import Any
 
 from hf_embeddings.file_names import FIGURES, OPTIONS
 from hf_embeddings.hardware import number_format
 from hf_embeddings.model.positions import POSITION_TYPES
 from hf_embeddings.publishing.checkpoint import Checkpoint
 from hf_embeddings.publishing.figures import NOT_RECORDED, corpus_name, evaluation, limits, table
+from hf_embeddings.publishing.recorded import ExampleOption, TrainingOption
 from hf_embeddings.publishing.tasks import EMBED, TASKS, snippet
 from hf_embeddings.records.run import Beginning
 
@@ -18,7 +18,7 @@ CURVE_FILE = "training_loss.svg"
 def summary(checkpoint: Checkpoint, model_id: str | None) -> str:
     """Title and one sentence."""
     config = checkpoint.config
-    phrase = checkpoint.origin.get("made") or ("pretrained" if checkpoint.pretraining else "saved")
+    phrase = (checkpoint.origin and checkpoint.origin.made) or ("pretrained" if checkpoint.pretraining else "saved")
     if checkpoint.beginning and not checkpoint.origin:
         phrase = f"pretrained further from `{checkpoint.beginning.name}`"
     return (
@@ -106,25 +106,24 @@ def recipe(checkpoint: Checkpoint, model_id: str | None) -> str:
     """Options and length of the run, and its loss curve."""
     options, figures = checkpoint.options, checkpoint.pretraining
     if checkpoint.origin:
-        return str(checkpoint.origin["description"])
+        return checkpoint.origin.description
     if not options or not figures:
         return NOT_RECORDED.format(OPTIONS)
-    examples, training = options["examples"], options["training"]
+    examples, training = options.examples, options.training
     rows = _began(checkpoint.beginning) | {
         "objectives": _objectives(examples),
-        "masking": f"{_masked(examples)}; {examples['mask_token_fraction']:.0%} of those "
-        f"{checkpoint.mask_token}, {examples['random_token_fraction']:.0%} random",
-        "examples": f"at most {examples['max_length']} tokens",
-        "batch": f"{training['tokens_per_step']:,} tokens per optimizer step",
-        "optimizer": f"{_peaks(training)}, betas {training['adam_beta1']:g} and "
-        f"{training['adam_beta2']:g}, weight decay {training['weight_decay']:g}",
-        "schedule": f"{training.get('schedule', 'linear')}, after a warmup over {training['warmup_fraction']:.0%} of "
-        "the training",
+        "masking": f"{_masked(examples)}; {examples.mask_token_fraction:.0%} of those "
+        f"{checkpoint.mask_token}, {examples.random_token_fraction:.0%} random",
+        "examples": f"at most {examples.max_length} tokens",
+        "batch": f"{training.tokens_per_step:,} tokens per optimizer step",
+        "optimizer": f"{_peaks(training)}, betas {training.adam_beta1:g} and "
+        f"{training.adam_beta2:g}, weight decay {training.weight_decay:g}",
+        "schedule": f"{training.schedule}, after a warmup over {training.warmup_fraction:.0%} of the training",
         # Earlier versions recorded no `precision`, and had no `auto`.
-        "number format": figures.precision or number_format(training["mixed_precision"]),
+        "number format": figures.precision or number_format(training.mixed_precision),
         "length": f"{figures.training_steps:,} steps, {figures.training_tokens:,} tokens, "
         f"{figures.training_seconds:,.0f} s",
-        "seed": str(options["seed"]),
+        "seed": str(options.seed),
     }
     text = f"{table(rows)}\n\nAll options are in `{OPTIONS}`, all figures in `{FIGURES}`."
     if (checkpoint.folder / CURVE_FILE).exists():
@@ -147,24 +146,24 @@ def _began(beginning: Beginning | None) -> dict[str, str]:
     return rows
 
 
-def _objectives(examples: dict[str, Any]) -> str:
-    weights = examples.get("objective_weights") or {}
-    return " + ".join(f"{weights[name]:g} {name}" if name in weights else name for name in examples["objectives"])
+def _objectives(examples: ExampleOption) -> str:
+    weights = examples.objective_weights or {}
+    return " + ".join(f"{weights[name]:g} {name}" if name in weights else name for name in examples.objectives)
 
 
-def _masked(examples: dict[str, Any]) -> str:
+def _masked(examples: ExampleOption) -> str:
     """Return which share of the tokens is predicted, and what is hidden together."""
-    share, final = f"{examples['masking_probability']:.0%}", examples.get("final_masking_probability")
-    unit = {"word": ", whole words", "span": ", spans"}.get(examples.get("masking_unit", "token"), "")
+    share, final = f"{examples.masking_probability:.0%}", examples.final_masking_probability
+    unit = {"word": ", whole words", "span": ", spans"}.get(examples.masking_unit, "")
     return f"{share} of tokens{f' at first, {final:.0%} at the end' if final else ''}{unit}"
 
 
-def _peaks(training: dict[str, Any]) -> str:
+def _peaks(training: TrainingOption) -> str:
     """Return which optimizer has which peak learning rate."""
-    peak = training["learning_rate"]
-    if training.get("optimizer", "adamw") == "adamw":
+    peak = training.learning_rate
+    if training.optimizer == "adamw":
         return f"AdamW, peak learning rate {peak:g}"
-    rest = training.get("adamw_learning_rate") or peak
+    rest = training.adamw_learning_rate or peak
     return f"Muon on the encoder's matrices, peak learning rate {peak:g}; AdamW on all else, peak {rest:g}"
 
 

@@ -22,6 +22,7 @@ class Measure(NamedTuple):
         return f"{self.words.format(value)}, expected {'at most' if self.highest else 'at least'} {number}; {self.cure}"
 
 
+_OTHER_ENDS = "set corpus.sentence_ends=lines where each line is one (spaces for Thai, Lao, Burmese and Khmer)"
 MEASURES = {  # field or property of Health -> its measure, in the order in which they are told
     "unknown_characters": Measure(
         "{:.1%} of characters in [UNK]",
@@ -34,15 +35,15 @@ MEASURES = {  # field or property of Health -> its measure, in the order in whic
         "{:.1f} sentences a document",
         2.0,
         False,
-        "sentences end at the stops of any script and at blank lines: set corpus.sentence_ends=lines where each line "
-        "is one, mark their ends, give whole texts as documents, or train with examples.objectives=[mlm]",
+        f"sentences end at the stops of any script and at blank lines: {_OTHER_ENDS}, mark their ends, give whole "
+        "texts as documents, or train with examples.objectives=[mlm]",
     ),
     "cut_pairs": Measure(
         "{:.0%} of pairs cut inside a sentence",
         0.5,
         True,
-        "mark the ends of sentences by stops, set corpus.sentence_ends=lines where each line is one, give longer "
-        "documents, raise examples.max_length, or train with examples.objectives=[mlm]",
+        f"mark the ends of sentences by stops, {_OTHER_ENDS}, give longer documents, "
+        "raise examples.max_length, or train with examples.objectives=[mlm]",
     ),
     "labeled_pairs": Measure(
         "{:.0%} of pairs with a label",

@@ -4,9 +4,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hf_embeddings.record import Record, absent
+from hf_embeddings.records.positions import PositionReport
 from hf_embeddings.records.run import Worth
-
-Laws = dict[str, Any]  # what `hf-embeddings positions --json` prints of a checkpoint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +27,7 @@ class LabRun(Record):
     parameters: int
     # Factor -> MLM loss of the same documents, cut to so many times the trained length; None: the type ends before.
     losses_by_length: dict[str, float | None]
-    laws: Laws | None = absent()
+    laws: PositionReport | None = absent()
 
     def figure(self, name: str) -> float:
         """Return a figure by its name; it is one that the run has."""
@@ -85,7 +84,7 @@ class PositionSummary(Record):
     step_ratio: float | None
     parameters: int
     failed: int | None = absent()  # runs no better than chance or token frequencies
-    laws: Laws
+    laws: PositionReport | None = absent()
 
 
 @dataclass(frozen=True, kw_only=True)

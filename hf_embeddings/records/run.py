@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Self
+from typing import Any
 
 from hf_embeddings.record import Record, absent
 from hf_embeddings.records.health import Health
@@ -101,9 +101,9 @@ class RunFigures(Record):
         return first | flat(self.held_out) | values
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Read plain data, of this version or an earlier one."""
-        return super().from_dict({**values, "held_out": {name: own.to_dict() for name, own in unflat(values).items()}})
+    def _of_any_version(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the values with the figures of the objectives, which lie flat, in their place."""
+        return {**values, "held_out": {name: own.to_dict() for name, own in unflat(values).items()}}
 
     @property
     def failings(self) -> list[str]:

@@ -7,8 +7,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
+from hf_embeddings.corpora.text_sample import TextSample
+from hf_embeddings.corpora.tokenized_corpus import SentenceTokenizer
 from hf_embeddings.files.lock import Lock
 from hf_embeddings.hardware import Precision, bf16_is_fast
 from hf_embeddings.search.creation import check_new, sweep_creation
@@ -19,12 +20,12 @@ from hf_embeddings.search.passages import OPENING, TITLE, opening, split
 from hf_embeddings.search.precision import AUTO, choose_precision, time_lost
 from hf_embeddings.search.recipe import Recipe
 from hf_embeddings.search.records import DATABASE, Record
+from hf_embeddings.search.settings import NAMED_BY_FILE, IndexSettings, UnfinishedBuild
 from hf_embeddings.search.source_records import Scope, is_derived
 from hf_embeddings.search.workers import Chunk, EncodingJob, encode_chunks
 
 DOCUMENTS_PER_COMMIT = 4096  # what an interruption can cost, and the memory that a build takes
-# How documents without an id of their own are named; an index without this setting had titles and digests for them.
-IDS, NAMED_BY_FILE = "ids", "file#digest"
+SAMPLED_DOCUMENTS, SAMPLED_CHARACTERS = 2000, 200  # the first of both, in which unknown characters are counted
 
 
 @dataclass
@@ -37,6 +38,7 @@ class Figures:
     resumed_at: int = 0  # documents that were done when this build took over
     removed: int = 0  # passages that their files no longer hold
     kept: int = 0  # passages of the same files that were not read this time, because a part was chosen
+    unknown: float = 0.0  # share of the characters, in the first documents, that the vocabulary cannot spell ([UNK])
 
 
 def build(
@@ -81,20 +83,26 @@ def build(
     widths = {"inputs": encoder.dimension, "outputs": 4 * encoder.dimension}
     if warning := time_lost(precision.name, encoder.model.device, **widths):
         notify(warning)
-    facts = {**asdict(job), "recipe": asdict(encoder.recipe), **fingerprint(job.model)}
-    facts.pop("overrides")
-    facts.pop("device")  # any gives the same vectors, up to rounding
+    settings = IndexSettings(  # no device: any gives the same vectors, up to rounding
+        model=job.model,
+        precision=job.precision,
+        recipe=asdict(encoder.recipe),
+        digests=fingerprint(job.model),
+        ids=NAMED_BY_FILE,
+    )
     if index is None:
         check_new(path)
     with _alone(path):
         sweep_creation(path)
         if index is None:
-            index = Index.create(path, encoder.dimension, **facts, **{IDS: NAMED_BY_FILE})
+            index = Index.create(path, encoder.dimension, settings)
         with index:
-            _refuse_other_model(index, facts if choice != AUTO else {**facts, "precision": index.settings["precision"]})
+            _refuse_other_model(index, settings, any_precision=choice == AUTO)
             named: set[str] = set()
-            records = _noting(documents, named) if scopes else iter(documents)
+            sample: list[str] = []
+            records = _sampled(_noting(documents, named) if scopes else documents, sample)
             figures = _fill(index, records, job, encoder, source=source, processes=processes, progress=progress)
+            figures.unknown = _unknown_share(encoder, sample)
             missing = index.retain(scopes, named, remove=not chosen, build=None)
     return replace(figures, kept=missing) if chosen else replace(figures, removed=missing)
 
@@ -107,7 +115,7 @@ def refuse_older_names(folder: str | Path) -> None:
     """
     if (Path(folder) / DATABASE).is_file():
         with Index(folder) as index:
-            if index.settings.get(IDS) != NAMED_BY_FILE:
+            if index.settings.ids != NAMED_BY_FILE:
                 raise ValueError(
                     f"{folder}: made by an earlier version, which named documents without an id by titles; it can "
                     "be searched, but to add files build it again, or name the field of their ids with --id-field"
@@ -125,11 +133,23 @@ def _alone(folder: Path) -> Iterator[None]:
             folder.rmdir()
 
 
-def _noting(documents: Iterable[Record], named: set[str]) -> Iterator[Record]:
+def _noting(documents: Iterable[Record], ids: set[str]) -> Iterator[Record]:
     for document in documents:
         if is_derived(document.id):
-            named.add(document.id)
+            ids.add(document.id)
         yield document
+
+
+def _sampled(documents: Iterable[Record], sample: list[str]) -> Iterator[Record]:
+    for document in documents:
+        if len(sample) < SAMPLED_DOCUMENTS:
+            sample.append(document.text[:SAMPLED_CHARACTERS])
+        yield document
+
+
+def _unknown_share(encoder: Encoder, sample: list[str]) -> float:
+    characters = SAMPLED_DOCUMENTS * SAMPLED_CHARACTERS
+    return TextSample.of(SentenceTokenizer.of(encoder.tokenizer), sample, characters=characters).unknown_share or 0.0
 
 
 def _for_products(job: EncodingJob, encoder: Encoder) -> tuple[EncodingJob, Encoder]:
@@ -157,7 +177,7 @@ def _precision(job: EncodingJob, index: Index | None) -> Precision:
     bf16 and fp32 differ by rounding, so vectors of both may stand in one index; those of int8 may not.
     """
     device = job.device.split(",")[0]
-    before = str(index.settings["precision"]) if index is not None else ""
+    before = index.settings.precision if index is not None else ""
     if job.precision != AUTO or not before or (before == "bf16" and not bf16_is_fast(device)):
         return choose_precision(job.precision, device)
     return Precision(choose_precision(before, device).name, "as the index was made")
@@ -173,17 +193,17 @@ def _fill(
     processes: int,
     progress: Callable[[float], None],
 ) -> Figures:
-    old_build: dict[str, Any] = index.get("build") or {}
     digest, figures = hashlib.sha256(), Figures()
-    if old_build:
-        if old_build["source"] != source:
+    if values := index.get("build"):
+        old_build = UnfinishedBuild.from_dict(values)
+        if old_build.source != source:
             raise ValueError(
-                f"{index.folder}: a build from {old_build['source']!r} was interrupted; finish it, or remove the folder"
+                f"{index.folder}: a build from {old_build.source!r} was interrupted; finish it, or remove the folder"
             )
-        figures.resumed_at = old_build["documents"]
+        figures.resumed_at = old_build.documents
         for document in islice(documents, figures.resumed_at):
             digest.update(_fingerprint(document))
-        if digest.hexdigest() != old_build["digest"]:
+        if digest.hexdigest() != old_build.digest:
             raise ValueError(
                 f"{index.folder}: the first {figures.resumed_at} documents of {source!r} are no longer those that were "
                 "encoded before the interruption; remove the folder and build it again"
@@ -194,8 +214,8 @@ def _fill(
         for document in chunk.documents:
             digest.update(_fingerprint(document))
         count += len(chunk.documents)
-        state = {"source": source, "documents": count, "digest": digest.hexdigest()}
-        figures.replaced += index.add(chunk.passages, vectors, build=state)
+        progress_so_far = UnfinishedBuild(source=source, documents=count, digest=digest.hexdigest())
+        figures.replaced += index.add(chunk.passages, vectors, build=progress_so_far.to_dict())
         figures.documents += len(chunk.documents)
         figures.passages += len(chunk.passages)
     return figures
@@ -241,18 +261,20 @@ def _fingerprint(document: Record) -> bytes:
     )
 
 
-def _refuse_other_model(index: Index, facts: dict[str, object]) -> None:
+def _refuse_other_model(index: Index, settings: IndexSettings, *, any_precision: bool) -> None:
     before = index.settings
-    before["recipe"] = asdict(Recipe()) | before["recipe"]  # an earlier version may not have known each field
-    for name in ("model", "precision", "recipe"):
-        was, got = before[name], json.loads(json.dumps(facts[name]))
-        if name == "recipe":
-            changed = [key for key in got if got[key] != was.get(key)]
-            was, got = ({key: recipe.get(key) for key in changed} for recipe in (was, got))
-        if was != got:
-            raise ValueError(f"{index.folder}: built with {name} {was!r}, got {got!r}; use that, or another folder")
-    if changed_file := changed_part(str(before["model"]), before):
+    comparisons: list[tuple[str, object, object]] = [("model", before.model, settings.model)]
+    if not any_precision:
+        comparisons.append(("precision", before.precision, settings.precision))
+    old_recipe = asdict(Recipe()) | before.recipe  # an earlier version may not have known each field
+    names = [name for name, value in settings.recipe.items() if value != old_recipe.get(name)]
+    old_part, new_part = ({name: recipe.get(name) for name in names} for recipe in (old_recipe, settings.recipe))
+    comparisons.append(("recipe", old_part, new_part))
+    for name, old, new in comparisons:
+        if old != new:
+            raise ValueError(f"{index.folder}: built with {name} {old!r}, got {new!r}; use that, or another folder")
+    if changed_file := changed_part(before.model, before.digests):
         raise ValueError(
-            f"{index.folder}: the {changed_file} of {before['model']} changed since it was built; put the old model "
+            f"{index.folder}: the {changed_file} of {before.model} changed since it was built; put the old model "
             "back, or use another folder"
         )

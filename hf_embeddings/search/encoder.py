@@ -16,8 +16,8 @@ from tokenizers.normalizers import Sequence as Normalizers
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_outputs import BaseModelOutput
 
+from hf_embeddings.loading.saved_model import read_tokenizer
 from hf_embeddings.model.modeling_triembed import TriEmbedModel
-from hf_embeddings.saved_model import read_tokenizer
 from hf_embeddings.search.pooling import POOLINGS, without_prompts
 from hf_embeddings.search.precision import PRECISIONS, choose_precision
 from hf_embeddings.search.recipe import Recipe
@@ -94,6 +94,8 @@ class Encoder:
         tokenizer = read_tokenizer(source)
         if recipe.max_length is not None:  # what a directory states for a table whose first rows are never used
             recipe = dataclasses.replace(recipe, max_length=min(recipe.max_length, longest_input(model, tokenizer)))
+        if (count := overrides.get("dimension")) and count > model.config.hidden_size:
+            raise ValueError(f"dimension {count}: the vectors have {model.config.hidden_size}; ask for that or fewer")
         return cls(model.to(device), tokenizer, dataclasses.replace(recipe, **overrides), precision=precision)
 
     def encode(
@@ -127,6 +129,12 @@ class Encoder:
         backend.no_truncation()
         backend.no_padding()
         return [len(encoding) for encoding in backend.encode_batch_fast(list(texts))]
+
+    def unknown(self, texts: Sequence[str]) -> list[str]:
+        """Return the texts that the vocabulary cannot spell: those with an unknown token, or with none at all."""
+        rows = self.tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"] if texts else []
+        unk = self.tokenizer.unk_token_id
+        return [text for text, ids in zip(texts, rows, strict=True) if not ids or unk in ids]
 
     def prefix(self, prompt: str | None) -> str:
         """Return the prompt of that name: see `Recipe.prompt`."""

@@ -5,6 +5,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from hf_embeddings.files.reading import open_file, read_object
+
 _TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -31,7 +33,7 @@ def fingerprint(model: str) -> dict[str, str | None]:
     return dict(zip(FINGERPRINTS, digests, strict=True))
 
 
-def changed_part(model: str, before: Mapping[str, object]) -> str | None:
+def changed_part(model: str, before: Mapping[str, str | None]) -> str | None:
     """Return what of a model directory is no longer as it was, in words; None where all is.
 
     `before` is what `fingerprint` returned then, perhaps in a version that knew the weights only.
@@ -43,7 +45,7 @@ def changed_part(model: str, before: Mapping[str, object]) -> str | None:
 def _digest(files: list[Path]) -> str | None:
     digest = hashlib.sha256()
     for file in files:
-        with open(file, "rb") as opened:
+        with open_file(file) as opened:
             digest.update(hashlib.file_digest(opened, "sha256").digest())
     return digest.hexdigest() if files else None
 
@@ -51,6 +53,6 @@ def _digest(files: list[Path]) -> str | None:
 def _config_digest(path: Path) -> str | None:
     if not path.is_file():
         return None
-    config = json.loads(path.read_text(encoding="utf-8"))
+    config = read_object(path)
     read = {name: value for name, value in config.items() if name not in _UNREAD}
     return hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()

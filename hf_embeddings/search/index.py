@@ -7,9 +7,6 @@ and the new number of rows. So the index is at each instant the one before or th
 Shapes: N rows, D features, Q queries, K results.
 """
 
-import json
-import sqlite3
-import threading
 import uuid
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,9 +18,11 @@ import numpy as np
 from hf_embeddings.search import records as table
 from hf_embeddings.search import scan
 from hf_embeddings.search.creation import create_database
+from hf_embeddings.search.database import Database
 from hf_embeddings.search.flat_files import FlatFiles, digest_rows
 from hf_embeddings.search.records import Condition, Record
 from hf_embeddings.search.results import Hit
+from hf_embeddings.search.settings import IndexSettings
 from hf_embeddings.search.source_records import Scope, is_derived
 
 FORMAT = 2
@@ -44,28 +43,26 @@ class Index:
         """
         self.folder = Path(folder)
         path = table.find_records(folder)
-        self._lock = threading.RLock()
-        self._connection = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
-        self._version: int | None = None
-        try:
+        self.database = Database(path)
+        self._connection = self.database.connection
+        self._version: tuple[int, int] | None = None
+        with self.database.intact():
             self._connection.execute("PRAGMA synchronous = FULL")
-            self.refresh()
-        except sqlite3.DatabaseError as error:
-            raise ValueError(f"{path}: not a database of an index ({error}); restore it, or build it again") from None
+        self.refresh()
 
     @classmethod
-    def create(cls, folder: str | Path, dimension: int, **settings: object) -> "Index":
-        """Make an empty index for vectors of `dimension` features; `settings` is kept beside it, as JSON.
+    def create(cls, folder: str | Path, dimension: int, settings: IndexSettings | None = None) -> "Index":
+        """Make an empty index for vectors of `dimension` features, of the model that `settings` names, if any.
 
         Raises:
             ValueError: the folder exists and holds more than the rest of an interrupted creation.
         """
-        facts = {"format": FORMAT, "dimension": dimension, "generation": 1, "rows": 0, "settings": settings}
-        create_database(Path(folder), facts | {"identity": uuid.uuid4().hex})
+        facts = {"format": FORMAT, "dimension": dimension, "generation": 1, "rows": 0, "identity": uuid.uuid4().hex}
+        create_database(Path(folder), facts | {"settings": settings.to_dict() if settings else {}})
         return cls(folder)
 
     def __len__(self) -> int:
-        with self._lock:
+        with self.database.lock, self.database.intact():
             return self._connection.execute("SELECT count(*) FROM records").fetchone()[0]
 
     def __enter__(self) -> "Index":
@@ -76,50 +73,50 @@ class Index:
 
     def close(self) -> None:
         """Close the database; the maps go with the object."""
-        self._connection.close()
+        self.database.close()
 
     def get(self, key: str) -> Any:  # noqa: ANN401  what JSON holds
         """Return a setting: `format`, `dimension`, `generation`, `rows`, `settings`, or what `add` was told to keep."""
-        with self._lock:
-            row = self._connection.execute("SELECT value FROM settings WHERE key = ?", (key,)).fetchone()
-        return None if row is None else json.loads(row[0])
+        return self.database.get(key)
 
     @property
-    def settings(self) -> dict[str, Any]:
-        """What the index was created with: model, recipe and the rest."""
-        value = self.get("settings")
-        assert isinstance(value, dict)
-        return value
+    def settings(self) -> IndexSettings:
+        """What the index was created with: model, recipe and the rest.
+
+        Raises:
+            ValueError: it was created without.
+        """
+        return IndexSettings.from_dict(self.get("settings"))
 
     def identity(self) -> str:
         """Return a name that no other index has; one of an earlier version is given it now."""
-        if (found := self.get("identity")) is None:
-            with self._writing():
-                found = self.get("identity") or uuid.uuid4().hex
-                self._put(identity=found)
-        return str(found)
+        if (identity := self.get("identity")) is None:
+            with self.database.writing():
+                identity = self.get("identity") or uuid.uuid4().hex
+                self.database.put(identity=identity)
+        return str(identity)
 
     def add(self, records: Sequence[Record], vectors: np.ndarray, **keep: object) -> int:
         """Add records with their vectors (N, D) at once or, if interrupted, not at all; return how many were replaced.
 
         Documents that the index already has are replaced. `keep` is stored in the same instant, for `get`.
         """
-        dimension = self.get("dimension")
+        dimension = self.database.count("dimension")
         vectors = np.ascontiguousarray(vectors, dtype=np.float32)
         if vectors.shape != (len(records), dimension):
             raise ValueError(f"vectors {vectors.shape}: expected {(len(records), dimension)}, a row for each record")
         if not np.isfinite(vectors).all():
             row = int((~np.isfinite(vectors)).any(axis=1).argmax())
             raise ValueError(f"vector of record {records[row].id!r} is not finite; check the model and its input")
-        with self._writing():
-            first = self.get("rows")
+        with self.database.writing():
+            first = self.database.count("rows")
             old = table.rows_of(self._connection, [record.id for record in records])
-            digest = self._files(self.get("generation")).append(first, vectors)
+            digest = self._files(self.database.count("generation")).append(first, vectors)
             table.remove(self._connection, old)
             table.insert(self._connection, first, records)
             if len(records):
                 self._connection.execute("INSERT INTO blocks VALUES (?, ?, ?)", (first, len(records), digest))
-            self._put(rows=first + len(records), **keep)
+            self.database.put(rows=first + len(records), **keep)
         return len(old)
 
     def remove(self, ids: Sequence[str] = (), where: Sequence[Condition] = ()) -> int:
@@ -130,7 +127,7 @@ class Index:
         """
         if not ids and not where:
             raise ValueError("nothing to remove: expected ids or conditions")
-        with self._writing():
+        with self.database.writing():
             missing = [id_ for id_ in ids if not table.rows_of(self._connection, [id_])]
             if missing:
                 raise ValueError(f"id {missing[0]!r}: not in {self.folder}; nothing was removed")
@@ -145,14 +142,14 @@ class Index:
 
         Without `remove` they stay, and are counted. `keep` is stored in the same instant, for `get`.
         """
-        with self._writing():
+        with self.database.writing():
             rows: list[int] = []
             for first, last in scopes:
-                found = table.rows_between(self._connection, first, last)
-                rows += [row for row, id_ in found if is_derived(id_) and id_ not in ids]
+                pairs = table.rows_between(self._connection, first, last)
+                rows += [row for row, id_ in pairs if is_derived(id_) and id_ not in ids]
             if remove:
                 table.remove(self._connection, rows)
-            self._put(**keep)
+            self.database.put(**keep)
         return len(rows)
 
     def search(
@@ -178,7 +175,11 @@ class Index:
 
     def nearest(self, query: np.ndarray, k: int, is_allowed: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         """Return the rows (K,) with the highest scores, and the scores: see `Nearest`."""
-        return scan.search(query[None], self.maps["vectors"], self.codes, k, is_allowed)[0]
+        with np.errstate(invalid="ignore", over="ignore"):  # of vectors that are no numbers: told below
+            rows, scores = scan.search(query[None], self.maps["vectors"], self.codes, k, is_allowed)[0]
+        if not np.isfinite(scores).all():
+            raise ValueError(f"{self.folder}: a vector is damaged, it holds no numbers; build the index again")
+        return rows, scores
 
     def vectors_of(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
         """Return the stored vectors (M, D) of rows."""
@@ -195,7 +196,7 @@ class Index:
             with self.reading():
                 generation = generation or self.generation
                 if generation != self.generation:
-                    raise ValueError(f"{self.folder}: was compacted while it was read; run the command again")
+                    raise ValueError(f"{self.folder}: was compacted while it was read; rerun the command")
                 rows, records = table.read_after(self._connection, last, size)
                 vectors = self.vectors_of(rows)
             if not rows:
@@ -217,19 +218,19 @@ class Index:
             ValueError: naming the rows that are damaged.
         """
         with self.reading():
+            damage = self._connection.execute("PRAGMA integrity_check").fetchone()[0]
+            if damage != "ok":
+                raise ValueError(f"{self.folder / table.DATABASE}: {' '.join(damage.split())}; build it again")
             for first, rows, checksum in self._connection.execute("SELECT first, rows, sha256 FROM blocks"):
                 block = slice(first, first + rows)
                 if digest_rows(self.maps, block) != checksum:
                     raise ValueError(f"{self.folder}: rows {first} to {first + rows - 1} are damaged; build it again")
-            damage = self._connection.execute("PRAGMA integrity_check").fetchone()[0]
-            if damage != "ok":
-                raise ValueError(f"{self.folder / table.DATABASE} is damaged ({damage}); build the index again")
 
     def compact(self) -> int:
         """Rewrite the flat files without removed rows, and return how many those were."""
         files: FlatFiles | None = None
         try:
-            with self._writing():
+            with self.database.writing():
                 self._map()
                 removed_count = self._connection.execute("SELECT count(*) FROM removed").fetchone()[0]
                 files = self._files(self.generation + 1)
@@ -243,17 +244,17 @@ class Index:
         return removed_count
 
     def _rewrite(self, files: FlatFiles) -> None:
-        kept = np.flatnonzero(self._present)
+        old_rows = np.flatnonzero(self._present)
         self._connection.execute("DELETE FROM blocks")
-        for start in range(0, len(kept), _COPY_ROWS):
-            rows = kept[start : start + _COPY_ROWS]
+        for start in range(0, len(old_rows), _COPY_ROWS):
+            rows = old_rows[start : start + _COPY_ROWS]
             digest = files.append(start, self.vectors_of(rows))
             self._connection.execute("INSERT INTO blocks VALUES (?, ?, ?)", (start, len(rows), digest))
         # Rows move down only, so in rising order each finds its new place empty.
-        moves = ((new, int(old)) for new, old in enumerate(kept) if new != old)
+        moves = ((new, int(old)) for new, old in enumerate(old_rows) if new != old)
         self._connection.executemany("UPDATE records SET row = ? WHERE row = ?", moves)
         self._connection.execute("DELETE FROM removed")
-        self._put(generation=files.generation, rows=len(kept))
+        self.database.put(generation=files.generation, rows=len(old_rows))
 
     def _best_documents(self, query: np.ndarray, k: int, is_allowed: np.ndarray | None, nearest: Nearest) -> list[Hit]:
         """Take more passages until k documents are among them or none is left."""
@@ -281,16 +282,10 @@ class Index:
     @contextmanager
     def reading(self) -> Iterator[None]:
         """One state of the index for all that is read inside, whatever others write meanwhile."""
-        with self._lock:
-            if self._connection.in_transaction:  # an outer block
-                yield
-                return
-            self._connection.execute("BEGIN")
-            try:
+        with self.database.reading() as begins:
+            if begins:
                 self._map()
-                yield
-            finally:
-                self._connection.execute("ROLLBACK")
+            yield
 
     def refresh(self) -> None:
         """Map the rows that are committed now; nothing to do unless someone has written."""
@@ -298,39 +293,18 @@ class Index:
             pass
 
     def _map(self) -> None:
-        version = self._connection.execute("PRAGMA data_version").fetchone()[0]
+        version = self.database.version()
         if version == self._version:
             return
         if self.get("format") != FORMAT:
             raise ValueError(f"{self.folder}: index format {self.get('format')}, expected {FORMAT}; build it again")
-        self.dimension, self.rows = int(self.get("dimension")), int(self.get("rows"))
-        self.generation = int(self.get("generation"))
+        self.dimension, self.rows, self.generation = map(self.database.count, ("dimension", "rows", "generation"))
         self.maps = self._files(self.generation).map(self.rows)
         self.codes = scan.Codes(self.maps["codes"], self.maps["scales"])
-        removed = np.array(self._connection.execute("SELECT row FROM removed").fetchall(), np.int64).reshape(-1)
+        gaps = np.array(self._connection.execute("SELECT row FROM removed").fetchall(), np.int64).reshape(-1)
         self._present = np.ones(self.rows, bool)
-        self._present[removed] = False
+        self._present[gaps] = False
         self._version = version
 
     def _files(self, generation: int) -> FlatFiles:
-        return FlatFiles(self.folder, generation, self.get("dimension"))
-
-    def _put(self, **values: object) -> None:
-        rows = [(key, json.dumps(value)) for key, value in values.items()]
-        self._connection.executemany("INSERT OR REPLACE INTO settings VALUES (?, ?)", rows)
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """One transaction, alone among processes and threads; whatever goes wrong inside undoes it."""
-        with self._lock:
-            try:
-                self._connection.execute("BEGIN IMMEDIATE")
-                yield
-                self._connection.execute("COMMIT")
-            except BaseException as error:
-                if self._connection.in_transaction:  # a full disk may have ended it already
-                    self._connection.execute("ROLLBACK")
-                if isinstance(error, sqlite3.OperationalError):
-                    raise OSError(f"{self.folder}: cannot be written ({error}); it is as it was before") from None
-                raise
-            self._version = None  # data_version tells of others' writes only
+        return FlatFiles(self.folder, generation, self.database.count("dimension"))

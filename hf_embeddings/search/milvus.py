@@ -3,13 +3,14 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hf_embeddings.extras import cure
 from hf_embeddings.search.records import Record
 from hf_embeddings.search.results import Hit
+from hf_embeddings.search.settings import StoreSettings
 from hf_embeddings.search.terms import terms_of
 
 if TYPE_CHECKING:
@@ -37,18 +38,18 @@ class MilvusStore:
                 self.client.load_collection(name)  # one that another process made is not loaded
 
     @property
-    def settings(self) -> dict[str, Any]:
-        """What was kept with the collection."""
+    def settings(self) -> StoreSettings | None:
+        """What was kept with the collection, if anything."""
         if not self.client.has_collection(self._facts):
-            return {}
-        found = self.client.get(self._facts, ids=["settings"], output_fields=["value"])
-        return found[0]["value"] if found else {}
+            return None
+        rows = self.client.get(self._facts, ids=["settings"], output_fields=["value"])
+        return StoreSettings.read(rows[0]["value"]) if rows else None
 
     def exists(self) -> bool:
         """Tell whether the collection is there."""
         return self.client.has_collection(self.collection)
 
-    def create(self, dimension: int, settings: dict[str, Any]) -> None:
+    def create(self, dimension: int, settings: StoreSettings) -> None:
         """Make the collection with the inner product as its measure."""
         from pymilvus import DataType
 
@@ -64,7 +65,7 @@ class MilvusStore:
         self.keep(settings)  # first, so that no collection is without
         self._make(self.collection, schema)
 
-    def keep(self, settings: dict[str, Any]) -> None:
+    def keep(self, settings: StoreSettings) -> None:
         """Replace the settings, which stand in a collection of their own."""
         from pymilvus import DataType
 
@@ -74,7 +75,7 @@ class MilvusStore:
             schema.add_field("vector", DataType.FLOAT_VECTOR, dim=2)  # no collection may be without one
             schema.add_field("value", DataType.JSON)
             self._make(self._facts, schema)
-        self.client.upsert(self._facts, [{"key": "settings", "vector": [0.0, 0.0], "value": settings}])
+        self.client.upsert(self._facts, [{"key": "settings", "vector": [0.0, 0.0], "value": settings.to_dict()}])
 
     def _make(self, collection: str, schema: "CollectionSchema") -> None:
         index = self.client.prepare_index_params()

@@ -9,6 +9,7 @@ import numpy as np
 from hf_embeddings.extras import cure
 from hf_embeddings.search.records import Record
 from hf_embeddings.search.results import Hit
+from hf_embeddings.search.settings import StoreSettings
 from hf_embeddings.search.terms import terms_of
 
 _NAMESPACE = uuid.UUID("6f0f0b62-3c0e-5c0a-9a39-6f5d0b1f7a11")  # so that a passage has the same point at each copying
@@ -29,27 +30,29 @@ class QdrantStore:
         self.collection = collection
 
     @property
-    def settings(self) -> dict[str, Any]:
-        """What was kept with the collection."""
-        return (self.client.get_collection(self.collection).config.metadata or {}) if self.exists() else {}
+    def settings(self) -> StoreSettings | None:
+        """What was kept with the collection, if anything."""
+        if not self.exists():
+            return None
+        return StoreSettings.read(self.client.get_collection(self.collection).config.metadata or {})
 
     def exists(self) -> bool:
         """Tell whether the collection is there."""
         return self.client.collection_exists(self.collection)
 
-    def create(self, dimension: int, settings: dict[str, Any]) -> None:
+    def create(self, dimension: int, settings: StoreSettings) -> None:
         """Make the collection with the dot product as its measure."""
         from qdrant_client.models import Distance, PayloadSchemaType, VectorParams
 
         vectors = VectorParams(size=dimension, distance=Distance.DOT)
-        self.client.create_collection(self.collection, vectors_config=vectors, metadata=settings)
+        self.client.create_collection(self.collection, vectors_config=vectors, metadata=settings.to_dict())
         if self.remote:  # the embedded mode has no indexes of fields, and says so
             for name in ("terms", "copy"):
                 self.client.create_payload_index(self.collection, name, PayloadSchemaType.KEYWORD)
 
-    def keep(self, settings: dict[str, Any]) -> None:
+    def keep(self, settings: StoreSettings) -> None:
         """Replace the settings."""
-        self.client.update_collection(self.collection, metadata=settings)
+        self.client.update_collection(self.collection, metadata=settings.to_dict())
 
     def put(self, records: Sequence[Record], vectors: np.ndarray, copy: str) -> None:
         """Write records with their vectors (N, D)."""

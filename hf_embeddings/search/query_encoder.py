@@ -1,19 +1,20 @@
 """The encoder for queries: that of an index or store, as long as its model is what it was."""
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from hf_embeddings.search.encoder import Encoder
 from hf_embeddings.search.fingerprint import changed_part
 from hf_embeddings.search.precision import AUTO
+from hf_embeddings.search.settings import NO_COPY, IndexSettings
 
 
 class Built(Protocol):
     """An index or a store: something that knows the model it was made with."""
 
     @property
-    def settings(self) -> dict[str, Any]:
-        """Model, recipe and the rest."""
+    def settings(self) -> IndexSettings | None:
+        """Model, recipe and the rest; None where nothing was copied."""
 
 
 def load_encoder(place: Built, *, precision: str = AUTO) -> Encoder:
@@ -22,14 +23,14 @@ def load_encoder(place: Built, *, precision: str = AUTO) -> Encoder:
     Raises:
         ValueError: the model is gone, or its weights, tokenizer or config are no longer those that the vectors are of.
     """
-    facts = place.settings
-    if not facts:
-        raise ValueError("no index was copied there: expected a collection made by `index INDEX STORE`")
-    model = str(facts["model"])
+    settings = place.settings
+    if settings is None:
+        raise ValueError(NO_COPY)
+    model = settings.model
     if Path(model).is_absolute() and not Path(model).is_dir():
         raise ValueError(f"{model}: the model of this index is gone; put it back, or build the index again")
-    if changed := changed_part(model, facts):
+    if part := changed_part(model, settings.digests):
         raise ValueError(
-            f"{model}: its {changed} changed since the index was built; put the old one back, or build the index again"
+            f"{model}: its {part} changed since the index was built; put the old one back, or build the index again"
         )
-    return Encoder.load(model, precision=precision, **facts["recipe"])
+    return Encoder.load(model, precision=precision, **settings.recipe)

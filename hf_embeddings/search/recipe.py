@@ -32,6 +32,9 @@ class Recipe:
             raise ValueError(f"dimension {self.dimension}: expected 1 or more")
         if self.similarity not in SIMILARITIES:
             raise ValueError(f"similarity {self.similarity!r}: expected one of {', '.join(SIMILARITIES)}")
+        for name, prompt in self.prompts.items():
+            if not isinstance(prompt, str):
+                raise ValueError(f"prompt {name!r}: got {prompt!r}, expected a text")
         if self.default_prompt is not None and self.default_prompt not in self.prompts:
             raise ValueError(
                 f"default prompt {self.default_prompt!r}: expected the name of a prompt, such as "

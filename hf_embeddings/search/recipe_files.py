@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hf_embeddings.files.reading import read_json
+from hf_embeddings.loading.sentence_models import TRANSFORMER_FILES
 from hf_embeddings.search.pooling import POOLINGS
 from hf_embeddings.search.recipe import Recipe
-from hf_embeddings.sentence_models import TRANSFORMER_FILES
 
 MODULES = "modules.json"
 SETTINGS = "config_sentence_transformers.json"
@@ -94,6 +95,11 @@ def read_recipe(folder: Path) -> Recipe:
         (content for name in TRANSFORMER_FILES if (content := _read(folder / name, TRANSFORMER_KEYS))), {}
     )
     pooling = _read(modules["Pooling"] / "config.json", POOLING_KEYS)
+    if not pooling:
+        raise ValueError(
+            f"{modules['Pooling'] / 'config.json'}: missing or empty, expected the pooling of the model, which "
+            f"{MODULES} names; copy the directory with its folders"
+        )
     if "Normalize" in modules:
         _read(modules["Normalize"] / "config.json", NORMALIZE_KEYS)
     settings = _read(folder / SETTINGS, SETTINGS_KEYS)
@@ -138,7 +144,7 @@ def download_recipe(name: str) -> Recipe:
 def _read_modules(folder: Path) -> dict[str, Path]:
     """Return the folders of the modules by the last part of their type."""
     path = folder / MODULES
-    modules = _json(path)
+    modules = read_json(path)
     if not isinstance(modules, list) or not all(isinstance(module, dict) for module in modules):
         raise ValueError(f"{path}: expected a list of objects, a module each; restore the file")
     for module in modules:
@@ -173,7 +179,7 @@ def _read(path: Path, rules: Rules) -> dict[str, Any]:
     """Read an object whose keys must obey rules; nothing where there is no file."""
     if not path.is_file():
         return {}
-    content = _json(path)
+    content = read_json(path)
     if not isinstance(content, dict):
         raise ValueError(f"{path}: got {type(content).__name__}, expected an object; restore the file")
     _check(path, content, rules)
@@ -191,10 +197,3 @@ def _check(path: Path, content: Mapping[str, Any], rules: Rules) -> None:
             raise ValueError(f"{path}: {key} is {json.dumps(value)}, expected {choices}; {advice}")
         if isinstance(rule, Arguments) and (names := sorted(set(value or {}) - set(rule.names))):
             raise ValueError(f"{path}: {key} sets {', '.join(names)}, which is not done here; {advice}")
-
-
-def _json(path: Path) -> Any:  # noqa: ANN401  what JSON holds
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: got text that is not JSON ({error}), expected an object; restore the file") from None

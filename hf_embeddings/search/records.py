@@ -232,14 +232,26 @@ def read(connection: sqlite3.Connection, rows: Sequence[int]) -> list[Record]:
     """Return the records of rows, in that order."""
     query = "SELECT id, text, metadata, passage FROM records WHERE row = ?"
     tuples = [connection.execute(query, (int(row),)).fetchone() for row in rows]
-    return [Record(id_, text, json.loads(metadata), passage) for id_, text, metadata, passage in tuples]
+    return [_record(*found) for found in tuples]
 
 
 def read_after(connection: sqlite3.Connection, last: int, size: int) -> tuple[list[int], list[Record]]:
     """Return at most `size` rows that come after the row `last`, with their records."""
     query = "SELECT row, id, text, metadata, passage FROM records WHERE row > ? ORDER BY row LIMIT ?"
     found = connection.execute(query, (last, size)).fetchall()
-    return [row for row, *_ in found], [Record(i, text, json.loads(data), n) for _, i, text, data, n in found]
+    return [row for row, *_ in found], [_record(*rest) for _, *rest in found]
+
+
+def _record(id_: object, text: object, metadata: object, passage: object) -> Record:
+    """Return a row of the table.
+
+    Raises:
+        sqlite3.DatabaseError: it is none that was written.
+    """
+    value = json.loads(metadata) if isinstance(metadata, str) else None
+    if not (isinstance(id_, str) and isinstance(text, str) and isinstance(value, dict) and isinstance(passage, int)):
+        raise sqlite3.DatabaseError(f"the record {id_!r:.60} has lost a part")
+    return Record(id_, text, value, passage)
 
 
 def _refuse_unknown_fields(connection: sqlite3.Connection, where: Sequence[Condition]) -> None:

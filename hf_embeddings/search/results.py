@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 
 from hf_embeddings.printable import one_line
 
+UNSPELLED = "the vocabulary of the model cannot spell all of this query ([UNK]); its results say little"
 _LINES = 3  # of text for each result
 
 

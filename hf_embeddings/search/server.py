@@ -17,7 +17,7 @@ from hf_embeddings.search.corpus_map import draw_map
 from hf_embeddings.search.encoder import Encoder
 from hf_embeddings.search.index import Index, Nearest
 from hf_embeddings.search.records import Condition
-from hf_embeddings.search.results import as_json
+from hf_embeddings.search.results import UNSPELLED, as_json
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _POLICY = (
@@ -55,13 +55,14 @@ class SearchServer(BoundedServer):
         conditions = [Condition.parse(text) for text in where]
         with self._encoding:
             vector = self.encoder.encode([query], prompt="query")
+            note = UNSPELLED if self.encoder.unknown([query]) else ""
         with self.index.reading():  # rows are of one state of the index
             (hits,) = self.index.search(vector, min(k, _MOST_RESULTS), conditions, nearest=self.nearest)
-            found = self.index.vectors_of([hit.row for hit in hits])
+            vectors = self.index.vectors_of([hit.row for hit in hits])
         x, y = self.corpus_map.place(vector)[0]
-        places = self.corpus_map.place(found) if hits else np.empty((0, 2))
+        places = self.corpus_map.place(vectors) if hits else np.empty((0, 2))
         results = [hit | {"x": float(x), "y": float(y)} for hit, (x, y) in zip(as_json(hits), places, strict=True)]
-        return {"query": query, "x": float(x), "y": float(y), "results": results}
+        return {"query": query, "x": float(x), "y": float(y), "note": note, "results": results}
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -77,5 +77,5 @@ def _names(document: Document, own: object, content: str) -> list[str]:
 
 
 def _digest(document: Document, metadata: dict[str, object]) -> str:
-    told = {name: value for name, value in metadata.items() if name not in document.place_fields}
-    return hashlib.sha256(json.dumps([document.text, told]).encode()).hexdigest()[:16]
+    content = {name: value for name, value in metadata.items() if name not in document.place_fields}
+    return hashlib.sha256(json.dumps([document.text, content]).encode()).hexdigest()[:16]

@@ -9,7 +9,8 @@ A database narrows by `terms` of the metadata, and `Condition.meets` decides: so
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -17,14 +18,14 @@ from hf_embeddings.search.milvus import MilvusStore
 from hf_embeddings.search.qdrant import QdrantStore
 from hf_embeddings.search.records import Condition, Record
 from hf_embeddings.search.results import Hit
+from hf_embeddings.search.settings import NO_COPY, StoreSettings
 from hf_embeddings.search.terms import has_term, narrowing
 
 if TYPE_CHECKING:  # it imports torch, which a search in a database does not need
     from hf_embeddings.search.index import Index
 
 ROWS_PER_REQUEST = 256
-FORMAT = 2  # of what is written into a database
-_OWNER = ("store_format", "model", "recipe", "precision", "identity")  # what must be the same to copy there again
+_OWNER = ("model", "recipe", "precision", "identity")  # what must be the same to copy there again
 
 
 class Store(Protocol):
@@ -33,16 +34,16 @@ class Store(Protocol):
     most_results: int | None  # that it returns for a query; None for any number
 
     @property
-    def settings(self) -> dict[str, Any]:
-        """What the index was created with that was copied: model, recipe and the rest; empty where none was."""
+    def settings(self) -> StoreSettings | None:
+        """What the index was created with that was copied: model, recipe and the rest; None where none was."""
 
     def exists(self) -> bool:
         """Tell whether the collection is there."""
 
-    def create(self, dimension: int, settings: dict[str, Any]) -> None:
+    def create(self, dimension: int, settings: StoreSettings) -> None:
         """Make the collection with its settings: both are there, or neither."""
 
-    def keep(self, settings: dict[str, Any]) -> None:
+    def keep(self, settings: StoreSettings) -> None:
         """Replace the settings."""
 
     def put(self, records: Sequence[Record], vectors: np.ndarray, copy: str) -> None:
@@ -86,10 +87,10 @@ def copy_index(index: "Index", store: Store, progress: Callable[[float], None] =
     Raises:
         ValueError: the collection holds something else: another index, another model, the copy of an earlier version.
     """
-    settings = index.settings | {"identity": index.identity(), "store_format": FORMAT}
+    settings = StoreSettings(**vars(index.settings), identity=index.identity(), complete=False)
     with _in_words("the database"):
         if not store.exists():
-            store.create(index.dimension, settings | {"complete": False})
+            store.create(index.dimension, settings)
         else:
             _refuse_other_content(store.settings, settings, index.folder)
         copy, count = uuid.uuid4().hex, 0
@@ -98,19 +99,19 @@ def copy_index(index: "Index", store: Store, progress: Callable[[float], None] =
             count += len(records)
             progress(len(records))
         store.drop_others(copy)
-        store.keep(settings | {"complete": True})
+        store.keep(replace(settings, complete=True))
     return count
 
 
-def _refuse_other_content(there: dict[str, Any], settings: dict[str, Any], folder: object) -> None:
-    differing = [name for name in _OWNER if there.get(name) != settings.get(name)] if there else ["store_format"]
-    if differing:
-        words = {
-            "store_format": "something else, or the copy of an earlier version",
-            "identity": "the copy of another index",
-        }
-        held = words.get(differing[0], f"vectors of {differing[0]} {there.get(differing[0])!r}")
-        raise ValueError(f"the collection holds {held}, got {folder}; name another collection, or remove that one")
+def _refuse_other_content(there: StoreSettings | None, settings: StoreSettings, folder: object) -> None:
+    if there is None:
+        content = "something else, or the copy of an earlier version"
+    elif differing := [name for name in _OWNER if getattr(there, name) != getattr(settings, name)]:
+        name = differing[0]
+        content = "the copy of another index" if name == "identity" else f"vectors of {name} {getattr(there, name)!r}"
+    else:
+        return
+    raise ValueError(f"the collection holds {content}, got {folder}; name another collection, or remove that one")
 
 
 def search_store(store: Store, queries: np.ndarray, k: int, where: Sequence[Condition] = ()) -> list[list[Hit]]:
@@ -120,10 +121,8 @@ def search_store(store: Store, queries: np.ndarray, k: int, where: Sequence[Cond
         ValueError: nothing was copied there, or not to the end; or a condition on a field that no record has.
     """
     settings = store.settings
-    if settings.get("store_format") != FORMAT or not settings.get("complete"):
-        raise ValueError(
-            "no whole index of this version was copied there; run index INDEX STORE, if need be to another collection"
-        )
+    if settings is None or not settings.complete:
+        raise ValueError(NO_COPY)
     with _in_words("the database"):
         results = [_best_documents(store, query, k, where) for query in np.atleast_2d(queries)]
         if where and not any(results):
@@ -133,9 +132,9 @@ def search_store(store: Store, queries: np.ndarray, k: int, where: Sequence[Cond
 
 def _best_documents(store: Store, query: np.ndarray, k: int, where: Sequence[Condition]) -> list[Hit]:
     """Take more passages until k documents are among them or none is left."""
-    terms, wanted = [narrowing(condition) for condition in where], k if not where else 2 * k
+    terms, count = [narrowing(condition) for condition in where], k if not where else 2 * k
     while True:
-        limit = min(wanted, store.most_results or wanted)
+        limit = min(count, store.most_results or count)
         passages = store.nearest(query, limit, terms)
         documents: dict[str, Hit] = {}
         for hit in passages:
@@ -143,12 +142,12 @@ def _best_documents(store: Store, query: np.ndarray, k: int, where: Sequence[Con
                 documents.setdefault(hit.id, hit)
         if len(documents) >= k or len(passages) < limit:
             return list(documents.values())[:k]
-        if limit < wanted:
+        if limit < count:
             raise ValueError(
                 f"the database returns at most {limit:,} passages, and only {len(documents)} of the {k} documents "
                 "asked for were among them; ask for fewer with -k, or search the index on disk"
             )
-        wanted *= 4
+        count *= 4
 
 
 def _refuse_unknown_fields(store: Store, query: np.ndarray, where: Sequence[Condition]) -> None:

@@ -11,11 +11,11 @@ from hf_embeddings.search.records import Condition, as_text
 
 def terms_of(metadata: Mapping[str, object]) -> list[str]:
     """Return the terms of a record: for each field one that it is there, and those of its value."""
-    found: list[str] = []
+    terms: list[str] = []
     for name, value in metadata.items():
         if value is not None:
-            found += [has_term(name), *_value_terms(name, value)]
-    return list(dict.fromkeys(found))
+            terms += [has_term(name), *_value_terms(name, value)]
+    return list(dict.fromkeys(terms))
 
 
 def narrowing(condition: Condition) -> list[str]:

@@ -10,11 +10,11 @@ import torch
 from transformers import MODEL_MAPPING, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
-from hf_embeddings.auto_classes import open_model
-from hf_embeddings.loading_messages import quiet
+from hf_embeddings.loading.auto_classes import open_model
+from hf_embeddings.loading.messages import quiet
+from hf_embeddings.loading.saved_model import read_config, told
+from hf_embeddings.loading.stored_weights import check_finite
 from hf_embeddings.model.modeling_triembed import TriEmbedModel
-from hf_embeddings.saved_model import read_config, told
-from hf_embeddings.stored_weights import check_finite
 
 UNLIMITED = 8192  # tokens of a text where neither model nor tokenizer states a limit: bounds the memory of a batch
 

@@ -17,9 +17,9 @@ def save_figure(figure: "Figure", path: str | Path) -> Path:
     """
     path = Path(path)
     kind = path.suffix.removeprefix(".").lower()
-    known = figure.canvas.get_supported_filetypes()
-    if kind not in known:
-        raise ValueError(f"{path}: got {path.suffix or 'no suffix'}, expected one of .{', .'.join(sorted(known))}")
+    formats = figure.canvas.get_supported_filetypes()
+    if kind not in formats:
+        raise ValueError(f"{path}: got {path.suffix or 'no suffix'}, expected one of .{', .'.join(sorted(formats))}")
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path, durable=False) as staged:
         figure.savefig(staged, format=kind)

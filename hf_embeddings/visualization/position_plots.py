@@ -3,6 +3,8 @@
 Shapes: N positions, D width, H heads.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -15,7 +17,7 @@ PANEL = 160  # cells of a panel along each side at most: a cell is then a pixel 
 
 
 def position_figure(
-    name: str, vectors: np.ndarray | None, scores: np.ndarray, linearity: dict[int, float | None] | None = None
+    name: str, vectors: np.ndarray | None, scores: np.ndarray, linearity: Mapping[int, float | None] | None = None
 ) -> Figure:
     """Draw one position type.
 
@@ -89,7 +91,7 @@ def _distance(axis: Axes, scores: np.ndarray) -> None:
     axis.legend(fontsize=7)
 
 
-def _linearity(axis: Axes, linearity: dict[int, float | None]) -> None:
+def _linearity(axis: Axes, linearity: Mapping[int, float | None]) -> None:
     shares = {k: value for k, value in linearity.items() if value is not None}
     axis.bar([str(k) for k in shares], [max(value, -0.05) for value in shares.values()])
     axis.set(title="linear map M(k), p to p+k", xlabel="k", ylabel="share explained", ylim=(-0.05, 1.05))

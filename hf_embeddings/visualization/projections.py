@@ -64,7 +64,7 @@ def project(vectors: np.ndarray, method: str, *, dimensions: int = 2, seed: int 
     """Return the points (N, P) of vectors (N, D).
 
     Raises:
-        ValueError: an unknown method, or too few points for it.
+        ValueError: an unknown method, too few points for it, or vectors that are equal or no numbers.
     """
     if method not in PROJECTIONS:
         raise ValueError(f"method: got {method!r}, expected one of {', '.join(PROJECTIONS)}")
@@ -75,4 +75,10 @@ def project(vectors: np.ndarray, method: str, *, dimensions: int = 2, seed: int 
         enough = next((name for name, (_, n) in PROJECTIONS.items() if len(vectors) > max(n, dimensions)), None)
         cure = f"use {enough}" if enough else "give more words"
         raise ValueError(f"{method}: got {len(vectors)} points, expected more than {max(least, dimensions)}; {cure}")
+    if not np.isfinite(vectors).all():
+        raise ValueError(
+            f"{method}: got vectors with NaN or infinity, expected numbers; check the weights of the model"
+        )
+    if (vectors == vectors[0]).all():
+        raise ValueError(f"{method}: got {len(vectors)} equal vectors, expected different ones; give other words")
     return np.asarray(function(np.ascontiguousarray(vectors, dtype=np.float32), dimensions, seed), dtype=np.float32)

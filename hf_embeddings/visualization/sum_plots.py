@@ -8,15 +8,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from hf_embeddings.analysis.input_sum import Part
 from hf_embeddings.visualization.fonts import as_written
 
 
-def sum_figure(tokens: Sequence[str], parts: Mapping[str, Mapping[str, np.ndarray]], *, title: str) -> Figure:
+def sum_figure(tokens: Sequence[str], parts: Mapping[str, Part], *, title: str) -> Figure:
     """Draw norms, cosines with the sum, and shares of the sum.
 
     Args:
         tokens: S labels.
-        parts: name of the part -> "norm", "cosine", "share" -> (S,), as `analysis.input_sum` measures them.
+        parts: name of the part -> what is measured of it.
         title: shown above.
     """
     figure = Figure(figsize=(max(7, 0.42 * len(tokens) + 2), 8), layout="constrained", dpi=110)
@@ -27,9 +28,9 @@ def sum_figure(tokens: Sequence[str], parts: Mapping[str, Mapping[str, np.ndarra
     positive, negative = np.zeros(len(tokens)), np.zeros(len(tokens))
     for index, (name, part) in enumerate(parts.items()):
         offset = (index - (len(parts) - 1) / 2) * width
-        norm.bar(places + offset, part["norm"], width, label=name, color=f"C{index}")
-        cosine.bar(places + offset, part["cosine"], width, color=f"C{index}")
-        heights = np.asarray(part["share"])
+        norm.bar(places + offset, part.norm, width, label=name, color=f"C{index}")
+        cosine.bar(places + offset, part.cosine, width, color=f"C{index}")
+        heights = part.share
         below = np.where(heights >= 0, positive, negative)
         share.bar(places, heights, 0.8, bottom=below, color=f"C{index}")
         positive, negative = positive + np.maximum(heights, 0), negative + np.minimum(heights, 0)

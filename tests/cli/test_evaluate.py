@@ -241,6 +241,20 @@ def test_what_cannot_be_measured_is_said_and_the_json_is_valid(tiny_model: Path,
     assert "same.tsv:4: the score is 'nan'" in said and "all scores are 4" in said and "score the same" in said
 
 
+def test_what_the_vocabulary_cannot_spell_is_named_and_names_are_as_they_are(
+    tiny_model: Path, tmp_path: Path, files: Path
+) -> None:
+    (tmp_path / "[red] :cat:.tsv").write_text(PAIRS + "cat\t\u5b57\u0f40\t3\n", encoding="utf-8")
+    (tmp_path / "texts.tsv").write_text(TEXTS + "\u0f40\tthe cat\n", encoding="utf-8")
+    lists = BIAS["mine"] | {"second_targets": ["queen", "woman", "man"]}
+    (tmp_path / "lists.json").write_text(json.dumps({"[b]": lists}))
+    given = ["--similarity", tmp_path / "[red] :cat:.tsv", "--retrieval", tmp_path / "texts.tsv"]
+    said = run(tiny_model, *given, "--bias", tmp_path / "lists.json", "--text", files / "corpus.txt", "--prompt", "[i]")
+    assert "prompt '[i]'" in said and "\u5b57\u0f40" in said and "note: [b], words: man stands in more than" in said
+    assert "[red]" in said and ":cat:" in said
+    assert "1 of 4 queries are empty, or hold what the vocabulary cannot spell" in said
+
+
 def test_files_of_one_name_have_results_each(tiny_model: Path, tmp_path: Path, files: Path) -> None:
     for folder, scores in (("a", "123"), ("b", "321")):
         (tmp_path / folder).mkdir()

@@ -6,8 +6,8 @@ from typing import get_type_hints
 
 import pytest
 
+from hf_embeddings.cli.command import as_command
 from hf_embeddings.cli.given import WORDS, is_place, typed
-from hf_embeddings.cli.interruption import say_when_interrupted
 from hf_embeddings.cli.main import GROUPS, VERBS
 from hf_embeddings.cli.shipped_configs import find_config
 
@@ -40,7 +40,7 @@ def test_home_is_expanded_in_places_and_in_no_word(tmp_path: Path, monkeypatch) 
     def verb(folder: str, out: Path, where: list[str]) -> None:
         seen.update(folder=folder, out=out, where=where)
 
-    say_when_interrupted("index", verb)(folder="qdrant:~/store#name", out=Path("~/out"), where=["path=~/x", "~"])
+    as_command("index", verb)(folder="qdrant:~/store#name", out=Path("~/out"), where=["path=~/x", "~"])
     assert seen == {"folder": f"qdrant:{tmp_path}/store#name", "out": tmp_path / "out", "where": ["path=~/x", "~"]}
     assert typed("plot sum", "text", "~ about") == "~ about"
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 import typer
 
-from hf_embeddings.cli.interruption import SENTENCES, say_when_interrupted
+from hf_embeddings.cli.command import as_command
+from hf_embeddings.cli.interruption import SENTENCES
 from hf_embeddings.cli.main import VERBS
 from hf_embeddings.cli.plot import PICTURES
 
@@ -36,7 +37,7 @@ def test_the_sentence_is_of_the_call(
     name: str, arguments: dict[str, str], sentence: str, capsys: pytest.CaptureFixture[str]
 ):
     with pytest.raises(typer.Exit) as left:
-        say_when_interrupted(name, _interrupted_like(ALL[name]))(**arguments)
+        as_command(name, _interrupted_like(ALL[name]))(**arguments)
     assert left.value.exit_code == 130
     assert capsys.readouterr().err.startswith(sentence)
 

@@ -12,8 +12,8 @@ import pytest
 import hf_embeddings
 from hf_embeddings.cli.main import GROUPS, VERBS
 from hf_embeddings.cli.plot import PICTURES
+from hf_embeddings.loading.model_names import Pooling
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
-from hf_embeddings.model_names import Pooling
 from hf_embeddings.pretraining.options import model_fields
 from hf_embeddings.search.pooling import POOLINGS
 

@@ -14,9 +14,8 @@ from transformers import AutoModel, AutoTokenizer
 from typer.testing import CliRunner
 
 from hf_embeddings.cli.main import app
-from hf_embeddings.cli.plot_attention import read_attention
-from hf_embeddings.cli.plot_sum import measure_sum
 from hf_embeddings.evaluation.run_checkpoints import checkpoints, word_spaces
+from hf_embeddings.evaluation.text_probes import probe_attention, probe_sum
 from hf_embeddings.evaluation.word_lists import SEED_EXAMPLE, read_words
 from tests.visualization.test_word_plots import figure_of
 
@@ -79,14 +78,15 @@ def test_the_sum_is_taken_apart(tiny_model: Path, tmp_path: Path) -> None:
     assert list(answer["parts"]) == ["token", "position", "segment"]
     shares = sum(np.array(part["share"]) for part in answer["parts"].values())
     np.testing.assert_allclose(shares, 1.0, atol=1e-5)
-    tokens, parts = measure_sum(str(tiny_model), "the cat", None)
+    probe = probe_sum(str(tiny_model), "the cat", None)
     table = AutoModel.from_pretrained(tiny_model).embeddings.segment.weight[0].detach().norm().item()
-    assert parts["segment"]["norm"] == pytest.approx([table] * len(tokens), rel=1e-5)
+    assert probe.parts["segment"].norm == pytest.approx([table] * len(probe.tokens), rel=1e-5)
     assert "share of the sum" in run("sum", tiny_model, "the cat", "--out", tmp_path / "sum.png")
 
 
 def test_attention_is_what_the_model_returns(tiny_model: Path, tmp_path: Path) -> None:
-    weights, tokens = read_attention(str(tiny_model), "the cat", "the dog")
+    probe = probe_attention(str(tiny_model), "the cat", "the dog")
+    weights, tokens = probe.weights, probe.tokens
     assert weights.shape == (2, 4, len(tokens), len(tokens)) and weights.sum(-1) == pytest.approx(1.0, abs=1e-5)
     batch = AutoTokenizer.from_pretrained(tiny_model)("the cat", "the dog", return_tensors="pt")
     model = AutoModel.from_pretrained(tiny_model, attn_implementation="eager")
@@ -144,6 +144,8 @@ def test_mistakes_name_the_cure(tiny_model: Path, tmp_path: Path) -> None:
         (["words", tmp_path, "cat"], "no config.json"),
         (["attention", tiny_model, "cat", "--head", "1"], "without --layer"),
         (["attention", tiny_model, "cat", "--layer", "9"], "expected 0 to 1"),
+        (["attention", tiny_model, " "], "expected some words"),
+        (["sum", tiny_model, ""], "expected some words"),
         (["training", tiny_model, "--example"], "expected at least 2"),
         (["training", tiny_model, "cat"], "expected at least 3"),
     ):

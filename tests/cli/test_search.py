@@ -44,6 +44,14 @@ def test_the_text_itself_is_found_first(folder: Path, texts: list[str]) -> None:
     assert printed.startswith(" 1. 1.000  t17\n") and "[half 1]" in printed and "half 0" not in printed
 
 
+def test_what_the_vocabulary_cannot_spell_is_said(tmp_path: Path, folder: Path, model_folder: Path) -> None:  # noqa: F811
+    (tmp_path / "c.txt").write_text("the cat\n\n字字字字 the dog\n", encoding="utf-8")
+    said = run("index", tmp_path / "c.txt", tmp_path / "other", "--model", model_folder)
+    assert "warning: the vocabulary cannot spell 25.0% of the characters" in said
+    result = CliRunner().invoke(app, ["search", str(folder), "the cat", "the 字"])
+    assert result.stderr.count("cannot spell") == 1 and "the 字: the vocabulary" in result.stderr
+
+
 def test_removing(folder: Path, texts: list[str]) -> None:  # noqa: F811
     removed = json.loads(run("remove", folder, "t17", "--compact", "--json"))
     assert removed == {"removed_passages": 1, "rewritten_without": 1, "passages": 39}
@@ -95,7 +103,7 @@ def test_an_index_holds_what_its_files_hold_and_what_has_an_id(tmp_path: Path, m
     assert "2 passages removed that their files no longer hold" in run("index", notes, index)
     assert texts_of() == {"the cat", "a stone", "the house", "the queen"}
     with Index(index) as opened:
-        assert opened.settings["recipe"]["max_length"] == 24
+        assert opened.settings.recipe["max_length"] == 24
 
 
 def test_packages_bring_their_names(tmp_path: Path, model_folder: Path) -> None:  # noqa: F811
@@ -111,7 +119,7 @@ def test_packages_bring_their_names(tmp_path: Path, model_folder: Path) -> None:
         (["index", "{tmp}/none.txt", "{tmp}/index", "--model", "{tmp}"], "none.txt"),
         (["remove", "{tmp}/none"], "no index there"),
         (["index", "{tmp}", "{tmp}/index"], "--model: missing, expected a model directory or Hub id, as the index is"),
-        (["search", "qdrant:{tmp}/q#docs", "x"], "no index was copied there"),
+        (["search", "qdrant:{tmp}/q#docs", "x"], "no complete copy of an index is there"),
         (["index", "{tmp}/none", "qdrant:{tmp}/q#docs"], "no index there"),
         (["index", "{tmp}", "qdrant:{tmp}/q#docs", "--layer", "2"], "layer: given, but an index is copied"),
     ],

@@ -12,9 +12,9 @@ from transformers import AutoModel, AutoTokenizer, BertTokenizer
 from hf_embeddings.conversion import FAMILIES, ConversionError, companions, convert
 from hf_embeddings.conversion.configs import to_triembed
 from hf_embeddings.conversion.tokenizer_check import compare_tokenizers
+from hf_embeddings.loading.sentence_models import OF_A_RERANKER
 from hf_embeddings.model.configuration_triembed import LIBRARY_KEYS
 from hf_embeddings.publishing.card import write_card
-from hf_embeddings.sentence_models import OF_A_RERANKER
 from tests.conversion.laws import tiny
 from tests.conversion.test_families import STOCK, changes
 
@@ -94,7 +94,8 @@ def test_a_tokenizer_is_compared_or_loaded_once_or_refused(tmp_path: Path) -> No
     assert convert(tmp_path / "whole", tmp_path / "unchecked", check=False).tokenizer == "not compared"
 
 
-@pytest.mark.parametrize("family", STOCK)
+# For XLM-RoBERTa XL, transformers takes a plain tokenizer, whatever class is named.
+@pytest.mark.parametrize("family", [family for family in STOCK if family != "xlm-roberta-xl"])
 def test_a_converted_model_takes_what_its_own_tokenizer_returns(family: str, tmp_path: Path) -> None:
     head = next(iter(FAMILIES[family].heads))
     source = checkpoint(tmp_path / "source", head, **changes(family, head))

@@ -82,7 +82,7 @@ def edit_config(source: Path, **changes: object) -> None:
 QUERY = "bert.encoder.layer.1.attention.self.query.weight"
 DAMAGE = {
     "missing": (lambda w: w.pop(QUERY), f"lacks {QUERY}"),
-    "all unmatched": (lambda w: [w.__setitem__("x." + n, w.pop(n)) for n in list(w)], "and 55 more"),
+    "all unmatched": (lambda w: [w.__setitem__(n + ".x", w.pop(n)) for n in list(w)], "and 55 more"),
     "extra": (lambda w: w.__setitem__("bert.adapter.weight", torch.ones(2)), "bert.adapter.weight"),
     "shape": (
         lambda w: w.__setitem__("bert.embeddings.word_embeddings.weight", torch.ones(98, 32)),
@@ -115,7 +115,6 @@ CONFIGS = {
     "size": ({"vocab_size": 10**12}, "would take 128,000,000,000,000 bytes"),
     "activation": ({"hidden_act": "gelo"}, "did you mean 'gelu'?"),
     "kernel from afar": ({"_attn_implementation_internal": "someone/kernel"}, "no rule for '_attn_implementation_int"),
-    "remote code": ({"model_type": "new", "auto_map": {"AutoModel": "evil.Evil"}}, "no table for this family"),
 }
 
 

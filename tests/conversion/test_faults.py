@@ -11,7 +11,7 @@ from hf_embeddings.conversion import ConversionError
 from hf_embeddings.conversion import tensorflow as reader
 from hf_embeddings.conversion.checkpoints import Safetensors, read_json
 from hf_embeddings.conversion.configs import to_triembed
-from hf_embeddings.conversion.families import find_family
+from hf_embeddings.conversion.families import find_families
 from tests.conversion.bundles import table
 from tests.conversion.laws import tiny
 from tests.conversion.mutations import mutations, read_mutations, write_anew
@@ -81,7 +81,7 @@ def test_f20_configs(head: str, tmp_path: Path, assert_only_ours) -> None:
     def read(data: bytes) -> None:
         write_anew(path, data)
         config = read_json(path)
-        family = find_family(config)
+        family = find_families(config)[0]
         to_triembed(config, family, family.heads[next(iter(family.heads))])
 
     assert_only_ours(f"the config.json of {head}", path.read_bytes(), read, share=3)

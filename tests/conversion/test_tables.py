@@ -9,6 +9,9 @@ DEBERTA = {"relative_attention": True, "pos_att_type": ["c2p", "p2c"]}
 SHAPES = {  # what a table needs beyond a family's defaults so that each of its rules has something to do
     "electra": [{"embedding_size": 16}],
     "roformer": [{"embedding_size": 16}],
+    "albert": [{"embedding_size": 16}],
+    "eurobert": [{"classifier_pooling": "mean"}],
+    "deberta": [DEBERTA | {"type_vocab_size": 2}],
     "deberta-v2": [DEBERTA | {"type_vocab_size": 2, "norm_rel_ebd": "layer_norm"}],
 }
 

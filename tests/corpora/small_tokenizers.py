@@ -11,6 +11,7 @@ CONTROL = {
 }  # fmt: skip
 ADDED = ["[E1]", "[/E1]", "@USER", "<url>"]
 LETTERS = [chr(code) for code in range(33, 127)]
+BYTES = [f"<0x{number:02X}>" for number in range(256)]  # the tokens of byte fallback
 
 
 def _wordpiece(splitter: pre_tokenizers.PreTokenizer) -> Tokenizer:
@@ -20,10 +21,10 @@ def _wordpiece(splitter: pre_tokenizers.PreTokenizer) -> Tokenizer:
     return tokenizer
 
 
-def _unigram(splitter: pre_tokenizers.PreTokenizer | None) -> Tokenizer:
-    pieces = [*CONTROL.values(), "▁", " ", "\n", *LETTERS]
-    scores = [(piece, 0.0 if n < len(CONTROL) else -5.0) for n, piece in enumerate(pieces)]
-    tokenizer = Tokenizer(models.Unigram(scores, unk_id=1, byte_fallback=False))
+def _unigram(splitter: pre_tokenizers.PreTokenizer | None, *, byte_fallback: bool = False) -> Tokenizer:
+    pieces = [*CONTROL.values(), *(BYTES if byte_fallback else []), "▁", " ", "\n", *LETTERS]
+    scores = [(piece, 0.0 if piece in CONTROL.values() or piece in BYTES else -5.0) for piece in pieces]
+    tokenizer = Tokenizer(models.Unigram(scores, unk_id=1, byte_fallback=byte_fallback))
     if splitter is not None:
         tokenizer.pre_tokenizer = splitter
     return tokenizer
@@ -46,6 +47,16 @@ def _byte_level() -> Tokenizer:
     return tokenizer
 
 
+def _bpe_with_bytes() -> Tokenizer:
+    """As Llama's: spaces become signs in the normalizer, and merges lead to the name of a byte."""
+    letters, merges = [*LETTERS, "▁", "\n"], [("4", "1"), ("<", "0"), ("<0", "x"), ("<0x", "41"), ("<0x41", ">")]
+    pieces = [*CONTROL.values(), *BYTES, *letters, "41", "<0", "<0x", "<0x41"]
+    vocabulary = {piece: number for number, piece in enumerate(pieces)}
+    tokenizer = Tokenizer(models.BPE(vocabulary, merges, unk_token="<unk>", byte_fallback=True, fuse_unk=True))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    return tokenizer
+
+
 def _word_level() -> Tokenizer:
     pieces = [*CONTROL.values(), "The", "price", "is", "in", "now", "."]
     tokenizer = Tokenizer(models.WordLevel({piece: n for n, piece in enumerate(pieces)}, unk_token="<unk>"))
@@ -61,6 +72,9 @@ BACKENDS: dict[str, Callable[[], Tokenizer]] = {
     "byte-level bpe": _byte_level,
     "bpe": lambda: _bpe(pre_tokenizers.Metaspace()),
     "bpe of whole words": lambda: _bpe(pre_tokenizers.WhitespaceSplit(), ignore_merges=True),
+    "unigram with bytes": lambda: _unigram(pre_tokenizers.Metaspace(), byte_fallback=True),
+    "unigram of whole texts with bytes": lambda: _unigram(None, byte_fallback=True),
+    "bpe with bytes": _bpe_with_bytes,
     "words": _word_level,
 }
 

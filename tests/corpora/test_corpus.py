@@ -198,6 +198,28 @@ def test_cells_beyond_the_first_line_are_never_dropped(tmp_path: Path, suffix: s
     assert statistics == {"invalid_text": 1}
 
 
+@pytest.mark.parametrize(
+    ("name", "content"), [("a.csv", "text,text\na,b\n"), ("a.jsonl", '{"text": "a", "text": "b"}\n')]
+)
+def test_two_texts_of_one_name_are_refused(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content)
+    assert re.search("'text'.*twice", refused(tmp_path / name))
+
+
+def test_a_line_of_white_space_of_any_script_is_blank(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("一。\n\u3000\u3000\n二。\n\xa0\n三。\n\u3000四。", encoding="utf-8")
+    assert read(tmp_path / "a.txt") == ["一。", "二。", "三。\n\u3000四。"]
+
+
+def test_files_of_other_kinds_in_a_folder_are_counted(tmp_path: Path) -> None:
+    for name in ("a.txt", "b.md", "c.txt.xz", "inner/d.json", ".hidden"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("text")
+    statistics: Counter[str] = Counter()
+    assert read(tmp_path, statistics=statistics) == ["text"]
+    assert statistics == {"files_of_other_kinds": 3}
+
+
 def write_nulls(path: Path) -> None:
     rows = [{"text": "one"}, {"text": None}, {"text": " "}, {"text": "two"}]
     if path.suffix == ".jsonl":
@@ -318,7 +340,7 @@ def test_special_files_are_refused_without_hanging(tmp_path: Path) -> None:
     assert "symbolic link" in refused(tmp_path / "loop.txt")
     assert "got a device, expected a file" in refused(tmp_path / "device.txt")
     assert "got a folder" in refused(tmp_path / "folder.txt")
-    assert "got a folder, expected a file" in refused(tmp_path / "f*.txt")
+    assert "got a directory, expected a file" in refused(tmp_path / "f*.txt")
     assert "got a device" in refused(tmp_path)  # in the folder, none of them is passed over
 
 

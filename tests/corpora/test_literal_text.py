@@ -8,7 +8,7 @@ import pytest
 from hf_embeddings.corpora.literal_text import literal_backend
 from hf_embeddings.corpora.tokenized_corpus import encode_sentences
 from hf_embeddings.corpora.tokenizer import fingerprint
-from tests.corpora.small_tokenizers import ADDED, BACKENDS, CONTROL, small_tokenizer
+from tests.corpora.small_tokenizers import ADDED, BACKENDS, BYTES, CONTROL, small_tokenizer
 
 PLAIN = "The price is 8 euros.  Now it is\n    10 in May. Is it? Yes."
 
@@ -25,6 +25,17 @@ def test_a_control_token_in_a_text_is_text(kind: str, name: str) -> None:
     allowed = {tokenizer.unk_token_id} if kind == "words" else set()  # an unknown word
     assert found and found & control <= allowed
     assert tokenizer.convert_tokens_to_ids(name) in tokenizer(name)["input_ids"]  # the tokenizer itself is as it was
+
+
+@pytest.mark.parametrize("kind", [kind for kind in BACKENDS if "bytes" in kind])
+def test_the_name_of_a_byte_in_a_text_is_text(kind: str) -> None:
+    tokenizer = small_tokenizer(kind)
+    bytes_of_names = set(tokenizer.convert_tokens_to_ids(BYTES))
+    for text in ("<0x41>", "a <0x41> is <0x41>.", "x<0x41>y<0x0A>z"):
+        tokens = encode_sentences(tokenizer, [text]).tokens.tolist()
+        assert tokens and not bytes_of_names & set(tokens)
+    tokens = encode_sentences(tokenizer, ["é <0x41>"]).tokens.tolist()  # and bytes are bytes
+    assert tokenizer.convert_ids_to_tokens([n for n in tokens if n in bytes_of_names]) == ["<0xC3>", "<0xA9>"]
 
 
 @each
@@ -84,6 +95,9 @@ EARLIER_HASHES = {  # what the first version made of these texts
     "byte-level bpe": "c62413bf6452a5e7",
     "bpe": "48c45c999a9ae1bf",
     "bpe of whole words": "827529333e9df224",
+    "unigram with bytes": "df9b9f608df04d1f",
+    "unigram of whole texts with bytes": "297da68822f5d65d",
+    "bpe with bytes": "5803003394b1807e",
     "words": "8c2673828b238bea",
 }
 

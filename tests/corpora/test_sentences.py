@@ -73,6 +73,13 @@ def test_a_lower_case_word_goes_on_in_a_text_with_capitals(text: str) -> None:
 LINES = "the red train\nthe long road\n  the blue door"
 
 
+def test_clauses_of_scripts_without_spaces_between_words_are_found_by_spaces() -> None:
+    clauses = ["ปี 2540 เขามากับ John Smith ที่นี่", "แล้วซื้อปลาต่าง ๆ", "กลับบ้าน", "ສະບາຍດີ", "ខ្ញុំទៅផ្សារ", "သူသွားတယ်"]
+    text = " ".join(clauses)
+    assert split_sentences(text, "spaces") == clauses and split_sentences(text) == [text]
+    assert split_sentences("It is so. He is\nthere", "spaces") == ["It is so.", "He is", "there"]
+
+
 def test_line_ends_count_where_a_document_has_nothing_else_or_where_they_are_asked_to() -> None:
     assert split_sentences(LINES) == split_sentences(LINES, "lines") == [line.strip() for line in LINES.split("\n")]
     assert split_sentences(LINES, "stops") == [LINES]

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer
 
-from hf_embeddings.corpora.tokenizer import load_tokenizer
-from hf_embeddings.corpora.tokenizer_training import SPECIAL_TOKENS, train_tokenizer
+from hf_embeddings.corpora.options import CorpusOptions, TokenizerOptions
+from hf_embeddings.corpora.tokenizer import TokenizerError, load_tokenizer
+from hf_embeddings.corpora.tokenizer_training import SPECIAL_TOKENS, train_for, train_tokenizer
 from tests.corpora.mixed_documents import DOCUMENTS, train
 
 TIES = " ".join(f"{a}{b}{c}" for a in "abcdefgh" for b in "ijklmnop" for c in "qrstuvwx")  # all pairs equally frequent
@@ -112,3 +113,9 @@ def test_pairs_have_segments() -> None:
     first = encoded["input_ids"].index(3) + 1
     assert encoded["token_type_ids"] == [0] * first + [1] * (len(encoded["input_ids"]) - first)
     assert encoded["input_ids"][0] == 2 and encoded["input_ids"][-1] == 3
+
+
+def test_where_every_document_is_held_out_there_is_nothing_to_train_on() -> None:
+    corpus = CorpusOptions(source="a.txt", evaluation_fraction=1 - 1e-9)
+    with pytest.raises(TokenizerError, match="no document to train it on .* lower the fraction"):
+        train_for(TokenizerOptions(), corpus, [["one", "two"]], max_length=8)

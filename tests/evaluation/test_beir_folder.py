@@ -93,3 +93,10 @@ def test_bad_files_are_named(file: str, text: str | None, message: str, tmp_path
     (folder / file).unlink() if text is None else (folder / file).write_text(text)
     with pytest.raises(ValueError, match=re.escape(message)):
         read_beir(folder)
+
+
+def test_a_document_that_is_judged_twice_is_said(tmp_path: Path) -> None:
+    qrels = "query-id\tcorpus-id\tscore\nq1\td1\t2\nq1\td1\t2\nq1\td1\t1\n"
+    found = read_beir(beir(tmp_path, qrels))
+    assert found.relevant == [{found.candidates.index("T one"): 1.0}]
+    assert len(found.account.left_out) == 1 and "test.tsv:4: document 'd1' was judged 2" in found.account.left_out[0]

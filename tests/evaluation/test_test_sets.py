@@ -90,6 +90,18 @@ def test_headers_of_unknown_names_and_surplus_columns_are_said(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "pair_ID\tsentence_A\tsentence_B\trelatedness_score\n1\ta\tb\t3\n",  # SICK
+        "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n0\t1\t2\ta\tb\t3\n",  # Quora
+        "Word 1\tWord 2\tHuman (mean)\na\tb\t3\n",  # WordSim-353
+    ],
+)
+def test_columns_of_published_sets_are_known(tmp_path: Path, text: str) -> None:
+    assert read_scored_pairs(written(tmp_path, "a.tsv", text)).pairs == [("a", "b", 3.0)]
+
+
+@pytest.mark.parametrize(
     "name, text, message",
     [
         ("a.tsv", "cat\tdog\n", "a.tsv:1: got 2 columns, expected 3 between tabs"),

@@ -146,12 +146,32 @@ def tagged(words: list[str], tags: list[str]) -> list[dict]:
     return [{"tokens": words, "tags": tags}] * 9
 
 
+def spans(text: str, start: int) -> list[dict]:
+    return [{"question": "a", "context": "bcd", "answers": {"text": [text], "answer_start": [start]}}] * 9
+
+
 FAULTY = [
     ("sequence_classification.py", labelled(*"xy"), labelled("z"), "label 'z'"),
     ("sequence_classification.py", labelled(["x"], []), labelled(["y"]), "label 'y'"),
     ("sequence_classification.py", labelled([0.0]), labelled([0.0, 1.0]), "vectors of 1 and of 2 labels"),
     ("sequence_classification.py", [{"text": "a", "labels": 1}] * 9, None, "no column 'label', expected one of text"),
     ("sequence_classification.py", labelled(*[1] * 9, None), labelled(1), "row 10: column 'label' is empty; fill it"),
+    ("sequence_classification.py", labelled(*"x" * 9), None, "one label only, 'x'"),
+    ("sequence_classification.py", labelled([], []), labelled([]), "empty lists only"),
+    (
+        "sequence_classification.py",
+        labelled([0.2, 0.8], [1.0, 0.0]),
+        labelled([0.5, 0.5]),
+        "other numbers than 0 and 1",
+    ),
+    ("sequence_classification.py", labelled("a", 1), labelled("a", 1), "labels of several kinds"),
+    ("sequence_classification.py", labelled(0.5, math.nan), labelled(0.5), "row 2: column 'label' is empty"),
+    ("multiple_choice.py", [{"text": "a", "choices": ["b"], "label": 0}] * 9, None, "got 1 choices in a row"),
+    ("multiple_choice.py", [{"text": "a", "choices": ["b", None], "label": 0}] * 9, None, "none of them null"),
+    ("token_classification.py", tagged(["a", "b"], ["O", None]), None, "a word or tag is null"),
+    ("token_classification.py", tagged(["a"], ["O"]), None, "one label only, 'O'"),
+    ("question_answering.py", spans("b", 1), None, "got 'c' at character 1, expected the answer 'b'"),
+    ("question_answering.py", spans("", 1), None, "expected the answer ''"),
     ("token_classification.py", tagged(["a", "b"], ["O"]), None, "got 2 words and 1 tags"),
     ("token_classification.py", tagged(["a"], ["O"]), tagged(["a"], ["B"]), "label 'B'"),
     ("multiple_choice.py", [{"text": "a", "choices": ["b", "c"], "label": 2}] * 9, None, "2 choices with label 2"),
@@ -185,6 +205,26 @@ def test_rare_labels_in_the_rows_that_are_set_apart_are_outputs(tmp_path, monkey
     (tmp_path / "t.jsonl").write_text("\n".join(json.dumps({"text": "a", "label": f"l{n}"}) for n in range(20)))
     data = read_data(str(tmp_path / "t.jsonl"), None, "text", "label")
     assert len(read_labels(data, "label", own_test=False).names) == 20
+
+
+def test_what_is_learned_and_what_is_lost_is_said(models, tmp_path, monkeypatch, capsys) -> None:
+    """Floats are a regression, constant ones have no r; words that are cut off and long answers are counted."""
+    for name, script, rows, said in (
+        ("floats", "sequence_classification.py", labelled(*[1.0] * 20), "holds floats: a regression"),
+        (
+            "words",
+            "token_classification.py",
+            tagged(["tensor", "a", "\u200b"], ["B", "O", "O"]),
+            "8 words are left out",
+        ),
+        ("spans", "question_answering.py", spans("bcd", 0), "train data: 8 answers are longer than a window"),
+    ):
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        given = ["--model", models["triembed"], "--train", tmp_path / f"{name}.jsonl", "--max_length", 6]
+        stride = ["--stride", 0] if name == "spans" else []
+        figures = run(script, monkeypatch, tmp_path / name, *given, *stride)
+        assert said in capsys.readouterr().out
+        assert all(math.isfinite(figure) for figure in figures.values()) and "eval_pearson" not in figures
 
 
 def test_pairs_smoothing_accumulation_best_checkpoint_and_resume(texts, models, tmp_path, monkeypatch) -> None:

@@ -186,7 +186,7 @@ def test_a_broken_connection_publishes_nothing_by_halves(
     hub.broken[part] = 0
     if not by_itself:
         last = done.stderr.strip().splitlines()[-1]
-        assert done.returncode == 2 and "nothing was published, run the same command again" in last, done.stderr
+        assert done.returncode == 2 and "nothing was published, rerun the command" in last, done.stderr
         assert not hub.repository(repo).refs["main"].files
         done = publish(str(model), repo, use_xet=False)
     assert done.returncode == 0, done.stderr

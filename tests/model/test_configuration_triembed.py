@@ -73,6 +73,19 @@ def test_keys_of_other_tools_are_carried_along_and_misspelt_fields_are_not(tmp_p
             TriEmbedConfig.from_pretrained(tmp_path)
 
 
+def test_what_other_models_call_our_fields_may_stand_beside_them_where_it_says_the_same(tmp_path) -> None:
+    config = TriEmbedConfig()
+    for name in ("layer_norm_eps", "layer_norm_epsilon", "norm_epsilon"):  # as transformers' own tests set them
+        setattr(config, name, 1.0)
+    config.save_pretrained(tmp_path)
+    again = TriEmbedConfig.from_pretrained(tmp_path)
+    assert again.layer_norm_eps == again.layer_norm_epsilon == again.norm_epsilon == 1.0
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"layer_norm_epsilon": 2.0}))
+    with pytest.raises(ValueError, match="layer_norm_epsilon: not a field of TriEmbedConfig"):
+        TriEmbedConfig.from_pretrained(tmp_path)
+
+
 def test_a_newer_format_is_refused_in_words() -> None:
     with pytest.raises(ValueError, match="format_version: got 2, expected 1; .* install the newest"):
         TriEmbedConfig.from_dict({"model_type": "triembed", "format_version": 2})

@@ -255,6 +255,15 @@ def test_lists_name_what_the_model_has(head: str, position: str, feed_forward: s
     assert set(planned) == linear
 
 
+def test_the_plan_of_tensor_parallelism_follows_the_config_whatever_transformers_adds() -> None:
+    config = TriEmbedConfig()
+    plan = config.base_model_tp_plan
+    config.base_model_tp_plan = {**plan, "embed_tokens": "embedding_rowwise"}  # as transformers 5.15 and 5.16 do
+    assert config.base_model_tp_plan == plan
+    with pytest.raises(AttributeError, match="follows from the config"):
+        config.base_model_tp_plan = {**plan, "layers.*.norm": "colwise"}
+
+
 @pytest.mark.parametrize("head, position", PAIRS[1:])
 def test_ten_examples_are_learned_by_heart(head: str, position: str) -> None:
     model, inputs = make(head, position, hidden_size=32).train(), batch(head)

@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoModelForTextEncoding
 
-from hf_embeddings import TriEmbedForSequenceClassification, TriEmbedModel, TriEmbedPreTrainedModel
+from hf_embeddings import POSITION_TYPES, TriEmbedForSequenceClassification, TriEmbedModel, TriEmbedPreTrainedModel
 from tests.model.test_expectations import batch, make
 
 
@@ -128,6 +128,24 @@ def test_no_weights_at_all_are_meant(said) -> None:
     assert "begin random" in said.text
     with pytest.raises(ValueError, match="missing weights"):
         TriEmbedModel.from_pretrained(None, config=model.config, state_dict={"module.layers.0.x": torch.zeros(1)})
+
+
+@pytest.mark.parametrize("position", POSITION_TYPES)
+def test_parameters_of_a_position_type_that_are_missing_on_purpose_have_their_start_values(position, tmp_path) -> None:
+    fresh = make("Model", position_embedding_type=position)
+    own = dict(fresh.embeddings.position[position].named_parameters(recurse=False))
+    model = TriEmbedModel.from_pretrained(None, config=fresh.config, state_dict={})
+    started = dict(model.embeddings.position[position].named_parameters(recurse=False))
+    assert all(torch.equal(started[name], parameter) for name, parameter in own.items())
+    for name in own:  # one is missing, and the others stay as they are stored
+        with torch.no_grad():
+            fresh.embeddings.position[position].requires_grad_(False).get_parameter(name).add_(0.5)
+        fresh.save_pretrained(tmp_path)
+        edit(tmp_path, lambda weights, end=f".{name}": {key: weights[key] for key in weights if not key.endswith(end)})
+        model = AutoModel.from_pretrained(tmp_path, allow_missing_weights=True)
+        loaded = dict(model.embeddings.position[position].named_parameters(recurse=False))
+        assert torch.equal(loaded.pop(name), started[name])
+        assert all(torch.equal(loaded[other], own[other]) for other in loaded)
 
 
 FOREIGN = (

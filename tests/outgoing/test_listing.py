@@ -130,7 +130,7 @@ REFUSED = [
     ("named.onnx", protocol_buffer((1, 8), (2, TOKEN.encode()), (7, b"")), "a Hugging Face token"),
     ("tensorboard/events.out.tfevents.1.host.2.0", b"hello, is this long enough?", "not a"),
     ("picture.png", b"hello", "not a PNG"),
-    ("figures/shot.png", png(behind=b"PK"), "something else behind it"),
+    ("figures/shot.png", png(behind=b"PK"), "other data after its end"),
     ("figures/photo.png", png((b"eXIf", b"II*\0")), "a part 'eXIf'"),
     ("figures/said.png", png((b"zTXt", b"Comment\0\0" + zlib.compress(TOKEN.encode()))), "a Hugging Face token"),
     ("a.svg", SVG.format("<script>1</script>").encode(), "a program"),

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 from accelerate.state import AcceleratorState
 from huggingface_hub import ModelCard
 from sentence_transformers import SentenceTransformer
@@ -156,6 +157,17 @@ def test_what_does_not_fit_the_checkpoint_is_refused(override: str, message: str
     train("demo", tmp_path, *SMALLER_MODEL)
     with pytest.raises(ValueError, match=message):
         train("continue", tmp_path, f"model.base={tmp_path}/demo", override)
+    assert not (tmp_path / "continue").exists()
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    train("demo", tmp_path, *SMALLER_MODEL)
+    model = TriEmbedForPreTraining.from_pretrained(tmp_path / "demo")
+    with torch.no_grad():
+        next(iter(model.parameters()))[0] = torch.nan
+    model.save_pretrained(tmp_path / "demo")
+    with pytest.raises(ValueError, match="model.base: .*/demo: the weight .* NaN"):
+        train("continue", tmp_path, f"model.base={tmp_path}/demo")
     assert not (tmp_path / "continue").exists()
 
 

@@ -1,9 +1,11 @@
 """What `publish` refuses before anything is written, and what its refusal says."""
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
+from transformers import BertTokenizer
 
 from hf_embeddings.cli.main import app
 from hf_embeddings.publishing.push import publish
@@ -56,3 +58,34 @@ def test_a_directory_that_would_not_load_is_refused(missing: str, message: str, 
     (folder / missing).unlink()
     with pytest.raises(ValueError, match=message):
         publish(folder, "user/model")
+
+
+CONTRADICTIONS = {
+    "hidden_size": 32, "vocab_size": 15, "num_hidden_layers": 2, "intermediate_size": 8, "type_vocab_size": 3,
+    "max_position_embeddings": 16, "position_embedding_type": "alibi", "num_attention_heads": 3,
+    "architectures": ["TriEmbedForTokenClassification"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("field", CONTRADICTIONS)
+def test_a_config_that_contradicts_the_weights_is_refused_in_one_line(field: str, folder: Path) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {field: CONTRADICTIONS[field]}))
+    before = sorted(folder.rglob("*"))
+    for dry_run in (True, False):
+        with pytest.raises(ValueError, match=str(folder)) as refused:
+            publish(folder, "user/model", dry_run=dry_run)
+        assert "\n" not in str(refused.value)
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_a_tokenizer_of_another_model_is_refused(folder: Path) -> None:
+    BertTokenizer(vocab={f"word{number}": number for number in range(17)}).save_pretrained(folder)
+    with pytest.raises(ValueError, match="the tokenizer has the id .*, the model 16 rows"):
+        publish(folder, "user/model", dry_run=True)
+
+
+def test_a_tokenizer_without_its_vocabulary_is_refused(folder: Path) -> None:
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(ValueError, match="the tokenizer has no vocabulary"):
+        publish(folder, "user/model", dry_run=True)

@@ -79,6 +79,7 @@ def test_a_stated_length_is_cut_to_what_a_table_takes(stock) -> None:
     folder = stock("Roberta")
     for name in ("Transformer", "Pooling"):
         (folder / f"1_{name}").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text('{"embedding_dimension": 32}')
     types = [f"sentence_transformers.models.{name}" for name in ("Transformer", "Pooling")]
     (folder / "modules.json").write_text(
         json.dumps([{"type": t, "path": "1_Pooling" * i} for i, t in enumerate(types)])
@@ -189,5 +190,7 @@ def test_mistakes_are_refused(model_folder: Path, encoder: Encoder) -> None:
         Encoder.load(model_folder, layer=4)
     with pytest.raises(ValueError, match="max_length 65: the model takes 64"):
         Encoder.load(model_folder, max_length=65)
+    with pytest.raises(ValueError, match="dimension 33: the vectors have 32"):
+        Encoder.load(model_folder, dimension=33)
     with pytest.raises(ValueError, match="no fast tokenizer"):
         Encoder(encoder.model, type("Slow", (), {"is_fast": False})(), Recipe())

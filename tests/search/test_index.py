@@ -26,7 +26,7 @@ def vectors(start: int, count: int) -> np.ndarray:
 
 @pytest.fixture
 def index(tmp_path: Path) -> Index:
-    index = Index.create(tmp_path / "index", WIDTH, model="none")
+    index = Index.create(tmp_path / "index", WIDTH)
     index.add(records(0, 50), vectors(0, 50))
     return index
 
@@ -185,7 +185,7 @@ def test_mistakes_are_refused(index: Index, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="index format 9, expected 2"):
         Index(index.folder)
     (index.folder / "records.sqlite").write_bytes(b"no database at all" * 100)
-    with pytest.raises(ValueError, match="not a database of an index"):
+    with pytest.raises(ValueError, match="records.sqlite: damaged .*not a database"):
         Index(index.folder)
 
 

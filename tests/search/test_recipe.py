@@ -99,6 +99,8 @@ REFUSED = [
     ({SETTINGS: {"truncate_dim": 0}}, "dimension 0: expected 1 or more"),
     ({SETTINGS: {"truncate_dim": "all"}}, "do not make a recipe"),
     ({SETTINGS: {"requirements": {"transformers": ">=9"}}}, "requirements"),
+    ({SETTINGS: {"prompts": {"query": 5}}}, "prompt 'query': got 5, expected a text"),
+    ({POOLING: {}}, "1_Pooling.config.json: missing or empty, expected the pooling"),
     ({SETTINGS: []}, "got list, expected an object"),
     ({MODULES: {}}, "expected a list of objects"),
 ]
@@ -165,6 +167,12 @@ def test_what_is_not_done_here_is_refused_by_name(folder: Path, files: dict, mes
 def test_other_pipelines_are_refused(folder: Path, types: tuple[str, ...]) -> None:
     set_modules(folder, *(f"sentence_transformers.models.{name}" for name in types))
     with pytest.raises(ValueError, match=f"got the modules .*{types[-1]}, expected Transformer, Pooling"):
+        read_recipe(folder)
+
+
+def test_a_directory_without_its_pooling_is_refused(folder: Path) -> None:
+    shutil.rmtree(folder / "1_Pooling")
+    with pytest.raises(ValueError, match="missing or empty, expected the pooling of the model"):
         read_recipe(folder)
 
 

@@ -1,5 +1,10 @@
-"""The laws of stores: the index on disk, Qdrant and Milvus (embedded modes) answer as a loop over all records does."""
+"""The laws of stores: the index on disk, Qdrant and Milvus answer as a loop over all records does.
 
+Both run in their embedded modes, and on a server of Qdrant where QDRANT_URL names one, in collections of its own.
+"""
+
+import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,10 +14,13 @@ import pytest
 from hf_embeddings.search.index import Index
 from hf_embeddings.search.records import Condition, Record
 from hf_embeddings.search.results import Hit
+from hf_embeddings.search.settings import IndexSettings
 from hf_embeddings.search.stores import copy_index, is_store, open_store, search_store
 
 WIDTH = 16
 PLACES = {"disk": "", "qdrant": "qdrant:{}/q#docs", "milvus": "milvus:{}/m.db#docs"}
+if SERVER := os.environ.get("QDRANT_URL"):
+    PLACES["qdrant server"] = f"qdrant:{SERVER}#laws-{{}}"
 KINDS = [
     {"number": 7, "kind": "odd", "odd name.x": '[a] "b"', "tags": ["x", 1]},
     {"number": "7", "kind": "even", "open": True},
@@ -28,12 +36,34 @@ WHERES = [
 ]  # fmt: skip
 
 
+def place_of(kind: str, folder: Path) -> str:
+    """The place for the collection of one test: in its folder or, on a server, under a name that no other has."""
+    return PLACES[kind].format(uuid.uuid4().hex if kind == "qdrant server" else folder)
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_on_the_server() -> Iterator[None]:
+    yield
+    if SERVER:
+        from qdrant_client import QdrantClient
+
+        client = QdrantClient(url=SERVER)
+        for collection in client.get_collections().collections:
+            if collection.name.startswith("laws-"):
+                client.delete_collection(collection.name)
+        client.close()
+
+
+def settings(model: str) -> IndexSettings:
+    return IndexSettings(model=model, recipe={}, precision="fp32")
+
+
 class Stored:
     """An index, and the place where it is searched: itself, or the database that it is copied into."""
 
     def __init__(self, kind: str, folder: Path) -> None:
-        self.place, self.folder = PLACES[kind].format(folder), folder / "index"
-        self.index = Index.create(self.folder, WIDTH, model="none", recipe={}, precision="fp32")
+        self.place, self.folder = place_of(kind, folder), folder / "index"
+        self.index = Index.create(self.folder, WIDTH, settings("none"))
         self.content: dict[tuple[str, int], tuple[Record, np.ndarray]] = {}
 
     def add(self, records: list[Record], seed: int) -> None:
@@ -123,14 +153,14 @@ def test_a_collection_holds_one_index_of_one_model(kind: str, tmp_path: Path) ->
     stored = Stored(kind, tmp_path)
     stored.add(some(0, 4), seed=0)
     store = open_store(stored.place)
-    with pytest.raises(ValueError, match="no whole index of this version was copied there"):
+    with pytest.raises(ValueError, match="no complete copy of an index is there"):
         search_store(store, np.ones(WIDTH), 1)
     copy_index(stored.index, store)
     for model, held in (("other", "vectors of model 'none'"), ("none", "the copy of another index")):
-        other = Index.create(tmp_path / model, WIDTH, model=model, recipe={}, precision="fp32")
+        other = Index.create(tmp_path / model, WIDTH, settings(model))
         with pytest.raises(ValueError, match=f"holds {held}.*name another collection"):
             copy_index(other, store)
-    assert store.settings["model"] == "none"
+    assert store.settings.model == "none"
     store.close()
     stored.check()
 
@@ -146,7 +176,7 @@ def test_an_interrupted_copy_is_refused_until_it_is_repeated(kind: str, tmp_path
 
     with pytest.raises(KeyboardInterrupt):
         copy_index(stored.index, store, interrupt)
-    with pytest.raises(ValueError, match="no whole index"):
+    with pytest.raises(ValueError, match="no complete copy"):
         search_store(store, np.ones(WIDTH), 1)
     store.close()
     stored.publish()

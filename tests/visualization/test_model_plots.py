@@ -19,7 +19,7 @@ WORDS, GROUPS = ["a", "b", "冷", "<d>"], ["x", "x", "y", "y"]
 
 def test_the_sum_shows_norms_cosines_and_shares() -> None:
     parts = {name: RANDOM.normal(size=(6, 8)) for name in ("token", "position", "segment")}
-    measured = {name: vars(part) for name, part in decompose(parts).items()}
+    measured = decompose(parts)
     norm, cosine, share = sum_figure([f"t{i}" for i in range(6)], measured, title="t").axes
     assert [bar.get_height() for bar in norm.patches[:6]] == list(np.linalg.norm(parts["token"], axis=1))
     assert len(cosine.patches) == len(share.patches) == 18

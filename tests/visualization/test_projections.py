@@ -49,3 +49,11 @@ def test_too_few_points_and_unknown_names_are_refused() -> None:
         project(BLOBS, "mds")
     with pytest.raises(ValueError, match="expected 2 or 3"):
         project(BLOBS, "pca", dimensions=4)
+
+
+@pytest.mark.parametrize("method", PROJECTIONS)
+def test_vectors_that_cannot_be_told_apart_or_are_no_numbers_are_refused(method: str) -> None:
+    with pytest.raises(ValueError, match="got 20 equal vectors"):
+        project(np.ones((20, 4)), method)
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        project(np.where(np.eye(20, 4), np.inf, BLOBS[:20, :4]), method)

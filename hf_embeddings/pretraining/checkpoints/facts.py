@@ -34,11 +34,11 @@ class Identity(Record):
         return values.pop("settings") | values
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Read plain data."""
+    def _of_any_version(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the values with the settings, which lie flat, in their place."""
         own = {"seed", "micro_batches_per_step", "corpus"}
         settings = {name: value for name, value in values.items() if name not in own}
-        return super().from_dict({**values, "settings": settings})
+        return {**values, "settings": settings}
 
 
 @dataclass(frozen=True, kw_only=True)

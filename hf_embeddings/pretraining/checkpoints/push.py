@@ -72,7 +72,7 @@ class Push:
             reason = f"takes more than {patience:.0f} s" if thread.is_alive() else f"failed {len(PAUSES)} times"
             reason = "is refused" if outcome == [None] else reason
             _warn(
-                f"{self.options.model_id}: the push of the finished model {reason}; given up: start the run again, or "
+                f"{self.options.model_id}: the push of the finished model {reason}; gave up: rerun the command, or "
                 f"push it yourself: hf-embeddings publish {folder} {self.options.model_id}"
             )
         return is_pushed
@@ -124,7 +124,7 @@ class Push:
             replaces = f"{target}/" if target == LAST else None
             self.upload(files=files, commit_message=f"Pretraining: {name}", replaces=replaces)
         except Exception as error:  # noqa: BLE001  whatever a network and a client library can raise
-            _warn(f"{self.options.model_id}: the push of {name} failed ({error}); the next one makes up for it")
+            _warn(f"{self.options.model_id}: the push of {name} failed ({error}); the next push makes up for it")
             return False
         return True
 
@@ -143,8 +143,8 @@ def _insist(push: Callable[[], bool | None]) -> bool | None:
     """Try a push again and again, a few times, unless it is refused."""
     for pause in PAUSES:
         time.sleep(pause)
-        if (done := push()) is not False:
-            return done
+        if (outcome := push()) is not False:
+            return outcome
     return False
 
 
@@ -165,7 +165,7 @@ def _uploader(options: HubOptions) -> Upload:
         api.create_repo(repository, private=options.private, exist_ok=True)
         newest = str(api.model_info(repository).sha)
         if own not in (None, newest):
-            _warn(f"{repository}: somebody else has pushed commit {newest[:8]} meanwhile; going on from it")
+            _warn(f"{repository}: somebody else has pushed commit {newest[:8]} meanwhile; continuing from it")
         there = api.list_repo_files(repository, revision=newest) if replaces else []
         old = [path for path in there if replaces and path.startswith(replaces) and path not in files]
         operations = [CommitOperationAdd(path, content) for path, content in files.items()]

@@ -8,11 +8,11 @@ from transformers import PreTrainedConfig
 
 from hf_embeddings.corpora.options import TokenizerOptions
 from hf_embeddings.files.manifest import check
-from hf_embeddings.option_fields import to_dict
 from hf_embeddings.pretraining.checkpoints.download import PREFIX, fetch_checkpoint
 from hf_embeddings.pretraining.checkpoints.facts import PRECISION, CheckpointFacts, Identity
 from hf_embeddings.pretraining.checkpoints.store import Checkpoints
 from hf_embeddings.pretraining.options import ExampleOptions, PretrainingOptions, TrainingOptions
+from hf_embeddings.typed_yaml.fields import to_dict
 
 # Fields of `training` that may differ between the parts of a run: the sequence of samples and what is optimised do not
 # depend on them.

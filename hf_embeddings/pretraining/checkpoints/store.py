@@ -181,6 +181,6 @@ class Checkpoints:
         self.failures += 1
         self.last_error = f"the checkpoint of step {step} could not be written: {error}"
         print_to_stderr(
-            f"warning: {self.last_error}; older ones are intact, training goes on (failure {self.failures} of "
+            f"warning: {self.last_error}; older ones are intact, training continues (failure {self.failures} of "
             f"{FAILURES_ALLOWED} in a row)"
         )

@@ -10,8 +10,8 @@ from hf_embeddings.corpora.options import CorpusOptions, SourceOptions, Tokenize
 from hf_embeddings.corpora.sentences import RULES
 from hf_embeddings.corpora.text_sample import TextSample
 from hf_embeddings.files.manifest import FileFacts
-from hf_embeddings.option_fields import to_dict
 from hf_embeddings.record import Record, absent
+from hf_embeddings.typed_yaml.fields import to_dict
 
 KIND = "prepared corpus"
 FORMAT = RULES  # of a plan: the rules by which it encodes
@@ -44,17 +44,15 @@ class Plan(Record):
     units: list[Unit]  # what is to be encoded, in the order of the corpus
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Read plain data; an option that came later had its default then."""
+    def _of_any_version(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the values with the defaults that options had which came later."""
         tokenizer = values["tokenizer"]
-        return super().from_dict(
-            {
-                **values,
-                "units": [Unit(*unit) for unit in values["units"]],
-                "corpus": {**_corpus_defaults(), **values["corpus"]},
-                "tokenizer": tokenizer if "fingerprint" in tokenizer else {**to_dict(TokenizerOptions()), **tokenizer},
-            }
-        )
+        return {
+            **values,
+            "units": [Unit(*unit) for unit in values["units"]],
+            "corpus": {**_corpus_defaults(), **values["corpus"]},
+            "tokenizer": tokenizer if "fingerprint" in tokenizer else {**to_dict(TokenizerOptions()), **tokenizer},
+        }
 
     @property
     def options(self) -> CorpusOptions:

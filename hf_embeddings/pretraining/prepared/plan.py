@@ -22,8 +22,8 @@ from hf_embeddings.files.atomic import replace_text
 from hf_embeddings.files.directory import try_directory
 from hf_embeddings.files.manifest import MANIFEST, read, sha256
 from hf_embeddings.files.ownership import claim, clear, refuse_inside, refuse_link
-from hf_embeddings.option_fields import to_dict
 from hf_embeddings.pretraining.prepared.facts import Plan, ShardNote, Unit
+from hf_embeddings.typed_yaml.fields import to_dict
 
 PLAN = "plan.json"  # written last of what a preparation begins with
 SHARD_TOKENS = 1 << 24  # some 64 MB of English text, 50 MB on the disk

@@ -12,6 +12,7 @@ from hf_embeddings.corpora.surface import piece_surface
 from hf_embeddings.corpora.tokenized_corpus import TokenizedCorpus
 from hf_embeddings.corpora.tokenizer import fingerprint, load_tokenizer, row_count
 from hf_embeddings.files.manifest import MANIFEST, Damaged, check
+from hf_embeddings.files.reading import read_bytes
 from hf_embeddings.files.shards import Joined, ShardError, open_shard
 from hf_embeddings.pretraining.examples.chunks import SPECIAL_TOKENS_PER_PAIR, Chunks, cut_table
 from hf_embeddings.pretraining.examples.sampling import Source, order_pages, page_size
@@ -44,7 +45,7 @@ class PreparedCorpus:
         try:
             manifest_facts = check(folder, sums=sums).facts
         except Damaged as error:
-            raise ValueError(f"corpus.source: {error}, expected a whole prepared corpus; prepare it again") from error
+            raise ValueError(f"corpus.source: {error}, expected an intact prepared corpus; prepare it again") from error
         if manifest_facts.get("kind") != KIND:
             raise ValueError(f"{place}: got another kind of directory, expected a prepared corpus; check the path")
         facts, tokenizer = CorpusFacts.from_dict(manifest_facts), load_tokenizer(folder)
@@ -101,7 +102,7 @@ class PreparedCorpus:
             counts, too_short = [len(rows) for rows, _ in tables], sum(number for _, number in tables)
             table = np.concatenate([rows + shift for (rows, _), shift in zip(tables, shifts, strict=True)])
         sources = self._sources(role, counts, table if isinstance(table, np.ndarray) else None)
-        origin = hashlib.sha256((self.folder / MANIFEST).read_bytes()).hexdigest()
+        origin = hashlib.sha256(read_bytes(self.folder / MANIFEST)).hexdigest()
         again = partial(self.chunks, role)
         return Chunks(corpus, table, max_tokens, too_short, sources, again, f"{origin} {role}")  # type: ignore[arg-type]
 

@@ -20,7 +20,6 @@ from hf_embeddings.files.atomic import replace_text
 from hf_embeddings.files.manifest import MANIFEST, check
 from hf_embeddings.files.ownership import MARK, claim_locked, remove, remove_locked, sweep
 from hf_embeddings.files.shards import write_shard
-from hf_embeddings.option_fields import to_dict
 from hf_embeddings.pretraining.architecture import is_checkpoint
 from hf_embeddings.pretraining.examples.health import examine_text
 from hf_embeddings.pretraining.options import PretrainingOptions
@@ -39,6 +38,7 @@ from hf_embeddings.pretraining.prepared.plan import (
 )
 from hf_embeddings.progress import Phases, quiet
 from hf_embeddings.records.health import Health
+from hf_embeddings.typed_yaml.fields import to_dict
 from hf_embeddings.worker_pool import WorkerPool
 
 Advance = Callable[[float], None]
@@ -115,7 +115,7 @@ def plan_corpus(
     if options.corpus.near_duplicates is not None:
         require_library()
     if streams and (not _existing_tokenizer(options) or options.corpus.sources):
-        raise ValueError("streams: expected one corpus.source, and tokenizer.path, for documents come later; give both")
+        raise ValueError("streams: expected one corpus.source, and tokenizer.path, as documents come later; give both")
     plan = _plan(options, shard_tokens, streams, rules=rules_of(target, overwrite=overwrite))
     preparation = PreparationPlan(target, plan)
     if enter(target, plan, overwrite=overwrite):

@@ -3,12 +3,12 @@
 import shutil
 from pathlib import Path
 
-from hf_embeddings.card_metadata import LICENSE, read_metadata
 from hf_embeddings.files.links import refuse_links_out
+from hf_embeddings.loading.card_metadata import LICENSE, read_metadata
+from hf_embeddings.loading.sentence_models import RERANKER, sentence_class, sentence_files
+from hf_embeddings.loading.stored_weights import open_weights
 from hf_embeddings.pretraining.training.objectives import OBJECTIVES
 from hf_embeddings.records.run import Beginning
-from hf_embeddings.sentence_models import RERANKER, sentence_class, sentence_files
-from hf_embeddings.stored_weights import open_weights
 
 KEPT = ("triembed", "embeddings", "layers", "final_norm")  # parts of names of weights of the encoder
 

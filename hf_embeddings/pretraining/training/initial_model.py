@@ -9,12 +9,12 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from hf_embeddings.corpora.tokenizer import row_count
-from hf_embeddings.loading_messages import no_bars
+from hf_embeddings.loading.messages import no_bars
+from hf_embeddings.loading.saved_model import check_counts, told
+from hf_embeddings.loading.stored_weights import check_finite, stored_shapes
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.model.modeling_triembed import TriEmbedForPreTraining
 from hf_embeddings.pretraining.architecture import is_checkpoint, read_architecture
-from hf_embeddings.saved_model import check_counts, told
-from hf_embeddings.stored_weights import stored_shapes
 
 PADDED_ROWS = 128  # token tables are commonly padded to a multiple of 8, 64 or 128 rows, as matrix products like it
 
@@ -66,7 +66,7 @@ def first_model(config: TriEmbedConfig, base: Path, *, log_frequencies: np.ndarr
     A new model begins with the scores of token frequencies, `log_frequencies` (V,), which else take 100 steps to learn.
 
     Raises:
-        ValueError: weights are missing, unknown, or have other shapes than the config asks for.
+        ValueError: weights are missing, unknown, no numbers, or have other shapes than the config asks for.
     """
     if not is_checkpoint(base):
         model = TriEmbedForPreTraining(config)
@@ -84,6 +84,7 @@ def first_model(config: TriEmbedConfig, base: Path, *, log_frequencies: np.ndarr
             f"model.base: {name} has shape {tuple(there)} in {base}, and {tuple(here)} with the fields of `model`; "
             "remove the field that changes it, or change the checkpoint first: hf-embeddings reposition, vocabulary"
         )
+    check_finite(model.named_parameters(), f"model.base: {base}")
     return model
 
 

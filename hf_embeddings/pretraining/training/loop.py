@@ -81,7 +81,7 @@ class Trainer:
             if failures >= FAILURES_ALLOWED:
                 raise TrainingFailed(
                     f"step {progress.step}: {self.checkpoints.last_error or 'the main process cannot save'}, "
-                    f"{FAILURES_ALLOWED} times in a row; older checkpoints are intact: make room, and start again"
+                    f"{FAILURES_ALLOWED} times in a row; older checkpoints are intact: free space on the disk and rerun"
                 )
             self._between_steps()
         has_ended = progress.fraction(training) >= 1

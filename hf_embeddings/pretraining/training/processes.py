@@ -50,8 +50,8 @@ def choose_precision(choice: str, processes: PartialState, old_format: str | Non
     if choice == "auto" and old_format:
         if old_format == "fp16" and processes.device.type == "cpu":
             raise ValueError(
-                "training.mixed_precision: auto goes on in the checkpoint's fp16, which needs a GPU; go on there, or "
-                "in fp32: training.mixed_precision=no --allow-changes"
+                "training.mixed_precision: auto keeps the checkpoint's fp16, which needs a GPU; resume on a GPU, or in "
+                "fp32 with training.mixed_precision=no --allow-changes"
             )
         return Precision(old_format, "as the checkpoint")
     precision = training_precision(choice, processes.device)

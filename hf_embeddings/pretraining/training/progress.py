@@ -5,7 +5,7 @@ The number of the step is the only state of the data: batches, masks and dropout
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 from hf_embeddings.pretraining.options import TrainingOptions
 from hf_embeddings.pretraining.training.step_monitor import StepMonitor
@@ -54,7 +54,7 @@ class Progress(Record):
         return means
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Read a saved progress."""
+    def _of_any_version(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the values under the names of this version."""
         monitor = values.get("monitor") or values["guard"]  # its name in checkpoints of version 0.1
-        return super().from_dict({**values, "monitor": monitor})
+        return {**values, "monitor": monitor}

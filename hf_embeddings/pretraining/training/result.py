@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hf_embeddings.file_names import FIGURES, OPTIONS
 from hf_embeddings.hardware import describe, number_format
+from hf_embeddings.loading.saved_model import check_saved
 from hf_embeddings.pretraining.checkpoints.finished_model import export
 from hf_embeddings.pretraining.checkpoints.output_directory import OutputDirectory
 from hf_embeddings.pretraining.examples.pairs import RELATIONS
@@ -46,23 +47,7 @@ def conclude(
     if options.training.tensorboard:
         accelerator.log({f"evaluation/{name}": value for name, value in flat(held_out).items()}, step=progress.step)
     leave(accelerator)
-    beginning = data.beginning
-    figures = RunFigures(
-        unigram_loss=data.baseline,
-        held_out=held_out,
-        training_steps=progress.step,
-        training_tokens=progress.tokens,
-        training_seconds=progress.seconds,
-        training_tokens_per_second=progress.tokens / progress.seconds,
-        training_skipped_steps=progress.monitor.skipped,
-        parameters=trainer.parameters,
-        precision=number_format(accelerator.mixed_precision),
-        device=describe(accelerator.device),
-        output_dir=options.output_dir,
-        worth=judge(held_out, data.baseline),
-        health=data.health,
-        beginning=beginning,
-    )
+    figures = _figures(trainer, data, held_out)
     if accelerator.is_main_process:
         records = {
             OPTIONS: dump(options),
@@ -70,7 +55,8 @@ def conclude(
         }
 
         def complete(folder: Path) -> None:
-            carry(data.base, folder, beginning)
+            carry(data.base, folder, figures.beginning)
+            check_saved(folder)
             if finish:
                 finish(folder)
 
@@ -82,6 +68,26 @@ def conclude(
     for line in _lines(held_out, data.baseline):
         say(line)
     return figures
+
+
+def _figures(trainer: Trainer, data: TrainingData, held_out: HeldOut) -> RunFigures:
+    progress, accelerator = trainer.progress, trainer.accelerator
+    return RunFigures(
+        unigram_loss=data.baseline,
+        held_out=held_out,
+        training_steps=progress.step,
+        training_tokens=progress.tokens,
+        training_seconds=progress.seconds,
+        training_tokens_per_second=progress.tokens / progress.seconds,
+        training_skipped_steps=progress.monitor.skipped,
+        parameters=trainer.parameters,
+        precision=number_format(accelerator.mixed_precision),
+        device=describe(accelerator.device),
+        output_dir=trainer.options.output_dir,
+        worth=judge(held_out, data.baseline),
+        health=data.health,
+        beginning=data.beginning,
+    )
 
 
 def _lines(held_out: HeldOut, unigram_loss: float) -> Iterator[str]:

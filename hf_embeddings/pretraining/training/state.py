@@ -16,7 +16,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_embeddings.file_names import AVERAGE, OPTIMIZER, STATE, WEIGHTS
-from hf_embeddings.loading_messages import no_bars
+from hf_embeddings.loading.messages import no_bars
 from hf_embeddings.pretraining.training.progress import Progress
 from hf_embeddings.pretraining.training.weight_average import WeightAverage
 

@@ -17,13 +17,15 @@ from hf_embeddings.corpora.text_sample import TextSample
 from hf_embeddings.corpora.tokenized_corpus import SentenceTokenizer, encode_sentences, token_counts
 from hf_embeddings.corpora.tokenizer import load_tokenizer, row_count
 from hf_embeddings.corpora.tokenizer_training import train_for
+from hf_embeddings.loading.saved_model import make_config
+from hf_embeddings.loading.sentence_models import OF_A_RERANKER
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.pretraining.architecture import is_checkpoint
 from hf_embeddings.pretraining.examples.batches import Vocabulary
 from hf_embeddings.pretraining.examples.chunks import SPECIAL_TOKENS_PER_PAIR, Chunks, cut_chunks
 from hf_embeddings.pretraining.examples.health import examine
 from hf_embeddings.pretraining.examples.pairs import relation
-from hf_embeddings.pretraining.options import PretrainingOptions
+from hf_embeddings.pretraining.options import ExampleOptions, PretrainingOptions
 from hf_embeddings.pretraining.prepared.reader import PreparedCorpus
 from hf_embeddings.pretraining.training.beginning import read_beginning
 from hf_embeddings.pretraining.training.held_out import evaluation_batches, log_frequencies, unigram_loss
@@ -31,8 +33,6 @@ from hf_embeddings.pretraining.training.initial_model import architecture, check
 from hf_embeddings.progress import Phases, quiet
 from hf_embeddings.records.health import MEASURES, Health
 from hf_embeddings.records.run import Beginning
-from hf_embeddings.saved_model import make_config
-from hf_embeddings.sentence_models import OF_A_RERANKER
 
 Say = Callable[[str], None]
 SAMPLE_CHARACTERS = 1 << 18  # of the text whose health is measured
@@ -125,27 +125,13 @@ def load_training_data(
         corpus = _open(options, checkpoint, say, phases)
     else:
         corpus = _read(options, checkpoint, say, phases, rules=rules)
-    tokenizer, statistics = corpus.tokenizer, corpus.statistics
     _report(corpus, say)
+    tokenizer = corpus.tokenizer
     vocabulary = Vocabulary.of(tokenizer)
     with phases("planning the evaluation"):
-        batches = evaluation_batches(
-            corpus.held_out,
-            vocabulary,
-            options.examples,
-            seed=options.seed,
-            count=options.training.evaluation_examples,
-        )
-        health = examine(
-            corpus.sample,
-            corpus.training,
-            sources=corpus.sources,
-            sentences_per_document=corpus.sentences_per_document,
-            frequencies=corpus.frequencies,
-            vocabulary=vocabulary,
-            examples=options.examples,
-            seed=options.seed,
-        )
+        count = options.training.evaluation_examples
+        batches = evaluation_batches(corpus.held_out, vocabulary, options.examples, seed=options.seed, count=count)
+        health = _examine(corpus, vocabulary, options.examples, seed=options.seed)
     for line in health.lines():
         say(line)
     config = _config(options, base_config, tokenizer)
@@ -157,17 +143,30 @@ def load_training_data(
         tokenizer.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
     shares = log_frequencies(corpus.frequencies, config.vocab_size)
     return TrainingData(
-        tokenizer,
-        vocabulary,
+        tokenizer=tokenizer,
+        vocabulary=vocabulary,
+        training=corpus.training,
+        evaluation=corpus.held_out,
+        held_out=batches,
+        config=config,
+        statistics=corpus.statistics,
+        baseline=unigram_loss(shares, batches),
+        log_frequencies=shares,
+        base=base_config,
+        health=health,
+    )
+
+
+def _examine(corpus: LoadedCorpus, vocabulary: Vocabulary, examples: ExampleOptions, *, seed: int) -> Health:
+    return examine(
+        corpus.sample,
         corpus.training,
-        corpus.held_out,
-        batches,
-        config,
-        statistics,
-        unigram_loss(shares, batches),
-        shares,
-        base_config,
-        health,
+        sources=corpus.sources,
+        sentences_per_document=corpus.sentences_per_document,
+        frequencies=corpus.frequencies,
+        vocabulary=vocabulary,
+        examples=examples,
+        seed=seed,
     )
 
 

@@ -15,6 +15,7 @@ from hf_embeddings.cli.main import app, main
 from hf_embeddings.conversion import ConversionError
 from hf_embeddings.conversion.surgery.vocabulary import add_tokens, factorise, replace_tokenizer, trim
 from tests.conversion.laws import SIZES
+from tests.corpora.small_tokenizers import small_tokenizer
 
 WORDS = "[PAD] [UNK] [CLS] [SEP] [MASK] cat dog chase ##s ##d the a un ##happy ##ness happy . 猫 狗 run ##ning".split()
 TEXTS = ["the cat chases a dog .", "the dog chased the cat .", "a happy cat"]
@@ -181,6 +182,41 @@ def test_bpe_keeps_what_tokens_are_merged_from(tmp_path: Path) -> None:
     assert {"c", "a", "t", "ca", "cat"} <= set(vocabulary) and "dog" not in vocabulary and "xyz" not in vocabulary
 
 
+@pytest.mark.parametrize("kind", ["byte-level bpe", "unigram with bytes", "bpe with bytes"])
+def test_a_tokenizer_that_spells_everything_by_bytes_still_does(kind: str, tmp_path: Path) -> None:
+    write(tmp_path / "source", small_tokenizer(kind), vocab_size=400)
+    trim(tmp_path / "source", tmp_path / "target", ["cat", "dog"])
+    before, after = (AutoTokenizer.from_pretrained(tmp_path / name) for name in ("source", "target"))
+    assert len(after) < len(before) and after.unk_token_id not in after("\u00e9\u5b57")["input_ids"]
+    assert after.tokenize("\u00e9\u5b57") == before.tokenize("\u00e9\u5b57")
+
+
+def test_a_word_that_was_unknown_starts_from_all_tokens_and_not_from_unk(tmp_path: Path) -> None:
+    write(tmp_path / "source")
+    report = add_tokens(tmp_path / "source", tmp_path / "target", ["\u5b57", "running"])
+    model, tokenizer = opened(tmp_path / "target")
+    table = model.triembed.embeddings.token.weight
+    row = table[tokenizer.convert_tokens_to_ids("\u5b57")]
+    torch.testing.assert_close(row, table[: len(WORDS)].mean(0))
+    assert report.figures["from_nothing"] == 1
+
+
+@pytest.mark.parametrize(
+    "given, message",
+    [
+        ("trim --corpus c.txt --token a", "trim: got --token, expected only --corpus"),
+        ("factorise --rank 4 --vocab-size 40", "factorise: got --vocab-size, expected only --rank"),
+        ("add --token a --rank 4", "add: got --rank"),
+        ("replace --tokenizer t --vocab-size 40", "replace: got --vocab-size beside --tokenizer"),
+    ],
+)
+def test_options_of_other_actions_are_refused(given: str, message: str, tmp_path: Path) -> None:
+    action, *options = given.split()
+    arguments = ["vocabulary", action, str(tmp_path), str(tmp_path / "target"), *options]
+    with pytest.raises(ValueError, match=message):
+        CliRunner().invoke(app, arguments, catch_exceptions=False)
+
+
 def test_factorising_a_table_of_that_rank_changes_nothing(tmp_path: Path) -> None:
     old = write(tmp_path / "source", tie_word_embeddings=True)
     with torch.no_grad():
@@ -229,7 +265,7 @@ def test_the_command(tmp_path: Path, monkeypatch, capsys) -> None:
     )
     with pytest.raises(SystemExit) as ended:
         main()
-    assert ended.value.code == 2 and "error: trim: needs --corpus" in capsys.readouterr().err
+    assert ended.value.code == 2 and "error: --corpus: missing" in capsys.readouterr().err
 
 
 REFUSED = [

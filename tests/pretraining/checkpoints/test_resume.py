@@ -10,12 +10,12 @@ from hf_embeddings.corpora.options import CorpusOptions, TokenizerOptions
 from hf_embeddings.corpora.sentences import RULES
 from hf_embeddings.files.manifest import write
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
-from hf_embeddings.option_fields import to_dict
 from hf_embeddings.pretraining.checkpoints.facts import CheckpointFacts, text_rules
 from hf_embeddings.pretraining.checkpoints.resume import compare, identity
 from hf_embeddings.pretraining.options import ModelOptions, PretrainingOptions
 from hf_embeddings.pretraining.prepared.facts import Plan
 from hf_embeddings.pretraining.prepared.plan import new_plan
+from hf_embeddings.typed_yaml.fields import to_dict
 
 OPTIONS = PretrainingOptions(output_dir="x", model=ModelOptions(base="x"), corpus=CorpusOptions(source="x"))
 

@@ -195,4 +195,4 @@ def test_what_publish_would_refuse_is_not_pushed(checkpoints, monkeypatch, capsy
     said = capsys.readouterr().err
     assert said.count("step 1 is not pushed: README.md: it holds a Hugging Face token; change or remove that") == 1
     assert said.count("not pushed with the model: slurm-1.out: of no kind that is known to be harmless") == 1
-    assert said.count("the push of the finished model is refused; given up") == 1
+    assert said.count("the push of the finished model is refused; gave up") == 1

@@ -36,9 +36,9 @@ def open_tokenizer(source: str | Path, **options: Any) -> PreTrainedTokenizerBas
     with _told(source, "tokenizer"):
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **options)
     if tokenizer.init_kwargs.get("auto_map") and type(tokenizer).__name__ in _PLAIN:
-        named = get_tokenizer_config(source, **options).get("tokenizer_class")
-        if named is None or not hasattr(transformers, named):
-            raise _own_code(source, f"tokenizer {named or ''}".rstrip())
+        class_name = get_tokenizer_config(source, **options).get("tokenizer_class")
+        if class_name is None or not hasattr(transformers, class_name):
+            raise _own_code(source, f"tokenizer {class_name or ''}".rstrip())
     return tokenizer
 
 

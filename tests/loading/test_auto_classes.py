@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from transformers import BertConfig, BertModel, BertTokenizer
 
-from hf_embeddings.auto_classes import OwnCode, open_tokenizer
 from hf_embeddings.corpora.tokenizer import load_tokenizer
+from hf_embeddings.loading.auto_classes import OwnCode, open_tokenizer
 from hf_embeddings.search.encoder import Encoder
 from tests.structure import MODULES
 
-ROOM = "hf_embeddings.auto_classes"
+ROOM = "hf_embeddings.loading.auto_classes"
 SIZES = {"vocab_size": 8, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
 
 

@@ -8,5 +8,5 @@ _HOME = re.compile(r"(?P<scheme>\w\w+:)?(?P<home>~[^/\\#]*)")  # as in prepared:
 
 def expand_home(place: str) -> str:
     """Return a place with the folder that `~` or `~user` stands for, as shells do; any other text as it is."""
-    found = _HOME.match(place)
-    return f"{found['scheme'] or ''}{os.path.expanduser(found['home'])}{place[found.end() :]}" if found else place
+    match = _HOME.match(place)
+    return f"{match['scheme'] or ''}{os.path.expanduser(match['home'])}{place[match.end() :]}" if match else place

@@ -1,8 +1,10 @@
 """Directories of sentence-transformers: which of its classes reads one, and what it needs beside the encoder."""
 
-import json
+import os
 from pathlib import Path
 from typing import Any
+
+from hf_embeddings.files.reading import read_json
 
 RERANKER = "CrossEncoder"
 CLASSES = ("SentenceTransformer", RERANKER, "SparseEncoder")
@@ -24,25 +26,44 @@ def sentence_class(folder: Path) -> str | None:
     return name if name in CLASSES else CLASSES[0]
 
 
+def encoder_folder(folder: Path) -> Path:
+    """Return where config, weights and tokenizer lie: `0_Transformer/`, `0_BERT/` in directories before 2021.
+
+    Raises:
+        ValueError: as `module_folders`.
+    """
+    first = next(iter(_modules(folder)), {})
+    name = str(first.get("path", ""))
+    return folder / name if name and (folder / name / "config.json").is_file() else folder
+
+
 def module_folders(folder: Path) -> list[str]:
     """Return the directories of the modules beside the encoder, such as `1_Pooling`.
 
     Raises:
         ValueError: modules.json is no list of modules, or names a path outside the directory.
     """
+    names = [str(module.get("path", "")) for module in _modules(folder)]
+    # An empty path is the transformer itself; a module without settings, such as Normalize, often has no directory.
+    encoder = encoder_folder(folder)
+    return [name for name in names if name and (folder / name).is_dir() and folder / name != encoder]
+
+
+def _modules(folder: Path) -> list[dict[str, Any]]:
+    """Return the entries of modules.json, none where there is no such file."""
     path = folder / "modules.json"
     if not path.is_file():
         return []
     try:
-        names = [str(module.get("path", "")) for module in json.loads(path.read_text(encoding="utf-8"))]
+        modules = read_json(path)
+        names = [str(module.get("path", "")) for module in modules]
     except (ValueError, AttributeError, TypeError) as error:
         raise ValueError(f"{path}: no list of modules ({error})") from None
     for name in names:
-        inside = (folder / name).resolve()
-        if not inside.is_relative_to(folder.resolve()) or Path(name).is_absolute():
+        inside = Path(os.path.realpath(folder / name))
+        if not inside.is_relative_to(os.path.realpath(folder)) or Path(name).is_absolute():
             raise ValueError(f"{path}: the module path {name!r} leaves the directory")
-    # An empty path is the transformer itself; a module without settings, such as Normalize, often has no directory.
-    return [name for name in names if name and (folder / name).is_dir()]
+    return list(modules)
 
 
 def sentence_files(folder: Path) -> list[str]:
@@ -59,7 +80,7 @@ def sentence_files(folder: Path) -> list[str]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = read_json(path)
     except (OSError, ValueError):  # what it cannot read, it does not say; whoever needs the file refuses it
         return {}
     return value if isinstance(value, dict) else {}

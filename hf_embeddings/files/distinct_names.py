@@ -1,5 +1,6 @@
 """Short names of files and folders that still tell them apart: results are kept under them."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ def distinct_names(paths: Sequence[Path]) -> list[str]:
     Raises:
         ValueError: two paths are the same file.
     """
-    full = [path.resolve() for path in paths]
+    full = [Path(os.path.realpath(path)) for path in paths]
     if twice := next((path for path, whole in zip(paths, full, strict=True) if full.count(whole) > 1), None):
         raise ValueError(f"{twice}: given twice, expected each file once; leave one out")
     stems = [path.stem for path in full]

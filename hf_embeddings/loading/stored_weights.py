@@ -1,6 +1,5 @@
 """The weights of a checkpoint: which its files hold, and whether they are numbers."""
 
-import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import torch
 
 from hf_embeddings.file_names import WEIGHTS
+from hf_embeddings.files.reading import check_file, read_object
 
 
 def stored_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
@@ -36,6 +36,7 @@ def open_weights(path: Path, framework: str = "pt") -> Iterator[Any]:
     """
     from safetensors import SafetensorError, safe_open
 
+    check_file(path)
     try:
         with safe_open(path, framework=framework) as file:
             yield file
@@ -46,9 +47,9 @@ def open_weights(path: Path, framework: str = "pt") -> Iterator[Any]:
 def _named_files(index: Path) -> list[str]:
     """Return the names of the files that an index of weights lists."""
     try:
-        names = json.loads(index.read_bytes())["weight_map"].values()
+        names = read_object(index)["weight_map"].values()
         return sorted({str(name) for name in names})
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+    except (LookupError, AttributeError) as error:
         raise ValueError(f"{index}: no index of weights ({error!r}); save or download the file again") from None
 
 

@@ -3,7 +3,6 @@
 A config.json can ask for any size. What the files hold bounds it, before memory is taken for more.
 """
 
-import json
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -19,10 +18,15 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from hf_embeddings.auto_classes import OwnCode, build_model, open_config, open_tokenizer
+from hf_embeddings.files.reading import read_object, read_text
+from hf_embeddings.loading.auto_classes import OwnCode, build_model, open_config, open_tokenizer
+from hf_embeddings.loading.messages import quiet
+from hf_embeddings.loading.stored_weights import stored_shapes
+from hf_embeddings.model import modeling_triembed, multi_task
 from hf_embeddings.model.configuration_triembed import MOST_LABELS, MOST_LAYERS, TriEmbedConfig
-from hf_embeddings.stored_weights import stored_shapes
+from hf_embeddings.model.modeling_triembed import TriEmbedModel, TriEmbedPreTrainedModel
 
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 RESTORE = "restore the file, or download the model again"
 LARGEST_FACTOR = 16  # parameters of the model for each that is stored: packed weights hold up to 8 in one
 _LAYERS = re.compile(r"(num_|n_)((hidden|encoder|decoder)_)?layers?|(encoder|decoder)_layers|num_hidden_groups")
@@ -54,11 +58,7 @@ def read_config(source: str | Path) -> PreTrainedConfig:
         return open_config(source)
     with told(folder, "download the weights again"):
         shapes = stored_shapes(folder)
-    with told(path):
-        fields = json.loads(path.read_bytes())
-        if not isinstance(fields, dict):
-            raise TypeError(f"got {type(fields).__name__}, expected an object")
-    check_counts(fields, path, shapes)
+    check_counts(read_object(path), path, shapes)
     with told(path):
         config = open_config(source)
     check_shapes(config, path, shapes)
@@ -84,7 +84,58 @@ def check_tokenizer_file(folder: Path) -> None:
     path = folder / "tokenizer.json"
     if path.is_file():
         with told(path):
-            Tokenizer.from_str(path.read_text(encoding="utf-8"))
+            Tokenizer.from_str(read_text(path))
+
+
+def load_saved(folder: Path) -> TriEmbedPreTrainedModel:
+    """Load the TriEmbed checkpoint of a directory in fp32, as the class that it was saved from.
+
+    Raises:
+        ValueError: config and weights make none.
+    """
+    config = read_config(folder)  # before memory is taken for it
+    if not isinstance(config, TriEmbedConfig):
+        raise ValueError(
+            f"{folder}: model_type {config.model_type!r}, expected {TriEmbedConfig.model_type!r}; convert the "
+            "checkpoint to TriEmbed first (hf-embeddings convert)"
+        )
+    check_tokenizer_file(folder)
+    name = next(iter(config.architectures or []), TriEmbedModel.__name__)
+    # Of a class of the user's own, the encoder.
+    own: type[TriEmbedPreTrainedModel] = getattr(multi_task, name, TriEmbedModel)
+    model_class: type[TriEmbedPreTrainedModel] = getattr(modeling_triembed, name, own)
+    with quiet(), told(folder):
+        model: TriEmbedPreTrainedModel = model_class.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
+    return model.eval()
+
+
+def check_saved(folder: Path) -> None:
+    """Load a checkpoint and its tokenizer once, as its users will, before it is said to be done.
+
+    Raises:
+        ValueError: as `load_saved`; or a head has no weights, or the tokenizer is damaged, or has tokens that the model
+            has no rows for.
+    """
+    model = load_saved(folder)
+    if random := [name for name in model.new_modules if name.split(".")[-1] != "pooler"]:
+        raise ValueError(
+            f"{folder / 'config.json'}: architectures is {type(model).__name__}, the weights hold no "
+            f"{', '.join(random)}; {RESTORE}"
+        )
+    size = model.config.vocab_size
+    if not any((folder / name).is_file() for name in TOKENIZER_FILES):
+        return
+    tokenizer = read_tokenizer(folder)
+    vocabulary = tokenizer.get_vocab()
+    # Where transformers finds no vocabulary, it makes one up of the special tokens.
+    if not vocabulary.keys() - tokenizer.get_added_vocab().keys() - set(tokenizer.all_special_tokens):
+        raise ValueError(f"{folder}: the tokenizer has no vocabulary, expected tokenizer.json or vocab.txt; {RESTORE}")
+    highest = max(vocabulary.values())
+    if highest >= size:
+        raise ValueError(
+            f"{folder}: the tokenizer has the id {highest:,}, the model {size:,} rows, expected more; take the "
+            "tokenizer that belongs to the model"
+        )
 
 
 def make_config(fields: Mapping[str, Any], place: Path, *, foreign: bool) -> TriEmbedConfig:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hf_embeddings.distinct_names import distinct_names
+from hf_embeddings.files.distinct_names import distinct_names
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,54 @@
+"""What was found in a source: what is left out of the target, and what transformers would write otherwise today."""
+
+from hf_embeddings.conversion.adapters import Merged
+from hf_embeddings.conversion.families import declared_classes
+from hf_embeddings.conversion.leftovers import matches
+from hf_embeddings.conversion.modules import own_modules
+from hf_embeddings.conversion.names import find_wrapper
+from hf_embeddings.conversion.rules import Config
+from hf_embeddings.conversion.sources import Source
+from hf_embeddings.conversion.transfer import Transfer
+
+
+def left_out(transfer: Transfer, drop: tuple[str, ...]) -> list[str]:
+    """Return the names, as the source has them, of weights that no output depends on, or that the user drops."""
+    read_not = {transfer.names[name] for name in transfer.left_out}
+    return sorted(read_not | {name for name in transfer.checkpoint.tensors if matches(name, drop)})
+
+
+def remarks(transfer: Transfer, opened: Source, task: str | None) -> list[str]:
+    """Say what was found otherwise than transformers would write it today.
+
+    Args:
+        transfer: how the checkpoint is converted.
+        opened: the checkpoint.
+        task: the task whose adapter was merged.
+    """
+    made = _of_names(transfer, opened.config) if transfer.forwards else []
+    if transfer.foreign:
+        made.append(f"config keys that no model reads: {', '.join(transfer.foreign)}")
+    if isinstance(transfer.checkpoint, Merged):
+        merged = "none is merged; --task merges one" if task is None else f"that of {task} is merged"
+        made.append(f"adapters of several tasks: {merged}")
+    if opened.encoder != opened.folder:
+        made.append(f"the encoder lay in {opened.encoder.name}/; it lies on top now, as modules.json says")
+    if own := own_modules(opened.folder):
+        made.append(f"modules.json names code that is not copied: {', '.join(own)}")
+    return made
+
+
+def _of_names(transfer: Transfer, config: Config) -> list[str]:
+    """Say which family and class it is where the source does not, and what stands before its names."""
+    family, made = transfer.plan.family, []
+    if config.get("model_type") != family.model_type:
+        made.append(f"model_type {config.get('model_type')!r}: names and sizes are those of {family.name}")
+    code = [name for name in config.get("auto_map") or {} if name != "AutoTokenizer"]
+    if code and not family.own_code and not family.today_as:
+        made.append(f"code of its own (auto_map), which was not run: compared with {family.model_type} of transformers")
+    declared = declared_classes(config)[:1]
+    if declared != [family.class_name(transfer.plan.architecture)]:
+        told = f"{declared[0]!r}" if declared else "missing"
+        made.append(f"architectures {told}: converted as {family.class_name(transfer.plan.architecture)}")
+    if wrapper := find_wrapper(list(transfer.names.values()), family)[0]:
+        made.append(f"the weights stand under {wrapper!r}, which is left out")
+    return made

@@ -1,0 +1,98 @@
+"""What a model does with one text or pair: what its input sum is made of, and what its heads attend to.
+
+Shapes: L layers, H heads, S tokens.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from tokenizers import Encoding
+from transformers import BatchEncoding, PreTrainedTokenizerBase
+
+import hf_embeddings  # noqa: F401  registers TriEmbed with AutoModel
+from hf_embeddings.analysis.input_sum import Part, decompose
+from hf_embeddings.corpora.word_starts import token_labels
+from hf_embeddings.loading.saved_model import read_config, read_tokenizer
+from hf_embeddings.loading.stored_weights import check_finite
+from hf_embeddings.model.modeling_triembed import TriEmbedModel
+from hf_embeddings.search.text_model import load_text_model, longest_input, read_inputs
+
+MOST_TOKENS = 512  # whose attention is drawn
+
+
+@dataclass(frozen=True)
+class ProbedText:
+    """The tokens that a model read of a text, as people write them."""
+
+    tokens: list[str]  # S of them
+    is_cut: bool  # whether the text was longer
+
+
+@dataclass(frozen=True)
+class TextSum(ProbedText):
+    """What token, position and segment contribute to each input vector."""
+
+    parts: dict[str, Part]
+
+
+@dataclass(frozen=True)
+class TextAttention(ProbedText):
+    """The attention weights of all heads."""
+
+    weights: np.ndarray  # (L, H, S, S)
+
+
+def probe_sum(folder: str, text: str, pair: str | None) -> TextSum:
+    """Measure the parts of the input sum of a TriEmbed model.
+
+    Raises:
+        ValueError: the directory is damaged, or its weights are not finite.
+    """
+    read_config(folder)  # before memory is taken for it
+    model = TriEmbedModel.from_pretrained(folder, add_pooling_layer=False, dtype=torch.float32).eval()
+    check_finite(model.named_parameters(), folder)
+    tokenizer = read_tokenizer(folder)
+    batch = _read(tokenizer, text, pair, model.config.max_position_embeddings)
+    with torch.no_grad():
+        parts = model.embedding_parts(batch["input_ids"], token_type_ids=batch.get("token_type_ids"))
+    arrays = {
+        name: part[0].expand(batch["input_ids"].shape[1], -1).numpy()
+        for name, part in parts._asdict().items()
+        if part is not None
+    }
+    return TextSum(_labels(tokenizer, batch, text, pair), _is_cut(batch), decompose(arrays))
+
+
+def probe_attention(folder: str, text: str, pair: str | None) -> TextAttention:
+    """Return the attention weights of a model that AutoModel loads.
+
+    Raises:
+        ValueError: the directory is damaged, or the model returns no weights.
+    """
+    model = load_text_model(folder, attn_implementation="eager").eval()
+    tokenizer = read_tokenizer(folder)
+    batch = _read(tokenizer, text, pair, min(longest_input(model, tokenizer), MOST_TOKENS))
+    with torch.no_grad():
+        attentions = model(**read_inputs(model, batch), output_attentions=True).attentions
+    if not attentions or any(weights is None for weights in attentions):
+        raise ValueError(f"{folder}: {type(model).__name__} returns no attention weights; choose another model")
+    weights = torch.stack(attentions)[:, 0].numpy()
+    return TextAttention(_labels(tokenizer, batch, text, pair), _is_cut(batch), weights)
+
+
+def _read(tokenizer: PreTrainedTokenizerBase, text: str, pair: str | None, longest: int) -> BatchEncoding:
+    return tokenizer(text, pair, return_tensors="pt", truncation=True, max_length=longest)
+
+
+def _encoding(batch: BatchEncoding) -> Encoding:
+    assert batch.encodings, "by a fast tokenizer"
+    return batch.encodings[0]
+
+
+def _is_cut(batch: BatchEncoding) -> bool:
+    return bool(_encoding(batch).overflowing)
+
+
+def _labels(tokenizer: PreTrainedTokenizerBase, batch: BatchEncoding, text: str, pair: str | None) -> list[str]:
+    return token_labels(tokenizer, _encoding(batch), (text, pair or ""))
