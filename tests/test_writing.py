@@ -16,9 +16,9 @@ MODE = re.compile(r"[wax][bt+]*|r[bt]*\+[bt]*")
 # What these write lies in a directory that is moved to its place as a whole; why, stands there.
 STAGED = {
     "hf_embeddings.conversion.companions": {"copyfile", "write_text"},
-    "hf_embeddings.conversion.modules": {"copytree", "save_file", "write_text"},
     "hf_embeddings.conversion.convert": {"copyfile", "save_pretrained", "write_text"},
     "hf_embeddings.conversion.four_bit_e5": {"save_pretrained"},
+    "hf_embeddings.conversion.modules": {"copytree", "save_file", "write_text"},
     "hf_embeddings.conversion.origin": {"write_text"},
     "hf_embeddings.conversion.families.google_bert": {"write_text"},
     "hf_embeddings.conversion.surgery.own_checkpoint": {"save_pretrained"},

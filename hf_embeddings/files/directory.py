@@ -1,9 +1,10 @@
 """Whether a directory can be made and written, found out by doing so, before hours of work depend on it."""
 
 import os
-import tempfile
 from contextlib import suppress
 from pathlib import Path
+
+TRIAL = ".tried-by-hf-embeddings"  # one name, so that the next trial removes what a kill has left
 
 
 def try_directory(folder: Path, place: str) -> None:
@@ -23,9 +24,8 @@ def try_directory(folder: Path, place: str) -> None:
             for path in reversed(missing):
                 path.mkdir(exist_ok=True)
                 new_folders.append(path)
-            handle, name = tempfile.mkstemp(dir=folder)
-            os.close(handle)
-            os.unlink(name)
+            os.close(os.open(folder / TRIAL, os.O_CREAT | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0)))
+            (folder / TRIAL).unlink(missing_ok=True)  # another process may have tried at the same time
         finally:
             for path in reversed(new_folders):
                 with suppress(OSError):  # another process writes there already

@@ -12,7 +12,7 @@ from hf_embeddings.corpora.text_sample import TextSample
 from hf_embeddings.corpora.tokenized_corpus import SentenceTokenizer
 from hf_embeddings.files.lock import Lock
 from hf_embeddings.hardware import Precision, bf16_is_fast
-from hf_embeddings.search.creation import check_new
+from hf_embeddings.search.creation import check_new, sweep_creation
 from hf_embeddings.search.encoder import Encoder
 from hf_embeddings.search.fingerprint import changed_part, fingerprint
 from hf_embeddings.search.index import Index
@@ -93,6 +93,7 @@ def build(
     if index is None:
         check_new(path)
     with _alone(path):
+        sweep_creation(path)
         if index is None:
             index = Index.create(path, encoder.dimension, settings)
         with index:

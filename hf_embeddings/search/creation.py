@@ -44,6 +44,12 @@ def create_database(folder: Path, facts: dict[str, object]) -> None:
         (folder / MARK).unlink(missing_ok=True)
 
 
+def sweep_creation(folder: Path) -> None:
+    """Remove the mark from an index whose creation was killed when its database was whole."""
+    if (folder / DATABASE).is_file():
+        (folder / MARK).unlink(missing_ok=True)
+
+
 def _write(file: Path, facts: dict[str, object]) -> None:
     with closing(sqlite3.connect(file)) as connection, connection:
         connection.executescript(SCHEMA)

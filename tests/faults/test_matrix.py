@@ -116,11 +116,11 @@ class Place:
     def check(self, new: Result) -> None:
         """What is there is the old or the new: of a directory as a whole, of files each for itself."""
         found = {name: value for name, value in self.verb.read(self.out).items() if ".staged" not in name}
-        kinds = [self.kinds(name, found, new) for name in {*self.old, *new, *found}]
+        kinds = {name: self.kinds(name, found, new) for name in {*self.old, *new, *found}}
         if self.verb.makes == "files":
-            assert all(kinds), found.keys()
+            assert all(kinds.values()), kinds
         elif self.verb.makes == "directory":
-            assert set.intersection(*kinds), kinds
+            assert set.intersection(*kinds.values()), kinds
         assert (self.work / "thesis/thesis.tex").read_text() == "mine"
 
     def kinds(self, name: str, found: Result, new: Result) -> set[str]:

@@ -18,6 +18,7 @@ from hf_embeddings import TriEmbedConfig, TriEmbedForPreTraining
 from hf_embeddings.cli import main as command
 from hf_embeddings.cli.plot import PICTURES
 from hf_embeddings.files.lock import LOCK_FILES
+from hf_embeddings.files.ownership import MARK
 from hf_embeddings.pretraining.prepared import encoding
 from hf_embeddings.search import build
 from hf_embeddings.search.index import Index
@@ -64,8 +65,8 @@ def read_run(folder: Path) -> Result:
 
 
 def files_of(folder: Path) -> list[tuple[str, bytes]]:
-    """Return the files that a verb made; not its locks, nor what it tells of its course."""
-    course = {"status.json", ".status.json.staged", *LOCK_FILES}
+    """Return the files that a verb made; not its locks and its mark, nor what it tells of its course."""
+    course = {"status.json", ".status.json.staged", MARK, *LOCK_FILES}
     return [
         (re.sub("tfevents.*", "tfevents", name), text)
         for name, text in read_all(folder).items()

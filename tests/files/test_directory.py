@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hf_embeddings.files.directory import try_directory
+from hf_embeddings.files.directory import TRIAL, try_directory
 
 
 @pytest.mark.parametrize("name", ["file/run", "file", "x" * 300, "a\0b", "new/x" + "x" * 300])
@@ -21,3 +21,9 @@ def test_what_can_be_made_is_left_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     try_directory(tmp_path / "there", "output_dir")
     assert not list((tmp_path / "there").iterdir())
+
+
+def test_what_a_killed_trial_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    (tmp_path / TRIAL).touch()
+    try_directory(tmp_path, "output_dir")
+    assert not list(tmp_path.iterdir())

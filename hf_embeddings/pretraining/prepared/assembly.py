@@ -17,7 +17,7 @@ from hf_embeddings.corpora.sources import OTHER_FILES, no_documents, other_files
 from hf_embeddings.corpora.text_sample import TextSample
 from hf_embeddings.corpora.tokenized_corpus import token_counts
 from hf_embeddings.corpora.tokenizer import fingerprint, load_tokenizer, row_count
-from hf_embeddings.files.manifest import FileFacts, file_facts, write
+from hf_embeddings.files.manifest import MANIFEST, FileFacts, file_facts, write
 from hf_embeddings.files.ownership import MARK, clear
 from hf_embeddings.files.shards import Joined, Shard, mapped_zeros, open_shard, write_shard
 from hf_embeddings.files.staging import take_place
@@ -94,10 +94,10 @@ def assemble(preparation: PreparationPlan, *, pool: WorkerPool, advance: Callabl
 
 
 def _other_files(folder: Path, known_names: Set[str]) -> dict[str, FileFacts]:
-    """Return size and sum of each file of the tokenizer; remove what a writer that was killed left half done."""
+    """Return size and sum of each file of the tokenizer; remove what a killed writer left, its manifest too."""
     files = {}
     for path in folder.iterdir():
-        if path.name not in known_names and path.suffix in (".json", ".txt"):
+        if path.name not in (*known_names, MANIFEST) and path.suffix in (".json", ".txt"):
             files[path.name] = file_facts(path)
         elif path.name not in (*known_names, MARK):
             path.unlink()

@@ -262,6 +262,18 @@ def test_one_of_the_two_always_stands_when_a_corpus_replaces_another(
     assert files_of(prepared) != before and [path.name for path in prepared.parent.iterdir()] == [prepared.name]
 
 
+def test_a_corpus_that_was_killed_behind_its_manifest_is_the_same_once_resumed(
+    prepared: Path, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "other"
+    with monkeypatch.context() as stopped:
+        stopped.setattr(assembly, "take_place", lambda *paths: (_ for _ in ()).throw(Stopped))
+        with pytest.raises(Stopped):
+            make(target, options_for(texts))
+    make(target, options_for(texts))
+    assert files_of(target) == files_of(prepared)
+
+
 def test_a_process_that_prepares_a_target_again_encodes_with_its_new_tokenizer(
     prepared: Path, texts: Path, tmp_path: Path
 ) -> None:
