@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from fnmatch import fnmatch
 from functools import lru_cache
+from typing import Any
 
 import torch
 import transformers
@@ -71,10 +72,18 @@ def _reference_knows(name: str, model_type: str) -> bool:
 def _reference_names(model_type: str) -> frozenset[str]:
     """Return the names of all weights of a tiny model of each class, with each switch of the config on and off."""
     names: set[str] = set()
-    sizes = {"num_hidden_layers": 1, "vocab_size": 8, "hidden_size": 8, "num_attention_heads": 1, "pad_token_id": 0}
+    sizes: dict[str, Any] = {
+        "num_hidden_layers": 1,
+        "vocab_size": 8,
+        "hidden_size": 8,
+        "num_attention_heads": 1,
+        "pad_token_id": 0,
+    }
     config_class = CONFIG_MAPPING[model_type]
     fields = config_class.__dataclass_fields__.values()
-    switches = [{spec.name: not spec.default} for spec in fields if isinstance(spec.default, bool)]
+    switches: list[dict[str, Any]] = [
+        {spec.name: not spec.default} for spec in fields if isinstance(spec.default, bool)
+    ]
     for each in _reference_classes(model_type):
         for switch in ({}, *switches):
             try:

@@ -66,7 +66,7 @@ def vocabulary(
     as_json: AsJson = False,
 ) -> None:
     """Change the vocabulary of a model; the rows of tokens that stay are bit-identical."""
-    given = {
+    given: dict[str, object] = {
         "token": token, "tokens-file": tokens_file, "vectors": vectors, "inside-words": inside_words,
         "tokenizer": tokenizer, "vocab-size": vocab_size, "rank": rank, "corpus": corpus,
     }  # fmt: skip

@@ -81,8 +81,8 @@ def read_saved_dataset(folder: str, reader: SourceReader) -> Iterator[Document]:
         dataset = datasets.load_from_disk(folder)
         if isinstance(dataset, datasets.DatasetDict):
             if reader.hub_split not in dataset:
-                names = ", ".join(map(repr, dataset))
-                raise CorpusError(f"{folder}: got the splits {names}, expected {reader.hub_split!r}; set hub_split")
+                splits = ", ".join(map(repr, dataset))
+                raise CorpusError(f"{folder}: got the splits {splits}, expected {reader.hub_split!r}; set hub_split")
             dataset = dataset[reader.hub_split]
         yield from _rows(dataset, folder, reader, _checked_rows)
     except CorpusError:

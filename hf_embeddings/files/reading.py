@@ -8,7 +8,8 @@ import json
 import os
 import re
 import stat
-from typing import Any, BinaryIO
+from io import BufferedReader
+from typing import Any
 
 import yaml
 
@@ -43,7 +44,7 @@ def file_type(mode: int) -> str:
     return _TYPES.get(stat.S_IFMT(mode), "device")
 
 
-def open_file(path: Place) -> BinaryIO:
+def open_file(path: Place) -> BufferedReader:
     """Open a regular file to read its bytes.
 
     Raises:

@@ -102,7 +102,8 @@ def load_saved(folder: Path) -> TriEmbedPreTrainedModel:
     check_tokenizer_file(folder)
     name = next(iter(config.architectures or []), TriEmbedModel.__name__)
     # Of a class of the user's own, the encoder.
-    model_class = getattr(modeling_triembed, name, None) or getattr(multi_task, name, TriEmbedModel)
+    own: type[TriEmbedPreTrainedModel] = getattr(multi_task, name, TriEmbedModel)
+    model_class: type[TriEmbedPreTrainedModel] = getattr(modeling_triembed, name, own)
     with quiet(), told(folder):
         model: TriEmbedPreTrainedModel = model_class.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
     return model.eval()

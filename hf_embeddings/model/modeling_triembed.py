@@ -85,11 +85,10 @@ class TriEmbedPreTrainedModel(PreTrainedModel):
 
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
-        # A position type: transformers knows the start values of layers only. Asked for by name, because config and
-        # model may have been copied from beside different checkpoints, with classes of their own.
-        restart = getattr(module, "restart", None)
-        if restart is not None:
-            restart(self.config)
+        # A position type: transformers knows the start values of layers only. Told by its method, as the code of the
+        # config may have been copied from beside another checkpoint, with classes of its own.
+        if hasattr(module, "restart"):
+            module.restart(self.config)  # type: ignore[operator]
 
     def _check_and_adjust_attn_implementation(self, attn_implementation: str | None, *args: Any, **kwargs: Any) -> str:
         if attn_implementation in ALL_ATTENTION_FUNCTIONS or "flash" in (attn_implementation or ""):

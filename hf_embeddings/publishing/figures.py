@@ -73,7 +73,7 @@ def _interval(name: str, checkpoint: Checkpoint) -> str:
     samples = checkpoint.fine_tuning.get(f"{name.removesuffix(kind)}samples") if kind else None
     if not samples or TASKS[checkpoint.architecture].counts_tokens:
         return ""
-    low, high = share_interval(checkpoint.fine_tuning[name], samples)
+    low, high = share_interval(checkpoint.fine_tuning[name], int(samples))
     return f" (95 % interval {low:.1%} to {high:.1%})"
 
 

@@ -23,7 +23,7 @@ def metadata(checkpoint: Checkpoint, model_id: str | None) -> dict[str, object]:
     sentences = ["sentence-transformers"] if checkpoint.sentence_class else []
     card = ModelCardData(
         language=checkpoint.language or None,
-        license=checkpoint.license,
+        license=checkpoint.license,  # type: ignore[arg-type]  # several are a list, as in the metadata of the Hub
         library_name="sentence-transformers" if sentences else "transformers",
         pipeline_tag=task,
         tags=["triembed", task, "feature-extraction", *sentences, *checkpoint.config.position_parts, *objectives],
