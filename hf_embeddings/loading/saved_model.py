@@ -27,6 +27,7 @@ from hf_embeddings.model.configuration_triembed import MOST_LABELS, MOST_LAYERS,
 from hf_embeddings.model.modeling_triembed import TriEmbedModel, TriEmbedPreTrainedModel
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
+UNKNOWN = "a \U0010fffd"  # a text with a character that no vocabulary has
 RESTORE = "restore the file, or download the model again"
 LARGEST_FACTOR = 16  # parameters of the model for each that is stored: packed weights hold up to 8 in one
 _LAYERS = re.compile(r"(num_|n_)((hidden|encoder|decoder)_)?layers?|(encoder|decoder)_layers|num_hidden_groups")
@@ -72,7 +73,9 @@ def read_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
         ValueError: it is damaged.
     """
     with told(f"{source}: the tokenizer", "save it again with save_pretrained, or download it again"):
-        return open_tokenizer(source)
+        tokenizer = open_tokenizer(source)
+        tokenizer(UNKNOWN)  # a model that lacks its unknown token loads, and fails at the first text that needs it
+    return tokenizer
 
 
 def check_tokenizer_file(folder: Path) -> None:
