@@ -13,9 +13,9 @@ PLACES = frozenset(
 )
 PLACES_OF = {"plot sum": {"text": False}, "plot attention": {"text": False}}  # where the name means something else
 WORDS = frozenset(
-    "base_model device exclude export fixed host id_field ids ignore_key include mteb name overrides pair "
-    "position_parameters prompt queries repo_id revision rope_parameters text text_field to token types word_list "
-    "where".split()
+    "base_model device drop exclude export family fixed head host id_field ids ignore_key include mteb name overrides "
+    "pair position_parameters prompt queries repo_id revision rope_parameters task text text_field to token types "
+    "where word_list".split()
 )
 
 

@@ -13,9 +13,8 @@ from hf_embeddings.cli.main import app
 
 CLI = Path(importlib.import_module("hf_embeddings.cli").__file__).parent
 READERS = [path.stem for path in CLI.glob("*.py") if re.search(r"(?m)^    +check_source\(", path.read_text())]
-LINES = [
-    {"id": number, "body": f"The cat number {number} sleeps in the house of the king. " * 4} for number in range(60)
-]
+SENTENCES = ("The cat sleeps in the house. ", "The king of the house sleeps. ", "The house of the king. ")
+LINES = [{"id": number, "body": f"Number {number}. {''.join(SENTENCES)}"} for number in range(60)]
 
 
 @pytest.mark.parametrize("name", sorted({*READERS} - {"shipped_configs"}))

@@ -94,7 +94,7 @@ def _text_calls(path: Path) -> list[tuple[int, str, str, set[str | None]]]:
             continue
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         is_function = isinstance(node.func, ast.Name)
-        if name in ("read_text", "write_text"):
+        if name in ("read_text", "write_text") and not is_function:  # a function of that name is files/reading.py's
             mode = name[0]
         elif name == "open" and (is_function or not _is_module_or_class(node.func.value)):
             given = [*node.args[int(is_function) :], *(k.value for k in node.keywords if k.arg == "mode")]

@@ -82,7 +82,7 @@ def test_processes_on_machines_that_differ_are_refused(monkeypatch) -> None:
     options = SimpleNamespace(training=TrainingOptions())
     with pytest.raises(ValueError, match="auto, which means bf16 and fp32 .* write training.mixed_precision=no"):
         choose_precision(options.training.mixed_precision, two)
-    with pytest.raises(ValueError, match="goes on in the checkpoint's fp16, which needs a GPU"):
+    with pytest.raises(ValueError, match="keeps the checkpoint's fp16, which needs a GPU"):
         choose_precision(options.training.mixed_precision, two, old_format="fp16")
 
 
