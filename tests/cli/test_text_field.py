@@ -27,7 +27,7 @@ def test_every_verb_with_a_source_has_the_option(name: str) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["plot", "words", "MODEL", "--sentences", "20", "--text", "CORPUS", "--out", "OUT"],
+        ["plot", "words", "MODEL", "--sentences", "3", "--text", "CORPUS", "--out", "OUT"],
         ["plot", "words", "MODEL", "--frequent", "5", "--text", "CORPUS", "--out", "OUT"],
         ["vocabulary", "trim", "MODEL", "OUT", "--corpus", "CORPUS"],
         ["reposition", "MODEL", "OUT", "--to", "alibi", "--corpus", "CORPUS", "--healing-steps", "0"],
