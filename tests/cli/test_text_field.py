@@ -13,7 +13,7 @@ from hf_embeddings.cli.main import app
 
 CLI = Path(importlib.import_module("hf_embeddings.cli").__file__).parent
 READERS = [path.stem for path in CLI.glob("*.py") if re.search(r"(?m)^    +check_source\(", path.read_text())]
-SENTENCES = ("The cat sleeps in the house. ", "The king of the house sleeps. ", "The house of the king. ")
+SENTENCES = [f"The {one} sleeps in the {other}. " for one in ("cat", "king") for other in ("house", "cat", "king")]
 LINES = [{"id": number, "body": f"Number {number}. {''.join(SENTENCES)}"} for number in range(60)]
 
 
@@ -27,7 +27,7 @@ def test_every_verb_with_a_source_has_the_option(name: str) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["plot", "words", "MODEL", "--sentences", "3", "--text", "CORPUS", "--out", "OUT"],
+        ["plot", "words", "MODEL", "--sentences", "5", "--text", "CORPUS", "--out", "OUT"],
         ["plot", "words", "MODEL", "--frequent", "5", "--text", "CORPUS", "--out", "OUT"],
         ["vocabulary", "trim", "MODEL", "OUT", "--corpus", "CORPUS"],
         ["reposition", "MODEL", "OUT", "--to", "alibi", "--corpus", "CORPUS", "--healing-steps", "0"],
