@@ -3,6 +3,8 @@ WINDOWS := $(filter Windows_NT,$(OS))
 PYTHON ?= $(if $(WINDOWS),python,python3)
 VENV := .venv
 BIN := $(VENV)/$(if $(WINDOWS),Scripts,bin)
+# All, or those of a file, with a log of its own: make faults FAULTS=tests/test_readers.py FAULTS_LOG=readers.log
+FAULTS :=
 FAULTS_LOG := benchmarks/results/faults.log
 
 .PHONY: demo lab test test-slow faults compat common-tests libraries lint docs docs-serve
@@ -35,7 +37,7 @@ test-slow: $(VENV)/.tested
 	$(BIN)/python -m pytest -m slow
 
 faults: $(VENV)/.tested
-	FAULTS_LOG=$(FAULTS_LOG) $(BIN)/python -m pytest -m ''
+	FAULTS_LOG=$(FAULTS_LOG) $(BIN)/python -m pytest -m '' $(FAULTS)
 
 # Environments that know nothing of this package, on the torch of the first one, for each transformers that is tried.
 TRANSFORMERS := 5.0.0 5.3.0 5.4.0 5.5.4 5.8.1 5.12.1 5.14.0 5.15.1 5.16.0 5.23.0 5.24.0
