@@ -9,7 +9,7 @@ import typer
 from hf_embeddings.cli.output import AsJson
 from hf_embeddings.files.staging import check_target
 from hf_embeddings.json_text import json_text
-from hf_embeddings.loading.model_names import is_hub_id
+from hf_embeddings.loading.model_names import check_repository, is_hub_id
 
 
 def convert(
@@ -42,10 +42,12 @@ def convert(
 ) -> None:
     """Convert a checkpoint to TriEmbed; with --to, convert a TriEmbed checkpoint to another model type."""
     path = Path(source)
-    parts = path.parent.glob(f"{path.name}.*")  # a TensorFlow checkpoint goes by what the names of its files share
-    if not (path.exists() or any(parts) or is_hub_id(source)):
-        raise ValueError(f"{source}: no such directory, and no id of the Hub (USER/NAME); check the path")
+    # A TensorFlow checkpoint goes by what the names of its files share.
     place = path if path.exists() else next(path.parent.glob(f"{path.name}.*"), None)
+    if place is None:
+        if not is_hub_id(source):
+            raise ValueError(f"{source}: no such directory, and no id of the Hub (USER/NAME); check the path")
+        check_repository(source, revision)
     check_target(Path(target), inputs={"SOURCE": place}, overwrite=overwrite)
     from hf_embeddings.conversion.convert import convert as run
     from hf_embeddings.progress import print_to_stderr

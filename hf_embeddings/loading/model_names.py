@@ -27,6 +27,23 @@ def check_model_or_id(name: str, option: str) -> None:
         check_model(name)
     elif not is_hub_id(name):
         raise ValueError(f"{option} {name}: no such directory, and no id of the Hub (USER/NAME); check the path")
+    else:
+        check_repository(name)
+
+
+def check_repository(name: str, revision: str | None = None) -> None:
+    """Raise where the Hub, or what was fetched from it before, has no model of a name.
+
+    Raises:
+        ValueError: its config cannot be had; a mistyped name of a directory is the likely cause.
+    """
+    from huggingface_hub import snapshot_download
+
+    try:
+        snapshot_download(name, revision=revision, allow_patterns=["config.json"])
+    except Exception as error:  # the hub client has many of its own
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"{name}: no such directory, and the Hub cannot give it ({reason}); check the name") from None
 
 
 def is_hub_id(name: str) -> bool:

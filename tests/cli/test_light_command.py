@@ -44,6 +44,7 @@ MISTAKES = {  # arguments: what the answer says
     "index c i --precision fp7": "is not one of",
     "index c i --pooling sum": "is not one of",
     "convert nowhere/at/all out": "no such directory",
+    "convert nowhere out": "no such directory, and the Hub cannot give it",
     "pretrain nowhere.yaml": "expected a YAML file",
     "pretrain DEMO training.max_step=3": "did you mean max_steps?",
     "pretrain DEMO training.max_steps=many": "expected a whole number",
@@ -95,7 +96,12 @@ MISTAKES = {  # arguments: what the answer says
 def answers(lines: list[list[str]], folder: Path) -> list[tuple[int, str, list[str]]]:
     """Run the command with each line of arguments in a child process."""
     done = subprocess.run(
-        [sys.executable, "-c", CHILD], input=json.dumps([lines, HEAVY]), capture_output=True, text=True, cwd=folder
+        [sys.executable, "-c", CHILD],
+        input=json.dumps([lines, HEAVY]),
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env=os.environ | {"HF_HUB_OFFLINE": "1"},
     )
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
