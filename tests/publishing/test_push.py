@@ -80,7 +80,8 @@ def test_a_config_that_contradicts_the_weights_is_refused_in_one_line(field: str
 
 
 def test_a_tokenizer_of_another_model_is_refused(folder: Path) -> None:
-    BertTokenizer(vocab={f"word{number}": number for number in range(17)}).save_pretrained(folder)
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"word{number}" for number in range(12))]
+    BertTokenizer(vocab={word: row for row, word in enumerate(words)}).save_pretrained(folder)
     with pytest.raises(ValueError, match="the tokenizer has the id .*, the model 16 rows"):
         publish(folder, "user/model", dry_run=True)
 
