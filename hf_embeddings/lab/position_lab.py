@@ -141,10 +141,20 @@ class PositionLab:
             self.data.evaluation, max_tokens=length * factor - SPECIAL_TOKENS_PER_PAIR, document_tokens=longest
         )
         if not len(chunks):
+            most = self._document_tokens().max()
+            if most < longest:
+                reason = (
+                    f"no held-out document has the {longest} tokens that factor "
+                    f"{max(self.options.lab.length_factors)} needs, the longest has {most}"
+                )
+            else:
+                reason = (
+                    f"no held-out document of {longest} tokens or more has sentences in a row that fill "
+                    f"{NEARLY_FULL:.0%} of {length * factor}, as factor {factor} needs"
+                )
             raise ValueError(
-                f"lab.length_factors: no held-out document has the {longest} tokens that factor "
-                f"{max(self.options.lab.length_factors)} needs, the longest has {self._document_tokens().max()}; lower "
-                f"it, or examples.max_length ({length}), or hold out more documents (corpus.evaluation_fraction)"
+                f"lab.length_factors: {reason}; lower it, change examples.max_length ({length}), or hold out more "
+                "documents (corpus.evaluation_fraction)"
             )
         examples = replace(self.options.examples, objectives=["mlm"], objective_weights={})
         count = self.options.training.evaluation_examples

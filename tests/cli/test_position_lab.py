@@ -107,6 +107,12 @@ def test_longer_examples_are_of_the_same_documents(overrides: list[str]) -> None
         lab(overrides, "lab.length_factors=[100]").length_batches(1)
 
 
+def test_long_documents_whose_sentences_fill_no_example_are_told_as_such(overrides: list[str], monkeypatch) -> None:
+    monkeypatch.setattr("hf_embeddings.lab.position_lab.NEARLY_FULL", 2.0)
+    with pytest.raises(ValueError, match="no held-out document of 64 tokens or more has sentences in a row that fill"):
+        lab(overrides, "lab.length_factors=[2]").length_batches(2)
+
+
 def test_documents_that_are_too_short_are_told_before_the_first_run(overrides: list[str], tmp_path: Path) -> None:
     failed = run(*overrides, f"output_dir={tmp_path / 'lab'}", "lab.positions=[alibi]", "lab.length_factors=[100]")
     assert "no held-out document has the 3200 tokens" in str(failed.exception)
