@@ -3,6 +3,7 @@
 Shapes: N pairs, Q queries, C candidates, D width.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -45,7 +46,9 @@ def agreement(first: np.ndarray, second: np.ndarray, scores: Sequence[float]) ->
     if np.ptp(cosines) < _ROUNDING or np.ptp(scores) == 0:
         return Agreement(len(first), None, None)
     result = spearmanr(cosines, scores)
-    return Agreement(len(first), float(result.statistic), float(result.pvalue))
+    # The t distribution gives p = 0 where the order is the same: of n! orders, two are as far from chance as that one.
+    least = 2 / math.factorial(min(len(first), 100))
+    return Agreement(len(first), float(result.statistic), max(float(result.pvalue), least))
 
 
 def pair_cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import typer
 from typer.models import ArgumentInfo
 
 from hf_embeddings.cli.given import typed
-from hf_embeddings.cli.interruption import EXIT_CODE, SENTENCES
+from hf_embeddings.cli.interruption import EXIT_CODE, sentence
 from hf_embeddings.printable import escaped_stdout, one_line
 
 
@@ -25,7 +25,7 @@ def as_command(name: str, verb: Callable[..., None]) -> Callable[..., None]:
                 verb(*args, **kwargs)
         except KeyboardInterrupt:
             arguments = inspect.signature(verb).bind(*args, **kwargs).arguments
-            print(one_line(f"interrupted: {SENTENCES[name].format(**arguments)}"), file=sys.stderr)
+            print(one_line(f"interrupted: {sentence(name, arguments)}"), file=sys.stderr)
             raise typer.Exit(EXIT_CODE) from None
 
     return run

@@ -36,7 +36,9 @@ def convert(
         str | None, typer.Option(help="Adapter to merge, such as text-matching, where the source has several.")
     ] = None,
     ignore_key: Annotated[list[str] | None, typer.Option(help="Config key that changes no output.")] = None,
-    max_shard_gb: Annotated[float, typer.Option(help="Largest weight file in GB, held in memory at once.")] = 5.0,
+    max_shard_gb: Annotated[
+        float, typer.Option(min=0.001, help="Largest weight file in GB, held in memory at once.")
+    ] = 5.0,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the Hub repository.")] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -81,7 +81,7 @@ def index(
     job = EncodingJob(str(Path(model).resolve()) if Path(model).is_dir() else model, precision, overrides, device)
 
     def documents(left_out: Counter[str]) -> Iterator["Document"]:
-        reader = SourceReader(text_field=text_field, statistics=left_out)
+        reader = SourceReader(text_field=text_field, with_fields=True, statistics=left_out)
         return islice(_matches(corpus, reader, conditions), max_documents)
 
     left_out: Counter[str] = Counter()

@@ -1,5 +1,7 @@
 """What is true when a verb is interrupted: one sentence for each verb, on standard error."""
 
+from pathlib import Path
+
 EXIT_CODE = 130  # 128 + SIGINT, the habit of shells
 NOTHING = "nothing was changed"
 WHOLE = "{target} is as it was before"
@@ -30,3 +32,12 @@ SENTENCES = {
     "plot training": "some of the pictures may be there already; rerun the command to replace them",
     "plot attention": "some of the pictures may be there already; rerun the command to replace them",
 }
+# Where these do not exist, a verb that resumes has not begun to write.
+KEPT_IN = {"index": "{folder}", "prepare": "{target}.partial"}
+
+
+def sentence(name: str, arguments: dict[str, object]) -> str:
+    """Return what is true of a verb that was interrupted with these arguments."""
+    if name in KEPT_IN and not Path(KEPT_IN[name].format(**arguments)).exists():
+        return "nothing was written yet"
+    return SENTENCES[name].format(**arguments)

@@ -14,7 +14,7 @@ from hf_embeddings.pretraining.architecture import read_architecture
 def positions(
     types: TypesOrFolders = None,
     config: Sizes = BASE,
-    length: Annotated[int | None, typer.Option(help="Positions to draw, at most the trained length.")] = 128,
+    length: Annotated[int | None, typer.Option(help="Positions to draw; default: as trained, 128 at most.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("positions"),
 ) -> None:
     """Draw position types: the vectors and their similarity, and what every head adds to the attention scores."""
@@ -29,6 +29,6 @@ def positions(
 
     names = types or list(POSITION_TYPES)
     for name, title in zip(names, picture_names(names), strict=True):
-        report, probe = measure(name, config=find_config(config), length=length)
+        report, probe = measure(name, config=find_config(config), length=length, longest=128)
         print(draw(title, report, probe, out))
         print(save_figure(bias_figure(title, probe.scores), out / f"{title}-heads.png"))

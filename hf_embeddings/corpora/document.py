@@ -33,6 +33,7 @@ class SourceReader:
     """How to read a source, and the running count of what was left out or changed while reading."""
 
     text_field: str = "text"
+    with_fields: bool = False  # of tables: the other columns too, which take time and memory to read
     hub_split: str = "train"
     hub_config: str | None = None
     on_invalid_text: InvalidTextPolicy = "error"

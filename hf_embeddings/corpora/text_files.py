@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, BinaryIO, cast
@@ -12,6 +13,7 @@ from hf_embeddings.files.reading import check_depth, encoding_of
 from hf_embeddings.json_text import without_twins
 
 if TYPE_CHECKING:
+    import pyarrow
     from pyarrow.parquet import FileMetaData
 
 _BATCH_BYTES = 64 << 20  # of rows that are read at once
@@ -76,13 +78,35 @@ def read_parquet(path: str, reader: SourceReader) -> Iterator[Document]:
         if reader.text_field not in file.schema_arrow.names:
             yield from reader.text_of(dict.fromkeys(file.schema_arrow.names), path)  # says which there are
         row_bytes = os.stat(path).st_size * EXPANSION / max(file.metadata.num_rows, 1)
-        for batch in file.iter_batches(batch_size=_rows_at_once(file.metadata), columns=[reader.text_field]):
+        columns = _columns(file.schema_arrow, reader)
+        for batch in file.iter_batches(batch_size=_rows_at_once(file.metadata), columns=columns):
             reader.advance(len(batch) * row_bytes)
-            for text in batch.column(0).to_pylist():
+            for row in batch.to_pylist():
                 number += 1
-                yield from reader.text_of({reader.text_field: text}, f"{path}, row {number}")
+                yield from reader.text_of(_json_values(row), f"{path}, row {number}")
     except (OSError, pyarrow.ArrowException) as error:
         raise unreadable(path, error) from error
+
+
+def _columns(schema: "pyarrow.Schema", reader: SourceReader) -> list[str]:
+    """Return the columns to read: the text, and where they are wanted all others but bytes and lists."""
+    from pyarrow import types
+
+    left_out = (types.is_binary, types.is_large_binary, types.is_fixed_size_binary, types.is_nested)
+    kinds = zip(schema.names, schema.types, strict=True)
+    others = [name for name, kind in kinds if not any(is_kind(kind) for is_kind in left_out)]
+    return [name for name in schema.names if name == reader.text_field or (reader.with_fields and name in others)]
+
+
+def _json_values(row: dict[str, object]) -> dict[str, object]:
+    """Return a row as JSON can hold it: dates and decimals are text, a number that is none is null."""
+    return {name: _json_value(value) for name, value in row.items()}
+
+
+def _json_value(value: object) -> object:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if isinstance(value, str | int | bool | list | dict | None) else str(value)
 
 
 def _rows_at_once(metadata: "FileMetaData") -> int:

@@ -17,10 +17,15 @@ from hf_embeddings.records.positions import LawsBeyond, PositionReport
 LONGEST = 512
 
 
-def measure(name: str, *, config: Path, length: int | None) -> tuple[PositionReport, PositionProbe]:
-    """Return the laws of a type or checkpoint, inside and beyond the trained length, and the probe they come from."""
+def measure(
+    name: str, *, config: Path, length: int | None, longest: int = LONGEST
+) -> tuple[PositionReport, PositionProbe]:
+    """Return the laws of a type or checkpoint, inside and beyond the trained length, and the probe they come from.
+
+    Without a length, it is the trained one, or `longest`.
+    """
     probe_at, trained_length = _prober(name, config)
-    length = min(trained_length, LONGEST) if length is None else length
+    length = min(trained_length, longest) if length is None else length
     if not 8 <= length <= trained_length:
         raise ValueError(
             f"--length: got {length} for {name}, expected 8 to {trained_length} positions, the trained length"

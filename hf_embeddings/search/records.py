@@ -270,5 +270,6 @@ def _refuse_unknown_fields(connection: sqlite3.Connection, where: Sequence[Condi
         query = "SELECT 1 FROM records WHERE json_type(metadata, ?) IS NOT NULL LIMIT 1"
         if connection.execute(query, (condition.path,)).fetchone() is None:
             some = "SELECT DISTINCT key FROM (SELECT metadata FROM records LIMIT 1000), json_each(metadata)"
-            names = ", ".join(sorted(name for (name,) in connection.execute(some))) or "none"
-            raise ValueError(f"field {condition.field!r}: no record has it, expected one of {names}")
+            names = ", ".join(sorted(name for (name,) in connection.execute(some)))
+            expected = f"expected one of {names}" if names else "nor any other"
+            raise ValueError(f"field {condition.field!r}: no record has it, {expected}")

@@ -154,8 +154,9 @@ def _refuse_unknown_fields(store: Store, query: np.ndarray, where: Sequence[Cond
     for condition in where:
         if not store.nearest(query, 1, [[has_term(condition.field)]]):
             some = store.nearest(query, 100, [])
-            names = ", ".join(sorted({name for hit in some for name in hit.metadata})) or "none"
-            raise ValueError(f"field {condition.field!r}: no record has it, expected one of {names}")
+            names = ", ".join(sorted({name for hit in some for name in hit.metadata}))
+            expected = f"expected one of {names}" if names else "nor any other"
+            raise ValueError(f"field {condition.field!r}: no record has it, {expected}")
 
 
 @contextmanager

@@ -21,6 +21,12 @@ def test_agreement_is_spearman_of_cosines() -> None:
         agreement(first[:2], second[:2], scores[:2])
 
 
+def test_no_order_is_less_likely_than_one_of_all_orders() -> None:
+    first = np.array([[1, 0.1 * number] for number in range(5)])
+    result = agreement(first, np.tile([1.0, 0.0], (5, 1)), [5, 4, 3, 2, 1])
+    assert result.spearman == pytest.approx(1.0) and result.p_value == pytest.approx(2 / 120)
+
+
 def test_analogies_by_parallelogram() -> None:
     words = ["man", "woman", "king", "queen", "apple"]
     vectors = np.array([[1, 0, 0.1], [0, 1, 0.1], [1, 0, 2], [0, 1, 2], [1, 1, -3.0]])

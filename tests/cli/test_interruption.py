@@ -3,6 +3,7 @@
 import inspect
 import string
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import typer
@@ -29,13 +30,16 @@ def test_a_sentence_names_only_arguments_of_its_verb(name: str):
     ("name", "arguments", "sentence"),
     [
         ("convert", {"source": "a", "target": "b"}, "interrupted: b is as it was before\n"),
-        ("prepare", {"options_file": "a", "target": "b"}, "interrupted: what was finished is kept in b.partial; rerun"),
+        ("prepare", {"options_file": "a", "target": "b"}, "interrupted: nothing was written yet\n"),
+        ("prepare", {"options_file": "a", "target": "c"}, "interrupted: what was finished is kept in c.partial; rerun"),
         ("publish", {"folder": "a", "repo_id": "me/b"}, "interrupted: the card and the code in a may have been"),
     ],
 )
 def test_the_sentence_is_of_the_call(
-    name: str, arguments: dict[str, str], sentence: str, capsys: pytest.CaptureFixture[str]
+    name: str, arguments: dict[str, str], sentence: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch
 ):
+    monkeypatch.chdir(tmp_path)
+    Path("c.partial").mkdir()
     with pytest.raises(typer.Exit) as left:
         as_command(name, _interrupted_like(ALL[name]))(**arguments)
     assert left.value.exit_code == 130

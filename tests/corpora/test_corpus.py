@@ -7,6 +7,7 @@ import math
 import os
 import re
 from collections import Counter
+from datetime import date
 from pathlib import Path
 
 import pyarrow
@@ -77,6 +78,24 @@ def write_parquet(path: Path) -> None:
 
 def write_json_lines(path: Path) -> None:
     path.write_text("\n".join(json.dumps({"text": row}) for row in ROWS))
+
+
+def test_the_other_columns_of_a_parquet_file_come_along_where_they_are_wanted(tmp_path: Path) -> None:
+    columns = {
+        "id": ["a", "b"],
+        "text": ["one", "two"],
+        "n": [1, 2],
+        "day": [date(2026, 1, 2), None],
+        "score": [0.5, float("nan")],
+        "image": [b"0", b"1"],
+    }
+    parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
+    documents = read_described_documents(str(tmp_path / "a.parquet"), SourceReader(with_fields=True))
+    assert [document.metadata for document in documents] == [
+        {"id": "a", "n": 1, "day": "2026-01-02", "score": 0.5},
+        {"id": "b", "n": 2, "day": None, "score": None},
+    ]
+    assert not any(one.metadata for one in read_described_documents(str(tmp_path / "a.parquet"), SourceReader()))
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".jsonl"])
