@@ -1,8 +1,9 @@
 """The command `hf-embeddings`: one table of verbs, each in a file of its own; heavy imports happen inside the verbs."""
 
+import re
 import sys
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -77,8 +78,16 @@ def main() -> None:
     try:
         app(prog_name=COMMAND)
     except (ValueError, OSError) as error:
-        print(one_line("error: " + " ".join(str(error).split())), file=sys.stderr)
-        sys.exit(2)
+        _leave(str(error))
+    except Exception as error:  # safetensors and tokenizers have kinds of their own for what the system refuses
+        if not re.search(r"\(os error \d+\)$", str(error)):
+            raise
+        _leave(f"a file cannot be written or read: {error}")
+
+
+def _leave(reason: str) -> NoReturn:
+    print(one_line("error: " + " ".join(reason.split())), file=sys.stderr)
+    sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -68,7 +68,11 @@ def _alone(staged: Path) -> Iterator[None]:
         return
     handle = _lock(staged)
     try:
-        os.ftruncate(handle, 0)
+        try:
+            os.ftruncate(handle, 0)
+        except OSError:
+            staged.unlink(missing_ok=True)
+            raise
         yield
     finally:
         os.close(handle)

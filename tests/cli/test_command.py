@@ -3,8 +3,10 @@
 import re
 
 import pytest
+from safetensors import SafetensorError
 from typer.testing import CliRunner
 
+from hf_embeddings.cli import main
 from hf_embeddings.cli.main import VERBS, app
 from hf_embeddings.cli.plot import PICTURES
 
@@ -29,3 +31,16 @@ def test_arguments_are_in_capitals_and_a_default_is_said_once(words: list[str]) 
 
 def test_the_verbs_are_in_order() -> None:
     assert list(VERBS) == sorted(VERBS)
+
+
+def test_what_the_system_refuses_to_other_libraries_is_one_line(monkeypatch, capsys) -> None:
+    def save(**options: object) -> None:
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(main, "app", save)
+    with pytest.raises(SystemExit) as left:
+        main.main()
+    assert left.value.code == 2 and capsys.readouterr().err.count("\n") == 1
+    monkeypatch.setattr(main, "app", lambda **options: [][0])
+    with pytest.raises(IndexError):  # ours to mend
+        main.main()

@@ -11,6 +11,16 @@ from hf_embeddings.files import atomic
 from hf_embeddings.files.atomic import fsync_directory, replace_text, replacing
 
 
+def test_a_disk_that_is_full_before_anything_is_written_leaves_nothing(tmp_path: Path, monkeypatch) -> None:
+    def full(handle: int, length: int) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "ftruncate", full)
+    with pytest.raises(OSError, match="full"), replacing(tmp_path / "a"):
+        pytest.fail("nothing was made room for")
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text("old", encoding="utf-8")
