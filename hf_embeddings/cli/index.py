@@ -26,7 +26,9 @@ MOST_UNKNOWN = 0.01  # share of the characters; more is worth a warning
 def index(
     corpus: Annotated[
         str,
-        typer.Argument(help="pydoc:PACKAGE,PACKAGE; hub:USER/NAME; .txt, .jsonl, .csv or .parquet files, a glob or folder."),
+        typer.Argument(
+            help="pydoc:PACKAGE,PACKAGE; hub:USER/NAME; .txt, .jsonl, .csv or .parquet files, a glob or folder."
+        ),
     ],
     folder: Annotated[str, typer.Argument(metavar="INDEX", help="Folder of the index, new or to add to.")],
     model: Annotated[str | None, typer.Option(help="Model directory or Hub id; an index knows its own.")] = None,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_embeddings.corpora.docstrings import package_files, read_docstrings
 from hf_embeddings.corpora.document import CorpusError, Document, SourceReader, unreadable
-from hf_embeddings.corpora.text_files import SUFFIXES, rows_at_once, suffix_of, text_bytes
+from hf_embeddings.corpora.text_files import SUFFIXES, json_values, rows_at_once, suffix_of, text_bytes
 from hf_embeddings.files.reading import check_file, file_type
 
 if TYPE_CHECKING:
@@ -103,9 +103,19 @@ def _rows(
     each: Callable[[Any], Iterable[object]] = iter,
 ) -> Iterator[Document]:
     if rows.column_names and reader.text_field in rows.column_names:
-        rows = rows.select_columns([reader.text_field])  # do not decode images or sound beside the text
+        others = _plain_columns(rows) if reader.with_fields else []
+        rows = rows.select_columns([reader.text_field, *(name for name in others if name != reader.text_field)])
     for number, row in enumerate(each(rows), 1):
-        yield from reader.text_of(row, f"{place}, row {number}")
+        yield from reader.text_of(json_values(row) if isinstance(row, dict) else row, f"{place}, row {number}")
+
+
+def _plain_columns(rows: Any) -> list[str]:  # noqa: ANN401  as above
+    """Return the columns that are no bytes and no lists: images or sound beside the text are not decoded."""
+    import datasets
+
+    features = rows.features or {}
+    plain = (datasets.Value, datasets.ClassLabel)
+    return [name for name, kind in features.items() if isinstance(kind, plain) and "binary" not in kind.dtype]
 
 
 def _checked_rows(dataset: "datasets.Dataset") -> Iterator[object]:

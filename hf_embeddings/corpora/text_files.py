@@ -83,7 +83,7 @@ def read_parquet(path: str, reader: SourceReader) -> Iterator[Document]:
             reader.advance(len(batch) * row_bytes)
             for row in batch.to_pylist():
                 number += 1
-                yield from reader.text_of(_json_values(row), f"{path}, row {number}")
+                yield from reader.text_of(json_values(row), f"{path}, row {number}")
     except (OSError, pyarrow.ArrowException) as error:
         raise unreadable(path, error) from error
 
@@ -98,7 +98,7 @@ def _columns(schema: "pyarrow.Schema", reader: SourceReader) -> list[str]:
     return [name for name in schema.names if name == reader.text_field or (reader.with_fields and name in others)]
 
 
-def _json_values(row: dict[str, object]) -> dict[str, object]:
+def json_values(row: dict[str, object]) -> dict[str, object]:
     """Return a row as JSON can hold it: dates and decimals are text, a number that is none is null."""
     return {name: _json_value(value) for name, value in row.items()}
 

@@ -90,12 +90,15 @@ def test_the_other_columns_of_a_parquet_file_come_along_where_they_are_wanted(tm
         "image": [b"0", b"1"],
     }
     parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
-    documents = read_described_documents(str(tmp_path / "a.parquet"), SourceReader(with_fields=True))
+    documents = list(read_described_documents(str(tmp_path / "a.parquet"), SourceReader(with_fields=True)))
     assert [document.metadata for document in documents] == [
         {"id": "a", "n": 1, "day": "2026-01-02", "score": 0.5},
         {"id": "b", "n": 2, "day": None, "score": None},
     ]
     assert not any(one.metadata for one in read_described_documents(str(tmp_path / "a.parquet"), SourceReader()))
+    Dataset.from_dict(columns).save_to_disk(tmp_path / "saved")
+    saved = read_described_documents(str(tmp_path / "saved"), SourceReader(with_fields=True))
+    assert [document.metadata for document in saved] == [document.metadata for document in documents]
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".jsonl"])
