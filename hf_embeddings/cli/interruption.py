@@ -34,10 +34,15 @@ SENTENCES = {
 }
 # Where these do not exist, a verb that resumes has not begun to write.
 KEPT_IN = {"index": "{folder}", "prepare": "{target}.partial"}
+COPY = "{folder} may hold a part of the passages; rerun the command to copy all"  # `index` into a database
 
 
 def sentence(name: str, arguments: dict[str, object]) -> str:
     """Return what is true of a verb that was interrupted with these arguments."""
+    from hf_embeddings.search.stores import is_store
+
+    if name == "index" and is_store(str(arguments["folder"])):
+        return COPY.format(**arguments)
     if name in KEPT_IN and not Path(KEPT_IN[name].format(**arguments)).exists():
         return "nothing was written yet"
     return SENTENCES[name].format(**arguments)

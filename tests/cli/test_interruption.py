@@ -32,6 +32,8 @@ def test_a_sentence_names_only_arguments_of_its_verb(name: str):
         ("convert", {"source": "a", "target": "b"}, "interrupted: b is as it was before\n"),
         ("prepare", {"options_file": "a", "target": "b"}, "interrupted: nothing was written yet\n"),
         ("prepare", {"options_file": "a", "target": "c"}, "interrupted: what was finished is kept in c.partial; rerun"),
+        ("index", {"corpus": "a", "folder": "b"}, "interrupted: nothing was written yet\n"),
+        ("index", {"corpus": "a", "folder": "qdrant:b#c"}, "interrupted: qdrant:b#c may hold a part of the passages"),
         ("publish", {"folder": "a", "repo_id": "me/b"}, "interrupted: the card and the code in a may have been"),
     ],
 )
