@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 
 from hf_embeddings.conversion.rules import Config, ConversionError
 from hf_embeddings.files.reading import open_file, read_bytes
+from hf_embeddings.json_text import without_twins
 
 FLOATS = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 LARGEST_JSON = 64 << 20  # bytes; an index of a thousand shards takes less
@@ -50,7 +51,7 @@ def read_json(path: Path) -> Config:
         data = read_bytes(path)
         if data.startswith(LFS):
             raise _pointer(path)
-        value = json.loads(data, parse_constant=_no_constant, object_pairs_hook=_once)
+        value = json.loads(data, parse_constant=_no_constant, object_pairs_hook=without_twins)
     except FileNotFoundError:
         raise ConversionError(f"{path}: no such file") from None
     except (OSError, ValueError, RecursionError) as error:

@@ -1,12 +1,12 @@
 """What a user names as a source: a directory of transformers or of sentence-transformers, a Hub id, or TensorFlow's."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from hf_embeddings.conversion.checkpoints import Checkpoint, open_checkpoint, read_json
 from hf_embeddings.conversion.families.google_bert import find_prefix, open_google
 from hf_embeddings.conversion.rules import Config, ConversionError, Family
+from hf_embeddings.loading.model_names import fetch, is_hub_id
 from hf_embeddings.loading.sentence_models import encoder_folder
 
 FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.bin", "*.bpe.codes", "README.md")
@@ -56,16 +56,9 @@ def locate(source: str | Path, *, revision: str | None = None) -> Path:
     path = Path(source)
     if path.is_dir():
         return path
-    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", str(source)) or path.exists():
+    if not is_hub_id(str(source)):
         raise ConversionError(f"{source}: no such directory")
-    from huggingface_hub import snapshot_download
-
-    patterns = [*FILES, *MODULE_FILES]
     try:
-        found = snapshot_download(
-            str(source), revision=revision, allow_patterns=patterns, ignore_patterns=list(LEFT_BEHIND)
-        )
-        return Path(found)
-    except Exception as error:  # the hub client has many of its own
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ConversionError(f"{source}: no such directory, and the Hub cannot give it ({reason})") from None
+        return fetch(str(source), [*FILES, *MODULE_FILES], ignored=LEFT_BEHIND, revision=revision)
+    except ValueError as error:
+        raise ConversionError(str(error)) from None

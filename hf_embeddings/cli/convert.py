@@ -9,7 +9,7 @@ import typer
 from hf_embeddings.cli.output import AsJson
 from hf_embeddings.files.staging import check_target
 from hf_embeddings.json_text import json_text
-from hf_embeddings.loading.model_names import check_repository, is_hub_id
+from hf_embeddings.loading.model_names import fetch, is_hub_id
 
 
 def convert(
@@ -49,7 +49,7 @@ def convert(
     if place is None:
         if not is_hub_id(source):
             raise ValueError(f"{source}: no such directory, and no id of the Hub (USER/NAME); check the path")
-        check_repository(source, revision)
+        fetch(source, ["config.json"], revision=revision)
     check_target(Path(target), inputs={"SOURCE": place}, overwrite=overwrite)
     from hf_embeddings.conversion.convert import convert as run
     from hf_embeddings.progress import print_to_stderr

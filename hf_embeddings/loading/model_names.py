@@ -1,6 +1,7 @@
 """The places that verbs are given, looked at before anything heavy is loaded: a mistake is answered at once."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -28,19 +29,21 @@ def check_model_or_id(name: str, option: str) -> None:
     elif not is_hub_id(name):
         raise ValueError(f"{option} {name}: no such directory, and no id of the Hub (USER/NAME); check the path")
     else:
-        check_repository(name)
+        fetch(name, ["config.json"])
 
 
-def check_repository(name: str, revision: str | None = None) -> None:
-    """Raise where the Hub, or what was fetched from it before, has no model of a name.
+def fetch(name: str, patterns: Sequence[str], *, ignored: Sequence[str] = (), revision: str | None = None) -> Path:
+    """Return the directory with some files of a repository of the Hub, or those that were fetched from it before.
 
     Raises:
-        ValueError: its config cannot be had; a mistyped name of a directory is the likely cause.
+        ValueError: they cannot be had; a mistyped name of a directory is the likely cause.
     """
     from huggingface_hub import snapshot_download
 
     try:
-        snapshot_download(name, revision=revision, allow_patterns=["config.json"])
+        return Path(
+            snapshot_download(name, revision=revision, allow_patterns=list(patterns), ignore_patterns=list(ignored))
+        )
     except Exception as error:  # the hub client has many of its own
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(f"{name}: no such directory, and the Hub cannot give it ({reason}); check the name") from None
