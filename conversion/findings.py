@@ -41,7 +41,8 @@ def _of_names(transfer: Transfer, config: Config) -> list[str]:
     """Say which family and class it is where the source does not, and what stands before its names."""
     family, made = transfer.plan.family, []
     if config.get("model_type") != family.model_type:
-        made.append(f"model_type {config.get('model_type')!r}: names and sizes are those of {family.name}")
+        stated = repr(config["model_type"]) if config.get("model_type") else "missing"
+        made.append(f"model_type {stated}: names and sizes are those of {family.name}")
     code = [name for name in config.get("auto_map") or {} if name != "AutoTokenizer"]
     if code and not family.own_code and not family.today_as:
         made.append(f"code of its own (auto_map), which was not run: compared with {family.model_type} of transformers")
