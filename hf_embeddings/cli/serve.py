@@ -90,20 +90,22 @@ def _load_model(folder: str, name: str | None, precision: str, limits: "Limits")
     from hf_embeddings.search.encoder import Encoder
     from hf_embeddings.search.reranker import Reranker, is_reranker
     from hf_embeddings.serving.app import Served, describe
-    from hf_embeddings.serving.engine import Engine
+    from hf_embeddings.serving.engine import Engine, loading_alone
 
-    model = (Reranker if is_reranker(folder) else Encoder).load(folder, precision=precision)
+    with loading_alone():
+        model = (Reranker if is_reranker(folder) else Encoder).load(folder, precision=precision)
     return Served(name or Path(folder).resolve().name, describe(model), Engine(model, limits))
 
 
 def _load_index(index: "Index", name: str | None, precision: str, limits: "Limits", approximate: bool) -> "Served":
     from hf_embeddings.search.query_encoder import load_encoder
     from hf_embeddings.serving.app import Served, describe
-    from hf_embeddings.serving.engine import Engine
+    from hf_embeddings.serving.engine import Engine, loading_alone
     from hf_embeddings.serving.searching import Searching
 
     nearest = open_graph(index).nearest if approximate else None
-    encoder = load_encoder(index, precision=precision)
+    with loading_alone():
+        encoder = load_encoder(index, precision=precision)
     engine = Engine(encoder, limits)
     name = name or Path(index.settings.model).name
     return Served(name, describe(encoder), engine, Searching(index, engine, nearest))

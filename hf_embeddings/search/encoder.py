@@ -19,7 +19,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from hf_embeddings.loading.saved_model import read_tokenizer
 from hf_embeddings.model.modeling_triembed import TriEmbedModel
 from hf_embeddings.search.pooling import POOLINGS, without_prompts
-from hf_embeddings.search.precision import PRECISIONS, choose_precision
+from hf_embeddings.search.precision import PRECISIONS, choose_precision, pack_weights
 from hf_embeddings.search.recipe import Recipe
 from hf_embeddings.search.recipe_files import download_recipe, read_recipe
 from hf_embeddings.search.text_model import check_ids, ignores_padding, load_text_model, longest_input, reads_mask
@@ -97,7 +97,10 @@ class Encoder:
             recipe = dataclasses.replace(recipe, max_length=min(recipe.max_length, longest_input(model, tokenizer)))
         if (count := overrides.get("dimension")) and count > model.config.hidden_size:
             raise ValueError(f"dimension {count}: the vectors have {model.config.hidden_size}; ask for that or fewer")
-        return cls(model.to(device), tokenizer, dataclasses.replace(recipe, **overrides), precision=precision)
+        encoder = cls(model.to(device), tokenizer, dataclasses.replace(recipe, **overrides), precision=precision)
+        if encoder.precision == "fp32":  # of a model that nobody else has
+            pack_weights(encoder.model)
+        return encoder
 
     def encode(
         self, texts: Sequence[str], *, prompt: str | None = None, progress: Callable[[int], None] | None = None
@@ -228,6 +231,8 @@ class Encoder:
 
 def _packed(model: PreTrainedModel, tokens: torch.Tensor, lengths: torch.Tensor, **options: bool) -> Hidden:
     """Run texts one after the other in a single row, and return how to read its hidden states (1, T, D) as (T, D)."""
+    if len(lengths) == 1:  # nothing to keep apart
+        return model(tokens[None].to(model.device), **options), lambda hidden: hidden[0]
     boundaries = torch.nn.functional.pad(lengths.cumsum(0), (1, 0)).to(model.device, torch.int32)
     output = model(tokens[None].to(model.device), cu_seq_lens_q=boundaries, **options)
     return output, lambda hidden: hidden[0]

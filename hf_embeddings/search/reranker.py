@@ -18,7 +18,7 @@ from hf_embeddings.loading.saved_model import read_config, read_tokenizer, told
 from hf_embeddings.loading.sentence_models import OF_A_RERANKER, RERANKER, sentence_class
 from hf_embeddings.loading.stored_weights import check_finite
 from hf_embeddings.model.modeling_triembed import TriEmbedForSequenceClassification
-from hf_embeddings.search.precision import PRECISIONS, choose_precision
+from hf_embeddings.search.precision import PRECISIONS, choose_precision, pack_weights
 from hf_embeddings.search.text_model import check_ids, longest_input, read_inputs
 
 # What sentence-transformers puts on the score of one label, by the name of the class.
@@ -84,7 +84,10 @@ class Reranker:
         if missing := sorted(report["missing_keys"]):
             raise ValueError(f"{folder}: weights are missing, and would be random ({', '.join(missing[:3])})")
         check_finite(model.named_parameters(), folder)
-        return cls(model.to(device), read_tokenizer(folder), activation=activation, precision=precision)
+        reranker = cls(model.to(device), read_tokenizer(folder), activation=activation, precision=precision)
+        if reranker.precision == "fp32":  # of a model that nobody else has
+            pack_weights(reranker.model)
+        return reranker
 
     def tokenize(self, query: str, documents: Sequence[str]) -> list[Pair]:
         """Return the ids of a query with each document, cut to `max_length`: of the longer one first."""
@@ -93,6 +96,12 @@ class Reranker:
         encodings = backend.encode_batch([(query, document) for document in documents])
         self.truncated += sum(bool(encoding.overflowing) for encoding in encodings)
         return [Pair(encoding.ids, encoding.type_ids) for encoding in encodings]
+
+    def count_tokens(self, query: str, documents: Sequence[str]) -> list[int]:
+        """Return how many tokens a query has with each document before it is cut."""
+        backend = self.tokenizer.backend_tokenizer
+        backend.no_truncation()
+        return [len(encoding) for encoding in backend.encode_batch([(query, document) for document in documents])]
 
     @torch.inference_mode()
     def score_pairs(self, pairs: Sequence[Pair], tokens_per_batch: int = 4096) -> np.ndarray:

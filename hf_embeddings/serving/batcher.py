@@ -78,13 +78,13 @@ class Batcher(Generic[Row]):
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
-    def submit(self, rows: Sequence[Row], lengths: Sequence[int]) -> "Job[Row]":
-        """Put texts into the queue; the future of the job will hold their results (N, ...). Cancel it to leave.
+    def submit(self, rows: Sequence[Row], lengths: Sequence[int], future: "asyncio.Future[np.ndarray]") -> "Job[Row]":
+        """Put texts into the queue, from any thread; the future will hold their results (N, ...).
 
         Raises:
             Full: too many tokens wait.
         """
-        job = Job(rows, lengths, asyncio.get_running_loop().create_future())
+        job = Job(rows, lengths, future)
         tokens = sum(lengths)
         with self._changing:
             if self.waiting and self.waiting + tokens > self._most:
@@ -92,7 +92,6 @@ class Batcher(Generic[Row]):
             self.waiting += tokens
             self._jobs.append(job)
             self._changing.notify()
-        job.future.add_done_callback(lambda future: self._drop(job) if future.cancelled() else None)
         return job
 
     def close(self) -> None:
@@ -108,7 +107,7 @@ class Batcher(Generic[Row]):
         speed = self.counts.tokens / self.counts.seconds if self.counts.seconds else self.waiting
         return max(1.0, self.waiting / speed)
 
-    def _drop(self, job: "Job[Row]") -> None:
+    def drop(self, job: "Job[Row]") -> None:
         """Forget the texts of a client that has left; what the model is working on goes nowhere."""
         with self._changing:
             self.waiting -= sum(job.lengths[number] for number in job.order)
@@ -173,7 +172,7 @@ class Batcher(Generic[Row]):
     def _tell(self, jobs: "list[Job[Row]]", error: Exception | None = None) -> None:
         if error is not None:
             for job in jobs:
-                self._drop(job)
+                self.drop(job)
         for loop in {job.future.get_loop() for job in jobs}:
             own = [job for job in jobs if job.future.get_loop() is loop]
             try:

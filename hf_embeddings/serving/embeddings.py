@@ -5,11 +5,13 @@ Shapes: N inputs, D features.
 
 import base64
 import json
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from hf_embeddings.serving.engine import Engine, Tokenized
+from hf_embeddings.serving.engine import Engine, Row, Tokenized
 from hf_embeddings.serving.fields import Fields, checked_text, refuse_many
 from hf_embeddings.serving.refusal import Refusal
 
@@ -27,8 +29,7 @@ async def embed(engine: Engine, name: str, values: dict[str, Any]) -> tuple[str,
     encoder = engine.encoder
     is_base64 = fields.word("encoding_format", ("float", "base64"), "float") == "base64"
     dimensions = fields.count("dimensions", encoder.dimension, 0)
-    rows = await read_inputs(engine, fields)
-    vectors = await engine.run(rows)
+    rows, vectors = await engine.run(read_inputs(engine, fields))
     tokens = sum(len(row.ids) for row in rows)
     if dimensions:
         vectors = _shortened(vectors, dimensions)
@@ -38,15 +39,15 @@ async def embed(engine: Engine, name: str, values: dict[str, Any]) -> tuple[str,
     return _answer(write, vectors, name, tokens), tokens
 
 
-async def read_inputs(engine: Engine, fields: Fields) -> list[Tokenized]:
-    """Return the inputs as the model reads them: a text, texts, token ids, or lists of token ids.
+def read_inputs(engine: Engine, fields: Fields) -> Callable[[], list[Row]]:
+    """Return what makes the rows of the inputs: of a text, texts, token ids, or lists of token ids.
 
     Raises:
         Refusal: there are none, too many, or of another kind; or one is blank or too long.
     """
     value, prompt, truncate = fields.values.get("input"), fields.optional_text("prompt_name"), fields.flag("truncate")
     if isinstance(value, str):
-        return await engine.tokenize([checked_text(value, "input", "input")], prompt, truncate=truncate)
+        return partial(engine.tokenize, [checked_text(value, "input", "input")], prompt, truncate=truncate)
     if not isinstance(value, list) or not value:
         raise Refusal("input: expected a text, a list of texts, or one or several lists of token ids", param="input")
     is_one = all(type(item) is int for item in value)
@@ -57,18 +58,18 @@ async def read_inputs(engine: Engine, fields: Fields) -> list[Tokenized]:
             )
         lists = [value] if is_one else value
         refuse_many(len(lists), engine.limits.inputs, "input")
-        return await engine.aside(_of_ids, engine, lists, truncate)
+        return partial(_of_ids, engine, lists, truncate)
     refuse_many(len(value), engine.limits.inputs, "input")
     texts = [checked_text(item, f"input[{number}]", "input") for number, item in enumerate(value)]
-    return await engine.tokenize(texts, prompt, truncate=truncate)
+    return partial(engine.tokenize, texts, prompt, truncate=truncate)
 
 
-def _of_ids(engine: Engine, lists: list[list[int]], truncate: bool) -> list[Tokenized]:
+def _of_ids(engine: Engine, lists: list[list[int]], truncate: bool) -> list[Row]:
     """Return token ids with the special tokens that the model wants around them, unless they are there."""
     encoder = engine.encoder
     rows = encoder.model.get_input_embeddings().weight.shape[0]
     before, after = encoder.special_ids()
-    found = []
+    found: list[Row] = []
     for number, ids in enumerate(lists):
         if not ids or not all(type(token) is int and 0 <= token < rows for token in ids):
             wrong = next((token for token in ids if type(token) is not int or not 0 <= token < rows), "none")

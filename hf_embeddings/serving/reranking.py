@@ -4,13 +4,14 @@ A cross-encoder reads query and document together. Where an encoder is served, t
 and the answer says so.
 """
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from hf_embeddings.search.encoder import Encoder
 from hf_embeddings.search.reranker import Reranker
-from hf_embeddings.serving.engine import Engine
+from hf_embeddings.serving.engine import Engine, Row
 from hf_embeddings.serving.fields import Fields
 from hf_embeddings.serving.refusal import Refusal
 
@@ -60,12 +61,17 @@ async def _score(engine: Engine, query: str, documents: list[str], fields: Field
     """Return the scores (N,) of documents, and how many tokens the model read for them."""
     truncate, raw = fields.flag("truncate"), fields.flag("raw_scores")
     if isinstance(engine.model, Reranker):
-        pairs = await engine.tokenize_pairs(query, documents, truncate=truncate)
-        scores = await engine.run(pairs)
+        form = "texts" if "texts" in fields else "documents"
+        pairs, scores = await engine.run(
+            partial(engine.tokenize_pairs, query, documents, truncate=truncate, param=form)
+        )
         return scores if raw else engine.model.activate(scores), sum(len(pair.ids) for pair in pairs)
     assert isinstance(engine.model, Encoder), "the other kind of model"
-    rows = await engine.tokenize([query], "query", truncate=truncate, param="query")
-    rows += await engine.tokenize(documents, "document", truncate=truncate, param="documents")
-    vectors = await engine.run(rows)
+
+    def prepare() -> list[Row]:
+        rows = engine.tokenize([query], "query", truncate=truncate, param="query")
+        return rows + engine.tokenize(documents, "document", truncate=truncate, param="documents")
+
+    rows, vectors = await engine.run(prepare)
     vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
     return vectors[1:] @ vectors[0], sum(len(row.ids) for row in rows)

@@ -6,6 +6,7 @@ Each query is answered from one state of the index, whatever is written meanwhil
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -58,9 +59,10 @@ class Searching:
             conditions = [Condition.parse(text) for text in where]
         except ValueError as error:
             raise Refusal(str(error), param="where") from None
-        rows = await self.engine.tokenize([query], "query", truncate=truncate, param="query")
+        rows, vector = await self.engine.run(
+            partial(self.engine.tokenize, [query], "query", truncate=truncate, param="query")
+        )
         note = UNSPELLED if await self.engine.aside(self.engine.encoder.unknown, [query]) else ""
-        vector = await self.engine.run(rows)
         loop = asyncio.get_running_loop()
         results = await loop.run_in_executor(self._finding, self._find, vector, k, conditions)
         x, y = (float(place) for place in self.corpus_map.place(vector)[0])
