@@ -29,7 +29,7 @@ class CorpusOptions:
     # Several with weights, instead of `source`; a document that is in two of them has the higher weight.
     sources: list[SourceOptions] = field(default_factory=list)
     verify_shards: bool = True  # compare what is prepared with its SHA-256 sums first; false compares sizes only
-    text_field: str = "text"  # the key or column that holds the text (.jsonl, .csv, .parquet, hub)
+    text_field: str = "text"  # the key or column that holds the text (.jsonl, .json, .csv, .tsv, .parquet, hub)
     hub_split: str = "train"  # split of a hub dataset
     hub_config: str | None = None  # configuration of a hub dataset; None is its default one
     evaluation_fraction: float = bounded(0.05, above=0, below=1)  # share of documents held out for evaluation

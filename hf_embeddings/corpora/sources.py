@@ -10,9 +10,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from hf_embeddings.corpora.compression import suffix_of
 from hf_embeddings.corpora.docstrings import package_files, read_docstrings
 from hf_embeddings.corpora.document import CorpusError, Document, SourceReader, unreadable
-from hf_embeddings.corpora.text_files import SUFFIXES, json_values, rows_at_once, suffix_of, text_bytes
+from hf_embeddings.corpora.file_kinds import no_known_files, unknown_kind
+from hf_embeddings.corpora.text_files import SUFFIXES, json_values, rows_at_once, text_bytes
 from hf_embeddings.files.reading import check_file, file_type
 
 if TYPE_CHECKING:
@@ -127,10 +129,6 @@ def _checked_rows(dataset: "datasets.Dataset") -> Iterator[object]:
 
 
 SCHEMES: dict[str, Callable[[str, SourceReader], Iterator[Document]]] = {PACKAGES: read_packages, "hub:": read_hub}
-_KINDS = (
-    "pydoc:PACKAGE,PACKAGE; hub:USER/NAME; or the path, glob or folder of .txt, .jsonl, .csv or .parquet files (the "
-    "first three also as .gz, .bz2 or .zst), or what save_to_disk of `datasets` wrote"
-)
 
 
 def read_documents(
@@ -145,8 +143,7 @@ def read_described_documents(
 ) -> Iterator[Document]:
     """Yield the documents of a source, in an order that depends on the source only."""
     reader = reader or SourceReader()
-    if others := other_files(source):
-        reader.statistics[OTHER_FILES] += others
+    reader.statistics.update(folder_counts(source))
     count = 0
     for part in parts_of(source):
         for document in read_part(part, reader):
@@ -193,16 +190,18 @@ def read_part(part: str, reader: SourceReader) -> Iterator[Document]:
             yield Document(text, document.metadata, document.place, origin, document.place_fields)
 
 
-def other_files(source: str) -> int:
-    """Return how many files in a source that is a folder are left out, as they are of no kind that is read.
+def folder_counts(source: str) -> Counter[str]:
+    """Return what is to be told of a source that is a folder: the files of each kind, if it has several.
 
-    Names that begin with a dot are not counted.
+    Those of no kind that is read are left out, and counted; names that begin with a dot are not.
     """
     path = os.path.expanduser(source)
     if source.startswith(tuple(SCHEMES)) or not os.path.isdir(path) or is_saved_dataset(path):
-        return 0
-    names = [name for *_, names in _folders(path) for name in names if not name.startswith(".")]
-    return sum(suffix_of(name) not in SUFFIXES for name in names)
+        return Counter()
+    suffixes = Counter(suffix_of(name) for *_, names in _folders(path) for name in names if name[0] != ".")
+    kinds = Counter({f"{suffix[1:]}_files": count for suffix, count in suffixes.items() if suffix in SUFFIXES})
+    others = suffixes.total() - kinds.total()
+    return (kinds if len(kinds) > 1 else Counter()) + Counter({OTHER_FILES: others})
 
 
 def origin_of(part: str) -> str:
@@ -231,7 +230,7 @@ def _reader(part: str) -> Callable[[str, SourceReader], Iterator[Document]]:
         return read_saved_dataset
     read_file = SUFFIXES.get(suffix_of(part))
     if read_file is None:
-        raise CorpusError(f"source {part!r}: got an unknown kind, expected {_KINDS}; name one of these")
+        raise unknown_kind(part)
     mode = _mode(part)  # before opening: to open a pipe is to wait for its writer
     if not stat.S_ISREG(mode):
         raise CorpusError(f"{part}: got a {file_type(mode)}, expected a file; name a regular file")
@@ -243,7 +242,7 @@ def _files(source: str) -> list[str]:
     if not os.path.lexists(path):
         bare = not os.path.dirname(path) and suffix_of(path) not in SUFFIXES | {"": None}
         if _SCHEME.match(path) or bare:
-            raise CorpusError(f"source {source!r}: got an unknown kind, expected {_KINDS}; name one of these")
+            raise unknown_kind(source)
         if glob.has_magic(path):
             paths = sorted(glob.glob(path, recursive=True), key=_posix)
             if not paths:
@@ -253,7 +252,7 @@ def _files(source: str) -> list[str]:
         return [path]
     paths = sorted(_inside(path), key=_posix)
     if not paths:
-        raise CorpusError(f"{path}: got a folder without {' or '.join(SUFFIXES)} files, expected some; check the path")
+        raise no_known_files(path, [name for *_, names in _folders(path) for name in names if name[0] != "."])
     return paths
 
 

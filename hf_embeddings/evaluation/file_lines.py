@@ -4,9 +4,11 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
+from hf_embeddings.files.lines import ENDS, line_pieces, without_end
 from hf_embeddings.files.reading import not_utf8, open_file, parse_json
 
 BYTE_ORDER_MARK = "\ufeff"
@@ -32,26 +34,36 @@ class Account:
 
 
 def read_lines(path: Path) -> Iterator[tuple[str, str]]:
-    r"""Yield the place (`path:number`) and the text of each line.
+    """Yield the place (`path:number`) and the text of each line; a byte order mark at the beginning is left out.
 
-    A line ends with `\n` or `\r\n`, and with nothing else: U+2028 and other separators of Unicode are text. A byte
-    order mark at the beginning is left out.
+    What ends a line stands in `files/lines.py`.
 
     Raises:
         ValueError: it is no regular file, or a line is not UTF-8, or longer than `LONGEST_LINE`.
     """
     with open_file(path) as file:
-        for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE + 1), b""), 1):
+        for number, line in enumerate(_whole_lines(file, path), 1):
             place = f"{path}:{number}"
-            if len(line) > LONGEST_LINE:
-                raise ValueError(
-                    f"{place}: got a line of more than {LONGEST_LINE:,} bytes, expected shorter ones; cut it"
-                )
             try:
-                text = line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8")
+                text = without_end(line).decode("utf-8")
             except UnicodeDecodeError as error:
                 raise ValueError(not_utf8(place, line, error)) from None
             yield place, text.removeprefix(BYTE_ORDER_MARK) if number == 1 else text
+
+
+def _whole_lines(file: BufferedReader, path: Path) -> Iterator[bytes]:
+    number, line = 1, b""
+    for piece in line_pieces(file):
+        line += piece
+        if len(line) > LONGEST_LINE:
+            raise ValueError(
+                f"{path}:{number}: got a line of more than {LONGEST_LINE:,} bytes, expected shorter ones; cut it"
+            )
+        if piece.endswith(ENDS):
+            yield line
+            number, line = number + 1, b""
+    if line:
+        yield line
 
 
 def read_json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:

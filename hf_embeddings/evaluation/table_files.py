@@ -5,10 +5,12 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from hf_embeddings.evaluation.file_lines import Account, read_json_lines, read_lines
+from hf_embeddings.files.separators import separator_of
 
 LONGEST_CELL = 16 << 20  # characters of a cell of CSV
 MISSING = ("", "na", "n/a", "nan", "none", "null", "-", "?")  # what people write where they have no score
@@ -70,7 +72,7 @@ def read_table(path: Path, columns: Sequence[Column], account: Account, *, most:
                 continue
         last = max(index for index in indices if index is not None)
         if len(cells) <= last:
-            separator = "commas" if kind == ".csv" else "tabs"
+            separator = "commas (or semicolons, if the first line has no comma)" if kind == ".csv" else "tabs"
             raise ValueError(f"{place}: got {len(cells)} columns, expected {last + 1} between {separator}")
         yield Row(place, ["" if column is None else cells[column] for column in indices])
 
@@ -123,7 +125,9 @@ def _tab_cells(path: Path) -> Iterator[tuple[str, list[str]]]:
 
 def _csv_cells(path: Path) -> Iterator[tuple[str, list[str]]]:
     csv.field_size_limit(LONGEST_CELL)
-    rows = csv.reader((f"{line}\n" for _, line in read_lines(path)), strict=True)
+    lines = (f"{line}\n" for _, line in read_lines(path))
+    first = next(lines, "")
+    rows = csv.reader(chain([first], lines), strict=True, delimiter=separator_of(first))
     while True:
         place = f"{path}:{rows.line_num + 1}"  # where a row begins; it may go over several lines
         try:
