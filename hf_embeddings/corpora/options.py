@@ -81,6 +81,7 @@ class TokenizerOptions:
     lowercase: bool = True  # fold case before tokenizing
     # Strip accents and other marks too, as uncased BERT does; it changes the words of many languages.
     strip_accents: bool = False
+    turkish_case: bool = False  # fold I to ı and İ to i, as Turkish and Azerbaijani do, if case is folded
     # Characters of the corpus to train on: the first documents of each source, which all get the same share.
     training_characters: int = bounded(100_000_000, min=1000)
     min_frequency: int = bounded(2, min=1)  # occurrences that a character, or a pair of pieces to be merged, needs
