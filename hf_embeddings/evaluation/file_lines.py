@@ -12,6 +12,7 @@ from hf_embeddings.files.lines import ENDS, line_pieces, without_end
 from hf_embeddings.files.reading import not_utf8, open_file, parse_json
 
 BYTE_ORDER_MARK = "\ufeff"
+SHOWN = 5  # lines that an error names
 LONGEST_LINE = 16 << 20  # bytes
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # as JSON writes both halves of one
 _SURROGATE_CHARACTER = re.compile("[\ud800-\udfff]")
@@ -21,12 +22,27 @@ _SURROGATE_CHARACTER = re.compile("[\ud800-\udfff]")
 class Account:
     """What became of the lines of a file that are not data; in words, for the report."""
 
+    refused: list[str] = field(default_factory=list)  # lines that cannot be read: place, what was got, expected
     left_out: list[str] = field(default_factory=list)  # lines that hold data but cannot be used: place and reason
     notes: list[str] = field(default_factory=list)  # what was assumed, and what is no data, such as comments
 
     def leave_out(self, place: str, reason: str) -> None:
         """Note a line that is not used."""
         self.left_out.append(f"{place}: {reason}")
+
+    def refuse(self, error: ValueError | str) -> None:
+        """Note a line that cannot be read; `check` tells all of them."""
+        self.refused.append(str(error))
+
+    def check(self) -> None:
+        """Raise where lines were refused.
+
+        Raises:
+            ValueError: the first ones, and how many more there are.
+        """
+        if self.refused:
+            more = f"; and {len(self.refused) - SHOWN} more lines" if len(self.refused) > SHOWN else ""
+            raise ValueError("; ".join(self.refused[:SHOWN]) + more)
 
     def comment(self, place: str) -> None:
         """Note a line that is a comment."""
@@ -66,11 +82,20 @@ def _whole_lines(file: BufferedReader, path: Path) -> Iterator[bytes]:
         yield line
 
 
-def read_json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the place and the object of each line that is not blank."""
+def read_json_lines(path: Path, account: Account) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the place and the object of each line that is not blank; the account is told of those that hold none.
+
+    Raises:
+        ValueError: as `read_lines`.
+    """
     for place, line in read_lines(path):
         if line.strip():
-            yield place, json_object(line, place)
+            try:
+                row = json_object(line, place)
+            except ValueError as error:
+                account.refuse(error)
+            else:
+                yield place, row
 
 
 def json_object(text: str, place: str) -> dict[str, Any]:
