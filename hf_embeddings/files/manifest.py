@@ -16,14 +16,14 @@ from typing import Any
 from hf_embeddings.files.atomic import replace_text
 from hf_embeddings.files.ownership import MARK
 from hf_embeddings.files.reading import open_file, read_bytes
-from hf_embeddings.record import Record
+from hf_embeddings.json_record import JsonRecord
 
 MANIFEST = "manifest.json"
 FORMAT = 1
 
 
 @dataclass(frozen=True)
-class FileFacts(Record):
+class FileFacts(JsonRecord):
     """What a manifest says of a file."""
 
     size: int  # bytes
