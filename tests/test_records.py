@@ -11,7 +11,7 @@ from hf_embeddings.corpora.text_sample import TextSample
 from hf_embeddings.files.manifest import FileFacts
 from hf_embeddings.json_record import JsonRecord
 from hf_embeddings.pretraining.checkpoints.facts import CheckpointFacts
-from hf_embeddings.pretraining.prepared.facts import CorpusFacts, Plan, ShardNote
+from hf_embeddings.pretraining.prepared.facts import CorpusFacts, CorpusPlan, ShardNote
 from hf_embeddings.records.evaluation import EvaluationReport
 from hf_embeddings.records.health import Health
 from hf_embeddings.records.lab import LabRecord, LabSummary
@@ -95,7 +95,7 @@ RECORDS = [
     (Worth, WORTH),
     (RunFigures, FIGURES),  # of the first version
     (RunFigures, NEWEST),
-    (Plan, PLAN),
+    (CorpusPlan, PLAN),
     (ShardNote, NOTE),
     (ShardNote, {name: value for name, value in NOTE.items() if name != "text_sample"}),
     (CorpusFacts, CORPUS),

@@ -32,7 +32,7 @@ class Unit(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan(JsonRecord):
+class CorpusPlan(JsonRecord):
     """Everything that shards depend on."""
 
     format: int = FORMAT  # rules of `SentenceTokenizer`
@@ -139,7 +139,7 @@ class CorpusFacts(JsonRecord):
     """What stands in the manifest of a prepared corpus beside its files."""
 
     kind: str = KIND
-    plan: Plan
+    plan: CorpusPlan
     tokenizer: str  # fingerprint
     max_length: int  # tokens of the examples that are cut
     sources: list[SourceFacts]

@@ -25,7 +25,7 @@ from hf_embeddings.pretraining.examples.health import examine_text
 from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.prepared.assembly import assemble
 from hf_embeddings.pretraining.prepared.encoding import Encoded, batches, encode_batch
-from hf_embeddings.pretraining.prepared.facts import CorpusFacts, Plan, ShardNote
+from hf_embeddings.pretraining.prepared.facts import CorpusFacts, CorpusPlan, ShardNote
 from hf_embeddings.pretraining.prepared.plan import (
     PLAN,
     SHARD_TOKENS,
@@ -186,7 +186,7 @@ def completed(target: Path, options: PretrainingOptions, shard_tokens: int) -> C
     facts = check(target).facts
     if "plan" not in facts:
         return None
-    plan = Plan.from_dict(facts["plan"])
+    plan = CorpusPlan.from_dict(facts["plan"])
     if plan.to_dict() != _plan(options, shard_tokens, rules=plan.format).to_dict():
         return None
     (target / MARK).unlink(missing_ok=True)  # left, as the work, by a kill at the very end
@@ -242,7 +242,7 @@ def _write(
     preparation.note(number, index, note)
 
 
-def _plan(options: PretrainingOptions, shard_tokens: int, streams: int = 0, *, rules: int) -> Plan:
+def _plan(options: PretrainingOptions, shard_tokens: int, streams: int = 0, *, rules: int) -> CorpusPlan:
     if options.corpus.prepared:
         raise ValueError("corpus.source: got a prepared corpus, expected documents; name what it was made of")
     settings = to_dict(options.tokenizer)

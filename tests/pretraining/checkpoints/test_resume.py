@@ -13,7 +13,7 @@ from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.pretraining.checkpoints.facts import CheckpointFacts, text_rules
 from hf_embeddings.pretraining.checkpoints.resume import compare, identity
 from hf_embeddings.pretraining.options import ModelOptions, PretrainingOptions
-from hf_embeddings.pretraining.prepared.facts import Plan
+from hf_embeddings.pretraining.prepared.facts import CorpusPlan
 from hf_embeddings.pretraining.prepared.plan import new_plan
 from hf_embeddings.typed_yaml.fields import to_dict
 
@@ -51,4 +51,4 @@ def test_a_plan_of_an_earlier_version_is_that_of_the_same_options() -> None:
     plan = new_plan(corpus, max_length=8, tokenizer=to_dict(TokenizerOptions()), shard_tokens=8, rules=1)
     values = json.loads(json.dumps(plan.to_dict()))
     del values["corpus"]["sentence_ends"], values["tokenizer"]["strip_accents"]
-    assert Plan.from_dict(values) == plan and values["format"] == 1
+    assert CorpusPlan.from_dict(values) == plan and values["format"] == 1
