@@ -18,7 +18,7 @@ LARGEST_JSON = 64 << 20  # bytes; an index of a thousand shards takes less
 LFS = b"version https://git-lfs"
 
 
-class Described(NamedTuple):
+class TensorHeader(NamedTuple):
     """What a header says of a tensor."""
 
     shape: tuple[int, ...]
@@ -26,11 +26,11 @@ class Described(NamedTuple):
     stored: str  # the type in the file's own words
 
 
-class Checkpoint(Protocol):
+class TensorReader(Protocol):
     """Named tensors on disk, read one at a time."""
 
     @property
-    def tensors(self) -> Mapping[str, Described]:
+    def tensors(self) -> Mapping[str, TensorHeader]:
         """What is there."""
         ...
 
@@ -63,7 +63,7 @@ def read_json(path: Path) -> Config:
     return value
 
 
-def open_checkpoint(folder: Path, *, allow_pickle: bool = False) -> Checkpoint:
+def open_checkpoint(folder: Path, *, allow_pickle: bool = False) -> TensorReader:
     """Open the weights in a directory: `model.safetensors`, its shards or, if allowed, `pytorch_model.bin`.
 
     Raises:
@@ -95,7 +95,7 @@ class Safetensors:
     """Safetensors files; only headers are read until a tensor is asked for."""
 
     def __init__(self, files: list[Path]) -> None:
-        self.tensors: dict[str, Described] = {}
+        self.tensors: dict[str, TensorHeader] = {}
         self.file: dict[str, Path] = {}
         for path in files:
             refuse_pointer(path)
@@ -107,13 +107,13 @@ class Safetensors:
                 self.tensors[name], self.file[name] = header, path
 
     @staticmethod
-    def _header(path: Path) -> Iterator[tuple[str, Described]]:
+    def _header(path: Path) -> Iterator[tuple[str, TensorHeader]]:
         try:
             with safe_open(path, framework="pt") as file:
                 for name in file.keys():
                     part = file.get_slice(name)
                     dtype_name = part.get_dtype()
-                    yield name, Described(tuple(part.get_shape()), FLOATS.get(dtype_name), dtype_name)
+                    yield name, TensorHeader(tuple(part.get_shape()), FLOATS.get(dtype_name), dtype_name)
         except (SafetensorError, OSError, ValueError, OverflowError) as error:
             raise ConversionError(f"{path}: not a readable safetensors file ({error})") from None
 
@@ -147,7 +147,7 @@ class Pickles:
         if bad:
             raise ConversionError(f"{files[0]}: {bad[0]} is no tensor; expected a dictionary of tensors only")
         self.tensors = {
-            name: Described(tuple(value.shape), value.dtype if value.is_floating_point() else None, str(value.dtype))
+            name: TensorHeader(tuple(value.shape), value.dtype if value.is_floating_point() else None, str(value.dtype))
             for name, value in self.values.items()
         }
 
@@ -182,7 +182,7 @@ def _weight_map(index: Path) -> dict[str, str]:
     return where
 
 
-def _check_index(index: Path, where: dict[str, str] | None, checkpoint: Checkpoint) -> None:
+def _check_index(index: Path, where: dict[str, str] | None, checkpoint: TensorReader) -> None:
     if where is None:
         return
     for problem, names in (

@@ -1,6 +1,6 @@
 """What was found in a source: what is left out of the target, and what transformers would write otherwise today."""
 
-from hf_embeddings.conversion.adapters import Merged
+from hf_embeddings.conversion.adapters import MergedAdapters
 from hf_embeddings.conversion.families import declared_classes
 from hf_embeddings.conversion.leftovers import matches
 from hf_embeddings.conversion.modules import own_modules
@@ -27,7 +27,7 @@ def remarks(transfer: Transfer, opened: Source, task: str | None) -> list[str]:
     made = _of_names(transfer, opened.config) if transfer.forwards else []
     if transfer.foreign:
         made.append(f"config keys that no model reads: {', '.join(transfer.foreign)}")
-    if isinstance(transfer.checkpoint, Merged):
+    if isinstance(transfer.checkpoint, MergedAdapters):
         merged = "none is merged; --task merges one" if task is None else f"that of {task} is merged"
         made.append(f"adapters of several tasks: {merged}")
     if opened.encoder != opened.folder:

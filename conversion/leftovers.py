@@ -15,7 +15,7 @@ import torch
 import transformers
 from transformers import CONFIG_MAPPING, PreTrainedModel
 
-from hf_embeddings.conversion.checkpoints import Described
+from hf_embeddings.conversion.checkpoints import TensorHeader
 from hf_embeddings.conversion.plan import rule_covers
 from hf_embeddings.conversion.rules import Family
 from hf_embeddings.loading.messages import quiet
@@ -24,7 +24,7 @@ LAYER_NUMBER = re.compile(r"\.\d+\.")
 BUFFERS = ("position_ids", "token_type_ids", "inv_freq", "original_inv_freq")  # counted or computed, never trained
 
 
-def is_known(name: str, described: Described, family: Family) -> bool:
+def is_known(name: str, described: TensorHeader, family: Family) -> bool:
     """Tell whether a weight may be left out where the class that is converted does not read it."""
     bare = name.removeprefix(f"{family.prefix}.")
     if name.rpartition(".")[2] in BUFFERS or any(fnmatch(bare, pattern) for pattern in family.unread):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import transformers
 
-from hf_embeddings.conversion.checkpoints import Checkpoint
+from hf_embeddings.conversion.checkpoints import TensorReader
 from hf_embeddings.conversion.configs import foreign_keys, from_triembed, make_config, to_triembed
 from hf_embeddings.conversion.families import FAMILIES, declared_classes, find_families
 from hf_embeddings.conversion.leftovers import is_of_encoder, matches, pattern_for
@@ -44,7 +44,7 @@ class Asked:
     task: str | None = None  # whose adapter is merged
 
 
-def match_family(config: Config, checkpoint: Checkpoint, asked: Asked, family: Family | None = None) -> Transfer:
+def match_family(config: Config, checkpoint: TensorReader, asked: Asked, family: Family | None = None) -> Transfer:
     """Return how the checkpoint of a family becomes TriEmbed.
 
     Args:
@@ -98,7 +98,7 @@ def _is_typical(config: Config, family: Family) -> bool:
     return any(config.get(key) in values for key, values in family.typical.items())
 
 
-def _match(config: Config, checkpoint: Checkpoint, asked: Asked, family: Family) -> Transfer:
+def _match(config: Config, checkpoint: TensorReader, asked: Asked, family: Family) -> Transfer:
     kept = [name for name in checkpoint.tensors if not matches(name, asked.drop)]
     names = {today: stored_name for stored_name, today in canonical_names(kept, family).items()}
 
@@ -194,7 +194,7 @@ def _has_shapes(transfer: Transfer) -> bool:
 
 
 def _labels(
-    config: Config, family: Family, architecture: str, checkpoint: Checkpoint, names: dict[str, str]
+    config: Config, family: Family, architecture: str, checkpoint: TensorReader, names: dict[str, str]
 ) -> dict[str, int]:
     """Return the number of labels, which old configs leave to the weights."""
     if "id2label" in config or "num_labels" in config or family.heads[architecture].model_class.takes_choices:
@@ -206,13 +206,13 @@ def _labels(
     return {}
 
 
-def _refuse_unused(patterns: Sequence[str], checkpoint: Checkpoint) -> None:
+def _refuse_unused(patterns: Sequence[str], checkpoint: TensorReader) -> None:
     for pattern in patterns:
         if not any(matches(name, (pattern,)) for name in checkpoint.tensors):
             raise ConversionError(f"--drop {pattern}: names no weight of the checkpoint; fix the pattern, or remove it")
 
 
-def match_triembed(config: Config, checkpoint: Checkpoint, to: str) -> Transfer:
+def match_triembed(config: Config, checkpoint: TensorReader, to: str) -> Transfer:
     """Return how a TriEmbed checkpoint becomes one of the family `to`.
 
     Raises:

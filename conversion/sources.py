@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from hf_embeddings.conversion.checkpoints import Checkpoint, open_checkpoint, read_json
+from hf_embeddings.conversion.checkpoints import TensorReader, open_checkpoint, read_json
 from hf_embeddings.conversion.families.google_bert import find_prefix, open_google
 from hf_embeddings.conversion.rules import Config, ConversionError, Family
 from hf_embeddings.loading.model_names import fetch, is_hub_id
@@ -21,7 +21,7 @@ class Source:
     folder: Path  # what it brings along: modules of sentence-transformers, the model card
     encoder: Path  # where config, weights and tokenizer lie: the folder, or one inside it
     config: Config
-    checkpoint: Checkpoint
+    checkpoint: TensorReader
     family: Family | None = None  # where the kind of file tells it
     vocabulary: Path | None = None  # of a TensorFlow checkpoint, which says nothing of its tokenizer
 

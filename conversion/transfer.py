@@ -10,7 +10,7 @@ from functools import cached_property
 import torch
 
 from hf_embeddings.analysis.differences import largest_difference
-from hf_embeddings.conversion.checkpoints import Checkpoint
+from hf_embeddings.conversion.checkpoints import TensorReader
 from hf_embeddings.conversion.configs import fields_of
 from hf_embeddings.conversion.leftovers import is_known
 from hf_embeddings.conversion.plan import Plan, Step
@@ -22,7 +22,7 @@ class Transfer:
     """A plan, a checkpoint to read, and the direction."""
 
     plan: Plan
-    checkpoint: Checkpoint
+    checkpoint: TensorReader
     names: Mapping[str, str]  # name in the plan -> name in the checkpoint
     forwards: bool  # from the family to TriEmbed
     config: Config = field(default_factory=dict)  # of the family's model, with what the weights say of it
