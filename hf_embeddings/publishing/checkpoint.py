@@ -10,7 +10,7 @@ from hf_embeddings.loading.saved_model import told
 from hf_embeddings.loading.sentence_models import RERANKER, sentence_class
 from hf_embeddings.loading.stored_weights import open_weights
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
-from hf_embeddings.publishing.recorded import CardOptions, Names, Origin, RecordedOptions
+from hf_embeddings.publishing.recorded import Names, Origin, RecordedCard, RecordedOptions
 from hf_embeddings.publishing.tasks import CLASSES_OF_PAIRS, SENTENCE_TASKS, TASKS, Task
 from hf_embeddings.records.evaluation import EvaluationReport
 from hf_embeddings.records.run import Beginning, RunFigures
@@ -133,8 +133,8 @@ class Checkpoint:
         return [*own, *([Origin.from_dict(self.beginning.card)] if self.beginning else [])]
 
     @property
-    def _card(self) -> CardOptions:
-        return (self.options.card if self.options else None) or CardOptions()
+    def _card(self) -> RecordedCard:
+        return (self.options.card if self.options else None) or RecordedCard()
 
     @property
     def baseline(self) -> tuple[str, float] | None:

@@ -24,7 +24,7 @@ class Origin(JsonRecord):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CardOptions(JsonRecord):
+class RecordedCard(JsonRecord):
     """The section `card`."""
 
     name: str | None = absent()
@@ -33,18 +33,18 @@ class CardOptions(JsonRecord):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SourceOption(JsonRecord):
+class RecordedSource(JsonRecord):
     """One of the sources of a corpus."""
 
     source: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class CorpusOption(JsonRecord):
+class RecordedCorpus(JsonRecord):
     """The section `corpus`."""
 
     source: str | None = absent()
-    sources: list[SourceOption] = field(default_factory=list)
+    sources: list[RecordedSource] = field(default_factory=list)
 
     @property
     def names(self) -> list[str]:
@@ -53,7 +53,7 @@ class CorpusOption(JsonRecord):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExampleOption(JsonRecord):
+class RecordedExamples(JsonRecord):
     """The section `examples`."""
 
     max_length: int
@@ -67,7 +67,7 @@ class ExampleOption(JsonRecord):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingOption(JsonRecord):
+class RecordedTraining(JsonRecord):
     """The section `training`."""
 
     tokens_per_step: int
@@ -88,7 +88,7 @@ class RecordedOptions(JsonRecord):
 
     seed: int
     output_dir: str | None = absent()
-    card: CardOptions | None = absent()
-    corpus: CorpusOption | None = absent()
-    examples: ExampleOption
-    training: TrainingOption
+    card: RecordedCard | None = absent()
+    corpus: RecordedCorpus | None = absent()
+    examples: RecordedExamples
+    training: RecordedTraining

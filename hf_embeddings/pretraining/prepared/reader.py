@@ -15,7 +15,7 @@ from hf_embeddings.files.manifest import MANIFEST, Damaged, check
 from hf_embeddings.files.reading import read_bytes
 from hf_embeddings.files.shards import Joined, ShardError, open_shard
 from hf_embeddings.pretraining.examples.chunks import SPECIAL_TOKENS_PER_PAIR, Chunks, cut_table
-from hf_embeddings.pretraining.examples.sampling import Source, order_pages, page_size
+from hf_embeddings.pretraining.examples.sampling import SampleSource, order_pages, page_size
 from hf_embeddings.pretraining.prepared.facts import KIND, CorpusFacts
 from hf_embeddings.pretraining.prepared.layout import INDEX, ROLES, chunks_of, shard_corpus
 
@@ -114,7 +114,7 @@ class PreparedCorpus:
         numbers = np.flatnonzero(open_shard(chunks_of(path))["roles"] == ROLES[role])
         return cut_table(shard_corpus(open_shard(path)), numbers, max_tokens)
 
-    def _sources(self, role: str, counts: list[int], table: np.ndarray | None) -> tuple[Source, ...]:
+    def _sources(self, role: str, counts: list[int], table: np.ndarray | None) -> tuple[SampleSource, ...]:
         """Describe the sources of chunks, of which each shard has so many; a table has been cut again."""
         owners = [shard.source for shard in self.facts.shards]
         size, first, sources = page_size(sum(counts)), 0, []
@@ -128,7 +128,7 @@ class PreparedCorpus:
                 pages, tokens = order_pages([lengths], size), int(lengths.sum())
             if count:
                 weight = facts.weight if role == "training" else 1.0
-                sources.append(Source(facts.source, weight, first, count, tokens, pages))
+                sources.append(SampleSource(facts.source, weight, first, count, tokens, pages))
             first += count
         return tuple(sources)
 
