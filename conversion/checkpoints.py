@@ -39,7 +39,7 @@ class TensorReader(Protocol):
         ...
 
 
-def read_json(path: Path) -> Config:
+def read_json_object(path: Path) -> Config:
     """Read a JSON object as the standard defines it: no NaN, no key twice.
 
     Raises:
@@ -173,7 +173,7 @@ def _pointer(path: Path) -> ConversionError:
 
 
 def _weight_map(index: Path) -> dict[str, str]:
-    where = read_json(index).get("weight_map")
+    where = read_json_object(index).get("weight_map")
     if not isinstance(where, dict) or not where or not all(isinstance(part, str) for part in where.values()):
         raise ConversionError(f"{index}: 'weight_map' must be an object of tensor name to file name")
     for part in where.values():
@@ -195,11 +195,3 @@ def _check_index(index: Path, where: dict[str, str] | None, checkpoint: TensorRe
 
 def _no_constant(text: str) -> None:
     raise ValueError(f"{text} is no JSON number")
-
-
-def _once(pairs: list[tuple[str, object]]) -> Config:
-    result = dict(pairs)
-    if len(result) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"the key {next(n for n in names if names.count(n) > 1)!r} stands twice")
-    return result

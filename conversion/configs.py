@@ -23,7 +23,7 @@ from hf_embeddings.conversion.rules import (
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 
 
-def rules_of(family: Family, head: Head) -> tuple[ConfigRule, ...]:
+def config_rules(family: Family, head: Head) -> tuple[ConfigRule, ...]:
     """Return the family's rules, with those of the head in place of the ones that set the same fields."""
     own = {target for rule in head.config for target in rule.targets}
     return (*(rule for rule in family.config if not own.intersection(rule.targets)), *head.config)
@@ -41,7 +41,7 @@ def to_triembed(config: Config, family: Family, head: Head, *, ignore: tuple[str
     Raises:
         ConversionError: a key that no rule names, or a value that TriEmbed cannot hold.
     """
-    rules = rules_of(family, head)
+    rules = config_rules(family, head)
     for key in unknown_keys(config, family, head):
         if key not in ignore:
             raise _no_rule(key, config, family)
@@ -52,7 +52,7 @@ def to_triembed(config: Config, family: Family, head: Head, *, ignore: tuple[str
     fields |= {key: config[key] for key in CARRIED_KEYS if key in config and key not in fields}
     if "num_labels" in config and "id2label" not in fields:
         fields["num_labels"] = config["num_labels"]
-    return make_config(fields)
+    return config_of(fields)
 
 
 def unknown_keys(config: Config, family: Family, head: Head) -> list[str]:
@@ -98,7 +98,7 @@ def _no_rule(key: str, config: Config, family: Family) -> ConversionError:
     )
 
 
-def make_config(fields: Config) -> TriEmbedConfig:
+def config_of(fields: Config) -> TriEmbedConfig:
     """Return the config with these fields.
 
     Raises:
@@ -125,7 +125,7 @@ def from_triembed(config: TriEmbedConfig, family: Family, head: Head) -> Config:
     Raises:
         ConversionError: the model makes a choice that the family cannot hold.
     """
-    rules = rules_of(family, head)
+    rules = config_rules(family, head)
     labels = {key: getattr(config, key, None) for key in CARRIED_KEYS}
     values = fields_of(config) | labels
     result: Config = {"model_type": family.model_type} | family.written

@@ -12,7 +12,14 @@ from transformers import PreTrainedModel
 from transformers.dynamic_module_utils import custom_object_save
 
 from hf_embeddings.conversion.adapters import merge_task
-from hf_embeddings.conversion.check import OutputDifference, build, compare, load, outputs_of, sample
+from hf_embeddings.conversion.check import (
+    OutputDifference,
+    build_reference,
+    compare_outputs,
+    load,
+    outputs_of,
+    sample,
+)
 from hf_embeddings.conversion.companions import copy_companions, has_tokenizer
 from hf_embeddings.conversion.configs import from_triembed
 from hf_embeddings.conversion.families.google_bert import write_tokenizer_settings
@@ -207,7 +214,7 @@ def _check(opened: Source, stage: Path, transfer: Transfer) -> OutputDifference:
     else:
         expected = outputs_of(partial(load, ours, opened.encoder), batch)
         found = outputs_of(partial(load, stock, stage), batch)
-    difference = compare(expected, found, batch["attention_mask"], origin)
+    difference = compare_outputs(expected, found, batch["attention_mask"], origin)
     if not difference.largest <= difference.tolerance:
         raise ConversionError(
             f"check: {difference.output} differs by {difference.largest:.3g} between source and target, expected at "
@@ -228,4 +235,4 @@ def _reference(transfer: Transfer) -> PreTrainedModel:
         name.removeprefix(bare): transfer.checkpoint.read(stored).clone(memory_format=torch.contiguous_format)
         for name, stored in transfer.names.items()
     }
-    return build(family.class_of(plan.architecture), config, weights)
+    return build_reference(family.class_of(plan.architecture), config, weights)

@@ -2,7 +2,7 @@
 
 from hf_embeddings.conversion.adapters import MergedAdapters
 from hf_embeddings.conversion.families import declared_classes
-from hf_embeddings.conversion.leftovers import matches
+from hf_embeddings.conversion.leftovers import matches_weight
 from hf_embeddings.conversion.modules import own_modules
 from hf_embeddings.conversion.names import find_wrapper
 from hf_embeddings.conversion.rules import Config
@@ -13,7 +13,7 @@ from hf_embeddings.conversion.transfer import Transfer
 def left_out(transfer: Transfer, drop: tuple[str, ...]) -> list[str]:
     """Return the names, as the source has them, of weights that no output depends on, or that the user drops."""
     read_not = {transfer.names[name] for name in transfer.left_out}
-    return sorted(read_not | {name for name in transfer.checkpoint.tensors if matches(name, drop)})
+    return sorted(read_not | {name for name in transfer.checkpoint.tensors if matches_weight(name, drop)})
 
 
 def remarks(transfer: Transfer, opened: Source, task: str | None) -> list[str]:

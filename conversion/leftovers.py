@@ -18,7 +18,7 @@ from transformers import CONFIG_MAPPING, PreTrainedModel
 from hf_embeddings.conversion.checkpoints import TensorHeader
 from hf_embeddings.conversion.plan import rule_covers
 from hf_embeddings.conversion.rules import Family
-from hf_embeddings.loading.messages import quiet
+from hf_embeddings.loading.messages import quiet_loading
 
 LAYER_NUMBER = re.compile(r"\.\d+\.")
 BUFFERS = ("position_ids", "token_type_ids", "inv_freq", "original_inv_freq")  # counted or computed, never trained
@@ -44,7 +44,7 @@ def is_of_encoder(name: str, family: Family) -> bool:
     return name.startswith(f"{family.prefix}.")
 
 
-def matches(name: str, patterns: Iterable[str]) -> bool:
+def matches_weight(name: str, patterns: Iterable[str]) -> bool:
     """Tell whether one of the user's patterns names a weight, as the file calls it."""
     return any(fnmatch(name, pattern) for pattern in patterns)
 
@@ -87,7 +87,7 @@ def _reference_names(model_type: str) -> frozenset[str]:
     for each in _reference_classes(model_type):
         for switch in ({}, *switches):
             try:
-                with torch.device("meta"), quiet():
+                with torch.device("meta"), quiet_loading():
                     names.update(each(config_class(**sizes, **switch)).state_dict())
             except Exception:  # a class that cannot be built so knows nothing
                 continue

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import transformers
 
 from hf_embeddings.conversion.checkpoints import TensorReader
-from hf_embeddings.conversion.configs import foreign_keys, from_triembed, make_config, to_triembed
+from hf_embeddings.conversion.configs import config_of, foreign_keys, from_triembed, to_triembed
 from hf_embeddings.conversion.families import FAMILIES, declared_classes, find_families
-from hf_embeddings.conversion.leftovers import is_of_encoder, matches, pattern_for
+from hf_embeddings.conversion.leftovers import is_of_encoder, matches_weight, pattern_for
 from hf_embeddings.conversion.names import canonical_names
 from hf_embeddings.conversion.plan import make_plan
 from hf_embeddings.conversion.rules import Config, ConversionError, Family
@@ -99,7 +99,7 @@ def _is_typical(config: Config, family: Family) -> bool:
 
 
 def _match(config: Config, checkpoint: TensorReader, asked: Asked, family: Family) -> Transfer:
-    kept = [name for name in checkpoint.tensors if not matches(name, asked.drop)]
+    kept = [name for name in checkpoint.tensors if not matches_weight(name, asked.drop)]
     names = {today: stored_name for stored_name, today in canonical_names(kept, family).items()}
 
     def attempt(architecture: str) -> Transfer:
@@ -208,7 +208,7 @@ def _labels(
 
 def _refuse_unused(patterns: Sequence[str], checkpoint: TensorReader) -> None:
     for pattern in patterns:
-        if not any(matches(name, (pattern,)) for name in checkpoint.tensors):
+        if not any(matches_weight(name, (pattern,)) for name in checkpoint.tensors):
             raise ConversionError(f"--drop {pattern}: names no weight of the checkpoint; fix the pattern, or remove it")
 
 
@@ -231,7 +231,7 @@ def match_triembed(config: Config, checkpoint: TensorReader, to: str) -> Transfe
             f"--to {to}: this layout is read, not written, as transformers has no class for it; use --to "
             f"{family.today_as.name}"
         )
-    ours = make_config({key: value for key, value in config.items() if key != "transformers_version"})
+    ours = config_of({key: value for key, value in config.items() if key != "transformers_version"})
     class_name = next(iter(config.get("architectures") or []), "TriEmbedModel")
     fitting = [name for name, head in family.heads.items() if head.target == class_name]
     if not fitting:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from hf_embeddings.conversion.checkpoints import TensorReader, open_checkpoint, read_json
+from hf_embeddings.conversion.checkpoints import TensorReader, open_checkpoint, read_json_object
 from hf_embeddings.conversion.families.google_bert import find_prefix, open_google
 from hf_embeddings.conversion.rules import Config, ConversionError, Family
 from hf_embeddings.loading.model_names import fetch, is_hub_id
@@ -44,7 +44,7 @@ def open_source(source: str | Path, *, allow_pickle: bool = False, revision: str
     path = encoder / "config.json"
     if not path.exists() and (encoder / "bert_config.json").exists():  # the name of Google's, beside PyTorch weights
         path = encoder / "bert_config.json"
-    return Source(folder, encoder, read_json(path), open_checkpoint(encoder, allow_pickle=allow_pickle))
+    return Source(folder, encoder, read_json_object(path), open_checkpoint(encoder, allow_pickle=allow_pickle))
 
 
 def locate(source: str | Path, *, revision: str | None = None) -> Path:

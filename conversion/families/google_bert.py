@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from hf_embeddings.conversion.checkpoints import TensorHeader, TensorReader, read_json
+from hf_embeddings.conversion.checkpoints import TensorHeader, TensorReader, read_json_object
 from hf_embeddings.conversion.families.bert import BERT
 from hf_embeddings.conversion.rules import Config, ConversionError, Family
 from hf_embeddings.conversion.tensorflow import Tensorflow
@@ -103,7 +103,7 @@ def find_prefix(source: Path) -> Path | None:
 
 def open_google(prefix: Path) -> tuple[Config, TensorReader, Family]:
     """Read config and weights behind a prefix."""
-    config = read_json(prefix.with_name("bert_config.json")) | {"model_type": "bert"}
+    config = read_json_object(prefix.with_name("bert_config.json")) | {"model_type": "bert"}
     checkpoint = GoogleCheckpoint(Tensorflow(prefix))
     heads = {name: head for name, head in BERT.heads.items() if name in HEADS}
     return config, checkpoint, replace(BERT, name="google_bert", heads=heads)

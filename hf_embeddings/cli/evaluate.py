@@ -72,6 +72,6 @@ def evaluate(
     if as_json:
         print(json_text(report.to_dict(), indent=2))
     else:
-        from hf_embeddings.cli.evaluation_table import render
+        from hf_embeddings.cli.evaluation_table import render_report
 
-        render(report)
+        render_report(report)

@@ -39,7 +39,7 @@ def signatures(documents: Sequence[str]) -> np.ndarray:
     return np.array(rows, dtype=np.uint32).reshape(len(documents), PERMUTATIONS)
 
 
-def similarity(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+def estimated_jaccard(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Return the estimated Jaccard similarity of documents with these signatures, (D,)."""
     return (first == second).mean(axis=1)
 

@@ -20,7 +20,7 @@ from transformers import (
 
 from hf_embeddings.files.reading import read_object, read_text
 from hf_embeddings.loading.auto_classes import OwnCode, build_model, open_config, open_tokenizer
-from hf_embeddings.loading.messages import quiet
+from hf_embeddings.loading.messages import quiet_loading
 from hf_embeddings.loading.stored_weights import stored_shapes
 from hf_embeddings.model import modeling_triembed, multi_task
 from hf_embeddings.model.configuration_triembed import MOST_LABELS, MOST_LAYERS, TriEmbedConfig
@@ -107,7 +107,7 @@ def load_saved(folder: Path) -> TriEmbedPreTrainedModel:
     # Of a class of the user's own, the encoder.
     own: type[TriEmbedPreTrainedModel] = getattr(multi_task, name, TriEmbedModel)
     model_class: type[TriEmbedPreTrainedModel] = getattr(modeling_triembed, name, own)
-    with quiet(), told(folder):
+    with quiet_loading(), told(folder):
         model: TriEmbedPreTrainedModel = model_class.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
     return model.eval()
 

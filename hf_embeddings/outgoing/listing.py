@@ -20,7 +20,7 @@ from hf_embeddings.files.manifest import MANIFEST
 from hf_embeddings.files.ownership import MARK
 from hf_embeddings.files.reading import read_json
 from hf_embeddings.outgoing.binary_formats import Buffer, mapped
-from hf_embeddings.outgoing.kinds import OF_ITS_RUN, RECORDS, describe_unknown, matches, parser_of
+from hf_embeddings.outgoing.kinds import OF_ITS_RUN, RECORDS, describe_unknown, matches_path, parser_of
 from hf_embeddings.outgoing.machine_paths import find_home, shorten
 from hf_embeddings.outgoing.secrets import find_secret, unpack
 from hf_embeddings.outgoing.text_formats import parse_record
@@ -75,7 +75,7 @@ def list_outgoing(
             outgoing.refused.append(Finding(path, reason))
             continue
         parser = parser_of(path, modules, checkpoint=checkpoint)
-        if parser is None and not any(matches(path, pattern) for pattern in patterns):
+        if parser is None and not any(matches_path(path, pattern) for pattern in patterns):
             outgoing.unknown.append(Finding(path, describe_unknown(path)))
             continue
         try:

@@ -13,7 +13,7 @@ from hf_embeddings.loading.saved_model import told
 from hf_embeddings.publishing.checkpoint import Checkpoint
 from hf_embeddings.publishing.eval_results import write_eval_results
 from hf_embeddings.publishing.metadata import metadata
-from hf_embeddings.publishing.regions import fill, merge_metadata, seal
+from hf_embeddings.publishing.regions import fill_regions, merge_metadata, seal_card
 from hf_embeddings.publishing.sections import CURVE_FILE, SECTIONS
 from hf_embeddings.visualization.loss_curve import draw_loss
 
@@ -61,11 +61,11 @@ def make_card(
     if base_model is not None:
         fresh["base_model"] = base_model
         present = present | {"base_model": base_model}
-    text, kept_parts = fill(card.text, writers)
+    text, kept_parts = fill_regions(card.text, writers)
     text, merged_metadata, kept_keys = merge_metadata(text, present, fresh)
     card.text = text
     card.data = card.card_data_class(**merged_metadata, ignore_metadata_errors=True)
-    return seal(str(card)), kept_parts + kept_keys
+    return seal_card(str(card)), kept_parts + kept_keys
 
 
 def template() -> str:

@@ -58,7 +58,7 @@ class Graph:
         later = slice(graph_rows, index.rows)
         if index.rows > graph_rows:
             codes = scan.Codes(index.codes.codes[later], index.codes.scales[later])
-            ((new, _),) = scan.search(
+            ((new, _),) = scan.search_exactly(
                 query[None], index.maps["vectors"][later], codes, k, None if is_allowed is None else is_allowed[later]
             )
             rows = np.concatenate([rows, new + graph_rows])

@@ -110,10 +110,10 @@ class Index:
             raise ValueError(f"vector of record {records[row].id!r} is not finite; check the model and its input")
         with self.database.writing():
             first = self.database.count("rows")
-            old = table.rows_of(self._connection, [record.id for record in records])
+            old = table.rows_of_documents(self._connection, [record.id for record in records])
             digest = self._files(self.database.count("generation")).append(first, vectors)
-            table.remove(self._connection, old)
-            table.insert(self._connection, first, records)
+            table.remove_rows(self._connection, old)
+            table.insert_records(self._connection, first, records)
             if len(records):
                 self._connection.execute("INSERT INTO blocks VALUES (?, ?, ?)", (first, len(records), digest))
             self.database.put(rows=first + len(records), **keep)
@@ -128,13 +128,13 @@ class Index:
         if not ids and not where:
             raise ValueError("nothing to remove: expected ids or conditions")
         with self.database.writing():
-            missing = [id_ for id_ in ids if not table.rows_of(self._connection, [id_])]
+            missing = [id_ for id_ in ids if not table.rows_of_documents(self._connection, [id_])]
             if missing:
                 raise ValueError(f"id {missing[0]!r}: not in {self.folder}; nothing was removed")
-            rows = set(table.rows_of(self._connection, ids))
+            rows = set(table.rows_of_documents(self._connection, ids))
             if where:
                 rows |= set(table.rows_where(self._connection, where).tolist())
-            table.remove(self._connection, sorted(rows))
+            table.remove_rows(self._connection, sorted(rows))
         return len(rows)
 
     def retain(self, scopes: Sequence[Scope], ids: Container[str], *, remove: bool = True, **keep: object) -> int:
@@ -148,7 +148,7 @@ class Index:
                 pairs = table.rows_between(self._connection, first, last)
                 rows += [row for row, id_ in pairs if is_derived(id_) and id_ not in ids]
             if remove:
-                table.remove(self._connection, rows)
+                table.remove_rows(self._connection, rows)
             self.database.put(**keep)
         return len(rows)
 
@@ -176,7 +176,7 @@ class Index:
     def nearest(self, query: np.ndarray, k: int, is_allowed: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         """Return the rows (K,) with the highest scores, and the scores: see `Nearest`."""
         with np.errstate(invalid="ignore", over="ignore"):  # of vectors that are no numbers: told below
-            rows, scores = scan.search(query[None], self.maps["vectors"], self.codes, k, is_allowed)[0]
+            rows, scores = scan.search_exactly(query[None], self.maps["vectors"], self.codes, k, is_allowed)[0]
         if not np.isfinite(scores).all():
             raise ValueError(f"{self.folder}: a vector is damaged, it holds no numbers; build the index again")
         return rows, scores
@@ -209,7 +209,7 @@ class Index:
         with self.reading():
             rows = np.flatnonzero(self._present)
             rows = rows[np.linspace(0, len(rows) - 1, min(size, len(rows))).astype(np.int64)] if len(rows) else rows
-            return table.read(self._connection, rows.tolist()), self.vectors_of(rows)
+            return table.read_records(self._connection, rows.tolist()), self.vectors_of(rows)
 
     def verify(self) -> None:
         """Read everything and compare it with the checksums.
@@ -262,7 +262,9 @@ class Index:
         while True:
             rows, scores = nearest(query, count, is_allowed)
             hits: dict[str, Hit] = {}
-            passages = zip(table.read(self._connection, rows.tolist()), scores.tolist(), rows.tolist(), strict=True)
+            passages = zip(
+                table.read_records(self._connection, rows.tolist()), scores.tolist(), rows.tolist(), strict=True
+            )
             for record, score, row in passages:
                 hit = Hit(record.id, score, record.text, record.metadata, record.passage, row)
                 hits.setdefault(record.id, hit)

@@ -176,7 +176,7 @@ def _folded(value: object) -> str:
     return text.lower() if text.isascii() else unicodedata.normalize("NFC", text).casefold()
 
 
-def insert(connection: sqlite3.Connection, first: int, records: Sequence[Record]) -> None:
+def insert_records(connection: sqlite3.Connection, first: int, records: Sequence[Record]) -> None:
     """Write records as the rows from `first` on."""
     connection.executemany(
         "INSERT INTO records VALUES (?, ?, ?, ?, ?)",
@@ -193,13 +193,13 @@ def insert(connection: sqlite3.Connection, first: int, records: Sequence[Record]
     )
 
 
-def remove(connection: sqlite3.Connection, rows: Sequence[int]) -> None:
+def remove_rows(connection: sqlite3.Connection, rows: Sequence[int]) -> None:
     """Forget rows; their vectors stay where they are and are left out of searches."""
     connection.executemany("INSERT INTO removed VALUES (?)", ((row,) for row in rows))
     connection.executemany("DELETE FROM records WHERE row = ?", ((row,) for row in rows))
 
 
-def rows_of(connection: sqlite3.Connection, ids: Sequence[str]) -> list[int]:
+def rows_of_documents(connection: sqlite3.Connection, ids: Sequence[str]) -> list[int]:
     """Return the rows of all passages of the documents given."""
     rows: list[int] = []
     for id_ in dict.fromkeys(ids):
@@ -239,7 +239,7 @@ def rows_where(connection: sqlite3.Connection, where: Sequence[Condition]) -> np
     return np.array(rows, np.int64).reshape(-1)
 
 
-def read(connection: sqlite3.Connection, rows: Sequence[int]) -> list[Record]:
+def read_records(connection: sqlite3.Connection, rows: Sequence[int]) -> list[Record]:
     """Return the records of rows, in that order."""
     query = "SELECT id, text, metadata, passage FROM records WHERE row = ?"
     tuples = [connection.execute(query, (int(row),)).fetchone() for row in rows]

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from hf_embeddings.pretraining.checkpoints.store import Checkpoints
-from hf_embeddings.pretraining.checkpoints.verification import verify
+from hf_embeddings.pretraining.checkpoints.verification import verify_run
 from hf_embeddings.pretraining.training.stop import PREEMPTED
 from tests.faults.hooks import MeanOfMeans, SignalAt, Spoil, StepLog, Uneven, together
 from tests.faults.small_run import (
@@ -150,7 +150,7 @@ def test_fsdp2_trains_what_ddp_trains_and_leaves_one_file(tmp_path, figures) -> 
     for name, sharding in (("whole", "none"), ("shared", "fsdp2")):
         options = settings(tmp_path / name, training__sharding=sharding, **changed)
         assert finish(options, ranks=2, before=StepLog(tmp_path / f"{name}.jsonl")) == 0
-        assert not any(verify(tmp_path / name).values())
+        assert not any(verify_run(tmp_path / name).values())
     _, largest = difference(recorded(tmp_path / "whole.jsonl"), recorded(tmp_path / "shared.jsonl"))
     figures("FSDP2 against DDP, 2 processes", largest_loss_difference=f"{largest:.1e}")
     assert largest <= 1e-6

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from hf_embeddings.corpora.sentences import RULES
-from hf_embeddings.files.manifest import read
+from hf_embeddings.files.manifest import read_manifest
 from hf_embeddings.json_record import JsonRecord, absent
 
 PRECISION = "training.mixed_precision"
@@ -54,7 +54,7 @@ class CheckpointFacts(JsonRecord):
     @classmethod
     def read(cls, checkpoint: Path) -> Self:
         """Read the manifest of a checkpoint that has been verified."""
-        return cls.from_dict(read(checkpoint).facts)
+        return cls.from_dict(read_manifest(checkpoint).facts)
 
 
 def text_rules(checkpoint: Path | None) -> int:

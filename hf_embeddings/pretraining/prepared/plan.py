@@ -20,7 +20,7 @@ from hf_embeddings.corpora.sources import parts_of, read_part
 from hf_embeddings.corpora.text_files import text_bytes
 from hf_embeddings.files.atomic import replace_text
 from hf_embeddings.files.directory import try_directory
-from hf_embeddings.files.manifest import MANIFEST, read, sha256
+from hf_embeddings.files.manifest import MANIFEST, read_manifest, sha256
 from hf_embeddings.files.ownership import claim, clear, refuse_inside, refuse_link
 from hf_embeddings.pretraining.prepared.facts import CorpusPlan, ShardNote, Unit
 from hf_embeddings.typed_yaml.fields import to_dict
@@ -162,12 +162,12 @@ def new_plan(
     )
 
 
-def rules_of(target: Path, *, overwrite: bool) -> int:
+def encoding_rules(target: Path, *, overwrite: bool) -> int:
     """Return the rules by which a target encodes text: of what is there, which an earlier version may have begun."""
     if overwrite:
         return RULES
     if (target / MANIFEST).is_file():
-        return int(read(target).facts.get("plan", {}).get("format", RULES))
+        return int(read_manifest(target).facts.get("plan", {}).get("format", RULES))
     path = work_of(target) / PLAN
     return CorpusPlan.load(path).format if path.is_file() else RULES
 

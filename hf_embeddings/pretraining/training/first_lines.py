@@ -5,7 +5,7 @@ import torch
 from hf_embeddings.hardware import SLOW, Precision, bf16_slowdown, describe, number_format
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.pretraining.training.beginning import lines
-from hf_embeddings.pretraining.training.held_out import evaluate
+from hf_embeddings.pretraining.training.held_out import evaluate_held_out
 from hf_embeddings.pretraining.training.loop import Trainer
 from hf_embeddings.pretraining.training.objectives import OBJECTIVES
 from hf_embeddings.pretraining.training.training_data import Say, TrainingData
@@ -35,7 +35,7 @@ def say_beginning(trainer: Trainer, data: TrainingData, say: Say, phases: Phases
     for line in lines(beginning):
         say(line)
     objectives = trainer.options.examples.objectives
-    before = evaluate(trainer.model, data.held_out, objectives, trainer.accelerator.device, phases=phases)
+    before = evaluate_held_out(trainer.model, data.held_out, objectives, trainer.accelerator.device, phases=phases)
     say("held-out before: " + ", ".join(_before(name, before[name], beginning) for name in objectives))
 
 

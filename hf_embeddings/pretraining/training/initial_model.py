@@ -19,7 +19,7 @@ from hf_embeddings.pretraining.architecture import is_checkpoint, read_architect
 PADDED_ROWS = 128  # token tables are commonly padded to a multiple of 8, 64 or 128 rows, as matrix products like it
 
 
-def architecture(base: Path) -> dict[str, Any]:
+def architecture_of_base(base: Path) -> dict[str, Any]:
     """Return the fields of a config file, or of the config of a checkpoint.
 
     Raises:

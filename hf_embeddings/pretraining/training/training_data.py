@@ -29,8 +29,8 @@ from hf_embeddings.pretraining.options import ExampleOptions, PretrainingOptions
 from hf_embeddings.pretraining.prepared.reader import PreparedCorpus
 from hf_embeddings.pretraining.training.beginning import read_beginning
 from hf_embeddings.pretraining.training.held_out import evaluation_batches, log_frequencies, unigram_loss
-from hf_embeddings.pretraining.training.initial_model import architecture, check_vocabulary
-from hf_embeddings.progress import Phases, quiet
+from hf_embeddings.pretraining.training.initial_model import architecture_of_base, check_vocabulary
+from hf_embeddings.progress import Phases, silent_phase
 from hf_embeddings.records.health import MEASURES, Health
 from hf_embeddings.records.run import Beginning
 
@@ -79,7 +79,7 @@ class LoadedCorpus(NamedTuple):
 
 def build_config(options: PretrainingOptions, base_config: Path, *, vocab_size: int) -> TriEmbedConfig:
     """Return the architecture: the base, the overrides of the run, and for a new model the size of the vocabulary."""
-    fields = architecture(base_config) | options.model.overrides
+    fields = architecture_of_base(base_config) | options.model.overrides
     if not is_checkpoint(base_config):
         fields["vocab_size"] = vocab_size
     elif options.tokenizer.path:
@@ -108,7 +108,7 @@ def load_training_data(
     *,
     tokenizer_from: Path | None = None,
     rules: int = RULES,
-    phases: Phases = quiet,
+    phases: Phases = silent_phase,
 ) -> TrainingData:
     """Read the corpus, train or load the tokenizer, and cut the examples.
 
