@@ -35,7 +35,6 @@ from hf_embeddings.loading.sentence_models import sentence_class, sentence_files
 from hf_embeddings.loading.stored_weights import stored_shapes
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.model.modeling_triembed import TriEmbedModel
-from hf_embeddings.outgoing.listing import list_outgoing
 from hf_embeddings.pretraining.checkpoints.facts import CheckpointFacts
 from hf_embeddings.pretraining.options_file import load_options
 from hf_embeddings.pretraining.prepared.facts import CorpusFacts
@@ -50,10 +49,11 @@ from hf_embeddings.search.recipe_files import read_recipe
 from hf_embeddings.search.records import Condition, Record
 from hf_embeddings.search.settings import IndexSettings
 from hf_embeddings.search.source_records import read_records
+from hf_embeddings.uploads.listing import list_uploads
 from tests.evaluation.test_beir_folder import beir
-from tests.outgoing.test_listing import NODE, PIECE, SVG, png, protocol_buffer
 from tests.publishing.test_card import FIGURES, REPORT, checkpoint
 from tests.test_records import CHECKPOINT, CORPUS, LAB
+from tests.uploads.test_listing import NODE, PIECE, SVG, png, protocol_buffer
 
 SCALARS = {"text": "a b c", "id": "one", "year": 2020, "weights": [0.5, {"of": "what"}], "title": "A"}
 SIZES = {"vocab_size": 32, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 16}
@@ -285,7 +285,7 @@ def leaving(name: str, content: bytes | str | dict) -> Callable[[Path], Reader]:
         path = written(folder / name, content)
 
         def read() -> None:
-            listed = list_outgoing(folder)
+            listed = list_uploads(folder)
             if listed.refused or listed.unknown:
                 raise ValueError("refused")
 

@@ -1,4 +1,4 @@
-"""What verbs are given on the command line, made right before they run: places with `~` expanded, words that are text.
+"""The arguments of verbs, made right before they run: places with `~` expanded, words that are text.
 
 Every parameter that holds text is in one of the two tables; a new one has to be entered.
 """

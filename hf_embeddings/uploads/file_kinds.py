@@ -20,8 +20,8 @@ from hf_embeddings.file_names import (
     VOCABULARY,
 )
 from hf_embeddings.files.manifest import MANIFEST
-from hf_embeddings.outgoing import binary_formats as binary
-from hf_embeddings.outgoing import text_formats as text
+from hf_embeddings.uploads import binary_formats as binary
+from hf_embeddings.uploads import text_formats as text
 
 CODE = tuple(path.name for path in Path(hf_embeddings.model.__file__).parent.glob("*.py") if path.name != "__init__.py")
 RECORDS = (

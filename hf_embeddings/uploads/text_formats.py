@@ -11,8 +11,8 @@ from xml.parsers import expat
 from tokenizers import Tokenizer
 
 from hf_embeddings.files import reading
-from hf_embeddings.outgoing.binary_formats import Buffer
-from hf_embeddings.outgoing.machine_paths import is_machine_path, values_of
+from hf_embeddings.uploads.binary_formats import Buffer
+from hf_embeddings.uploads.machine_paths import is_machine_path, values_of
 
 _CONTROL = re.compile("[\0-\x08\x0e-\x1a\x1b\x7f]")
 _ACTIVE = {"script", "foreignObject", "iframe", "object", "embed", "use"}  # of SVG: what runs, or loads
