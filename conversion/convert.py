@@ -11,8 +11,13 @@ import torch
 from transformers import PreTrainedModel
 from transformers.dynamic_module_utils import custom_object_save
 
-from hf_embeddings.conversion.adapters import merge_task
-from hf_embeddings.conversion.check import (
+from hf_embeddings.conversion.companion_files import copy_companions, has_tokenizer
+from hf_embeddings.conversion.configs import from_triembed
+from hf_embeddings.conversion.families.google_bert import write_tokenizer_settings
+from hf_embeddings.conversion.findings import left_out, remarks
+from hf_embeddings.conversion.matching import Asked, match_family, match_triembed
+from hf_embeddings.conversion.origin import write_origin
+from hf_embeddings.conversion.output_check import (
     OutputDifference,
     build_reference,
     compare_outputs,
@@ -20,16 +25,11 @@ from hf_embeddings.conversion.check import (
     outputs_of,
     sample,
 )
-from hf_embeddings.conversion.companions import copy_companions, has_tokenizer
-from hf_embeddings.conversion.configs import from_triembed
-from hf_embeddings.conversion.families.google_bert import write_tokenizer_settings
-from hf_embeddings.conversion.findings import left_out, remarks
-from hf_embeddings.conversion.matching import Asked, match_family, match_triembed
-from hf_embeddings.conversion.origin import write_origin
 from hf_embeddings.conversion.plan import Step
 from hf_embeddings.conversion.report import Report, description, how_it_loads, made, plain_card
 from hf_embeddings.conversion.rules import ConversionError
 from hf_embeddings.conversion.sources import Source, open_source
+from hf_embeddings.conversion.task_adapters import merge_task
 from hf_embeddings.conversion.tokenizer_check import check_tokenizer, compare_tokenizers
 from hf_embeddings.conversion.transfer import Transfer
 from hf_embeddings.conversion.weight_files import write_weights

@@ -1,13 +1,13 @@
 """What was found in a source: what is left out of the target, and what transformers would write otherwise today."""
 
-from hf_embeddings.conversion.adapters import MergedAdapters
 from hf_embeddings.conversion.families import declared_classes
-from hf_embeddings.conversion.leftovers import matches_weight
-from hf_embeddings.conversion.modules import own_modules
-from hf_embeddings.conversion.names import find_wrapper
 from hf_embeddings.conversion.rules import Config
+from hf_embeddings.conversion.sentence_modules import own_modules
 from hf_embeddings.conversion.sources import Source
+from hf_embeddings.conversion.task_adapters import MergedAdapters
 from hf_embeddings.conversion.transfer import Transfer
+from hf_embeddings.conversion.unread_weights import matches_weight
+from hf_embeddings.conversion.weight_names import find_wrapper
 
 
 def left_out(transfer: Transfer, drop: tuple[str, ...]) -> list[str]:

@@ -12,9 +12,9 @@ import torch
 from hf_embeddings.analysis.differences import largest_difference
 from hf_embeddings.conversion.checkpoints import TensorReader
 from hf_embeddings.conversion.configs import fields_of
-from hf_embeddings.conversion.leftovers import is_known
 from hf_embeddings.conversion.plan import Plan, Step
 from hf_embeddings.conversion.rules import Config, ConversionError
+from hf_embeddings.conversion.unread_weights import is_known
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ def _rope(config: Config) -> Config:
     return {"rope_parameters": {"rope_type": "default", "rope_theta": float(config.get("rotary_emb_base", 10_000.0))}}
 
 
-# The config under which jina-embeddings-v3 was published; conversion/adapters.py has merged a task before.
+# The config under which jina-embeddings-v3 was published; conversion/task_adapters.py has merged a task before.
 JINA_V3_ADAPTERS = replace(
     JINA_V3,
     model_type="xlm-roberta",

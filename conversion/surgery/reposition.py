@@ -10,15 +10,15 @@ from pathlib import Path
 
 import torch
 
-from hf_embeddings.conversion.companions import copy_companions, has_tokenizer
+from hf_embeddings.conversion.companion_files import copy_companions, has_tokenizer
 from hf_embeddings.conversion.configs import config_of
 from hf_embeddings.conversion.origin import shown, write_origin
 from hf_embeddings.conversion.rules import Config, ConversionError
 from hf_embeddings.conversion.surgery.distillation import Frame, tokens_of
 from hf_embeddings.conversion.surgery.healing import Healing, heal
 from hf_embeddings.conversion.surgery.own_checkpoint import load_own, save_own
+from hf_embeddings.conversion.surgery.prompts_and_lengths import follow_length
 from hf_embeddings.conversion.surgery.retention import measure_retention, share_kept
-from hf_embeddings.conversion.surgery.stated import follow_length
 from hf_embeddings.conversion.surgery.transplant import transplant
 from hf_embeddings.conversion.tokenizer_check import check_tokenizer
 from hf_embeddings.file_names import REPOSITIONING

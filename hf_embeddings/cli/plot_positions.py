@@ -7,7 +7,7 @@ import typer
 
 from hf_embeddings.cli.positions import BASE, Sizes, TypesOrFolders, check_type, draw, picture_names
 from hf_embeddings.cli.shipped_configs import find_config
-from hf_embeddings.extras import require
+from hf_embeddings.pip_extras import require
 from hf_embeddings.pretraining.architecture import read_architecture
 
 

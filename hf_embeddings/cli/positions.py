@@ -9,9 +9,9 @@ import typer
 
 from hf_embeddings.cli.output import AsJson
 from hf_embeddings.cli.shipped_configs import find_config
-from hf_embeddings.extras import require
 from hf_embeddings.files.distinct_names import distinct_names
 from hf_embeddings.json_text import json_text
+from hf_embeddings.pip_extras import require
 from hf_embeddings.pretraining.architecture import read_architecture
 from hf_embeddings.records.positions import PositionReport, RangeLaws
 

@@ -10,10 +10,10 @@ from hf_embeddings.loading.saved_model import told
 from hf_embeddings.loading.sentence_models import RERANKER, sentence_class
 from hf_embeddings.loading.stored_weights import open_weights
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
-from hf_embeddings.publishing.recorded import Names, Origin, RecordedCard, RecordedOptions
+from hf_embeddings.publishing.recorded_options import Names, Origin, RecordedCard, RecordedOptions
 from hf_embeddings.publishing.tasks import CLASSES_OF_PAIRS, SENTENCE_TASKS, TASKS, Task
 from hf_embeddings.records.evaluation import EvaluationReport
-from hf_embeddings.records.run import Beginning, RunFigures
+from hf_embeddings.records.run import BaseCheckpoint, RunFigures
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class Checkpoint:
         return self._card.license or next((source.license for source in self.sources if source.license), None)
 
     @property
-    def beginning(self) -> Beginning | None:
+    def beginning(self) -> BaseCheckpoint | None:
         """The checkpoint that the pretraining run began with."""
         return self.pretraining.beginning if self.pretraining else None
 

@@ -8,9 +8,9 @@ from hf_embeddings.hardware import number_format
 from hf_embeddings.model.positions import POSITION_TYPES
 from hf_embeddings.publishing.checkpoint import Checkpoint
 from hf_embeddings.publishing.figures import NOT_RECORDED, corpus_name, evaluation, limits, table
-from hf_embeddings.publishing.recorded import RecordedExamples, RecordedTraining
+from hf_embeddings.publishing.recorded_options import RecordedExamples, RecordedTraining
 from hf_embeddings.publishing.tasks import EMBED, TASKS, snippet
-from hf_embeddings.records.run import Beginning
+from hf_embeddings.records.run import BaseCheckpoint
 
 CURVE_FILE = "training_loss.svg"
 
@@ -131,7 +131,7 @@ def recipe(checkpoint: Checkpoint, model_id: str | None) -> str:
     return text
 
 
-def _began(beginning: Beginning | None) -> dict[str, str]:
+def _began(beginning: BaseCheckpoint | None) -> dict[str, str]:
     """Return what the run began with, what of it was new, and what stays beside the weights."""
     if beginning is None:
         return {}

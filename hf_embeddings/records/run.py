@@ -63,7 +63,7 @@ class Worth(JsonRecord):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Beginning(JsonRecord):
+class BaseCheckpoint(JsonRecord):
     """The checkpoint that a run began with, and what became of what lay in its directory."""
 
     name: str  # of the directory
@@ -90,7 +90,7 @@ class RunFigures(JsonRecord):
     output_dir: str | None = absent()
     worth: Worth | None = absent()
     health: Health | None = absent()
-    beginning: Beginning | None = absent()  # where the run went on from a checkpoint
+    beginning: BaseCheckpoint | None = absent()  # where the run went on from a checkpoint
     corpus: dict[str, int] | None = absent()  # what was read, dropped and kept
 
     def to_dict(self) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hf_embeddings.extras import cure
+from hf_embeddings.pip_extras import cure
 from hf_embeddings.search import scan
 from hf_embeddings.search.index import Index
 

@@ -19,8 +19,8 @@ from transformers import AutoModel, AutoTokenizer, BertConfig, BertForMaskedLM, 
 from hf_embeddings import TriEmbedConfig, TriEmbedForMaskedLM, TriEmbedModel
 from hf_embeddings.cli.main import main
 from hf_embeddings.conversion import FAMILIES, ConversionError, convert
-from hf_embeddings.conversion.check import compare_outputs
 from hf_embeddings.conversion.families.bert import BERT
+from hf_embeddings.conversion.output_check import compare_outputs
 from tests.conversion.laws import SIZES, tiny
 
 WORDS = [

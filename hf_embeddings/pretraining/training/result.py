@@ -11,7 +11,7 @@ from hf_embeddings.pretraining.checkpoints.finished_model import write_finished_
 from hf_embeddings.pretraining.checkpoints.output_directory import OutputDirectory
 from hf_embeddings.pretraining.examples.pairs import RELATIONS
 from hf_embeddings.pretraining.options_file import dump
-from hf_embeddings.pretraining.training.beginning import carry
+from hf_embeddings.pretraining.training.base_checkpoint import carry
 from hf_embeddings.pretraining.training.held_out import evaluate_held_out
 from hf_embeddings.pretraining.training.loop import Trainer
 from hf_embeddings.pretraining.training.processes import leave

@@ -8,7 +8,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from hf_embeddings.conversion.checkpoints import read_json_object
-from hf_embeddings.conversion.companions import SENTENCE_FILES
+from hf_embeddings.conversion.companion_files import SENTENCE_FILES
 from hf_embeddings.conversion.rules import ConversionError
 
 PROMPT_FILE = "config_sentence_transformers.json"

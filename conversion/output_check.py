@@ -12,7 +12,7 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedModel
 
 from hf_embeddings.analysis.differences import largest, largest_difference
-from hf_embeddings.conversion.companions import has_tokenizer
+from hf_embeddings.conversion.companion_files import has_tokenizer
 from hf_embeddings.conversion.rules import Config, ConversionError
 from hf_embeddings.loading.auto_classes import open_tokenizer
 from hf_embeddings.loading.messages import quiet_loading

@@ -6,8 +6,8 @@ from collections.abc import Collection
 from pathlib import Path
 
 from hf_embeddings.conversion.checkpoints import read_json_object
-from hf_embeddings.conversion.modules import copy_module, has_own_encoder, put_on_top
 from hf_embeddings.conversion.rules import ConversionError
+from hf_embeddings.conversion.sentence_modules import copy_module, has_own_encoder, put_on_top
 from hf_embeddings.files.links import refuse_links_out
 from hf_embeddings.loading.sentence_models import SENTENCE_FILES, module_folders
 
