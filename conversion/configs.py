@@ -66,12 +66,12 @@ def foreign_keys(config: Config, family: Family, head: Head) -> tuple[str, ...]:
 
     A misspelt key is not among them, nor is any key of a model with code of its own, which may read everything.
     """
-    found = []
+    names = []
     fields = _fields_read(config, family)
     for key in unknown_keys(config, family, head):
         if key in TOOL_KEYS or (fields is not None and key not in fields and not _meant(key, family)):
-            found.append(key)
-    return tuple(found)
+            names.append(key)
+    return tuple(names)
 
 
 def _fields_read(config: Config, family: Family) -> set[str] | None:

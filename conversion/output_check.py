@@ -97,11 +97,11 @@ def build_reference(
     config_class: Any = model_class.config_class
     try:
         with quiet_loading():
-            made = config_class.from_dict(settings)
+            reference_config = config_class.from_dict(settings)
     except (ValueError, TypeError, AttributeError, KeyError, StrictDataclassError) as error:
         raise ConversionError(f"config: {config_class.__name__} refuses it ({' '.join(str(error).split())})") from None
     try:
-        return _loaded(model_class, None, config=made, state_dict=dict(weights))
+        return _loaded(model_class, None, config=reference_config, state_dict=dict(weights))
     except RuntimeError as error:  # other shapes than the config says
         raise ConversionError(
             f"weights: {model_class.__name__} refuses them ({' '.join(str(error).split())})"
@@ -135,8 +135,8 @@ def outputs_of(make: Callable[[], torch.nn.Module], batch: dict[str, torch.Tenso
     with torch.no_grad():
         outputs = make().eval()(**batch, output_hidden_states=True, return_dict=True)
     result = {}
-    for told, value in outputs.items():
-        name = OUTPUTS.get(told, told)
+    for own_name, value in outputs.items():
+        name = OUTPUTS.get(own_name, own_name)
         for index, tensor in enumerate(value if isinstance(value, tuple) else [value]):
             if torch.is_tensor(tensor):
                 result[f"{name}[{index}]" if isinstance(value, tuple) else name] = tensor.detach().clone()

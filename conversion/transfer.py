@@ -56,8 +56,8 @@ class Transfer:
     @cached_property
     def left_out(self) -> list[str]:
         """Those of them that a checkpoint of this family may hold beside what its class reads."""
-        family, described = self.plan.family, self.checkpoint.tensors
-        return [n for n in self.unread if self.forwards and is_known(n, described[self.names[n]], family)]
+        family, headers = self.plan.family, self.checkpoint.tensors
+        return [n for n in self.unread if self.forwards and is_known(n, headers[self.names[n]], family)]
 
     def extra(self) -> list[str]:
         """Those that are not known, and may be part of another model."""

@@ -24,12 +24,12 @@ LAYER_NUMBER = re.compile(r"\.\d+\.")
 BUFFERS = ("position_ids", "token_type_ids", "inv_freq", "original_inv_freq")  # counted or computed, never trained
 
 
-def is_known(name: str, described: TensorHeader, family: Family) -> bool:
+def is_known(name: str, header: TensorHeader, family: Family) -> bool:
     """Tell whether a weight may be left out where the class that is converted does not read it."""
     bare = name.removeprefix(f"{family.prefix}.")
     if name.rpartition(".")[2] in BUFFERS or any(fnmatch(bare, pattern) for pattern in family.unread):
         return True
-    if LAYER_NUMBER.search(name) or described.dtype is None:
+    if LAYER_NUMBER.search(name) or header.dtype is None:
         return False
     rules = [rule for rule in family.encoder if "{}" not in rule.sources[0]]
     heads = [rule for head in family.heads.values() for rule in head.weights]
@@ -52,11 +52,11 @@ def matches_weight(name: str, patterns: Iterable[str]) -> bool:
 def pattern_for(extra: Iterable[str], names: Iterable[str]) -> str:
     """Return the pattern that drops the first of some extra names with what stands beside it, and nothing else."""
     extra = sorted(extra)
-    kept = set(names).difference(extra)
+    others = set(names).difference(extra)
     parts = extra[0].split(".")
     for count in range(1, len(parts)):
         start = ".".join(parts[:count]) + "."
-        if not any(name.startswith(start) for name in kept):
+        if not any(name.startswith(start) for name in others):
             return f"{start}*"
     return extra[0]
 

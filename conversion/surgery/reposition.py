@@ -12,7 +12,7 @@ import torch
 
 from hf_embeddings.conversion.companion_files import copy_companions, has_tokenizer
 from hf_embeddings.conversion.configs import config_of
-from hf_embeddings.conversion.origin import shown, write_origin
+from hf_embeddings.conversion.origin import display_name, write_origin
 from hf_embeddings.conversion.rules import Config, ConversionError
 from hf_embeddings.conversion.surgery.distillation import Frame, tokens_of
 from hf_embeddings.conversion.surgery.healing import Healing, heal
@@ -124,7 +124,7 @@ def reposition(
         report.limits = follow_length(stage, *report.max_position_embeddings)
         report.seconds = time.perf_counter() - start
         (stage / REPOSITIONING).write_text(json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8", newline="\n")
-        before = f"`{shown(source)}`, which has `{report.before}` positions"
+        before = f"`{display_name(source)}`, which has `{report.before}` positions"
         phrase = f"with `{report.after}` positions, made from {before}"
         write_origin(stage, source=source, folder=Path(source), phrase=phrase, description=_description(report))
         check_saved(stage)

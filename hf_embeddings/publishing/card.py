@@ -9,7 +9,7 @@ from huggingface_hub import ModelCard
 from hf_embeddings.files.atomic import replace_text
 from hf_embeddings.files.reading import parse_yaml, read_text
 from hf_embeddings.loading.card_metadata import front_matter
-from hf_embeddings.loading.saved_model import told
+from hf_embeddings.loading.saved_model import one_line_errors
 from hf_embeddings.publishing.checkpoint import Checkpoint
 from hf_embeddings.publishing.eval_results import write_eval_results
 from hf_embeddings.publishing.metadata import metadata
@@ -53,7 +53,7 @@ def make_card(
     else:
         place = checkpoint.folder / CARD
         parse_yaml(front_matter(existing) or "", place)
-        with told(place, "correct what stands between its first two lines of ---"):
+        with one_line_errors(place, "correct what stands between its first two lines of ---"):
             card = ModelCard(existing, ignore_metadata_errors=True)
         present = card.data.to_dict()
     writers = {name: partial(write, checkpoint, model_id) for name, write in SECTIONS.items()}

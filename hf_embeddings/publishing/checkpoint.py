@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hf_embeddings.file_names import EMBEDDING_EVALUATION, FIGURES, FINE_TUNING, OPTIONS, ORIGIN
 from hf_embeddings.files.reading import check_file, parse_yaml, read_object, read_text
-from hf_embeddings.loading.saved_model import told
+from hf_embeddings.loading.saved_model import one_line_errors
 from hf_embeddings.loading.sentence_models import RERANKER, sentence_class
 from hf_embeddings.loading.stored_weights import open_weights
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
@@ -29,7 +29,7 @@ class Checkpoint:
     @cached_property
     def config(self) -> TriEmbedConfig:
         """The architecture."""
-        with told(self.folder / "config.json"):
+        with one_line_errors(self.folder / "config.json"):
             return TriEmbedConfig.from_pretrained(self.folder)
 
     @cached_property
@@ -63,7 +63,7 @@ class Checkpoint:
         path = self.folder / OPTIONS
         if not path.exists():
             return None
-        with told(path):
+        with one_line_errors(path):
             return RecordedOptions.from_dict(parse_yaml(read_text(path), path))
 
     @cached_property

@@ -98,12 +98,12 @@ def build_index(
             index = Index.create(path, encoder.dimension, settings)
         with index:
             _refuse_other_model(index, settings, any_precision=choice == AUTO)
-            named: set[str] = set()
+            ids_seen: set[str] = set()
             sample: list[str] = []
-            records = _sampled(_noting(documents, named) if scopes else documents, sample)
+            records = _sampled(_noting(documents, ids_seen) if scopes else documents, sample)
             figures = _fill(index, records, job, encoder, source=source, processes=processes, progress=progress)
             figures.unknown = _unknown_share(encoder, sample)
-            missing = index.retain(scopes, named, remove=not chosen, build=None)
+            missing = index.retain(scopes, ids_seen, remove=not chosen, build=None)
     return replace(figures, kept=missing) if chosen else replace(figures, removed=missing)
 
 

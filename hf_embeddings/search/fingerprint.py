@@ -45,8 +45,8 @@ def changed_part(model: str, before: Mapping[str, str | None]) -> str | None:
 def _digest(files: list[Path]) -> str | None:
     digest = hashlib.sha256()
     for file in files:
-        with open_file(file) as opened:
-            digest.update(hashlib.file_digest(opened, "sha256").digest())
+        with open_file(file) as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest() if files else None
 
 

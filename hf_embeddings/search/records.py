@@ -243,14 +243,14 @@ def read_records(connection: sqlite3.Connection, rows: Sequence[int]) -> list[Re
     """Return the records of rows, in that order."""
     query = "SELECT id, text, metadata, passage FROM records WHERE row = ?"
     tuples = [connection.execute(query, (int(row),)).fetchone() for row in rows]
-    return [_record(*found) for found in tuples]
+    return [_record(*row) for row in tuples]
 
 
 def read_after(connection: sqlite3.Connection, last: int, size: int) -> tuple[list[int], list[Record]]:
     """Return at most `size` rows that come after the row `last`, with their records."""
     query = "SELECT row, id, text, metadata, passage FROM records WHERE row > ? ORDER BY row LIMIT ?"
-    found = connection.execute(query, (last, size)).fetchall()
-    return [row for row, *_ in found], [_record(*rest) for _, *rest in found]
+    rows = connection.execute(query, (last, size)).fetchall()
+    return [row for row, *_ in rows], [_record(*rest) for _, *rest in rows]
 
 
 def _record(id_: object, text: object, metadata: object, passage: object) -> Record:
@@ -271,5 +271,5 @@ def _refuse_unknown_fields(connection: sqlite3.Connection, where: Sequence[Condi
         if connection.execute(query, (condition.path,)).fetchone() is None:
             some = "SELECT DISTINCT key FROM (SELECT metadata FROM records LIMIT 1000), json_each(metadata)"
             names = ", ".join(sorted(name for (name,) in connection.execute(some)))
-            expected = f"expected one of {names}" if names else "nor any other"
-            raise ValueError(f"field {condition.field!r}: no record has it, {expected}")
+            fields = f"expected one of {names}" if names else "nor any other"
+            raise ValueError(f"field {condition.field!r}: no record has it, {fields}")

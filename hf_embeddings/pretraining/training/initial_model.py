@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from hf_embeddings.corpora.tokenizer import row_count
 from hf_embeddings.loading.messages import no_bars
-from hf_embeddings.loading.saved_model import check_counts, told
+from hf_embeddings.loading.saved_model import check_counts, one_line_errors
 from hf_embeddings.loading.stored_weights import check_finite, stored_shapes
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.model.modeling_triembed import TriEmbedForPreTraining
@@ -34,7 +34,7 @@ def architecture_of_base(base: Path) -> dict[str, Any]:
             f"convert it first: hf-embeddings convert {base} DIR"
         )
     check_counts(read_architecture(base), base, stored_shapes(base))
-    with told(base):
+    with one_line_errors(base):
         return TriEmbedConfig.from_pretrained(base).to_dict()
 
 
