@@ -10,17 +10,31 @@ from contextlib import contextmanager
 from huggingface_hub.errors import StrictDataclassError
 from transformers import CONFIG_MAPPING, PreTrainedConfig
 
-from hf_embeddings.conversion.rules import (
-    CARRIED_KEYS,
-    LIBRARY_KEYS,
-    TOOL_KEYS,
-    Config,
-    ConfigRule,
-    ConversionError,
-    Family,
-    Head,
-)
+from hf_embeddings.conversion.family import Family, Head
+from hf_embeddings.conversion.rules import Config, ConfigRule, ConversionError
+from hf_embeddings.loading.sentence_models import OF_A_RERANKER
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
+
+# What transformers writes into any config.json and no encoder's forward pass reads.
+LIBRARY_KEYS = frozenset(
+    """
+    _attn_implementation _attn_implementation_autoset _name_or_path architectures attn_implementation auto_map
+    bad_words_ids begin_suppress_tokens bos_token_ids chunk_size_feed_forward cls_token_id
+    cross_attention_hidden_size decoder_start_token_id directionality diversity_penalty do_sample dtype
+    early_stopping encoder_no_repeat_ngram_size eos_token_ids exponential_decay_length_penalty finetuning_task
+    forced_bos_token_id forced_eos_token_id gradient_checkpointing is_encoder_decoder language length_penalty
+    mask_token_id max_length min_length model_type no_repeat_ngram_size num_beam_groups num_beams num_labels
+    num_return_sequences output_attentions output_hidden_states output_past output_scores pooler_fc_size
+    pooler_num_attention_heads pooler_num_fc_layers pooler_size_per_head pooler_type prefix
+    remove_invalid_values repetition_penalty return_dict return_dict_in_generate sep_token_id suppress_tokens
+    task_specific_params temperature tf_legacy_loss tie_encoder_decoder tie_weights_ tokenizer_class top_k top_p
+    torch_dtype torchscript transformers_version typical_p unk_token_id use_bfloat16 use_cache
+    """.split()
+)
+# What other tools write into a config.json, and no model reads; it is left out, and said.
+TOOL_KEYS = frozenset("js_config transformers.js_config _num_labels custom_pipelines adapters".split())
+# What means the same for every family, and travels as it is: labels, and the activation of a reranker's scores.
+CARRIED_KEYS = ("id2label", "label2id", "problem_type", *OF_A_RERANKER)
 
 
 def config_rules(family: Family, head: Head) -> tuple[ConfigRule, ...]:

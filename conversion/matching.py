@@ -9,8 +9,9 @@ import transformers
 from hf_embeddings.conversion.checkpoints import TensorReader
 from hf_embeddings.conversion.configs import config_of, foreign_keys, from_triembed, to_triembed
 from hf_embeddings.conversion.families import FAMILIES, declared_classes, find_families
+from hf_embeddings.conversion.family import Family
 from hf_embeddings.conversion.plan import make_plan
-from hf_embeddings.conversion.rules import Config, ConversionError, Family
+from hf_embeddings.conversion.rules import Config, ConversionError
 from hf_embeddings.conversion.transfer import Transfer, resolve_same
 from hf_embeddings.conversion.unread_weights import is_of_encoder, matches_weight, pattern_for
 from hf_embeddings.conversion.weight_names import canonical_names

@@ -7,8 +7,8 @@ from pathlib import Path
 import transformers
 import yaml
 
+from hf_embeddings.conversion.family import LayoutCode
 from hf_embeddings.conversion.origin import display_name, table
-from hf_embeddings.conversion.rules import LayoutCode
 from hf_embeddings.loading.card_metadata import LICENSE, read_metadata
 from hf_embeddings.loading.sentence_models import sentence_class
 

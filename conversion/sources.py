@@ -5,7 +5,8 @@ from pathlib import Path
 
 from hf_embeddings.conversion.checkpoints import TensorReader, open_checkpoint, read_json_object
 from hf_embeddings.conversion.families.google_bert import find_prefix, open_google
-from hf_embeddings.conversion.rules import Config, ConversionError, Family
+from hf_embeddings.conversion.family import Family
+from hf_embeddings.conversion.rules import Config, ConversionError
 from hf_embeddings.loading.model_names import fetch, is_hub_id
 from hf_embeddings.loading.sentence_models import encoder_folder
 

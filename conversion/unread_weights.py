@@ -16,8 +16,8 @@ import transformers
 from transformers import CONFIG_MAPPING, PreTrainedModel
 
 from hf_embeddings.conversion.checkpoints import TensorHeader
+from hf_embeddings.conversion.family import Family
 from hf_embeddings.conversion.plan import rule_covers
-from hf_embeddings.conversion.rules import Family
 from hf_embeddings.loading.messages import quiet_loading
 
 LAYER_NUMBER = re.compile(r"\.\d+\.")

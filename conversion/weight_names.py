@@ -8,7 +8,8 @@ that of its tokens.
 from collections import Counter
 from collections.abc import Collection, Iterable
 
-from hf_embeddings.conversion.rules import ConversionError, Family
+from hf_embeddings.conversion.family import Family
+from hf_embeddings.conversion.rules import ConversionError
 
 
 def canonical_names(names: Iterable[str], family: Family) -> dict[str, str]:

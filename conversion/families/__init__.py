@@ -20,7 +20,8 @@ from hf_embeddings.conversion.families.nomic_bert import NOMIC_BERT, NOMIC_BERT_
 from hf_embeddings.conversion.families.roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
 from hf_embeddings.conversion.families.roformer import ROFORMER
 from hf_embeddings.conversion.families.xlm_roberta_xl import XLM_ROBERTA_XL
-from hf_embeddings.conversion.rules import Config, ConversionError, Family
+from hf_embeddings.conversion.family import Family
+from hf_embeddings.conversion.rules import Config, ConversionError
 
 FAMILIES: dict[str, Family] = {
     family.name: family

@@ -11,13 +11,12 @@ import torch
 
 from hf_embeddings.conversion.families.bert import CLASSIFIER
 from hf_embeddings.conversion.families.rope import rope
+from hf_embeddings.conversion.family import Family, Head
 from hf_embeddings.conversion.rules import (
     Choice,
     Config,
     ConversionError,
-    Family,
     Fixed,
-    Head,
     Key,
     Only,
     Operation,

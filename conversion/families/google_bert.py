@@ -12,7 +12,8 @@ import torch
 
 from hf_embeddings.conversion.checkpoints import TensorHeader, TensorReader, read_json_object
 from hf_embeddings.conversion.families.bert import BERT
-from hf_embeddings.conversion.rules import Config, ConversionError, Family
+from hf_embeddings.conversion.family import Family
+from hf_embeddings.conversion.rules import Config, ConversionError
 from hf_embeddings.conversion.tensorflow import Tensorflow
 from hf_embeddings.files.reading import read_text
 

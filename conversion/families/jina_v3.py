@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from hf_embeddings.conversion.families.bert import CLASSIFIER, QUESTION
 from hf_embeddings.conversion.families.roberta import POOLED, PREDICTIONS, same
-from hf_embeddings.conversion.rules import SPLIT, Choice, Config, Family, Fixed, Head, Key, Only, Unread, Weight
+from hf_embeddings.conversion.family import Family, Head
+from hf_embeddings.conversion.rules import SPLIT, Choice, Config, Fixed, Key, Only, Unread, Weight
 
 JINA_V3 = Family(
     model_type="jina_embeddings_v3",
