@@ -2,6 +2,7 @@
 
 import io
 import os
+from typing import Any
 
 from hf_embeddings.corpora.document import CorpusError
 from hf_embeddings.files.reading import encoding_of
@@ -67,7 +68,7 @@ class _Xz(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401  a view into memory
         try:
             content = self._file.read(len(buffer))
         except self._errors as error:

@@ -32,7 +32,7 @@ def read_paragraphs(path: str, reader: SourceReader) -> Iterator[Document]:
             yield Document(text, fields, f"{path}, byte {offset}", place_fields=tuple(fields))
 
 
-def read_json_lines(path: str, reader: SourceReader) -> Iterator[Document]:
+def read_json_texts(path: str, reader: SourceReader) -> Iterator[Document]:
     """Yield the text field of each line of a JSON lines file, with the other fields."""
     for number, (offset, block) in enumerate(_blocks(path, reader, ends=lambda line: True), 1):
         place = f"{path}:{number}"
@@ -47,7 +47,7 @@ def read_json_lines(path: str, reader: SourceReader) -> Iterator[Document]:
         yield from reader.text_of(_with_null(row, reader), place)
 
 
-def read_json(path: str, reader: SourceReader) -> Iterator[Document]:
+def read_json_file_texts(path: str, reader: SourceReader) -> Iterator[Document]:
     """Yield the text field of each object of a JSON array; or of each line, as many a `.json` file has them."""
     try:
         with open_text(path) as file:
@@ -55,7 +55,7 @@ def read_json(path: str, reader: SourceReader) -> Iterator[Document]:
     except OSError as error:
         raise unreadable(path, error) from error
     if not content.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"["):
-        yield from read_json_lines(path, reader)
+        yield from read_json_texts(path, reader)
         return
     if len(content) > LARGEST:
         raise CorpusError(f"{path}: got an array of more than {LARGEST:,} bytes, expected fewer; write it as .jsonl")
@@ -162,8 +162,8 @@ def rows_at_once(size: int, rows: int) -> int:
 
 SUFFIXES: dict[str, Callable[[str, SourceReader], Iterator[Document]]] = {
     **dict.fromkeys((".txt", ".text", ".md", ".rst"), read_paragraphs),
-    **dict.fromkeys((".jsonl", ".ndjson"), read_json_lines),
-    ".json": read_json,
+    **dict.fromkeys((".jsonl", ".ndjson"), read_json_texts),
+    ".json": read_json_file_texts,
     ".csv": read_csv,
     ".tsv": read_tsv,
     ".parquet": read_parquet,
