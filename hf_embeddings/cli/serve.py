@@ -44,7 +44,7 @@ def serve(
     ] = False,
 ) -> None:
     """Serve embeddings as OpenAI's API has them, reranking and, of an index, search and its page, until Ctrl-C."""
-    from hf_embeddings.extras import require
+    from hf_embeddings.pip_extras import require
     from hf_embeddings.search.records import DATABASE
 
     is_index = (Path(folder) / DATABASE).is_file()

@@ -13,12 +13,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_embeddings.files.reading import read_object
 from hf_embeddings.loading.auto_classes import open_model
-from hf_embeddings.loading.messages import quiet
-from hf_embeddings.loading.saved_model import read_config, read_tokenizer, told
+from hf_embeddings.loading.messages import quiet_loading
+from hf_embeddings.loading.saved_model import one_line_errors, read_config, read_tokenizer
 from hf_embeddings.loading.sentence_models import OF_A_RERANKER, RERANKER, sentence_class
 from hf_embeddings.loading.stored_weights import check_finite
 from hf_embeddings.model.modeling_triembed import TriEmbedForSequenceClassification
-from hf_embeddings.search.precision import PRECISIONS, choose_precision, pack_weights
+from hf_embeddings.search.precision import PRECISIONS, choose_encoding_precision, pack_weights
 from hf_embeddings.search.text_model import check_ids, longest_input, read_inputs
 
 # What sentence-transformers puts on the score of one label, by the name of the class.
@@ -56,7 +56,7 @@ class Reranker:
         """Take a loaded cross-encoder; a `precision` other than fp32 changes it in place."""
         if not tokenizer.is_fast:
             raise ValueError(f"{type(tokenizer).__name__} is no fast tokenizer; save it as tokenizer.json first")
-        precision = choose_precision(precision, model.device).name
+        precision = choose_encoding_precision(precision, model.device).name
         self.max_length = longest_input(model, tokenizer)
         tokenizer.backend_tokenizer.no_padding()
         PRECISIONS[precision](model.eval())
@@ -77,7 +77,7 @@ class Reranker:
         if config.num_labels != 1:
             raise ValueError(f"{folder}: has {config.num_labels} labels, expected a cross-encoder of 1; it cannot rank")
         activation = _activation(Path(folder))
-        with quiet(), told(folder):
+        with quiet_loading(), one_line_errors(folder):
             model, report = open_model(
                 folder, "AutoModelForSequenceClassification", dtype=torch.float32, output_loading_info=True
             )

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from hf_embeddings.search.index import Index, Nearest
+from hf_embeddings.search.index import Index
+from hf_embeddings.search.index_reader import Nearest
 from hf_embeddings.search.records import Condition
 from hf_embeddings.search.results import UNSPELLED, as_json
 from hf_embeddings.serving.corpus_map import draw_map

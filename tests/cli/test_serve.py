@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from hf_embeddings.cli.serve import KEY_VARIABLE, read_keys
-from hf_embeddings.extras import require
+from hf_embeddings.pip_extras import require
 from tests.search.conftest import model_folder  # noqa: F401  a fixture
 
 ROOT = Path(__file__).parents[2]

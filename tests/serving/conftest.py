@@ -13,7 +13,7 @@ from transformers import AutoTokenizer
 
 from hf_embeddings import TriEmbedConfig
 from hf_embeddings.model.modeling_triembed import TriEmbedForSequenceClassification
-from hf_embeddings.search.build import build
+from hf_embeddings.search.build import build_index
 from hf_embeddings.search.encoder import Encoder
 from hf_embeddings.search.index import Index
 from hf_embeddings.search.query_encoder import load_encoder
@@ -68,7 +68,7 @@ def reranker_folder(tmp_path_factory: pytest.TempPathFactory, model_folder: Path
 def index(tmp_path_factory: pytest.TempPathFactory, model_folder: Path, texts: list[str]) -> Iterator[Index]:  # noqa: F811
     folder = tmp_path_factory.mktemp("served") / "index"
     documents = [Record(f"d{i}", text, {"title": f"<b>title</b> {i}", "half": i % 2}) for i, text in enumerate(texts)]
-    build(documents, folder, EncodingJob(str(model_folder)), source="s")
+    build_index(documents, folder, EncodingJob(str(model_folder)), source="s")
     with Index(folder) as index:
         yield index
 
