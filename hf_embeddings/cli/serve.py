@@ -123,8 +123,8 @@ def _run(
             port=port,
             keys=keys,
             origins=origins,
-            tell=_print_json if as_json else tell_nobody,
-            tell_error=_print_json if as_json else _print_fault,
+            tell=_log_json if as_json else tell_nobody,
+            tell_error=_log_json if as_json else _print_fault,
         )
     except OSError as error:
         raise ValueError(
@@ -144,7 +144,7 @@ def _announce(server: "Server", folder: str, as_json: bool, *, has_key: bool) ->
 
     facts = server.served.facts
     if as_json:
-        _print_json({"source": folder, "url": server.url, "model": server.served.name, **facts})
+        _log_json({"source": folder, "url": server.url, "model": server.served.name, **facts})
     else:
         kind = facts.get("position_type") or facts["model_type"]
         vectors = f"{facts['dimension']} dimensions" if "dimension" in facts else "a cross-encoder"
@@ -154,7 +154,7 @@ def _announce(server: "Server", folder: str, as_json: bool, *, has_key: bool) ->
         print("open to everyone who can reach the address: there is no API key (--api-key-file)", file=sys.stderr)
 
 
-def _print_json(facts: dict[str, object]) -> None:
+def _log_json(facts: dict[str, object]) -> None:
     print(json_text(facts), flush=True)
 
 

@@ -216,7 +216,7 @@ def test_nothing_of_a_request_is_told_but_what_it_was(encoder: Encoder) -> None:
 def test_memory_and_descriptors_do_not_grow(encoder: Encoder, times: Callable[[int, int], int], figures: Any) -> None:
     """Whatever clients do: answers, mistakes, connections that are reset, bodies that stop."""
     process, count = psutil.Process(), times(300, 100_000)
-    with serving(encoder, limits=Limits(body_seconds=0.5, idle_seconds=1)) as server:
+    with serving(encoder) as server:
 
         def client(requests: int) -> None:
             connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
