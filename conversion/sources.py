@@ -59,7 +59,7 @@ def locate(source: str | Path, *, revision: str | None = None) -> Path:
     if path.is_dir():
         return path
     if not is_hub_id(str(source)):
-        raise ConversionError(f"{source}: {not_a_directory(source)}, expected the directory of a checkpoint; check the path")
+        raise ConversionError(f"{source}: {not_a_directory(source)}, expected the directory of a checkpoint")
     try:
         return fetch(str(source), [*FILES, *MODULE_FILES], ignored=LEFT_BEHIND, revision=revision)
     except ValueError as error:

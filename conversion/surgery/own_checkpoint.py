@@ -20,7 +20,7 @@ def load_own(folder: Path) -> TriEmbedPreTrainedModel:
         ConversionError: the directory holds none.
     """
     if not folder.is_dir():
-        raise ConversionError(f"{folder}: {not_a_directory(folder)}, expected the directory of a checkpoint; check the path")
+        raise ConversionError(f"{folder}: {not_a_directory(folder)}, expected the directory of a checkpoint")
     config = read_json_object(folder / "config.json")
     if config.get("model_type") != TriEmbedConfig.model_type:
         raise ConversionError(
