@@ -24,6 +24,7 @@ from hf_embeddings.cli.publish import publish
 from hf_embeddings.cli.reposition import reposition
 from hf_embeddings.cli.search import remove, search
 from hf_embeddings.cli.serve import serve
+from hf_embeddings.cli.standard_streams import checked_streams
 from hf_embeddings.cli.verify import verify
 from hf_embeddings.cli.vocabulary import vocabulary
 from hf_embeddings.printable import one_line
@@ -75,14 +76,15 @@ def options(
 
 def main() -> None:
     """Run the command; a mistake of the user is one line and exit code 2."""
-    try:
-        app(prog_name=COMMAND)
-    except (ValueError, OSError) as error:
-        _leave(str(error))
-    except Exception as error:  # safetensors and tokenizers have kinds of their own for what the system refuses
-        if not re.search(r"\(os error \d+\)$", str(error)):
-            raise
-        _leave(f"a file cannot be written or read: {error}")
+    with checked_streams():
+        try:
+            app(prog_name=COMMAND)
+        except (ValueError, OSError) as error:
+            _leave(str(error))
+        except Exception as error:  # safetensors and tokenizers have kinds of their own for what the system refuses
+            if not re.search(r"\(os error \d+\)$", str(error)):
+                raise
+            _leave(f"a file cannot be written or read: {error}")
 
 
 def _leave(reason: str) -> NoReturn:
