@@ -5,6 +5,7 @@ A server process imports everything and prepares a corpus once; each run is fork
 """
 
 import contextlib
+import faulthandler
 import json
 import multiprocessing
 import os
@@ -133,6 +134,7 @@ def child(options: PretrainingOptions, log: Path, before: Callable | None, given
     os.dup2(handle, 1)
     os.dup2(handle, 2)
     sys.stdout, sys.stderr = os.fdopen(1, "w", buffering=1), os.fdopen(2, "w", buffering=1)
+    faulthandler.enable(sys.stderr)
     os.environ |= environment
     multiprocessing.set_start_method(None, force=True)  # workers start as in a user's run, not as this process did
     leave_on_signals()
@@ -215,9 +217,11 @@ class Run:
                 used, idle = now, 0
             if idle > IDLE or looks > patience:
                 for process in there:
-                    os.kill(process.pid, signal.SIGKILL)
+                    os.kill(process.pid, signal.SIGABRT)  # it says where each of its threads stands
+                    process.join(10)
+                    process.kill()
                 seconds = f"{idle} s without work" if idle > IDLE else f"{looks} s"
-                raise TimeoutError(f"{len(there)} processes still there after {seconds}: {self.said()[-2000:]}")
+                raise TimeoutError(f"{len(there)} processes still there after {seconds}: {self.said()[-6000:]}")
 
     def _processor_seconds(self) -> float:
         """Return what all its processes, and those that they started, have used."""
