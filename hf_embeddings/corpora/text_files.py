@@ -29,7 +29,7 @@ def read_paragraphs(path: str, reader: SourceReader) -> Iterator[Document]:
             yield Document(text, fields, f"{path}, byte {offset}", place_fields=tuple(fields))
 
 
-def read_json_lines(path: str, reader: SourceReader) -> Iterator[Document]:
+def read_json_texts(path: str, reader: SourceReader) -> Iterator[Document]:
     """Yield the text field of each line of a JSON lines file, with the other fields."""
     for number, (offset, block) in enumerate(_blocks(path, reader, ends=lambda line: True), 1):
         place = f"{path}:{number}"
@@ -122,7 +122,7 @@ def rows_at_once(size: int, rows: int) -> int:
 
 SUFFIXES: dict[str, Callable[[str, SourceReader], Iterator[Document]]] = {
     ".txt": read_paragraphs,
-    ".jsonl": read_json_lines,
+    ".jsonl": read_json_texts,
     ".csv": read_csv,
     ".parquet": read_parquet,
 }

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from hf_embeddings.corpora.sentences import split_sentences
 from hf_embeddings.corpora.tokenized_corpus import SentenceTokenizer
-from hf_embeddings.record import Record
+from hf_embeddings.json_record import JsonRecord
 
 DOCUMENT_CHARACTERS = 4000  # that are looked at in one document
 EXAMPLES = 10  # changed characters that are kept in mind
@@ -18,7 +18,7 @@ SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")  # marks, but of 
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextSample(Record):
+class TextSample(JsonRecord):
     """Counts over some documents."""
 
     characters: int = 0  # white space aside

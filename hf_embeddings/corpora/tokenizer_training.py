@@ -21,7 +21,7 @@ from hf_embeddings.corpora.normalization import (
 )
 from hf_embeddings.corpora.options import CorpusOptions, TokenizerOptions
 from hf_embeddings.corpora.tokenizer import TokenizerError
-from hf_embeddings.progress import Phases, quiet
+from hf_embeddings.progress import Phases, silent_phase
 
 Algorithm = Literal["wordpiece", "unigram", "bpe"]
 
@@ -76,7 +76,7 @@ def train_for(
     *,
     max_length: int,
     say: Callable[[str], None] = lambda line: None,
-    phases: Phases = quiet,
+    phases: Phases = silent_phase,
 ) -> PreTrainedTokenizerBase:
     """Train the tokenizer of a run on a sample of its sources, each the texts of its documents.
 

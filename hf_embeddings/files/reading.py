@@ -89,8 +89,8 @@ def encoding_of(content: bytes) -> str | None:
 
 def not_utf8(place: object, content: bytes, error: UnicodeDecodeError) -> str:
     """Return the line that says which encoding some bytes are in, as far as they tell it, rather than UTF-8."""
-    got = encoding_of(content) or f"the byte {content[error.start]:#04x}"
-    return f"{place}: got {got}, expected UTF-8 text; save the file as UTF-8"
+    encoding = encoding_of(content) or f"the byte {content[error.start]:#04x}"
+    return f"{place}: got {encoding}, expected UTF-8 text; save the file as UTF-8"
 
 
 def parse_json(text: str | bytes, place: object) -> Any:  # noqa: ANN401  what JSON holds

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hf_embeddings.cli import main as command
-from hf_embeddings.pretraining.checkpoints.verification import verify
+from hf_embeddings.pretraining.checkpoints.verification import verify_run
 from tests.faults.place import Place
 from tests.faults.small_run import finish, settings, weights
 from tests.faults.writing_verbs import VERBS, write_inputs
@@ -19,7 +19,7 @@ def reference(tmp_path_factory) -> str:
     """The weights of the run that nothing disturbs."""
     folder = tmp_path_factory.mktemp("reference") / "run"
     assert finish(settings(folder, checkpoints__save_steps=8)) == 0
-    assert not any(verify(folder).values())
+    assert not any(verify_run(folder).values())
     return weights(folder)
 
 
