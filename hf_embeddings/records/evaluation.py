@@ -57,6 +57,11 @@ class RankingFigures(Record):
     recall: dict[int, float]  # k -> share of a query's right texts among the first k
     ndcg: dict[int, float] | None = absent()  # k -> normalised discounted gain of the first k; None: of an old report
     mrr: float
+    # 95 % intervals of the same, from resampling the queries, and what chance reaches; None: of an old report
+    recall_interval: dict[int, tuple[float, float]] | None = absent()
+    ndcg_interval: dict[int, tuple[float, float]] | None = absent()
+    mrr_interval: tuple[float, float] | None = absent()
+    ndcg_by_chance: dict[int, float] | None = absent()
 
 
 @dataclass(frozen=True, kw_only=True)
