@@ -39,7 +39,8 @@ def mine(rows: Sequence[Row], encoder: Encoder, *, count: int, margin: float, ph
         for row, query, (found, scores) in zip(rows[some], queries[some], neighbours, strict=True):
             own = place[row.texts[1]]
             highest = margin * float(query @ vectors[own])
-            wrong = [int(n) for n, s in zip(found, scores, strict=True) if n not in right[row.texts[0]] and s <= highest]
+            below = (int(n) for n, score in zip(found, scores, strict=True) if score <= highest)
+            wrong = [n for n in below if n not in right[row.texts[0]]]
             following = ((own + step) % len(texts) for step in range(1, len(texts)))
             others = (n for n in following if n not in right[row.texts[0]] and n not in wrong)
             chosen = [*wrong, *islice(others, max(0, count - len(wrong)))][:count]

@@ -1,4 +1,4 @@
-"""The options of `hf-embeddings embed`: each key of a `configs/embedding/*.yaml` file is a field here, with its unit."""
+"""The options of a run of `embed`: each key of a `configs/embedding/*.yaml` file is a field here, with its unit."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -87,7 +87,9 @@ class LossOptions:
                 "multiple_negatives"
             )
         if self.symmetric and self.name != "multiple_negatives":
-            raise ValueError(f"symmetric: got true beside the loss {self.name!r}, expected false, or multiple_negatives")
+            raise ValueError(
+                f"symmetric: got true beside the loss {self.name!r}, expected false, or multiple_negatives"
+            )
         if self.matryoshka and self.name == "tsdae":
             raise ValueError("matryoshka: got widths beside the loss 'tsdae', whose decoder reads the full vector; []")
         if any(width < 1 for width in self.matryoshka) or len(set(self.matryoshka)) < len(self.matryoshka):
@@ -152,5 +154,5 @@ class EmbeddingOptions:
     def inputs(self) -> dict[str, str | None]:
         """Return the files and directories that a run reads, by the option that names them."""
         sources = {"data.source": self.data.source, "data.evaluation_source": self.data.evaluation_source}
-        paths = {name: None if (source or "").startswith(("pydoc:", "hub:")) else source for name, source in sources.items()}
+        paths = {name: path for name, path in sources.items() if not (path or "").startswith(("pydoc:", "hub:"))}
         return {"encoder.base": self.encoder.base} | paths

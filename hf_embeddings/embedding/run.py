@@ -172,10 +172,14 @@ def _begin(
             run.before_by_query = _gains(run.judge)
         say(f"before: {in_words(run.before)}")
     else:
-        say("note: nothing is held out, so that nothing will be judged; give data.evaluation_source with pairs of texts")
+        say("note: nothing is held out, and nothing will be judged; give data.evaluation_source with pairs of texts")
     if options.loss.hard_negatives:
         rows = mine(
-            split.training, encoder, count=options.loss.hard_negatives, margin=options.loss.negative_margin, phases=phases
+            split.training,
+            encoder,
+            count=options.loss.hard_negatives,
+            margin=options.loss.negative_margin,
+            phases=phases,
         )
         say(f"{options.loss.hard_negatives} wrong texts mined for each of {len(rows):,} rows")
         run.split = replace(split, training=rows)
@@ -196,11 +200,9 @@ def _train(
     passes = _passes(options, run.split)
     dataset = make_dataset(options, run.split.training, passes)
     if options.loss.name == "tsdae":  # the passes are in the rows
-        options = replace(options, training=replace(options.training, epochs=max(1.0, options.training.epochs / passes)))
+        options = replace(options, training=replace(options.training, epochs=options.training.epochs / passes))
     precision = run.precision
-    arguments = training_arguments(
-        options, output.folder, precision, prompts_by_column(options, dataset.column_names)
-    )
+    arguments = training_arguments(options, output.folder, precision, prompts_by_column(options, dataset.column_names))
     run.model.train()
     trainer = Trainer(
         run.model,

@@ -116,5 +116,3 @@ def judged_encoder(model: SentenceTransformer, recipe: Recipe, base: Path) -> En
     It changes nothing but the mode of the model, which becomes evaluation.
     """
     return Encoder(encoder_of(model), read_tokenizer(base), recipe, precision="fp32")
-
-

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
 from sentence_transformers.base.sampler import BatchSamplers
 from torch import nn
-from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState
+from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hf_embeddings.embedding.options import IN_BATCH, EmbeddingOptions
 from hf_embeddings.embedding.sentence_model import encoder_of
@@ -76,13 +76,13 @@ class Reporting(TrainerCallback):
         self.stop, self.phase, self.every, self.evaluate = stop, phase, every, evaluate
         self.loss, self.judged, self.began = "", "", time.monotonic()
 
-    def on_log(self, args: Any, state: TrainerState, control: TrainerControl, **rest: Any) -> None:
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **rest: Any) -> None:
         """Keep the loss in mind."""
         logs = rest.get("logs") or {}
         if "loss" in logs:
             self.loss = f"loss {float(logs['loss']):.3f}"
 
-    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **rest: Any) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **rest: Any) -> None:
         """Count the step."""
         if self.every and state.global_step % self.every == 0 and state.global_step < state.max_steps:
             self.judged = self.evaluate(state.global_step)

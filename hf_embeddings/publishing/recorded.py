@@ -92,3 +92,45 @@ class RecordedOptions(Record):
     corpus: CorpusOption | None = absent()
     examples: ExampleOption
     training: TrainingOption
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowsOption(Record):
+    """The section `data` of a run of `embed`."""
+
+    source: str
+    columns: list[str]
+    evaluation_source: str | None = absent()
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossOption(Record):
+    """The section `loss`."""
+
+    name: str
+    scale: float
+    hard_negatives: int = 0
+    matryoshka: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbeddingTrainingOption(Record):
+    """The section `training` of a run of `embed`."""
+
+    batch_size: int
+    learning_rate: float
+    schedule: str
+    warmup_fraction: float
+    weight_decay: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedEmbedding(Record):
+    """The options of a run of `embed`."""
+
+    seed: int
+    output_dir: str | None = absent()
+    card: CardOptions | None = absent()
+    data: RowsOption
+    loss: LossOption
+    training: EmbeddingTrainingOption
