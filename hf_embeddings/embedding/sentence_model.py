@@ -67,12 +67,7 @@ def load_sentence_model(options: EmbeddingOptions) -> tuple[SentenceTransformer,
 
 def build(base: Path, recipe: Recipe, kind: type[Transformer] = Transformer) -> SentenceTransformer:
     """Return the modules of sentence-transformers that do what a recipe says."""
-    transformer = kind(
-        str(base),
-        max_seq_length=recipe.max_length,
-        do_lower_case=recipe.lowercase,
-        model_kwargs={"add_pooling_layer": False},
-    )
+    transformer = kind(str(base), max_seq_length=recipe.max_length, do_lower_case=recipe.lowercase)
     pooling = Pooling(transformer.get_embedding_dimension(), recipe.pooling, recipe.include_prompt)
     modules = [transformer, pooling, *([Normalize()] if recipe.normalize else [])]
     model = SentenceTransformer(modules=modules, prompts=recipe.prompts or None, device=None)

@@ -169,7 +169,7 @@ def test_the_license_is_that_of_the_encoder_it_began_with(tmp_path) -> None:
 @pytest.mark.parametrize(
     "changes, words",
     [
-        (("loss.name=cosent",), "loss: got 'cosent' without data.score_column"),
+        (("loss.name=cosent", "loss.symmetric=false"), "loss: got 'cosent' without data.score_column"),
         (("data.columns=[query]",), "data: got one column for the loss"),
         (("data.columns=[query,answer]",), "got the columns 'text', 'query', expected 'answer'"),
         (("encoder.base=nowhere",), "no config.json in it"),
