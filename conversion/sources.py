@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from hf_embeddings.conversion.checkpoints import Checkpoint, open_checkpoint, read_json
+from hf_embeddings.conversion.checkpoints import TensorReader, open_checkpoint, read_json_object
 from hf_embeddings.conversion.families.google_bert import find_prefix, open_google
-from hf_embeddings.conversion.rules import Config, ConversionError, Family
+from hf_embeddings.conversion.family import Family
+from hf_embeddings.conversion.rules import Config, ConversionError
 from hf_embeddings.loading.model_names import fetch, is_hub_id
 from hf_embeddings.loading.sentence_models import encoder_folder
 
@@ -21,7 +22,7 @@ class Source:
     folder: Path  # what it brings along: modules of sentence-transformers, the model card
     encoder: Path  # where config, weights and tokenizer lie: the folder, or one inside it
     config: Config
-    checkpoint: Checkpoint
+    checkpoint: TensorReader
     family: Family | None = None  # where the kind of file tells it
     vocabulary: Path | None = None  # of a TensorFlow checkpoint, which says nothing of its tokenizer
 
@@ -44,7 +45,7 @@ def open_source(source: str | Path, *, allow_pickle: bool = False, revision: str
     path = encoder / "config.json"
     if not path.exists() and (encoder / "bert_config.json").exists():  # the name of Google's, beside PyTorch weights
         path = encoder / "bert_config.json"
-    return Source(folder, encoder, read_json(path), open_checkpoint(encoder, allow_pickle=allow_pickle))
+    return Source(folder, encoder, read_json_object(path), open_checkpoint(encoder, allow_pickle=allow_pickle))
 
 
 def locate(source: str | Path, *, revision: str | None = None) -> Path:

@@ -127,7 +127,7 @@ class Phase:
             self._say(self.line())
 
 
-def quiet(label: str, total: float | None = None, *, unit: str = "", done: float = 0.0) -> Phase:
+def silent_phase(label: str, total: float | None = None, *, unit: str = "", done: float = 0.0) -> Phase:
     """Return a phase that tells nothing."""
     return Phase(label, total, unit=unit, done=done, silent=True)
 

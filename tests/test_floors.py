@@ -11,7 +11,7 @@ from tests.structure import MODULES, ROOT, imported_modules, longest_chain, own_
 # From the ground. Files beside the rooms (hardware.py, progress.py, ...) stand on the ground too.
 FLOORS = (
     {"files", "model", "analysis"},
-    {"records", "outgoing", "loading", "typed_yaml"},
+    {"records", "uploads", "loading", "typed_yaml"},
     {"visualization", "corpora"},
     {"pretraining", "conversion", "publishing"},
     {"search"},

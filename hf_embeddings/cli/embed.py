@@ -7,8 +7,8 @@ import typer
 
 from hf_embeddings.cli.output import AsJson, Overrides
 from hf_embeddings.cli.shipped_configs import find_config
-from hf_embeddings.extras import require
 from hf_embeddings.json_text import json_text
+from hf_embeddings.pip_extras import require
 from hf_embeddings.printable import one_line
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ SHOWN = 10  # lines of a file that are named
 GEOMETRY = ("IsoScore", "partition", "mean cosine", "effective rank", "hub skew")
 
 
-def render(report: EvaluationReport) -> None:
+def render_report(report: EvaluationReport) -> None:
     """Print every part that was measured."""
     console, settings = Console(markup=False, emoji=False), report.vectors  # names and prompts are as they are
     console.print(

@@ -7,8 +7,8 @@ import typer
 
 from hf_embeddings.cli.output import AsJson, picture_path
 from hf_embeddings.evaluation.word_lists import read_words, seed_example
-from hf_embeddings.extras import require
 from hf_embeddings.json_text import json_text
+from hf_embeddings.pip_extras import require
 
 
 def training(

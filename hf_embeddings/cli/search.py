@@ -51,7 +51,7 @@ def search(
     from hf_embeddings.search.query_encoder import load_encoder
     from hf_embeddings.search.reranker import DEPTH
     from hf_embeddings.search.results import as_json as json_values
-    from hf_embeddings.search.results import render
+    from hf_embeddings.search.results import render_hits
     from hf_embeddings.search.stores import open_store, search_store
 
     reranker = load_reranker(rerank)
@@ -71,7 +71,7 @@ def search(
         print(json_text({query: json_values(hits) for query, hits in zip(queries, results, strict=True)}, indent=2))
         return
     for query, hits in zip(queries, results, strict=True):
-        print((f"{query}\n\n" if len(queries) > 1 else "") + render(hits) + "\n")
+        print((f"{query}\n\n" if len(queries) > 1 else "") + render_hits(hits) + "\n")
 
 
 def check_question(folder: str, queries: list[str], k: int, approximate: bool) -> None:

@@ -63,7 +63,7 @@ def row_count(tokenizer: PreTrainedTokenizerBase) -> int:
     return max(tokenizer.get_vocab().values(), default=-1) + 1
 
 
-def fingerprint(tokenizer: PreTrainedTokenizerBase, *, rules: int = RULES) -> str:
+def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase, *, rules: int = RULES) -> str:
     """Return a hash of everything that decides which ids a text becomes under some rules of `SentenceTokenizer`."""
     content = json.loads(tokenizer.backend_tokenizer.to_str())
     facts = [content[name] for name in ("model", "normalizer", "pre_tokenizer")]

@@ -9,7 +9,7 @@ from sentence_transformers import SentenceTransformer
 
 from hf_embeddings.file_names import CHECKPOINTS, WEIGHTS
 from hf_embeddings.files.atomic import fsync_directory
-from hf_embeddings.files.manifest import check, seal
+from hf_embeddings.files.manifest import check_manifest, seal_directory
 from hf_embeddings.pretraining.checkpoints.finished_model import STAGED
 
 
@@ -51,4 +51,4 @@ def publish_stage(
     if finish:
         finish(folder)
     fsync_directory(folder)
-    seal(folder, {"checkpoint": checkpoint.name, "step": check(checkpoint).facts["step"]}, files)
+    seal_directory(folder, {"checkpoint": checkpoint.name, "step": check_manifest(checkpoint).facts["step"]}, files)

@@ -10,7 +10,7 @@ from hf_embeddings.analysis.geometry import unit_rows
 from hf_embeddings.embedding.rows import Row
 from hf_embeddings.progress import Phases
 from hf_embeddings.search.encoder import Encoder
-from hf_embeddings.search.scan import quantize, search
+from hf_embeddings.search.scan import quantize, search_exactly
 
 SPARE = 20  # neighbours beyond those wanted: some are right, or too near to the right one
 _QUERIES = 64  # searched at once
@@ -35,7 +35,7 @@ def mine(rows: Sequence[Row], encoder: Encoder, *, count: int, margin: float, ph
     codes, mined = quantize(vectors), []
     for start in range(0, len(rows), _QUERIES):
         some = slice(start, start + _QUERIES)
-        neighbours = search(queries[some], vectors, codes, min(count + SPARE, len(texts)))
+        neighbours = search_exactly(queries[some], vectors, codes, min(count + SPARE, len(texts)))
         for row, query, (found, scores) in zip(rows[some], queries[some], neighbours, strict=True):
             own = place[row.texts[1]]
             highest = margin * float(query @ vectors[own])

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from hf_embeddings.pretraining.options import CardOptions, CheckpointOptions
-from hf_embeddings.typed_yaml.fields import bounded, place
+from hf_embeddings.typed_yaml.fields import bounded, path_field
 
 LossName = Literal["multiple_negatives", "cached_multiple_negatives", "cosent", "simcse", "tsdae"]
 UNLABELLED: tuple[LossName, ...] = ("simcse", "tsdae")  # they read texts, and no pairs
@@ -16,7 +16,7 @@ LEAST_HELD_OUT = 10  # rows; fewer judge nothing
 class EncoderOptions:
     """The encoder that training begins with, and how it makes one vector of a text."""
 
-    base: str = place()  # directory of a TriEmbed checkpoint: of `pretrain`, `convert`, or `embed` itself
+    base: str = path_field()  # directory of a TriEmbed checkpoint: of `pretrain`, `convert`, or `embed` itself
     pooling: Literal["mean", "cls", "max"] | None = None  # None: as the directory states, else mean
     max_length: int | None = bounded(None, min=8)  # tokens of a text, special ones included; None: as the directory
     # Dropout of hidden states while training; the saved config keeps its own. None: that of the config; for `simcse`,
@@ -30,7 +30,7 @@ class DataOptions:
 
     # `pydoc:PKG,PKG` (name and docstring of what is documented: columns title, text), the path, glob or folder of
     # .jsonl, .csv or .parquet files (.txt: one column of texts), or `hub:USER/NAME`.
-    source: str = place()
+    source: str = path_field()
     # Columns with text. Two are a pair (query, text); further ones are texts that are wrong for the query (triplets).
     # One is for `simcse` and `tsdae`, which also take the texts of all columns.
     columns: list[str] = field(default_factory=lambda: ["query", "text"])
@@ -44,7 +44,7 @@ class DataOptions:
     # Share of the documents that is held out. Rows that share a text are one document.
     evaluation_fraction: float = bounded(0.1, above=0, below=1)
     # Rows of their own to evaluate on, with `evaluation_columns`; texts that stand there are not trained on.
-    evaluation_source: str | None = place(None)
+    evaluation_source: str | None = path_field(None)
     evaluation_columns: list[str] | None = None  # None: `columns`
     evaluation_rows: int = bounded(2000, min=LEAST_HELD_OUT)  # held-out rows that are measured on, at most
 
@@ -125,7 +125,7 @@ class TrainingOptions:
 class EmbeddingOptions:
     """Everything one training run of a sentence encoder depends on; the top level of the YAML file."""
 
-    output_dir: str = place()  # directory that receives checkpoints and the final model
+    output_dir: str = path_field()  # directory that receives checkpoints and the final model
     seed: int = bounded(0, min=0, max=2**32 - 1)  # of everything random in the run; numpy takes 32 bits
     encoder: EncoderOptions
     data: DataOptions

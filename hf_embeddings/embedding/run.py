@@ -31,11 +31,11 @@ from hf_embeddings.embedding.sentence_model import (
 )
 from hf_embeddings.embedding.trainer import TRAINER_STATE, Reporting, Trainer, training_arguments
 from hf_embeddings.file_names import EMBEDDING_FIGURES, EMBEDDING_OPTIONS, WEIGHTS
-from hf_embeddings.files.manifest import read, sha256
+from hf_embeddings.files.manifest import read_manifest, sha256
 from hf_embeddings.files.reading import read_text
 from hf_embeddings.hardware import describe, number_format
 from hf_embeddings.loading.card_metadata import LICENSE, read_metadata
-from hf_embeddings.loading.messages import quiet
+from hf_embeddings.loading.messages import quiet_loading
 from hf_embeddings.pretraining.checkpoints.finished_model import is_exported
 from hf_embeddings.pretraining.checkpoints.output_directory import OutputDirectory
 from hf_embeddings.pretraining.options_file import dump
@@ -150,10 +150,10 @@ def _begin(
         split = load_split(options.data)
     say(", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in split.counts.items()))
     set_seed(options.seed)
-    with quiet():
+    with quiet_loading():
         model, recipe = load_sentence_model(options)
     rate = set_dropout(model, options)
-    old = read(source).facts.get("precision") if source else None
+    old = read_manifest(source).facts.get("precision") if source else None
     precision = choose_precision(options.training.mixed_precision, PartialState(), old_format=old).name
     say(f"{number_format(precision)} on {describe(model.device)}, dropout {rate:g}")
     facts: dict[str, object] = {
@@ -251,7 +251,7 @@ def _conclude(
 ) -> EmbeddingFigures:
     """Save the model, judge what was saved, and put it into the output directory."""
     options, checkpoint = run.options, output.checkpoints.path(step)
-    with quiet():
+    with quiet_loading():
         staging = stage(plain(run.model, run.recipe, run.base), checkpoint, output.folder)
     after, verdict = None, None
     if run.judge:
@@ -300,7 +300,7 @@ def compare(source: Path, now: Mapping[str, object], *, allow_changes: bool) -> 
     Raises:
         ValueError: something has, and that is not allowed; or it is a checkpoint of another kind.
     """
-    before = read(source).facts.get("identity")
+    before = read_manifest(source).facts.get("identity")
     if not isinstance(before, Mapping) or "rows" not in before:
         raise ValueError(f"{source}: no checkpoint of `hf-embeddings embed`; choose another output_dir")
     names = [name for name in dict.fromkeys([*before, *now]) if before.get(name) != now.get(name)]

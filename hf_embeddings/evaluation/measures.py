@@ -42,7 +42,7 @@ from hf_embeddings.records.evaluation import (
 SHOWN = 10  # entries of a list that a report names
 
 
-def similarity(vectors: Vectors, data: ScoredPairs) -> SimilarityFigures:
+def measure_similarity(vectors: Vectors, data: ScoredPairs) -> SimilarityFigures:
     """Compare cosines with people's scores; pairs that the vocabulary cannot spell are left out, and counted."""
     texts = texts_of(data)
     unknown = set(vectors.unknown(texts))

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from hf_embeddings.files.lines import with_plain_ends
 from hf_embeddings.json_text import without_twins
 
 DEEPEST = 100  # brackets within brackets: what walks through a value calls itself for each
@@ -77,7 +78,7 @@ def read_text(path: Place, *, most: int = LARGEST) -> str:
     """
     content = read_bytes(path, most=most)
     try:
-        return content.decode("utf-8-sig").replace("\r\n", "\n")
+        return with_plain_ends(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise ValueError(not_utf8(path, content, error)) from None
 
@@ -89,8 +90,8 @@ def encoding_of(content: bytes) -> str | None:
 
 def not_utf8(place: object, content: bytes, error: UnicodeDecodeError) -> str:
     """Return the line that says which encoding some bytes are in, as far as they tell it, rather than UTF-8."""
-    got = encoding_of(content) or f"the byte {content[error.start]:#04x}"
-    return f"{place}: got {got}, expected UTF-8 text; save the file as UTF-8"
+    encoding = encoding_of(content) or f"the byte {content[error.start]:#04x}"
+    return f"{place}: got {encoding}, expected UTF-8 text; save the file as UTF-8"
 
 
 def parse_json(text: str | bytes, place: object) -> Any:  # noqa: ANN401  what JSON holds

@@ -14,15 +14,15 @@ from hf_embeddings.file_names import (
     ORIGIN,
 )
 from hf_embeddings.files.reading import check_file, parse_yaml, read_object, read_text
-from hf_embeddings.loading.saved_model import told
+from hf_embeddings.loading.saved_model import one_line_errors
 from hf_embeddings.loading.sentence_models import RERANKER, sentence_class
 from hf_embeddings.loading.stored_weights import open_weights
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
-from hf_embeddings.publishing.recorded import CardOptions, Names, Origin, RecordedEmbedding, RecordedOptions
+from hf_embeddings.publishing.recorded_options import Names, Origin, RecordedCard, RecordedEmbedding, RecordedOptions
 from hf_embeddings.publishing.tasks import CLASSES_OF_PAIRS, SENTENCE_TASKS, TASKS, Task
 from hf_embeddings.records.embedding import EmbeddingFigures
 from hf_embeddings.records.evaluation import EvaluationReport
-from hf_embeddings.records.run import Beginning, RunFigures
+from hf_embeddings.records.run import BaseCheckpoint, RunFigures
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Checkpoint:
     @cached_property
     def config(self) -> TriEmbedConfig:
         """The architecture."""
-        with told(self.folder / "config.json"):
+        with one_line_errors(self.folder / "config.json"):
             return TriEmbedConfig.from_pretrained(self.folder)
 
     @cached_property
@@ -80,7 +80,7 @@ class Checkpoint:
         path = self.folder / EMBEDDING_OPTIONS
         if not path.exists():
             return None
-        with told(path):
+        with one_line_errors(path):
             return RecordedEmbedding.from_dict(parse_yaml(read_text(path), path))
 
     @cached_property
@@ -89,7 +89,7 @@ class Checkpoint:
         path = self.folder / OPTIONS
         if not path.exists():
             return None
-        with told(path):
+        with one_line_errors(path):
             return RecordedOptions.from_dict(parse_yaml(read_text(path), path))
 
     @cached_property
@@ -149,7 +149,7 @@ class Checkpoint:
         return self._card.license or next((source.license for source in self.sources if source.license), None)
 
     @property
-    def beginning(self) -> Beginning | None:
+    def beginning(self) -> BaseCheckpoint | None:
         """The checkpoint that the pretraining run began with."""
         return self.pretraining.beginning if self.pretraining else None
 
@@ -161,9 +161,9 @@ class Checkpoint:
         return [*own, *([Origin.from_dict(self.beginning.card)] if self.beginning else [])]
 
     @property
-    def _card(self) -> CardOptions:
+    def _card(self) -> RecordedCard:
         options = self.embedding_options or self.options
-        return (options.card if options else None) or CardOptions()
+        return (options.card if options else None) or RecordedCard()
 
     @property
     def baseline(self) -> tuple[str, float] | None:

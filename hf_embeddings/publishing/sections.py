@@ -8,10 +8,10 @@ from hf_embeddings.hardware import number_format
 from hf_embeddings.model.positions import POSITION_TYPES
 from hf_embeddings.publishing.checkpoint import Checkpoint
 from hf_embeddings.publishing.figures import NOT_RECORDED, corpus_name, evaluation, limits, source_name, table
-from hf_embeddings.publishing.recorded import ExampleOption, RecordedEmbedding, TrainingOption
+from hf_embeddings.publishing.recorded_options import RecordedEmbedding, RecordedExamples, RecordedTraining
 from hf_embeddings.publishing.tasks import EMBED, TASKS, snippet
 from hf_embeddings.records.embedding import EmbeddingFigures
-from hf_embeddings.records.run import Beginning
+from hf_embeddings.records.run import BaseCheckpoint
 
 LOSSES = {  # names of the options -> those of sentence-transformers
     "multiple_negatives": "MultipleNegativesRankingLoss",
@@ -171,7 +171,7 @@ def _embedding_recipe(figures: EmbeddingFigures, options: RecordedEmbedding) -> 
     return f"{table(rows)}\n\nAll options are in `{EMBEDDING_OPTIONS}`, all figures in `{EMBEDDING_FIGURES}`."
 
 
-def _began(beginning: Beginning | None) -> dict[str, str]:
+def _began(beginning: BaseCheckpoint | None) -> dict[str, str]:
     """Return what the run began with, what of it was new, and what stays beside the weights."""
     if beginning is None:
         return {}
@@ -186,19 +186,19 @@ def _began(beginning: Beginning | None) -> dict[str, str]:
     return rows
 
 
-def _objectives(examples: ExampleOption) -> str:
+def _objectives(examples: RecordedExamples) -> str:
     weights = examples.objective_weights or {}
     return " + ".join(f"{weights[name]:g} {name}" if name in weights else name for name in examples.objectives)
 
 
-def _masked(examples: ExampleOption) -> str:
+def _masked(examples: RecordedExamples) -> str:
     """Return which share of the tokens is predicted, and what is hidden together."""
     share, final = f"{examples.masking_probability:.0%}", examples.final_masking_probability
     unit = {"word": ", whole words", "span": ", spans"}.get(examples.masking_unit, "")
     return f"{share} of tokens{f' at first, {final:.0%} at the end' if final else ''}{unit}"
 
 
-def _peaks(training: TrainingOption) -> str:
+def _peaks(training: RecordedTraining) -> str:
     """Return which optimizer has which peak learning rate."""
     peak = training.learning_rate
     if training.optimizer == "adamw":

@@ -3,13 +3,13 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from hf_embeddings.record import Record, absent
+from hf_embeddings.json_record import JsonRecord, absent
 from hf_embeddings.records.evaluation import RankingFigures
 from hf_embeddings.records.run import Worth
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeldOutFigures(Record):
+class HeldOutFigures(JsonRecord):
     """How vectors do on held-out rows: a ranking of texts, or the order of scores."""
 
     ranking: RankingFigures | None = absent()
@@ -19,7 +19,7 @@ class HeldOutFigures(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EmbeddingFigures(Record):
+class EmbeddingFigures(JsonRecord):
     """What stands in `embedding.json`."""
 
     base: str  # name of the directory that the run began with

@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 
 from hf_embeddings.analysis.geometry import Isotropy
-from hf_embeddings.record import Record, absent
+from hf_embeddings.json_record import JsonRecord, absent
 
 
 @dataclass(frozen=True, kw_only=True)
-class VectorChoice(Record):
+class VectorChoice(JsonRecord):
     """How the vectors were made that all was measured on."""
 
     source: str  # "contextual", or "table"
@@ -17,7 +17,7 @@ class VectorChoice(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FileFigures(Record):
+class FileFigures(JsonRecord):
     """Figures on a file, and what of it they do not contain."""
 
     left_out: list[str] | None = absent()  # lines with data that could not be used: place and reason
@@ -49,7 +49,7 @@ class AnalogyFigures(FileFigures):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RankingFigures(Record):
+class RankingFigures(JsonRecord):
     """Where the right texts stand among all."""
 
     queries: int
@@ -73,7 +73,7 @@ class RetrievalFigures(FileFigures):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AssociationFigures(Record):
+class AssociationFigures(JsonRecord):
     """A test of associations (WEAT, SEAT), or why it could not be made."""
 
     test: str
@@ -88,7 +88,7 @@ class AssociationFigures(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class HubFigures(Record):
+class HubFigures(JsonRecord):
     """Vectors that are neighbours of many; the hubs are named."""
 
     skewness: float
@@ -98,7 +98,7 @@ class HubFigures(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class NormOutliers(Record):
+class NormOutliers(JsonRecord):
     """Rows whose length is out of the ordinary, and the farthest of them."""
 
     count: int
@@ -106,7 +106,7 @@ class NormOutliers(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TokenCount(Record):
+class TokenCount(JsonRecord):
     """How many tokens, and some of them."""
 
     count: int
@@ -114,7 +114,7 @@ class TokenCount(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TableGeometry(Record):
+class TableGeometry(JsonRecord):
     """The token table."""
 
     rows: int
@@ -129,7 +129,7 @@ class TableGeometry(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextGeometry(Record):
+class TextGeometry(JsonRecord):
     """The vectors of sentences."""
 
     corpus: str | None = absent()
@@ -140,7 +140,7 @@ class TextGeometry(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SizeFigures(Record):
+class SizeFigures(JsonRecord):
     """What vectors keep that are cut to a width and rounded to a precision."""
 
     width: int
@@ -151,7 +151,7 @@ class SizeFigures(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dataset(Record):
+class Dataset(JsonRecord):
     """A data set of the Hub."""
 
     id: str
@@ -159,7 +159,7 @@ class Dataset(Record):
 
 
 @dataclass(kw_only=True)
-class EvaluationReport(Record):
+class EvaluationReport(JsonRecord):
     """Everything; the parts by the name of their file."""
 
     model: str

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from hf_embeddings.extras import require
-from hf_embeddings.loading.messages import quiet
+from hf_embeddings.loading.messages import quiet_loading
 from hf_embeddings.loading.model_names import check_model_or_id
+from hf_embeddings.pip_extras import require
 from hf_embeddings.search.results import Hit
 
 DEPTH = 5  # documents that are scored for each one that is shown
@@ -31,7 +31,7 @@ class Reranker:
 
         import hf_embeddings  # noqa: F401  registers TriEmbed with the Auto classes
 
-        with quiet():
+        with quiet_loading():
             self.model: Any = CrossEncoder(source, trust_remote_code=False)
         head = next((name for name in self.model[0].model.config.architectures or () if "Classification" in name), None)
         if head is None or self.model.num_labels != 1:

@@ -28,7 +28,7 @@ def as_json(hits: Sequence[Hit]) -> list[dict[str, object]]:
     return [{name: value for name, value in asdict(hit).items() if name != "row"} for hit in hits]
 
 
-def render(hits: Sequence[Hit], width: int = 100) -> str:
+def render_hits(hits: Sequence[Hit], width: int = 100) -> str:
     """Write hits as numbered entries: score, title or id, the first lines of the passage, the other metadata."""
     if not hits:
         return "nothing found"

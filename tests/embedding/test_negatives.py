@@ -4,7 +4,7 @@ import numpy as np
 
 from hf_embeddings.embedding.negatives import mine
 from hf_embeddings.embedding.rows import Row
-from hf_embeddings.progress import quiet
+from hf_embeddings.progress import silent_phase
 from hf_embeddings.search.encoder import Encoder
 from tests.embedding.small import PAIRS, small_options
 
@@ -13,7 +13,7 @@ def test_mined_texts_are_the_nearest_that_are_not_right(tmp_path) -> None:
     small_options(tmp_path)
     rows = [Row(pair) for pair in PAIRS[:40]] + [Row((PAIRS[0][0], PAIRS[5][1]))]  # two texts are right for one query
     encoder = Encoder.load(tmp_path / "base", precision="fp32")
-    mined = mine(rows, encoder, count=3, margin=1.0, phases=quiet)
+    mined = mine(rows, encoder, count=3, margin=1.0, phases=silent_phase)
     texts = list(dict.fromkeys(row.texts[1] for row in rows))
     vectors = encoder.encode(texts).astype(np.float64)
     for row, found in zip(rows, mined, strict=True):

@@ -13,10 +13,10 @@ from sentence_transformers import SentenceTransformer
 
 from hf_embeddings.embedding import trainer as trainer_module
 from hf_embeddings.embedding.run import Outcome
-from hf_embeddings.outgoing.listing import list_outgoing
-from hf_embeddings.pretraining.checkpoints.verification import verify
+from hf_embeddings.pretraining.checkpoints.verification import verify_run
 from hf_embeddings.publishing.card import write_card
 from hf_embeddings.search.encoder import Encoder
+from hf_embeddings.uploads.listing import list_uploads
 from tests.embedding.small import PAIRS, WORDS, command, run, small_options, write_rows
 
 TEXTS = ["the answer is on the next page .", "today"]
@@ -47,8 +47,8 @@ def test_what_a_run_leaves_loads_and_says_what_was_measured(changes: tuple[str, 
     assert measured == {"ndcg_at_10": round(outcome.figures.after.ranking.ndcg[10], 4)}
     assert card.data.license is None  # the base's own: its card says none
     assert outcome.figures.loss in card.data.tags and "trained for embeddings of texts from `base`" in card.text
-    assert not any(verify(folder).values())
-    assert {"embedding.yaml", "embedding.json", "1_Pooling/config.json"} <= set(list_outgoing(folder).files)
+    assert not any(verify_run(folder).values())
+    assert {"embedding.yaml", "embedding.json", "1_Pooling/config.json"} <= set(list_uploads(folder).files)
 
 
 def test_the_result_loads_without_this_package(tmp_path) -> None:

@@ -24,7 +24,7 @@ from hf_embeddings.pretraining.examples.pairs import make_pairs
 from hf_embeddings.pretraining.examples.schedule import Schedule
 from hf_embeddings.pretraining.options_file import load_options
 from hf_embeddings.pretraining.training.gradients import compute_gradients
-from hf_embeddings.pretraining.training.held_out import evaluate
+from hf_embeddings.pretraining.training.held_out import evaluate_held_out
 from hf_embeddings.pretraining.training.initial_model import first_model
 from hf_embeddings.pretraining.training.optimization import build_optimizers
 from hf_embeddings.pretraining.training.training_data import load_training_data
@@ -121,7 +121,7 @@ def test_a_new_model_begins_with_the_loss_of_token_frequencies(tmp_path) -> None
     options = load_options(ROOT / "configs/pretraining/demo.yaml", given)
     data = load_training_data(options, ROOT / "configs/model/mini.json", print)
     model = first_model(data.config, data.base, log_frequencies=data.log_frequencies)
-    figures = evaluate(model, data.held_out, ["mlm"], torch.device("cpu"))
+    figures = evaluate_held_out(model, data.held_out, ["mlm"], torch.device("cpu"))
     assert figures["mlm"].loss == pytest.approx(data.baseline, abs=0.1)
     assert data.baseline < math.log(data.config.vocab_size) - 0.2
 

@@ -1,4 +1,4 @@
-"""What verbs are given on the command line, made right before they run: places with `~` expanded, words that are text.
+"""The arguments of verbs, made right before they run: places with `~` expanded, words that are text.
 
 Every parameter that holds text is in one of the two tables; a new one has to be entered.
 """
@@ -19,14 +19,14 @@ WORDS = frozenset(
 )
 
 
-def typed(verb: str, name: str, value: object) -> object:
+def meant_value(verb: str, name: str, value: object) -> object:
     """Return an argument of a verb as it is meant.
 
     Raises:
         ValueError: a word holds bytes that are no text.
     """
     if isinstance(value, list):
-        return [typed(verb, name, one) for one in value]
+        return [meant_value(verb, name, one) for one in value]
     if is_place(verb, name):
         if isinstance(value, str | Path):
             return type(value)(expand_home(str(value)))

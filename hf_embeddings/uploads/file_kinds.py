@@ -22,8 +22,8 @@ from hf_embeddings.file_names import (
     VOCABULARY,
 )
 from hf_embeddings.files.manifest import MANIFEST
-from hf_embeddings.outgoing import binary_formats as binary
-from hf_embeddings.outgoing import text_formats as text
+from hf_embeddings.uploads import binary_formats as binary
+from hf_embeddings.uploads import text_formats as text
 
 CODE = tuple(path.name for path in Path(hf_embeddings.model.__file__).parent.glob("*.py") if path.name != "__init__.py")
 RECORDS = (
@@ -104,10 +104,10 @@ def parser_of(path: str, modules: Iterable[str] = (), *, checkpoint: bool = Fals
     folder, _, name = path.rpartition("/")
     if folder and folder in modules:
         kinds, path = _OF_A_MODEL, name
-    return next((kind.parser for kind in kinds if any(matches(path, pattern) for pattern in kind.names)), None)
+    return next((kind.parser for kind in kinds if any(matches_path(path, pattern) for pattern in kind.names)), None)
 
 
-def matches(path: str, pattern: str) -> bool:
+def matches_path(path: str, pattern: str) -> bool:
     """Tell whether a path matches a pattern as in a shell: a star crosses no slash, and begins no hidden name."""
     parts, patterns = path.split("/"), pattern.split("/")
     return len(parts) == len(patterns) and all(

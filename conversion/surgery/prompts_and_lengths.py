@@ -7,8 +7,8 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from hf_embeddings.conversion.checkpoints import read_json
-from hf_embeddings.conversion.companions import SENTENCE_FILES
+from hf_embeddings.conversion.checkpoints import read_json_object
+from hf_embeddings.conversion.companion_files import SENTENCE_FILES
 from hf_embeddings.conversion.rules import ConversionError
 
 PROMPT_FILE = "config_sentence_transformers.json"
@@ -19,7 +19,7 @@ UNLIMITED = 1_000_000_000  # tokens; what tokenizers without a limit state is la
 
 def stated_prompts(folder: Path) -> list[str]:
     """Return the prompts that sentence-transformers puts before texts."""
-    prompts = read_json(folder / PROMPT_FILE).get("prompts") if (folder / PROMPT_FILE).is_file() else None
+    prompts = read_json_object(folder / PROMPT_FILE).get("prompts") if (folder / PROMPT_FILE).is_file() else None
     return [prompt for prompt in prompts.values() if prompt] if isinstance(prompts, dict) else []
 
 
@@ -57,7 +57,7 @@ def follow_length(folder: Path, before: int, after: int) -> dict[str, tuple[int,
         path = folder / name
         if not path.is_file():
             continue
-        content, has_changes = read_json(path), False
+        content, has_changes = read_json_object(path), False
         for place, key in list(_lengths(content)):
             limit = place[key]
             place[key] = after if limit >= before else min(limit, after)

@@ -8,7 +8,8 @@ that of its tokens.
 from collections import Counter
 from collections.abc import Collection, Iterable
 
-from hf_embeddings.conversion.rules import ConversionError, Family
+from hf_embeddings.conversion.family import Family
+from hf_embeddings.conversion.rules import ConversionError
 
 
 def canonical_names(names: Iterable[str], family: Family) -> dict[str, str]:
@@ -42,17 +43,17 @@ def find_wrapper(names: Collection[str], family: Family) -> tuple[str, bool]:
     table = family.token_table
     starts = {name.removesuffix(table) for name in names if name == table or name.endswith(f".{table}")}
     own = f"{family.prefix}."
-    found = {
+    wrappers = {
         (start.removesuffix(own), False) if start == own or start.endswith(f".{own}") else (start, True)
         for start in starts
     }
-    if len(found) > 1:
+    if len(wrappers) > 1:
         first, second = sorted(starts)[:2]
         raise ConversionError(
             f"weights: {first}{table} and {second}{table} are of two encoders; keep one of them: give --drop "
             f"'{second or first}*'"
         )
-    return next(iter(found), ("", not any(name.startswith(own) for name in names)))
+    return next(iter(wrappers), ("", not any(name.startswith(own) for name in names)))
 
 
 def _shared_start(names: Collection[str], *, stop: str) -> str:

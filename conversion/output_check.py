@@ -12,10 +12,10 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedModel
 
 from hf_embeddings.analysis.differences import largest, largest_difference
-from hf_embeddings.conversion.companions import has_tokenizer
+from hf_embeddings.conversion.companion_files import has_tokenizer
 from hf_embeddings.conversion.rules import Config, ConversionError
 from hf_embeddings.loading.auto_classes import open_tokenizer
-from hf_embeddings.loading.messages import quiet
+from hf_embeddings.loading.messages import quiet_loading
 
 TOLERANCE = 1e-5  # of the largest output, or absolute where all outputs are below 1
 LENGTH = 48
@@ -83,7 +83,9 @@ def load(model_class: type[PreTrainedModel], folder: Path) -> PreTrainedModel:
     return _loaded(model_class, folder)
 
 
-def build(model_class: type[PreTrainedModel], config: Config, weights: Mapping[str, torch.Tensor]) -> PreTrainedModel:
+def build_reference(
+    model_class: type[PreTrainedModel], config: Config, weights: Mapping[str, torch.Tensor]
+) -> PreTrainedModel:
     """Return a model of transformers with these weights, in fp32 with plain attention.
 
     It does not see weights that its class does not have.
@@ -94,12 +96,12 @@ def build(model_class: type[PreTrainedModel], config: Config, weights: Mapping[s
     settings = {key: value for key, value in config.items() if key not in ("model_type", "auto_map", "dtype")}
     config_class: Any = model_class.config_class
     try:
-        with quiet():
-            made = config_class.from_dict(settings)
+        with quiet_loading():
+            reference_config = config_class.from_dict(settings)
     except (ValueError, TypeError, AttributeError, KeyError, StrictDataclassError) as error:
         raise ConversionError(f"config: {config_class.__name__} refuses it ({' '.join(str(error).split())})") from None
     try:
-        return _loaded(model_class, None, config=made, state_dict=dict(weights))
+        return _loaded(model_class, None, config=reference_config, state_dict=dict(weights))
     except RuntimeError as error:  # other shapes than the config says
         raise ConversionError(
             f"weights: {model_class.__name__} refuses them ({' '.join(str(error).split())})"
@@ -107,7 +109,7 @@ def build(model_class: type[PreTrainedModel], config: Config, weights: Mapping[s
 
 
 def _loaded(model_class: type[PreTrainedModel], folder: Path | None, **options: Any) -> PreTrainedModel:
-    with quiet():
+    with quiet_loading():
         result: Any = model_class.from_pretrained(
             folder,
             dtype=torch.float32,
@@ -133,15 +135,15 @@ def outputs_of(make: Callable[[], torch.nn.Module], batch: dict[str, torch.Tenso
     with torch.no_grad():
         outputs = make().eval()(**batch, output_hidden_states=True, return_dict=True)
     result = {}
-    for told, value in outputs.items():
-        name = OUTPUTS.get(told, told)
+    for own_name, value in outputs.items():
+        name = OUTPUTS.get(own_name, own_name)
         for index, tensor in enumerate(value if isinstance(value, tuple) else [value]):
             if torch.is_tensor(tensor):
                 result[f"{name}[{index}]" if isinstance(value, tuple) else name] = tensor.detach().clone()
     return result
 
 
-def compare(
+def compare_outputs(
     theirs: dict[str, torch.Tensor], ours: dict[str, torch.Tensor], mask: torch.Tensor, tokens: str
 ) -> OutputDifference:
     """Return the largest difference over all outputs that both have, padding left out.

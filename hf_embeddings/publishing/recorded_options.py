@@ -5,13 +5,13 @@ Any version may have written them, so that only these fields are read, each as w
 
 from dataclasses import dataclass, field
 
-from hf_embeddings.record import Record, absent
+from hf_embeddings.json_record import JsonRecord, absent
 
 Names = str | list[str] | None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Origin(Record):
+class Origin(JsonRecord):
     """What the checkpoint was made from, as `convert`, `reposition`, `vocabulary` or the run left it."""
 
     made: str | None = absent()  # how, to follow "a TriEmbed encoder" in a sentence
@@ -24,7 +24,7 @@ class Origin(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CardOptions(Record):
+class RecordedCard(JsonRecord):
     """The section `card`."""
 
     name: str | None = absent()
@@ -33,18 +33,18 @@ class CardOptions(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SourceOption(Record):
+class RecordedSource(JsonRecord):
     """One of the sources of a corpus."""
 
     source: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class CorpusOption(Record):
+class RecordedCorpus(JsonRecord):
     """The section `corpus`."""
 
     source: str | None = absent()
-    sources: list[SourceOption] = field(default_factory=list)
+    sources: list[RecordedSource] = field(default_factory=list)
 
     @property
     def names(self) -> list[str]:
@@ -53,7 +53,7 @@ class CorpusOption(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExampleOption(Record):
+class RecordedExamples(JsonRecord):
     """The section `examples`."""
 
     max_length: int
@@ -67,7 +67,7 @@ class ExampleOption(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingOption(Record):
+class RecordedTraining(JsonRecord):
     """The section `training`."""
 
     tokens_per_step: int
@@ -83,19 +83,19 @@ class TrainingOption(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecordedOptions(Record):
+class RecordedOptions(JsonRecord):
     """The options of a run."""
 
     seed: int
     output_dir: str | None = absent()
-    card: CardOptions | None = absent()
-    corpus: CorpusOption | None = absent()
-    examples: ExampleOption
-    training: TrainingOption
+    card: RecordedCard | None = absent()
+    corpus: RecordedCorpus | None = absent()
+    examples: RecordedExamples
+    training: RecordedTraining
 
 
 @dataclass(frozen=True, kw_only=True)
-class RowsOption(Record):
+class RecordedRows(JsonRecord):
     """The section `data` of a run of `embed`."""
 
     source: str
@@ -104,7 +104,7 @@ class RowsOption(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LossOption(Record):
+class RecordedLoss(JsonRecord):
     """The section `loss`."""
 
     name: str
@@ -114,7 +114,7 @@ class LossOption(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EmbeddingTrainingOption(Record):
+class RecordedEmbeddingTraining(JsonRecord):
     """The section `training` of a run of `embed`."""
 
     batch_size: int
@@ -125,12 +125,12 @@ class EmbeddingTrainingOption(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecordedEmbedding(Record):
+class RecordedEmbedding(JsonRecord):
     """The options of a run of `embed`."""
 
     seed: int
     output_dir: str | None = absent()
-    card: CardOptions | None = absent()
-    data: RowsOption
-    loss: LossOption
-    training: EmbeddingTrainingOption
+    card: RecordedCard | None = absent()
+    data: RecordedRows
+    loss: RecordedLoss
+    training: RecordedEmbeddingTraining

@@ -9,7 +9,7 @@ import torch
 from sentence_transformers import CrossEncoder
 from transformers import AutoModel, AutoTokenizer, BertTokenizer
 
-from hf_embeddings.conversion import FAMILIES, ConversionError, companions, convert
+from hf_embeddings.conversion import FAMILIES, ConversionError, companion_files, convert
 from hf_embeddings.conversion.configs import to_triembed
 from hf_embeddings.conversion.tokenizer_check import compare_tokenizers
 from hf_embeddings.loading.sentence_models import OF_A_RERANKER
@@ -75,7 +75,7 @@ def test_a_difference_between_the_tokenizers_is_an_error(file: str, change: dict
 
 def test_a_conversion_whose_tokenizer_differs_leaves_nothing(tmp_path: Path, monkeypatch) -> None:
     source = checkpoint(tmp_path / "source", "BertModel")
-    monkeypatch.setattr(companions, "TOKENIZER_FILES", ("vocab.txt",))  # its class and settings stay behind
+    monkeypatch.setattr(companion_files, "TOKENIZER_FILES", ("vocab.txt",))  # its class and settings stay behind
     edit(source / "tokenizer_config.json", do_lower_case=False, model_max_length=20)
     with pytest.raises(ConversionError, match="after conversion"):
         convert(source, tmp_path / "ours")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hf_embeddings import extras
-from hf_embeddings.extras import pip_line, require
+from hf_embeddings import pip_extras
+from hf_embeddings.pip_extras import pip_line, require
 
 ROOT = Path(__file__).parents[1]
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
@@ -29,14 +29,14 @@ def test_the_line_names_what_pyproject_lists_and_not_this_package(extra: str) ->
 
 
 def test_an_extra_that_names_another_one_holds_its_list() -> None:
-    assert set(extras.requirements("viz")) <= set(extras.requirements("test"))
+    assert set(pip_extras.requirements("viz")) <= set(pip_extras.requirements("test"))
 
 
 def test_a_checkout_that_is_not_installed_is_told_to_install_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> list[str]:
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(extras, "requires", missing)
+    monkeypatch.setattr(pip_extras, "requires", missing)
     assert pip_line("viz").startswith("pip install -e '.[viz]' in the checkout")
 
 

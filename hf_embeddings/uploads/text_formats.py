@@ -11,8 +11,8 @@ from xml.parsers import expat
 from tokenizers import Tokenizer
 
 from hf_embeddings.files import reading
-from hf_embeddings.outgoing.binary_formats import Buffer
-from hf_embeddings.outgoing.machine_paths import is_machine_path, values_of
+from hf_embeddings.uploads.binary_formats import Buffer
+from hf_embeddings.uploads.machine_paths import is_machine_path, values_of
 
 _CONTROL = re.compile("[\0-\x08\x0e-\x1a\x1b\x7f]")
 _ACTIVE = {"script", "foreignObject", "iframe", "object", "embed", "use"}  # of SVG: what runs, or loads
@@ -35,7 +35,7 @@ def read_json(path: Path) -> list[Buffer]:
     Raises:
         ValueError: it is none, or a value is a path of this machine.
     """
-    return _of_any_machine(path, parse_json(path))
+    return _of_any_machine(path, _parse_json(path))
 
 
 def read_record(path: Path) -> list[Buffer]:
@@ -45,7 +45,7 @@ def read_record(path: Path) -> list[Buffer]:
 
 def read_token_table(path: Path) -> list[Buffer]:
     """Return JSON whose strings are tokens, which may look like paths."""
-    return _searchable(path, parse_json(path))
+    return _searchable(path, _parse_json(path))
 
 
 def read_yaml(path: Path) -> list[Buffer]:
@@ -54,7 +54,7 @@ def read_yaml(path: Path) -> list[Buffer]:
     Raises:
         ValueError: it is none, or a value is a path of this machine.
     """
-    return _of_any_machine(path, parse_yaml(path))
+    return _of_any_machine(path, _parse_yaml(path))
 
 
 def read_tokenizer(path: Path) -> list[Buffer]:
@@ -140,10 +140,10 @@ def read_svg(path: Path) -> list[Buffer]:
 
 def parse_record(path: Path) -> Any:  # noqa: ANN401  what JSON and YAML hold
     """Return the value of a JSON or YAML file, by its name."""
-    return parse_json(path) if path.suffix == ".json" else parse_yaml(path)
+    return _parse_json(path) if path.suffix == ".json" else _parse_yaml(path)
 
 
-def parse_json(path: Path) -> Any:  # noqa: ANN401  what JSON holds
+def _parse_json(path: Path) -> Any:  # noqa: ANN401  what JSON holds
     """Return the value of a JSON file."""
     text = _decode(path)
     try:
@@ -153,7 +153,7 @@ def parse_json(path: Path) -> Any:  # noqa: ANN401  what JSON holds
         raise ValueError(f"not JSON ({error})") from None
 
 
-def parse_yaml(path: Path) -> Any:  # noqa: ANN401  what YAML holds
+def _parse_yaml(path: Path) -> Any:  # noqa: ANN401  what YAML holds
     """Return the value of a YAML file."""
     text = _decode(path)
     try:

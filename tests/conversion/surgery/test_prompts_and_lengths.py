@@ -8,8 +8,8 @@ from transformers import AutoTokenizer
 
 from hf_embeddings import TriEmbedConfig, TriEmbedModel
 from hf_embeddings.conversion import ConversionError
+from hf_embeddings.conversion.surgery.prompts_and_lengths import PROMPT_FILE
 from hf_embeddings.conversion.surgery.reposition import reposition
-from hf_embeddings.conversion.surgery.stated import PROMPT_FILE
 from hf_embeddings.conversion.surgery.vocabulary import replace_tokenizer, trim
 from tests.conversion.laws import SIZES
 from tests.corpora.tokenizer_kinds import KINDS, tokenizer_of

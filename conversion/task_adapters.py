@@ -9,19 +9,19 @@ from collections.abc import Mapping
 
 import torch
 
-from hf_embeddings.conversion.checkpoints import Checkpoint, Described
+from hf_embeddings.conversion.checkpoints import TensorHeader, TensorReader
 from hf_embeddings.conversion.rules import Config, ConversionError
 
 ORIGINAL, FIRST, SECOND = (f".parametrizations.weight.{part}" for part in ("original", "0.lora_A", "0.lora_B"))
 
 
-class Merged:
+class MergedAdapters:
     """A checkpoint with the adapter of one task added to its weights, or with none of them."""
 
-    def __init__(self, checkpoint: Checkpoint, number: int | None, scaling: float) -> None:
+    def __init__(self, checkpoint: TensorReader, number: int | None, scaling: float) -> None:
         self.checkpoint, self.number, self.scaling = checkpoint, number, scaling
         self.stored = {name.replace(ORIGINAL, ".weight"): name for name in checkpoint.tensors if not _is_adapter(name)}
-        self.tensors: Mapping[str, Described] = {name: checkpoint.tensors[at] for name, at in self.stored.items()}
+        self.tensors: Mapping[str, TensorHeader] = {name: checkpoint.tensors[at] for name, at in self.stored.items()}
 
     def read(self, name: str) -> torch.Tensor:
         """Return one weight, with what the adapter adds."""
@@ -36,7 +36,7 @@ class Merged:
         return (weight.float() + self.scaling * added).to(weight.dtype)
 
 
-def merge_task(checkpoint: Checkpoint, config: Config, task: str | None) -> Checkpoint:
+def merge_task(checkpoint: TensorReader, config: Config, task: str | None) -> TensorReader:
     """Return the weights for a task, those of the encoder alone if it is None.
 
     Raises:
@@ -52,7 +52,7 @@ def merge_task(checkpoint: Checkpoint, config: Config, task: str | None) -> Chec
     if not has_adapters:
         return checkpoint
     scaling = config.get("lora_alpha", 1) / config.get("lora_rank", 4)
-    return Merged(checkpoint, None if task is None else tasks.index(task), scaling)
+    return MergedAdapters(checkpoint, None if task is None else tasks.index(task), scaling)
 
 
 def _is_adapter(name: str) -> bool:

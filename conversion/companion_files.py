@@ -5,9 +5,9 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 
-from hf_embeddings.conversion.checkpoints import read_json
-from hf_embeddings.conversion.modules import copy_module, has_own_encoder, put_on_top
+from hf_embeddings.conversion.checkpoints import read_json_object
 from hf_embeddings.conversion.rules import ConversionError
+from hf_embeddings.conversion.sentence_modules import copy_module, has_own_encoder, put_on_top
 from hf_embeddings.files.links import refuse_links_out
 from hf_embeddings.loading.sentence_models import SENTENCE_FILES, module_folders
 
@@ -64,8 +64,8 @@ def copy_companions(
 
 
 def _complete_settings(encoder: Path, path: Path, tokenizer_class: str, *, segments: bool) -> None:
-    settings = read_json(path) if path.exists() else {}
-    config = read_json(encoder / "config.json") if (encoder / "config.json").is_file() else {}
+    settings = read_json_object(path) if path.exists() else {}
+    config = read_json_object(encoder / "config.json") if (encoder / "config.json").is_file() else {}
     whole = {"tokenizer_class": config.get("tokenizer_class") or tokenizer_class} | settings
     whole.pop("auto_map", None)  # it points to code, which is not copied
     if not segments:
@@ -82,7 +82,7 @@ def has_tokenizer(names: Collection[str]) -> bool:
 def _refuse_module_names(source: Path) -> None:
     """Raise where a setting of sentence-transformers speaks of layers by the names that only the source has."""
     path = source / "config_sentence_transformers.json"
-    if path.is_file() and (names := read_json(path).get("keep_in_fp32_modules")):
+    if path.is_file() and (names := read_json_object(path).get("keep_in_fp32_modules")):
         raise ConversionError(
             f"{path}: keep_in_fp32_modules names {names}, layers that the conversion renames; "
             "remove the key, and set it again on the converted model"

@@ -20,7 +20,7 @@ from safetensors.numpy import save
 from torch.utils.tensorboard import SummaryWriter
 
 from hf_embeddings.file_names import NOT_OF_THE_MODEL
-from hf_embeddings.outgoing.listing import Outgoing, list_outgoing
+from hf_embeddings.uploads.listing import Uploads, list_uploads
 from tests.publishing.test_card import checkpoint
 
 # Put together here, so that no scanner takes this file for a leak.
@@ -175,24 +175,24 @@ HARMLESS = [
 ]
 
 
-def listed(folder: Path, path: str, content: bytes, **options: object) -> Outgoing:
+def listed(folder: Path, path: str, content: bytes, **options: object) -> Uploads:
     (folder / path).parent.mkdir(parents=True, exist_ok=True)
     (folder / path).write_bytes(content)
-    return list_outgoing(folder, **options)
+    return list_uploads(folder, **options)
 
 
 @pytest.mark.parametrize("path, content, reason", REFUSED, ids=[f"{path} {reason}" for path, _, reason in REFUSED])
 def test_these_do_not_go_up(path: str, content: bytes, reason: str, tmp_path: Path) -> None:
-    outgoing = listed(tmp_path, path, content)
-    ((found, why),) = [*outgoing.refused, *outgoing.unknown]
-    assert found == path and reason in why and not outgoing.files
+    uploads = listed(tmp_path, path, content)
+    ((found, why),) = [*uploads.refused, *uploads.unknown]
+    assert found == path and reason in why and not uploads.files
 
 
 def test_these_go_up(tmp_path: Path) -> None:
     for path, content in HARMLESS:
-        outgoing = listed(tmp_path, path, content)
-        assert path in outgoing.files, (outgoing.refused, outgoing.unknown)
-    assert len(outgoing.files) == len(HARMLESS) >= 20 and not outgoing.refused and not outgoing.unknown
+        uploads = listed(tmp_path, path, content)
+        assert path in uploads.files, (uploads.refused, uploads.unknown)
+    assert len(uploads.files) == len(HARMLESS) >= 20 and not uploads.refused and not uploads.unknown
 
 
 def test_what_a_run_leaves_goes_up(tmp_path: Path) -> None:
@@ -209,12 +209,12 @@ def test_what_a_run_leaves_goes_up(tmp_path: Path) -> None:
         "manifest.json",
     ):
         listed(tmp_path, left_out, TOKEN.encode())
-    outgoing = list_outgoing(tmp_path)
-    assert not outgoing.refused and not outgoing.unknown
+    uploads = list_uploads(tmp_path)
+    assert not uploads.refused and not uploads.unknown
     assert {"model.safetensors", "tokenizer.json", "pretraining.yaml", f"tensorboard/{event.name}"} <= set(
-        outgoing.files
+        uploads.files
     )
-    assert not any(name in path for path in outgoing.files for name in ("git", "step-1", "status", "lock", "manifest"))
+    assert not any(name in path for path in uploads.files for name in ("git", "step-1", "status", "lock", "manifest"))
 
 
 def test_a_checkpoint_to_resume_from_goes_as_its_manifest_lists_it(tmp_path: Path) -> None:
@@ -225,19 +225,19 @@ def test_a_checkpoint_to_resume_from_goes_as_its_manifest_lists_it(tmp_path: Pat
         ("state.json", b'{"step": 1}'),
         ("manifest.json", b'{"identity": {"tokenizer.path": "/home/hsmith/tokenizer"}}'),
     ):
-        outgoing = listed(tmp_path, path, content, checkpoint=True)
-    assert len(outgoing.files) == 5 and all(isinstance(held, Path) for held in outgoing.files.values())
-    assert list(list_outgoing(tmp_path, exclude=NOT_OF_THE_MODEL).files) == ["model.safetensors"]
+        uploads = listed(tmp_path, path, content, checkpoint=True)
+    assert len(uploads.files) == 5 and all(isinstance(held, Path) for held in uploads.files.values())
+    assert list(list_uploads(tmp_path, exclude=NOT_OF_THE_MODEL).files) == ["model.safetensors"]
 
 
 def test_absolute_paths_are_cut_from_the_records_of_the_package(tmp_path: Path) -> None:
     sources = "prepared:/data/me/corpus,/srv/b.jsonl"
     record = {"output_dir": "/home/hsmith/runs/a b", "corpus": {"source": sources, "url": "https://x.example/a/b"}}
     listed(tmp_path, "pretraining.json", json.dumps(record).encode())
-    outgoing = listed(tmp_path, "pretraining.yaml", json.dumps(record).encode())
-    assert outgoing.shortened == ["pretraining.json", "pretraining.yaml"]
-    held = outgoing.files["pretraining.json"]
-    assert isinstance(held, bytes) and outgoing.sizes()["pretraining.json"] == len(held)
+    uploads = listed(tmp_path, "pretraining.yaml", json.dumps(record).encode())
+    assert uploads.shortened == ["pretraining.json", "pretraining.yaml"]
+    held = uploads.files["pretraining.json"]
+    assert isinstance(held, bytes) and uploads.sizes()["pretraining.json"] == len(held)
     wanted = {"source": "prepared:corpus,b.jsonl", "url": "https://x.example/a/b"}
     assert json.loads(held) == {"output_dir": "a b", "corpus": wanted}
     assert json.loads((tmp_path / "pretraining.json").read_text()) == record  # the file itself stays as it is
@@ -253,25 +253,25 @@ def test_links_and_pipes_are_refused(tmp_path: Path) -> None:
     os.mkfifo(folder / "LICENSE")
     (folder / "real.md").write_text("x")
     (folder / "same.md").symlink_to("real.md")
-    outgoing = list_outgoing(folder)
-    assert dict(outgoing.refused) == {
+    uploads = list_uploads(folder)
+    assert dict(uploads.refused) == {
         "LICENSE": "not a plain file",
         "NOTICE": "a link to nothing",
         "README.md": "a link to a file outside of the directory",
         "images": "a link to a file outside of the directory",
     }
-    assert list(outgoing.files) == ["real.md", "same.md"] and not outgoing.unknown
+    assert list(uploads.files) == ["real.md", "same.md"] and not uploads.unknown
 
 
 def test_a_name_lets_a_file_through_and_no_secret(tmp_path: Path) -> None:
     listed(tmp_path, "data.csv", b"a,b")
     listed(tmp_path, "extra/run.py", b"print()")
-    outgoing = listed(tmp_path, "cert.pem", b"-----BEGIN CERTIFICATE-----", include=["*.csv", "extra/*", "cert.pem"])
-    assert list(outgoing.files) == ["cert.pem", "data.csv", "extra/run.py"] and not outgoing.unknown
-    assert [path for path, _ in outgoing.included] == list(outgoing.files)
+    uploads = listed(tmp_path, "cert.pem", b"-----BEGIN CERTIFICATE-----", include=["*.csv", "extra/*", "cert.pem"])
+    assert list(uploads.files) == ["cert.pem", "data.csv", "extra/run.py"] and not uploads.unknown
+    assert [path for path, _ in uploads.included] == list(uploads.files)
     listed(tmp_path, ".env.local", b"A=1")  # as in a shell, a star means no hidden file, and nothing in a folder
-    assert [path for path, _ in list_outgoing(tmp_path, include=["*"]).unknown] == [".env.local", "extra/run.py"]
-    assert not list_outgoing(tmp_path, include=["*", "extra/*", ".env*"]).unknown
+    assert [path for path, _ in list_uploads(tmp_path, include=["*"]).unknown] == [".env.local", "extra/run.py"]
+    assert not list_uploads(tmp_path, include=["*", "extra/*", ".env*"]).unknown
 
 
 HIDDEN = {
@@ -290,8 +290,8 @@ HIDDEN = {
 
 @pytest.mark.parametrize("content", HIDDEN.values(), ids=list(HIDDEN))
 def test_a_secret_is_found_in_what_is_named(content: bytes, tmp_path: Path) -> None:
-    outgoing = listed(tmp_path, "a.thing", content, include=["a.thing"])
-    assert [why for _, why in outgoing.refused] == ["it holds a Hugging Face token"] and not outgoing.files
+    uploads = listed(tmp_path, "a.thing", content, include=["a.thing"])
+    assert [why for _, why in uploads.refused] == ["it holds a Hugging Face token"] and not uploads.files
 
 
 @pytest.mark.parametrize("start", [b"PK\3\4", b"\x1f\x8b\x08", b"BZh9", b"\xfd7zXZ\0", b"\x78\x9c"])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hf_embeddings.outgoing.secrets import find_secret
+from hf_embeddings.uploads.secrets import find_secret
 
 LETTERS = "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8S9t0U1v2W3z4Y5" * 3
 # Put together here, so that no scanner takes this file for a leak.

@@ -19,11 +19,11 @@ from hf_embeddings.file_names import OF_A_RUN
 from hf_embeddings.files.manifest import MANIFEST
 from hf_embeddings.files.ownership import MARK
 from hf_embeddings.files.reading import read_json
-from hf_embeddings.outgoing.binary_formats import Buffer, mapped
-from hf_embeddings.outgoing.kinds import OF_ITS_RUN, RECORDS, describe_unknown, matches, parser_of
-from hf_embeddings.outgoing.machine_paths import find_home, shorten
-from hf_embeddings.outgoing.secrets import find_secret, unpack
-from hf_embeddings.outgoing.text_formats import parse_record
+from hf_embeddings.uploads.binary_formats import Buffer, mapped
+from hf_embeddings.uploads.file_kinds import OF_ITS_RUN, RECORDS, describe_unknown, matches_path, parser_of
+from hf_embeddings.uploads.machine_paths import find_home, shorten
+from hf_embeddings.uploads.secrets import find_secret, unpack
+from hf_embeddings.uploads.text_formats import parse_record
 
 ALWAYS_LEFT_OUT = (".git/*", ".cache/*", "*__pycache__/*", ".DS_Store", "*/.DS_Store")  # as huggingface_hub does
 _LARGEST_OPENED = 1 << 28  # bytes of a file that is named by --include and opened as an archive
@@ -37,7 +37,7 @@ class Finding(NamedTuple):
 
 
 @dataclass
-class Outgoing:
+class Uploads:
     """What may leave a folder, and what may not."""
 
     files: dict[str, Path | bytes] = field(default_factory=dict)  # path -> the file, or what goes in its place
@@ -54,9 +54,9 @@ class Outgoing:
         }
 
 
-def list_outgoing(
+def list_uploads(
     folder: Path, *, exclude: Iterable[str] = (), include: Iterable[str] = (), checkpoint: bool = False
-) -> Outgoing:
+) -> Uploads:
     """Open every file below a folder, and return what may go up.
 
     Args:
@@ -67,31 +67,31 @@ def list_outgoing(
         checkpoint: whether the folder is a checkpoint to resume from, which goes as its manifest lists it, unchanged.
     """
     left_out = (*ALWAYS_LEFT_OUT, MARK, *exclude, *(() if checkpoint else (*OF_A_RUN, MANIFEST)))
-    outgoing, modules, patterns = Outgoing(), _module_folders(folder), tuple(include)
+    uploads, modules, patterns = Uploads(), _module_folders(folder), tuple(include)
     for path in _paths(folder):
         if any(fnmatch(path, pattern) for pattern in left_out):
             continue
         if reason := _no_plain_file(folder, path):
-            outgoing.refused.append(Finding(path, reason))
+            uploads.refused.append(Finding(path, reason))
             continue
         parser = parser_of(path, modules, checkpoint=checkpoint)
-        if parser is None and not any(matches(path, pattern) for pattern in patterns):
-            outgoing.unknown.append(Finding(path, describe_unknown(path)))
+        if parser is None and not any(matches_path(path, pattern) for pattern in patterns):
+            uploads.unknown.append(Finding(path, describe_unknown(path)))
             continue
         try:
             content = parser(folder / path) if parser else _opened(folder / path)
         except (ValueError, OSError) as error:
-            outgoing.refused.append(Finding(path, str(error)))
+            uploads.refused.append(Finding(path, str(error)))
             continue
         if parser is None:
-            outgoing.included.append(Finding(path, describe_unknown(path)))
+            uploads.included.append(Finding(path, describe_unknown(path)))
         shorter = _without_paths(folder / path) if path in RECORDS and not checkpoint else None
         if reason := _holds([shorter] if shorter else content, paths=not (checkpoint and path in OF_ITS_RUN)):
-            outgoing.refused.append(Finding(path, reason))
+            uploads.refused.append(Finding(path, reason))
             continue
-        outgoing.files[path] = shorter or folder / path
-        outgoing.shortened += [path] if shorter else []
-    return outgoing
+        uploads.files[path] = shorter or folder / path
+        uploads.shortened += [path] if shorter else []
+    return uploads
 
 
 def _paths(folder: Path) -> Iterator[str]:

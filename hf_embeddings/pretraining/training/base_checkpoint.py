@@ -8,12 +8,12 @@ from hf_embeddings.loading.card_metadata import LICENSE, read_metadata
 from hf_embeddings.loading.sentence_models import RERANKER, sentence_class, sentence_files
 from hf_embeddings.loading.stored_weights import open_weights
 from hf_embeddings.pretraining.training.objectives import OBJECTIVES
-from hf_embeddings.records.run import Beginning
+from hf_embeddings.records.run import BaseCheckpoint
 
 KEPT = ("triembed", "embeddings", "layers", "final_norm")  # parts of names of weights of the encoder
 
 
-def read_beginning(base: Path) -> Beginning:
+def read_base_checkpoint(base: Path) -> BaseCheckpoint:
     """Look into the directory of the checkpoint `base`, at names and not at values.
 
     Raises:
@@ -26,7 +26,7 @@ def read_beginning(base: Path) -> Beginning:
     files = sentence_files(base)
     if sentence_class(base) == RERANKER:  # its scores come from the classifier, which is left
         left, files = [*left, *files], []
-    return Beginning(
+    return BaseCheckpoint(
         name=base.resolve().name,
         card={key: card[key] for key in (*LICENSE, "base_model") if card.get(key)},
         new_modules=[name for name in heads if name not in modules],
@@ -35,7 +35,7 @@ def read_beginning(base: Path) -> Beginning:
     )
 
 
-def carry(base: Path, folder: Path, beginning: Beginning | None) -> None:
+def carry(base: Path, folder: Path, beginning: BaseCheckpoint | None) -> None:
     """Copy what stays of the files of `base` into the directory of the finished model.
 
     Raises:
@@ -48,7 +48,7 @@ def carry(base: Path, folder: Path, beginning: Beginning | None) -> None:
         shutil.copyfile(base / name, folder / name)
 
 
-def lines(beginning: Beginning) -> list[str]:
+def lines(beginning: BaseCheckpoint) -> list[str]:
     """Return what to say of it when the run starts."""
     sentences = []
     if beginning.new_modules:

@@ -15,21 +15,21 @@ import torch
 import transformers
 from transformers import CONFIG_MAPPING, PreTrainedModel
 
-from hf_embeddings.conversion.checkpoints import Described
+from hf_embeddings.conversion.checkpoints import TensorHeader
+from hf_embeddings.conversion.family import Family
 from hf_embeddings.conversion.plan import rule_covers
-from hf_embeddings.conversion.rules import Family
-from hf_embeddings.loading.messages import quiet
+from hf_embeddings.loading.messages import quiet_loading
 
 LAYER_NUMBER = re.compile(r"\.\d+\.")
 BUFFERS = ("position_ids", "token_type_ids", "inv_freq", "original_inv_freq")  # counted or computed, never trained
 
 
-def is_known(name: str, described: Described, family: Family) -> bool:
+def is_known(name: str, header: TensorHeader, family: Family) -> bool:
     """Tell whether a weight may be left out where the class that is converted does not read it."""
     bare = name.removeprefix(f"{family.prefix}.")
     if name.rpartition(".")[2] in BUFFERS or any(fnmatch(bare, pattern) for pattern in family.unread):
         return True
-    if LAYER_NUMBER.search(name) or described.dtype is None:
+    if LAYER_NUMBER.search(name) or header.dtype is None:
         return False
     rules = [rule for rule in family.encoder if "{}" not in rule.sources[0]]
     heads = [rule for head in family.heads.values() for rule in head.weights]
@@ -44,7 +44,7 @@ def is_of_encoder(name: str, family: Family) -> bool:
     return name.startswith(f"{family.prefix}.")
 
 
-def matches(name: str, patterns: Iterable[str]) -> bool:
+def matches_weight(name: str, patterns: Iterable[str]) -> bool:
     """Tell whether one of the user's patterns names a weight, as the file calls it."""
     return any(fnmatch(name, pattern) for pattern in patterns)
 
@@ -52,11 +52,11 @@ def matches(name: str, patterns: Iterable[str]) -> bool:
 def pattern_for(extra: Iterable[str], names: Iterable[str]) -> str:
     """Return the pattern that drops the first of some extra names with what stands beside it, and nothing else."""
     extra = sorted(extra)
-    kept = set(names).difference(extra)
+    others = set(names).difference(extra)
     parts = extra[0].split(".")
     for count in range(1, len(parts)):
         start = ".".join(parts[:count]) + "."
-        if not any(name.startswith(start) for name in kept):
+        if not any(name.startswith(start) for name in others):
             return f"{start}*"
     return extra[0]
 
@@ -87,7 +87,7 @@ def _reference_names(model_type: str) -> frozenset[str]:
     for each in _reference_classes(model_type):
         for switch in ({}, *switches):
             try:
-                with torch.device("meta"), quiet():
+                with torch.device("meta"), quiet_loading():
                     names.update(each(config_class(**sizes, **switch)).state_dict())
             except Exception:  # a class that cannot be built so knows nothing
                 continue

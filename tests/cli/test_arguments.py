@@ -6,8 +6,8 @@ from typing import get_type_hints
 
 import pytest
 
+from hf_embeddings.cli.arguments import WORDS, is_place, meant_value
 from hf_embeddings.cli.command import as_command
-from hf_embeddings.cli.given import WORDS, is_place, typed
 from hf_embeddings.cli.main import GROUPS, VERBS
 from hf_embeddings.cli.shipped_configs import find_config
 
@@ -26,7 +26,7 @@ def holds_text(kind: object) -> bool:
 def test_every_parameter_of_text_is_a_place_or_a_word(verb: str) -> None:
     kinds = get_type_hints(ALL[verb])
     unknown = {name for name, kind in kinds.items() if holds_text(kind) and not is_place(verb, name)} - WORDS
-    assert not unknown, f"enter them in PLACES or WORDS of hf_embeddings/cli/given.py: {unknown}"
+    assert not unknown, f"enter them in PLACES or WORDS of hf_embeddings/cli/arguments.py: {unknown}"
     for name, kind in kinds.items():
         if "Path" in str(kind):
             assert is_place(verb, name)
@@ -42,13 +42,13 @@ def test_home_is_expanded_in_places_and_in_no_word(tmp_path: Path, monkeypatch) 
 
     as_command("index", verb)(folder="qdrant:~/store#name", out=Path("~/out"), where=["path=~/x", "~"])
     assert seen == {"folder": f"qdrant:{tmp_path}/store#name", "out": tmp_path / "out", "where": ["path=~/x", "~"]}
-    assert typed("plot sum", "text", "~ about") == "~ about"
+    assert meant_value("plot sum", "text", "~ about") == "~ about"
 
 
 def test_words_that_are_no_text_are_refused() -> None:
     with pytest.raises(ValueError, match="got the byte 0xff, expected UTF-8 text"):
-        typed("search", "queries", ["good", "\udcff"])
-    assert typed("search", "folder", "\udcff") == "\udcff"  # a file may have such a name
+        meant_value("search", "queries", ["good", "\udcff"])
+    assert meant_value("search", "folder", "\udcff") == "\udcff"  # a file may have such a name
 
 
 def test_a_config_that_is_not_there_is_none_of_the_shipped_ones(tmp_path: Path) -> None:

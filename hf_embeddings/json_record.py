@@ -14,7 +14,7 @@ def absent() -> Any:  # noqa: ANN401  of any type, as `field` is
     return field(default=None, metadata={"absent": True})
 
 
-class Record:
+class JsonRecord:
     """A dataclass with `to_dict` and `from_dict`; its fields are the keys of the JSON, in their order."""
 
     def to_dict(self) -> dict[str, Any]:
@@ -65,7 +65,7 @@ class Record:
 
 def _plain(value: object) -> object:
     """Return a value as JSON would have it, but for the keys of mappings, which may be numbers."""
-    if isinstance(value, Record):
+    if isinstance(value, JsonRecord):
         return value.to_dict()
     if isinstance(value, Mapping):
         return {key: _plain(inner) for key, inner in value.items()}
@@ -85,7 +85,7 @@ def _read(kind: Any, value: Any, place: str) -> Any:  # noqa: ANN401  whatever a
         return value
     if origin in (Union, UnionType):
         return _read_one_of([member for member in arguments if member is not NoneType], value, place)
-    if isinstance(kind, type) and issubclass(kind, Record):
+    if isinstance(kind, type) and issubclass(kind, JsonRecord):
         return kind.from_dict(value)
     if not _is_of(kind, value):
         words = getattr(origin or kind, "__name__", str(kind))
@@ -126,17 +126,17 @@ _WORDS = {"str": "text", "dict": "an object", "tuple": "a list", "list": "a list
           "float": "a number", "bool": "true or false"}  # fmt: skip
 
 
-def _kinds(record: type[Record]) -> dict[str, Any]:
+def _kinds(record: type[JsonRecord]) -> dict[str, Any]:
     if record not in _KINDS:
         _KINDS[record] = get_type_hints(record)
     return _KINDS[record]
 
 
-def _fields(record: type[Record]) -> dict[str, Field[Any]]:
+def _fields(record: type[JsonRecord]) -> dict[str, Field[Any]]:
     if record not in _FIELDS:
         _FIELDS[record] = {entry.name: entry for entry in fields(record)}  # type: ignore[arg-type]  # it is one
     return _FIELDS[record]
 
 
-_KINDS: dict[type[Record], dict[str, Any]] = {}  # what is asked for each shard of a corpus, and slow to find out
-_FIELDS: dict[type[Record], dict[str, Field[Any]]] = {}
+_KINDS: dict[type[JsonRecord], dict[str, Any]] = {}  # what is asked for each shard of a corpus, and slow to find out
+_FIELDS: dict[type[JsonRecord], dict[str, Field[Any]]] = {}
