@@ -149,6 +149,14 @@ def _limits_of_embeddings(report: EvaluationReport | None) -> list[str]:
         f"- Two sentences of `{report.text.corpus or 'the corpus measured on'}` have a mean cosine of "
         f"{isotropy.mean_cosine:.2f} (IsoScore {isotropy.iso_score:.2f}): judge a cosine beside others, not beside 0."
     ]
+    if cosines := report.text.cosines:
+        lines.append(
+            f"- Of pairs of its sentences, {cosines.above_half:.1%} have a cosine above 0.5 and "
+            f"{cosines.above_nine_tenths:.1%} one above 0.9."
+        )
+    if (bias := report.text.position_bias) and abs(bias.start_less_end) > bias.start_less_end_half_width:
+        more, less = ("first", "last") if bias.start_less_end > 0 else ("last", "first")
+        lines.append(f"- The {more} sentence of a text counts more for its vector than the {less}.")
     if tokens.like_unused:
         lines.append(
             f"- {tokens.like_unused.count:,} of the {tokens.rows:,} rows of the token table look as if they were never "
@@ -189,7 +197,11 @@ def _embeddings(report: EvaluationReport) -> str:
         if questions.accuracy is not None:
             low, high = share_interval(questions.accuracy, questions.questions)
             rows[f"{name}, analogies"] = f"{questions.accuracy:.1%} (95 % interval {low:.1%} to {high:.1%})"
-    rows |= {f"{name}, retrieval MRR": f"{both.forward.mrr:.3f}" for name, both in report.retrieval.items()}
+    for name, both in report.retrieval.items():
+        rows[f"{name}, retrieval MRR"] = f"{both.forward.mrr:.3f}"
+        if both.forward.ndcg and both.forward.ndcg_interval:
+            low, high = both.forward.ndcg_interval[10]
+            rows[f"{name}, nDCG@10"] = f"{both.forward.ndcg[10]:.3f} (95 % interval {low:.3f} to {high:.3f})"
     rows |= {f"MTEB {name}": f"{score:.4f}" for name, score in (report.mteb or {}).items() if score is not None}
     for name, isotropy in (("token table", report.table.isotropy), ("sentences", report.text.isotropy)):
         rows[f"{name}: IsoScore, mean cosine"] = f"{isotropy.iso_score:.3f}, {isotropy.mean_cosine:.3f}"
