@@ -19,6 +19,7 @@ SENTENCES = {
     "convert": WHOLE,
     "export": WHOLE,
     "index": f"the passages that were saved are kept; {RESUME}",
+    "embed": f"the checkpoints that were saved are kept; {RESUME}",
     "evaluate": "no figure was recorded",
     "example": "some of the files may be there already; rerun the command to replace them",
     "inspect": NOTHING,

@@ -9,6 +9,20 @@ from typing import TextIO, cast
 from hf_embeddings.printable import one_line
 
 
+def open_closed_streams() -> None:
+    """Open what was closed, as by `>&-`, on the null device.
+
+    Otherwise the next file that is opened takes the number of the stream, and what a library prints goes into it.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDONLY if number == 0 else os.O_WRONLY)  # the lowest number that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False))
+
+
 @contextmanager
 def checked_streams() -> Iterator[None]:
     """Let nothing that the block prints stop it, but for a reader who has gone away (EPIPE).

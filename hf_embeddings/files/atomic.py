@@ -4,7 +4,7 @@ import errno
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 
@@ -106,8 +106,9 @@ def _lock(staged: Path) -> int:
         try:
             assert fcntl is not None  # see `_alone`
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.exists(staged) and os.path.samestat(os.fstat(handle), os.stat(staged)):
-                return handle  # and not one that has just been moved to its place
+            with suppress(FileNotFoundError):  # moved to its place a moment ago, as another file of the name may be
+                if os.path.samestat(os.fstat(handle), os.stat(staged)):
+                    return handle
         except BlockingIOError:
             if time.monotonic() - began > PATIENCE:
                 os.close(handle)

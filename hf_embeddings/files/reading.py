@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from hf_embeddings.files.lines import with_plain_ends
 from hf_embeddings.json_text import without_twins
 
 DEEPEST = 100  # brackets within brackets: what walks through a value calls itself for each
@@ -86,7 +87,7 @@ def read_text(path: Place, *, most: int = LARGEST) -> str:
     """
     content = read_bytes(path, most=most)
     try:
-        return content.decode("utf-8-sig").replace("\r\n", "\n")
+        return with_plain_ends(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise ValueError(not_utf8(path, content, error)) from None
 

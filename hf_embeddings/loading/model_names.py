@@ -8,6 +8,9 @@ from typing import Literal
 from hf_embeddings.files.reading import not_a_directory
 
 Pooling = Literal["mean", "cls", "max"]
+FILE_SUFFIXES = frozenset(
+    ".bin .ckpt .csv .gz .h5 .json .jsonl .md .onnx .parquet .pt .pth .py .safetensors .tsv .txt .yaml .zip".split()
+)
 
 
 def check_model(folder: str | Path, description: str = "the directory of a model") -> None:
@@ -53,5 +56,12 @@ def fetch(name: str, patterns: Sequence[str], *, ignored: Sequence[str] = (), re
 
 
 def is_hub_id(name: str) -> bool:
-    """Tell whether a name may be one of a repository of the Hub, rather than a path."""
-    return bool(re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", name)) and not Path(name).exists()
+    """Tell whether a name may be one of a repository of the Hub, rather than a path, mistyped perhaps.
+
+    A name that ends as a file does is a path, and so is one whose first part is a directory that is there: without a
+    connection, the Hub is asked for half a minute before it is said that there is no `runs/dmeo`.
+    """
+    path = Path(name)
+    if path.exists() or path.suffix.lower() in FILE_SUFFIXES or not re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", name):
+        return False
+    return path.parent == Path() or not path.parent.is_dir()
