@@ -14,6 +14,7 @@ from hf_embeddings.file_names import (
     ORIGIN,
 )
 from hf_embeddings.files.reading import check_file, parse_yaml, read_object, read_text
+from hf_embeddings.loading.model_names import check_model
 from hf_embeddings.loading.saved_model import one_line_errors
 from hf_embeddings.loading.sentence_models import RERANKER, sentence_class
 from hf_embeddings.loading.stored_weights import open_weights
@@ -32,8 +33,7 @@ class Checkpoint:
     folder: Path
 
     def __post_init__(self) -> None:
-        if not (self.folder / "config.json").is_file():
-            raise ValueError(f"{self.folder}: no config.json in it; expected the directory of a TriEmbed checkpoint")
+        check_model(self.folder, "the directory of a TriEmbed checkpoint")
 
     @cached_property
     def config(self) -> TriEmbedConfig:
