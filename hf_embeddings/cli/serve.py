@@ -87,13 +87,13 @@ def read_keys(file: Path | None) -> list[str]:
 
 
 def _load_model(folder: str, name: str | None, precision: str, limits: "Limits") -> "Served":
+    from hf_embeddings.search.cross_encoder import CrossEncoder, is_cross_encoder
     from hf_embeddings.search.encoder import Encoder
-    from hf_embeddings.search.reranker import Reranker, is_reranker
     from hf_embeddings.serving.app import Served, describe
     from hf_embeddings.serving.engine import Engine, loading_alone
 
     with loading_alone():
-        model = (Reranker if is_reranker(folder) else Encoder).load(folder, precision=precision)
+        model = (CrossEncoder if is_cross_encoder(folder) else Encoder).load(folder, precision=precision)
     return Served(name or Path(folder).resolve().name, describe(model), Engine(model, limits))
 
 

@@ -221,7 +221,7 @@ class Answers:
         return JSONResponse(Refusal(f"{what!r:.200}: expected one of {', '.join(paths)}", status=status).body(), status)
 
 
-def describe(model: Any) -> dict[str, object]:  # noqa: ANN401  an Encoder or a Reranker
+def describe(model: Any) -> dict[str, object]:  # noqa: ANN401  an Encoder or a CrossEncoder
     """Return what there is to say of a model: its type, positions, sizes and arithmetic."""
     config = model.model.config
     positions = getattr(config, "position_embedding_type", None)

@@ -12,8 +12,8 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import torch
 
+from hf_embeddings.search.cross_encoder import CrossEncoder, Pair
 from hf_embeddings.search.encoder import Encoder
-from hf_embeddings.search.reranker import Pair, Reranker
 from hf_embeddings.serving.batcher import Batcher, Full, Job
 from hf_embeddings.serving.limits import Limits
 from hf_embeddings.serving.refusal import Refusal
@@ -49,7 +49,7 @@ Row = Tokenized | Pair
 class Engine:
     """Turns texts into vectors or, with a cross-encoder, pairs into scores, for many clients at once."""
 
-    def __init__(self, model: Encoder | Reranker, limits: Limits) -> None:
+    def __init__(self, model: Encoder | CrossEncoder, limits: Limits) -> None:
         """Take a loaded model, which nobody else may use from now on."""
         self.model, self.limits = model, limits
         self._tokenizing = ThreadPoolExecutor(1, thread_name_prefix="tokenizer")  # it keeps a state: one at a time
@@ -131,7 +131,7 @@ class Engine:
         return self.encoder.encode_ids([row.ids for row in rows], prompts if any(prompts) else None)
 
     def _score(self, rows: list[Row]) -> np.ndarray:
-        assert isinstance(self.model, Reranker), "or `_encode` runs"
+        assert isinstance(self.model, CrossEncoder), "or `_encode` runs"
         return self.model.score_pairs([row for row in rows if isinstance(row, Pair)])
 
     def tokenize(self, texts: Sequence[str], prompt: str | None, *, truncate: bool, param: str = "input") -> list[Row]:
@@ -157,7 +157,7 @@ class Engine:
         Raises:
             Refusal: one is too long, and may not be cut.
         """
-        assert isinstance(self.model, Reranker), "the caller has asked"
+        assert isinstance(self.model, CrossEncoder), "the caller has asked"
         cut = self.model.truncated
         pairs: list[Row] = [*self.model.tokenize(query, documents)]
         if self.model.truncated > cut and not truncate:

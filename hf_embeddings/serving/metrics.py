@@ -14,14 +14,14 @@ class Metrics:
     def __init__(self) -> None:
         self.requests: Counter[tuple[str, int]] = Counter()  # by route and status
         self.tokens: Counter[str] = Counter()  # that the model read, by route
-        self._seconds: Counter[str] = Counter()
+        self._seconds: dict[str, float] = defaultdict(float)
         self._buckets: dict[str, list[int]] = defaultdict(lambda: [0] * len(BOUNDS))
 
     def count(self, route: str, status: int, seconds: float, tokens: int) -> None:
         """Take note of a request that was answered."""
         self.requests[route, status] += 1
         self.tokens[route] += tokens
-        self._seconds[route] += seconds  # type: ignore[assignment]  a sum
+        self._seconds[route] += seconds
         for place, bound in enumerate(BOUNDS):
             if seconds <= bound:
                 self._buckets[route][place] += 1

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from hf_embeddings.search.cross_encoder import CrossEncoder
 from hf_embeddings.search.encoder import Encoder
-from hf_embeddings.search.reranker import Reranker
 from hf_embeddings.serving.engine import Engine, Row
 from hf_embeddings.serving.fields import Fields
 from hf_embeddings.serving.refusal import Refusal
@@ -40,7 +40,7 @@ async def rerank(engine: Engine, name: str, values: dict[str, Any]) -> tuple[Ans
     with_text = fields.flag("return_text" if form == "texts" else "return_documents")
     scores, tokens = await _score(engine, query, documents, fields)
     order = np.argsort(-scores, kind="stable")[:count].tolist()
-    method = CROSS_ENCODER if isinstance(engine.model, Reranker) else COSINE
+    method = CROSS_ENCODER if isinstance(engine.model, CrossEncoder) else COSINE
     if form == "texts":
         return [_entry(number, scores, documents, with_text) for number in order], tokens, method
     results = [
@@ -60,7 +60,7 @@ def _entry(number: int, scores: np.ndarray, documents: list[str], with_text: boo
 async def _score(engine: Engine, query: str, documents: list[str], fields: Fields) -> tuple[np.ndarray, int]:
     """Return the scores (N,) of documents, and how many tokens the model read for them."""
     truncate, raw = fields.flag("truncate"), fields.flag("raw_scores")
-    if isinstance(engine.model, Reranker):
+    if isinstance(engine.model, CrossEncoder):
         form = "texts" if "texts" in fields else "documents"
         pairs, scores = await engine.run(
             partial(engine.tokenize_pairs, query, documents, truncate=truncate, param=form)

@@ -14,11 +14,11 @@ from transformers import AutoTokenizer
 from hf_embeddings import TriEmbedConfig
 from hf_embeddings.model.modeling_triembed import TriEmbedForSequenceClassification
 from hf_embeddings.search.build import build_index
+from hf_embeddings.search.cross_encoder import CrossEncoder
 from hf_embeddings.search.encoder import Encoder
 from hf_embeddings.search.index import Index
 from hf_embeddings.search.query_encoder import load_encoder
 from hf_embeddings.search.records import Record
-from hf_embeddings.search.reranker import Reranker
 from hf_embeddings.search.workers import EncodingJob
 from hf_embeddings.serving.app import Served, describe
 from hf_embeddings.serving.engine import Engine
@@ -32,7 +32,7 @@ NAME = "small"
 
 @contextmanager
 def serving(
-    model: Encoder | Reranker, *, index: Index | None = None, limits: Limits | None = None, **options: Any
+    model: Encoder | CrossEncoder, *, index: Index | None = None, limits: Limits | None = None, **options: Any
 ) -> Iterator[Server]:
     """Serve a model, and an index of its vectors where there is one."""
     limits = limits or Limits()

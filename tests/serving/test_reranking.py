@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from sentence_transformers import CrossEncoder
+from sentence_transformers import CrossEncoder as Reference
 
+from hf_embeddings.search.cross_encoder import CrossEncoder, is_cross_encoder
 from hf_embeddings.search.encoder import Encoder
-from hf_embeddings.search.reranker import Reranker, is_reranker
 from hf_embeddings.serving.server import Server
 from tests.serving.conftest import NAME, ask, post, serving
 
@@ -20,7 +20,7 @@ QUERY = "a big cat sleeps"
 
 @pytest.fixture(scope="module")
 def ranking(reranker_folder: Path) -> Iterator[Server]:
-    with serving(Reranker.load(reranker_folder, precision="fp32")) as server:
+    with serving(CrossEncoder.load(reranker_folder, precision="fp32")) as server:
         yield server
 
 
@@ -31,7 +31,7 @@ def cosine(encoder: Encoder) -> Iterator[Server]:
 
 
 def expected(folder: Path, texts: list[str], **options: object) -> np.ndarray:
-    return CrossEncoder(str(folder), device="cpu").predict([(QUERY, text) for text in texts], **options)
+    return Reference(str(folder), device="cpu").predict([(QUERY, text) for text in texts], **options)
 
 
 def test_scores_are_those_of_the_cross_encoder(ranking: Server, reranker_folder: Path, texts: list[str]) -> None:
@@ -59,8 +59,8 @@ def test_other_families_score_as_their_cross_encoder(family: str, tmp_path: Path
     getattr(transformers, f"{family}ForSequenceClassification")(config).save_pretrained(tmp_path)
     tokenizer = transformers.AutoTokenizer.from_pretrained(model_folder, model_max_length=int(1e30))
     tokenizer.save_pretrained(tmp_path)
-    assert is_reranker(tmp_path) and not is_reranker(model_folder)
-    reranker = Reranker.load(tmp_path, precision="fp32")
+    assert is_cross_encoder(tmp_path) and not is_cross_encoder(model_folder)
+    reranker = CrossEncoder.load(tmp_path, precision="fp32")
     pairs = reranker.tokenize(QUERY, texts[:12])
     scores = expected(tmp_path, texts[:12])
     np.testing.assert_allclose(reranker.activate(reranker.score_pairs(pairs, 64)), scores, atol=1e-5)
@@ -120,4 +120,4 @@ def test_several_labels_cannot_rank(tmp_path: Path, model_folder: Path) -> None:
     )
     transformers.BertForSequenceClassification(config).save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="has 3 labels, expected a cross-encoder of 1"):
-        Reranker.load(tmp_path)
+        CrossEncoder.load(tmp_path)
