@@ -18,6 +18,7 @@ from hf_embeddings.conversion.configs import from_triembed
 from hf_embeddings.conversion.families.google_bert import write_tokenizer_settings
 from hf_embeddings.conversion.findings import left_out, remarks
 from hf_embeddings.conversion.matching import Asked, match_family, match_triembed
+from hf_embeddings.conversion.modules import state_for_engines
 from hf_embeddings.conversion.origin import write_origin
 from hf_embeddings.conversion.plan import Step
 from hf_embeddings.conversion.report import Report, description, how_it_loads, made, plain_card
@@ -129,6 +130,7 @@ def convert(
                 stage, source=source, folder=opened.folder, phrase=made(report), description=description(report)
             )
         else:
+            state_for_engines(stage)
             (stage / "README.md").write_text(plain_card(report, opened.folder), encoding="utf-8", newline="\n")
         finish(stage)
     return report

@@ -10,9 +10,9 @@ from typing import Any
 
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
-from hf_embeddings.exporting.sentence_modules import OLD_TYPES, SentenceModules, Step
-from hf_embeddings.exporting.token_pooling import OLD_KEYS
+from hf_embeddings.exporting.sentence_modules import SentenceModules, Step
 from hf_embeddings.files.reading import read_object
+from hf_embeddings.loading.pooling_files import OLD_TYPES, pooling_settings
 from hf_embeddings.loading.sentence_models import OF_A_RERANKER
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 
@@ -114,7 +114,8 @@ def write_sentence_files(target: Path, modules: SentenceModules, *, width: int, 
     """
     entries = [_entry(0, "Transformer", ""), _entry(1, "Pooling", "1_Pooling")]
     (target / "1_Pooling").mkdir()
-    write_json(target / "1_Pooling" / "config.json", pooling_settings(modules, width))
+    settings = pooling_settings(modules.poolings, width, include_prompt=modules.include_prompt)
+    write_json(target / "1_Pooling" / "config.json", settings)
     for number, step in enumerate(modules.steps, start=2):
         entries.append(_entry(number, step.kind, f"{number}_{step.kind}"))
         _write_step(target / f"{number}_{step.kind}", step)
@@ -122,18 +123,6 @@ def write_sentence_files(target: Path, modules: SentenceModules, *, width: int, 
     write_json(target / "sentence_bert_config.json", {"max_seq_length": max_length, "do_lower_case": modules.lowercase})
     settings = {key: value for key, value in modules.settings.items() if value is not None and key != "model_type"}
     write_json(target / "config_sentence_transformers.json", settings | {"prompts": modules.prompts})
-
-
-def pooling_settings(modules: SentenceModules, width: int) -> dict[str, Any]:
-    """Return a 1_Pooling/config.json: the old keys, and the new one where old releases take it as meaning the same."""
-    names = modules.poolings
-    settings: dict[str, Any] = {"word_embedding_dimension": width}
-    old_order = [name for name in OLD_KEYS if name in names]
-    if list(names) == old_order:
-        settings |= {key: name in names for name, key in OLD_KEYS.items()}
-    if len(names) == 1 or list(names) != old_order:
-        settings["pooling_mode"] = names[0] if len(names) == 1 else list(names)
-    return settings | {"include_prompt": modules.include_prompt}
 
 
 def _entry(number: int, kind: str, path: str) -> dict[str, Any]:

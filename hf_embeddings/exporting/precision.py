@@ -51,6 +51,7 @@ def quantize(source: Path, target: Path) -> None:
             reduce_range=True,
             weight_type=QuantType.QInt8,
             use_external_data_format=large,
+            nodes_to_exclude=_not_matrices(source),
             extra_options={"DefaultTensorType": 1},
         )
     if not large:
@@ -63,6 +64,19 @@ def quantize(source: Path, target: Path) -> None:
         part.unlink()
     apart = {"save_as_external_data": True, "location": f"{target.name}{DATA}", "size_threshold": 128}
     onnx.save_model(written, target, **(apart if still_large else {}))
+
+
+def _not_matrices(path: Path) -> list[str]:
+    """Return the products with a constant that is no matrix, such as a table for each head.
+
+    ONNX Runtime takes no scale for each channel there.
+    """
+    import onnx
+
+    graph = onnx.load(path, load_external_data=False).graph
+    ranks = {tensor.name: len(tensor.dims) for tensor in graph.initializer}
+    products = [node for node in graph.node if node.op_type == "MatMul"]
+    return [node.name for node in products if any(ranks.get(name, 2) != 2 for name in node.input)]
 
 
 def _halved(exportable: Exportable) -> torch.nn.Module:

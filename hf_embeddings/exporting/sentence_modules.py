@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from hf_embeddings.exporting.token_pooling import OLD_KEYS, POOLINGS
+from hf_embeddings.exporting.token_pooling import POOLINGS
 from hf_embeddings.files.reading import read_json
+from hf_embeddings.loading.pooling_files import pooling_names
 from hf_embeddings.loading.sentence_models import TRANSFORMER_FILES, encoder_folder
 from hf_embeddings.loading.stored_weights import open_weights
 from hf_embeddings.search.recipe_files import (
@@ -45,7 +46,6 @@ DENSE_KEYS: Rules = {
 }
 LAYER_NORM_KEYS: Rules = {"dimension": ANY, **_OF_VECTORS}
 DROPOUT_KEYS: Rules = {"dropout": ANY, **_OF_VECTORS}
-OLD_TYPES = "sentence_transformers.models."  # the names of modules that every release of it reads
 
 
 class Normalize(nn.Module):
@@ -177,23 +177,6 @@ def _module_list(folder: Path) -> list[tuple[str, str]]:
             f"{', '.join(STEPS)} of sentence-transformers; nothing else is exported"
         )
     return [(kind, str(module.get("path") or "")) for kind, module in zip(kinds, modules, strict=True)]
-
-
-def pooling_names(place: Path, settings: dict[str, Any]) -> tuple[str, ...]:
-    """Return the poolings that a file states, in its new form or its old one.
-
-    Raises:
-        ValueError: one is not known.
-    """
-    names = settings.get("pooling_mode")
-    if names is None:
-        names = [name for name, key in OLD_KEYS.items() if settings.get(key)] or ["mean"]
-    names = [names] if isinstance(names, str) else list(names)
-    if not names or not set(names) <= set(POOLINGS):
-        raise ValueError(
-            f"{place}: got pooling {' + '.join(map(str, names)) or 'none'}, expected {', '.join(POOLINGS)}"
-        )
-    return tuple(names)
 
 
 def _normalize(folder: Path) -> Step:

@@ -61,11 +61,3 @@ POOLINGS: dict[str, Pooling] = {
     "weightedmean": weighted_mean,
     "lasttoken": last,
 }
-OLD_KEYS = {  # by the same names, as files wrote them before sentence-transformers 5.4
-    "cls": "pooling_mode_cls_token",
-    "max": "pooling_mode_max_tokens",
-    "mean": "pooling_mode_mean_tokens",
-    "mean_sqrt_len_tokens": "pooling_mode_mean_sqrt_len_tokens",
-    "weightedmean": "pooling_mode_weightedmean_tokens",
-    "lasttoken": "pooling_mode_lasttoken",
-}

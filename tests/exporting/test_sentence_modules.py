@@ -7,9 +7,9 @@ import pytest
 import torch
 from sentence_transformers.sentence_transformer.modules import Dense, LayerNorm, Pooling
 
-from hf_embeddings.exporting.engine_files import pooling_settings
-from hf_embeddings.exporting.sentence_modules import SentenceModules, pooling_names, read_modules
-from hf_embeddings.exporting.token_pooling import OLD_KEYS, POOLINGS
+from hf_embeddings.exporting.sentence_modules import SentenceModules, read_modules
+from hf_embeddings.exporting.token_pooling import POOLINGS
+from hf_embeddings.loading.pooling_files import OLD_KEYS, pooling_names, pooling_settings
 
 MASKS = torch.tensor([[1] * 6, [1, 1, 1, 0, 0, 0], [0, 0, 1, 1, 1, 1], [1, 0, 0, 0, 0, 0]])
 
@@ -59,7 +59,8 @@ def test_both_forms_of_pooling_files_are_read_and_written(name: str, tmp_path) -
     old = {OLD_KEYS[name]: True, "word_embedding_dimension": 8}
     for settings in (old, {"pooling_mode": name}, {"pooling_mode": [name]}):
         assert pooling_names(Path("config.json"), settings) == (name,)
-    written = pooling_settings(SentenceModules(poolings=(name,)), 8)
+    written = pooling_settings((name,), 8)
+    assert list(POOLINGS) == list(OLD_KEYS) and next(key for key, on in written.items() if on is True) == OLD_KEYS[name]
     assert written["pooling_mode"] == name and [key for key in OLD_KEYS.values() if written[key]] == [OLD_KEYS[name]]
     (tmp_path / "config.json").write_text(json.dumps(written))
     assert Pooling.load(str(tmp_path)).pooling_mode == name
@@ -67,7 +68,7 @@ def test_both_forms_of_pooling_files_are_read_and_written(name: str, tmp_path) -
 
 @pytest.mark.parametrize("names", [("cls", "mean"), ("mean", "cls")])
 def test_several_poolings_keep_their_order(names: tuple[str, str], tmp_path) -> None:
-    (tmp_path / "config.json").write_text(json.dumps(pooling_settings(SentenceModules(poolings=names), 8)))
+    (tmp_path / "config.json").write_text(json.dumps(pooling_settings(names, 8)))
     assert Pooling.load(str(tmp_path)).pooling_mode == names
 
 
