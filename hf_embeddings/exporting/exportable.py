@@ -15,8 +15,8 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from hf_embeddings.exporting.graph import Inputs
 from hf_embeddings.exporting.sentence_modules import SentenceVectors
 from hf_embeddings.loading.auto_classes import open_model
-from hf_embeddings.loading.messages import quiet
-from hf_embeddings.loading.saved_model import read_config, told
+from hf_embeddings.loading.messages import quiet_loading
+from hf_embeddings.loading.saved_model import one_line_errors, read_config
 from hf_embeddings.loading.stored_weights import check_finite
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.model.modeling_triembed import TriEmbedModel
@@ -70,7 +70,7 @@ def open_task_model(folder: Path) -> Exportable:
         ValueError: the class has none of the Auto classes of transformers.
     """
     config = read_config(folder)  # before memory is taken for it
-    with quiet(), told(folder):
+    with quiet_loading(), one_line_errors(folder):
         model = open_model(folder, _auto_class(folder, config), dtype=torch.float32).eval()
     check_finite(model.named_parameters(), folder)
     _prepare(model)

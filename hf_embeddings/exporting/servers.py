@@ -26,11 +26,11 @@ from hf_embeddings.exporting.precision import (
 )
 from hf_embeddings.exporting.report import ServerDirectory, ServerFile
 from hf_embeddings.exporting.sentence_modules import SentenceModules, read_modules
-from hf_embeddings.extras import require
 from hf_embeddings.files.staging import staged_directory
 from hf_embeddings.loading.model_names import check_model
 from hf_embeddings.loading.saved_model import read_config, read_tokenizer
 from hf_embeddings.loading.sentence_models import CLASSES, encoder_folder, sentence_class
+from hf_embeddings.pip_extras import require
 from hf_embeddings.search.text_model import check_ids, longest_input
 
 NAMES: dict[Precision, str] = {"fp32": "model.onnx", "int8": "model_quantized.onnx", "fp16": "model_fp16.onnx"}

@@ -7,9 +7,9 @@ from pathlib import Path
 from hf_embeddings.exporting.exportable import open_task_model
 from hf_embeddings.exporting.graph import OPSET, files_of
 from hf_embeddings.exporting.precision import Precision, allowed, compare, write_precision
-from hf_embeddings.extras import require
 from hf_embeddings.files.atomic import replacing
 from hf_embeddings.loading.model_names import check_model
+from hf_embeddings.pip_extras import require
 
 
 @dataclass(frozen=True)

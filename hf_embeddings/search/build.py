@@ -14,10 +14,10 @@ from hf_embeddings.files.lock import Lock
 from hf_embeddings.hardware import Precision, bf16_is_fast
 from hf_embeddings.search.creation import check_new, sweep_creation
 from hf_embeddings.search.encoder import Encoder
-from hf_embeddings.search.fingerprint import changed_part, fingerprint
+from hf_embeddings.search.fingerprint import changed_part, model_fingerprint
 from hf_embeddings.search.index import Index
-from hf_embeddings.search.passages import OPENING, TITLE, opening, split
-from hf_embeddings.search.precision import AUTO, choose_precision, time_lost
+from hf_embeddings.search.passages import OPENING, TITLE, opening, split_passages
+from hf_embeddings.search.precision import AUTO, choose_encoding_precision, time_lost
 from hf_embeddings.search.recipe import Recipe
 from hf_embeddings.search.records import DATABASE, Record
 from hf_embeddings.search.settings import NAMED_BY_FILE, IndexSettings, UnfinishedBuild
@@ -41,7 +41,7 @@ class Figures:
     unknown: float = 0.0  # share of the characters, in the first documents, that the vocabulary cannot spell ([UNK])
 
 
-def build(
+def build_index(
     documents: Iterable[Record],
     folder: str | Path,
     job: EncodingJob,
@@ -87,7 +87,7 @@ def build(
         model=job.model,
         precision=job.precision,
         recipe=asdict(encoder.recipe),
-        digests=fingerprint(job.model),
+        digests=model_fingerprint(job.model),
         ids=NAMED_BY_FILE,
     )
     if index is None:
@@ -98,12 +98,12 @@ def build(
             index = Index.create(path, encoder.dimension, settings)
         with index:
             _refuse_other_model(index, settings, any_precision=choice == AUTO)
-            named: set[str] = set()
+            ids_seen: set[str] = set()
             sample: list[str] = []
-            records = _sampled(_noting(documents, named) if scopes else documents, sample)
+            records = _sampled(_noting(documents, ids_seen) if scopes else documents, sample)
             figures = _fill(index, records, job, encoder, source=source, processes=processes, progress=progress)
             figures.unknown = _unknown_share(encoder, sample)
-            missing = index.retain(scopes, named, remove=not chosen, build=None)
+            missing = index.retain(scopes, ids_seen, remove=not chosen, build=None)
     return replace(figures, kept=missing) if chosen else replace(figures, removed=missing)
 
 
@@ -179,8 +179,8 @@ def _precision(job: EncodingJob, index: Index | None) -> Precision:
     device = job.device.split(",")[0]
     before = index.settings.precision if index is not None else ""
     if job.precision != AUTO or not before or (before == "bf16" and not bf16_is_fast(device)):
-        return choose_precision(job.precision, device)
-    return Precision(choose_precision(before, device).name, "as the index was made")
+        return choose_encoding_precision(job.precision, device)
+    return Precision(choose_encoding_precision(before, device).name, "as the index was made")
 
 
 def _fill(
@@ -243,9 +243,9 @@ def _passages(documents: Sequence[Record], encoder: Encoder) -> Iterator[tuple[R
                 f"document {document.id!r}: prompt and title take {tokens} of the {encoder.max_length} tokens that the "
                 "model takes; shorten them"
             )
-    bodies = split([document.text for document in documents], encoder.tokenizer, [room] * len(documents))
+    bodies = split_passages([document.text for document in documents], encoder.tokenizer, [room] * len(documents))
     openings = [opening(document.text) if title else "" for document, title in zip(documents, titles, strict=True)]
-    heads = split(openings, encoder.tokenizer, [encoder.max_length - tokens for tokens in title_tokens])
+    heads = split_passages(openings, encoder.tokenizer, [encoder.max_length - tokens for tokens in title_tokens])
     for document, title, (head, *_), body in zip(documents, titles, heads, bodies, strict=True):
         if title:
             yield replace(document, text=head, passage=TITLE), f"{title}\n{head}"

@@ -20,7 +20,7 @@ def opening(text: str) -> str:
     )
 
 
-def split(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, rooms: Sequence[int]) -> list[list[str]]:
+def split_passages(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, rooms: Sequence[int]) -> list[list[str]]:
     """Return for each text its passages of at most as many tokens as it has room for, special ones not counted.
 
     Passages joined are the text, but for the white space at their ends. A cut is made in the second half of the room,
