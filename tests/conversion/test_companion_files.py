@@ -174,3 +174,23 @@ def test_a_link_out_of_the_source_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="merges.txt: a link to"):
         convert(source, tmp_path / "ours")
     assert not list(tmp_path.glob("*ours*"))
+
+
+def test_what_goes_back_to_a_family_is_stated_as_engines_read_it(tmp_path: Path) -> None:
+    """vLLM knows modules by their first names, and text-embeddings-inference knows the pooling by its first keys."""
+    source = checkpoint(tmp_path / "source", "BertModel")
+    modules = [
+        ("", "sentence_transformers.base.modules.transformer.Transformer"),
+        ("1_Pooling", "sentence_transformers.x.Pooling"),
+    ]
+    (source / "modules.json").write_text(json.dumps([{"path": path, "type": kind} for path, kind in modules]))
+    (source / "1_Pooling").mkdir()
+    edit(source / "1_Pooling/config.json", embedding_dimension=32, pooling_mode="lasttoken", include_prompt=True)
+    convert(source, tmp_path / "ours", check=False)
+    convert(tmp_path / "ours", tmp_path / "back", to="bert", check=False)
+    types = [module["type"] for module in json.loads((tmp_path / "back/modules.json").read_text())]
+    assert types == ["sentence_transformers.models.Transformer", "sentence_transformers.models.Pooling"]
+    pooling = json.loads((tmp_path / "back/1_Pooling/config.json").read_text())
+    assert next(key for key, on in pooling.items() if on is True) == "pooling_mode_lasttoken"
+    assert pooling["pooling_mode_cls_token"] is pooling["pooling_mode_mean_tokens"] is False
+    assert pooling["pooling_mode"] == "lasttoken" and pooling["word_embedding_dimension"] == 32
