@@ -23,7 +23,8 @@ OWN = {
     "hf_embeddings.search.server": {"read_bytes"},
     "hf_embeddings.hardware": {"read_text"},  # /proc/cpuinfo
     # Sources of documents, whose files `_reader` and `read_saved_dataset` look at first.
-    "hf_embeddings.corpora.text_files": {"open", "ParquetFile"},
+    "hf_embeddings.corpora.compression": {"open"},
+    "hf_embeddings.corpora.text_files": {"ParquetFile"},
     "hf_embeddings.corpora.hub_datasets": {"load_from_disk"},
     # Files that `_no_plain_file` of uploads/listing.py has looked at.
     "hf_embeddings.uploads.listing": {"read_bytes"},

@@ -27,7 +27,7 @@ def index(
     corpus: Annotated[
         str,
         typer.Argument(
-            help="pydoc:PACKAGE,PACKAGE; hub:USER/NAME; .txt, .jsonl, .csv or .parquet files, a glob or folder."
+            help="pydoc:PACKAGE,PACKAGE; hub:USER/NAME; .txt, .jsonl, .csv, .parquet ... files, a glob or folder."
         ),
     ],
     folder: Annotated[str, typer.Argument(metavar="INDEX", help="Folder of the index, new or to add to.")],

@@ -29,7 +29,7 @@ class CorpusOptions:
     # Several with weights, instead of `source`; a document that is in two of them has the higher weight.
     sources: list[SourceOptions] = field(default_factory=list)
     verify_shards: bool = True  # compare what is prepared with its SHA-256 sums first; false compares sizes only
-    text_field: str = "text"  # the key or column that holds the text (.jsonl, .csv, .parquet, hub)
+    text_field: str = "text"  # the key or column that holds the text (.jsonl, .json, .csv, .tsv, .parquet, hub)
     hub_split: str = "train"  # split of a hub dataset
     hub_config: str | None = None  # configuration of a hub dataset; None is its default one
     evaluation_fraction: float = bounded(0.05, above=0, below=1)  # share of documents held out for evaluation
@@ -81,6 +81,7 @@ class TokenizerOptions:
     lowercase: bool = True  # fold case before tokenizing
     # Strip accents and other marks too, as uncased BERT does; it changes the words of many languages.
     strip_accents: bool = False
+    turkish_case: bool = False  # fold I to ı and İ to i, as Turkish and Azerbaijani do, if case is folded
     # Characters of the corpus to train on: the first documents of each source, which all get the same share.
     training_characters: int = bounded(100_000_000, min=1000)
     min_frequency: int = bounded(2, min=1)  # occurrences that a character, or a pair of pieces to be merged, needs

@@ -8,16 +8,14 @@ import re
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
+from hf_embeddings.corpora.compression import suffix_of
 from hf_embeddings.corpora.docstrings import package_files, read_docstrings
 from hf_embeddings.corpora.document import CorpusError, Document, SourceReader, unreadable
+from hf_embeddings.corpora.file_kinds import no_known_files, unknown_kind
 from hf_embeddings.corpora.hub_datasets import is_saved_dataset, read_hub, read_saved_dataset
-from hf_embeddings.corpora.text_files import SUFFIXES, suffix_of, text_bytes
+from hf_embeddings.corpora.text_files import SUFFIXES, text_bytes
 from hf_embeddings.files.reading import file_type
-
-if TYPE_CHECKING:
-    pass
 
 PACKAGES = "pydoc:"  # what docstrings of installed packages are named by
 OTHER_FILES = "files_of_other_kinds"  # in a folder, counted in the statistics of reading
@@ -52,10 +50,6 @@ def _modules(names: str) -> dict[str, str]:
 
 
 SCHEMES: dict[str, Callable[[str, SourceReader], Iterator[Document]]] = {PACKAGES: read_packages, "hub:": read_hub}
-_KINDS = (
-    "pydoc:PACKAGE,PACKAGE; hub:USER/NAME; or the path, glob or folder of .txt, .jsonl, .csv or .parquet files (the "
-    "first three also as .gz, .bz2 or .zst), or what save_to_disk of `datasets` wrote"
-)
 
 
 def read_documents(
@@ -70,8 +64,7 @@ def read_described_documents(
 ) -> Iterator[Document]:
     """Yield the documents of a source, in an order that depends on the source only."""
     reader = reader or SourceReader()
-    if others := other_files(source):
-        reader.statistics[OTHER_FILES] += others
+    reader.statistics.update(folder_counts(source))
     count = 0
     for part in parts_of(source):
         for document in read_part(part, reader):
@@ -118,16 +111,18 @@ def read_part(part: str, reader: SourceReader) -> Iterator[Document]:
             yield Document(text, document.metadata, document.place, origin, document.place_fields)
 
 
-def other_files(source: str) -> int:
-    """Return how many files in a source that is a folder are left out, as they are of no kind that is read.
+def folder_counts(source: str) -> Counter[str]:
+    """Return what is to be told of a source that is a folder: the files of each kind, if it has several.
 
-    Names that begin with a dot are not counted.
+    Those of no kind that is read are left out, and counted; names that begin with a dot are not.
     """
     path = os.path.expanduser(source)
     if source.startswith(tuple(SCHEMES)) or not os.path.isdir(path) or is_saved_dataset(path):
-        return 0
-    names = [name for *_, names in _folders(path) for name in names if not name.startswith(".")]
-    return sum(suffix_of(name) not in SUFFIXES for name in names)
+        return Counter()
+    suffixes = Counter(suffix_of(name) for *_, names in _folders(path) for name in names if name[0] != ".")
+    kinds = Counter({f"{suffix[1:]}_files": count for suffix, count in suffixes.items() if suffix in SUFFIXES})
+    others = suffixes.total() - kinds.total()
+    return (kinds if len(kinds) > 1 else Counter()) + Counter({OTHER_FILES: others})
 
 
 def origin_of(part: str) -> str:
@@ -156,7 +151,7 @@ def _reader(part: str) -> Callable[[str, SourceReader], Iterator[Document]]:
         return read_saved_dataset
     read_file = SUFFIXES.get(suffix_of(part))
     if read_file is None:
-        raise CorpusError(f"source {part!r}: got an unknown kind, expected {_KINDS}; name one of these")
+        raise unknown_kind(part)
     mode = _mode(part)  # before opening: to open a pipe is to wait for its writer
     if not stat.S_ISREG(mode):
         raise CorpusError(f"{part}: got a {file_type(mode)}, expected a file; name a regular file")
@@ -168,7 +163,7 @@ def _files(source: str) -> list[str]:
     if not os.path.lexists(path):
         bare = not os.path.dirname(path) and suffix_of(path) not in SUFFIXES | {"": None}
         if _SCHEME.match(path) or bare:
-            raise CorpusError(f"source {source!r}: got an unknown kind, expected {_KINDS}; name one of these")
+            raise unknown_kind(source)
         if glob.has_magic(path):
             paths = sorted(glob.glob(path, recursive=True), key=_posix)
             if not paths:
@@ -178,7 +173,7 @@ def _files(source: str) -> list[str]:
         return [path]
     paths = sorted(_inside(path), key=_posix)
     if not paths:
-        raise CorpusError(f"{path}: got a folder without {' or '.join(SUFFIXES)} files, expected some; check the path")
+        raise no_known_files(path, [name for *_, names in _folders(path) for name in names if name[0] != "."])
     return paths
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from hf_embeddings.corpora.normalization import TURKISH_CASE
 from hf_embeddings.corpora.sentences import split_sentences
 from hf_embeddings.corpora.tokenized_corpus import SentenceTokenizer
 from hf_embeddings.json_record import JsonRecord
@@ -64,6 +65,8 @@ class TextSample(JsonRecord):
 def _is_changed(character: str, normal_form: str) -> bool:
     """Tell whether more than the case has changed; another way to write the same character is no change."""
     if character == "\u200b" and normal_form.isspace():  # words stay apart
+        return False
+    if normal_form.replace(WORD_START, "").strip() == TURKISH_CASE.get(unicodedata.normalize("NFC", character)):
         return False
     before, after = (unicodedata.normalize("NFC", text).lower() for text in (character, normal_form))
     return before != after.replace(WORD_START, "").strip()

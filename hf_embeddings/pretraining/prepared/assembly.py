@@ -13,7 +13,7 @@ import numpy as np
 
 from hf_embeddings.corpora.corpus import LEFT_OUT, source_names
 from hf_embeddings.corpora.selection import HELD_OUT, TRAINING, select
-from hf_embeddings.corpora.sources import OTHER_FILES, no_documents, other_files
+from hf_embeddings.corpora.sources import folder_counts, no_documents
 from hf_embeddings.corpora.text_sample import TextSample
 from hf_embeddings.corpora.tokenized_corpus import token_counts
 from hf_embeddings.corpora.tokenizer import load_tokenizer, row_count, tokenizer_fingerprint
@@ -168,8 +168,7 @@ def _select(preparation: PreparationPlan, written_shards: list[Written]) -> tupl
     for shard in written_shards:
         statistics.update(shard.note.statistics)
     for number, part in enumerate(corpus.parts()):
-        if others := other_files(part.source):
-            statistics[OTHER_FILES] += others
+        statistics.update(folder_counts(part.source))
         if not sum(shard.note.documents for shard in written_shards if shard.source == number):
             raise no_documents(part.source, statistics)
     roles = mapped_zeros(preparation.work / "roles", int(documents.sum()))

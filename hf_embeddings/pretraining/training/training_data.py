@@ -186,12 +186,11 @@ def _read(
             f"corpus.sentence_ends: got {ends!r}, expected 'auto': the checkpoint is of an earlier version, without "
             "this option; remove it, or start over in another output_dir"
         )
+    path = checkpoint or options.tokenizer.path
+    tokenizer = load_tokenizer(str(path)) if path else None  # a mistake shows before the corpus is read
     corpus = read_corpus(options.corpus, phases)
     say(f"{len(corpus.documents):,} different documents read")
-    path = checkpoint or options.tokenizer.path
-    if path:
-        tokenizer = load_tokenizer(str(path))
-    else:
+    if tokenizer is None:
         length, texts = options.examples.max_length, by_source(corpus)
         tokenizer = train_for(options.tokenizer, options.corpus, texts, max_length=length, say=say, phases=phases)
     with phases("encoding", len(corpus.documents), unit="documents") as phase:
