@@ -96,6 +96,8 @@ class Condition:
         if match is None:
             raise ValueError(f"condition {text!r}: expected FIELD{'|'.join(_OPERATORS)}VALUE, such as year>=2020")
         name, operator, value = match.groups()
+        if operator == "=" and value.startswith("="):  # no value begins so, and nothing would be found
+            raise ValueError(f"condition {text!r}: got ==, expected one =; write {name}={value[1:].strip()}")
         try:
             json_value = as_kept(json.loads(value))
         except (ValueError, RecursionError):
