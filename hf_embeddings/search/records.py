@@ -245,7 +245,7 @@ def read_records(connection: sqlite3.Connection, rows: Sequence[int]) -> list[Re
     """Return the records of rows, in that order."""
     query = "SELECT id, text, metadata, passage FROM records WHERE row = ?"
     tuples = [connection.execute(query, (int(row),)).fetchone() for row in rows]
-    return [_record(*row) for row in tuples]
+    return [_record(*(row or [None] * 4)) for row in tuples]  # no row: that of a damaged index
 
 
 def read_after(connection: sqlite3.Connection, last: int, size: int) -> tuple[list[int], list[Record]]:

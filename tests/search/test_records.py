@@ -107,3 +107,8 @@ def test_unknown_fields_and_unreadable_conditions_are_refused(connection: sqlite
         Condition("year", "in", 1)
     with pytest.raises(ValueError, match="without quotation marks"):
         Condition('ye"ar', "=", 1)
+
+
+def test_a_row_that_an_index_has_lost_is_damage(connection: sqlite3.Connection) -> None:
+    with pytest.raises(sqlite3.DatabaseError, match="has lost a part"):
+        table.read_records(connection, [10**6])
