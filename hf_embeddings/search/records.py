@@ -238,7 +238,19 @@ def rows_where(connection: sqlite3.Connection, where: Sequence[Condition]) -> np
         raise ValueError(f"the metadata of a record cannot be read ({error}); index the documents again") from None
     if not rows:
         _refuse_unknown_fields(connection, where)
-    return np.array(rows, np.int64).reshape(-1)
+    return numbers(rows)
+
+
+def numbers(rows: list[tuple[Any, ...]]) -> np.ndarray:
+    """Return a column of row numbers (N,).
+
+    Raises:
+        sqlite3.DatabaseError: one is none.
+    """
+    try:
+        return np.array(rows, np.int64).reshape(-1)
+    except (TypeError, ValueError, OverflowError):
+        raise sqlite3.DatabaseError("a record has lost its number") from None
 
 
 def read_records(connection: sqlite3.Connection, rows: Sequence[int]) -> list[Record]:
