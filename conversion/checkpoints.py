@@ -54,7 +54,9 @@ def read_json_object(path: Path) -> Config:
         value = json.loads(data, parse_constant=_no_constant, object_pairs_hook=without_twins)
     except FileNotFoundError:
         raise ConversionError(f"{path}: no such file") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise ConversionError(f"{path}: cannot be read ({error.strerror})") from None
+    except (ValueError, RecursionError) as error:
         if isinstance(error, ConversionError):
             raise
         raise ConversionError(f"{path}: not valid JSON ({error})") from None

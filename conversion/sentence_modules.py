@@ -31,7 +31,6 @@ def copy_module(source: Path, target: Path, *, allow_pickle: bool = False) -> No
         checkpoint = open_checkpoint(source, allow_pickle=allow_pickle)
         tensors = {name: checkpoint.read(name).contiguous() for name in checkpoint.tensors}
         save_file(tensors, target / WEIGHTS, metadata={"format": "pt"})
-        (target / WEIGHTS).chmod(0o644)  # safetensors writes for the owner alone
 
 
 def put_on_top(path: Path) -> None:

@@ -7,6 +7,7 @@ from hf_embeddings.conversion.checkpoints import TensorReader, open_checkpoint, 
 from hf_embeddings.conversion.families.google_bert import find_prefix, open_google
 from hf_embeddings.conversion.family import Family
 from hf_embeddings.conversion.rules import Config, ConversionError
+from hf_embeddings.files.reading import not_a_directory
 from hf_embeddings.loading.model_names import fetch, is_hub_id
 from hf_embeddings.loading.sentence_models import encoder_folder
 
@@ -58,7 +59,7 @@ def locate(source: str | Path, *, revision: str | None = None) -> Path:
     if path.is_dir():
         return path
     if not is_hub_id(str(source)):
-        raise ConversionError(f"{source}: no such directory")
+        raise ConversionError(f"{source}: {not_a_directory(source)}, expected the directory of a checkpoint")
     try:
         return fetch(str(source), [*FILES, *MODULE_FILES], ignored=LEFT_BEHIND, revision=revision)
     except ValueError as error:

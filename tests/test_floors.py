@@ -16,7 +16,7 @@ FLOORS = (
     {"pretraining", "conversion", "publishing"},
     {"search"},
     {"evaluation"},
-    {"lab"},
+    {"lab", "embedding"},
     {"cli"},
 )
 # The rooms within pretraining, and the files beside them.

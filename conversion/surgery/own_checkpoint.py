@@ -6,6 +6,7 @@ import torch
 
 from hf_embeddings.conversion.checkpoints import read_json_object
 from hf_embeddings.conversion.rules import ConversionError
+from hf_embeddings.files.reading import not_a_directory
 from hf_embeddings.loading.messages import quiet_loading
 from hf_embeddings.loading.saved_model import load_saved
 from hf_embeddings.model.configuration_triembed import AUTO_MAP, TriEmbedConfig
@@ -19,7 +20,7 @@ def load_own(folder: Path) -> TriEmbedPreTrainedModel:
         ConversionError: the directory holds none.
     """
     if not folder.is_dir():
-        raise ConversionError(f"{folder}: no such directory")
+        raise ConversionError(f"{folder}: {not_a_directory(folder)}, expected the directory of a checkpoint")
     config = read_json_object(folder / "config.json")
     if config.get("model_type") != TriEmbedConfig.model_type:
         raise ConversionError(

@@ -22,6 +22,8 @@ def metadata(checkpoint: Checkpoint, model_id: str | None) -> dict[str, object]:
     datasets = [name.removeprefix("hub:") for name in corpus_names(checkpoint) if name.startswith("hub:")]
     objectives = checkpoint.options.examples.objectives if checkpoint.options else []
     task = checkpoint.task.pipeline_tag
+    if checkpoint.embedding:
+        objectives = [checkpoint.embedding.loss]
     sentences = ["sentence-transformers"] if checkpoint.sentence_class else []
     licence: Any = checkpoint.license  # several are a list, as in the metadata of the Hub
     card = ModelCardData(
@@ -45,6 +47,8 @@ def metadata(checkpoint: Checkpoint, model_id: str | None) -> dict[str, object]:
 
 def _eval_results(checkpoint: Checkpoint) -> list[EvalResult]:
     run, name = checkpoint.pretraining, corpus_name(checkpoint)
+    ranking = checkpoint.embedding.after.ranking if checkpoint.embedding and checkpoint.embedding.after else None
+    gain = (ranking.ndcg or {}).get(10) if ranking else None
     figures = flat(run.held_out) if run else {}
     results = [
         EvalResult(
@@ -58,6 +62,17 @@ def _eval_results(checkpoint: Checkpoint) -> list[EvalResult]:
         for figure, (task, metric, words) in METRICS.items()
         if figure in figures
     ]
+    if gain is not None:
+        results.append(
+            EvalResult(
+                task_type="sentence-similarity",
+                dataset_type=name.removeprefix("hub:"),
+                dataset_name=f"rows held out from {name}",
+                metric_type="ndcg_at_10",
+                metric_name="nDCG@10",
+                metric_value=round(gain, 4),
+            )
+        )
     results += [
         EvalResult(
             task_type=checkpoint.task.pipeline_tag,

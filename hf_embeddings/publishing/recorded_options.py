@@ -92,3 +92,45 @@ class RecordedOptions(JsonRecord):
     corpus: RecordedCorpus | None = absent()
     examples: RecordedExamples
     training: RecordedTraining
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedRows(JsonRecord):
+    """The section `data` of a run of `embed`."""
+
+    source: str
+    columns: list[str]
+    evaluation_source: str | None = absent()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedLoss(JsonRecord):
+    """The section `loss`."""
+
+    name: str
+    scale: float
+    hard_negatives: int = 0
+    matryoshka: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedEmbeddingTraining(JsonRecord):
+    """The section `training` of a run of `embed`."""
+
+    batch_size: int
+    learning_rate: float
+    schedule: str
+    warmup_fraction: float
+    weight_decay: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedEmbedding(JsonRecord):
+    """The options of a run of `embed`."""
+
+    seed: int
+    output_dir: str | None = absent()
+    card: RecordedCard | None = absent()
+    data: RecordedRows
+    loss: RecordedLoss
+    training: RecordedEmbeddingTraining

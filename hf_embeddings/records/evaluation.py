@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from hf_embeddings.analysis.calibration import CosineLevels
 from hf_embeddings.analysis.geometry import Isotropy
 from hf_embeddings.json_record import JsonRecord, absent
 
@@ -57,6 +58,11 @@ class RankingFigures(JsonRecord):
     recall: dict[int, float]  # k -> share of a query's right texts among the first k
     ndcg: dict[int, float] | None = absent()  # k -> normalised discounted gain of the first k; None: of an old report
     mrr: float
+    # 95 % intervals of the same, from resampling the queries, and what chance reaches; None: of an old report
+    recall_interval: dict[int, tuple[float, float]] | None = absent()
+    ndcg_interval: dict[int, tuple[float, float]] | None = absent()
+    mrr_interval: tuple[float, float] | None = absent()
+    ndcg_by_chance: dict[int, float] | None = absent()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +130,17 @@ class TableGeometry(JsonRecord):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PositionBias(JsonRecord):
+    """What each place in documents of a few sentences counts, from the first to the last."""
+
+    documents: int
+    sentence_in_document: list[float]  # cosine of a sentence and of the document that has it at this place
+    moved_by_edit: list[float]  # 1 - cosine of the documents before and after the sentence at this place is exchanged
+    start_less_end: float  # how much further an edit of the first sentence moves the vector than one of the last
+    start_less_end_half_width: float  # of its 95 % interval
+
+
+@dataclass(frozen=True, kw_only=True)
 class TextGeometry(JsonRecord):
     """The vectors of sentences."""
 
@@ -132,6 +149,8 @@ class TextGeometry(JsonRecord):
     isotropy: Isotropy
     hubness: HubFigures
     anisotropy_by_layer: list[float]
+    cosines: CosineLevels | None = absent()  # of pairs of them; None: of an old report
+    position_bias: PositionBias | None = absent()  # None: sentences are too long or too few, or of an old report
 
 
 @dataclass(frozen=True, kw_only=True)

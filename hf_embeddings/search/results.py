@@ -15,7 +15,8 @@ class Hit:
     """One result of a search: the best passage of a document."""
 
     id: str
-    score: float  # dot product of the query's vector and the passage's; the cosine where vectors are normalised
+    # Dot product of the query's vector and the passage's; the cosine where vectors are normalised; or a reranker's.
+    score: float
     text: str
     metadata: dict[str, object]
     passage: int = 0  # number of the passage in its document: see `passages.py`

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 
 Buffer = bytes | mmap.mmap
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # wire types of protocol buffers
-_TEXTS = (b"tEXt", b"zTXt", b"iTXt")  # chunks of PNG
+_TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP", b"sPLT")  # chunks of PNG that hold text, or have a name
 _CHUNKS = {*_TEXTS, *b"IHDR PLTE IDAT IEND tRNS gAMA cHRM sRGB iCCP sBIT bKGD hIST pHYs sPLT tIME".split()}
 _GRAPH, _INITIALIZER, _RAW_DATA = 7, 5, 9  # fields of ONNX: of a model, a graph, a tensor
 _LARGEST_TEXT = 1 << 20  # bytes of a text in a picture
@@ -166,11 +166,23 @@ def _varint(content: Buffer, place: int) -> tuple[int, int]:
 
 
 def _picture_texts(kind: bytes, body: bytes) -> list[bytes]:
-    texts = [body]
-    if kind != b"tEXt":
-        stream = body.split(b"\0", 1)[-1].partition(b"\x78")  # where a stream of zlib begins
-        try:
-            texts.append(zlib.decompressobj().decompress(stream[1] + stream[2], _LARGEST_TEXT))
-        except zlib.error:  # a text that is not compressed
-            pass
-    return texts
+    """Return a chunk, and what is compressed in it.
+
+    Raises:
+        ValueError: that is damaged, or longer than any text.
+    """
+    name, _, rest = body.partition(b"\0")
+    if kind == b"iTXt" and rest[:1] == b"\1":  # behind two bytes a language, and the name once more in that language
+        stream = rest[2:].split(b"\0", 2)[-1]
+    elif kind in (b"zTXt", b"iCCP"):
+        stream = rest[1:]
+    else:
+        return [body]
+    unpacking = zlib.decompressobj()
+    try:
+        text = unpacking.decompress(stream, _LARGEST_TEXT)
+    except zlib.error:
+        raise ValueError(f"a PNG picture with a damaged text {name[:40].decode('latin-1')!r}") from None
+    if unpacking.unconsumed_tail:
+        raise ValueError(f"a PNG picture with a text of more than {_LARGEST_TEXT:,} bytes")
+    return [body, text]

@@ -10,6 +10,8 @@ import hf_embeddings.model
 from hf_embeddings.file_names import (
     AVERAGE,
     EMBEDDING_EVALUATION,
+    EMBEDDING_FIGURES,
+    EMBEDDING_OPTIONS,
     FIGURES,
     FINE_TUNING,
     OPTIMIZER,
@@ -26,6 +28,8 @@ from hf_embeddings.uploads import text_formats as text
 CODE = tuple(path.name for path in Path(hf_embeddings.model.__file__).parent.glob("*.py") if path.name != "__init__.py")
 RECORDS = (
     OPTIONS,
+    EMBEDDING_FIGURES,
+    EMBEDDING_OPTIONS,
     FIGURES,
     ORIGIN,
     VOCABULARY,

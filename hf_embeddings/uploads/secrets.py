@@ -37,6 +37,12 @@ _RULES = {
     "a Telegram token": rb"\b\d{8,10}:AA[\w-]{33}\b",
     "a Discord token": rb"\b[MNO][\w-]{23,25}\.[\w-]{6}\.[\w-]{27,}",
     "a Weights & Biases key": rb"(?i:wandb_api_key)\W{1,4}[0-9a-f]{40}\b",
+    "a key of a service": rb"\b(?:gsk_|pplx-|nvapi-|xai-|jina_|pcsk_|tvly-|r8_|dckr_pat_|lin_api_|hvs\.|ATATT)"
+    rb"(?=[\w-]*\d)[\w-]{24,}"
+    rb"|\b(?:dop_v1_|dapi|lsv2_[ps]t_|shp(?:at|ca|pa|ss)_)[0-9a-f]{32}|\bAGE-SECRET-KEY-1[A-Z0-9]{50,}",
+    "the signature of an address": rb"[?&](?:X-Amz-Signature|X-Goog-Signature|sig)=([\w+/-]{32,})",
+    "an AWS session token": rb"(?i:aws_session_token)\W{1,6}([\w+/=]{60,})",
+    "a login of .netrc": rb"\bmachine\s+\S+\s+login\s+\S+\s+password\s+(\S{6,})",
     "a JSON web token": rb"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}",
     "an authorization header": rb"(?i:authorization\W{1,6}(?:bearer|basic))\s+([\w.~+/=-]{16,})",
     "a registry login": rb'"auth"\s*:\s*"([A-Za-z0-9+/=]{16,})"',
@@ -51,23 +57,38 @@ _PLACEHOLDER = re.compile(
     rb"(?i)x{4,}|\*{3,}|\.{3}|[<>{}$%]|your|example|placeholder|dummy|redacted|change_?me|insert|fake|sample"
     rb"|^(?:password|passwd|pass|pwd|secret|token)$"
 )
+_ESCAPE = re.compile(
+    rb"\\(?:u00|x|U000000)(?P<hex>[0-7][0-9a-fA-F])|&#(?:0*(?P<decimal>\d{2,3})|[xX]0*(?P<reference>[0-9a-fA-F]{2}));"
+)
 _MOST = 64 << 20  # bytes that are unpacked of one archive
 _DEEPEST = 3  # archives in archives
 
 
 def find_secret(content: "bytes | mmap") -> str | None:
     """Return what kind of secret some bytes hold; None where there is none."""
-    for what, rule in _SECRETS.items():
-        for match in rule.finditer(content):
-            if not _PLACEHOLDER.search(match[match.lastindex or 0]):
-                return what
+    for form in (content, *_unescaped(content)):
+        for what, rule in _SECRETS.items():
+            for match in rule.finditer(form):
+                if not _PLACEHOLDER.search(match[match.lastindex or 0]):
+                    return what
     return None
+
+
+def _unescaped(content: "bytes | mmap") -> Iterator[bytes]:
+    """Yield text once more as its reader reads it, where letters are escapes of JSON, YAML, Python, HTML or XML."""
+    if isinstance(content, bytes) and _ESCAPE.search(content):
+        yield _ESCAPE.sub(_character, content)
+
+
+def _character(match: re.Match[bytes]) -> bytes:
+    code = int(match["decimal"]) if match["decimal"] else int(match["hex"] or match["reference"], 16)
+    return bytes([code]) if 0x20 <= code < 0x7F else match[0]
 
 
 def unpack(content: bytes, depth: int = 0) -> Iterator[bytes]:
     """Yield bytes in the forms in which they may hold text: as they are, without NULs (UTF-16), and unpacked."""
     yield content
-    if b"\0" in content[:4096]:
+    if b"\0" in content:
         yield content.replace(b"\0", b"")
     if depth < _DEEPEST:
         try:

@@ -25,6 +25,8 @@ SMALLER = {
     "training.tokens_per_step=512 model.hidden_size=32 model.intermediate_size=64 examples.max_length=32 "
     "model.max_position_embeddings=32 lab.positions=[learned,rope] lab.seeds=[0] lab.timing_rounds=1",
     "prepare": "corpus.source=pydoc:accelerate tokenizer.vocab_size=600 --processes 1",
+    "embed": "data.source=pydoc:accelerate training.max_steps=2 training.evaluation_steps=null training.batch_size=16 "
+    "encoder.max_length=32",
     "index": "--max-documents 60",
     "index runs/api": "",  # copied, not encoded
     "index 'data/wikipedia/*.jsonl'": "--max-documents 4",  # the third is about albedo
@@ -45,7 +47,7 @@ REPLACED = ("training.max_steps=", "training.max_hours=", "training.evaluation_e
 MADE = {"make demo": "hf-embeddings pretrain configs/pretraining/demo.yaml"}  # the recipe in Makefile
 SERVES = ("hf-embeddings serve",)  # until Ctrl-C; tests/search/test_server.py does
 PREPARES = ("make ", "pip install ", "git clone ", "cd ")  # a clean machine; CI itself does that
-LAUNCHER = "torchrun --standalone --nproc_per_node 2 -m hf_embeddings.cli.main"
+LAUNCHER = "torchrun --standalone --nproc_per_node 2 -m hf_embeddings"
 
 
 def smaller(arguments: str) -> list[str]:

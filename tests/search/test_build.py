@@ -302,7 +302,7 @@ def test_two_builds_never_fill_one_index(
 ) -> None:
     def meanwhile() -> Iterator[Record]:
         yield from documents[:8]
-        refused(lambda: build_index(documents, tmp_path / "index", job, source="s"), "is being written by a live run")
+        refused(lambda: build_index(documents, tmp_path / "index", job, source="s"), "is being written by process")
         yield from documents[8:]
 
     build_index(meanwhile(), tmp_path / "index", job, source="s")

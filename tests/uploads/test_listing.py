@@ -133,6 +133,14 @@ REFUSED = [
     ("figures/shot.png", png(behind=b"PK"), "other data after its end"),
     ("figures/photo.png", png((b"eXIf", b"II*\0")), "a part 'eXIf'"),
     ("figures/said.png", png((b"zTXt", b"Comment\0\0" + zlib.compress(TOKEN.encode()))), "a Hugging Face token"),
+    (
+        "figures/tongue.png",
+        png((b"iTXt", b"Title\0\1\0x-en\0x\0" + zlib.compress(TOKEN.encode()))),
+        "a Hugging Face token",
+    ),
+    ("figures/colour.png", png((b"iCCP", b"a\0\0" + zlib.compress(TOKEN.encode()))), "a Hugging Face token"),
+    ("figures/long.png", png((b"zTXt", b"a\0\0" + zlib.compress(bytes(1 << 21)))), "a text of more than"),
+    ("figures/torn.png", png((b"zTXt", b"a\0\0no stream")), "a damaged text"),
     ("a.svg", SVG.format("<script>1</script>").encode(), "a program"),
     ("b.svg", SVG.format('<g onload="a()"/>').encode(), "a program"),
     ("c.svg", SVG.format('<image xlink:href="https://x.example/y.png"/>').encode(), "refers to elsewhere"),
@@ -276,6 +284,7 @@ def test_a_name_lets_a_file_through_and_no_secret(tmp_path: Path) -> None:
 
 HIDDEN = {
     "utf-16": TOKEN.encode("utf-16"),
+    "utf-16 far behind": b"a" * 10_000 + TOKEN.encode("utf-16-le"),
     "utf-32": TOKEN.encode("utf-32"),
     "gzip": gzip.compress(TOKEN.encode()),
     "bz2": bz2.compress(TOKEN.encode()),

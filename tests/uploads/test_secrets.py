@@ -25,6 +25,10 @@ SECRETS = {
     "a Telegram token": "123456789" + ":AA" + LETTERS[:33],
     "a Discord token": "M" + LETTERS[:23] + "." + LETTERS[:6] + "." + LETTERS[:27],
     "a Weights & Biases key": "WANDB_API_KEY=" + "0123456789abcdef" * 2 + "01234567",
+    "a key of a service": "gsk_" + LETTERS[:48],
+    "the signature of an address": "https://b.s3.example/a?X-Amz-Expires=9&X-Amz-" + "Signature=" + "01ab" * 16,
+    "an AWS session token": "aws_session_token = " + LETTERS[:100],
+    "a login of .netrc": "machine api.wandb.ai\n  login user\n  pass" + "word 0123456789abcdef",
     "a JSON web token": "ey" + f"J{LETTERS[:20]}.eyJ{LETTERS[:20]}.{LETTERS[:30]}",
     "an authorization header": "'Authorization': 'Basic " + LETTERS[:24] + "'",
     "a registry login": '{"auth": "' + LETTERS[:24] + '"}',
@@ -39,6 +43,7 @@ HARMLESS = [
     'api_key="your-api-key-12345"', 'password = os.environ["PASSWORD_123"]', '"unk_token": "[UNK]"',
     "-----BEGIN PUBLIC KEY-----\n" + LETTERS[:64], "-----BEGIN CERTIFICATE-----\n" + LETTERS[:64],
     "-----BEGIN PRIVATE KEY-----\n...\n", "Authorization: Bearer <your token>", "the task-" + "a" * 40,
+    "r8_and_hvs.and_xai-are-no-keys-of-any-service", "?sig=abc&X-Amz-Signature=<signature>", "login x password y",
     "sk-learn-is-a-library-with-a-rather-long-address", "base64,iVBORw0KGgoAAAANSUhEUg" + LETTERS,
 ]  # fmt: skip
 
@@ -46,6 +51,18 @@ HARMLESS = [
 @pytest.mark.parametrize("kind", SECRETS)
 def test_found(kind: str) -> None:
     assert find_secret(f"text before\n{SECRETS[kind]}\nand behind".encode()) == kind
+
+
+ESCAPES = {
+    "JSON, YAML and Python": "\\u{:04x}", "YAML and Python": "\\x{:02X}", "Python": "\\U{:08x}",
+    "HTML and XML": "&#{};", "HTML and XML, hexadecimal": "&#x{:X};",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("escape", ESCAPES.values(), ids=ESCAPES.keys())
+def test_letters_that_are_escapes_are_read_as_their_reader_reads_them(escape: str) -> None:
+    text = "".join(escape.format(ord(letter)) for letter in SECRETS["a key of a service"])
+    assert find_secret(f'{{"a": "{text}", "a": "b"}}'.encode()) == "a key of a service"
 
 
 @pytest.mark.parametrize("text", HARMLESS)

@@ -8,6 +8,7 @@ from transformers import PreTrainedConfig
 
 from hf_embeddings.corpora.options import TokenizerOptions
 from hf_embeddings.files.manifest import check_manifest
+from hf_embeddings.files.reading import not_a_directory
 from hf_embeddings.pretraining.checkpoints.download import PREFIX, fetch_checkpoint
 from hf_embeddings.pretraining.checkpoints.facts import PRECISION, CheckpointFacts, Identity
 from hf_embeddings.pretraining.checkpoints.store import Checkpoints
@@ -69,7 +70,7 @@ def _named(folder: Path) -> Path:
     if steps := Checkpoints(inner).steps():
         return Checkpoints(inner).path(steps[0])
     if not folder.is_dir():
-        raise ValueError(f"--resume {folder}: no such directory, expected auto, never, must or a directory")
+        raise ValueError(f"--resume {folder}: {not_a_directory(folder)}, expected auto, never, must or a directory")
     return folder
 
 

@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 
 from hf_embeddings.files.atomic import fsync_directory
 from hf_embeddings.files.manifest import Damaged, check_manifest, seal_directory
+from hf_embeddings.files.modes import as_umask_says
 from hf_embeddings.progress import print_to_stderr
 
 MIN_KEPT = 2  # the last one may be the one that is being replaced
@@ -146,7 +147,7 @@ class Checkpoints:
     def _commit(self, staging: Path, step: int, facts: Mapping[str, object], start: float) -> None:
         try:
             seal_directory(staging, {"step": step, **facts})
-            staging.chmod(0o755)
+            as_umask_says(staging)
             os.rename(staging, self.path(step))
             fsync_directory(self.folder)
         except OSError as error:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from hf_embeddings.file_names import AVERAGE, CHECKPOINTS, WEIGHTS
 from hf_embeddings.files.manifest import MANIFEST, Damaged, check_manifest
+from hf_embeddings.files.reading import not_a_directory
 from hf_embeddings.pretraining.checkpoints.store import Checkpoints
 
 
@@ -14,7 +15,7 @@ def verify_run(folder: Path) -> dict[str, str]:
         ValueError: there is nothing to verify.
     """
     if not folder.is_dir():
-        raise ValueError(f"{folder}: no such directory, expected the output directory of a run, or a checkpoint")
+        raise ValueError(f"{folder}: {not_a_directory(folder)}, expected the directory of a run or checkpoint")
     checkpoints = Checkpoints(folder / CHECKPOINTS if (folder / CHECKPOINTS).is_dir() else folder)
     findings = {checkpoints.path(step).name: _problem(checkpoints.path(step)) for step in checkpoints.steps()}
     if checkpoints.folder == folder and not findings:

@@ -12,7 +12,7 @@ from hf_embeddings.corpora.surface import piece_surface
 from hf_embeddings.corpora.tokenized_corpus import TokenizedCorpus
 from hf_embeddings.corpora.tokenizer import load_tokenizer, row_count, tokenizer_fingerprint
 from hf_embeddings.files.manifest import MANIFEST, Damaged, check_manifest
-from hf_embeddings.files.reading import read_bytes
+from hf_embeddings.files.reading import not_a_directory, read_bytes
 from hf_embeddings.files.shards import Joined, ShardError, open_shard
 from hf_embeddings.pretraining.examples.chunks import SPECIAL_TOKENS_PER_PAIR, Chunks, cut_table
 from hf_embeddings.pretraining.examples.sampling import SampleSource, order_pages, page_size
@@ -41,7 +41,7 @@ class PreparedCorpus:
         """
         place = f"corpus.source: {folder}"
         if not folder.is_dir():
-            raise ValueError(f"{place}: no such directory, expected what `hf-embeddings prepare` made; check the path")
+            raise ValueError(f"{place}: {not_a_directory(folder)}, expected what `prepare` made; check the path")
         try:
             manifest_facts = check_manifest(folder, sums=sums).facts
         except Damaged as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hf_embeddings.file_names import FIGURES, OPTIONS
 from hf_embeddings.hardware import describe, number_format
+from hf_embeddings.loading.saved_model import check_saved
 from hf_embeddings.pretraining.checkpoints.finished_model import write_finished_model
 from hf_embeddings.pretraining.checkpoints.output_directory import OutputDirectory
 from hf_embeddings.pretraining.examples.pairs import RELATIONS
@@ -55,6 +56,7 @@ def conclude(
 
         def complete(folder: Path) -> None:
             carry(data.base, folder, figures.beginning)
+            check_saved(folder)
             if finish:
                 finish(folder)
 

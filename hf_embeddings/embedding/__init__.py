@@ -1,0 +1,1 @@
+"""Train sentence encoders: options, pairs of texts, losses of sentence-transformers, held-out figures."""
