@@ -73,6 +73,16 @@ def test_a_difference_between_the_tokenizers_is_an_error(file: str, change: dict
     assert "\n" not in str(error.value)
 
 
+def test_tokens_without_a_row_in_the_model_are_told(tmp_path: Path) -> None:
+    source = checkpoint(tmp_path / "source", "BertModel")
+    assert "no row" not in convert(source, tmp_path / "ours").tokenizer
+    tokenizer = AutoTokenizer.from_pretrained(source)
+    rows = json.loads((source / "config.json").read_text())["vocab_size"]
+    tokenizer.add_tokens([f"[E{number}]" for number in range(rows - len(tokenizer) + 2)])
+    tokenizer.save_pretrained(source)
+    assert f"have no row in the model ({rows:,} rows)" in convert(source, tmp_path / "more").tokenizer
+
+
 def test_a_conversion_whose_tokenizer_differs_leaves_nothing(tmp_path: Path, monkeypatch) -> None:
     source = checkpoint(tmp_path / "source", "BertModel")
     monkeypatch.setattr(companion_files, "TOKENIZER_FILES", ("vocab.txt",))  # its class and settings stay behind
