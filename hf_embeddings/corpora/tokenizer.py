@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Iterable
+from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
@@ -122,10 +123,10 @@ def _written_tokens(path: str, files: dict[str, object]) -> set[str]:
     return set()
 
 
-def _written_in_json(path: str, content: object) -> set[str]:
+def _written_in_json(path: str, content: Any) -> set[str]:  # noqa: ANN401  what has another shape is told
     try:
-        vocabulary = content["model"]["vocab"]  # type: ignore[index]  # what has another shape is told below
-        added_tokens = {token["content"]: token["id"] for token in content["added_tokens"]}  # type: ignore[index]
+        vocabulary = content["model"]["vocab"]
+        added_tokens = {token["content"]: token["id"] for token in content["added_tokens"]}
         is_mapping = isinstance(vocabulary, dict)  # WordPiece and BPE; Unigram lists (piece, score) by id
         pairs = (
             list(vocabulary.items()) if is_mapping else [(piece, index) for index, (piece, _) in enumerate(vocabulary)]

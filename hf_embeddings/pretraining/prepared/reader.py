@@ -1,9 +1,11 @@
 """A prepared corpus, opened: its tokens and chunks stay on the disk, and only what a batch needs is read."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
@@ -82,11 +84,12 @@ class PreparedCorpus:
         paths = [self.folder / shard.name for shard in shards]
         tokens, sentences, documents = (self.facts.counts(name) for name in ("tokens", "sentences", "documents"))
         first_token, first_mark, first_document = _before(tokens), _before(sentences + 1), _before(documents + 1)
+        joined: Callable[..., Any] = Joined  # read as the arrays that they stand for
         corpus = TokenizedCorpus(
-            tokens=Joined(paths, "tokens", tokens),  # type: ignore[arg-type]
-            continues=Joined(paths, "continues", tokens),  # type: ignore[arg-type]
-            sentence_starts=Joined(paths, "sentence_starts", sentences + 1, first_token),  # type: ignore[arg-type]
-            document_starts=Joined(paths, "document_starts", documents + 1, first_mark),  # type: ignore[arg-type]
+            tokens=joined(paths, "tokens", tokens),
+            continues=joined(paths, "continues", tokens),
+            sentence_starts=joined(paths, "sentence_starts", sentences + 1, first_token),
+            document_starts=joined(paths, "document_starts", documents + 1, first_mark),
             empty_sentences=0,
             surface=piece_surface(self.tokenizer.backend_tokenizer),
         )
