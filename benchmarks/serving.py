@@ -18,6 +18,7 @@ import asyncio
 import base64
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -200,6 +201,7 @@ def compare(options: argparse.Namespace) -> None:
     file = Path(tempfile.mkdtemp()) / "texts.json"
     file.write_text(json.dumps(texts))
     servers = {}
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))  # or the servers would stay
     try:
         for name, kind in contestants.items():
             servers[name] = start(kind, options.source if kind in PEERS.values() else options.converted)
