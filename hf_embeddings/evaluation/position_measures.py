@@ -8,9 +8,7 @@ import torch
 
 from hf_embeddings.analysis.position_laws import SHIFTS, PositionLaws, linear_map_fit, score_laws, vector_laws
 from hf_embeddings.evaluation.position_probe import PositionProbe, probe_checkpoint, probe_type
-from hf_embeddings.loading.saved_model import make_config, read_config
-from hf_embeddings.loading.stored_weights import check_finite
-from hf_embeddings.model.modeling_triembed import TriEmbedModel
+from hf_embeddings.loading.saved_model import load_saved_encoder, make_config
 from hf_embeddings.pretraining.architecture import read_architecture
 from hf_embeddings.records.positions import LawsBeyond, PositionReport
 
@@ -67,9 +65,7 @@ def _carried_over(probe: PositionProbe, beyond: PositionProbe) -> float | None:
 def _prober(name: str, config: Path) -> tuple[Callable[[int, int], PositionProbe], int]:
     """Return a function from a range of positions to a probe, and the trained length."""
     if (Path(name) / "config.json").is_file():
-        read_config(name)  # before memory is taken for it
-        model = TriEmbedModel.from_pretrained(name, attn_implementation="eager", dtype="float32")
-        check_finite(model.named_parameters(), name)
+        model = load_saved_encoder(name, attn_implementation="eager")
         return (lambda *span: probe_checkpoint(model, torch.arange(*span))), model.config.max_position_embeddings
     fields = read_architecture(config)
     if "rope" not in name.split("+"):

@@ -13,9 +13,7 @@ from transformers import BatchEncoding, PreTrainedTokenizerBase
 import hf_embeddings  # noqa: F401  registers TriEmbed with AutoModel
 from hf_embeddings.analysis.input_sum import Part, decompose
 from hf_embeddings.corpora.word_starts import token_labels
-from hf_embeddings.loading.saved_model import read_config, read_tokenizer
-from hf_embeddings.loading.stored_weights import check_finite
-from hf_embeddings.model.modeling_triembed import TriEmbedModel
+from hf_embeddings.loading.saved_model import load_saved_encoder, read_tokenizer
 from hf_embeddings.search.text_model import check_ids, load_text_model, longest_input, read_inputs
 
 MOST_TOKENS = 512  # whose attention is drawn
@@ -49,9 +47,7 @@ def probe_sum(folder: str, text: str, pair: str | None) -> TextSum:
     Raises:
         ValueError: the directory is damaged, or its weights are not finite.
     """
-    read_config(folder)  # before memory is taken for it
-    model = TriEmbedModel.from_pretrained(folder, add_pooling_layer=False, dtype=torch.float32).eval()
-    check_finite(model.named_parameters(), folder)
+    model = load_saved_encoder(folder, add_pooling_layer=False)
     tokenizer = read_tokenizer(folder)
     batch = _read(tokenizer, text, pair, model.config.max_position_embeddings)
     check_ids(model, tokenizer, batch["input_ids"])

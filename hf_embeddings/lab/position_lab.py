@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from hf_embeddings.loading.messages import no_bars
 from hf_embeddings.model.modeling_triembed import TriEmbedForPreTraining
 from hf_embeddings.model.positions import POSITION_TYPES
 from hf_embeddings.pretraining.examples.chunks import SPECIAL_TOKENS_PER_PAIR, Chunks
@@ -87,7 +88,8 @@ class PositionLab:
         if outcome.figures is None:
             return None
         figures, held_out = outcome.figures, outcome.figures.held_out
-        model = TriEmbedForPreTraining.from_pretrained(self.folder(cell), dtype=torch.float32)
+        with no_bars():
+            model = TriEmbedForPreTraining.from_pretrained(self.folder(cell), dtype=torch.float32)
         losses: dict[str, float | None] = {"1": None}
         for factor in (1, *self.options.lab.length_factors):
             losses[str(factor)] = None

@@ -19,6 +19,8 @@ from transformers import (
 )
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
+from hf_embeddings.loading.messages import no_bars
+
 _PLAIN = ("TokenizersBackend", "PreTrainedTokenizerFast")  # what transformers takes where it does not know a class
 _CODE = ("custom code", "trust_remote_code")  # words of transformers where only code of the source's own would do
 
@@ -33,7 +35,7 @@ def open_tokenizer(source: str | Path, **options: Any) -> PreTrainedTokenizerBas
     Raises:
         OwnCode: its class is code of its own. transformers would take a plain class, with perhaps other ids.
     """
-    with _told(source, "tokenizer"):
+    with _own_code_named(source, "tokenizer"):
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **options)
     if tokenizer.init_kwargs.get("auto_map") and type(tokenizer).__name__ in _PLAIN:
         class_name = get_tokenizer_config(source, **options).get("tokenizer_class")
@@ -48,7 +50,7 @@ def open_config(source: str | Path, **options: Any) -> PreTrainedConfig:
     Raises:
         OwnCode: its class is code of its own.
     """
-    with _told(source, "model"):
+    with _own_code_named(source, "model"):
         return AutoConfig.from_pretrained(source, trust_remote_code=False, **options)
 
 
@@ -58,7 +60,7 @@ def open_model(source: str | Path, auto_class: str = "AutoModel", **options: Any
     Raises:
         OwnCode: its class is code of its own.
     """
-    with _told(source, "model"):
+    with _own_code_named(source, "model"), no_bars():
         return getattr(transformers, auto_class).from_pretrained(source, trust_remote_code=False, **options)
 
 
@@ -68,7 +70,7 @@ def build_model(config: PreTrainedConfig) -> PreTrainedModel:
 
 
 @contextmanager
-def _told(source: str | Path, part: str) -> Iterator[None]:
+def _own_code_named(source: str | Path, part: str) -> Iterator[None]:
     try:
         yield
     except ValueError as error:

@@ -2,8 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from logging import ERROR, getLogger
 
 from transformers.utils import logging
+
+OURS = getLogger("hf_embeddings.model")
 
 
 @contextmanager
@@ -20,11 +23,13 @@ def no_bars() -> Iterator[None]:
 
 @contextmanager
 def quiet_loading() -> Iterator[None]:
-    """Keep off its reports of missing and unused weights too, for callers that check what matters in them."""
-    verbosity = logging.get_verbosity()
+    """Keep off the reports of missing and unused weights too, its own and our model's, for callers that check them."""
+    verbosity, level = logging.get_verbosity(), OURS.level
     logging.set_verbosity_error()
+    OURS.setLevel(ERROR)
     try:
         with no_bars():
             yield
     finally:
         logging.set_verbosity(verbosity)
+        OURS.setLevel(level)

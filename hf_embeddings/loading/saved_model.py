@@ -20,8 +20,8 @@ from transformers import (
 
 from hf_embeddings.files.reading import read_object, read_text
 from hf_embeddings.loading.auto_classes import OwnCode, build_model, open_config, open_tokenizer
-from hf_embeddings.loading.messages import quiet_loading
-from hf_embeddings.loading.stored_weights import stored_shapes
+from hf_embeddings.loading.messages import no_bars, quiet_loading
+from hf_embeddings.loading.stored_weights import check_finite, stored_shapes
 from hf_embeddings.model import modeling_triembed, multi_task
 from hf_embeddings.model.configuration_triembed import MOST_LABELS, MOST_LAYERS, TriEmbedConfig
 from hf_embeddings.model.modeling_triembed import TriEmbedModel, TriEmbedPreTrainedModel
@@ -109,6 +109,19 @@ def load_saved(folder: Path) -> TriEmbedPreTrainedModel:
     model_class: type[TriEmbedPreTrainedModel] = getattr(modeling_triembed, name, own)
     with quiet_loading(), one_line_errors(folder):
         model: TriEmbedPreTrainedModel = model_class.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
+    return model.eval()
+
+
+def load_saved_encoder(folder: str | Path, **options: Any) -> TriEmbedModel:
+    """Load the encoder of a TriEmbed checkpoint in fp32; `options` are more arguments of `from_pretrained`.
+
+    Raises:
+        ValueError: config and weights make none, or a weight is not finite.
+    """
+    read_config(folder)  # before memory is taken for it
+    with no_bars():
+        model: TriEmbedModel = TriEmbedModel.from_pretrained(folder, dtype=torch.float32, **options)
+    check_finite(model.named_parameters(), folder)
     return model.eval()
 
 
