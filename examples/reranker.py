@@ -18,7 +18,7 @@ import hf_embeddings  # noqa: F401  (registers TriEmbed with the Auto classes)
 
 def main() -> None:
     """Read, train, rank held-out texts, save."""
-    arguments, training = parse(PairArguments, CrossEncoderTrainingArguments)
+    arguments, training = parse(PairArguments, training=CrossEncoderTrainingArguments)
     set_seed(training.seed)  # before the model: its head is random
     train, test = read_pairs(arguments)
     model = CrossEncoder(arguments.model, num_labels=1, max_length=arguments.max_length)

@@ -31,7 +31,7 @@ class Arguments(PairArguments):
 
 def main() -> None:
     """Read, train, rank held-out texts, save."""
-    arguments, training = parse(Arguments, SparseEncoderTrainingArguments)
+    arguments, training = parse(Arguments, training=SparseEncoderTrainingArguments)
     set_seed(training.seed)
     train, test = read_pairs(arguments)
     words = Transformer(arguments.model, transformer_task="fill-mask", max_seq_length=arguments.max_length)

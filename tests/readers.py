@@ -40,6 +40,7 @@ from hf_embeddings.pretraining.options_file import load_options
 from hf_embeddings.pretraining.prepared.facts import CorpusFacts
 from hf_embeddings.publishing.card import make_card, write_card
 from hf_embeddings.publishing.checkpoint import Checkpoint
+from hf_embeddings.records.embedding import EmbeddingFigures
 from hf_embeddings.records.evaluation import EvaluationReport
 from hf_embeddings.records.lab import LabRecord
 from hf_embeddings.records.run import RunFigures
@@ -50,6 +51,7 @@ from hf_embeddings.search.records import Condition, Record
 from hf_embeddings.search.settings import IndexSettings
 from hf_embeddings.search.source_records import read_records
 from hf_embeddings.uploads.listing import list_uploads
+from tests.embedding.sample import EMBEDDING
 from tests.evaluation.test_beir_folder import beir
 from tests.publishing.test_card import FIGURES, REPORT, checkpoint
 from tests.test_records import CHECKPOINT, CORPUS, LAB
@@ -348,6 +350,7 @@ READERS: dict[str, Callable[[Path], Reader]] = {
     "the manifest of a corpus": sealed(CorpusFacts, CORPUS),
     "the figures of a run": record(RunFigures, FIGURES),
     "the report of an evaluation": record(EvaluationReport, REPORT),
+    "the figures of a run of embed": record(EmbeddingFigures, EMBEDDING),
     "the record of a lab": record(LabRecord, LAB),
     "the database of an index": index("records.sqlite"),
     "the vectors of an index": index("vectors-1.f32"),

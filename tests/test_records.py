@@ -12,6 +12,7 @@ from hf_embeddings.files.manifest import FileFacts
 from hf_embeddings.json_record import JsonRecord
 from hf_embeddings.pretraining.checkpoints.facts import CheckpointFacts
 from hf_embeddings.pretraining.prepared.facts import CorpusFacts, CorpusPlan, ShardNote
+from hf_embeddings.records.embedding import EmbeddingFigures
 from hf_embeddings.records.evaluation import EvaluationReport
 from hf_embeddings.records.health import Health
 from hf_embeddings.records.lab import LabRecord, LabSummary
@@ -19,6 +20,7 @@ from hf_embeddings.records.positions import PositionReport, RangeLaws
 from hf_embeddings.records.run import ObjectiveFigures, RunFigures, Worth, flat, unflat
 from hf_embeddings.search.settings import IndexSettings, StoreSettings, UnfinishedBuild
 from hf_embeddings.typed_yaml.fields import to_dict
+from tests.embedding.sample import EMBEDDING
 from tests.publishing.test_card import FIGURES, REPORT
 
 ROOT = Path(__file__).parents[1]
@@ -102,6 +104,7 @@ RECORDS = [
     (CorpusFacts, {name: value for name, value in CORPUS.items() if name != "text_sample"}),
     (CheckpointFacts, CHECKPOINT),
     (EvaluationReport, REPORT),
+    (EmbeddingFigures, EMBEDDING),
     (PositionReport, LAWS | {"measured_on": "scores", "extrapolation": None, "extrapolation_ends": "no table"}),
     (LabRecord, LAB),
     (LabRecord, {name: value for name, value in LAB.items() if name != "step_ratios"}),

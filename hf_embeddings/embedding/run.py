@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from transformers import set_seed
 
 from hf_embeddings.embedding.export import publish_stage, stage
 from hf_embeddings.embedding.holding_out import Split, load_split
+from hf_embeddings.embedding.identity import compare, identity
 from hf_embeddings.embedding.judging import Judge, in_words, worth
 from hf_embeddings.embedding.losses import build_loss, make_dataset, prompts_by_column
 from hf_embeddings.embedding.negatives import mine
@@ -29,10 +30,17 @@ from hf_embeddings.embedding.sentence_model import (
     plain,
     set_dropout,
 )
-from hf_embeddings.embedding.trainer import TRAINER_STATE, Reporting, Trainer, training_arguments
-from hf_embeddings.file_names import EMBEDDING_FIGURES, EMBEDDING_OPTIONS, WEIGHTS
-from hf_embeddings.files.manifest import read_manifest, sha256
-from hf_embeddings.files.reading import read_text
+from hf_embeddings.embedding.trainer import (
+    TRAINER_STATE,
+    Reporting,
+    Trainer,
+    passes_of,
+    steps_of,
+    training_arguments,
+)
+from hf_embeddings.file_names import EMBEDDING_FIGURES, EMBEDDING_OPTIONS
+from hf_embeddings.files.manifest import read_manifest
+from hf_embeddings.files.reading import read_object, read_text
 from hf_embeddings.hardware import describe, number_format
 from hf_embeddings.loading.card_metadata import LICENSE, read_metadata
 from hf_embeddings.loading.messages import quiet_loading
@@ -45,9 +53,7 @@ from hf_embeddings.progress import Phase, Phases, print_to_stderr
 from hf_embeddings.records.embedding import EmbeddingFigures, HeldOutFigures
 from hf_embeddings.search.encoder import Encoder
 from hf_embeddings.search.recipe import Recipe
-from hf_embeddings.typed_yaml.fields import to_dict
 
-FREE = ("output_dir", "training.evaluation_steps", "checkpoints.", "card.")  # options that change no weight
 Say = Callable[[str], None]
 
 
@@ -197,7 +203,7 @@ def _train(
         TrainingFailed: the loss is no number, or checkpoints cannot be written.
     """
     options = run.options
-    passes = _passes(options, run.split)
+    passes = passes_of(options, run.split.training)
     dataset = make_dataset(options, run.split.training, passes)
     if options.loss.name == "tsdae":  # the passes are in the rows
         options = replace(options, training=replace(options.training, epochs=options.training.epochs / passes))
@@ -212,10 +218,10 @@ def _train(
         checkpoints=output.checkpoints,
         facts=facts,
     )
-    steps = _steps(options, len(dataset))
+    steps = steps_of(options, len(dataset))
     stop, began = Stop(None), time.monotonic()
     say(f"{steps:,} steps of {options.training.batch_size} rows, {len(dataset):,} rows in a pass")
-    done = json.loads(read_text(source / TRAINER_STATE))["global_step"] if source else 0
+    done = int(read_object(source / TRAINER_STATE)["global_step"]) if source else 0
     try:
         with phases("training", steps, unit="steps", done=done) as phase:
             reporting = Reporting(stop, phase, options.training.evaluation_steps, partial(_judge_now, run))
@@ -287,60 +293,8 @@ def _conclude(
     return figures
 
 
-def identity(options: EmbeddingOptions, rows: str, precision: str) -> dict[str, object]:
-    """Return everything that a checkpoint and the run that goes on from it must agree on."""
-    flat = {name: value for name, value in _flat(to_dict(options)).items() if not name.startswith(FREE)}
-    base = sha256(Path(options.encoder.base) / WEIGHTS) if (Path(options.encoder.base) / WEIGHTS).is_file() else ""
-    return flat | {"training.mixed_precision": precision, "rows": rows, "weights of encoder.base": base}
-
-
-def compare(source: Path, now: Mapping[str, object], *, allow_changes: bool) -> str:
-    """Return in words what has changed since a checkpoint.
-
-    Raises:
-        ValueError: something has, and that is not allowed; or it is a checkpoint of another kind.
-    """
-    before = read_manifest(source).facts.get("identity")
-    if not isinstance(before, Mapping) or "rows" not in before:
-        raise ValueError(f"{source}: no checkpoint of `hf-embeddings embed`; choose another output_dir")
-    names = [name for name in dict.fromkeys([*before, *now]) if before.get(name) != now.get(name)]
-    changes = ", ".join(f"{name} {_brief(before.get(name))} -> {_brief(now.get(name))}" for name in names)
-    if changes and not allow_changes:
-        raise ValueError(
-            f"the checkpoint and this run differ (checkpoint -> now): {changes}; give the old values, accept the new "
-            "ones by --allow-changes, or start over in another output_dir"
-        )
-    return changes
-
-
-def _flat(values: Mapping[str, object], prefix: str = "") -> dict[str, object]:
-    flat: dict[str, object] = {}
-    for name, value in values.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
-    return flat
-
-
-def _brief(value: object) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 40 else f"{text[:12]}...{text[-4:]}"
-
-
 def _gains(judge: Judge) -> np.ndarray | None:
     return judge.by_query.ndcg[10] if judge.by_query else None
-
-
-def _passes(options: EmbeddingOptions, split: Split) -> int:
-    """Return how often training goes through the rows, rounded up."""
-    training = options.training
-    if training.max_steps is None:
-        return max(1, round(training.epochs + 0.499))
-    texts = len({text for row in split.training for text in row.texts})
-    return -(-training.max_steps * training.batch_size // texts)
-
-
-def _steps(options: EmbeddingOptions, rows: int) -> int:
-    training = options.training
-    return training.max_steps or max(1, round(training.epochs * max(1, -(-rows // training.batch_size))))
 
 
 def _speaker() -> Say:

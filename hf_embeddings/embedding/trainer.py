@@ -1,7 +1,8 @@
 """The trainer of sentence-transformers with the habits of this house: whole checkpoints, progress, a good end."""
 
+import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import nn
 from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hf_embeddings.embedding.options import IN_BATCH, EmbeddingOptions
+from hf_embeddings.embedding.rows import Row
 from hf_embeddings.embedding.sentence_model import encoder_of
 from hf_embeddings.file_names import WEIGHTS
 from hf_embeddings.pretraining.checkpoints.store import FAILURES_ALLOWED, Checkpoints
@@ -119,3 +121,18 @@ def training_arguments(
         batch_sampler=sampler,
         prompts=prompts or None,
     )
+
+
+def passes_of(options: EmbeddingOptions, rows: Sequence[Row]) -> int:
+    """Return how often training goes through the rows, rounded up."""
+    training = options.training
+    if training.max_steps is None:
+        return max(1, math.ceil(training.epochs))
+    texts = len({text for row in rows for text in row.texts})
+    return -(-training.max_steps * training.batch_size // texts)
+
+
+def steps_of(options: EmbeddingOptions, rows: int) -> int:
+    """Return the number of optimizer steps on a dataset of so many rows."""
+    training = options.training
+    return training.max_steps or max(1, round(training.epochs * max(1, -(-rows // training.batch_size))))

@@ -172,7 +172,7 @@ def test_the_license_is_that_of_the_encoder_it_began_with(tmp_path) -> None:
         (("loss.name=cosent", "loss.symmetric=false"), "loss: got 'cosent' without data.score_column"),
         (("data.columns=[query]",), "data: got one column for the loss"),
         (("data.columns=[query,answer]",), "got the columns 'text', 'query', expected 'answer'"),
-        (("encoder.base=nowhere",), "no config.json in it"),
+        (("encoder.base=nowhere",), "no such directory"),
         (("data.source=nowhere.jsonl",), "cannot be read"),
         (("loss.name=simcs",), "did you mean simcse"),
         (("data.evaluation_fraction=0.01",), "expected at least 10"),
