@@ -86,13 +86,13 @@ def read_tsv(path: str, reader: SourceReader) -> Iterator[Document]:
 
 def _table(path: str, reader: SourceReader, *, separator: str | None) -> Iterator[Document]:
     csv.field_size_limit(MAX_DOCUMENT_BYTES)
-    quoting = csv.QUOTE_MINIMAL if separator is None else csv.QUOTE_NONE
+    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if separator is None else csv.QUOTE_NONE
     try:
         with open_text(path) as file:
             lines = _told(io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline=""), reader)
             first = next(lines, "")
             between = separator or separator_of(first)
-            rows = csv.DictReader(itertools.chain([first], lines), strict=True, delimiter=between, quoting=quoting)
+            rows: csv.DictReader[str] = csv.DictReader(itertools.chain([first], lines), strict=True, delimiter=between, quoting=quoting)
             names = [name for name in rows.fieldnames or () if name]
             if twin := next((name for name in names if names.count(name) > 1), None):
                 raise CorpusError(f"{path}:1: got the column {twin!r} twice, expected each once; rename one")

@@ -49,8 +49,8 @@ class Judge:
         own = {text: row for row, text in enumerate(self.candidates)}
         ignored = [{own[query]} - right.keys() if query in own else set() for query, right in self.relevant.items()]
         self.by_query = rank_queries(queries, candidates, list(self.relevant.values()), ignored_rows=ignored)
-        result = summed_up(self.by_query, len(candidates))
-        return HeldOutFigures(ranking=RankingFigures(**asdict(result)))
+        ranking = summed_up(self.by_query, len(candidates))
+        return HeldOutFigures(ranking=RankingFigures(**asdict(ranking)))
 
 
 def worth(before: HeldOutFigures, after: HeldOutFigures, differences: np.ndarray | None) -> Worth:

@@ -72,11 +72,11 @@ def _denoising(options: LossOptions, model: SentenceTransformer) -> nn.Module:
         add_cross_attention=True,
     )
     decoder = BertLMHeadModel(config)
-    table = encoder.get_input_embeddings().weight
-    own = decoder.get_input_embeddings().weight
-    if own.shape == table.shape:
+    table: Any = encoder.get_input_embeddings()
+    own: Any = decoder.get_input_embeddings()
+    if own.weight.shape == table.weight.shape:
         with torch.no_grad():
-            own.copy_(table)
+            own.weight.copy_(table.weight)
     with tempfile.TemporaryDirectory() as folder:  # the loss takes its decoder from a directory only
         decoder.save_pretrained(folder)
         model.tokenizer.save_pretrained(folder)

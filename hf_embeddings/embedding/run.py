@@ -72,7 +72,7 @@ class Outcome:
 
     def to_dict(self) -> dict[str, object]:
         """Return what `hf-embeddings embed --json` prints."""
-        figures = self.figures.to_dict() if self.figures else {"step": self.step}
+        figures: dict[str, object] = self.figures.to_dict() if self.figures else {"step": self.step}
         return {"state": self.state, "output_dir": self.output_dir} | figures
 
 

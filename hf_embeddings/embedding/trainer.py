@@ -57,13 +57,18 @@ class Trainer(SentenceTransformerTrainer):
         folder = Path(checkpoint_path)
         encoder_of(self.model).load_state_dict(load_file(folder / WEIGHTS))
         if (folder / LOSS_WEIGHTS).is_file():
-            self.loss.load_state_dict(load_file(folder / LOSS_WEIGHTS), strict=False)
+            self._loss_module.load_state_dict(load_file(folder / LOSS_WEIGHTS), strict=False)
+
+    @property
+    def _loss_module(self) -> nn.Module:
+        assert isinstance(self.loss, nn.Module)  # one; a dict is for several data sets
+        return self.loss
 
     def _weights_of_the_loss(self) -> dict[str, torch.Tensor]:
         """Return the parameters of the loss that are none of the model."""
         own = {id(tensor) for tensor in self.model.parameters()}
         # A tied weight stands twice: as a table, and as a decoder.
-        return {name: p.detach() for name, p in self.loss.named_parameters() if id(p) not in own}
+        return {name: p.detach() for name, p in self._loss_module.named_parameters() if id(p) not in own}
 
 
 def _tensors(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

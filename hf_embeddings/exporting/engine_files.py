@@ -56,8 +56,8 @@ def engine_config(source: Path, config: PreTrainedConfig, ending: str, *, extern
     content["dtype"] = content["torch_dtype"] = "float32"  # of what goes in and out
     if ending.endswith("Classification"):
         # transformers leaves two labels without names out of a config.json.
-        content["id2label"] = {str(number): name for number, name in config.id2label.items()}
-        content["label2id"] = {name: int(number) for number, name in config.id2label.items()}
+        content["id2label"] = {str(number): name for number, name in (config.id2label or {}).items()}
+        content["label2id"] = {name: int(number) for number, name in (config.id2label or {}).items()}
         content |= {"problem_type": config.problem_type} if config.problem_type else {}
     if external:
         content["transformers.js_config"] = {"use_external_data_format": external}

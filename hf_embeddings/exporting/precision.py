@@ -62,8 +62,9 @@ def quantize(source: Path, target: Path) -> None:
     written = onnx.load(small)
     for part in parts:
         part.unlink()
-    apart = {"save_as_external_data": True, "location": f"{target.name}{DATA}", "size_threshold": 128}
-    onnx.save_model(written, target, **(apart if still_large else {}))
+    onnx.save_model(
+        written, target, save_as_external_data=still_large, location=f"{target.name}{DATA}", size_threshold=128
+    )
 
 
 def _not_matrices(path: Path) -> list[str]:

@@ -186,7 +186,8 @@ def _write_graphs(
     examples = [exportable.example(2, 16), exportable.example(3, 9, left=True), exportable.example(1, 5)]
     whole = stage / NAMES["fp32"]
     files = []
-    for precision in ("fp32", "int8", *(["fp16"] if fp16 else [])):
+    precisions: list[Precision] = ["fp32", "int8", "fp16"]
+    for precision in precisions if fp16 else precisions[:2]:
         path = stage / NAMES[precision]
         if precision == "int8":
             quantize(whole, path)

@@ -37,7 +37,7 @@ def load_options(
     return read_section(kind, root, "")
 
 
-def dump(options: PretrainingOptions) -> str:
+def dump(options: object) -> str:
     """Return the text of an options file that `load_options` reads back as equal options."""
     return str(yaml.dump(to_dict(options), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=math.inf))
 

@@ -66,8 +66,8 @@ def _before_and_after(before: HeldOutFigures, after: HeldOutFigures) -> str:
     head = "| figure | before | after | 95 % interval | chance |\n|---|---:|---:|---:|---:|\n"
     if before.ranking is None or after.ranking is None:
         low, high = after.spearman_interval or (-1.0, 1.0)
-        old, new = ("" if figures.spearman is None else f"{figures.spearman:.3f}" for figures in (before, after))
-        row = f"| Spearman of cosines and scores | {old} | {new} | {low:.3f} to {high:.3f} | 0 |"
+        was, now = ("" if figures.spearman is None else f"{figures.spearman:.3f}" for figures in (before, after))
+        row = f"| Spearman of cosines and scores | {was} | {now} | {low:.3f} to {high:.3f} | 0 |"
         return f"On {after.pairs:,} held-out pairs:\n\n{head}{row}"
     rows = []
     for name, old, new, interval, chance in (

@@ -107,13 +107,14 @@ class Batcher(Generic[Row]):
         speed = self.counts.tokens / self.counts.seconds if self.counts.seconds else self.waiting
         return max(1.0, self.waiting / speed)
 
-    def drop(self, job: "Job[Row]") -> None:
+    def drop(self, *jobs: "Job[Row]") -> None:
         """Forget the texts of a client that has left; what the model is working on goes nowhere."""
         with self._changing:
-            self.waiting -= sum(job.lengths[number] for number in job.order)
-            job.order.clear()
-            if job in self._jobs:
-                self._jobs.remove(job)
+            for job in jobs:
+                self.waiting -= sum(job.lengths[number] for number in job.order)
+                job.order.clear()
+                if job in self._jobs:
+                    self._jobs.remove(job)
 
     def _work(self) -> None:
         while batch := self._take():

@@ -67,7 +67,8 @@ def read_inputs(engine: Engine, fields: Fields) -> Callable[[], list[Row]]:
 def _of_ids(engine: Engine, lists: list[list[int]], truncate: bool) -> list[Row]:
     """Return token ids with the special tokens that the model wants around them, unless they are there."""
     encoder = engine.encoder
-    rows = encoder.model.get_input_embeddings().weight.shape[0]
+    table: Any = encoder.model.get_input_embeddings()
+    rows = table.weight.shape[0]
     before, after = encoder.special_ids()
     found: list[Row] = []
     for number, ids in enumerate(lists):

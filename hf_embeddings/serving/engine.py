@@ -100,7 +100,7 @@ class Engine:
         try:
             results = await future
         except asyncio.CancelledError:
-            await asyncio.shield(self.aside(lambda: [self.batcher.drop(job) for job in jobs]))
+            await asyncio.shield(self.aside(lambda: self.batcher.drop(*jobs)))
             raise
         if not np.isfinite(results).all():
             number = int((~np.isfinite(results)).reshape(len(results), -1).any(axis=1).argmax())

@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from types import FrameType
+from typing import Any
 
 import uvicorn
 from starlette.middleware.cors import CORSMiddleware
@@ -67,9 +68,10 @@ class Server:
         if origins:
             headers = ["Authorization", "Content-Type"]
             app = CORSMiddleware(app, allow_origins=origins, allow_methods=["GET", "POST"], allow_headers=headers)
+        protocol: Any = functools.partial(Connection, room=self.room)  # uvicorn calls it, as a class
         config = uvicorn.Config(
             Guard(app, names=self.names, keys=keys, metrics=self.metrics, tell=tell),
-            http=functools.partial(Connection, room=self.room),  # type: ignore[arg-type]  it is called, as a class is
+            http=protocol,
             ws="none",
             loop="asyncio",
             lifespan="off",
@@ -113,7 +115,7 @@ class _Quiet(uvicorn.Server):
     """The server of uvicorn, which ends by a signal as a command that has done its work does."""
 
     @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:  # type: ignore[override]
+    def capture_signals(self) -> Iterator[None]:
         """Stop at the first signal; leave at once at the second."""
         if threading.current_thread() is not threading.main_thread():
             yield
