@@ -1,7 +1,6 @@
 """`hf-embeddings vocabulary`: add tokens, replace the tokenizer, trim it to a corpus, factorise the token table."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -99,7 +98,7 @@ def vocabulary(
     else:
         change = partial(changes.factorise, rank=rank or 0)
     report = change(source, target, overwrite=overwrite, finish=write_card)
-    print(json_text(asdict(report)) if as_json else _sentences(report))
+    print(json_text(report.to_dict()) if as_json else _sentences(report))
 
 
 def _refuse_foreign(action: Action, values: Mapping[str, object]) -> None:
@@ -112,12 +111,16 @@ def _refuse_foreign(action: Action, values: Mapping[str, object]) -> None:
 
 
 def _sentences(report: "VocabularyReport") -> str:
+    from hf_embeddings.conversion.surgery.vocabulary import figure_text
+
     before, after = report.vocab_size
+    wanted = report.requested_size
     lines = [
         f"{report.target}: {after:,} tokens (before {before:,}), {report.kept:,} rows unchanged",
+        *([f"  the texts give fewer tokens than the {wanted:,} asked for; more texts give more"] if wanted else []),
         f"  parameters {report.parameters[1]:,} (before {report.parameters[0]:,})",
         *([f"  tokens already, left as they are: {', '.join(report.known)}"] if report.known else []),
-        *(f"  {name.replace('_', ' ')} {value:.4g}" for name, value in report.figures.items()),
+        *(f"  {name.replace('_', ' ')} {figure_text(value)}" for name, value in report.figures.items()),
     ]
     return "\n".join(lines)
 
