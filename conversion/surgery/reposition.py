@@ -28,6 +28,7 @@ from hf_embeddings.loading.auto_classes import open_tokenizer
 from hf_embeddings.loading.saved_model import check_saved
 from hf_embeddings.model.modeling_triembed import TriEmbedModel, TriEmbedPreTrainedModel
 from hf_embeddings.model.positions import POSITION_TYPES
+from hf_embeddings.printable import counted
 
 POSITION_FIELDS = ("position_embedding_type", "position_parameters", "max_position_embeddings", "rope_parameters")
 MEASURED_TOKENS = 200_000  # of which 30,000 are masked: a 95 % confidence interval of less than 0.6 points
@@ -204,7 +205,7 @@ def _measure_and_heal(
     lengths = [length]
     if after > before:  # as long as the source can, and twice that
         lengths = sorted({length, before, min(2 * before - frame.size, after)})
-    name = f"corpus: {len(held_out)} documents held out to measure on"
+    name = f"corpus: {counted(len(held_out), 'document')} held out to measure on"
     held_out_ids = (
         tokens_of(held_out, tokenizer, most=MEASURED_TOKENS, least=lengths[-1], name=name) if held_out else None
     )

@@ -15,6 +15,7 @@ from hf_embeddings.evaluation.file_lines import read_lines
 from hf_embeddings.files.staging import check_target
 from hf_embeddings.json_text import json_text
 from hf_embeddings.loading.model_names import check_model
+from hf_embeddings.printable import counted
 
 if TYPE_CHECKING:
     import torch
@@ -151,5 +152,5 @@ def _vectors(path: str | None) -> dict[str, "torch.Tensor"] | None:
         except ValueError:
             raise ValueError(f"{place}: expected a word and numbers; fix the line") from None
         if len(values) != (width := len(next(iter(result.values())))):
-            raise ValueError(f"{place}: got {len(values)} numbers, expected {width} as before; fix the line")
+            raise ValueError(f"{place}: got {counted(len(values), 'number')}, expected {width} as before; fix the line")
     return result
