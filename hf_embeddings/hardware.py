@@ -124,6 +124,11 @@ def packs_bf16() -> bool:
     return processor().bf16 and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
+def packs_fp32() -> bool:
+    """Tell whether oneDNN takes fp32 weights that were laid out for it in advance."""
+    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+
+
 def training_precision(choice: str, device: torch.device | str) -> Precision:
     """Choose the number format of training: `no` (fp32), `bf16` or `fp16`.
 

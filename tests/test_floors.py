@@ -15,7 +15,7 @@ FLOORS = (
     {"visualization", "corpora"},
     {"pretraining", "conversion", "publishing"},
     {"search"},
-    {"evaluation"},
+    {"evaluation", "serving"},
     {"lab", "embedding"},
     {"cli"},
 )

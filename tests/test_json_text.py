@@ -34,5 +34,5 @@ def test_it_is_valid_json_and_keeps_every_number(value: object) -> None:
 
 def test_no_verb_prints_json_in_another_way() -> None:
     others = r"print\(json\.dumps|return json\.dumps|print_json\(|application/json\", json\.dumps"
-    for path in [*(ROOT / "hf_embeddings/cli").glob("*.py"), ROOT / "hf_embeddings/search/server.py"]:
+    for path in [*(ROOT / "hf_embeddings/cli").glob("*.py"), *(ROOT / "hf_embeddings/serving").glob("*.py")]:
         assert not re.search(others, path.read_text(encoding="utf-8")), path

@@ -8,14 +8,14 @@ from pathlib import Path
 from hf_embeddings.files.home_folder import expand_home
 
 PLACES = frozenset(
-    "analogies bias config corpus file folder model options_file out plot resume retrieval run similarity source "
-    "target text tokenizer tokens_file vectors".split()
+    "analogies api_key_file bias config corpus file folder model options_file out plot rerank resume retrieval run "
+    "similarity source target text tokenizer tokens_file vectors".split()
 )
 PLACES_OF = {"plot sum": {"text": False}, "plot attention": {"text": False}}  # where the name means something else
 WORDS = frozenset(
-    "base_model device drop exclude export family fixed head host id_field ids ignore_key include mteb name overrides "
-    "pair position_parameters prompt queries repo_id revision rope_parameters task text text_field to token types "
-    "where word_list".split()
+    "allow_origin base_model device drop exclude export family fixed head host id_field ids ignore_key include mteb "
+    "name overrides pair position_parameters prompt queries repo_id revision rope_parameters task text text_field "
+    "to token types where word_list".split()
 )
 
 

@@ -108,6 +108,21 @@ def refuse_inside(target: Path, inputs: Mapping[str, str | Path | None]) -> None
             raise ValueError(f"{name}: {path} lies in {target}, which would be overwritten; choose another directory")
 
 
+def refuse_within(target: Path, inputs: Mapping[str, str | Path | None]) -> None:
+    """Refuse to make a directory in one that is read: the next one to read, or publish, that would find it there.
+
+    Args:
+        target: the directory to make.
+        inputs: as for `refuse_inside`.
+
+    Raises:
+        ValueError: which of them it would lie in.
+    """
+    for name, path in inputs.items():
+        if path is not None and Path(os.path.realpath(target)).is_relative_to(os.path.realpath(path)):
+            raise ValueError(f"{name}: {target} would lie in {path}, which is read; choose a directory beside it")
+
+
 def refuse_link(target: Path) -> None:
     """Refuse to replace a directory through a link to it: what the link leads to may be another's.
 

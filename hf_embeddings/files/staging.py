@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hf_embeddings.files.atomic import called, fsync_directory
 from hf_embeddings.files.modes import as_umask_says
-from hf_embeddings.files.ownership import refuse_inside, refuse_link, workplace
+from hf_embeddings.files.ownership import refuse_inside, refuse_link, refuse_within, workplace
 
 _HERE, _EXCHANGE = -100, 2  # AT_FDCWD, RENAME_EXCHANGE of renameat2(2), Linux 3.15
 
@@ -20,14 +20,15 @@ def check_target(target: Path, *, inputs: Mapping[str, str | Path | None], overw
 
     Args:
         target: the directory to make.
-        inputs: what is read, by the names of its options: none of it may lie in the target.
+        inputs: what is read, by the names of its options: none of it may lie in the target, nor the target in it.
         overwrite: whether a target that is not empty may be replaced.
 
     Raises:
-        ValueError: the target is a link, a file, not empty, or holds what is read.
+        ValueError: the target is a link, a file, not empty, or holds what is read, or lies in it.
     """
     target = Path(os.path.abspath(target))
     refuse_inside(target, inputs)
+    refuse_within(target, inputs)
     refuse_link(target)
     if target.exists() and not target.is_dir():
         raise ValueError(f"{target}: a file; expected a directory to write")
@@ -44,7 +45,7 @@ def staged_directory(target: Path, *, inputs: Mapping[str, str | Path | None], o
 
     Args:
         target: the directory to make.
-        inputs: what is read, by the names of its options: none of it may lie in the target.
+        inputs: what is read, by the names of its options: none of it may lie in the target, nor the target in it.
         overwrite: whether a target that is not empty may be replaced.
 
     Raises:

@@ -137,7 +137,7 @@ def packed_attention(
         context = fused_attention(parts[0], parts[1], parts[2], mask, dropout=dropout, scaling=attention.scaling)
         contexts.append(context.transpose(1, 2).flatten(0, 1))  # (n * L, H, K)
     context = torch.cat(contexts)
-    if is_transformed():
+    if is_transformed() or not torch.is_grad_enabled():
         return context.index_select(0, packing.back)
     return _Collect.apply(context, packing.back, packing.take, packing.padding)
 
@@ -223,7 +223,7 @@ class _Collect(torch.autograd.Function):
 
 
 def _spread(tokens: torch.Tensor, packing: Packing) -> torch.Tensor:
-    if is_transformed():
+    if is_transformed() or not torch.is_grad_enabled():  # a function of its own costs as much as the copy
         return tokens.index_select(0, packing.take)
     return _Spread.apply(tokens, packing.take, packing.back)
 

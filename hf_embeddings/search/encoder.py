@@ -19,7 +19,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from hf_embeddings.loading.saved_model import read_tokenizer
 from hf_embeddings.model.modeling_triembed import TriEmbedModel
 from hf_embeddings.search.pooling import POOLINGS, without_prompts
-from hf_embeddings.search.precision import PRECISIONS, choose_encoding_precision
+from hf_embeddings.search.precision import PRECISIONS, choose_encoding_precision, pack_weights
 from hf_embeddings.search.recipe import Recipe
 from hf_embeddings.search.recipe_files import download_recipe, read_recipe
 from hf_embeddings.search.text_model import check_ids, ignores_padding, load_text_model, longest_input, reads_mask
@@ -97,7 +97,10 @@ class Encoder:
             recipe = dataclasses.replace(recipe, max_length=min(recipe.max_length, longest_input(model, tokenizer)))
         if (count := overrides.get("dimension")) and count > model.config.hidden_size:
             raise ValueError(f"dimension {count}: the vectors have {model.config.hidden_size}; ask for that or fewer")
-        return cls(model.to(device), tokenizer, dataclasses.replace(recipe, **overrides), precision=precision)
+        encoder = cls(model.to(device), tokenizer, dataclasses.replace(recipe, **overrides), precision=precision)
+        if encoder.precision == "fp32":  # of a model that nobody else has
+            pack_weights(encoder.model)
+        return encoder
 
     def encode(
         self, texts: Sequence[str], *, prompt: str | None = None, progress: Callable[[int], None] | None = None
@@ -118,11 +121,15 @@ class Encoder:
         self, texts: Iterable[str], *, prompt: str | None = None, progress: Callable[[int], None] | None = None
     ) -> Iterator[np.ndarray]:
         """Yield the vectors of texts window by window, in their order and in bounded memory."""
-        prefix = self.prefix(prompt)
-        prompt_tokens = 0 if self.recipe.include_prompt or not prefix else self._prompt_tokens(prefix)
+        prefix, prompt_tokens = self._prompt(prompt)
         remaining = iter(texts)
         while window := [prefix + text for text in islice(remaining, TEXTS_PER_WINDOW)]:
             yield self._encode_window(window, prompt_tokens, progress)
+
+    def tokenize(self, texts: Sequence[str], prompt: str | None = None) -> tuple[list[list[int]], int]:
+        """Return the ids of texts for `encode_ids`, cut to `max_length`, and how many are those of the prompt."""
+        prefix, prompt_tokens = self._prompt(prompt)
+        return self._tokenize([prefix + text for text in texts]), prompt_tokens
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return how many tokens each text has before truncation, special ones included."""
@@ -130,6 +137,13 @@ class Encoder:
         backend.no_truncation()
         backend.no_padding()
         return [len(encoding) for encoding in backend.encode_batch_fast(list(texts))]
+
+    def special_ids(self) -> tuple[list[int], list[int]]:
+        """Return the ids that the tokenizer puts before a text, and those after it."""
+        backend = self.tokenizer.backend_tokenizer
+        own, whole = (backend.encode("a", add_special_tokens=special).ids for special in (False, True))
+        start = next(place for place in range(len(whole)) if whole[place : place + len(own)] == own)
+        return whole[:start], whole[start + len(own) :]
 
     def unknown(self, texts: Sequence[str]) -> list[str]:
         """Return the texts that the vocabulary cannot spell: those with an unknown token, or with none at all."""
@@ -141,22 +155,42 @@ class Encoder:
         """Return the prompt of that name: see `Recipe.prompt`."""
         return self.recipe.prompt(prompt)
 
-    def _prompt_tokens(self, prefix: str) -> int:
-        """Return how many tokens, with the special ones before it, a prompt takes at the start of a text."""
+    def _prompt(self, prompt: str | None) -> tuple[str, int]:
+        """Return the prompt of that name, and how many tokens, with the special ones before it, are not pooled."""
+        prefix = self.prefix(prompt)
+        if self.recipe.include_prompt or not prefix:
+            return prefix, 0
         ids = self._tokenize([prefix])[0]
-        return len(ids) - (ids[-1] in self.tokenizer.all_special_ids)
+        return prefix, len(ids) - (ids[-1] in self.tokenizer.all_special_ids)
 
-    @torch.inference_mode()
     def _encode_window(
         self, texts: list[str], prompt_tokens: int, progress: Callable[[int], None] | None
     ) -> np.ndarray:
         """Return the vectors (N, D) of texts, without pooling the first `prompt_tokens` tokens of each."""
         ids = self._tokenize(texts)
+        return self.encode_ids(ids, [prompt_tokens] * len(ids) if prompt_tokens else None, progress=progress)
+
+    @torch.inference_mode()
+    def encode_ids(
+        self,
+        ids: Sequence[Sequence[int]],
+        prompt_tokens: Sequence[int] | None = None,
+        *,
+        progress: Callable[[int], None] | None = None,
+    ) -> np.ndarray:
+        """Return the vectors (N, D) of tokenized texts in fp32.
+
+        Args:
+            ids: of N texts as the model reads them, special tokens included, none longer than `max_length`.
+            prompt_tokens: how many of the first tokens of each are not pooled; None for none.
+            progress: is called with the number of texts just done.
+        """
         lengths = np.array([len(row) for row in ids])
         order = np.argsort(-lengths, kind="stable")  # longest first: if memory is short, it shows at once
-        vectors = np.empty((len(texts), self.dimension), np.float32)
+        vectors = np.empty((len(ids), self.dimension), np.float32)
         for batch in _batches(order, lengths, self.tokens_per_batch, alike=self.alike):
-            vectors[batch] = self._encode_batch([ids[i] for i in batch], prompt_tokens).cpu().numpy()
+            left_out = None if prompt_tokens is None else torch.tensor([prompt_tokens[i] for i in batch])
+            vectors[batch] = self._encode_batch([ids[i] for i in batch], left_out).cpu().numpy()
             if progress is not None:
                 progress(len(batch))
         return vectors
@@ -169,18 +203,18 @@ class Encoder:
         self.truncated += sum(bool(encoding.overflowing) for encoding in encodings)
         return [encoding.ids for encoding in encodings]
 
-    def _encode_batch(self, ids: list[list[int]], prompt_tokens: int) -> torch.Tensor:
+    def _encode_batch(self, ids: Sequence[Sequence[int]], prompt_tokens: torch.Tensor | None) -> torch.Tensor:
         """Return the vectors (B, D) of tokenized texts."""
         hidden, lengths = self._hidden_states(ids)
-        if prompt_tokens:
-            hidden, lengths = without_prompts(hidden, lengths, prompt_tokens)
+        if prompt_tokens is not None:
+            hidden, lengths = without_prompts(hidden, lengths, prompt_tokens.to(lengths.device))
         vectors = POOLINGS[self.recipe.pooling](hidden, lengths)
         if self.recipe.normalize:
             vectors = torch.nn.functional.normalize(vectors, dim=-1)
         vectors = vectors[:, : self.dimension]
         return torch.nn.functional.normalize(vectors, dim=-1) if self.recipe.rescale else vectors
 
-    def _hidden_states(self, ids: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    def _hidden_states(self, ids: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the hidden states (T, D) of all tokens, text after text, and the lengths (B,) of the texts."""
         lengths = torch.tensor([len(row) for row in ids])
         tokens = torch.tensor([token for row in ids for token in row])
@@ -197,6 +231,8 @@ class Encoder:
 
 def _packed(model: PreTrainedModel, tokens: torch.Tensor, lengths: torch.Tensor, **options: bool) -> Hidden:
     """Run texts one after the other in a single row, and return how to read its hidden states (1, T, D) as (T, D)."""
+    if len(lengths) == 1:  # nothing to keep apart
+        return model(tokens[None].to(model.device), **options), lambda hidden: hidden[0]
     boundaries = torch.nn.functional.pad(lengths.cumsum(0), (1, 0)).to(model.device, torch.int32)
     output = model(tokens[None].to(model.device), cu_seq_lens_q=boundaries, **options)
     return output, lambda hidden: hidden[0]

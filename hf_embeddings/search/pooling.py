@@ -30,12 +30,12 @@ def maximum(hidden: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
 
 
 def without_prompts(
-    hidden: torch.Tensor, lengths: torch.Tensor, prompt_tokens: int
+    hidden: torch.Tensor, lengths: torch.Tensor, prompt_tokens: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Leave the first `prompt_tokens` tokens of each text out of (T, D) and (N,), but for its last token."""
+    """Leave the first `prompt_tokens` (N,) tokens of each text out of (T, D) and (N,), but for its last token."""
     starts = lengths.cumsum(0) - lengths
     place = torch.arange(len(hidden), device=hidden.device) - torch.repeat_interleave(starts, lengths)
-    left_out = torch.minimum(lengths - 1, torch.tensor(prompt_tokens, device=lengths.device))
+    left_out = torch.minimum(lengths - 1, prompt_tokens)
     return hidden[place >= torch.repeat_interleave(left_out, lengths)], lengths - left_out
 
 

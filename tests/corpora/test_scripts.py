@@ -1,24 +1,28 @@
 """Laws of text in any script: no letter is lost, however it is composed, and sentences are found."""
 
+import html
 import re
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from transformers import PreTrainedTokenizerBase
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from hf_embeddings.corpora.sentences import split_sentences
 from hf_embeddings.corpora.text_sample import TextSample
 from hf_embeddings.corpora.tokenized_corpus import SentenceTokenizer, encode_sentences
 from hf_embeddings.corpora.tokenizer_training import is_turkish, train_tokenizer
 from tests.corpora.texts_of_scripts import TEXTS
+from tests.corpora.tokenizer_kinds import ROLES, SPECIAL
 
 each = pytest.mark.parametrize("algorithm", ["wordpiece", "unigram", "bpe"])
 PLACES = {  # text of packages, where they are installed
     "libreoffice": Path("/usr/share/libreoffice/help"),
     "handbook": Path("/usr/share/doc/debian-handbook/html"),
 }
+WITHOUT_STOPS: set[str] = set()  # languages whose prose ends sentences with spaces
 
 
 def train(texts: list[str], algorithm: str, **changes: object) -> PreTrainedTokenizerBase:
@@ -114,26 +118,64 @@ def test_turkish_is_told_by_its_letters() -> None:
     assert not is_turkish(others) and not is_turkish([*others * 9, TEXTS["Turkish"]])
 
 
-def _package_texts(root: Path) -> Iterator[tuple[str, str]]:
-    """Yield the text of each language of a package of documentation, up to 200,000 characters."""
+def byte_level(texts: list[str]) -> PreTrainedTokenizerBase:
+    """Train a byte-level BPE, as those of RoBERTa and ModernBERT are."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.ByteLevel(False), decoders.ByteLevel()
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    options = {"special_tokens": SPECIAL, "initial_alphabet": alphabet, "show_progress": False}
+    tokenizer.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=1000, **options))
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, clean_up_tokenization_spaces=False, **ROLES)
+
+
+def comes_back(tokenizer: PreTrainedTokenizerBase, text: str) -> bool:
+    """Tell whether the tokens of a text are decoded to what its normalizer made of it, white space aside."""
+    normal = SentenceTokenizer.of(tokenizer).normalize(text)
+    return "".join(back(tokenizer, text).split()) == "".join(normal.replace("▁", "").split())
+
+
+def test_byte_level_tokens_give_the_text_back_with_its_spaces() -> None:
+    tokenizer = byte_level(list(TEXTS.values()))
+    for language, text in TEXTS.items():
+        for written in (text, unicodedata.normalize("NFD", text), f"{text}\n\n    {text}"):
+            assert back(tokenizer, written) == written, language
+
+
+@each
+def test_every_script_comes_back_as_the_normalizer_made_it(algorithm: str) -> None:
+    tokenizer = train(list(TEXTS.values()), algorithm, vocab_size=1500)
+    assert all(comes_back(tokenizer, text) for text in TEXTS.values())
+
+
+def _package_documents(root: Path) -> Iterator[tuple[str, list[str]]]:
+    """Yield the pages of each language of a package of documentation, up to 100,000 characters from all over it."""
     for folder in sorted(path for path in root.iterdir() if path.is_dir()):
-        text = ""
-        for page in sorted(folder.rglob("*.html")):
-            text += re.sub(r"<[^>]*>", " ", page.read_text(encoding="utf-8", errors="replace"))
-            if len(text) > 200_000:
-                break
-        if text:
-            yield folder.name, text[:200_000]
+        pages, documents = sorted(folder.rglob("*.html")), []
+        for page in pages[:: max(1, len(pages) // 150)]:
+            text = re.sub(r"(?s)<(script|style|head).*?</\1>", " ", page.read_text(encoding="utf-8", errors="replace"))
+            blocks = re.sub(r"(?i)</?(p|div|h\d|li|td|tr|br|ul|ol|pre|table|body|html)\b[^>]*>", "\n", text)
+            lines = (" ".join(line.split()) for line in html.unescape(re.sub(r"<[^>]*>", "", blocks)).split("\n"))
+            documents.append(" ".join(line for line in lines if len(line) > 40))  # prose: headings have no stop
+        documents = [document for document in documents if document]
+        while sum(map(len, documents)) > 100_000:
+            documents.pop()
+        if documents:
+            yield folder.name, documents
 
 
 @pytest.mark.slow
-@each
 @pytest.mark.parametrize("package", PLACES)
-def test_every_language_of_a_package_is_known(package: str, algorithm: str) -> None:
+@pytest.mark.parametrize("kind", ["wordpiece", "unigram", "bpe", "byte-level"])
+def test_every_language_of_a_package_is_known_and_comes_back(package: str, kind: str) -> None:
     if not PLACES[package].is_dir():
         pytest.skip(f"{package} is not installed")
-    for language, text in _package_texts(PLACES[package]):
-        tokenizer = train([text], algorithm, vocab_size=4000, min_frequency=2, lowercase=True)
-        sample = TextSample.of(SentenceTokenizer.of(tokenizer), [text], characters=10**6)
-        assert sample.unknown_share < 0.01, language
-        assert sample.changed_share < 0.001, language
+    for language, documents in _package_documents(PLACES[package]):
+        settings = {"vocab_size": 4000, "min_frequency": 2, "lowercase": True}
+        tokenizer = byte_level(documents) if kind == "byte-level" else train(documents, kind, **settings)
+        sample = TextSample.of(SentenceTokenizer.of(tokenizer), documents, characters=10**6)
+        assert sample.unknown_share < 0.01 and sample.changed_share < 0.001, language
+        if not sample.unknown:
+            assert all(comes_back(tokenizer, document) for document in documents), language
+        if kind == "wordpiece" and language not in WITHOUT_STOPS:
+            sentences = sum(len(split_sentences(document)) for document in documents)
+            assert 20 < sum(map(len, documents)) / sentences < 200, language

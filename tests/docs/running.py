@@ -11,6 +11,7 @@ import pytest
 
 from hf_embeddings.cli.main import app
 from tests.docs.pages import ROOT
+from tests.docs.served import run_curl
 
 TRAINING = (
     "tokenizer.vocab_size=600 training.max_steps=20 training.max_hours=null training.evaluation_examples=100 "
@@ -25,6 +26,8 @@ SMALLER = {
     "training.tokens_per_step=512 model.hidden_size=32 model.intermediate_size=64 examples.max_length=32 "
     "model.max_position_embeddings=32 lab.positions=[learned,rope] lab.seeds=[0] lab.timing_rounds=1",
     "prepare": "corpus.source=pydoc:accelerate tokenizer.vocab_size=600 --processes 1",
+    "embed": "data.source=pydoc:accelerate training.max_steps=2 training.evaluation_steps=null training.batch_size=16 "
+    "encoder.max_length=32",
     "index": "--max-documents 60",
     "index runs/api": "",  # copied, not encoded
     "index 'data/wikipedia/*.jsonl'": "--max-documents 4",  # the third is about albedo
@@ -43,7 +46,7 @@ SMALLER = {
 }
 REPLACED = ("training.max_steps=", "training.max_hours=", "training.evaluation_examples=", "tokenizer.vocab_size=")
 MADE = {"make demo": "hf-embeddings pretrain configs/pretraining/demo.yaml"}  # the recipe in Makefile
-SERVES = ("hf-embeddings serve",)  # until Ctrl-C; tests/search/test_server.py does
+SERVES = "hf-embeddings serve"  # until the end of the page: tests/docs/served.py
 PREPARES = ("make ", "pip install ", "git clone ", "cd ")  # a clean machine; CI itself does that
 LAUNCHER = "torchrun --standalone --nproc_per_node 2 -m hf_embeddings"
 
@@ -62,7 +65,7 @@ def smaller(arguments: str) -> list[str]:
 def follow(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run a command of a page, in this process where it can be."""
     command = MADE.get(command, command)
-    if command.startswith((*PREPARES, *SERVES)):
+    if command.startswith(PREPARES):
         return
     if command.startswith(LAUNCHER):
         arguments = command.removeprefix(LAUNCHER).strip()
@@ -72,6 +75,9 @@ def follow(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
         assert done.returncode == 0, f"{command}: {done.stderr[-2000:]}"
         return
     program, _, arguments = command.partition(" ")
+    if program == "curl":
+        run_curl(command)
+        return
     if arguments.startswith("examples/"):
         run_script(shlex.split(arguments), monkeypatch)
         return

@@ -11,7 +11,8 @@ import pytest
 from accelerate.state import AcceleratorState
 
 from tests.docs.pages import PAGES, ROOT, blocks, commands, name_of, starts_from
-from tests.docs.running import MADE, follow, lay_out
+from tests.docs.running import MADE, SERVES, follow, lay_out
+from tests.docs.served import Servers
 from tests.docs.stand_ins import stand_in_packages
 from tests.hub.server import Hub
 
@@ -82,12 +83,13 @@ def test_a_page_from_top_to_bottom(page: Path, made, hub: Hub, tmp_path: Path, m
     monkeypatch.chdir(tmp_path)
     hub.redirect(monkeypatch, tmp_path / "home")
     done: dict[str, str] = {}
-    for version in (page, translation_of(page)):
-        if version.exists():
-            run_blocks(version, done, monkeypatch, capsys)
+    with Servers() as servers:
+        for version in (page, translation_of(page)):
+            if version.exists():
+                run_blocks(version, done, servers, monkeypatch, capsys)
 
 
-def run_blocks(page: Path, done: dict[str, str], monkeypatch, capsys) -> None:
+def run_blocks(page: Path, done: dict[str, str], servers: Servers, monkeypatch, capsys) -> None:
     """Run the blocks of a page, but no commands that are done, and compare outputs where the page says exact."""
     names: dict[str, object] = {"__name__": "__main__"}
     said = ""
@@ -100,10 +102,13 @@ def run_blocks(page: Path, done: dict[str, str], monkeypatch, capsys) -> None:
             continue
         capsys.readouterr()
         if block.kind == "python":
-            exec(compile(block.text, name_of(page), "exec"), names)  # noqa: S102
+            exec(compile(servers.here(block.text), name_of(page), "exec"), names)  # noqa: S102
         else:
-            for command in commands(block.text):
-                follow(command, monkeypatch)
+            for command in commands(servers.here(block.text)):
+                if command.startswith(SERVES):
+                    servers.start(command)
+                else:
+                    follow(command, monkeypatch)
         said = capsys.readouterr().out.replace(f"{ROOT}/", "")  # shipped files, as a checkout names them
         if block.kind == "bash":
             done[block.text] = said

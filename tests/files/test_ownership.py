@@ -12,6 +12,7 @@ from hf_embeddings.files.ownership import (
     clear,
     refuse_inside,
     refuse_link,
+    refuse_within,
     remove_claimed,
     remove_locked,
     sweep,
@@ -65,6 +66,20 @@ def test_what_is_read_is_not_replaced(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="corpus.source: .* lies in .*out, which would be overwritten"):
             refuse_inside(target, {"model.base": None, "corpus.source": str(path)})
     refuse_inside(target, {"model.base": tmp_path, "corpus.source": tmp_path / "out2", "tokenizer.path": "hub-name"})
+
+
+def test_nothing_is_made_in_what_is_read(tmp_path: Path) -> None:
+    source = tmp_path / "model"
+    source.mkdir()
+    (tmp_path / "alias").symlink_to(source)
+    (source / "a.txt").touch()
+    for target in (source, source / "out", source / "a" / "b", tmp_path / "alias" / "out"):
+        with pytest.raises(ValueError, match="SOURCE: .* would lie in .*model, which is read"):
+            refuse_within(target, {"--corpus": None, "SOURCE": source})
+    inputs = {"SOURCE": source, "corpus.source": str(source / "a.txt"), "glob": str(source / "*"), "base": "hub-name"}
+    for target in (tmp_path, tmp_path / "model2", tmp_path / "out"):
+        refuse_within(target, inputs)
+    refuse_within(source / "out", {"corpus.source": str(source / "a.txt"), "glob": str(source / "*.txt")})
 
 
 def test_an_empty_directory_as_a_kill_leaves_it_is_claimed(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from hf_embeddings.file_names import CHECKPOINTS
 from hf_embeddings.files.directory import try_directory
 from hf_embeddings.files.lock import LOCK_FILES, Lock
-from hf_embeddings.files.ownership import refuse_inside, refuse_link
+from hf_embeddings.files.ownership import refuse_inside, refuse_link, refuse_within
 from hf_embeddings.pretraining.checkpoints.finished_model import STAGED
 from hf_embeddings.pretraining.checkpoints.resume import choose
 from hf_embeddings.pretraining.checkpoints.store import Checkpoints
@@ -43,12 +43,10 @@ class OutputDirectory:
             raise ValueError(f"--overwrite starts over, --resume {self.resume} resumes; give one of them")
         if self.folder.exists() and not self.folder.is_dir():
             raise ValueError(f"output_dir: {self.folder} is a file, expected a directory; choose another")
+        self._refuse_overlap()
         try_directory(self.folder, "output_dir")
         if not self.folder.exists():
             return
-        if self.overwrite:
-            refuse_link(self.folder)
-            refuse_inside(self.folder, self.inputs)
         if any(path.name not in LOCK_FILES for path in self.folder.iterdir()) and not self.overwrite:
             if not self.checkpoints.folder.is_dir():
                 raise ValueError(
@@ -59,6 +57,14 @@ class OutputDirectory:
                     f"output_dir: {self.folder} holds a run; choose another, resume it, or add --overwrite"
                 )
         self._lock = Lock(self.folder)
+
+    def _refuse_overlap(self) -> None:
+        """Refuse to replace what the run reads, or to begin in it; a run of an earlier version may go on there."""
+        if not self.folder.exists():
+            refuse_within(self.folder, self.inputs)
+        elif self.overwrite:
+            refuse_link(self.folder)
+            refuse_inside(self.folder, self.inputs)
 
     def source(self) -> tuple[Path | None, str]:
         """Return the checkpoint to go on from, if any, and a line that says so."""

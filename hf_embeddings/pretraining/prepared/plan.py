@@ -21,7 +21,7 @@ from hf_embeddings.corpora.text_files import text_bytes
 from hf_embeddings.files.atomic import replace_text
 from hf_embeddings.files.directory import try_directory
 from hf_embeddings.files.manifest import MANIFEST, read_manifest, sha256
-from hf_embeddings.files.ownership import claim, clear, refuse_inside, refuse_link
+from hf_embeddings.files.ownership import claim, clear, refuse_inside, refuse_link, refuse_within
 from hf_embeddings.pretraining.prepared.facts import CorpusPlan, ShardNote, Unit
 from hf_embeddings.typed_yaml.fields import to_dict
 
@@ -172,6 +172,16 @@ def encoding_rules(target: Path, *, overwrite: bool) -> int:
     return CorpusPlan.load(path).format if path.is_file() else RULES
 
 
+def _refuse_overlap(target: Path, plan: CorpusPlan, *, overwrite: bool) -> None:
+    """Refuse to replace a source, or to begin in one."""
+    inputs = {f"corpus.source {path}": path for path in plan.options.paths()}
+    if not target.exists():
+        refuse_within(target, inputs)
+    elif overwrite:
+        refuse_link(target)
+        refuse_inside(target, inputs)
+
+
 def enter(target: Path, plan: CorpusPlan, *, overwrite: bool) -> bool:
     """Make the directories in which a target grows, or find them with this very plan; return whether they were there.
 
@@ -181,10 +191,8 @@ def enter(target: Path, plan: CorpusPlan, *, overwrite: bool) -> bool:
     draft = PreparationPlan(target, plan)
     if target.exists() and not target.is_dir():
         raise ValueError(f"{target}: is a file, expected a directory or nothing; choose another target")
+    _refuse_overlap(target, plan, overwrite=overwrite)
     try_directory(target.parent, str(target))
-    if overwrite:
-        refuse_link(target)
-        refuse_inside(target, {f"corpus.source {path}": path for path in plan.options.paths()})
     if target.is_dir() and any(target.iterdir()) and not overwrite:
         raise ValueError(
             f"{target}: is not empty, and not what these options make; choose another, or pass --overwrite"
