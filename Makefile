@@ -1,4 +1,4 @@
-# make demo | lab | test | compat | libraries | common-tests | lint | docs        (Python 3.11; the virtual environment is made on first use)
+# make demo | lab | test | compat | libraries | servers | common-tests | lint | docs        (Python 3.11; the virtual environment is made on first use)
 WINDOWS := $(filter Windows_NT,$(OS))
 PYTHON ?= $(if $(WINDOWS),python,python3)
 VENV := .venv
@@ -7,7 +7,7 @@ BIN := $(VENV)/$(if $(WINDOWS),Scripts,bin)
 FAULTS :=
 FAULTS_LOG := benchmarks/results/faults.log
 
-.PHONY: demo lab test test-slow faults compat common-tests libraries lint docs docs-serve
+.PHONY: demo lab test test-slow faults compat common-tests libraries servers lint docs docs-serve
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -86,6 +86,19 @@ $(VENV)/libraries-pylate/.made: tests/libraries/requirements-pylate.txt | $(VENV
 
 libraries: $(VENV)/libraries/.made $(VENV)/libraries-pylate/.made
 	$(BIN)/python -m tests.libraries.matrix $(VENV)/libraries/bin/python --pylate $(VENV)/libraries-pylate/bin/python
+
+# What loads an export for servers, each with the releases that it asks for: packages in folders, without their own torch.
+# sentence-transformers' onnx backend needs optimum, which asks for transformers 4.57 or older.
+SERVERS := $(CURDIR)/$(VENV)/servers
+$(VENV)/servers/.made: $(wildcard tests/exporting/engines/*.txt) | $(VENV)/.tested
+	$(BIN)/$(install) --target $(@D)/fastembed --upgrade --no-deps -r tests/exporting/engines/fastembed.txt
+	$(BIN)/$(install) --target $(@D)/optimum --upgrade --no-deps -r tests/exporting/engines/optimum.txt
+	mkdir -p $(@D)/node
+	-cd $(@D)/node && npm install --silent --no-audit --no-fund --ignore-scripts @huggingface/transformers@4.3.2
+	touch $@
+
+servers: $(VENV)/servers/.made
+	SERVERS=$(SERVERS) $(BIN)/python -m pytest -m servers tests/exporting
 
 # mypy reads the package as it is installed, with its rooms from all over the checkout in their places.
 TYPED := $(VENV)/typed

@@ -28,6 +28,7 @@ from hf_embeddings.conversion.output_check import (
 from hf_embeddings.conversion.plan import Step
 from hf_embeddings.conversion.report import Report, conversion_phrase, description, how_it_loads, plain_card
 from hf_embeddings.conversion.rules import ConversionError
+from hf_embeddings.conversion.sentence_modules import state_for_engines
 from hf_embeddings.conversion.sources import Source, open_source
 from hf_embeddings.conversion.task_adapters import merge_task
 from hf_embeddings.conversion.tokenizer_check import check_tokenizer, compare_tokenizers
@@ -141,6 +142,7 @@ def convert(
                 description=description(report),
             )
         else:
+            state_for_engines(stage)
             (stage / "README.md").write_text(plain_card(report, original.folder), encoding="utf-8", newline="\n")
         finish(stage)
     return report

@@ -9,9 +9,11 @@ from safetensors.torch import save_file
 
 from hf_embeddings.conversion.checkpoints import open_checkpoint
 from hf_embeddings.conversion.rules import ConversionError
-from hf_embeddings.files.reading import read_json
+from hf_embeddings.files.reading import read_json, read_object
+from hf_embeddings.loading.pooling_files import OLD_TYPES, pooling_names, pooling_settings
 
 TRANSFORMER = "sentence_transformers.models.Transformer"
+OLD_MODULES = ("Transformer", "Pooling", "Normalize", "Dense", "LayerNorm", "Dropout")
 PICKLE, WEIGHTS = "pytorch_model.bin", "model.safetensors"
 
 
@@ -44,6 +46,39 @@ def put_on_top(path: Path) -> None:
         raise ConversionError(f"{path}: names no module; expected the encoder as the first")
     modules[0] |= {"path": "", "type": TRANSFORMER}
     path.write_text(json.dumps(modules, indent=2) + "\n", encoding="utf-8", newline="\n")
+
+
+def state_for_engines(folder: Path) -> None:
+    """Write the modules of a directory under the names, and their pooling with the keys, that serving engines know.
+
+    Raises:
+        ConversionError: modules.json is no list of modules, or the pooling is not known.
+    """
+    path = folder / "modules.json"
+    if not path.is_file():
+        return
+    modules = _listed(path)
+    for module in modules:
+        kind = str(module.get("type", "")).rsplit(".", 1)[-1]
+        if str(module.get("type", "")).startswith("sentence_transformers.") and kind in OLD_MODULES:
+            module["type"] = f"{OLD_TYPES}{kind}"
+        place = folder / str(module.get("path", "")) / "config.json"
+        if kind == "Pooling" and place.is_file():
+            _state_pooling(place)
+    path.write_text(json.dumps(modules, indent=2) + "\n", encoding="utf-8", newline="\n")
+
+
+def _state_pooling(place: Path) -> None:
+    settings = read_object(place)
+    width = settings.get("word_embedding_dimension", settings.get("embedding_dimension"))
+    if not isinstance(width, int):  # nothing that sentence-transformers could read, either
+        return
+    try:
+        names = pooling_names(place, settings)
+    except ValueError as error:
+        raise ConversionError(str(error)) from None
+    stated = pooling_settings(names, width, include_prompt=bool(settings.get("include_prompt", True)))
+    place.write_text(json.dumps(stated, indent=2) + "\n", encoding="utf-8", newline="\n")
 
 
 def has_own_encoder(folder: Path) -> bool:

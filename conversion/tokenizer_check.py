@@ -6,6 +6,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from hf_embeddings.conversion.rules import ConversionError
+from hf_embeddings.files.reading import read_object
 from hf_embeddings.loading.auto_classes import OwnCode, open_tokenizer
 from hf_embeddings.loading.messages import quiet_loading
 
@@ -53,7 +54,23 @@ def compare_tokenizers(source: Path, target: Path, *, segments: bool) -> str:
             f"tokenizer: returns {SEGMENTS} ({type(ours).__name__}), and the model has no segments; name its "
             "model_input_names in tokenizer_config.json"
         )
-    return f"same ids on {len(TEXTS)} texts ({type(ours).__name__})"
+    return f"same ids on {len(TEXTS)} texts ({type(ours).__name__}){_without_rows(ours, target)}"
+
+
+def _without_rows(tokenizer: PreTrainedTokenizerBase, folder: Path) -> str:
+    """Say which tokens a tokenizer has beyond the rows of the model, such as those that were added to it alone."""
+    path = folder / "config.json"
+    rows = read_object(path).get("vocab_size") if path.is_file() else None
+    if not isinstance(rows, int):
+        return ""
+    beyond = sorted(token for token, number in tokenizer.get_vocab().items() if number >= rows)
+    if not beyond:
+        return ""
+    more = f" and {len(beyond) - 3} more" if len(beyond) > 3 else ""
+    return (
+        f"; as in the source, {', '.join(map(repr, beyond[:3]))}{more} have no row in the model ({rows:,} rows), and a "
+        "text with one of them fails: add rows with resize_token_embeddings, or remove the tokens"
+    )
 
 
 def check_tokenizer(source: Path, target: Path) -> str:

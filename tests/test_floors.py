@@ -15,7 +15,7 @@ FLOORS = (
     {"visualization", "corpora"},
     {"pretraining", "conversion", "publishing"},
     {"search"},
-    {"evaluation", "serving"},
+    {"evaluation", "serving", "exporting"},
     {"lab", "embedding"},
     {"cli"},
 )

@@ -15,7 +15,7 @@ from hf_embeddings.pretraining.prepared.facts import CorpusFacts, CorpusPlan, Sh
 from hf_embeddings.records.evaluation import EvaluationReport
 from hf_embeddings.records.health import Health
 from hf_embeddings.records.lab import LabRecord, LabSummary
-from hf_embeddings.records.positions import PositionReport
+from hf_embeddings.records.positions import PositionReport, RangeLaws
 from hf_embeddings.records.run import ObjectiveFigures, RunFigures, Worth, flat, unflat
 from hf_embeddings.search.settings import IndexSettings, StoreSettings, UnfinishedBuild
 from hf_embeddings.typed_yaml.fields import to_dict
@@ -157,3 +157,10 @@ def test_the_figures_of_any_objective_are_read_back() -> None:
         "mlm": figures,
         "speaker": figures,
     }
+
+
+@pytest.mark.parametrize("value", [[], "a", 1, None])
+@pytest.mark.parametrize("kind", [RangeLaws, *sorted(JsonRecord.__subclasses__(), key=str)])
+def test_what_is_no_object_is_refused(kind: type[JsonRecord], value: object) -> None:
+    with pytest.raises(ValueError, match="expected an object"):
+        kind.from_dict(value)  # type: ignore[arg-type]

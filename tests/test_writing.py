@@ -29,6 +29,8 @@ STAGED = {
     "hf_embeddings.corpora.example_texts": {"open", "write_text"},
     "hf_embeddings.corpora.reviews": {"open"},
     "hf_embeddings.evaluation.example_data": {"copyfile", "copytree"},
+    "hf_embeddings.exporting.card": {"write_text"},
+    "hf_embeddings.exporting.engine_files": {"copyfile", "write_text"},
     "hf_embeddings.pretraining.checkpoints.finished_model": {"copyfile", "write_text"},
     "hf_embeddings.pretraining.prepared.writer": {"save_pretrained"},
     "hf_embeddings.pretraining.training.base_checkpoint": {"copyfile"},

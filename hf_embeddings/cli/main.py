@@ -99,6 +99,7 @@ def main() -> None:
 
 def _leave(reason: str) -> NoReturn:
     with suppress(OSError):  # of a full disk, too
+        sys.stdout.flush()  # where both go to one place, the error is the last line
         print(one_line("error: " + " ".join(reason.split())), file=sys.stderr, flush=True)
     sys.exit(2)
 

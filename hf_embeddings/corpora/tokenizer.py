@@ -13,6 +13,7 @@ from hf_embeddings.corpora.literal_text import added_tokens
 from hf_embeddings.corpora.sentences import RULES
 from hf_embeddings.files.reading import not_a_directory
 from hf_embeddings.loading.auto_classes import OwnCode, open_tokenizer
+from hf_embeddings.loading.saved_model import UNKNOWN
 
 REQUIRED_TOKENS = ("pad_token", "cls_token", "sep_token", "mask_token")
 JSON_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
@@ -42,6 +43,7 @@ def load_tokenizer(path: str | os.PathLike[str]) -> PreTrainedTokenizerBase:
     vocabulary = _written_tokens(path, files)
     try:
         tokenizer = open_tokenizer(path, local_files_only=True)
+        tokenizer(UNKNOWN)  # a vocabulary that was read otherwise than it is written fails at the first text
     except OwnCode as error:
         raise TokenizerError(str(error)) from None
     except Exception as error:  # the tokenizers library raises bare Exceptions

@@ -107,8 +107,7 @@ def _choose(
     columns = _required(columns)
     indices = [index for index in places[: len(columns)] if index is not None]
     if len(indices) == len(columns):
-        if twin := next((cells[index] for index in indices if names.count(names[index]) > 1), None):
-            raise ValueError(f"{place}: got the column {twin!r} twice, expected each once; rename one")
+        _check_header(cells, places, place, account)
         return list(places), True
     in_order = [*range(len(columns)), *optional]
     numbers = [index for index, column in enumerate(columns) if column.number]
@@ -131,6 +130,15 @@ def _choose(
     if indices:
         account.notes.append(f"{place}: read as data, though {cells[indices[0]]!r} is the name of a column")
     return in_order, False
+
+
+def _check_header(cells: list[str], read: list[int | None], place: str, account: Account) -> None:
+    """Refuse a column that is read and stands twice; note the columns that are not read."""
+    names = [_plain(cell) for cell in cells]
+    if twin := next((cells[index] for index in read if index is not None and names.count(names[index]) > 1), None):
+        raise ValueError(f"{place}: got the column {twin!r} twice, expected each once; rename one")
+    if others := [cell for index, cell in enumerate(cells) if cell and index not in read]:
+        account.notes.append(f"{place}: columns that are not read: {', '.join(others)}")
 
 
 def _tab_cells(path: Path) -> Iterator[tuple[str, list[str]]]:
@@ -193,7 +201,7 @@ def _number(cell: str, place: str) -> float | None:
     if cell.lower() in MISSING:
         return None
     try:
-        value = float(cell)
+        value = float(cell.replace("_", "?"))  # 1_000 is a number to Python only
     except ValueError:
         raise ValueError(f"{place}: got the score {cell!r}, expected a number; fix the line") from None
     return value if math.isfinite(value) else None

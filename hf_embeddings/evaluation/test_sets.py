@@ -76,6 +76,8 @@ def read_scored_pairs(path: Path) -> ScoredPairs:
             account.leave_out(row.place, "one of its texts is empty")
         else:
             pairs.append((first, second, score))
+    if again := len(pairs) - len({frozenset(pair[:2]) for pair in pairs}):
+        account.notes.append(f"{path}: {again} pairs stand again, in this or the other order; each counts")
     if not pairs:
         raise ValueError(f"{path}: no scored pairs in it; expected two texts and a score a line, tab-separated")
     return ScoredPairs(path, pairs, account)
@@ -170,19 +172,26 @@ def _check_groups(groups: object, place: str) -> None:
         contents = ", ".join(groups) if isinstance(groups, Mapping) else type(groups).__name__
         raise ValueError(f"{place} has {contents}, expected the four lists {', '.join(GROUPS)}")
     for name in GROUPS:
-        words, least = groups[name], 2 if name in _TARGETS else 1
-        if not isinstance(words, list):
-            raise ValueError(f"{place}: {name} is {words!r:.60}, expected a list of words; write [{words!r:.60}]")
-        if wrong := [word for word in words if not isinstance(word, str) or not word.strip()]:
-            raise ValueError(f"{place}: {name} holds {wrong[0]!r:.60}, expected words; fix it")
-        if len(words) < least:
-            raise ValueError(f"{place}: {name} has {counted(len(words), 'word')}, expected at least {least}; add some")
+        _check_words(groups[name], f"{place}: {name}", least=2 if name in _TARGETS else 1)
+    if set(groups[_ATTRIBUTES[0]]) == set(groups[_ATTRIBUTES[1]]):
+        raise ValueError(f"{place}: {' and '.join(_ATTRIBUTES)} hold the same words, expected others; correct one")
     first, second = (len(groups[name]) for name in _TARGETS)
     if first != second:
         raise ValueError(
             f"{place}: first_targets has {first} words and second_targets {second}, expected as many; the p-value is "
             "from exchanging them"
         )
+
+
+def _check_words(words: object, place: str, *, least: int) -> None:
+    if not isinstance(words, list):
+        raise ValueError(f"{place} is {words!r:.60}, expected a list of words; write [{words!r:.60}]")
+    if wrong := [word for word in words if not isinstance(word, str) or not word.strip()]:
+        raise ValueError(f"{place} holds {wrong[0]!r:.60}, expected words; fix it")
+    if twice := next((word for word in words if words.count(word) > 1), None):
+        raise ValueError(f"{place} holds {twice!r} twice, expected each word once; remove one")
+    if len(words) < least:
+        raise ValueError(f"{place} has {counted(len(words), 'word')}, expected at least {least}; add some")
 
 
 def texts_of(pairs: ScoredPairs) -> list[str]:

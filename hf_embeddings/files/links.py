@@ -27,6 +27,11 @@ def refuse_links_out(folder: Path, names: Iterable[str]) -> None:
             )
 
 
+def is_snapshot(folder: Path) -> bool:
+    """Tell whether a directory is a snapshot in the cache of the Hub, made of links to files that others share."""
+    return bool(_blobs(folder.resolve()))
+
+
 def _links(path: Path) -> Iterable[Path]:
     if path.is_symlink():
         yield path

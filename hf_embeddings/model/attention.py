@@ -69,7 +69,7 @@ class Attention(nn.Module):
             plain = None if content_heads is None else (content_heads[0].flatten(0, 1), content_heads[1].flatten(0, 1))
             query, key, value = (states.flatten(0, 1) for states in (query, key, value))
             context = packed_attention(self, query, key, value, packing, content_heads=plain, dropout=dropout)
-            return self._project(context, hidden_states), None
+            return self._project(context, hidden_states, signal), None
         query, key, value = (states.transpose(1, 2) for states in (query, key, value))  # (B, H, S, K)
         if content_heads is not None:
             scores = self.content_scores(
@@ -80,7 +80,7 @@ class Attention(nn.Module):
             kwargs["position_bias"] = signal.bias
         if self.config._attn_implementation == "sdpa" and trains_on_cpu(query):
             context = fused_attention(query, key, value, attention_mask, dropout=dropout, scaling=self.scaling)
-            return self._project(context.transpose(1, 2), hidden_states), None
+            return self._project(context.transpose(1, 2), hidden_states, signal), None
         attend = attention_function(self.config._attn_implementation, eager_attention)
         context, weights = attend(
             self,
@@ -93,11 +93,12 @@ class Attention(nn.Module):
             sliding_window=self.sliding_window,
             **kwargs,
         )
-        return self._project(context, hidden_states), weights
+        return self._project(context, hidden_states, signal), weights
 
-    def _project(self, context: torch.Tensor, hidden_states: torch.Tensor) -> torch.Tensor:
-        """Map (..., H, K) to (B, S, D); a fold has widened K."""
-        return self.out(context[..., : self.head_dim].reshape(*hidden_states.shape[:-1], -1))
+    def _project(self, context: torch.Tensor, hidden_states: torch.Tensor, signal: PositionSignal) -> torch.Tensor:
+        """Map (..., H, K), or the (..., H * K) of serving engines, to (B, S, D); a fold has widened K."""
+        context = context if signal.fold is None else context[..., : self.head_dim]
+        return self.out(context.reshape(*hidden_states.shape[:-1], -1))
 
     def content_scores(self, query: torch.Tensor, key: torch.Tensor, content: Any) -> torch.Tensor:  # noqa: ANN401
         """Return what position types add to the scaled scores of (B, H, S, K) query and key: (B, H, S, S)."""

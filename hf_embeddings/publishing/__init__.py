@@ -1,1 +1,1 @@
-"""Publishing: model card, push, export."""
+"""Publishing: model card, push."""

@@ -18,6 +18,7 @@ from huggingface_hub.errors import (
 )
 
 from hf_embeddings.files.atomic import replace_text
+from hf_embeddings.files.links import is_snapshot
 from hf_embeddings.files.reading import read_text
 from hf_embeddings.loading.saved_model import TOKENIZER_FILES, check_saved
 from hf_embeddings.publishing.card import make_card, write_card
@@ -103,6 +104,11 @@ def publish(
 
 def _check_complete(folder: Path, checkpoint: Checkpoint) -> None:
     """Refuse a directory that its own card's snippets could not load; they would load what is loaded here."""
+    if is_snapshot(folder):
+        raise ValueError(
+            f"{folder}: a snapshot in the cache of the Hub, expected a directory of your own, as its card and code are "
+            "rewritten; copy it (cp -rL) and publish the copy"
+        )
     if not checkpoint.shapes:
         raise ValueError(f"{folder}: no *.safetensors in it; save the model with save_pretrained first")
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):

@@ -23,8 +23,10 @@ class RangeLaws(PositionLaws):
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Read plain data."""
-        ends = {name: values[key] for name, key in (("start", "from"), ("end", "to")) if key in values}
-        return super().from_dict({**values, **ends})
+        if isinstance(values, Mapping):  # and not what stands in a damaged file
+            ends = {name: values[key] for name, key in (("start", "from"), ("end", "to")) if key in values}
+            values = {**values, **ends}
+        return super().from_dict(values)
 
 
 @dataclass(frozen=True, kw_only=True)

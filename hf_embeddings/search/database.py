@@ -52,7 +52,8 @@ class Database:
         try:
             yield
         except (sqlite3.DatabaseError, IndexError) as error:
-            raise ValueError(f"{self.path}: damaged ({error}); restore it, or build the index again") from None
+            reason = " ".join(str(error).split())
+            raise ValueError(f"{self.path}: damaged ({reason}); restore it, or build the index again") from None
 
     def put(self, **values: object) -> None:
         """Keep values under their names, as JSON, within `writing`."""

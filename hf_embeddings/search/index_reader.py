@@ -14,7 +14,7 @@ from hf_embeddings.search import records as table
 from hf_embeddings.search import scan
 from hf_embeddings.search.database import Database
 from hf_embeddings.search.flat_files import FlatFiles, digest_rows
-from hf_embeddings.search.records import Condition, Record
+from hf_embeddings.search.records import Condition, Record, numbers
 from hf_embeddings.search.results import Hit
 from hf_embeddings.search.settings import IndexSettings
 
@@ -190,7 +190,7 @@ class IndexReader:
         self.dimension, self.rows, self.generation = map(self.database.count, ("dimension", "rows", "generation"))
         self.maps = self._files(self.generation).map(self.rows)
         self.codes = scan.Codes(self.maps["codes"], self.maps["scales"])
-        gaps = np.array(self._connection.execute("SELECT row FROM removed").fetchall(), np.int64).reshape(-1)
+        gaps = numbers(self._connection.execute("SELECT row FROM removed").fetchall())
         self._present = np.ones(self.rows, bool)
         self._present[gaps] = False
         self._version = version

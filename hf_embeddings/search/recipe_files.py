@@ -92,17 +92,17 @@ def read_recipe(folder: Path) -> Recipe:
         return Recipe()
     modules = _read_modules(folder)
     transformer = next(
-        (content for name in TRANSFORMER_FILES if (content := _read(folder / name, TRANSFORMER_KEYS))), {}
+        (content for name in TRANSFORMER_FILES if (content := read_checked(folder / name, TRANSFORMER_KEYS))), {}
     )
-    pooling = _read(modules["Pooling"] / "config.json", POOLING_KEYS)
+    pooling = read_checked(modules["Pooling"] / "config.json", POOLING_KEYS)
     if not pooling:
         raise ValueError(
             f"{modules['Pooling'] / 'config.json'}: missing or empty, expected the pooling of the model, which "
             f"{MODULES} names; copy the directory with its folders"
         )
     if "Normalize" in modules:
-        _read(modules["Normalize"] / "config.json", NORMALIZE_KEYS)
-    settings = _read(folder / SETTINGS, SETTINGS_KEYS)
+        read_checked(modules["Normalize"] / "config.json", NORMALIZE_KEYS)
+    settings = read_checked(folder / SETTINGS, SETTINGS_KEYS)
     try:
         return Recipe(
             pooling=_pooling(modules["Pooling"] / "config.json", pooling),
@@ -148,7 +148,7 @@ def _read_modules(folder: Path) -> dict[str, Path]:
     if not isinstance(modules, list) or not all(isinstance(module, dict) for module in modules):
         raise ValueError(f"{path}: expected a list of objects, a module each; restore the file")
     for module in modules:
-        _check(path, module, MODULE_KEYS)
+        check_keys(path, module, MODULE_KEYS)
     types = [str(module.get("type")) for module in modules]
     names = [name.rsplit(".", 1)[-1] for name in types]
     if names not in PIPELINES or not all(name.startswith("sentence_transformers.") for name in types):
@@ -175,18 +175,19 @@ def _pooling(path: Path, config: Mapping[str, Any]) -> str:
     return str(names[0])
 
 
-def _read(path: Path, rules: Rules) -> dict[str, Any]:
+def read_checked(path: Path, rules: Rules) -> dict[str, Any]:
     """Read an object whose keys must obey rules; nothing where there is no file."""
     if not path.is_file():
         return {}
     content = read_json(path)
     if not isinstance(content, dict):
         raise ValueError(f"{path}: got {type(content).__name__}, expected an object; restore the file")
-    _check(path, content, rules)
+    check_keys(path, content, rules)
     return content
 
 
-def _check(path: Path, content: Mapping[str, Any], rules: Rules) -> None:
+def check_keys(path: Path, content: Mapping[str, Any], rules: Rules) -> None:
+    """Raise ValueError where a key of a file is not known, or holds what is not done."""
     advice = "encode with sentence-transformers, or remove the key"
     for key, value in content.items():
         rule = rules.get(key)

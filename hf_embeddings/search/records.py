@@ -96,6 +96,8 @@ class Condition:
         if match is None:
             raise ValueError(f"condition {text!r}: expected FIELD{'|'.join(_OPERATORS)}VALUE, such as year>=2020")
         name, operator, value = match.groups()
+        if operator == "=" and value.startswith("="):  # no value begins so, and nothing would be found
+            raise ValueError(f"condition {text!r}: got ==, expected one =; write {name}={value[1:].strip()}")
         try:
             json_value = as_kept(json.loads(value))
         except (ValueError, RecursionError):
@@ -236,14 +238,26 @@ def rows_where(connection: sqlite3.Connection, where: Sequence[Condition]) -> np
         raise ValueError(f"the metadata of a record cannot be read ({error}); index the documents again") from None
     if not rows:
         _refuse_unknown_fields(connection, where)
-    return np.array(rows, np.int64).reshape(-1)
+    return numbers(rows)
+
+
+def numbers(rows: list[tuple[Any, ...]]) -> np.ndarray:
+    """Return a column of row numbers (N,).
+
+    Raises:
+        sqlite3.DatabaseError: one is none.
+    """
+    try:
+        return np.array(rows, np.int64).reshape(-1)
+    except (TypeError, ValueError, OverflowError):
+        raise sqlite3.DatabaseError("a record has lost its number") from None
 
 
 def read_records(connection: sqlite3.Connection, rows: Sequence[int]) -> list[Record]:
     """Return the records of rows, in that order."""
     query = "SELECT id, text, metadata, passage FROM records WHERE row = ?"
     tuples = [connection.execute(query, (int(row),)).fetchone() for row in rows]
-    return [_record(*row) for row in tuples]
+    return [_record(*(row or [None] * 4)) for row in tuples]  # no row: that of a damaged index
 
 
 def read_after(connection: sqlite3.Connection, last: int, size: int) -> tuple[list[int], list[Record]]:

@@ -15,7 +15,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassificati
 
 import hf_embeddings.adapters  # noqa: F401  (tells PEFT which layers to adapt)
 from hf_embeddings import TriEmbedConfig, TriEmbedForMaskedLM, TriEmbedModel
-from hf_embeddings.publishing.onnx_export import export_onnx
+from hf_embeddings.exporting.single_file import export_onnx
 from hf_embeddings.uploads.listing import list_uploads
 from tests.publishing.test_card import checkpoint
 
@@ -139,12 +139,12 @@ def test_torch_export_for_any_batch_and_length(position: str, folders) -> None:
         ("ForPreTraining", "rope", {}),
         pytest.param("ForMultipleChoice", "learned", {}, marks=pytest.mark.slow),
         ("ForSequenceClassification", "relative_bias", {"fixed": (1, 16)}),
-        ("Model", "alibi", {"int8": True}),
+        ("Model", "alibi", {"precision": "int8"}),
     ],
 )
 def test_onnx_runtime_gives_equal_outputs(head: str, position: str, options: dict, folders, tmp_path) -> None:
     done = export_onnx(Path(folders(head, position)), tmp_path / "model.onnx", **options)
-    assert done.largest_difference < (0.1 if options.get("int8") else 1e-5), done
+    assert done.largest_difference < (0.1 if options.get("precision") else 1e-5), done
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
     assert list(list_uploads(tmp_path).files) == ["model.onnx"]  # it names no file of this machine
     with pytest.raises(ValueError, match="exists"):
@@ -152,7 +152,7 @@ def test_onnx_runtime_gives_equal_outputs(head: str, position: str, options: dic
 
 
 def test_8_bit_weights_of_onnx_fit_processors_without_vnni(folders, tmp_path) -> None:
-    export_onnx(Path(folders()), tmp_path / "model.onnx", int8=True)
+    export_onnx(Path(folders()), tmp_path / "model.onnx", precision="int8")
     tensors = [numpy_helper.to_array(tensor) for tensor in onnx.load(tmp_path / "model.onnx").graph.initializer]
     weights = [tensor for tensor in tensors if tensor.dtype == np.int8 and tensor.size > 1]
     assert weights and max(np.abs(weight.astype(int)).max() for weight in weights) <= 64

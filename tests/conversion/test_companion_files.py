@@ -73,6 +73,16 @@ def test_a_difference_between_the_tokenizers_is_an_error(file: str, change: dict
     assert "\n" not in str(error.value)
 
 
+def test_tokens_without_a_row_in_the_model_are_told(tmp_path: Path) -> None:
+    source = checkpoint(tmp_path / "source", "BertModel")
+    assert "no row" not in convert(source, tmp_path / "ours").tokenizer
+    tokenizer = AutoTokenizer.from_pretrained(source)
+    rows = json.loads((source / "config.json").read_text())["vocab_size"]
+    tokenizer.add_tokens([f"[E{number}]" for number in range(rows - len(tokenizer) + 2)])
+    tokenizer.save_pretrained(source)
+    assert f"have no row in the model ({rows:,} rows)" in convert(source, tmp_path / "more").tokenizer
+
+
 def test_a_conversion_whose_tokenizer_differs_leaves_nothing(tmp_path: Path, monkeypatch) -> None:
     source = checkpoint(tmp_path / "source", "BertModel")
     monkeypatch.setattr(companion_files, "TOKENIZER_FILES", ("vocab.txt",))  # its class and settings stay behind
@@ -174,3 +184,23 @@ def test_a_link_out_of_the_source_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="merges.txt: a link to"):
         convert(source, tmp_path / "ours")
     assert not list(tmp_path.glob("*ours*"))
+
+
+def test_what_goes_back_to_a_family_is_stated_as_engines_read_it(tmp_path: Path) -> None:
+    """vLLM knows modules by their first names, and text-embeddings-inference knows the pooling by its first keys."""
+    source = checkpoint(tmp_path / "source", "BertModel")
+    modules = [
+        ("", "sentence_transformers.base.modules.transformer.Transformer"),
+        ("1_Pooling", "sentence_transformers.x.Pooling"),
+    ]
+    (source / "modules.json").write_text(json.dumps([{"path": path, "type": kind} for path, kind in modules]))
+    (source / "1_Pooling").mkdir()
+    edit(source / "1_Pooling/config.json", embedding_dimension=32, pooling_mode="lasttoken", include_prompt=True)
+    convert(source, tmp_path / "ours", check=False)
+    convert(tmp_path / "ours", tmp_path / "back", to="bert", check=False)
+    types = [module["type"] for module in json.loads((tmp_path / "back/modules.json").read_text())]
+    assert types == ["sentence_transformers.models.Transformer", "sentence_transformers.models.Pooling"]
+    pooling = json.loads((tmp_path / "back/1_Pooling/config.json").read_text())
+    assert next(key for key, on in pooling.items() if on is True) == "pooling_mode_lasttoken"
+    assert pooling["pooling_mode_cls_token"] is pooling["pooling_mode_mean_tokens"] is False
+    assert pooling["pooling_mode"] == "lasttoken" and pooling["word_embedding_dimension"] == 32

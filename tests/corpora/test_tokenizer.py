@@ -71,6 +71,10 @@ def test_old_vocabularies_are_checked_too(saved: Path) -> None:
     assert "got 'a' twice" in refused(saved)
     (saved / "vocab.txt").write_text("\n".join([*SPECIAL_TOKENS[:4], "a", "b"]))
     assert "lacks mask_token [MASK]" in refused(saved)
+    (saved / "vocab.txt").write_text("\r".join([*SPECIAL_TOKENS, "a", "b"]))  # one token to the library
+    assert "cannot be loaded" in refused(saved)
+    (saved / "vocab.txt").write_bytes("\r\n".join([*SPECIAL_TOKENS, "a", "b"]).encode())
+    assert load_tokenizer(saved)("a b")["input_ids"][1:-1] == [5, 6]
 
 
 @pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json"])

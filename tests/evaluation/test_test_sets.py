@@ -239,3 +239,33 @@ def test_all_lines_that_cannot_be_read_are_named_at_once(
 def test_of_many_lines_that_cannot_be_read_the_first_are_named_and_the_rest_counted(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"a.tsv:2: got .*a.tsv:6: got 2 columns[^;]*; and 4 more lines$"):
         read_scored_pairs(written(tmp_path, "a.tsv", "a\tb\t1\n" + "a\tb\n" * 9))
+
+
+def test_what_stands_again_and_columns_that_are_not_read_are_told(tmp_path: Path) -> None:
+    text = "id,sentence1,sentence2,year,score\n1,a,b,1999,1\n2,b,a,1999,2\n3,a,b,1999,1\n"
+    notes = read_scored_pairs(written(tmp_path, "a.csv", text)).account.notes
+    assert len(notes) == 2 and "a.csv:1: columns that are not read: id, year" in notes[0]
+    assert "2 pairs stand again" in notes[1]
+    found = read_retrieval(written(tmp_path, "b.csv", "anchor,positive,negative\na,b,c\n"))
+    assert "not read: negative" in found.account.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"first_targets": ["king", "man", "king"]}, "first_targets holds 'king' twice"),
+        ({"first_attributes": ["hot", "hot"]}, "first_attributes holds 'hot' twice"),
+        ({"first_attributes": ["happy", "hot"]}, "hold the same words"),
+    ],
+)
+def test_words_that_stand_twice_in_a_list_are_refused(
+    change: dict[str, list[str]], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        read_association_tests(str(written(tmp_path, "a.json", json.dumps({"t": LISTS | change}))))
+
+
+@pytest.mark.parametrize("score", ["3,5", "35%", "1_0", "True", "x"])
+def test_what_is_no_plain_number_is_no_score(score: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="got the score"):
+        read_scored_pairs(written(tmp_path, "a.tsv", f"c\td\t1\na\tb\t{score}\n"))

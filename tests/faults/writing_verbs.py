@@ -154,6 +154,7 @@ VERBS = {
     "reposition": Verb("reposition {in}/ours {out} --to rope --overwrite", "directory", imports=CONVERSION),
     "vocabulary": Verb("vocabulary add {in}/ours {out} --token tiger --overwrite", "directory", imports=CONVERSION),
     "export": Verb("export {in}/ours {out}/model.onnx --overwrite", "files", slow=True, imports=ONNX),
+    "export, servers": Verb("export {in}/ours {out} --for servers --overwrite", "directory", slow=True, imports=ONNX),
     "example": Verb("example translations {out}", "files", without=dict.fromkeys(NO_SOURCE, "it reads nothing")),
     "evaluate, picture": Verb(
         "evaluate {in}/ours --text {in}/texts --sentences 20 --plot {out}/picture.png", "files", slow=True,

@@ -2,11 +2,12 @@
 
 import pytest
 import torch
+from transformers import AutoModel
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, eager_mask, flash_attention_mask, sdpa_mask
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from hf_embeddings import POSITION_TYPES, TriEmbedModel
-from tests.model.test_modeling_triembed import TYPES, batch, make
+from tests.model.test_modeling_triembed import SIZES, TYPES, batch, make
 
 ADDING = {name for name, part in POSITION_TYPES.items() if part.pairwise or part.folds}
 # flex attention is compiled for each type, which takes seconds: test_modeling_triembed.py compares it.
@@ -133,3 +134,56 @@ def test_masks_of_the_caller_mean_the_same_to_every_kernel(position: str) -> Non
     expected = outputs(model, "eager", input_ids=ids, attention_mask=added)
     for kernel, mask in (("sdpa", added), ("sdpa", seen), ("eager", seen)):
         torch.testing.assert_close(outputs(model, kernel, input_ids=ids, attention_mask=mask), expected)
+
+
+SERVED = ("learned", "sinusoidal", "fourier", "none", "rope", "hope")  # those that no kernel has to add a bias for
+
+
+def serve(module, query, key, value, attention_mask, scaling=None, attention_instances=None, **kwargs):
+    """Attend as vLLM and SGLang do: over flattened sequences, whose ends only the instance of the layer knows."""
+    ends = attention_instances[module.layer_idx]
+    parts = [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
+    contexts = [blind(module, query[:, :, p], key[:, :, p], value[:, :, p], None, scaling)[0] for p in parts]
+    return torch.cat(contexts, dim=1).flatten(2)[0], None  # (T, H * K), as their kernels return it
+
+
+def of_engine(position: str, kernel: str, **changes):
+    """Make a model as engines do: the kernel stands in the config, and what they read of it is stated."""
+    plain = make(position, cls=TriEmbedModel, **changes)
+    stated = {"layer_types": ["full_attention"] * 2, "embedding_size": plain.config.hidden_size}
+    config = type(plain.config)(**SIZES, position_embedding_type=position, **stated | changes)
+    config._attn_implementation = kernel
+    model = AutoModel.from_config(config).eval()
+    model.load_state_dict(plain.state_dict())  # what is stated changes no weight
+    return plain, model
+
+
+@pytest.mark.parametrize("position", TYPES)
+def test_serving_engines_give_each_sequence_its_own_outputs_or_are_refused(position: str, register) -> None:
+    kernel = register(serve)
+    if position not in SERVED:
+        with pytest.raises(ValueError, match="'engine' reads no mask, and would drop the score bias"):
+            of_engine(position, kernel)
+        return
+    plain, model = of_engine(position, kernel)
+    lengths = (5, 1, 9)
+    texts = [torch.randint(1, 99, (1, length)) for length in lengths]
+    places = torch.cat([torch.arange(length) for length in lengths])[None]
+    instances = dict.fromkeys(range(2), torch.tensor(lengths).cumsum(0).tolist())
+    with torch.no_grad():
+        (found, *_) = model(
+            input_ids=torch.cat(texts, dim=1), inputs_embeds=None, use_cache=False, position_ids=places,
+            token_type_ids=torch.zeros(1, 15, dtype=torch.int32), attention_instances=instances, return_dict=False,
+        )  # fmt: skip
+        expected = torch.cat([plain(ids).last_hidden_state for ids in texts], dim=1)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_what_serving_engines_ask_of_a_model() -> None:
+    """One call of the interface in each attention, which has its number, is not causal and says its scale."""
+    model = make("rope", cls=TriEmbedModel)
+    attentions = [module for module in model.modules() if hasattr(module, "layer_idx")]
+    assert [module.layer_idx for module in attentions] == [0, 1]
+    assert not any(module.is_causal for module in attentions)
+    assert type(model)._supports_attention_backend and model.config.auto_map["AutoModel"]
+    assert model.config.get_text_config() is model.config  # or it would be taken for a model of pictures, too

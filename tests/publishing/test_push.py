@@ -90,3 +90,14 @@ def test_a_tokenizer_without_its_vocabulary_is_refused(folder: Path) -> None:
     (folder / "tokenizer.json").unlink()
     with pytest.raises(ValueError, match="the tokenizer has no vocabulary"):
         publish(folder, "user/model", dry_run=True)
+
+
+def test_a_snapshot_in_the_cache_of_the_hub_is_nothing_of_ones_own(saved: Path, tmp_path: Path) -> None:
+    repository = tmp_path / "models--user--name"
+    snapshot = repository / "snapshots/0123"
+    snapshot.mkdir(parents=True)
+    shutil.copytree(saved, repository / "blobs")
+    for file in (repository / "blobs").iterdir():
+        (snapshot / file.name).symlink_to(file)
+    with pytest.raises(ValueError, match="a snapshot in the cache of the Hub.*cp -rL"):
+        publish(snapshot, "user/model", dry_run=True)

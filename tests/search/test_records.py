@@ -99,9 +99,16 @@ def test_unknown_fields_and_unreadable_conditions_are_refused(connection: sqlite
     connection.execute("UPDATE records SET metadata = '{\"year\": '")  # as NaN is to SQLite before 3.42
     with pytest.raises(ValueError, match="malformed JSON.*index the documents again"):
         table.rows_where(connection, [Condition.parse("year=1")])
+    with pytest.raises(ValueError, match="condition 'year == 2020': got ==, expected one =; write year=2020"):
+        Condition.parse("year == 2020")
     with pytest.raises(ValueError, match="condition 'year': expected FIELD"):
         Condition.parse("year")
     with pytest.raises(ValueError, match="operator 'in'"):
         Condition("year", "in", 1)
     with pytest.raises(ValueError, match="without quotation marks"):
         Condition('ye"ar', "=", 1)
+
+
+def test_a_row_that_an_index_has_lost_is_damage(connection: sqlite3.Connection) -> None:
+    with pytest.raises(sqlite3.DatabaseError, match="has lost a part"):
+        table.read_records(connection, [10**6])

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from hf_embeddings import TriEmbedConfig, TriEmbedModel
-from hf_embeddings.publishing import onnx_export
-from hf_embeddings.publishing.onnx_export import TOLERANCE, export_onnx
+from hf_embeddings.exporting import precision
+from hf_embeddings.exporting.precision import TOLERANCE
+from hf_embeddings.exporting.single_file import export_onnx
 
 SIZES = dict(vocab_size=50, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
 
@@ -23,14 +24,14 @@ def test_half_precision_is_exported_in_fp32(dtype: torch.dtype, tmp_path: Path) 
 @pytest.mark.parametrize("int8", [False, True])
 def test_a_file_that_gives_nan_is_not_kept(int8: bool, tmp_path: Path, monkeypatch) -> None:
     TriEmbedModel(TriEmbedConfig(**SIZES)).save_pretrained(tmp_path / "model")
-    compare = onnx_export.largest_difference
+    compare = precision.largest_difference
     calls = []
 
     def broken(found, expected) -> float:  # NaN first, and right numbers after it
         calls.append(1)
         return math.nan if len(calls) == 1 else compare(found, expected)
 
-    monkeypatch.setattr(onnx_export, "largest_difference", broken)
+    monkeypatch.setattr(precision, "largest_difference", broken)
     with pytest.raises(ValueError, match="differ by nan"):
-        export_onnx(tmp_path / "model", tmp_path / "model.onnx", int8=int8)
+        export_onnx(tmp_path / "model", tmp_path / "model.onnx", precision="int8" if int8 else "fp32")
     assert len(calls) > 1 and [path.name for path in tmp_path.iterdir()] == ["model"]

@@ -1,0 +1,1 @@
+"""Models as ONNX: one file, or a directory that servers load."""

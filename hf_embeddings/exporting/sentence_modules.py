@@ -1,0 +1,236 @@
+"""The modules behind the encoder that a directory of sentence-transformers names, read into torch and written again.
+
+What is stated is done or refused by name. A directory that states nothing gets the mean of its tokens at length 1.
+
+Shapes: B batch, S sequence, D hidden, E features of a sentence vector.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from hf_embeddings.exporting.token_pooling import POOLINGS
+from hf_embeddings.files.reading import read_json
+from hf_embeddings.loading.pooling_files import pooling_names
+from hf_embeddings.loading.sentence_models import TRANSFORMER_FILES, encoder_folder
+from hf_embeddings.loading.stored_weights import open_weights
+from hf_embeddings.search.recipe_files import (
+    ANY,
+    MODULE_KEYS,
+    MODULES,
+    NORMALIZE_KEYS,
+    POOLING_KEYS,
+    SETTINGS,
+    SETTINGS_KEYS,
+    TRANSFORMER_KEYS,
+    Only,
+    Rules,
+    check_keys,
+    read_checked,
+)
+
+_OF_VECTORS: Rules = {
+    "module_input_name": Only(("sentence_embedding",)),
+    "module_output_name": Only((None, "sentence_embedding")),
+}
+DENSE_KEYS: Rules = {
+    "in_features": ANY,
+    "out_features": ANY,
+    "bias": ANY,
+    "activation_function": ANY,
+    "use_residual": Only((None, False)),
+    **_OF_VECTORS,
+}
+LAYER_NORM_KEYS: Rules = {"dimension": ANY, **_OF_VECTORS}
+DROPOUT_KEYS: Rules = {"dropout": ANY, **_OF_VECTORS}
+
+
+class Normalize(nn.Module):
+    """Scale (B, E) vectors to length 1."""
+
+    def forward(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Map (B, E) to (B, E)."""
+        return nn.functional.normalize(vectors, dim=-1)
+
+
+class Dense(nn.Module):
+    """A linear map and an activation."""
+
+    def __init__(self, linear: nn.Linear, activation: nn.Module) -> None:
+        super().__init__()
+        self.linear = linear
+        self.activation = activation
+
+    def forward(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Map (B, E) to vectors of another width."""
+        return self.activation(self.linear(vectors))
+
+
+@dataclass(frozen=True)
+class Step:
+    """A module behind the pooling: its kind, what it does, and what its directory holds."""
+
+    kind: str
+    module: nn.Module
+    settings: dict[str, Any] = field(default_factory=dict)
+    source: Path | None = None  # the directory it was read from, with weights
+
+
+@dataclass(frozen=True)
+class SentenceModules:
+    """All that stands between hidden states and a sentence vector, and what is done to a text before."""
+
+    poolings: tuple[str, ...] = ("mean",)
+    steps: tuple[Step, ...] = (Step("Normalize", Normalize()),)
+    dimension: int | None = None  # features that are kept of the vector, from the first; None for all
+    include_prompt: bool = True  # pool the tokens of the prompt, too
+    max_length: int | None = None  # tokens with the special ones; None where nothing is stated
+    lowercase: bool = False
+    settings: dict[str, Any] = field(default_factory=dict)  # of config_sentence_transformers.json
+    stated: bool = True  # whether the directory says so, or this is the default
+
+    @property
+    def prompts(self) -> dict[str, str]:
+        """The prompts by name."""
+        return {name: text for name, text in (self.settings.get("prompts") or {}).items() if text is not None}
+
+    @property
+    def pools_all(self) -> bool:
+        """Whether pooling can be done without knowing how long the prompt is."""
+        return self.include_prompt or not any(self.prompts.values())
+
+    def vectors(self) -> "SentenceVectors":
+        """Return what maps hidden states to vectors."""
+        return SentenceVectors(self)
+
+    def describe(self) -> str:
+        """Return the words for it: the pooling, then each module."""
+        kinds = ["+".join(self.poolings), *(step.kind for step in self.steps)]
+        kinds += [f"first {self.dimension} features"] if self.dimension else []
+        return " -> ".join(kinds) + ("" if self.stated else " (the default: the directory does not say)")
+
+
+class SentenceVectors(nn.Module):
+    """Pooling, then each module, then what is cut off."""
+
+    def __init__(self, modules: SentenceModules) -> None:
+        super().__init__()
+        self.poolings = modules.poolings
+        self.steps = nn.Sequential(*(step.module for step in modules.steps))
+        self.dimension = modules.dimension
+
+    def forward(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Map hidden states (B, S, D) and the attention mask (B, S) to vectors (B, E)."""
+        pooled = torch.cat([POOLINGS[name](hidden, mask) for name in self.poolings], dim=-1)
+        vectors = self.steps(pooled)
+        return vectors if self.dimension is None else vectors[:, : self.dimension]
+
+
+def read_modules(folder: Path) -> SentenceModules:
+    """Read the modules of a model directory.
+
+    Raises:
+        ValueError: a file states something that is not known here, or known and not done.
+    """
+    if not (folder / MODULES).is_file():
+        return SentenceModules(stated=False)
+    found = _module_list(folder)
+    pooling_place = folder / found[1][1] / "config.json"
+    pooling = read_checked(pooling_place, POOLING_KEYS)
+    if not pooling:
+        raise ValueError(
+            f"{pooling_place}: missing or empty, expected the pooling of the model; copy it with its folders"
+        )
+    encoder = encoder_folder(folder)
+    transformer = next(
+        (part for name in TRANSFORMER_FILES if (part := read_checked(encoder / name, TRANSFORMER_KEYS))), {}
+    )
+    settings = read_checked(folder / SETTINGS, SETTINGS_KEYS)
+    return SentenceModules(
+        poolings=pooling_names(pooling_place, pooling),
+        steps=tuple(STEPS[kind](folder / path) for kind, path in found[2:]),
+        dimension=settings.get("truncate_dim"),
+        include_prompt=bool(pooling.get("include_prompt", True)),
+        max_length=transformer.get("max_seq_length"),
+        lowercase=bool(transformer.get("do_lower_case")),
+        settings=settings,
+    )
+
+
+def _module_list(folder: Path) -> list[tuple[str, str]]:
+    """Return kind and path of each module: the transformer, the pooling, and those that are known here."""
+    place = folder / MODULES
+    modules = read_json(place)
+    if not isinstance(modules, list) or not all(isinstance(module, dict) for module in modules):
+        raise ValueError(f"{place}: expected a list of objects, a module each; restore the file")
+    for module in modules:
+        check_keys(place, module, MODULE_KEYS)
+    types = [str(module.get("type")) for module in modules]
+    kinds = [name.rsplit(".", 1)[-1] for name in types]
+    known = kinds[:2] == ["Transformer", "Pooling"] and all(kind in STEPS for kind in kinds[2:])
+    if not known or not all(name.startswith("sentence_transformers.") for name in types):
+        raise ValueError(
+            f"{place}: got the modules {', '.join(types) or 'none'}, expected Transformer, Pooling and then "
+            f"{', '.join(STEPS)} of sentence-transformers; nothing else is exported"
+        )
+    return [(kind, str(module.get("path") or "")) for kind, module in zip(kinds, modules, strict=True)]
+
+
+def _normalize(folder: Path) -> Step:
+    read_checked(folder / "config.json", NORMALIZE_KEYS)
+    return Step("Normalize", Normalize())
+
+
+def _dropout(folder: Path) -> Step:
+    settings = read_checked(folder / "config.json", DROPOUT_KEYS)
+    return Step("Dropout", nn.Identity(), settings, folder)
+
+
+def _dense(folder: Path) -> Step:
+    place = folder / "config.json"
+    settings = read_checked(place, DENSE_KEYS)
+    weights = _weights(folder, place)
+    if "linear.weight" not in weights:
+        raise ValueError(f"{folder}: no linear.weight in its weights; restore the directory")
+    wide, narrow = weights["linear.weight"].shape
+    linear = nn.Linear(narrow, wide, bias="linear.bias" in weights)
+    linear.load_state_dict({name.removeprefix("linear."): tensor.float() for name, tensor in weights.items()})
+    return Step("Dense", Dense(linear, _activation(place, settings)), settings, folder)
+
+
+def _layer_norm(folder: Path) -> Step:
+    place = folder / "config.json"
+    settings = read_checked(place, LAYER_NORM_KEYS)
+    weights = _weights(folder, place)
+    norm = nn.LayerNorm(len(weights["norm.weight"]))
+    norm.load_state_dict({name.removeprefix("norm."): tensor.float() for name, tensor in weights.items()})
+    return Step("LayerNorm", norm, settings, folder)
+
+
+STEPS = {"Dense": _dense, "LayerNorm": _layer_norm, "Normalize": _normalize, "Dropout": _dropout}
+
+
+def _weights(folder: Path, place: Path) -> dict[str, torch.Tensor]:
+    path = folder / "model.safetensors"
+    if not path.is_file():
+        raise ValueError(
+            f"{place}: no model.safetensors beside it, expected the weights of the module; a pickle is not read: load "
+            "the directory with sentence-transformers and save it again"
+        )
+    with open_weights(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+
+def _activation(place: Path, settings: dict[str, Any]) -> nn.Module:
+    name = settings.get("activation_function")
+    name = "torch.nn.modules.activation.Tanh" if name is None else str(name)
+    found = getattr(nn, name.rsplit(".", 1)[-1], None)
+    if not name.startswith("torch.nn.") or not (isinstance(found, type) and issubclass(found, nn.Module)):
+        raise ValueError(f"{place}: activation_function {name!r}, expected a class of torch.nn without arguments")
+    try:
+        return found()
+    except TypeError:
+        raise ValueError(f"{place}: activation_function {name!r} takes arguments, expected one without") from None
