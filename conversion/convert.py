@@ -35,6 +35,7 @@ from hf_embeddings.conversion.tokenizer_check import check_tokenizer, compare_to
 from hf_embeddings.conversion.transfer import Transfer
 from hf_embeddings.conversion.weight_files import write_weights
 from hf_embeddings.files.staging import staged_directory
+from hf_embeddings.printable import counted
 
 
 def convert(
@@ -94,7 +95,7 @@ def convert(
     transfer.check_computed()
     sizes = _sizes(transfer)
     with staged_directory(Path(target), inputs={"source": original.folder}, overwrite=overwrite) as stage:
-        notify(f"writing {len(descriptions)} tensors")
+        notify(f"writing {counted(len(descriptions), 'tensor')}")
         write_weights(stage, sizes, lambda steps: _values(transfer, steps), shard_bytes=shard_bytes)
         dtype = str(next(iter(descriptions.values())).dtype).removeprefix("torch.")
         _write_config(stage, transfer, dtype)

@@ -9,6 +9,7 @@ import yaml
 
 from hf_embeddings.conversion.family import LayoutCode
 from hf_embeddings.conversion.origin import display_name, table
+from hf_embeddings.json_record import JsonRecord
 from hf_embeddings.loading.card_metadata import LICENSE, read_metadata
 from hf_embeddings.loading.sentence_models import sentence_class
 
@@ -32,7 +33,7 @@ tags: [{tags}]
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(JsonRecord):
     """What a conversion did."""
 
     source: str

@@ -26,6 +26,11 @@ def printable(text: str) -> str:
     return _OF_A_TEXT.sub(lambda match: _escape(match[0]), text)
 
 
+def counted(count: int, noun: str) -> str:
+    """Return how many things there are, such as `1 row` and `2,000 rows`."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
 @contextmanager
 def escaped_stdout(stream: TextIO) -> Iterator[None]:
     """Spell out control characters of what the block prints, but for line ends, tabs and, on a terminal, colours."""

@@ -101,9 +101,10 @@ class Phase:
             parts.append(f"{share:.0%}")
         parts.append(duration(elapsed))
         if self.total and self._first < self.done < self.total:
-            # At the speed up to the last step, however long the next one takes.
+            # At the speed up to the last step, less what the next one has taken; nothing where that takes longer.
             busy_seconds = self._moved - self._began
-            parts.append(f"{duration(busy_seconds * (self.total - self.done) / (self.done - self._first))} left")
+            left = busy_seconds * (self.total - self.done) / (self.done - self._first) - (elapsed - busy_seconds)
+            parts.append(f"{duration(left)} left" if left >= 0.5 else "")
         return f"{self.label}: " + ", ".join(filter(None, parts))
 
     def __enter__(self) -> "Phase":

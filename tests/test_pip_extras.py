@@ -20,7 +20,9 @@ def test_a_missing_library_names_the_pip_line() -> None:
         require("search", "json", "nowhere_at_all")
 
 
-@pytest.mark.parametrize("extra", ["viz", "eval", "onnx", "search", "prep", "qdrant", "milvus", "tensorflow", "serve", "embed"])
+@pytest.mark.parametrize(
+    "extra", ["viz", "eval", "embed", "onnx", "search", "serve", "prep", "qdrant", "milvus", "tensorflow"]
+)
 def test_the_line_names_what_pyproject_lists_and_not_this_package(extra: str) -> None:
     """No index need serve this package, so that its name must not stand in the line."""
     found = re.findall(r"'([^']+)'", pip_line(extra))

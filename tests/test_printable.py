@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from hf_embeddings.cli.command import as_command
-from hf_embeddings.printable import escaped_stdout, one_line, printable
+from hf_embeddings.printable import counted, escaped_stdout, one_line, printable
 from hf_embeddings.progress import print_to_stderr
 from hf_embeddings.search.results import Hit, render_hits
 
@@ -47,3 +47,7 @@ def test_a_terminal_gets_the_colours_of_tables_alone() -> None:
         with escaped_stdout(stream):
             print("\x1b[1mbold\x1b[0m\x1b[2J", end="", flush=True)
         assert stream.getvalue() == said
+
+
+def test_one_thing_is_no_plural() -> None:
+    assert [counted(number, "row") for number in (0, 1, 2000)] == ["0 rows", "1 row", "2,000 rows"]

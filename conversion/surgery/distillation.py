@@ -12,6 +12,7 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_embeddings.conversion.rules import ConversionError
+from hf_embeddings.printable import counted
 
 MASKED = 0.15  # share of tokens that are masked, in training and in measuring
 
@@ -62,7 +63,7 @@ def tokens_of(
         if len(ids) >= most:
             break
     if len(ids) < least:
-        raise ConversionError(f"{name}: {len(ids):,} tokens, which fill no row of {least}; give a larger corpus")
+        raise ConversionError(f"{name}: {counted(len(ids), 'token')}, which fill no row of {least}; give more text")
     return torch.tensor(ids[:most])
 
 

@@ -5,7 +5,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -23,17 +23,19 @@ from hf_embeddings.conversion.surgery.transplant import transplant
 from hf_embeddings.conversion.tokenizer_check import check_tokenizer
 from hf_embeddings.file_names import REPOSITIONING
 from hf_embeddings.files.staging import staged_directory
+from hf_embeddings.json_record import JsonRecord
 from hf_embeddings.loading.auto_classes import open_tokenizer
 from hf_embeddings.loading.saved_model import check_saved
 from hf_embeddings.model.modeling_triembed import TriEmbedModel, TriEmbedPreTrainedModel
 from hf_embeddings.model.positions import POSITION_TYPES
+from hf_embeddings.printable import counted
 
 POSITION_FIELDS = ("position_embedding_type", "position_parameters", "max_position_embeddings", "rope_parameters")
 MEASURED_TOKENS = 200_000  # of which 30,000 are masked: a 95 % confidence interval of less than 0.6 points
 
 
 @dataclass
-class RepositionReport:
+class RepositionReport(JsonRecord):
     """What changed, how each part of the new positions was made, and the figures."""
 
     source: str
@@ -123,7 +125,8 @@ def reposition(
             check_tokenizer(Path(source), stage)
         report.limits = follow_length(stage, *report.max_position_embeddings)
         report.seconds = time.perf_counter() - start
-        (stage / REPOSITIONING).write_text(json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8", newline="\n")
+        text = json.dumps(report.to_dict(), indent=2) + "\n"
+        (stage / REPOSITIONING).write_text(text, encoding="utf-8", newline="\n")
         before = f"`{display_name(source)}`, which has `{report.before}` positions"
         phrase = f"with `{report.after}` positions, made from {before}"
         write_origin(stage, source=source, folder=Path(source), phrase=phrase, description=_description(report))
@@ -202,7 +205,7 @@ def _measure_and_heal(
     lengths = [length]
     if after > before:  # as long as the source can, and twice that
         lengths = sorted({length, before, min(2 * before - frame.size, after)})
-    name = f"corpus: {len(held_out)} documents held out to measure on"
+    name = f"corpus: {counted(len(held_out), 'document')} held out to measure on"
     held_out_ids = (
         tokens_of(held_out, tokenizer, most=MEASURED_TOKENS, least=lengths[-1], name=name) if held_out else None
     )

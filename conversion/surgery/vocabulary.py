@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -22,6 +22,7 @@ from hf_embeddings.conversion.tokenizer_check import check_tokenizer
 from hf_embeddings.corpora.word_starts import word_pieces
 from hf_embeddings.file_names import VOCABULARY
 from hf_embeddings.files.staging import staged_directory
+from hf_embeddings.json_record import JsonRecord, absent
 from hf_embeddings.loading.auto_classes import open_tokenizer
 from hf_embeddings.loading.saved_model import check_saved
 from hf_embeddings.model.modeling_triembed import TriEmbedPreTrainedModel
@@ -31,7 +32,7 @@ Finish = Callable[[Path], object]
 
 
 @dataclass
-class VocabularyReport:
+class VocabularyReport(JsonRecord):
     """What changed."""
 
     source: str
@@ -42,6 +43,7 @@ class VocabularyReport:
     parameters: tuple[int, int]
     figures: dict[str, float] = field(default_factory=dict)
     known: list[str] = field(default_factory=list)  # words that are tokens already
+    requested_size: int | None = absent()  # tokens that a new tokenizer was to have, where its texts gave fewer
 
 
 class Opened:
@@ -78,7 +80,8 @@ class Opened:
                     (stage / name).unlink(missing_ok=True)
                 tokenizer(stage)
             check_tokenizer(self.folder, stage)
-            (stage / VOCABULARY).write_text(json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8", newline="\n")
+            text = json.dumps(report.to_dict(), indent=2) + "\n"
+            (stage / VOCABULARY).write_text(text, encoding="utf-8", newline="\n")
             write_origin(
                 stage,
                 source=self.folder,
@@ -171,7 +174,8 @@ def replace_tokenizer(
     prompts = stated_prompts(checkpoint.folder)
     if tokenizer is None:
         texts, size = with_prompts(texts, prompts), vocab_size or checkpoint.model.config.vocab_size
-        new = old.train_new_from_iterator((texts[i : i + 1000] for i in range(0, len(texts), 1000)), vocab_size=size)
+        parts = (texts[start : start + 1000] for start in range(0, len(texts), 1000))
+        new = old.train_new_from_iterator(parts, vocab_size=size, show_progress=False)
     else:
         new = open_tokenizer(tokenizer)
     if new.pad_token is None:
@@ -180,6 +184,8 @@ def replace_tokenizer(
     new.model_max_length = min(
         old.model_max_length, new.model_max_length, checkpoint.model.config.max_position_embeddings
     )
+    if tokenizer is None and len(new) < size:
+        checkpoint.report.requested_size = size
     sources, kept_rows = sources_of(old, new)
     replace_rows(checkpoint.model, sources)
     set_special_ids(checkpoint.model, new)
@@ -264,4 +270,9 @@ def _description(report: VocabularyReport) -> str:
         "unchanged rows": f"{report.kept:,}",
         "parameters": f"{report.parameters[1]:,}, before {report.parameters[0]:,}",
     }
-    return table(rows | {name.replace("_", " "): f"{value:.4g}" for name, value in report.figures.items()})
+    return table(rows | {name.replace("_", " "): figure_text(value) for name, value in report.figures.items()})
+
+
+def figure_text(value: float) -> str:
+    """Return a figure of a report for people: a count in full, a share with four digits."""
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"

@@ -6,6 +6,7 @@ import numpy as np
 
 from hf_embeddings.analysis.geometry import unit_rows
 from hf_embeddings.json_record import JsonRecord
+from hf_embeddings.printable import counted
 
 PAIRS = 200_000  # that are drawn, at most
 LEVELS = (0.5, 0.9)
@@ -26,7 +27,7 @@ def cosine_levels(vectors: np.ndarray) -> CosineLevels:
     """Measure the cosines of pairs of vectors (N, D): of all pairs, or of as many drawn ones as are enough."""
     unit, count = unit_rows(vectors.astype(np.float64)), len(vectors)
     if count < 2:
-        raise ValueError(f"cosines: got {count} vectors, expected 2 or more")
+        raise ValueError(f"cosines: got {counted(count, 'vector')}, expected 2 or more")
     first, second = np.triu_indices(count, 1) if count * (count - 1) // 2 <= PAIRS else _drawn(count)
     cosines = np.concatenate([(unit[first[at]] * unit[second[at]]).sum(axis=1) for at in _blocks(len(first))])
     half, nine_tenths = ((cosines > level).mean() for level in LEVELS)

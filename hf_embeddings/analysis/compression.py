@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hf_embeddings.analysis.geometry import neighbours
+from hf_embeddings.printable import counted
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def compare_sizes(vectors: np.ndarray, *, k: int = 10) -> list[VectorFormat]:
         ValueError: there is only one, which has no neighbours.
     """
     if len(vectors) < 2:
-        raise ValueError(f"sizes: got {len(vectors)} vectors, expected at least 2; give more texts")
+        raise ValueError(f"sizes: got {counted(len(vectors), 'vector')}, expected at least 2; give more texts")
     k = min(k, len(vectors) - 1)
     exact_rows = neighbours(vectors, k)
     sizes = []

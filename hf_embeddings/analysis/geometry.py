@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hf_embeddings.json_record import JsonRecord
+from hf_embeddings.printable import counted
 
 _BLOCK = 1024  # rows of similarities held at once
 _SAME = 1e-12  # a variance below this share of the mean square is rounding
@@ -41,7 +42,7 @@ def isotropy(vectors: np.ndarray) -> Isotropy:
     """Measure (N, D) vectors, N > 1; rows of zeros are left out."""
     vectors = vectors[np.any(vectors != 0, axis=1)].astype(np.float64)
     if len(vectors) < 2:
-        raise ValueError(f"isotropy: got {len(vectors)} vectors that are not zero, expected at least 2")
+        raise ValueError(f"isotropy: got {counted(len(vectors), 'vector')} that are not zero, expected at least 2")
     return Isotropy(iso_score(vectors), partition_score(vectors), mean_cosine(vectors), effective_rank(vectors))
 
 

@@ -12,6 +12,7 @@ from scipy.stats import spearmanr
 
 from hf_embeddings.analysis.geometry import unit_rows
 from hf_embeddings.analysis.intervals import bootstrap_interval
+from hf_embeddings.printable import counted
 
 CUTOFFS = (1, 5, 10)  # of the recall
 GAIN_CUTOFFS = (10,)  # of the discounted gain: the figure that BEIR and MTEB state first
@@ -57,7 +58,7 @@ class QueryFigures:
 def agreement(first: np.ndarray, second: np.ndarray, scores: Sequence[float]) -> Agreement:
     """Compare the cosines of two (N, D) with N scores of people, by rank."""
     if len(first) < 3:
-        raise ValueError(f"similarity: got {len(first)} pairs that can be scored, expected at least 3")
+        raise ValueError(f"similarity: got {counted(len(first), 'pair')} that can be scored, expected at least 3")
     cosines = pair_cosines(first, second)
     if np.ptp(cosines) < _ROUNDING or np.ptp(scores) == 0:
         return Agreement(len(first), None, None)

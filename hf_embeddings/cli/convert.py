@@ -1,6 +1,5 @@
 """`hf-embeddings convert`: a checkpoint of another family becomes TriEmbed, or TriEmbed becomes one of theirs."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -73,7 +72,7 @@ def convert(
         finish=write_card if to is None else lambda folder: None,
     )
     if as_json:
-        print(json_text(asdict(report)))
+        print(json_text(report.to_dict()))
         return
     print(f"{report.target}: {report.target_class}, {report.tensors} tensors, {report.bytes / 1e6:,.1f} MB")
     if report.largest_difference is None:

@@ -13,6 +13,7 @@ from hf_embeddings.corpora.document import SourceReader
 from hf_embeddings.corpora.sources import check_source, read_described_documents
 from hf_embeddings.json_text import json_text
 from hf_embeddings.loading.model_names import Pooling, check_model_or_id
+from hf_embeddings.printable import counted
 
 if TYPE_CHECKING:
     from hf_embeddings.corpora.document import Document
@@ -185,4 +186,4 @@ def _copy(corpus: str, place: str, options: Mapping[str, object], as_json: bool)
         store = open_store(place)
         count = copy_index(index, store, progress.advance)
         store.close()
-    print(json_text({"index": place, "passages": count}) if as_json else f"{place}: {count:,} passages")
+    print(json_text({"index": place, "passages": count}) if as_json else f"{place}: {counted(count, 'passage')}")

@@ -18,6 +18,7 @@ from hf_embeddings.cli.example import example
 from hf_embeddings.cli.export import export
 from hf_embeddings.cli.index import index
 from hf_embeddings.cli.inspect import inspect
+from hf_embeddings.cli.option_errors import Verbs
 from hf_embeddings.cli.plot import plot
 from hf_embeddings.cli.position_lab import position_lab
 from hf_embeddings.cli.positions import positions
@@ -56,7 +57,7 @@ VERBS: dict[str, Callable[..., None]] = {
 
 GROUPS = {"plot": plot}  # verbs with sub-verbs
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(cls=Verbs, no_args_is_help=True, pretty_exceptions_enable=False)
 for _name, _verb in VERBS.items():
     app.command(_name)(as_command(_name, _verb))
 for _name, _group in GROUPS.items():

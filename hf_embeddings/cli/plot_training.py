@@ -10,6 +10,7 @@ from hf_embeddings.evaluation.word_lists import read_words, seed_example
 from hf_embeddings.files.reading import not_a_directory
 from hf_embeddings.json_text import json_text
 from hf_embeddings.pip_extras import require
+from hf_embeddings.printable import counted
 
 
 def training(
@@ -29,7 +30,7 @@ def training(
     else:
         labels, groups = read_words(file) if file else (word_list or [], ["words"] * len(word_list or []))
     if len(labels) < 3:
-        raise ValueError(f"got {len(labels)} words, expected at least 3")
+        raise ValueError(f"got {counted(len(labels), 'word')}, expected at least 3")
     if not Path(run).is_dir():
         raise ValueError(f"{run}: {not_a_directory(run)}; expected the output directory of a run")
     from hf_embeddings.analysis.alignment import shared_plane
@@ -42,7 +43,7 @@ def training(
 
     spaces = word_spaces(Path(run), labels)
     stages = dict(zip(spaces, shared_plane(list(spaces.values())), strict=True))
-    title = f"{Path(run).name}: token embeddings over {len(stages)} checkpoints"
+    title = f"{Path(run).name}: token embeddings over {counted(len(stages), 'checkpoint')}"
     out = picture_path(out)
     files = {"png": f"{out}.png", "html": f"{out}.html"}
     save_figure(multiples_figure(stages, labels, groups, title=title), files["png"])

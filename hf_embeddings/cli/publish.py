@@ -10,6 +10,7 @@ import typer
 from hf_embeddings.cli.output import AsJson
 from hf_embeddings.json_text import json_text
 from hf_embeddings.loading.model_names import check_model
+from hf_embeddings.printable import counted
 
 
 def publish(
@@ -56,5 +57,5 @@ def publish(
         print(f"without the absolute paths of this machine: {', '.join(publication.shortened)}")
     if publication.kept:
         print(f"kept in the card as you edited it: {', '.join(publication.kept)}")
-    total = f"{len(publication.files)} files, {sum(publication.files.values()):,} bytes"
+    total = f"{counted(len(publication.files), 'file')}, {sum(publication.files.values()):,} bytes"
     print(f"{total}: would go to {repo_id} ({revision})" if dry_run else f"{total}: {publication.url}")

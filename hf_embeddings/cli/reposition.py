@@ -1,7 +1,6 @@
 """`hf-embeddings reposition`: other positions, or more of them, for a TriEmbed checkpoint."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -72,7 +71,7 @@ def reposition(
         finish=write_card,
     )
     if as_json:
-        print(json_text(asdict(report)))
+        print(json_text(report.to_dict()))
         return
     print("\n".join(_sentences(report)))
 

@@ -8,7 +8,7 @@ import typer
 
 from hf_embeddings.cli.output import AsJson, Precision
 from hf_embeddings.json_text import json_text
-from hf_embeddings.printable import one_line
+from hf_embeddings.printable import counted, one_line
 
 if TYPE_CHECKING:
     from hf_embeddings.search.approximate import Graph
@@ -137,4 +137,4 @@ def remove(
             json_text({"removed_passages": removed_count, "rewritten_without": freed_count, "passages": passages_left})
         )
     else:
-        print(f"{folder}: {removed_count:,} passages removed, {passages_left:,} left")
+        print(f"{folder}: {counted(removed_count, 'passage')} removed, {passages_left:,} left")

@@ -32,7 +32,7 @@ def checked_streams() -> Iterator[None]:
     """
     output, messages = _Checked(sys.stdout), _Checked(sys.stderr)
     with redirect_stdout(cast("TextIO", output)), redirect_stderr(cast("TextIO", messages)):
-        code: object = 0
+        code: object = None  # none: the block has come to its end
         try:
             yield
         except SystemExit as leaving:
@@ -43,8 +43,8 @@ def checked_streams() -> Iterator[None]:
             done = "" if code else "; the command has done its work, what it printed is lost; print to another place"
             print(one_line(f"error: standard output: {output.reason}{done}"), file=sys.stderr)
     messages.finish()
-    if code or output.reason:
-        sys.exit(cast("int", code or 2))
+    if code is not None or output.reason:
+        sys.exit(cast("int", code or (2 if output.reason else 0)))
 
 
 class _Checked:

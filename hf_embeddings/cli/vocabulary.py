@@ -1,7 +1,6 @@
 """`hf-embeddings vocabulary`: add tokens, replace the tokenizer, trim it to a corpus, factorise the token table."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ from hf_embeddings.evaluation.file_lines import read_lines
 from hf_embeddings.files.staging import check_target
 from hf_embeddings.json_text import json_text
 from hf_embeddings.loading.model_names import check_model
+from hf_embeddings.printable import counted
 
 if TYPE_CHECKING:
     import torch
@@ -99,7 +99,7 @@ def vocabulary(
     else:
         change = partial(changes.factorise, rank=rank or 0)
     report = change(source, target, overwrite=overwrite, finish=write_card)
-    print(json_text(asdict(report)) if as_json else _sentences(report))
+    print(json_text(report.to_dict()) if as_json else _sentences(report))
 
 
 def _refuse_foreign(action: Action, values: Mapping[str, object]) -> None:
@@ -112,12 +112,16 @@ def _refuse_foreign(action: Action, values: Mapping[str, object]) -> None:
 
 
 def _sentences(report: "VocabularyReport") -> str:
+    from hf_embeddings.conversion.surgery.vocabulary import figure_text
+
     before, after = report.vocab_size
+    wanted = report.requested_size
     lines = [
         f"{report.target}: {after:,} tokens (before {before:,}), {report.kept:,} rows unchanged",
+        *([f"  the texts give fewer tokens than the {wanted:,} asked for; more texts give more"] if wanted else []),
         f"  parameters {report.parameters[1]:,} (before {report.parameters[0]:,})",
         *([f"  tokens already, left as they are: {', '.join(report.known)}"] if report.known else []),
-        *(f"  {name.replace('_', ' ')} {value:.4g}" for name, value in report.figures.items()),
+        *(f"  {name.replace('_', ' ')} {figure_text(value)}" for name, value in report.figures.items()),
     ]
     return "\n".join(lines)
 
@@ -148,5 +152,5 @@ def _vectors(path: str | None) -> dict[str, "torch.Tensor"] | None:
         except ValueError:
             raise ValueError(f"{place}: expected a word and numbers; fix the line") from None
         if len(values) != (width := len(next(iter(result.values())))):
-            raise ValueError(f"{place}: got {len(values)} numbers, expected {width} as before; fix the line")
+            raise ValueError(f"{place}: got {counted(len(values), 'number')}, expected {width} as before; fix the line")
     return result

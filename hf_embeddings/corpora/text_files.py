@@ -7,7 +7,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from hf_embeddings.corpora.compression import EXPANSION, compression_of, open_text, suffix_of
 from hf_embeddings.corpora.document import MAX_DOCUMENT_BYTES, CorpusError, Document, SourceReader, unreadable
@@ -92,7 +92,9 @@ def _table(path: str, reader: SourceReader, *, separator: str | None) -> Iterato
             lines = _told(io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline=""), reader)
             first = next(lines, "")
             between = separator or separator_of(first)
-            rows: csv.DictReader[str] = csv.DictReader(itertools.chain([first], lines), strict=True, delimiter=between, quoting=quoting)
+            rows: csv.DictReader[str] = csv.DictReader(
+                itertools.chain([first], lines), strict=True, delimiter=between, quoting=quoting
+            )
             names = [name for name in rows.fieldnames or () if name]
             if twin := next((name for name in names if names.count(name) > 1), None):
                 raise CorpusError(f"{path}:1: got the column {twin!r} twice, expected each once; rename one")

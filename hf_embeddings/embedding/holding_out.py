@@ -9,6 +9,7 @@ from hf_embeddings.corpora.document import CorpusError
 from hf_embeddings.corpora.selection import under
 from hf_embeddings.embedding.options import LEAST_HELD_OUT, DataOptions
 from hf_embeddings.embedding.rows import Row, read_rows
+from hf_embeddings.printable import counted
 
 LARGEST_SHARE = 0.5  # of what is to be held out, that one document may make up; a larger one is trained on
 
@@ -51,7 +52,8 @@ def load_split(options: DataOptions) -> Split:
         training, held_out = part(rows, options.evaluation_fraction, options.source)
     check_leak(training, held_out)
     if len(training) < 2:
-        raise CorpusError(f"source {options.source!r}: got {len(training)} rows to train on, expected more; add some")
+        rows = counted(len(training), "row")
+        raise CorpusError(f"source {options.source!r}: got {rows} to train on, expected more; add some")
     counts["training_rows"], counts["held_out_rows"] = len(training), len(held_out)
     return Split(training, _first(held_out, options.evaluation_rows), {name: n for name, n in counts.items() if n})
 
@@ -71,8 +73,9 @@ def part(rows: Sequence[Row], fraction: float, source: str) -> tuple[list[Row], 
     is_held_out = [int(key[:16], 16) < bound and sizes[key] <= largest for key in documents]
     held_out = [row for row, held in zip(rows, is_held_out, strict=True) if held]
     if len(held_out) < LEAST_HELD_OUT:
+        rows_held_out, documents_there = counted(len(held_out), "row"), counted(len(sizes), "document")
         raise CorpusError(
-            f"source {source!r}: got {len(held_out)} rows to hold out of {len(rows)} in {len(sizes)} documents (rows "
+            f"source {source!r}: got {rows_held_out} to hold out of {len(rows)} in {documents_there} (rows "
             f"that share a text are one), expected at least {LEAST_HELD_OUT}; raise data.evaluation_fraction, or give "
             "data.evaluation_source"
         )

@@ -49,6 +49,7 @@ from hf_embeddings.pretraining.checkpoints.output_directory import OutputDirecto
 from hf_embeddings.pretraining.options_file import dump
 from hf_embeddings.pretraining.training.processes import choose_precision
 from hf_embeddings.pretraining.training.stop import Stop
+from hf_embeddings.printable import counted
 from hf_embeddings.progress import Phase, Phases, print_to_stderr
 from hf_embeddings.records.embedding import EmbeddingFigures, HeldOutFigures
 from hf_embeddings.search.encoder import Encoder
@@ -187,7 +188,7 @@ def _begin(
             margin=options.loss.negative_margin,
             phases=phases,
         )
-        say(f"{options.loss.hard_negatives} wrong texts mined for each of {len(rows):,} rows")
+        say(f"{options.loss.hard_negatives} wrong texts mined for each of {counted(len(rows), 'row')}")
         run.split = replace(split, training=rows)
     if encoder.truncated:
         say(f"note: {encoder.truncated:,} texts were cut at {encoder.max_length} tokens; see encoder.max_length")
@@ -220,7 +221,7 @@ def _train(
     )
     steps = steps_of(options, len(dataset))
     stop, began = Stop(None), time.monotonic()
-    say(f"{steps:,} steps of {options.training.batch_size} rows, {len(dataset):,} rows in a pass")
+    say(f"{counted(steps, 'step')} of {options.training.batch_size} rows, {counted(len(dataset), 'row')} in a pass")
     done = int(read_object(source / TRAINER_STATE)["global_step"]) if source else 0
     try:
         with phases("training", steps, unit="steps", done=done) as phase:

@@ -8,6 +8,7 @@ import numpy as np
 from hf_embeddings.corpora.word_starts import word_pieces
 from hf_embeddings.loading.saved_model import read_tokenizer
 from hf_embeddings.loading.stored_weights import check_finite, open_weights
+from hf_embeddings.printable import counted
 
 TABLES = ("embeddings.token.weight", "embeddings.word_embeddings.weight")
 
@@ -21,7 +22,7 @@ def word_spaces(run: Path, words: list[str]) -> dict[str, np.ndarray]:
     tables = checkpoints(run)
     if len(tables) < 2:
         raise ValueError(
-            f"{run}: got {len(tables)} checkpoints with weights, expected at least 2; train with "
+            f"{run}: got {counted(len(tables), 'checkpoint')} with weights, expected at least 2; train with "
             "checkpoints.save_total_limit=null"
         )
     folder = next((path for path in (run, *run.rglob("*")) if (path / "tokenizer.json").is_file()), None)

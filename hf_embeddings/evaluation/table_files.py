@@ -11,6 +11,7 @@ from typing import Any
 
 from hf_embeddings.evaluation.file_lines import Account, read_json_lines, read_lines
 from hf_embeddings.files.separators import separator_of
+from hf_embeddings.printable import counted
 
 LONGEST_CELL = 16 << 20  # characters of a cell of CSV
 MISSING = ("", "na", "n/a", "nan", "none", "null", "-", "?")  # what people write where they have no score
@@ -87,7 +88,7 @@ def _rows(path: Path, kind: str, columns: Sequence[Column], account: Account, mo
         last = max(index for index in indices if index is not None)
         if len(cells) <= last:
             separator = "commas (or semicolons, if the first line has no comma)" if kind == ".csv" else "tabs"
-            account.refuse(f"{place}: got {len(cells)} columns, expected {last + 1} between {separator}")
+            account.refuse(f"{place}: got {counted(len(cells), 'column')}, expected {last + 1} between {separator}")
             continue
         yield Row(place, ["" if column is None else cells[column] for column in indices])
 
@@ -118,7 +119,7 @@ def _choose(
         )
     if most is not None and len(cells) > most:
         raise ValueError(
-            f"{place}: got {len(cells)} columns without a header, expected {most}; name the columns "
+            f"{place}: got {counted(len(cells), 'column')} without a header, expected {most}; name the columns "
             f"{', '.join(column.names[0] for column in columns)}"
         )
     if len(cells) > len(columns):

@@ -10,6 +10,7 @@ from hf_embeddings.evaluation.file_lines import Account, json_object, read_lines
 from hf_embeddings.evaluation.retrieval_set import RetrievalSet
 from hf_embeddings.evaluation.table_files import Column, read_table
 from hf_embeddings.evaluation.weat import NAME, TESTS
+from hf_embeddings.printable import counted
 
 FIRST = Column(
     ("sentence1", "sentencea", "text1", "word1", "question1", "query", "question", "anchor", "source"),
@@ -99,7 +100,7 @@ def read_analogies(path: Path) -> Analogies:
         elif len(words) == 4:
             sections.setdefault(name, []).append((words[0], words[1], words[2], words[3]))
         elif words:
-            account.refuse(f"{place}: got {len(words)} words, expected 4, or a section ': name'; fix the line")
+            account.refuse(f"{place}: got {counted(len(words), 'word')}, expected 4, or a section ': name'; fix it")
     account.check()
     if not sections:
         raise ValueError(f"{path}: no questions in it; expected lines of four words")
@@ -190,7 +191,7 @@ def _check_words(words: object, place: str, *, least: int) -> None:
     if twice := next((word for word in words if words.count(word) > 1), None):
         raise ValueError(f"{place} holds {twice!r} twice, expected each word once; remove one")
     if len(words) < least:
-        raise ValueError(f"{place} has {len(words)} words, expected at least {least}; add some")
+        raise ValueError(f"{place} has {counted(len(words), 'word')}, expected at least {least}; add some")
 
 
 def texts_of(pairs: ScoredPairs) -> list[str]:

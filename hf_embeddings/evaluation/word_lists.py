@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_embeddings.evaluation.file_lines import read_lines
+from hf_embeddings.printable import counted
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -81,7 +82,7 @@ def read_sentences(corpus: str, count: int, reader: "SourceReader | None" = None
                 return list(sentences)
     if len(sentences) < FEWEST_SENTENCES:
         raise ValueError(
-            f"--text {corpus}: got {len(sentences)} sentences, expected at least {FEWEST_SENTENCES}; choose a longer "
-            "corpus"
+            f"--text {corpus}: got {counted(len(sentences), 'sentence')}, expected at least {FEWEST_SENTENCES}; "
+            "choose a longer corpus"
         )
     return list(sentences)

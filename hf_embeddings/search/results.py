@@ -19,7 +19,7 @@ class Hit:
     score: float
     text: str
     metadata: dict[str, object]
-    passage: int = 0  # number of the passage in its document: see `passages.py`
+    passage: int = 0  # number of the passage in its document, from 0: see `passages.py`
     row: int = -1  # of the passage's vector
 
 
@@ -37,7 +37,7 @@ def render_hits(hits: Sequence[Hit], width: int = 100) -> str:
 
 def _entry(number: int, hit: Hit, width: int) -> str:
     title = one_line(str(hit.metadata.get("title") or hit.id))
-    passage = f"  (passage {hit.passage + 1})" if hit.passage > 0 else ""
+    passage = f"  (passage {hit.passage})" if hit.passage > 0 else ""
     lines = textwrap.wrap(one_line(" ".join(hit.text.split())), width - 4, max_lines=_LINES, placeholder=" ...")
     rest = ", ".join(f"{name} {value}" for name, value in hit.metadata.items() if name != "title" and value != title)
     rest = one_line(rest)

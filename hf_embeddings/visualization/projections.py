@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from hf_embeddings.printable import counted
+
 Projection = Callable[[np.ndarray, int, int], np.ndarray]
 
 
@@ -74,7 +76,8 @@ def project(vectors: np.ndarray, method: str, *, dimensions: int = 2, seed: int 
     if len(vectors) <= max(least, dimensions):
         enough = next((name for name, (_, n) in PROJECTIONS.items() if len(vectors) > max(n, dimensions)), None)
         cure = f"use {enough}" if enough else "give more words"
-        raise ValueError(f"{method}: got {len(vectors)} points, expected more than {max(least, dimensions)}; {cure}")
+        points = counted(len(vectors), "point")
+        raise ValueError(f"{method}: got {points}, expected more than {max(least, dimensions)}; {cure}")
     if not np.isfinite(vectors).all():
         raise ValueError(
             f"{method}: got vectors with NaN or infinity, expected numbers; check the weights of the model"

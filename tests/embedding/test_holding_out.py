@@ -43,7 +43,7 @@ def test_rows_of_one_document_are_on_one_side() -> None:
 
 def test_a_large_document_is_trained_on() -> None:
     rows = [Row((query, "one text for all")) for query, _ in PAIRS]
-    with pytest.raises(CorpusError, match="0 rows to hold out of 200 in 1 documents"):
+    with pytest.raises(CorpusError, match="0 rows to hold out of 200 in 1 document"):
         part(rows, 0.3, "rows")
 
 

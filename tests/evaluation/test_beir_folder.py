@@ -81,7 +81,7 @@ def test_other_judgements_are_taken_by_name_and_without_a_header(tmp_path: Path)
         ("corpus.jsonl", '{"_id": "d1"}', "corpus.jsonl:1: got the fields _id, expected _id and text"),
         ("queries.jsonl", "{", "queries.jsonl:1: got text that is not JSON"),
         ("qrels/test.tsv", "query-id\tcorpus-id\tscore\nq1\td1\tgood\n", "test.tsv:2: got the score 'good'"),
-        ("qrels/test.tsv", "query-id\tcorpus-id\tscore\nq1 d1 1\n", "test.tsv:2: got 1 columns, expected 3"),
+        ("qrels/test.tsv", "query-id\tcorpus-id\tscore\nq1 d1 1\n", "test.tsv:2: got 1 column, expected 3"),
         ("qrels/test.tsv", "1\t0\t1185869\t1\n", "test.tsv:1: got 4 columns without a header, expected 3"),
         ("qrels/test.tsv", "query-id\tcorpus-id\tscore\nz\td1\t1\n", "none of its queries is judged"),
         ("queries.jsonl", None, "queries.jsonl: no such file"),

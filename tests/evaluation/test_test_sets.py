@@ -143,7 +143,7 @@ def test_a_query_is_not_its_own_best_answer(tmp_path: Path) -> None:
         ({"first_targets": "he"}, "first_targets is 'he', expected a list of words; write ['he']"),
         ({"first_targets": ["king", " "]}, "first_targets holds ' ', expected words"),
         ({"second_targets": ["queen", 3]}, "second_targets holds 3, expected words"),
-        ({"first_targets": ["king"], "second_targets": ["queen"]}, "first_targets has 1 words, expected at least 2"),
+        ({"first_targets": ["king"], "second_targets": ["queen"]}, "first_targets has 1 word, expected at least 2"),
         ({"first_targets": ["a", "b", "c"]}, "first_targets has 3 words and second_targets 2, expected as many"),
         ({"third": []}, "expected the four lists"),
     ],

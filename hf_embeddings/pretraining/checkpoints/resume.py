@@ -118,7 +118,7 @@ def identity(
         "tokenizer": to_dict(options.tokenizer),
         "examples": to_dict(options.examples),
         "training": training,
-        "model": model_fields(config),
+        "model": deciding_fields(config),
         RULES: rules,
     }
     flat = {f"{section}.{name}": value for section, fields in sections.items() for name, value in fields.items()}
@@ -126,7 +126,7 @@ def identity(
     return Identity(seed=options.seed, micro_batches_per_step=micro_batches, settings=settings, corpus=corpus)
 
 
-def model_fields(config: PreTrainedConfig) -> dict[str, object]:
+def deciding_fields(config: PreTrainedConfig) -> dict[str, object]:
     """Return the fields of a config that decide the model."""
     skipped_fields = {"architectures", "auto_map", "transformers_version", "dtype", "torch_dtype", "_name_or_path"}
     return {name: value for name, value in json.loads(config.to_json_string()).items() if name not in skipped_fields}

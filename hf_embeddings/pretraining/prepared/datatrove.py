@@ -30,6 +30,7 @@ from hf_embeddings.pip_extras import cure
 from hf_embeddings.pretraining.prepared.assembly import assemble
 from hf_embeddings.pretraining.prepared.plan import PreparationPlan
 from hf_embeddings.pretraining.prepared.writer import encode_unit
+from hf_embeddings.printable import counted
 from hf_embeddings.worker_pool import WorkerPool
 
 try:
@@ -64,7 +65,8 @@ class EncodeShards(PipelineStep):  # type: ignore[misc]  # without types
             if preparation.plan.streams:
                 if data is None or world_size != units:
                     raise ValueError(
-                        f"EncodeShards: got {world_size} tasks, expected documents in {units}, as planned; change tasks"
+                        f"EncodeShards: got {counted(world_size, 'task')}, expected documents in {units}, as planned; "
+                        "change tasks"
                     )
                 texts = (document.text.strip() for document in data)
                 encode_unit(preparation, rank, pool=pool, documents=(text for text in texts if text))
