@@ -52,8 +52,8 @@ def load_split(options: DataOptions) -> Split:
         training, held_out = part(rows, options.evaluation_fraction, options.source)
     check_leak(training, held_out)
     if len(training) < 2:
-        rows = counted(len(training), "row")
-        raise CorpusError(f"source {options.source!r}: got {rows} to train on, expected more; add some")
+        few = counted(len(training), "row")
+        raise CorpusError(f"source {options.source!r}: got {few} to train on, expected more; add some")
     counts["training_rows"], counts["held_out_rows"] = len(training), len(held_out)
     return Split(training, _first(held_out, options.evaluation_rows), {name: n for name, n in counts.items() if n})
 
