@@ -15,6 +15,7 @@ FLOORS = (
     {"visualization", "corpora"},
     {"pretraining", "conversion", "publishing"},
     {"search"},
+    {"embedding"},
     {"evaluation"},
     {"lab"},
     {"cli"},

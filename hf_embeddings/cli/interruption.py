@@ -10,6 +10,7 @@ RESUME = "rerun the command to resume"
 # {name} is an argument of the verb. A verb that resumes keeps what it had finished.
 SENTENCES = {
     "convert": WHOLE,
+    "distil": WHOLE,
     "export": WHOLE,
     "index": f"the passages that were saved are kept; {RESUME}",
     "evaluate": "no figure was recorded",

@@ -10,6 +10,7 @@ import typer
 import hf_embeddings
 from hf_embeddings.cli.command import as_command
 from hf_embeddings.cli.convert import convert
+from hf_embeddings.cli.distil import distil
 from hf_embeddings.cli.evaluate import evaluate
 from hf_embeddings.cli.example import example
 from hf_embeddings.cli.export import export
@@ -31,6 +32,7 @@ from hf_embeddings.printable import one_line
 COMMAND = "hf-embeddings"  # also where it is started as a module: what completes it in a shell goes by this name
 VERBS: dict[str, Callable[..., None]] = {
     "convert": convert,
+    "distil": distil,
     "evaluate": evaluate,
     "example": example,
     "export": export,

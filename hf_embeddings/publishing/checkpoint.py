@@ -8,6 +8,7 @@ from hf_embeddings.file_names import EMBEDDING_EVALUATION, FIGURES, FINE_TUNING,
 from hf_embeddings.files.reading import check_file, parse_yaml, read_object, read_text
 from hf_embeddings.loading.saved_model import told
 from hf_embeddings.loading.sentence_models import RERANKER, sentence_class
+from hf_embeddings.loading.static_model import MODEL_TYPE
 from hf_embeddings.loading.stored_weights import open_weights
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.publishing.recorded import CardOptions, Names, Origin, RecordedOptions
@@ -31,6 +32,11 @@ class Checkpoint:
         """The architecture."""
         with told(self.folder / "config.json"):
             return TriEmbedConfig.from_pretrained(self.folder)
+
+    @cached_property
+    def is_static(self) -> bool:
+        """Whether it is a table of rows for tokens, in the format of model2vec, and no TriEmbed."""
+        return bool(read_object(self.folder / "config.json").get("model_type") == MODEL_TYPE)
 
     @cached_property
     def architecture(self) -> str:

@@ -8,6 +8,8 @@ import pytest
 from transformers import BertTokenizer
 
 from hf_embeddings.cli.main import app
+from hf_embeddings.embedding.static_model import distil_static
+from hf_embeddings.publishing.card import write_card
 from hf_embeddings.publishing.push import publish
 from tests.publishing.test_card import checkpoint
 
@@ -90,3 +92,10 @@ def test_a_tokenizer_without_its_vocabulary_is_refused(folder: Path) -> None:
     (folder / "tokenizer.json").unlink()
     with pytest.raises(ValueError, match="the tokenizer has no vocabulary"):
         publish(folder, "user/model", dry_run=True)
+
+
+def test_a_static_model_goes_up_without_code_of_ours(folder: Path, tmp_path: Path) -> None:
+    distil_static(folder, tmp_path / "table", dimension=4, finish=write_card)
+    files = publish(tmp_path / "table", "user/table", dry_run=True).files
+    assert {"model.safetensors", "tokenizer.json", "modules.json", "README.md"} <= set(files)
+    assert not any(path.endswith(".py") for path in files)
