@@ -164,12 +164,12 @@ class Encoder:
             if known is not None and known[1].max(initial=0) <= self.max_length:
                 if progress is not None:
                     progress(len(texts))
-                return self._scale(known[0]).numpy()
+                return self.scale(known[0]).numpy()
         ids = self._tokenize(texts)
         lengths = np.array([len(row) for row in ids])
         order = np.argsort(-lengths, kind="stable")  # longest first: if memory is short, it shows at once
         vectors = np.empty((len(texts), self.dimension), np.float32)
-        for batch in _batches(order, lengths, self.tokens_per_batch, alike=self.alike):
+        for batch in batches(order, lengths, self.tokens_per_batch, alike=self.alike):
             vectors[batch] = self._encode_batch([ids[i] for i in batch], prompt_tokens).cpu().numpy()
             if progress is not None:
                 progress(len(batch))
@@ -185,9 +185,9 @@ class Encoder:
 
     def _encode_batch(self, ids: list[list[int]], prompt_tokens: int) -> torch.Tensor:
         """Return the vectors (B, D) of tokenized texts."""
-        return self._scale(self.pool(ids, prompt_tokens))
+        return self.scale(self.pool(ids, prompt_tokens))
 
-    def _scale(self, vectors: torch.Tensor) -> torch.Tensor:
+    def scale(self, vectors: torch.Tensor) -> torch.Tensor:
         """Return pooled vectors (B, W) as the recipe scales and cuts them: (B, D)."""
         if self.recipe.normalize:
             vectors = torch.nn.functional.normalize(vectors, dim=-1)
@@ -196,12 +196,12 @@ class Encoder:
 
     def pool(self, ids: list[list[int]], prompt_tokens: int = 0) -> torch.Tensor:
         """Return the pooled vectors (B, W) of tokenized texts at their full width, before any scaling."""
-        hidden, lengths = self._hidden_states(ids)
+        hidden, lengths = self.hidden_states(ids)
         if prompt_tokens:
             hidden, lengths = without_prompts(hidden, lengths, prompt_tokens)
         return POOLINGS[self.recipe.pooling](hidden, lengths)
 
-    def _hidden_states(self, ids: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    def hidden_states(self, ids: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the hidden states (T, D) of all tokens, text after text, and the lengths (B,) of the texts."""
         lengths = torch.tensor([len(row) for row in ids])
         tokens = torch.tensor([token for row in ids for token in row], dtype=torch.long)
@@ -234,7 +234,7 @@ def _padded(model: PreTrainedModel, tokens: torch.Tensor, lengths: torch.Tensor,
     return output, lambda hidden: hidden[mask]
 
 
-def _batches(order: np.ndarray, lengths: np.ndarray, tokens: int, *, alike: bool) -> Iterator[np.ndarray]:
+def batches(order: np.ndarray, lengths: np.ndarray, tokens: int, *, alike: bool) -> Iterator[np.ndarray]:
     """Cut texts sorted by falling length into batches of at most `tokens` tokens, padding counted, or of one text.
 
     With `alike` all texts of a batch have one length, so that there is no padding.
