@@ -40,8 +40,8 @@ faults: $(VENV)/.tested
 	FAULTS_LOG=$(FAULTS_LOG) $(BIN)/python -m pytest -m '' $(FAULTS)
 
 # Environments that know nothing of this package, on the torch of the first one, for each transformers that is tried.
-TRANSFORMERS := 5.0.0 5.3.0 5.4.0 5.5.4 5.8.1 5.12.1 5.14.0 5.15.1 5.16.0 5.23.0 5.24.0
-TOO_OLD := 4.57.6
+TRANSFORMERS := 4.57.6 5.0.0 5.3.0 5.4.0 5.5.4 5.8.1 5.12.1 5.14.0 5.15.1 5.16.0 5.23.0 5.24.0
+TOO_OLD := 4.52.4 4.53.3
 pythons = $$(echo $(1:%=$(CURDIR)/$(VENV)/compat-%/bin/python) | tr ' ' ':')
 $(VENV)/compat-%/.made: | $(VENV)/.tested
 	@echo "installing transformers $*"

@@ -33,7 +33,7 @@ from benchmarks.pretraining_peers import (
     SIZES,
     VARIANTS,
     VOCAB_SIZE,
-    Documents,
+    SentencePairs,
     Size,
     serve,
     triembed,
@@ -55,7 +55,7 @@ PAIRS = [  # ours beside a peer
 ]
 
 
-def check_parity(documents: Documents, size: Size) -> float:
+def check_parity(documents: SentencePairs, size: Size) -> float:
     """Return the difference of the MLM loss of BERT, padded, and TriEmbed, packed, with the same weights and masks."""
     ours = triembed(size).eval()
     chunks = documents.round(0, 16)
@@ -103,7 +103,7 @@ def matmul_limit(dtype: torch.dtype) -> float:
     return 2 * 2048 * 768 * 3072 / min(times)
 
 
-def measure(documents: Documents, name: str, rounds: int) -> list[str]:
+def measure(documents: SentencePairs, name: str, rounds: int) -> list[str]:
     """Measure one size and return the rows of its table."""
     size = SIZES[name]
     tell(f"{name}: the losses differ by {(gap := check_parity(documents, size)):.1e}")
@@ -145,7 +145,7 @@ def variants() -> list[str]:
 
 
 @contextmanager
-def workers(documents: Documents, size: Size) -> Iterator[dict[str, Connection]]:
+def workers(documents: SentencePairs, size: Size) -> Iterator[dict[str, Connection]]:
     """Start a process for each variant, so that none has another's allocator or precision; they work in turns."""
     context = multiprocessing.get_context("spawn")
     connections, processes = {}, []
@@ -175,7 +175,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
     transformers.utils.logging.set_verbosity_error()
-    documents = Documents()
+    documents = SentencePairs()
     lines = [
         "| size | ours | peer, with Trainer | our tokens/s | its tokens/s | ratio | share of the matmul limit | MB |",
         "|---|---|---|---|---|---|---|---|",

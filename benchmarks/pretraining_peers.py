@@ -68,7 +68,7 @@ class Size:
 SIZES = {"tiny": Size(2, 128, 32, 6), "small": Size(4, 512, 16, 4), "base": Size(12, 768, 8, 3)}
 
 
-class Documents:
+class SentencePairs:
     """Sentence pairs of natural lengths, and the tokenizer that made them."""
 
     def __init__(self) -> None:
@@ -119,7 +119,7 @@ class Clock(TrainerCallback):
         self.ended = time.perf_counter()
 
 
-def trainer_peer(model: nn.Module, documents: Documents, size: Size, *, bf16: bool, pairs: bool) -> Variant:
+def trainer_peer(model: nn.Module, documents: SentencePairs, size: Size, *, bf16: bool, pairs: bool) -> Variant:
     """Return a function that trains on a round with `Trainer` and gives the seconds."""
     collator = DataCollatorForLanguageModeling(documents.tokenizer, mlm_probability=0.15)
     columns = ["input_ids", "token_type_ids", "next_sentence_label"] if pairs else ["input_ids"]
@@ -139,7 +139,7 @@ def trainer_peer(model: nn.Module, documents: Documents, size: Size, *, bf16: bo
     return train
 
 
-def our_variant(model: nn.Module, documents: Documents, size: Size, *, bf16: bool, pairs: bool) -> Variant:
+def our_variant(model: nn.Module, documents: SentencePairs, size: Size, *, bf16: bool, pairs: bool) -> Variant:
     """Return a function that trains on a round with our loop and gives the seconds, planning and packing included."""
     objectives = ["mlm", "nsp"] if pairs else ["mlm"]
     options = PretrainingOptions(
@@ -183,27 +183,27 @@ MODERN = {"position_embedding_type": "rope", "norm_position": "pre", "feed_forwa
 NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 
 
-def bert(documents: Documents, size: Size, *, bf16: bool = False, dropout: bool = True) -> Variant:
+def bert(documents: SentencePairs, size: Size, *, bf16: bool = False, dropout: bool = True) -> Variant:
     """BERT with `Trainer`."""
     model = BertForPreTraining(BertConfig(**size.fields | ({} if dropout else NO_DROPOUT)))
     return trainer_peer(model, documents, size, bf16=bf16, pairs=True)
 
 
-def modernbert(documents: Documents, size: Size, *, bf16: bool = False) -> Variant:
+def modernbert(documents: SentencePairs, size: Size, *, bf16: bool = False) -> Variant:
     """ModernBERT with `Trainer`; half the feed-forward width, for it is gated."""
     ids = {"pad_token_id": 0, "cls_token_id": 2, "sep_token_id": 3, "bos_token_id": 2, "eos_token_id": 3}
     config = ModernBertConfig(**size.fields | {"intermediate_size": 2 * size.width} | ids)
     return trainer_peer(ModernBertForMaskedLM(config), documents, size, bf16=bf16, pairs=False)
 
 
-def ours(documents: Documents, size: Size, *, bf16: bool = False, modern: bool = False) -> Variant:
+def ours(documents: SentencePairs, size: Size, *, bf16: bool = False, modern: bool = False) -> Variant:
     """TriEmbed with our loop, as BERT (MLM + NSP) or as ModernBERT (MLM)."""
     keep_freed_memory()
     changes = MODERN | {"intermediate_size": 2 * size.width} if modern else {}
     return our_variant(triembed(size, **changes), documents, size, bf16=bf16, pairs=not modern)
 
 
-VARIANTS: dict[str, Callable[[Documents, Size], Variant]] = {
+VARIANTS: dict[str, Callable[[SentencePairs, Size], Variant]] = {
     "BERT": bert,
     "BERT, bf16, no dropout": partial(bert, bf16=True, dropout=False),
     "ModernBERT": modernbert,
@@ -215,7 +215,7 @@ VARIANTS: dict[str, Callable[[Documents, Size], Variant]] = {
 }
 
 
-def serve(connection: Connection, documents: Documents, size: Size, name: str) -> None:
+def serve(connection: Connection, documents: SentencePairs, size: Size, name: str) -> None:
     """Train on each round that is asked for and answer with the seconds, and the peak memory in MB so far.
 
     What the process held before it made the model (libraries, documents) is the same for all and is not counted.

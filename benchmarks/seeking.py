@@ -21,7 +21,7 @@ from hf_embeddings.corpora.tokenized_corpus import TokenizedCorpus
 from hf_embeddings.files.shards import Joined, open_shard, write_shard
 from hf_embeddings.pretraining.examples.batches import Vocabulary, make_batch
 from hf_embeddings.pretraining.examples.chunks import Chunks, cut_table
-from hf_embeddings.pretraining.examples.sampling import Source, order_pages, page_size
+from hf_embeddings.pretraining.examples.sampling import SampleSource, order_pages, page_size
 from hf_embeddings.pretraining.examples.schedule import Schedule
 from hf_embeddings.pretraining.options import ExampleOptions
 
@@ -103,7 +103,7 @@ def open_corpus(folder: Path, examples: int) -> Chunks:
     shifts = [before["tokens"], before["tokens"], documents, before["sentence_starts"], before["sentence_starts"]]
     rows = Joined(files["chunks"], "training", np.full(shards, len(table)), np.stack(shifts, axis=1))
     pages = open_shard(folder / f"index-{examples}.safetensors")["pages"]
-    source = Source("all", 1.0, 0, len(table) * shards, 0, pages)
+    source = SampleSource("all", 1.0, 0, len(table) * shards, 0, pages)
     return Chunks(corpus, rows, MAX_TOKENS, 0, (source,), partial(open_corpus, folder, examples))  # type: ignore[arg-type]
 
 

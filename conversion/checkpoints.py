@@ -18,7 +18,7 @@ LARGEST_JSON = 64 << 20  # bytes; an index of a thousand shards takes less
 LFS = b"version https://git-lfs"
 
 
-class Described(NamedTuple):
+class TensorHeader(NamedTuple):
     """What a header says of a tensor."""
 
     shape: tuple[int, ...]
@@ -26,11 +26,11 @@ class Described(NamedTuple):
     stored: str  # the type in the file's own words
 
 
-class Checkpoint(Protocol):
+class TensorReader(Protocol):
     """Named tensors on disk, read one at a time."""
 
     @property
-    def tensors(self) -> Mapping[str, Described]:
+    def tensors(self) -> Mapping[str, TensorHeader]:
         """What is there."""
         ...
 
@@ -39,7 +39,7 @@ class Checkpoint(Protocol):
         ...
 
 
-def read_json(path: Path) -> Config:
+def read_json_object(path: Path) -> Config:
     """Read a JSON object as the standard defines it: no NaN, no key twice.
 
     Raises:
@@ -54,7 +54,9 @@ def read_json(path: Path) -> Config:
         value = json.loads(data, parse_constant=_no_constant, object_pairs_hook=without_twins)
     except FileNotFoundError:
         raise ConversionError(f"{path}: no such file") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise ConversionError(f"{path}: cannot be read ({error.strerror})") from None
+    except (ValueError, RecursionError) as error:
         if isinstance(error, ConversionError):
             raise
         raise ConversionError(f"{path}: not valid JSON ({error})") from None
@@ -63,7 +65,7 @@ def read_json(path: Path) -> Config:
     return value
 
 
-def open_checkpoint(folder: Path, *, allow_pickle: bool = False) -> Checkpoint:
+def open_checkpoint(folder: Path, *, allow_pickle: bool = False) -> TensorReader:
     """Open the weights in a directory: `model.safetensors`, its shards or, if allowed, `pytorch_model.bin`.
 
     Raises:
@@ -95,7 +97,7 @@ class Safetensors:
     """Safetensors files; only headers are read until a tensor is asked for."""
 
     def __init__(self, files: list[Path]) -> None:
-        self.tensors: dict[str, Described] = {}
+        self.tensors: dict[str, TensorHeader] = {}
         self.file: dict[str, Path] = {}
         for path in files:
             refuse_pointer(path)
@@ -107,13 +109,13 @@ class Safetensors:
                 self.tensors[name], self.file[name] = header, path
 
     @staticmethod
-    def _header(path: Path) -> Iterator[tuple[str, Described]]:
+    def _header(path: Path) -> Iterator[tuple[str, TensorHeader]]:
         try:
             with safe_open(path, framework="pt") as file:
                 for name in file.keys():
                     part = file.get_slice(name)
                     dtype_name = part.get_dtype()
-                    yield name, Described(tuple(part.get_shape()), FLOATS.get(dtype_name), dtype_name)
+                    yield name, TensorHeader(tuple(part.get_shape()), FLOATS.get(dtype_name), dtype_name)
         except (SafetensorError, OSError, ValueError, OverflowError) as error:
             raise ConversionError(f"{path}: not a readable safetensors file ({error})") from None
 
@@ -147,7 +149,7 @@ class Pickles:
         if bad:
             raise ConversionError(f"{files[0]}: {bad[0]} is no tensor; expected a dictionary of tensors only")
         self.tensors = {
-            name: Described(tuple(value.shape), value.dtype if value.is_floating_point() else None, str(value.dtype))
+            name: TensorHeader(tuple(value.shape), value.dtype if value.is_floating_point() else None, str(value.dtype))
             for name, value in self.values.items()
         }
 
@@ -173,7 +175,7 @@ def _pointer(path: Path) -> ConversionError:
 
 
 def _weight_map(index: Path) -> dict[str, str]:
-    where = read_json(index).get("weight_map")
+    where = read_json_object(index).get("weight_map")
     if not isinstance(where, dict) or not where or not all(isinstance(part, str) for part in where.values()):
         raise ConversionError(f"{index}: 'weight_map' must be an object of tensor name to file name")
     for part in where.values():
@@ -182,7 +184,7 @@ def _weight_map(index: Path) -> dict[str, str]:
     return where
 
 
-def _check_index(index: Path, where: dict[str, str] | None, checkpoint: Checkpoint) -> None:
+def _check_index(index: Path, where: dict[str, str] | None, checkpoint: TensorReader) -> None:
     if where is None:
         return
     for problem, names in (
@@ -195,11 +197,3 @@ def _check_index(index: Path, where: dict[str, str] | None, checkpoint: Checkpoi
 
 def _no_constant(text: str) -> None:
     raise ValueError(f"{text} is no JSON number")
-
-
-def _once(pairs: list[tuple[str, object]]) -> Config:
-    result = dict(pairs)
-    if len(result) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"the key {next(n for n in names if names.count(n) > 1)!r} stands twice")
-    return result

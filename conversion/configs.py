@@ -10,20 +10,34 @@ from contextlib import contextmanager
 from huggingface_hub.errors import StrictDataclassError
 from transformers import CONFIG_MAPPING, PreTrainedConfig
 
-from hf_embeddings.conversion.rules import (
-    CARRIED_KEYS,
-    LIBRARY_KEYS,
-    TOOL_KEYS,
-    Config,
-    ConfigRule,
-    ConversionError,
-    Family,
-    Head,
-)
+from hf_embeddings.conversion.family import Family, Head
+from hf_embeddings.conversion.rules import Config, ConfigRule, ConversionError
+from hf_embeddings.loading.sentence_models import OF_A_RERANKER
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 
+# What transformers writes into any config.json and no encoder's forward pass reads.
+LIBRARY_KEYS = frozenset(
+    """
+    _attn_implementation _attn_implementation_autoset _name_or_path architectures attn_implementation auto_map
+    bad_words_ids begin_suppress_tokens bos_token_ids chunk_size_feed_forward cls_token_id
+    cross_attention_hidden_size decoder_start_token_id directionality diversity_penalty do_sample dtype
+    early_stopping encoder_no_repeat_ngram_size eos_token_ids exponential_decay_length_penalty finetuning_task
+    forced_bos_token_id forced_eos_token_id gradient_checkpointing is_encoder_decoder language length_penalty
+    mask_token_id max_length min_length model_type no_repeat_ngram_size num_beam_groups num_beams num_labels
+    num_return_sequences output_attentions output_hidden_states output_past output_scores pooler_fc_size
+    pooler_num_attention_heads pooler_num_fc_layers pooler_size_per_head pooler_type prefix
+    remove_invalid_values repetition_penalty return_dict return_dict_in_generate sep_token_id suppress_tokens
+    task_specific_params temperature tf_legacy_loss tie_encoder_decoder tie_weights_ tokenizer_class top_k top_p
+    torch_dtype torchscript transformers_version typical_p unk_token_id use_bfloat16 use_cache
+    """.split()
+)
+# What other tools write into a config.json, and no model reads; it is left out, and said.
+TOOL_KEYS = frozenset("js_config transformers.js_config _num_labels custom_pipelines adapters".split())
+# What means the same for every family, and travels as it is: labels, and the activation of a reranker's scores.
+CARRIED_KEYS = ("id2label", "label2id", "problem_type", *OF_A_RERANKER)
 
-def rules_of(family: Family, head: Head) -> tuple[ConfigRule, ...]:
+
+def config_rules(family: Family, head: Head) -> tuple[ConfigRule, ...]:
     """Return the family's rules, with those of the head in place of the ones that set the same fields."""
     own = {target for rule in head.config for target in rule.targets}
     return (*(rule for rule in family.config if not own.intersection(rule.targets)), *head.config)
@@ -41,7 +55,7 @@ def to_triembed(config: Config, family: Family, head: Head, *, ignore: tuple[str
     Raises:
         ConversionError: a key that no rule names, or a value that TriEmbed cannot hold.
     """
-    rules = rules_of(family, head)
+    rules = config_rules(family, head)
     for key in unknown_keys(config, family, head):
         if key not in ignore:
             raise _no_rule(key, config, family)
@@ -52,7 +66,7 @@ def to_triembed(config: Config, family: Family, head: Head, *, ignore: tuple[str
     fields |= {key: config[key] for key in CARRIED_KEYS if key in config and key not in fields}
     if "num_labels" in config and "id2label" not in fields:
         fields["num_labels"] = config["num_labels"]
-    return make_config(fields)
+    return config_of(fields)
 
 
 def unknown_keys(config: Config, family: Family, head: Head) -> list[str]:
@@ -66,12 +80,12 @@ def foreign_keys(config: Config, family: Family, head: Head) -> tuple[str, ...]:
 
     A misspelt key is not among them, nor is any key of a model with code of its own, which may read everything.
     """
-    found = []
+    names = []
     fields = _fields_read(config, family)
     for key in unknown_keys(config, family, head):
         if key in TOOL_KEYS or (fields is not None and key not in fields and not _meant(key, family)):
-            found.append(key)
-    return tuple(found)
+            names.append(key)
+    return tuple(names)
 
 
 def _fields_read(config: Config, family: Family) -> set[str] | None:
@@ -98,7 +112,7 @@ def _no_rule(key: str, config: Config, family: Family) -> ConversionError:
     )
 
 
-def make_config(fields: Config) -> TriEmbedConfig:
+def config_of(fields: Config) -> TriEmbedConfig:
     """Return the config with these fields.
 
     Raises:
@@ -125,7 +139,7 @@ def from_triembed(config: TriEmbedConfig, family: Family, head: Head) -> Config:
     Raises:
         ConversionError: the model makes a choice that the family cannot hold.
     """
-    rules = rules_of(family, head)
+    rules = config_rules(family, head)
     labels = {key: getattr(config, key, None) for key in CARRIED_KEYS}
     values = fields_of(config) | labels
     result: Config = {"model_type": family.model_type} | family.written

@@ -11,18 +11,25 @@ import torch
 from transformers import PreTrainedModel
 from transformers.dynamic_module_utils import custom_object_save
 
-from hf_embeddings.conversion.adapters import merge_task
-from hf_embeddings.conversion.check import OutputDifference, build, compare, load, outputs_of, sample
-from hf_embeddings.conversion.companions import copy_companions, has_tokenizer
+from hf_embeddings.conversion.companion_files import copy_companions, has_tokenizer
 from hf_embeddings.conversion.configs import from_triembed
 from hf_embeddings.conversion.families.google_bert import write_tokenizer_settings
 from hf_embeddings.conversion.findings import left_out, remarks
-from hf_embeddings.conversion.matching import Asked, match_family, match_triembed
+from hf_embeddings.conversion.matching import ConversionOptions, match_family, match_triembed
 from hf_embeddings.conversion.origin import write_origin
+from hf_embeddings.conversion.output_check import (
+    OutputDifference,
+    build_reference,
+    compare_outputs,
+    load,
+    outputs_of,
+    sample,
+)
 from hf_embeddings.conversion.plan import Step
-from hf_embeddings.conversion.report import Report, description, how_it_loads, made, plain_card
+from hf_embeddings.conversion.report import Report, conversion_phrase, description, how_it_loads, plain_card
 from hf_embeddings.conversion.rules import ConversionError
 from hf_embeddings.conversion.sources import Source, open_source
+from hf_embeddings.conversion.task_adapters import merge_task
 from hf_embeddings.conversion.tokenizer_check import check_tokenizer, compare_tokenizers
 from hf_embeddings.conversion.transfer import Transfer
 from hf_embeddings.conversion.weight_files import write_weights
@@ -72,39 +79,39 @@ def convert(
         ValueError: `target` is a link, a file, not empty, being written, or holds the source.
     """
     start = time.perf_counter()
-    asked = Asked(family, head, drop, ignore_keys, task)
+    options = ConversionOptions(family, head, drop, ignore_keys, task)
     notify(f"reading {source}")
-    opened = open_source(source, allow_pickle=allow_pickle, revision=revision)
+    original = open_source(source, allow_pickle=allow_pickle, revision=revision)
     if to:
-        _refuse_asked(to, asked)
-        transfer = match_triembed(opened.config, opened.checkpoint, to)
+        _refuse_options(to, options)
+        transfer = match_triembed(original.config, original.checkpoint, to)
     else:
-        weights = merge_task(opened.checkpoint, opened.config, task)
-        transfer = match_family(opened.config, weights, asked, opened.family)
+        weights = merge_task(original.checkpoint, original.config, task)
+        transfer = match_family(original.config, weights, options, original.family)
     descriptions = transfer.described()
     transfer.check_same()
     transfer.check_computed()
     sizes = _sizes(transfer)
-    with staged_directory(Path(target), inputs={"source": opened.folder}, overwrite=overwrite) as stage:
+    with staged_directory(Path(target), inputs={"source": original.folder}, overwrite=overwrite) as stage:
         notify(f"writing {len(descriptions)} tensors")
         write_weights(stage, sizes, lambda steps: _values(transfer, steps), shard_bytes=shard_bytes)
         dtype = str(next(iter(descriptions.values())).dtype).removeprefix("torch.")
         _write_config(stage, transfer, dtype)
-        if opened.vocabulary:
-            write_tokenizer_settings(opened.vocabulary, stage)
+        if original.vocabulary:
+            write_tokenizer_settings(original.vocabulary, stage)
         segments = transfer.plan.config.type_vocab_size > 0
         table = transfer.plan.family
         companions = copy_companions(
-            opened.folder,
+            original.folder,
             stage,
             tokenizer_class=table.tokenizer_class,
             segments=segments,
-            encoder=opened.encoder,
+            encoder=original.encoder,
             allow_pickle=allow_pickle,
         )
         if check:
             notify("comparing both models on the same tokens")
-        difference = _check(opened, stage, transfer) if check else None
+        difference = _check(original, stage, transfer) if check else None
         report = Report(
             source=str(source),
             target=str(target),
@@ -118,26 +125,35 @@ def convert(
             largest_output=difference.scale if difference else None,
             checked_on=difference.tokens if difference else None,
             copied=tuple(companions),
-            tokenizer=_check_tokenizer(opened.encoder, stage, companions, segments=segments, check=check),
-            left_out=tuple(left_out(transfer, asked.drop)),
-            remarks=tuple(remarks(transfer, opened, task)),
+            tokenizer=_check_tokenizer(original.encoder, stage, companions, segments=segments, check=check),
+            left_out=tuple(left_out(transfer, options.drop)),
+            remarks=tuple(remarks(transfer, original, task)),
             note=how_it_loads(table.own_code) if table.own_code and not transfer.forwards else None,
             seconds=time.perf_counter() - start,
         )
         if transfer.forwards:
             write_origin(
-                stage, source=source, folder=opened.folder, phrase=made(report), description=description(report)
+                stage,
+                source=source,
+                folder=original.folder,
+                phrase=conversion_phrase(report),
+                description=description(report),
             )
         else:
-            (stage / "README.md").write_text(plain_card(report, opened.folder), encoding="utf-8", newline="\n")
+            (stage / "README.md").write_text(plain_card(report, original.folder), encoding="utf-8", newline="\n")
         finish(stage)
     return report
 
 
-def _refuse_asked(to: str, asked: Asked) -> None:
-    given = {"--family": asked.family, "--head": asked.head, "--drop": asked.drop, "--ignore-key": asked.ignore}
-    given["--task"] = asked.task
-    for option, value in given.items():
+def _refuse_options(to: str, options: ConversionOptions) -> None:
+    values = {
+        "--family": options.family,
+        "--head": options.head,
+        "--drop": options.drop,
+        "--ignore-key": options.ignore,
+    }
+    values["--task"] = options.task
+    for option, value in values.items():
         if value:
             raise ConversionError(f"{option}: given with --to {to}, where the source is TriEmbed; remove one of them")
 
@@ -197,17 +213,17 @@ def _write_config(stage: Path, transfer: Transfer, dtype: str) -> None:
     custom_object_save(model, stage, config=plan.config)  # type: ignore[arg-type]  # it takes a config, too
 
 
-def _check(opened: Source, stage: Path, transfer: Transfer) -> OutputDifference:
+def _check(original: Source, stage: Path, transfer: Transfer) -> OutputDifference:
     plan = transfer.plan
     ours, stock = plan.head.model_class, plan.family.class_of(plan.architecture)
     batch, origin = sample(stage, plan.config, choices=ours.takes_choices)
     if transfer.forwards:
-        expected = outputs_of(partial(_reference, transfer), batch)
-        found = outputs_of(partial(load, ours, stage), batch)
+        reference = outputs_of(partial(_reference, transfer), batch)
+        outputs = outputs_of(partial(load, ours, stage), batch)
     else:
-        expected = outputs_of(partial(load, ours, opened.encoder), batch)
-        found = outputs_of(partial(load, stock, stage), batch)
-    difference = compare(expected, found, batch["attention_mask"], origin)
+        reference = outputs_of(partial(load, ours, original.encoder), batch)
+        outputs = outputs_of(partial(load, stock, stage), batch)
+    difference = compare_outputs(reference, outputs, batch["attention_mask"], origin)
     if not difference.largest <= difference.tolerance:
         raise ConversionError(
             f"check: {difference.output} differs by {difference.largest:.3g} between source and target, expected at "
@@ -228,4 +244,4 @@ def _reference(transfer: Transfer) -> PreTrainedModel:
         name.removeprefix(bare): transfer.checkpoint.read(stored).clone(memory_format=torch.contiguous_format)
         for name, stored in transfer.names.items()
     }
-    return build(family.class_of(plan.architecture), config, weights)
+    return build_reference(family.class_of(plan.architecture), config, weights)

@@ -31,7 +31,7 @@ NAMES = {  # names in the file: names in BertModel
 KINDS = {"w": "weight", "b": "bias"}
 
 
-def read(image: bytes) -> tuple[BertConfig, list[tuple[str, float]], dict[str, np.ndarray]]:
+def read_flat_model(image: bytes) -> tuple[BertConfig, list[tuple[str, float]], dict[str, np.ndarray]]:
     """Return architecture, vocabulary with scores, and flat tensors of the file."""
     magic, version, width, layers, heads, inner, vocab, longest, types, eps, block = struct.unpack_from(
         "<4s8ifi", image
@@ -110,7 +110,7 @@ def tokenizer(vocabulary: list[tuple[str, float]]) -> PreTrainedTokenizerFast:
 
 def write_model(file: Path, folder: Path) -> None:
     """Write a BERT with its tokenizer, which transformers and `hf-embeddings convert` load."""
-    config, vocabulary, tensors = read(file.read_bytes())
+    config, vocabulary, tensors = read_flat_model(file.read_bytes())
     model = BertModel(config, add_pooling_layer=False)
     model.load_state_dict(state_dict(config, tensors))
     model.save_pretrained(folder)

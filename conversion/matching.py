@@ -6,14 +6,15 @@ from dataclasses import dataclass
 
 import transformers
 
-from hf_embeddings.conversion.checkpoints import Checkpoint
-from hf_embeddings.conversion.configs import foreign_keys, from_triembed, make_config, to_triembed
+from hf_embeddings.conversion.checkpoints import TensorReader
+from hf_embeddings.conversion.configs import config_of, foreign_keys, from_triembed, to_triembed
 from hf_embeddings.conversion.families import FAMILIES, declared_classes, find_families
-from hf_embeddings.conversion.leftovers import is_of_encoder, matches, pattern_for
-from hf_embeddings.conversion.names import canonical_names
+from hf_embeddings.conversion.family import Family
 from hf_embeddings.conversion.plan import make_plan
-from hf_embeddings.conversion.rules import Config, ConversionError, Family
+from hf_embeddings.conversion.rules import Config, ConversionError
 from hf_embeddings.conversion.transfer import Transfer, resolve_same
+from hf_embeddings.conversion.unread_weights import is_of_encoder, matches_weight, pattern_for
+from hf_embeddings.conversion.weight_names import canonical_names
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 
 TRIEMBED = TriEmbedConfig.model_type
@@ -34,7 +35,7 @@ class Misfit(ConversionError):
 
 
 @dataclass(frozen=True)
-class Asked:
+class ConversionOptions:
     """What the user says of a checkpoint beside the checkpoint itself."""
 
     family: str | None = None
@@ -44,13 +45,15 @@ class Asked:
     task: str | None = None  # whose adapter is merged
 
 
-def match_family(config: Config, checkpoint: Checkpoint, asked: Asked, family: Family | None = None) -> Transfer:
+def match_family(
+    config: Config, checkpoint: TensorReader, options: ConversionOptions, family: Family | None = None
+) -> Transfer:
     """Return how the checkpoint of a family becomes TriEmbed.
 
     Args:
         config: its config.json.
         checkpoint: its weights.
-        asked: what the user says of it.
+        options: what the user says of it.
         family: its table, where the kind of file tells.
 
     Raises:
@@ -58,28 +61,28 @@ def match_family(config: Config, checkpoint: Checkpoint, asked: Asked, family: F
     """
     if config.get("model_type") == TRIEMBED:
         raise ConversionError("the source is TriEmbed already; name the family to convert it to with --to")
-    _refuse_unused(asked.drop, checkpoint)
-    families = [family] if family else find_families(config, asked.family)
+    _refuse_unused(options.drop, checkpoint)
+    families = [family] if family else find_families(config, options.family)
     if len(families) == 1:
-        return _match(config, checkpoint, asked, families[0])
-    found: list[Transfer] = []
+        return _match(config, checkpoint, options, families[0])
+    fitting: list[Transfer] = []
     problems: list[ConversionError] = []
     for candidate in families:
         try:
-            found.append(_match(config, checkpoint, asked, candidate))
+            fitting.append(_match(config, checkpoint, options, candidate))
         except ConversionError as error:
             problems.append(error)
-    if not found:
+    if not fitting:
         raise _nearest(problems, config)
-    differing = {repr(t.plan.config.to_diff_dict()): t for t in reversed(found)}
+    differing = {repr(t.plan.config.to_diff_dict()): t for t in reversed(fitting)}
     if len(differing) > 1:
         typical = [t for t in differing.values() if _is_typical(config, t.plan.family)]
         plain = [t for t in differing.values() if not t.plan.family.typical]
-        found = typical or plain
-    if len(found) != 1 and len(differing) > 1:
+        fitting = typical or plain
+    if len(fitting) != 1 and len(differing) > 1:
         fits = ", ".join(sorted(t.plan.family.name for t in differing.values()))
         raise ConversionError(f"model_type: missing in config.json, and the weights fit {fits}; give --family")
-    return found[0]
+    return fitting[0]
 
 
 def _nearest(problems: Sequence[ConversionError], config: Config) -> ConversionError:
@@ -98,25 +101,25 @@ def _is_typical(config: Config, family: Family) -> bool:
     return any(config.get(key) in values for key, values in family.typical.items())
 
 
-def _match(config: Config, checkpoint: Checkpoint, asked: Asked, family: Family) -> Transfer:
-    kept = [name for name in checkpoint.tensors if not matches(name, asked.drop)]
-    names = {today: stored_name for stored_name, today in canonical_names(kept, family).items()}
+def _match(config: Config, checkpoint: TensorReader, options: ConversionOptions, family: Family) -> Transfer:
+    stored_names = [name for name in checkpoint.tensors if not matches_weight(name, options.drop)]
+    names = {today: stored_name for stored_name, today in canonical_names(stored_names, family).items()}
 
     def attempt(architecture: str) -> Transfer:
         head = family.heads[architecture]
-        told = config | _labels(config, family, architecture, checkpoint, names)
-        foreign = foreign_keys(told, family, head)
-        our_config = to_triembed(told, family, head, ignore=(*asked.ignore, *foreign))
+        full_config = config | _labels(config, family, architecture, checkpoint, names)
+        foreign = foreign_keys(full_config, family, head)
+        our_config = to_triembed(full_config, family, head, ignore=(*options.ignore, *foreign))
         plan = make_plan(family, architecture, our_config)
-        return Transfer(plan, checkpoint, resolve_same(names, plan), forwards=True, config=told, foreign=foreign)
+        return Transfer(plan, checkpoint, resolve_same(names, plan), forwards=True, config=full_config, foreign=foreign)
 
-    if asked.head is not None:
-        return _complete(attempt(_asked_head(asked.head, family)))
-    declared = _declared(config, family)
-    first = attempt(declared) if declared else None
+    if options.head is not None:
+        return _complete(attempt(_chosen_head(options.head, family)))
+    declared_class = _declared_class(config, family)
+    first = attempt(declared_class) if declared_class else None
     if first and not first.missing() and not first.unread:
         return first
-    attempts = [first if name == declared and first else attempt(name) for name in family.heads]
+    attempts = [first if name == declared_class and first else attempt(name) for name in family.heads]
     return _best(attempts, first)
 
 
@@ -141,16 +144,16 @@ def _best(attempts: list[Transfer], declared: Transfer | None) -> Transfer:
     raise misfit(declared or min(attempts, key=_distance))
 
 
-def _declared(config: Config, family: Family) -> str | None:
+def _declared_class(config: Config, family: Family) -> str | None:
     """Return the class of the family that config.json declares, None where it is unknown and the weights decide."""
     for name in declared_classes(config)[:1]:
         own = name.removeprefix(family.own_code.prefix) if family.own_code else name
         if own in family.heads:
             return own
         end = HEAD.search(name)
-        known = [head for head in family.heads if end and HEAD.search(head) and head.endswith(end[0])]
-        if len(known) == 1:  # of another family, or code of its own: the end of the name says which head it is
-            return known[0]
+        candidates = [head for head in family.heads if end and HEAD.search(head) and head.endswith(end[0])]
+        if len(candidates) == 1:  # of another family, or code of its own: the end of the name says which head it is
+            return candidates[0]
         if hasattr(transformers, name):
             raise ConversionError(
                 f"architectures: {name!r} has no counterpart in TriEmbed; expected one of {', '.join(family.heads)}; "
@@ -159,11 +162,11 @@ def _declared(config: Config, family: Family) -> str | None:
     return None
 
 
-def _asked_head(asked: str, family: Family) -> str:
-    known = [head for head in family.heads if head == asked or (head.endswith(asked) and HEAD.search(asked))]
-    if len(known) != 1:
-        raise ConversionError(f"--head {asked}: no class of {family.name}; expected one of {', '.join(family.heads)}")
-    return known[0]
+def _chosen_head(choice: str, family: Family) -> str:
+    candidates = [head for head in family.heads if head == choice or (head.endswith(choice) and HEAD.search(head))]
+    if len(candidates) != 1:
+        raise ConversionError(f"--head {choice}: no class of {family.name}; expected one of {', '.join(family.heads)}")
+    return candidates[0]
 
 
 def _complete(transfer: Transfer) -> Transfer:
@@ -194,25 +197,25 @@ def _has_shapes(transfer: Transfer) -> bool:
 
 
 def _labels(
-    config: Config, family: Family, architecture: str, checkpoint: Checkpoint, names: dict[str, str]
+    config: Config, family: Family, architecture: str, checkpoint: TensorReader, names: dict[str, str]
 ) -> dict[str, int]:
     """Return the number of labels, which old configs leave to the weights."""
     if "id2label" in config or "num_labels" in config or family.heads[architecture].model_class.takes_choices:
         return {}
     for rule in family.heads[architecture].weights:
-        stored = names.get(f"{rule.sources[0]}.weight") if set(rule.targets) & set(LABELS) else None
-        if stored and len(checkpoint.tensors[stored].shape) == 2:
-            return {"num_labels": checkpoint.tensors[stored].shape[0]}
+        weight = names.get(f"{rule.sources[0]}.weight") if set(rule.targets) & set(LABELS) else None
+        if weight and len(checkpoint.tensors[weight].shape) == 2:
+            return {"num_labels": checkpoint.tensors[weight].shape[0]}
     return {}
 
 
-def _refuse_unused(patterns: Sequence[str], checkpoint: Checkpoint) -> None:
+def _refuse_unused(patterns: Sequence[str], checkpoint: TensorReader) -> None:
     for pattern in patterns:
-        if not any(matches(name, (pattern,)) for name in checkpoint.tensors):
+        if not any(matches_weight(name, (pattern,)) for name in checkpoint.tensors):
             raise ConversionError(f"--drop {pattern}: names no weight of the checkpoint; fix the pattern, or remove it")
 
 
-def match_triembed(config: Config, checkpoint: Checkpoint, to: str) -> Transfer:
+def match_triembed(config: Config, checkpoint: TensorReader, to: str) -> Transfer:
     """Return how a TriEmbed checkpoint becomes one of the family `to`.
 
     Raises:
@@ -231,7 +234,7 @@ def match_triembed(config: Config, checkpoint: Checkpoint, to: str) -> Transfer:
             f"--to {to}: this layout is read, not written, as transformers has no class for it; use --to "
             f"{family.today_as.name}"
         )
-    ours = make_config({key: value for key, value in config.items() if key != "transformers_version"})
+    ours = config_of({key: value for key, value in config.items() if key != "transformers_version"})
     class_name = next(iter(config.get("architectures") or []), "TriEmbedModel")
     fitting = [name for name, head in family.heads.items() if head.target == class_name]
     if not fitting:
@@ -262,10 +265,10 @@ def misfit(transfer: Transfer, class_name: str | None = None) -> Misfit:
         if names:
             listing = ", ".join(sorted(names)[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
             problems.append(f"{word} {listing}")
-    said = f"weights of {class_name or transfer.plan.architecture}: the checkpoint {'; and it '.join(problems)}"
+    message = f"weights of {class_name or transfer.plan.architecture}: the checkpoint {'; and it '.join(problems)}"
     if any("lora_" in name for name in extra):
-        said += "; these are adapters beside the weights: merge them first, with merge_and_unload of PEFT"
+        message += "; these are adapters beside the weights: merge them first, with merge_and_unload of PEFT"
     elif extra and not missing and transfer.forwards:
         pattern = pattern_for(extra, transfer.checkpoint.tensors)
-        said += f"; if no output depends on them, leave them out with --drop '{pattern}'"
-    return Misfit(said, len(missing) + len(extra))
+        message += f"; if no output depends on them, leave them out with --drop '{pattern}'"
+    return Misfit(message, len(missing) + len(extra))

@@ -89,7 +89,7 @@ class AlibiAttention(PlainAttention):
         return super().scores(query, key) - bias.to(query.dtype)
 
 
-class GatedFeedForward(nn.Module):
+class FusedGatedFeedForward(nn.Module):
     """norm(x + wo(act(first half) * second half)) of one linear map to 2 F, as MosaicBERT and jina's BERT have it."""
 
     def __init__(self, config: BertConfig) -> None:
@@ -112,7 +112,7 @@ class GatedLayer(BertLayer):
     def __init__(self, config: BertConfig, layer_idx: int | None = None) -> None:
         super().__init__(config, layer_idx)
         del self.intermediate, self.output
-        self.mlp = GatedFeedForward(config)
+        self.mlp = FusedGatedFeedForward(config)
 
     def feed_forward_chunk(self, attention_output: torch.Tensor) -> torch.Tensor:
         """Map (B, S, D) to (B, S, D)."""

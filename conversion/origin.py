@@ -29,7 +29,7 @@ def write_origin(stage: Path, *, source: str | Path, folder: Path, phrase: str, 
     (stage / ORIGIN).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
 
 
-def shown(source: str | Path) -> str:
+def display_name(source: str | Path) -> str:
     """Return a source as a reader can use it: a Hub id, or the last part of a local path."""
     return Path(source).resolve().name if Path(source).exists() else str(source)
 

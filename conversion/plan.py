@@ -12,7 +12,8 @@ from typing import Any
 
 import torch
 
-from hf_embeddings.conversion.rules import ConversionError, Family, Head, Operation, Weight
+from hf_embeddings.conversion.family import Family, Head
+from hf_embeddings.conversion.rules import ConversionError, Operation, Weight
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 
 BASE = "triembed."

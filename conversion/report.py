@@ -7,8 +7,8 @@ from pathlib import Path
 import transformers
 import yaml
 
-from hf_embeddings.conversion.origin import shown, table
-from hf_embeddings.conversion.rules import LayoutCode
+from hf_embeddings.conversion.family import LayoutCode
+from hf_embeddings.conversion.origin import display_name, table
 from hf_embeddings.loading.card_metadata import LICENSE, read_metadata
 from hf_embeddings.loading.sentence_models import sentence_class
 
@@ -54,9 +54,9 @@ class Report:
     seconds: float
 
 
-def made(report: Report) -> str:
+def conversion_phrase(report: Report) -> str:
     """Say in a few words what was converted."""
-    return f"converted from `{shown(report.source)}` (`{report.source_class}`) to `{report.target_class}`"
+    return f"converted from `{display_name(report.source)}` (`{report.source_class}`) to `{report.target_class}`"
 
 
 def description(report: Report) -> str:
@@ -81,7 +81,7 @@ def plain_card(report: Report, folder: Path) -> str:
     sentences = sentence_class(folder)
     card = read_metadata(folder / "README.md")
     metadata = {key: card[key] for key in (*LICENSE, "language") if key in card}
-    words = made(report)
+    words = conversion_phrase(report)
     return CARD.format(
         tags=", ".join(["sentence-transformers"] * bool(sentences) + ["converted"]),
         metadata=yaml.safe_dump(metadata, allow_unicode=True, sort_keys=False) if metadata else "",

@@ -5,18 +5,10 @@ becomes the family's checkpoint); nothing is written twice.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from types import ModuleType
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-import transformers
-from transformers import PreTrainedModel
-
-from hf_embeddings.loading.sentence_models import OF_A_RERANKER
-from hf_embeddings.model import modeling_triembed
-from hf_embeddings.model.modeling_triembed import TriEmbedModel, TriEmbedPreTrainedModel
 
 Config = dict[str, Any]
 REQUIRED = object()  # the default of a key that a config must have
@@ -212,119 +204,3 @@ class Computed:
 
     source: str
     make: Callable[[Mapping[str, Any]], torch.Tensor]  # of the config of the TriEmbed model
-
-
-@dataclass(frozen=True)
-class Head:
-    """A task model of the family, the TriEmbed class that equals it, and the weights beyond the encoder's."""
-
-    target: str
-    weights: tuple[Weight, ...] = ()
-    # A second name under which some checkpoints store a weight again: it must be equal to the first.
-    same: Mapping[str, str] = field(default_factory=dict)
-    config: tuple[ConfigRule, ...] = ()
-
-    @property
-    def model_class(self) -> type[TriEmbedPreTrainedModel]:
-        """The TriEmbed class."""
-        return getattr(modeling_triembed, self.target)
-
-    @property
-    def is_encoder(self) -> bool:
-        """Whether it is the encoder alone."""
-        return self.model_class is TriEmbedModel
-
-
-@dataclass(frozen=True)
-class LayoutCode:
-    """The file that runs a layout that transformers does not run; it is written beside the weights."""
-
-    module: ModuleType  # flat: it imports torch and transformers only
-    prefix: str  # of its classes, before the name of the family's class
-    heads: Mapping[str, str]  # Auto class -> end of the class's name
-    note: str  # what a reader of the card has to know
-
-    @property
-    def file(self) -> Path:
-        """The file."""
-        return Path(str(self.module.__file__))
-
-    def auto_map(self, stem: str) -> dict[str, str]:
-        """Return what config.json tells the Auto classes; `stem` starts the names of transformers' classes."""
-        return {auto: f"{self.file.stem}.{self.prefix}{stem}{head}" for auto, head in self.heads.items()}
-
-
-OLD_ENDINGS = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
-
-
-@dataclass(frozen=True)
-class Family:
-    """One kind of checkpoint: how its config and its weights are called, and what they are called here."""
-
-    model_type: str
-    prefix: str  # under which task models hold the encoder
-    config: tuple[ConfigRule, ...]
-    encoder: tuple[Weight, ...]  # names without the prefix
-    heads: Mapping[str, Head]
-    tokenizer_class: str
-    renamed: Mapping[str, str] = field(default_factory=lambda: OLD_ENDINGS)  # endings of older releases -> today's
-    unread: tuple[str, ...] = ()  # patterns of tensors that no forward pass reads
-    optional: tuple[str, ...] = ()  # modules that a bare encoder may lack
-    computed: tuple[Computed, ...] = ()  # names without the prefix
-    # For layouts that share their model type with another family:
-    name: str = ""  # by which it is asked for; the model type if empty
-    # Config keys that tell it apart, with their values; None where the key alone does.
-    marks: Mapping[str, tuple[object, ...] | None] = field(default_factory=dict)
-    written: Config = field(default_factory=dict)  # keys to write beyond those of the rules
-    own_code: LayoutCode | None = None  # where transformers has no such model
-    # The table under which transformers runs it, where its config is older or another: it is read, and not written.
-    today_as: "Family | None" = None
-    # Sizes by which it is told apart where config.json names no `model_type`.
-    typical: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "name", self.name or self.model_type)
-
-    @property
-    def token_table(self) -> str:
-        """Name of the table of tokens, without the prefix."""
-        return next(rule.sources[0] for rule in self.encoder if "embeddings.token" in rule.targets) + ".weight"
-
-    def today(self, name: str) -> str:
-        """Return today's name of a weight that an older release may have called otherwise."""
-        for old, new in self.renamed.items():
-            if name.endswith(old):
-                name = name.removesuffix(old) + new
-        return name
-
-    def class_name(self, architecture: str) -> str:
-        """Return the name of the class that reads an architecture: transformers' own, or that of `own_code`."""
-        return f"{self.own_code.prefix if self.own_code else ''}{architecture}"
-
-    def class_of(self, architecture: str) -> type[PreTrainedModel]:
-        """Return the class that reads an architecture."""
-        code = self.own_code.module if self.own_code else transformers
-        model_class: type[PreTrainedModel] = getattr(code, self.class_name(architecture))
-        return model_class
-
-
-# What transformers writes into any config.json and no encoder's forward pass reads.
-LIBRARY_KEYS = frozenset(
-    """
-    _attn_implementation _attn_implementation_autoset _name_or_path architectures attn_implementation auto_map
-    bad_words_ids begin_suppress_tokens bos_token_ids chunk_size_feed_forward cls_token_id
-    cross_attention_hidden_size decoder_start_token_id directionality diversity_penalty do_sample dtype
-    early_stopping encoder_no_repeat_ngram_size eos_token_ids exponential_decay_length_penalty finetuning_task
-    forced_bos_token_id forced_eos_token_id gradient_checkpointing is_encoder_decoder language length_penalty
-    mask_token_id max_length min_length model_type no_repeat_ngram_size num_beam_groups num_beams num_labels
-    num_return_sequences output_attentions output_hidden_states output_past output_scores pooler_fc_size
-    pooler_num_attention_heads pooler_num_fc_layers pooler_size_per_head pooler_type prefix
-    remove_invalid_values repetition_penalty return_dict return_dict_in_generate sep_token_id suppress_tokens
-    task_specific_params temperature tf_legacy_loss tie_encoder_decoder tie_weights_ tokenizer_class top_k top_p
-    torch_dtype torchscript transformers_version typical_p unk_token_id use_bfloat16 use_cache
-    """.split()
-)
-# What other tools write into a config.json, and no model reads; it is left out, and said.
-TOOL_KEYS = frozenset("js_config transformers.js_config _num_labels custom_pipelines adapters".split())
-# What means the same for every family, and travels as it is: labels, and the activation of a reranker's scores.
-CARRIED_KEYS = ("id2label", "label2id", "problem_type", *OF_A_RERANKER)

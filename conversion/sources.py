@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from hf_embeddings.conversion.checkpoints import Checkpoint, open_checkpoint, read_json
+from hf_embeddings.conversion.checkpoints import TensorReader, open_checkpoint, read_json_object
 from hf_embeddings.conversion.families.google_bert import find_prefix, open_google
-from hf_embeddings.conversion.rules import Config, ConversionError, Family
+from hf_embeddings.conversion.family import Family
+from hf_embeddings.conversion.rules import Config, ConversionError
+from hf_embeddings.files.reading import not_a_directory
 from hf_embeddings.loading.model_names import fetch, is_hub_id
 from hf_embeddings.loading.sentence_models import encoder_folder
 
@@ -21,7 +23,7 @@ class Source:
     folder: Path  # what it brings along: modules of sentence-transformers, the model card
     encoder: Path  # where config, weights and tokenizer lie: the folder, or one inside it
     config: Config
-    checkpoint: Checkpoint
+    checkpoint: TensorReader
     family: Family | None = None  # where the kind of file tells it
     vocabulary: Path | None = None  # of a TensorFlow checkpoint, which says nothing of its tokenizer
 
@@ -44,7 +46,7 @@ def open_source(source: str | Path, *, allow_pickle: bool = False, revision: str
     path = encoder / "config.json"
     if not path.exists() and (encoder / "bert_config.json").exists():  # the name of Google's, beside PyTorch weights
         path = encoder / "bert_config.json"
-    return Source(folder, encoder, read_json(path), open_checkpoint(encoder, allow_pickle=allow_pickle))
+    return Source(folder, encoder, read_json_object(path), open_checkpoint(encoder, allow_pickle=allow_pickle))
 
 
 def locate(source: str | Path, *, revision: str | None = None) -> Path:
@@ -57,7 +59,7 @@ def locate(source: str | Path, *, revision: str | None = None) -> Path:
     if path.is_dir():
         return path
     if not is_hub_id(str(source)):
-        raise ConversionError(f"{source}: no such directory")
+        raise ConversionError(f"{source}: {not_a_directory(source)}, expected the directory of a checkpoint")
     try:
         return fetch(str(source), [*FILES, *MODULE_FILES], ignored=LEFT_BEHIND, revision=revision)
     except ValueError as error:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from hf_embeddings.conversion.checkpoints import Described, refuse_pointer
+from hf_embeddings.conversion.checkpoints import TensorHeader, refuse_pointer
 from hf_embeddings.conversion.rules import ConversionError
 from hf_embeddings.files.reading import open_file, read_bytes
 
@@ -53,7 +53,7 @@ class Tensorflow:
             raise ConversionError(f"{path}: {error}") from None
         self._check_shards()
         self.tensors = {
-            name: Described(e.shape, TYPES.get(e.dtype), OTHER_TYPES.get(e.dtype, f"type {e.dtype}"))
+            name: TensorHeader(e.shape, TYPES.get(e.dtype), OTHER_TYPES.get(e.dtype, f"type {e.dtype}"))
             for name, e in self.entries.items()
         }
         self.checksum = _fast_checksum()

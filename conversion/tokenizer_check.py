@@ -7,7 +7,7 @@ from transformers import PreTrainedTokenizerBase
 
 from hf_embeddings.conversion.rules import ConversionError
 from hf_embeddings.loading.auto_classes import OwnCode, open_tokenizer
-from hf_embeddings.loading.messages import quiet
+from hf_embeddings.loading.messages import quiet_loading
 
 SEGMENTS = "token_type_ids"
 TEXTS = (
@@ -39,7 +39,7 @@ def compare_tokenizers(source: Path, target: Path, *, segments: bool) -> str:
         return _unloaded(source, reason)
     if theirs is None:
         return f"not compared: that of the source does not load here ({source_reason})"
-    with quiet():
+    with quiet_loading():
         their_facts, our_facts = (_facts(tokenizer, segments=segments) for tokenizer in (theirs, ours))
     for what in their_facts:
         if their_facts[what] != our_facts[what]:
@@ -71,7 +71,7 @@ def check_tokenizer(source: Path, target: Path) -> str:
 def _load(folder: Path) -> tuple[PreTrainedTokenizerBase | None, str | ImportError]:
     """Return the tokenizer, or None and the reason why it does not load."""
     try:
-        with quiet():
+        with quiet_loading():
             return open_tokenizer(folder, local_files_only=True), ""
     except (OwnCode, MemoryError):
         raise

@@ -10,11 +10,11 @@ from functools import cached_property
 import torch
 
 from hf_embeddings.analysis.differences import largest_difference
-from hf_embeddings.conversion.checkpoints import Checkpoint
+from hf_embeddings.conversion.checkpoints import TensorReader
 from hf_embeddings.conversion.configs import fields_of
-from hf_embeddings.conversion.leftovers import is_known
 from hf_embeddings.conversion.plan import Plan, Step
 from hf_embeddings.conversion.rules import Config, ConversionError
+from hf_embeddings.conversion.unread_weights import is_known
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Transfer:
     """A plan, a checkpoint to read, and the direction."""
 
     plan: Plan
-    checkpoint: Checkpoint
+    checkpoint: TensorReader
     names: Mapping[str, str]  # name in the plan -> name in the checkpoint
     forwards: bool  # from the family to TriEmbed
     config: Config = field(default_factory=dict)  # of the family's model, with what the weights say of it
@@ -56,8 +56,8 @@ class Transfer:
     @cached_property
     def left_out(self) -> list[str]:
         """Those of them that a checkpoint of this family may hold beside what its class reads."""
-        family, described = self.plan.family, self.checkpoint.tensors
-        return [n for n in self.unread if self.forwards and is_known(n, described[self.names[n]], family)]
+        family, headers = self.plan.family, self.checkpoint.tensors
+        return [n for n in self.unread if self.forwards and is_known(n, headers[self.names[n]], family)]
 
     def extra(self) -> list[str]:
         """Those that are not known, and may be part of another model."""

@@ -39,7 +39,6 @@ def write_weights(
         file = f"model-{number:05}-of-{len(shards):05}.safetensors" if len(shards) > 1 else "model.safetensors"
         tensors = make(shard)
         save_file(tensors, folder / file, metadata={"format": "pt"})
-        (folder / file).chmod(0o644)  # safetensors writes for the owner alone
         where |= dict.fromkeys(tensors, file)
     if len(shards) > 1:
         index = {"metadata": {"total_size": sum(size for _, size in units)}, "weight_map": where}

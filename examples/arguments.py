@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
+from given import check_model
 from transformers import HfArgumentParser, TrainingArguments
 
 from hf_embeddings.hardware import bf16_is_fast
@@ -22,16 +23,20 @@ class ExampleArguments:
     test: str | None = None  # file
 
 
-def parse(kind: type[Arguments]) -> tuple[Arguments, TrainingArguments]:
-    """Read the command line into a dataclass and TrainingArguments.
+def parse(
+    kind: type[Arguments], length: str = "max_length", training: type[TrainingArguments] = TrainingArguments
+) -> tuple[Arguments, TrainingArguments]:
+    """Read the command line into a dataclass and TrainingArguments; the model must have `length` positions.
 
     `--bf16` is on where the hardware multiplies bf16 faster than fp32, else off, unless it is given. `--use_cpu` is on
     where there is no accelerator: without it, TrainingArguments refuses bf16 there.
     """
-    parser = HfArgumentParser((kind, TrainingArguments))
+    parser = HfArgumentParser((kind, training))
     bf16 = bf16_is_fast("cuda" if torch.cuda.is_available() else "cpu")
     parser.set_defaults(bf16=bf16, use_cpu=not torch.accelerator.is_available())
-    return parser.parse_args_into_dataclasses()
+    arguments, trained = parser.parse_args_into_dataclasses()
+    check_model(arguments.model, getattr(arguments, length), f"--{length}")  # before data are read
+    return arguments, trained
 
 
 def run(main: Callable[[], None]) -> None:

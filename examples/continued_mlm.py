@@ -33,7 +33,7 @@ class Arguments(ExampleArguments):
 
 def main() -> None:
     """Read, train, evaluate, save."""
-    arguments, training = parse(Arguments)
+    arguments, training = parse(Arguments, length="block_length")
     data = read_data(arguments.train, arguments.test, arguments.text)
     tokenizer = AutoTokenizer.from_pretrained(arguments.model)
     model = AutoModelForMaskedLM.from_pretrained(arguments.model, dtype=torch.float32)

@@ -1,12 +1,15 @@
 """Reading the data of an example: local files by their ending, anything else as a data set of the Hub."""
 
-from itertools import zip_longest
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from datasets import DatasetDict, load_dataset
+from datasets import Dataset, DatasetDict, load_dataset
 from datasets.exceptions import DatasetsError
+from given import LOADERS, check_data
 
-LOADERS = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet", ".txt": "text"}
+USED = ("train", "test", "validation")  # splits
+ROW = "row of the file"  # a column with the number of each row, from 1 on, before rows are set apart
 
 
 def read_data(train: str, test: str | None, *columns: str | None) -> DatasetDict:
@@ -20,6 +23,8 @@ def read_data(train: str, test: str | None, *columns: str | None) -> DatasetDict
     Raises:
         ValueError: the data cannot be read, or lack a column or a value.
     """
+    for option, place in (("--train", train), ("--test", test)):
+        check_data(option, place)
     try:
         splits = _read(train, test)
     except (DatasetsError, OSError) as error:
@@ -27,48 +32,31 @@ def read_data(train: str, test: str | None, *columns: str | None) -> DatasetDict
     for split, rows in splits.items():
         for name in filter(None, columns):
             if name not in rows.column_names:
-                raise ValueError(f"{split} data: no column {name!r}, expected one of {', '.join(rows.column_names)}")
-            if (empty := next((i for i, value in enumerate(rows[name]) if _is_missing(value)), None)) is not None:
-                raise ValueError(f"{split} data, row {empty + 1}: column {name!r} is empty; fill it or remove the row")
+                names = ", ".join(other for other in rows.column_names if other != ROW)
+                raise ValueError(f"{split} data: no column {name!r}, expected one of {names}")
+            for number, value in numbered(rows, name):
+                if value is None or value != value:  # NaN, as pandas writes what is missing
+                    raise ValueError(f"{split} data, row {number}: column {name!r} is empty; fill it or remove the row")
     return splits
 
 
-def check_answers(data: DatasetDict) -> None:
-    """Compare each answer with what its context holds at its place.
-
-    Raises:
-        ValueError: something else stands there.
-    """
-    for split, rows in data.items():
-        for number, (context, answers) in enumerate(zip(rows["context"], rows["answers"], strict=True), 1):
-            for text, start in zip_longest(answers["text"], answers["answer_start"]):
-                there = None if start is None else context[start : start + len(text or "")]
-                if not text or there != text:
-                    raise ValueError(
-                        f"{split} data, row {number}: got {there!r} at character {start}, expected the answer {text!r}"
-                    )
-
-
-def say_lost_answers(data: DatasetDict, windows: DatasetDict) -> None:
-    """Count the answers that no window holds from start to end, in the splits that were cut into windows."""
-    for split, rows in windows.items():
-        if lost := sum(
-            bool(a["text"]) and not end for a, end in zip(data[split]["answers"], rows["end_positions"], strict=True)
-        ):
-            print(f"{split} data: {lost} answers are longer than a window, and count as none; raise --max_length")  # noqa: T201
+def numbered(rows: Dataset, *columns: str) -> Iterator[tuple[Any, ...]]:
+    """Yield the number of each row in its file, and its values."""
+    return zip(rows[ROW], *(rows[name] for name in columns), strict=True)
 
 
 def _read(train: str, test: str | None) -> DatasetDict:
-    if loader := LOADERS.get(Path(train).suffix):
+    if loader := LOADERS.get(Path(train).suffix.lower()):
         files = {"train": train} | ({"test": test} if test else {})
         splits = load_dataset(loader, data_files=files)
     else:
         splits = load_dataset(train)
-    test_name = next((name for name in ("test", "validation") if name in splits), None)
+    splits = DatasetDict(
+        {name: rows.add_column(ROW, range(1, len(rows) + 1)) for name, rows in splits.items() if name in USED}
+    )
+    if "train" not in splits:
+        raise ValueError(f"{train}: got no rows to train on, expected a split 'train'; choose another data set")
+    test_name = next((name for name in USED[1:] if name in splits), None)
     if test_name is None:
         return splits["train"].train_test_split(test_size=0.1, seed=0)
     return DatasetDict(train=splits["train"], test=splits[test_name])
-
-
-def _is_missing(value: object) -> bool:
-    return value is None or value != value  # NaN, as pandas writes what is missing

@@ -1,5 +1,6 @@
 """The names of the labels of a data set, of texts or of words."""
 
+from data import numbered
 from datasets import DatasetDict
 
 
@@ -21,7 +22,7 @@ def read_tags(data: DatasetDict, words: str, tags: str, *, own_test: bool) -> li
         ValueError: a row has not as many tags as words, or as `known_names`.
     """
     for split, rows in data.items():
-        for number, (of_words, of_tags) in enumerate(zip(rows[words], rows[tags], strict=True), 1):
+        for number, of_words, of_tags in numbered(rows, words, tags):
             if len(of_words) != len(of_tags):
                 raise ValueError(
                     f"{split} data, row {number}: got {len(of_words)} words and {len(of_tags)} tags, expected as many"

@@ -13,12 +13,7 @@ from arguments import parse, run
 from data import read_data
 from datasets import concatenate_datasets
 from labels import read_classes
-from transformers import (
-    AutoConfig,
-    AutoTokenizer,
-    DataCollatorWithPadding,
-    Trainer,
-)
+from transformers import AutoConfig, AutoTokenizer, DataCollatorWithPadding, Trainer
 
 from hf_embeddings import TriEmbedForMultiTask
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 from arguments import ExampleArguments, parse, run
-from data import read_data
+from data import numbered, read_data
 from transformers import (
     AutoModelForMultipleChoice,
     AutoTokenizer,
@@ -45,7 +45,7 @@ def main() -> None:
     if count < 2:
         raise ValueError(f"column {arguments.choices!r}: got {count} choices in a row, expected two or more")
     for split, rows in data.items():
-        for number, (choices, label) in enumerate(zip(rows[arguments.choices], rows[arguments.label], strict=True), 1):
+        for number, choices, label in numbered(rows, arguments.choices, arguments.label):
             if len(choices) != count or label not in range(count) or None in choices:
                 raise ValueError(
                     f"{split} data, row {number}: {len(choices)} choices with label {label!r}, expected {count}, none "

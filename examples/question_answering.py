@@ -3,14 +3,15 @@
     python examples/question_answering.py --model runs/demo --train train.jsonl --output_dir runs/reader
 
 A row holds `question`, `context` and `answers` ({"text": [...], "answer_start": [...]}, characters; empty: no answer).
-The window of a long context that holds the answer is read; without an answer, both ends are the first token.
+The window that holds the answer is read; without an answer, both ends are the first token.
 """
 
 from dataclasses import dataclass
 
 import torch
+from answers import check_answers, say_lost_answers
 from arguments import ExampleArguments, parse, run
-from data import check_answers, read_data, say_lost_answers
+from data import read_data
 from transformers import AutoModelForQuestionAnswering, AutoTokenizer, EvalPrediction, Trainer
 
 import hf_embeddings  # noqa: F401  (registers TriEmbed with the Auto classes)
@@ -66,8 +67,7 @@ def main() -> None:
         inputs = {name: windows[name][window] for name in tokenizer.model_input_names}
         return inputs | {"start_positions": start, "end_positions": end}
 
-    rows = data.map(prepare, remove_columns=data["train"].column_names)
-    say_lost_answers(data, rows)
+    say_lost_answers(data, rows := data.map(prepare, remove_columns=data["train"].column_names))
     parts = {"train_dataset": rows["train"], "eval_dataset": rows["test"], "processing_class": tokenizer}
     trainer = Trainer(model, training, compute_metrics=metrics, **parts)
     trainer.train(resume_from_checkpoint=training.resume_from_checkpoint)

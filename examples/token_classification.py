@@ -2,7 +2,8 @@
 
     python examples/token_classification.py --model runs/demo --train train.jsonl --output_dir runs/tagger
 
-A row holds a list of words and a list of as many labels. The first piece of a word carries its label.
+A row holds a list of words, `tokens`, and a list of as many labels, `tags`. The first piece of a word carries
+its label. Accuracy and F1 count words, not entities of several words; F1 leaves out those with the label `O`.
 """
 
 from dataclasses import dataclass
@@ -48,11 +49,8 @@ def main() -> None:
         inputs = tokenizer(row[arguments.words], is_split_into_words=True, **truncation)
         words = inputs.word_ids()
         first = [word is not None and word != before for word, before in zip(words, [None, *words], strict=False)]
-        tags = row[arguments.tags]
-        inputs["labels"] = [
-            names.index(tags[word]) if begins else -100 for word, begins in zip(words, first, strict=True)
-        ]
-        return inputs
+        tags, pairs = row[arguments.tags], zip(words, first, strict=True)
+        return inputs | {"labels": [names.index(tags[word]) if begins else -100 for word, begins in pairs]}
 
     def metrics(prediction: EvalPrediction) -> dict[str, float]:
         is_labelled = prediction.label_ids != -100

@@ -7,6 +7,7 @@ NOT_OF_THE_MODEL = (OPTIMIZER, AVERAGE, STATE)  # files of a checkpoint that a u
 # Of a run's output directory.
 CHECKPOINTS = "checkpoints"  # directory of them
 OPTIONS, FIGURES = "pretraining.yaml", "pretraining.json"
+EMBEDDING_OPTIONS, EMBEDDING_FIGURES = "embedding.yaml", "embedding.json"  # of `embed`
 STATUS, BAD_STEPS = "status.json", "bad_steps.json"
 OF_A_RUN = (f"{CHECKPOINTS}/*", STATUS, BAD_STEPS, ".lock", ".lock.json", ".*.staged", ".tmp-*")  # not of its model
 

@@ -4,6 +4,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from hf_embeddings.printable import printable
@@ -24,8 +25,12 @@ class Phases(Protocol):
 
 
 def print_to_stderr(line: str) -> None:
-    """Print a line where it does not mix with results; control characters in it are spelled out."""
-    print(printable(line), file=sys.stderr, flush=True)  # noqa: T201  the one place outside the commands
+    """Print a line where it does not mix with results; control characters in it are spelled out.
+
+    Where it cannot be printed, as in a log on a full disk, the work goes on.
+    """
+    with suppress(OSError):
+        print(printable(line), file=sys.stderr, flush=True)  # noqa: T201  the one place outside the commands
 
 
 class Phase:
@@ -127,7 +132,7 @@ class Phase:
             self._say(self.line())
 
 
-def quiet(label: str, total: float | None = None, *, unit: str = "", done: float = 0.0) -> Phase:
+def silent_phase(label: str, total: float | None = None, *, unit: str = "", done: float = 0.0) -> Phase:
     """Return a phase that tells nothing."""
     return Phase(label, total, unit=unit, done=done, silent=True)
 

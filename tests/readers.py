@@ -21,7 +21,7 @@ from transformers import PreTrainedTokenizerFast
 
 from hf_embeddings.cli.vocabulary import _vectors, _words
 from hf_embeddings.conversion.checkpoints import open_checkpoint
-from hf_embeddings.conversion.checkpoints import read_json as read_json_of_a_checkpoint
+from hf_embeddings.conversion.checkpoints import read_json_object as read_json_of_a_checkpoint
 from hf_embeddings.corpora.sources import read_described_documents
 from hf_embeddings.corpora.tokenizer import load_tokenizer
 from hf_embeddings.evaluation import test_sets, word_lists
@@ -35,7 +35,6 @@ from hf_embeddings.loading.sentence_models import sentence_class, sentence_files
 from hf_embeddings.loading.stored_weights import stored_shapes
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.model.modeling_triembed import TriEmbedModel
-from hf_embeddings.outgoing.listing import list_outgoing
 from hf_embeddings.pretraining.checkpoints.facts import CheckpointFacts
 from hf_embeddings.pretraining.options_file import load_options
 from hf_embeddings.pretraining.prepared.facts import CorpusFacts
@@ -44,16 +43,17 @@ from hf_embeddings.publishing.checkpoint import Checkpoint
 from hf_embeddings.records.evaluation import EvaluationReport
 from hf_embeddings.records.lab import LabRecord
 from hf_embeddings.records.run import RunFigures
-from hf_embeddings.search.fingerprint import fingerprint
+from hf_embeddings.search.fingerprint import model_fingerprint
 from hf_embeddings.search.index import Index
 from hf_embeddings.search.recipe_files import read_recipe
 from hf_embeddings.search.records import Condition, Record
 from hf_embeddings.search.settings import IndexSettings
 from hf_embeddings.search.source_records import read_records
+from hf_embeddings.uploads.listing import list_uploads
 from tests.evaluation.test_beir_folder import beir
-from tests.outgoing.test_listing import NODE, PIECE, SVG, png, protocol_buffer
 from tests.publishing.test_card import FIGURES, REPORT, checkpoint
 from tests.test_records import CHECKPOINT, CORPUS, LAB
+from tests.uploads.test_listing import NODE, PIECE, SVG, png, protocol_buffer
 
 SCALARS = {"text": "a b c", "id": "one", "year": 2020, "weights": [0.5, {"of": "what"}], "title": "A"}
 SIZES = {"vocab_size": 32, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 16}
@@ -203,15 +203,15 @@ def sealed(kind: Any, value: dict) -> Callable[[Path], Reader]:
 
     def make(folder: Path) -> Reader:
         written(folder / "data", b"data")
-        manifest.seal(folder, value)
+        manifest.seal_directory(folder, value)
 
         def read() -> None:
             path = folder / manifest.MANIFEST
             facts = None if not path.is_file() else _object(path.read_bytes())
             if facts is not None and "sha256" not in facts:
                 path.unlink()
-                manifest.seal(folder, facts)
-            kind.from_dict(manifest.check(folder).facts)
+                manifest.seal_directory(folder, facts)
+            kind.from_dict(manifest.check_manifest(folder).facts)
 
         return Reader(folder / manifest.MANIFEST, read, value)
 
@@ -285,7 +285,7 @@ def leaving(name: str, content: bytes | str | dict) -> Callable[[Path], Reader]:
         path = written(folder / name, content)
 
         def read() -> None:
-            listed = list_outgoing(folder)
+            listed = list_uploads(folder)
             if listed.refused or listed.unknown:
                 raise ValueError("refused")
 
@@ -328,7 +328,7 @@ READERS: dict[str, Callable[[Path], Reader]] = {
     "an architecture": at("a.json", ROTARY, inspect_model),
     "config.json": of_model("config.json", read_config),
     "config.json to convert": of_model("config.json", lambda folder: read_json_of_a_checkpoint(folder / "config.json")),
-    "config.json of an index": of_model("config.json", lambda f: fingerprint(str(f)), optional=True),
+    "config.json of an index": of_model("config.json", lambda f: model_fingerprint(str(f)), optional=True),
     "tokenizer.json": of_model("tokenizer.json", lambda f: read_tokenizer(f).backend_tokenizer.encode("a b")),
     "tokenizer_config.json": of_model("tokenizer_config.json", read_tokenizer, optional=True, named=False),
     "tokenizer.json of a run": of_model("tokenizer.json", load_tokenizer, named=False),

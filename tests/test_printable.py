@@ -8,7 +8,7 @@ import pytest
 from hf_embeddings.cli.command import as_command
 from hf_embeddings.printable import escaped_stdout, one_line, printable
 from hf_embeddings.progress import print_to_stderr
-from hf_embeddings.search.results import Hit, render
+from hf_embeddings.search.results import Hit, render_hits
 
 ORDERS = "a\x1b]0;TITLE\x07\x1b[2Jb\rc\x9bd\x7f\u202ee\u2028f\ud800"
 SPELLED = r"a\x1b]0;TITLE\x07\x1b[2Jb\rc\x9bd\x7f\u202ee\u2028f\ud800"
@@ -23,9 +23,9 @@ def test_control_characters_are_spelled_out() -> None:
 
 def test_a_result_stays_in_its_lines() -> None:
     hit = Hit("i", 1.0, ORDERS, {"title": f"{ORDERS}\n 2. 1.000  another", "na\x1bme": f"{ORDERS}\n"})
-    assert render([hit]) == printable(render([hit]))
-    assert render([hit]).startswith(rf" 1. 1.000  {SPELLED}\n 2. 1.000  another" + "\n")
-    assert len(render([hit]).splitlines()) == 3
+    assert render_hits([hit]) == printable(render_hits([hit]))
+    assert render_hits([hit]).startswith(rf" 1. 1.000  {SPELLED}\n 2. 1.000  another" + "\n")
+    assert len(render_hits([hit]).splitlines()) == 3
 
 
 def test_whatever_a_verb_prints_is_escaped(capsys: pytest.CaptureFixture[str]) -> None:

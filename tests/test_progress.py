@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from hf_embeddings.progress import Phase, duration, quiet
+from hf_embeddings.progress import Phase, duration, silent_phase
 
 
 class Clock:
@@ -64,7 +64,7 @@ def test_what_was_long_is_told_at_its_end_and_what_was_short_or_failed_is_not() 
 
 def test_silent_phases_say_nothing_and_start_no_thread(capsys) -> None:
     before = threading.active_count()
-    with quiet("reading", 10) as reading:
+    with silent_phase("reading", 10) as reading:
         reading.advance(5)
         assert threading.active_count() == before
     assert capsys.readouterr() == ("", "")

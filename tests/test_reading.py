@@ -22,14 +22,15 @@ OWN = {
     "hf_embeddings.publishing.code": {"read_text"},
     "hf_embeddings.search.server": {"read_bytes"},
     "hf_embeddings.hardware": {"read_text"},  # /proc/cpuinfo
-    # Sources of documents, whose files `_reader` and `read_saved_dataset` of corpora/sources.py look at first.
-    "hf_embeddings.corpora.text_files": {"open", "ParquetFile"},
-    "hf_embeddings.corpora.sources": {"load_from_disk"},
-    # Files that `_no_plain_file` of outgoing/listing.py has looked at.
-    "hf_embeddings.outgoing.listing": {"read_bytes"},
-    "hf_embeddings.outgoing.binary_formats": {"open", "read_bytes"},
-    "hf_embeddings.outgoing.secrets": {"open"},  # members of archives in memory
-    "hf_embeddings.outgoing.text_formats": {"read_bytes"},
+    # Sources of documents, whose files `_reader` and `read_saved_dataset` look at first.
+    "hf_embeddings.corpora.compression": {"open"},
+    "hf_embeddings.corpora.text_files": {"ParquetFile"},
+    "hf_embeddings.corpora.hub_datasets": {"load_from_disk"},
+    # Files that `_no_plain_file` of uploads/listing.py has looked at.
+    "hf_embeddings.uploads.listing": {"read_bytes"},
+    "hf_embeddings.uploads.binary_formats": {"open", "read_bytes"},
+    "hf_embeddings.uploads.secrets": {"open"},  # members of archives in memory
+    "hf_embeddings.uploads.text_formats": {"read_bytes"},
     # It looks itself, with words of its own.
     "hf_embeddings.corpora.tokenizer": {"open"},
     "hf_embeddings.search.flat_files": {"memmap"},

@@ -9,9 +9,9 @@ import pytest
 from hf_embeddings.corpora.options import CorpusOptions, TokenizerOptions
 from hf_embeddings.corpora.text_sample import TextSample
 from hf_embeddings.files.manifest import FileFacts
+from hf_embeddings.json_record import JsonRecord
 from hf_embeddings.pretraining.checkpoints.facts import CheckpointFacts
-from hf_embeddings.pretraining.prepared.facts import CorpusFacts, Plan, ShardNote
-from hf_embeddings.record import Record
+from hf_embeddings.pretraining.prepared.facts import CorpusFacts, CorpusPlan, ShardNote
 from hf_embeddings.records.evaluation import EvaluationReport
 from hf_embeddings.records.health import Health
 from hf_embeddings.records.lab import LabRecord, LabSummary
@@ -95,7 +95,7 @@ RECORDS = [
     (Worth, WORTH),
     (RunFigures, FIGURES),  # of the first version
     (RunFigures, NEWEST),
-    (Plan, PLAN),
+    (CorpusPlan, PLAN),
     (ShardNote, NOTE),
     (ShardNote, {name: value for name, value in NOTE.items() if name != "text_sample"}),
     (CorpusFacts, CORPUS),
@@ -114,7 +114,7 @@ RECORDS = [
 
 
 @pytest.mark.parametrize("kind, values", RECORDS)
-def test_what_is_written_is_read_back_and_the_keys_stay(kind: type[Record], values: dict) -> None:
+def test_what_is_written_is_read_back_and_the_keys_stay(kind: type[JsonRecord], values: dict) -> None:
     record = kind.from_dict(values)
     assert kind.from_dict(record.to_dict()) == record
     assert kind.from_dict(json.loads(json.dumps(record.to_dict()))) == record

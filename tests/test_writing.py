@@ -15,15 +15,15 @@ WRITERS = {
 MODE = re.compile(r"[wax][bt+]*|r[bt]*\+[bt]*")
 # What these write lies in a directory that is moved to its place as a whole; why, stands there.
 STAGED = {
-    "hf_embeddings.conversion.companions": {"copyfile", "write_text"},
+    "hf_embeddings.conversion.companion_files": {"copyfile", "write_text"},
     "hf_embeddings.conversion.convert": {"copyfile", "save_pretrained", "write_text"},
     "hf_embeddings.conversion.four_bit_e5": {"save_pretrained"},
-    "hf_embeddings.conversion.modules": {"copytree", "save_file", "write_text"},
+    "hf_embeddings.conversion.sentence_modules": {"copytree", "save_file", "write_text"},
     "hf_embeddings.conversion.origin": {"write_text"},
     "hf_embeddings.conversion.families.google_bert": {"write_text"},
     "hf_embeddings.conversion.surgery.own_checkpoint": {"save_pretrained"},
     "hf_embeddings.conversion.surgery.reposition": {"write_text"},
-    "hf_embeddings.conversion.surgery.stated": {"write_text"},
+    "hf_embeddings.conversion.surgery.prompts_and_lengths": {"write_text"},
     "hf_embeddings.conversion.surgery.vocabulary": {"save_pretrained", "write_text"},
     "hf_embeddings.conversion.weight_files": {"save_file", "write_text"},
     "hf_embeddings.corpora.example_texts": {"open", "write_text"},
@@ -31,7 +31,7 @@ STAGED = {
     "hf_embeddings.evaluation.example_data": {"copyfile", "copytree"},
     "hf_embeddings.pretraining.checkpoints.finished_model": {"copyfile", "write_text"},
     "hf_embeddings.pretraining.prepared.writer": {"save_pretrained"},
-    "hf_embeddings.pretraining.training.beginning": {"copyfile"},
+    "hf_embeddings.pretraining.training.base_checkpoint": {"copyfile"},
     "hf_embeddings.pretraining.training.state": {"save_file", "save_pretrained", "write_text"},
     # Files of the index, which has a mark, a lock, and a record that is switched last.
     "hf_embeddings.search.flat_files": {"open"},

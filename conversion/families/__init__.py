@@ -20,7 +20,8 @@ from hf_embeddings.conversion.families.nomic_bert import NOMIC_BERT, NOMIC_BERT_
 from hf_embeddings.conversion.families.roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
 from hf_embeddings.conversion.families.roformer import ROFORMER
 from hf_embeddings.conversion.families.xlm_roberta_xl import XLM_ROBERTA_XL
-from hf_embeddings.conversion.rules import Config, ConversionError, Family
+from hf_embeddings.conversion.family import Family
+from hf_embeddings.conversion.rules import Config, ConversionError
 
 FAMILIES: dict[str, Family] = {
     family.name: family
@@ -54,25 +55,25 @@ FAMILIES: dict[str, Family] = {
 }
 
 
-def find_families(config: Config, asked: str | None = None) -> list[Family]:
+def find_families(config: Config, name: str | None = None) -> list[Family]:
     """Return the families that a config.json may be of: one, unless it does not say, and the weights must.
 
     Args:
         config: the config.json.
-        asked: the name of the family, where the user gives it.
+        name: the name of the family, where the user gives it.
 
     Raises:
         ConversionError: no table is for this kind of checkpoint.
     """
-    if asked is not None:
-        if asked not in FAMILIES:
-            raise ConversionError(f"--family {asked}: no such family; expected one of {', '.join(sorted(FAMILIES))}")
-        return [FAMILIES[asked]]
+    if name is not None:
+        if name not in FAMILIES:
+            raise ConversionError(f"--family {name}: no such family; expected one of {', '.join(sorted(FAMILIES))}")
+        return [FAMILIES[name]]
     model_type = config.get("model_type")
     if not isinstance(model_type, str | None):
         raise ConversionError(f"model_type: got {model_type!r}, expected a string")
-    if found := [family for family in FAMILIES.values() if family.model_type == model_type]:
-        return [_marked(config, found)]
+    if candidates := [family for family in FAMILIES.values() if family.model_type == model_type]:
+        return [_marked(config, candidates)]
     if model_type in CONFIG_MAPPING:
         raise ConversionError(
             f"model_type {model_type!r}: no table for this family; expected one of "
@@ -80,8 +81,8 @@ def find_families(config: Config, asked: str | None = None) -> list[Family]:
             "its layout is that of one of them, give --family"
         )
     # Old checkpoints and subclasses name no type that is known. Their class may be that of a family.
-    named = set(declared_classes(config))
-    possible = [family for family in FAMILIES.values() if named.intersection(family.heads)] or [*FAMILIES.values()]
+    classes = set(declared_classes(config))
+    possible = [family for family in FAMILIES.values() if classes.intersection(family.heads)] or [*FAMILIES.values()]
     same = {type_: [f for f in possible if f.model_type == type_] for type_ in (f.model_type for f in possible)}
     return [_marked(config, families) for families in same.values()]
 

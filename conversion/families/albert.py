@@ -5,7 +5,8 @@ The outputs are the same, and the file grows by the number of layers. The way ba
 
 from hf_embeddings.conversion.families.bert import CLASSIFIER, EMBEDDINGS, QUESTION
 from hf_embeddings.conversion.families.electra import factorised
-from hf_embeddings.conversion.rules import SHARED, Family, Head, Key, Only, Unread, Weight
+from hf_embeddings.conversion.family import Family, Head
+from hf_embeddings.conversion.rules import SHARED, Key, Only, Unread, Weight
 
 LAYER = "encoder.albert_layer_groups.0.albert_layers.0"
 PREDICTIONS = (

@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from hf_embeddings.conversion import modeling_bert_layouts
-from hf_embeddings.conversion.rules import Family, Fixed, Head, Key, LayoutCode, Only, Unread, Weight
+from hf_embeddings.conversion.family import Family, Head, LayoutCode
+from hf_embeddings.conversion.rules import Fixed, Key, Only, Unread, Weight
 
 EMBEDDINGS = (
     Weight("embeddings.word_embeddings", "embeddings.token"),

@@ -50,14 +50,14 @@ def _without_zeros(tensors: Tensors, config: Fields, count: int) -> list[torch.T
 
 
 def _back(config: Config) -> Config:
-    made = DISENTANGLED.backward(config)
+    switches = DISENTANGLED.backward(config)
     needed = {"position_buckets": -1, "share_att_key": False, "norm_rel_ebd": "none"}
-    if "c2p" not in made["pos_att_type"]:
+    if "c2p" not in switches["pos_att_type"]:
         raise ConversionError("position_parameters: disentangled.pos_att_type lacks 'c2p'; this table has it always")
     for key, value in needed.items():
-        if made[key] != value:
-            raise ConversionError(f"position_parameters: disentangled.{key} is {made[key]!r}; this family has none")
-    return {key: made[key] for key in KEYS}
+        if switches[key] != value:
+            raise ConversionError(f"position_parameters: disentangled.{key} is {switches[key]!r}; this family has none")
+    return {key: switches[key] for key in KEYS}
 
 
 DEFAULTS = {

@@ -1,7 +1,8 @@
 """DeBERTa v2 and v3 (https://arxiv.org/abs/2006.03654, https://arxiv.org/abs/2111.09543): disentangled attention."""
 
 from hf_embeddings.conversion.families.bert import CLASSIFIER, EMBEDDINGS, LAYER, PREDICTIONS, QUESTION
-from hf_embeddings.conversion.rules import Choice, Config, ConversionError, Family, Head, Key, Only, Unread, Weight
+from hf_embeddings.conversion.family import Family, Head
+from hf_embeddings.conversion.rules import Choice, Config, ConversionError, Key, Only, Unread, Weight
 
 TOKEN, LEARNED, SEGMENT, NORM = EMBEDDINGS
 POOLED = (Weight("pooler.dense", "triembed.pooler.dense"), *CLASSIFIER)

@@ -1,7 +1,8 @@
 """DistilBERT (https://arxiv.org/abs/1910.01108): BERT without segments and without a pooler."""
 
 from hf_embeddings.conversion.families.bert import CLASSIFIER, QUESTION
-from hf_embeddings.conversion.rules import Family, Fixed, Head, Key, Only, Unread, Weight
+from hf_embeddings.conversion.family import Family, Head
+from hf_embeddings.conversion.rules import Fixed, Key, Only, Unread, Weight
 
 POOLED = (Weight("pre_classifier", "triembed.pooler.dense"), Weight("classifier", "classifier"))
 POOLED_CONFIG = (Fixed("pooler_act", "relu"), Key("seq_classif_dropout", 0.2, "classifier_dropout"))

@@ -2,7 +2,8 @@
 
 from hf_embeddings.conversion.families.bert import CLASSIFIER, EMBEDDINGS, LAYER, QUESTION
 from hf_embeddings.conversion.families.roberta import POOLED
-from hf_embeddings.conversion.rules import Choice, Config, Family, Fixed, Head, Key, Only, Unread, Weight
+from hf_embeddings.conversion.family import Family, Head
+from hf_embeddings.conversion.rules import Choice, Config, Fixed, Key, Only, Unread, Weight
 
 
 def factorised(default_width: int | None) -> Choice:

@@ -11,13 +11,12 @@ import torch
 
 from hf_embeddings.conversion.families.bert import CLASSIFIER
 from hf_embeddings.conversion.families.rope import rope
+from hf_embeddings.conversion.family import Family, Head
 from hf_embeddings.conversion.rules import (
     Choice,
     Config,
     ConversionError,
-    Family,
     Fixed,
-    Head,
     Key,
     Only,
     Operation,
@@ -31,13 +30,13 @@ BOS = {"bos": "cls", "mean": "mean"}
 
 
 def _pooling(config: Config) -> Config:
-    asked = config.get("classifier_pooling", "late")
-    if asked not in BOS:
+    pooling = config.get("classifier_pooling", "late")
+    if pooling not in BOS:
         raise ConversionError(
-            f"config: classifier_pooling is {asked!r}, and TriEmbed can hold 'bos' or 'mean' only; 'late' takes the "
+            f"config: classifier_pooling is {pooling!r}, and TriEmbed can hold 'bos' or 'mean' only; 'late' takes the "
             "mean of the logits"
         )
-    return {"classifier_pooling": BOS[asked]}
+    return {"classifier_pooling": BOS[pooling]}
 
 
 def _to_each(tensors: Tensors, config: Mapping[str, Any], count: int) -> list[torch.Tensor]:

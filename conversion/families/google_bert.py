@@ -10,9 +10,10 @@ from pathlib import Path
 
 import torch
 
-from hf_embeddings.conversion.checkpoints import Checkpoint, Described, read_json
+from hf_embeddings.conversion.checkpoints import TensorHeader, TensorReader, read_json_object
 from hf_embeddings.conversion.families.bert import BERT
-from hf_embeddings.conversion.rules import Config, ConversionError, Family
+from hf_embeddings.conversion.family import Family
+from hf_embeddings.conversion.rules import Config, ConversionError
 from hf_embeddings.conversion.tensorflow import Tensorflow
 from hf_embeddings.files.reading import read_text
 
@@ -62,7 +63,7 @@ class GoogleCheckpoint:
         self.stored = {_name(name): name for name in names}
         self.tensors = {name: self._described(name) for name in self.stored}
 
-    def _described(self, name: str) -> Described:
+    def _described(self, name: str) -> TensorHeader:
         header = self.variables.tensors[self.stored[name]]
         return header._replace(shape=header.shape[::-1]) if self._is_kernel(name) else header
 
@@ -101,9 +102,9 @@ def find_prefix(source: Path) -> Path | None:
     return source if is_prefix else None
 
 
-def open_google(prefix: Path) -> tuple[Config, Checkpoint, Family]:
+def open_google(prefix: Path) -> tuple[Config, TensorReader, Family]:
     """Read config and weights behind a prefix."""
-    config = read_json(prefix.with_name("bert_config.json")) | {"model_type": "bert"}
+    config = read_json_object(prefix.with_name("bert_config.json")) | {"model_type": "bert"}
     checkpoint = GoogleCheckpoint(Tensorflow(prefix))
     heads = {name: head for name, head in BERT.heads.items() if name in HEADS}
     return config, checkpoint, replace(BERT, name="google_bert", heads=heads)

@@ -1,7 +1,8 @@
 """GTE (https://arxiv.org/abs/2407.19669): RoPE, a gated feed-forward whose last projection alone has a bias."""
 
 from hf_embeddings.conversion.families.bert import CLASSIFIER
-from hf_embeddings.conversion.rules import SPLIT, Family, Fixed, Head, Key, Weight
+from hf_embeddings.conversion.family import Family, Head
+from hf_embeddings.conversion.rules import SPLIT, Fixed, Key, Weight
 
 GTE = Family(
     model_type="gte",

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from hf_embeddings.conversion import modeling_bert_layouts
 from hf_embeddings.conversion.families.bert import BERT, EMBEDDINGS, LAYER
-from hf_embeddings.conversion.rules import SPLIT, Fixed, LayoutCode, Only, Unread, Weight
+from hf_embeddings.conversion.family import LayoutCode
+from hf_embeddings.conversion.rules import SPLIT, Fixed, Only, Unread, Weight
 
 TOKEN, _, SEGMENT, NORM = EMBEDDINGS
 FEED_FORWARD = (

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from hf_embeddings.conversion.families.bert import CLASSIFIER, QUESTION
 from hf_embeddings.conversion.families.roberta import POOLED, PREDICTIONS, same
-from hf_embeddings.conversion.rules import SPLIT, Choice, Config, Family, Fixed, Head, Key, Only, Unread, Weight
+from hf_embeddings.conversion.family import Family, Head
+from hf_embeddings.conversion.rules import SPLIT, Choice, Config, Fixed, Key, Only, Unread, Weight
 
 JINA_V3 = Family(
     model_type="jina_embeddings_v3",
@@ -63,7 +64,7 @@ def _rope(config: Config) -> Config:
     return {"rope_parameters": {"rope_type": "default", "rope_theta": float(config.get("rotary_emb_base", 10_000.0))}}
 
 
-# The config under which jina-embeddings-v3 was published; conversion/adapters.py has merged a task before.
+# The config under which jina-embeddings-v3 was published; conversion/task_adapters.py has merged a task before.
 JINA_V3_ADAPTERS = replace(
     JINA_V3,
     model_type="xlm-roberta",

@@ -1,6 +1,7 @@
 """ModernBERT (https://arxiv.org/abs/2412.13663): pre-norm, RoPE of two kinds, local and global attention, GeGLU."""
 
-from hf_embeddings.conversion.rules import SPLIT, Choice, Config, Family, Fixed, Head, Key, Only, Unread, Weight
+from hf_embeddings.conversion.family import Family, Head
+from hf_embeddings.conversion.rules import SPLIT, Choice, Config, Fixed, Key, Only, Unread, Weight
 
 CLASSIFIER = (Weight("classifier", "classifier"),)
 POOLED = (Weight("head.dense", "triembed.pooler.dense"), Weight("head.norm", "triembed.pooler.norm"), *CLASSIFIER)

@@ -2,7 +2,8 @@
 
 from hf_embeddings.conversion.families.bert import CLASSIFIER, QUESTION
 from hf_embeddings.conversion.families.roberta import OFFSET, POOLED, PREDICTIONS, same
-from hf_embeddings.conversion.rules import Family, Fixed, Head, Key, Only, Weight
+from hf_embeddings.conversion.family import Family, Head
+from hf_embeddings.conversion.rules import Fixed, Key, Only, Weight
 
 MPNET = Family(
     model_type="mpnet",

@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from hf_embeddings.conversion.families.bert import CLASSIFIER
-from hf_embeddings.conversion.rules import SPLIT, Choice, Family, Fixed, Head, Key, Only, Unread, Weight
+from hf_embeddings.conversion.family import Family, Head
+from hf_embeddings.conversion.rules import SPLIT, Choice, Fixed, Key, Only, Unread, Weight
 
 ROPE = {"rope_type": "default", "rope_theta": 1000.0}
 

@@ -1,17 +1,8 @@
 """RoBERTa (https://arxiv.org/abs/1907.11692) and the two families that differ from it in name and vocabulary only."""
 
 from hf_embeddings.conversion.families.bert import CLASSIFIER, LAYER, QUESTION
-from hf_embeddings.conversion.rules import (
-    Choice,
-    Config,
-    ConversionError,
-    Family,
-    Fixed,
-    Head,
-    Key,
-    Only,
-    Weight,
-)
+from hf_embeddings.conversion.family import Family, Head
+from hf_embeddings.conversion.rules import Choice, Config, ConversionError, Fixed, Key, Only, Weight
 
 PREDICTIONS = (
     Weight("lm_head.dense", "predictions.dense"),

@@ -8,7 +8,8 @@ import torch
 from hf_embeddings.conversion.families.bert import CLASSIFIER, LAYER, PREDICTIONS, QUESTION
 from hf_embeddings.conversion.families.electra import factorised
 from hf_embeddings.conversion.families.roberta import POOLED
-from hf_embeddings.conversion.rules import Choice, Computed, Family, Fixed, Head, Key, Only, Operation, Tensors, Weight
+from hf_embeddings.conversion.family import Family, Head
+from hf_embeddings.conversion.rules import Choice, Computed, Fixed, Key, Only, Operation, Tensors, Weight
 
 
 def _to_halves(tensors: Tensors, config: Mapping[str, Any], count: int) -> list[torch.Tensor]:

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import torch
 
-from hf_embeddings.conversion.checkpoints import read_json
+from hf_embeddings.conversion.checkpoints import read_json_object
 from hf_embeddings.conversion.rules import ConversionError
-from hf_embeddings.loading.messages import quiet
+from hf_embeddings.files.reading import not_a_directory
+from hf_embeddings.loading.messages import quiet_loading
 from hf_embeddings.loading.saved_model import load_saved
 from hf_embeddings.model.configuration_triembed import AUTO_MAP, TriEmbedConfig
 from hf_embeddings.model.modeling_triembed import TriEmbedPreTrainedModel
@@ -19,8 +20,8 @@ def load_own(folder: Path) -> TriEmbedPreTrainedModel:
         ConversionError: the directory holds none.
     """
     if not folder.is_dir():
-        raise ConversionError(f"{folder}: no such directory")
-    config = read_json(folder / "config.json")
+        raise ConversionError(f"{folder}: {not_a_directory(folder)}, expected the directory of a checkpoint")
+    config = read_json_object(folder / "config.json")
     if config.get("model_type") != TriEmbedConfig.model_type:
         raise ConversionError(
             f"{folder}: model_type {config.get('model_type')!r}, expected {TriEmbedConfig.model_type!r}; convert the "
@@ -35,7 +36,7 @@ def load_own(folder: Path) -> TriEmbedPreTrainedModel:
 
 def save_own(model: TriEmbedPreTrainedModel, folder: Path, *, source: Path) -> None:
     """Save weights, config and code; weights in the number format of `source`, whatever they were worked on in."""
-    config = read_json(source / "config.json")
+    config = read_json_object(source / "config.json")
     dtype_name = config.get("dtype") or config.get("torch_dtype") or "float32"
-    with quiet():
+    with quiet_loading():
         model.to(getattr(torch, dtype_name)).save_pretrained(folder)

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import torch
 
-from hf_embeddings.conversion.companions import copy_companions, has_tokenizer
-from hf_embeddings.conversion.configs import make_config
-from hf_embeddings.conversion.origin import shown, write_origin
+from hf_embeddings.conversion.companion_files import copy_companions, has_tokenizer
+from hf_embeddings.conversion.configs import config_of
+from hf_embeddings.conversion.origin import display_name, write_origin
 from hf_embeddings.conversion.rules import Config, ConversionError
 from hf_embeddings.conversion.surgery.distillation import Frame, tokens_of
 from hf_embeddings.conversion.surgery.healing import Healing, heal
 from hf_embeddings.conversion.surgery.own_checkpoint import load_own, save_own
-from hf_embeddings.conversion.surgery.retention import measure, share_kept
-from hf_embeddings.conversion.surgery.stated import follow_length
+from hf_embeddings.conversion.surgery.prompts_and_lengths import follow_length
+from hf_embeddings.conversion.surgery.retention import measure_retention, share_kept
 from hf_embeddings.conversion.surgery.transplant import transplant
 from hf_embeddings.conversion.tokenizer_check import check_tokenizer
 from hf_embeddings.file_names import REPOSITIONING
@@ -42,7 +42,7 @@ class RepositionReport:
     after: str
     max_position_embeddings: tuple[int, int]
     made: dict[str, str] = field(default_factory=dict)  # part of the new positions -> how its values came about
-    # Figures by model ("source", "transplanted", "healed") and length in tokens; see `retention.measure`.
+    # Figures by model ("source", "transplanted", "healed") and length in tokens; see `measure_retention`.
     figures: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     # What the others have kept of the source's accuracy, or similarities; see `retention.share_kept`.
     kept: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -124,7 +124,7 @@ def reposition(
         report.limits = follow_length(stage, *report.max_position_embeddings)
         report.seconds = time.perf_counter() - start
         (stage / REPOSITIONING).write_text(json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8", newline="\n")
-        before = f"`{shown(source)}`, which has `{report.before}` positions"
+        before = f"`{display_name(source)}`, which has `{report.before}` positions"
         phrase = f"with `{report.after}` positions, made from {before}"
         write_origin(stage, source=source, folder=Path(source), phrase=phrase, description=_description(report))
         check_saved(stage)
@@ -170,7 +170,7 @@ def _remake(old: TriEmbedPreTrainedModel, changes: Config) -> TriEmbedPreTrained
             settings.pop("rope_parameters", None)
     for name in ("model_type", "transformers_version", "architectures", "auto_map", "dtype"):
         settings.pop(name, None)
-    config = make_config(settings | changes)
+    config = config_of(settings | changes)
     torch.manual_seed(0)
     bare = {"add_pooling_layer": old.pooler is not None} if isinstance(old, TriEmbedModel) else {}
     return type(old)(config, **bare).eval()
@@ -210,7 +210,7 @@ def _measure_and_heal(
     def figures(model: TriEmbedPreTrainedModel) -> dict[str, dict[str, float]]:
         assert held_out_ids is not None, "asked where there is held-out text"
         return {
-            str(tokens): measure(model, None if model is old else old, held_out_ids, frame, tokens)
+            str(tokens): measure_retention(model, None if model is old else old, held_out_ids, frame, tokens)
             for tokens in lengths
             if model is not old or tokens <= before
         }

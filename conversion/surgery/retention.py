@@ -16,7 +16,7 @@ MOST_ROWS = 1024  # whose similarities are compared
 
 
 @torch.no_grad()
-def measure(
+def measure_retention(
     model: TriEmbedPreTrainedModel,
     teacher: TriEmbedPreTrainedModel | None,
     text: torch.Tensor,
@@ -45,7 +45,7 @@ def measure(
     room = (length - frame.size) // windows * windows
     right = total = 0
     means, theirs = [], []
-    rows = (rows_of(tokens, room).split(max(1, BATCH // length)) for tokens in (text, masked_text, is_chosen))
+    rows = (cut_rows(tokens, room).split(max(1, BATCH // length)) for tokens in (text, masked_text, is_chosen))
     for plain, masked_rows, hits in zip(*rows, strict=True):
         if head is not None and frame.mask is not None:
             scores = head(states_of(model, masked_rows, frame)[-1], frame.places(hits))
@@ -85,7 +85,7 @@ def share_kept(figures: dict[str, dict[str, dict[str, float]]]) -> dict[str, dic
     }
 
 
-def rows_of(text: torch.Tensor, room: int) -> torch.Tensor:
+def cut_rows(text: torch.Tensor, room: int) -> torch.Tensor:
     """Cut (N,) into whole rows (B, R); the rest is left out."""
     return text[: len(text) // room * room].view(-1, room)
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from hf_embeddings.conversion.companions import TOKENIZER_FILES, copy_companions
-from hf_embeddings.conversion.origin import shown, table, write_origin
+from hf_embeddings.conversion.companion_files import TOKENIZER_FILES, copy_companions
+from hf_embeddings.conversion.origin import display_name, table, write_origin
 from hf_embeddings.conversion.rules import ConversionError
 from hf_embeddings.conversion.surgery.own_checkpoint import load_own, save_own
-from hf_embeddings.conversion.surgery.stated import check_prompts, stated_prompts, with_prompts
+from hf_embeddings.conversion.surgery.prompts_and_lengths import check_prompts, stated_prompts, with_prompts
 from hf_embeddings.conversion.surgery.token_rows import factorise_rows, fit_vectors, replace_rows, set_special_ids
 from hf_embeddings.conversion.surgery.token_sources import sources_of
 from hf_embeddings.conversion.surgery.tokenizer_subset import trimmed
@@ -83,7 +83,7 @@ class Opened:
                 stage,
                 source=self.folder,
                 folder=self.folder,
-                phrase=f"made from `{shown(self.folder)}` with another vocabulary",
+                phrase=f"made from `{display_name(self.folder)}` with another vocabulary",
                 description=_description(report),
             )
             check_saved(stage)

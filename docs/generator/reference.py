@@ -22,6 +22,7 @@ from typer.models import OptionInfo
 from hf_embeddings.cli.main import COMMAND, VERBS
 from hf_embeddings.cli.plot import PICTURES
 from hf_embeddings.corpora import options as corpus_options
+from hf_embeddings.embedding import options as embedding_options
 from hf_embeddings.pretraining import options as run_options
 from hf_embeddings.typed_yaml.fields import BOUNDS
 
@@ -141,7 +142,23 @@ def options_page() -> str:
         lines += [f"## {title}", paragraph((kind.__doc__ or "").partition("\n")[0])]
         rows = ["| option | value | default | meaning |", "|---|---|---|---|"]
         lines += ["\n".join([*rows, *option_rows(kind)])]
+    lines += [
+        "## Options of embed",
+        "The options of `embed`: the keys of a `configs/embedding/*.yaml` file. `checkpoints` and `card` are as above.",
+    ]
+    for title, kind in embedding_sections(embedding_options.EmbeddingOptions):
+        lines += [f"### {title}", paragraph((kind.__doc__ or "").partition("\n")[0])]
+        lines += ["\n".join(["| option | value | default | meaning |", "|---|---|---|---|", *option_rows(kind)])]
     return "\n\n".join(lines) + "\n"
+
+
+def embedding_sections(top: type) -> Iterator[tuple[str, type]]:
+    """Yield the top level of the options of `embed`, and its sections."""
+    hints = get_type_hints(top)
+    yield "Top level of embed", top
+    for field in fields(top):
+        if is_dataclass(hints[field.name]) and field.name not in ("checkpoints", "card"):  # those of `pretrain`
+            yield f"{field.name} of embed", hints[field.name]
 
 
 def sections(top: type) -> Iterator[tuple[str, type]]:

@@ -12,7 +12,7 @@ from hf_embeddings.analysis.geometry import neighbours
 
 
 @dataclass(frozen=True)
-class Size:
+class VectorFormat:
     """One way to store vectors, and what it keeps of the cosines in fp32 at full width."""
 
     width: int
@@ -69,7 +69,7 @@ def widths(full: int) -> list[int]:
     return all_widths
 
 
-def compare_sizes(vectors: np.ndarray, *, k: int = 10) -> list[Size]:
+def compare_sizes(vectors: np.ndarray, *, k: int = 10) -> list[VectorFormat]:
     """Measure every width and precision on (N, D) vectors.
 
     Raises:
@@ -86,5 +86,5 @@ def compare_sizes(vectors: np.ndarray, *, k: int = 10) -> list[Size]:
             kept_share = np.mean(
                 [len(set(a) & set(b)) / k for a, b in zip(exact_rows.tolist(), own_rows.tolist(), strict=True)]
             )
-            sizes.append(Size(width, precision, int(np.ceil(width * bytes_each)), float(kept_share)))
+            sizes.append(VectorFormat(width, precision, int(np.ceil(width * bytes_each)), float(kept_share)))
     return sizes

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hf_embeddings.record import Record
+from hf_embeddings.json_record import JsonRecord
 
 _BLOCK = 1024  # rows of similarities held at once
 _SAME = 1e-12  # a variance below this share of the mean square is rounding
@@ -17,7 +17,7 @@ _SAME_NORM = 1e-6  # as a share of the largest norm
 
 
 @dataclass(frozen=True)
-class Isotropy(Record):
+class Isotropy(JsonRecord):
     """Four views on how evenly vectors use their directions."""
 
     iso_score: float  # 0: one direction holds all variance; 1: all directions hold the same

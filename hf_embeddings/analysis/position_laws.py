@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hf_embeddings.record import Record
+from hf_embeddings.json_record import JsonRecord
 
 SHIFTS = (1, 2, 4, 8, 16, 32, 64)
 CUTOFFS = (1e-5, 1e-3, 0.01, 0.03, 0.1, 0.3)  # of the largest singular value
@@ -18,7 +18,7 @@ _SAME = 1e-9  # differences below this share of the largest value are rounding
 
 
 @dataclass(frozen=True, kw_only=True)
-class PositionLaws(Record):
+class PositionLaws(JsonRecord):
     """What is measured of one position type; None where the type has nothing to measure."""
 
     uniqueness: float  # smallest distance between two positions / mean norm; 0: two positions are the same

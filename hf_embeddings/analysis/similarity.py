@@ -11,6 +11,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from hf_embeddings.analysis.geometry import unit_rows
+from hf_embeddings.analysis.intervals import bootstrap_interval
 
 CUTOFFS = (1, 5, 10)  # of the recall
 GAIN_CUTOFFS = (10,)  # of the discounted gain: the figure that BEIR and MTEB state first
@@ -36,6 +37,21 @@ class Ranking:
     recall: dict[int, float]  # k -> share of a query's right candidates among the first k, mean over queries
     ndcg: dict[int, float]  # k -> normalised discounted cumulative gain of the first k, mean over queries
     mrr: float  # mean of 1 / rank of the first right candidate, over the whole order
+    # 95 % intervals of the same, from resampling the queries.
+    recall_interval: dict[int, tuple[float, float]]
+    ndcg_interval: dict[int, tuple[float, float]]
+    mrr_interval: tuple[float, float]
+    ndcg_by_chance: dict[int, float]  # what an order by chance reaches
+
+
+@dataclass(frozen=True)
+class QueryFigures:
+    """Where the right candidates of each query stand."""
+
+    recall: dict[int, np.ndarray]  # k -> (Q,)
+    ndcg: dict[int, np.ndarray]  # k -> (Q,)
+    ndcg_by_chance: dict[int, np.ndarray]  # k -> (Q,)
+    reciprocal: np.ndarray  # (Q,) 1 / rank of the first right candidate
 
 
 def agreement(first: np.ndarray, second: np.ndarray, scores: Sequence[float]) -> Agreement:
@@ -84,6 +100,39 @@ def ranking(
     missing: Sequence[Sequence[float]] | None = None,
     ignored_rows: Sequence[set[int]] | None = None,
 ) -> Ranking:
+    """Rank all (C, D) candidates by cosine for each of the (Q, D) queries: the means of `rank_queries`."""
+    return summed_up(
+        rank_queries(queries, candidates, relevant, missing=missing, ignored_rows=ignored_rows), len(candidates)
+    )
+
+
+def summed_up(figures: QueryFigures, candidates: int) -> Ranking:
+    """Return the means over the queries, with their intervals."""
+    recall, ndcg, chance = (
+        {k: float(values.mean()) for k, values in each.items()}
+        for each in (figures.recall, figures.ndcg, figures.ndcg_by_chance)
+    )
+    return Ranking(
+        len(figures.reciprocal),
+        candidates,
+        recall,
+        ndcg,
+        float(figures.reciprocal.mean()),
+        recall_interval={k: bootstrap_interval(values) for k, values in figures.recall.items()},
+        ndcg_interval={k: bootstrap_interval(values) for k, values in figures.ndcg.items()},
+        mrr_interval=bootstrap_interval(figures.reciprocal),
+        ndcg_by_chance=chance,
+    )
+
+
+def rank_queries(
+    queries: np.ndarray,
+    candidates: np.ndarray,
+    relevant: Sequence[Mapping[int, float]],
+    *,
+    missing: Sequence[Sequence[float]] | None = None,
+    ignored_rows: Sequence[set[int]] | None = None,
+) -> QueryFigures:
     """Rank all (C, D) candidates by cosine for each of the (Q, D) queries.
 
     Args:
@@ -94,7 +143,9 @@ def ranking(
         ignored_rows: for each query the rows of candidates that are not ranked, such as the query itself.
     """
     unit, count = unit_rows(candidates), len(queries)
-    recalls, gains, reciprocal = dict.fromkeys(CUTOFFS, 0.0), dict.fromkeys(GAIN_CUTOFFS, 0.0), 0.0
+    recalls = {k: np.zeros(count) for k in CUTOFFS}
+    gains, chance = ({k: np.zeros(count) for k in GAIN_CUTOFFS} for _ in range(2))
+    reciprocal = np.zeros(count)
     for start in range(0, count, _BLOCK):
         similarities = unit_rows(queries[start : start + _BLOCK]) @ unit.T
         for query, scores in enumerate(similarities, start):
@@ -103,11 +154,13 @@ def ranking(
             ranks = np.full(len(grades), np.inf)
             ranks[: len(relevant[query])] = _ranks(scores, list(relevant[query]), left_out)
             if len(grades):
-                reciprocal += 1 / ranks.min()
-                recalls = {k: recall + (ranks <= k).mean() for k, recall in recalls.items()}
-                gains = {k: gain + _ndcg(grades, ranks, k) for k, gain in gains.items()}
-    recall, ndcg = ({k: float(total / count) for k, total in totals.items()} for totals in (recalls, gains))
-    return Ranking(count, len(candidates), recall, ndcg, float(reciprocal / count))
+                reciprocal[query] = 1 / ranks.min()
+                for k in CUTOFFS:
+                    recalls[k][query] = (ranks <= k).mean()
+                for k in GAIN_CUTOFFS:
+                    gains[k][query] = _ndcg(grades, ranks, k)
+                    chance[k][query] = _ndcg_by_chance(grades, len(relevant[query]), len(unit) - len(left_out), k)
+    return QueryFigures(recalls, gains, chance, reciprocal)
 
 
 def _ranks(scores: np.ndarray, rows: list[int], left_out: list[int]) -> np.ndarray:
@@ -124,3 +177,11 @@ def _ndcg(grades: np.ndarray, ranks: np.ndarray, cutoff: int) -> float:
     greatest = (best / np.log2(np.arange(len(best)) + 2)).sum()
     within = ranks <= cutoff
     return float((grades[within] / np.log2(ranks[within] + 1)).sum() / greatest)
+
+
+def _ndcg_by_chance(grades: np.ndarray, present: int, candidates: int, cutoff: int) -> float:
+    """Return the gain that is expected where each right candidate stands at every rank equally often."""
+    best = np.sort(grades)[::-1][:cutoff]
+    greatest = (best / np.log2(np.arange(len(best)) + 2)).sum()
+    discounts = (1 / np.log2(np.arange(min(cutoff, candidates)) + 2)).sum()
+    return float(grades[:present].sum() * discounts / max(candidates, 1) / greatest)

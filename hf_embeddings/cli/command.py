@@ -8,8 +8,8 @@ from collections.abc import Callable
 import typer
 from typer.models import ArgumentInfo
 
-from hf_embeddings.cli.given import typed
-from hf_embeddings.cli.interruption import EXIT_CODE, sentence
+from hf_embeddings.cli.arguments import meant_value
+from hf_embeddings.cli.interruption import EXIT_CODE, interruptible, sentence
 from hf_embeddings.printable import escaped_stdout, one_line
 
 
@@ -19,9 +19,9 @@ def as_command(name: str, verb: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(verb)
     def run(*args: object, **kwargs: object) -> None:
-        kwargs = {key: typed(name, key, value) for key, value in kwargs.items()}
+        kwargs = {key: meant_value(name, key, value) for key, value in kwargs.items()}
         try:
-            with escaped_stdout(sys.stdout):
+            with interruptible(), escaped_stdout(sys.stdout):
                 verb(*args, **kwargs)
         except KeyboardInterrupt:
             arguments = inspect.signature(verb).bind(*args, **kwargs).arguments

@@ -8,10 +8,10 @@ import typer
 from hf_embeddings.cli.output import AsJson, TextField, corpus_inputs
 from hf_embeddings.corpora.document import SourceReader
 from hf_embeddings.corpora.sources import check_source
-from hf_embeddings.extras import require
 from hf_embeddings.files.staging import check_target
 from hf_embeddings.json_text import json_text
 from hf_embeddings.loading.model_names import check_model_or_id
+from hf_embeddings.pip_extras import require
 
 if TYPE_CHECKING:
     from hf_embeddings.embedding.static_model import StaticReport

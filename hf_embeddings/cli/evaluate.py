@@ -11,9 +11,9 @@ from hf_embeddings.corpora.document import SourceReader
 from hf_embeddings.corpora.sources import check_source
 from hf_embeddings.evaluation.evaluation_data import read_evaluation_data
 from hf_embeddings.evaluation.word_lists import FEWEST_SENTENCES, read_sentences
-from hf_embeddings.extras import require
 from hf_embeddings.json_text import json_text
 from hf_embeddings.loading.model_names import Pooling, check_model
+from hf_embeddings.pip_extras import require
 
 Files = list[Path] | None
 Source = Literal["contextual", "table"]
@@ -72,6 +72,6 @@ def evaluate(
     if as_json:
         print(json_text(report.to_dict(), indent=2))
     else:
-        from hf_embeddings.cli.evaluation_table import render
+        from hf_embeddings.cli.evaluation_table import render_report
 
-        render(report)
+        render_report(report)

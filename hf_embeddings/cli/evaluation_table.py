@@ -11,7 +11,7 @@ SHOWN = 10  # lines of a file that are named
 GEOMETRY = ("IsoScore", "partition", "mean cosine", "effective rank", "hub skew")
 
 
-def render(report: EvaluationReport) -> None:
+def render_report(report: EvaluationReport) -> None:
     """Print every part that was measured."""
     console, settings = Console(markup=False, emoji=False), report.vectors  # names and prompts are as they are
     console.print(
@@ -36,7 +36,7 @@ def render(report: EvaluationReport) -> None:
             console.print(table)
     layers = report.text.anisotropy_by_layer
     console.print("mean cosine of tokens by layer: " + " ".join(f"{value:.3f}" for value in layers))
-    for line in _table_notes(report.table):
+    for line in (*_text_notes(report.text), *_table_notes(report.table)):
         console.print(line)
     for name, score in (report.mteb or {}).items():
         console.print(f"mteb {name}: {_number(score, '.4f')}")
@@ -60,8 +60,10 @@ def _retrieval(report: EvaluationReport) -> Iterable[tuple[str, ...]]:
     for name, directions in report.retrieval.items():
         for label, figures in ((name, directions.forward), (f"{name}, backward", directions.backward)):
             if figures is not None:
-                shares = map(_number, [*figures.recall.values(), (figures.ndcg or {}).get(10), figures.mrr])
-                yield label, str(figures.queries), str(figures.candidates), *shares
+                recalls = map(_number, figures.recall.values())
+                gain = _with_interval((figures.ndcg or {}).get(10), (figures.ndcg_interval or {}).get(10))
+                mrr = _with_interval(figures.mrr, figures.mrr_interval)
+                yield label, str(figures.queries), str(figures.candidates), *recalls, gain, mrr
 
 
 def _bias(report: EvaluationReport) -> Iterable[tuple[str, ...]]:
@@ -96,6 +98,11 @@ def _sizes(report: EvaluationReport) -> Iterable[tuple[str, ...]]:
         yield str(row.width), row.precision, str(row.bytes_per_vector), *shares
 
 
+def _with_interval(value: float | None, interval: tuple[float, float] | None) -> str:
+    """Write a figure and its 95 % interval."""
+    return _number(value) + (f" ({interval[0]:.3f}-{interval[1]:.3f})" if interval else "")
+
+
 def _number(value: float | None, digits: str = ".3f") -> str:
     """Write a figure; a dash stands where there is nothing to measure."""
     return "-" if value is None else format(value, digits)
@@ -115,6 +122,26 @@ def _file_notes(report: EvaluationReport) -> Iterable[str]:
             more = f" and {len(unknown) - SHOWN} more (all of them: --json)" if len(unknown) > SHOWN else ""
             yield f"left out of {name}, as the vocabulary cannot spell them: {', '.join(unknown[:SHOWN])}{more}"
     yield from (f"note: {test.test}, {test.on}: {test.note}" for test in report.bias if test.note)
+
+
+def _text_notes(text: TextGeometry) -> Iterable[str]:
+    """Say what a cosine of two sentences means, and what the place of a sentence counts."""
+    if cosines := text.cosines:
+        yield (
+            f"cosines of {cosines.pairs:,} pairs of sentences: median {cosines.median:.2f}, above 0.5: "
+            f"{cosines.above_half:.1%}, above 0.9: {cosines.above_nine_tenths:.1%}; one in 100 above {cosines.high:.2f}"
+        )
+    if bias := text.position_bias:
+        places, edits = (
+            " ".join(f"{value:.3f}" for value in values) for values in (bias.sentence_in_document, bias.moved_by_edit)
+        )
+        yield f"position bias, from the first sentence to the last: cosine of sentence and document {places}"
+        yield (
+            f"  an edit moves the vector by (1 - cosine) {edits}; first less last {bias.start_less_end:+.3f} "
+            f"(95 % interval +/- {bias.start_less_end_half_width:.3f})"
+        )
+    else:
+        yield "position bias: not measured, as too few sentences are short enough for documents of several"
 
 
 def _table_notes(table: TableGeometry) -> Iterable[str]:

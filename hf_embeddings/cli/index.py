@@ -28,7 +28,7 @@ def index(
     corpus: Annotated[
         str,
         typer.Argument(
-            help="pydoc:PACKAGE,PACKAGE; hub:USER/NAME; .txt, .jsonl, .csv or .parquet files, a glob or folder."
+            help="pydoc:PACKAGE,PACKAGE; hub:USER/NAME; .txt, .jsonl, .csv, .parquet ... files, a glob or folder."
         ),
     ],
     folder: Annotated[str, typer.Argument(metavar="INDEX", help="Folder of the index, new or to add to.")],
@@ -80,7 +80,7 @@ def index(
     conditions = [Condition.parse(text) for text in where or []]
     check_source(corpus)
     check_model_or_id(model, "--model")
-    from hf_embeddings.search.build import build
+    from hf_embeddings.search.build import build_index
     from hf_embeddings.search.recipe_files import read_recipe
     from hf_embeddings.search.source_records import read_records, scopes_of
     from hf_embeddings.search.workers import EncodingJob
@@ -95,7 +95,7 @@ def index(
     left_out: Counter[str] = Counter()
     total = _survey(read_records(documents(left_out), id_field, left_out), folder, corpus, where or [], left_out)
     with Phase("encoding", total, unit="documents") as progress:
-        figures = build(
+        figures = build_index(
             read_records(documents(Counter()), id_field),
             folder,
             job,

@@ -22,10 +22,10 @@ def inspect(
     from hf_embeddings.evaluation.inspection import inspect_model
 
     inspection = inspect_model(path)
-    print(json_text(inspection.to_dict(), indent=2) if as_json else render(inspection))
+    print(json_text(inspection.to_dict(), indent=2) if as_json else render_inspection(inspection))
 
 
-def render(inspection: "Inspection") -> str:
+def render_inspection(inspection: "Inspection") -> str:
     """Write an inspection as lines for a terminal."""
     lines = [
         inspection.source,

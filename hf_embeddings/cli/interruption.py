@@ -1,6 +1,13 @@
-"""What is true when a verb is interrupted: one sentence for each verb, on standard error."""
+"""What is true when a verb is interrupted: one sentence for each verb, on standard error.
 
-from pathlib import Path
+The entry of the command imports this file before all others, so it imports next to nothing.
+"""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 EXIT_CODE = 130  # 128 + SIGINT, the habit of shells
 NOTHING = "nothing was changed"
@@ -13,6 +20,7 @@ SENTENCES = {
     "distil": WHOLE,
     "export": WHOLE,
     "index": f"the passages that were saved are kept; {RESUME}",
+    "embed": f"the checkpoints that were saved are kept; {RESUME}",
     "evaluate": "no figure was recorded",
     "example": "some of the files may be there already; rerun the command to replace them",
     "inspect": NOTHING,
@@ -38,8 +46,36 @@ KEPT_IN = {"index": "{folder}", "prepare": "{target}.partial"}
 COPY = "{folder} may hold a part of the passages; rerun the command to copy all"  # `index` into a database
 
 
+def listen() -> None:
+    """Answer Ctrl-C from now on, until a verb begins; a process that was started to ignore it goes on to."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _leave)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C raise KeyboardInterrupt in the block, as Python does; after it, Ctrl-C just ends the process."""
+    if signal.getsignal(signal.SIGINT) is not _leave:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # and not what the verb has set
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """End the process at once: an exception would be lost, or a traceback, in what is just being imported."""
+    os.write(2, b"interrupted: nothing was changed\n")
+    os._exit(EXIT_CODE)
+
+
 def sentence(name: str, arguments: dict[str, object]) -> str:
     """Return what is true of a verb that was interrupted with these arguments."""
+    from pathlib import Path
+
     from hf_embeddings.search.stores import is_store
 
     if name == "index" and is_store(str(arguments["folder"])):

@@ -1,8 +1,10 @@
 """The command `hf-embeddings`: one table of verbs, each in a file of its own; heavy imports happen inside the verbs."""
 
+import os
 import re
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Annotated, NoReturn
 
 import typer
@@ -11,6 +13,7 @@ import hf_embeddings
 from hf_embeddings.cli.command import as_command
 from hf_embeddings.cli.convert import convert
 from hf_embeddings.cli.distil import distil
+from hf_embeddings.cli.embed import embed
 from hf_embeddings.cli.evaluate import evaluate
 from hf_embeddings.cli.example import example
 from hf_embeddings.cli.export import export
@@ -25,6 +28,7 @@ from hf_embeddings.cli.publish import publish
 from hf_embeddings.cli.reposition import reposition
 from hf_embeddings.cli.search import remove, search
 from hf_embeddings.cli.serve import serve
+from hf_embeddings.cli.standard_streams import checked_streams, open_closed_streams
 from hf_embeddings.cli.verify import verify
 from hf_embeddings.cli.vocabulary import vocabulary
 from hf_embeddings.printable import one_line
@@ -33,6 +37,7 @@ COMMAND = "hf-embeddings"  # also where it is started as a module: what complete
 VERBS: dict[str, Callable[..., None]] = {
     "convert": convert,
     "distil": distil,
+    "embed": embed,
     "evaluate": evaluate,
     "example": example,
     "export": export,
@@ -77,18 +82,25 @@ def options(
 
 def main() -> None:
     """Run the command; a mistake of the user is one line and exit code 2."""
-    try:
-        app(prog_name=COMMAND)
-    except (ValueError, OSError) as error:
-        _leave(str(error))
-    except Exception as error:  # safetensors and tokenizers have kinds of their own for what the system refuses
-        if not re.search(r"\(os error \d+\)$", str(error)):
-            raise
-        _leave(f"a file cannot be written or read: {error}")
+    open_closed_streams()
+    with checked_streams():
+        try:
+            os.getcwd()
+        except OSError:  # libraries of torch then end the process, and say something else
+            _leave("the working directory is gone, expected one that is there; change to one (cd)")
+        try:
+            app(prog_name=COMMAND)
+        except (ValueError, OSError) as error:
+            _leave(str(error))
+        except Exception as error:  # safetensors and tokenizers have kinds of their own for what the system refuses
+            if not re.search(r"\(os error \d+\)", str(error)):
+                raise
+            _leave(f"a file cannot be written or read: {error}")
 
 
 def _leave(reason: str) -> NoReturn:
-    print(one_line("error: " + " ".join(reason.split())), file=sys.stderr)
+    with suppress(OSError):  # of a full disk, too
+        print(one_line("error: " + " ".join(reason.split())), file=sys.stderr, flush=True)
     sys.exit(2)
 
 

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from hf_embeddings.cli.output import picture_path, refuse_blank, tell_cut
-from hf_embeddings.extras import require
 from hf_embeddings.loading.model_names import check_model
+from hf_embeddings.pip_extras import require
 
 
 def attention(

@@ -7,7 +7,7 @@ import typer
 
 from hf_embeddings.cli.positions import BASE, Sizes, TypesOrFolders, check_type, draw, picture_names
 from hf_embeddings.cli.shipped_configs import find_config
-from hf_embeddings.extras import require
+from hf_embeddings.pip_extras import require
 from hf_embeddings.pretraining.architecture import read_architecture
 
 
@@ -22,13 +22,13 @@ def positions(
     for name in types or ():
         check_type(name)
     read_architecture(find_config(config))
-    from hf_embeddings.evaluation.position_measures import measure
+    from hf_embeddings.evaluation.position_measures import measure_positions
     from hf_embeddings.model.positions import POSITION_TYPES
     from hf_embeddings.visualization.pictures import save_figure
     from hf_embeddings.visualization.position_plots import bias_figure
 
     names = types or list(POSITION_TYPES)
     for name, title in zip(names, picture_names(names), strict=True):
-        report, probe = measure(name, config=find_config(config), length=length, longest=128)
+        report, probe = measure_positions(name, config=find_config(config), length=length, longest=128)
         print(draw(title, report, probe, out))
         print(save_figure(bias_figure(title, probe.scores), out / f"{title}-heads.png"))

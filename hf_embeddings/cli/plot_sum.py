@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from hf_embeddings.cli.output import AsJson, picture_path, refuse_blank, tell_cut
-from hf_embeddings.extras import require
 from hf_embeddings.json_text import json_text
 from hf_embeddings.loading.model_names import check_model
+from hf_embeddings.pip_extras import require
 
 
 def input_sum(

@@ -7,8 +7,9 @@ import typer
 
 from hf_embeddings.cli.output import AsJson, picture_path
 from hf_embeddings.evaluation.word_lists import read_words, seed_example
-from hf_embeddings.extras import require
+from hf_embeddings.files.reading import not_a_directory
 from hf_embeddings.json_text import json_text
+from hf_embeddings.pip_extras import require
 
 
 def training(
@@ -30,7 +31,7 @@ def training(
     if len(labels) < 3:
         raise ValueError(f"got {len(labels)} words, expected at least 3")
     if not Path(run).is_dir():
-        raise ValueError(f"{run}: no such directory; expected the output directory of a run")
+        raise ValueError(f"{run}: {not_a_directory(run)}; expected the output directory of a run")
     from hf_embeddings.analysis.alignment import shared_plane
     from hf_embeddings.evaluation.run_checkpoints import word_spaces
     from hf_embeddings.files.atomic import replace_text

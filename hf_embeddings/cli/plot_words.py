@@ -9,9 +9,9 @@ from hf_embeddings.cli.output import AsJson, Layer, Prompt, TextField, picture_p
 from hf_embeddings.corpora.document import SourceReader
 from hf_embeddings.corpora.sources import check_source
 from hf_embeddings.evaluation.word_lists import frequent_tokens, read_sentences, read_words, seed_example
-from hf_embeddings.extras import require
 from hf_embeddings.json_text import json_text
 from hf_embeddings.loading.model_names import Pooling, check_model
+from hf_embeddings.pip_extras import require
 
 if TYPE_CHECKING:
     import numpy as np

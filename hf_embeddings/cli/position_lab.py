@@ -11,8 +11,8 @@ import typer
 
 from hf_embeddings.cli.output import AsJson, Overrides
 from hf_embeddings.cli.shipped_configs import check_run, find_config
-from hf_embeddings.extras import require
 from hf_embeddings.json_text import json_text
+from hf_embeddings.pip_extras import require
 from hf_embeddings.printable import one_line
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def position_lab(
 
 
 def _run_all(lab: "PositionLab", state: "LabState") -> None:
-    from hf_embeddings.evaluation.position_measures import measure
+    from hf_embeddings.evaluation.position_measures import measure_positions
     from hf_embeddings.pretraining.training.stop import PREEMPTED
     from hf_embeddings.publishing.card import write_card
 
@@ -92,6 +92,6 @@ def _run_all(lab: "PositionLab", state: "LabState") -> None:
         if run is None:
             lab.say("stopped and saved; rerun the command to resume")
             raise typer.Exit(PREEMPTED)
-        laws, _ = measure(str(lab.folder(cell)), config=lab.base_config, length=None)
+        laws, _ = measure_positions(str(lab.folder(cell)), config=lab.base_config, length=None)
         state.record.runs[cell.name] = replace(run, laws=laws)
         state.save()

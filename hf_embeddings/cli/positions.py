@@ -9,9 +9,9 @@ import typer
 
 from hf_embeddings.cli.output import AsJson
 from hf_embeddings.cli.shipped_configs import find_config
-from hf_embeddings.extras import require
 from hf_embeddings.files.distinct_names import distinct_names
 from hf_embeddings.json_text import json_text
+from hf_embeddings.pip_extras import require
 from hf_embeddings.pretraining.architecture import read_architecture
 from hf_embeddings.records.positions import PositionReport, RangeLaws
 
@@ -42,17 +42,17 @@ def positions(
     for name in types or ():
         check_type(name)
     read_architecture(find_config(config))
-    from hf_embeddings.evaluation.position_measures import measure
+    from hf_embeddings.evaluation.position_measures import measure_positions
     from hf_embeddings.model.positions import POSITION_TYPES
 
     reports = {}
     names = types or list(POSITION_TYPES)
     for name, title in zip(names, picture_names(names), strict=True):
-        report, probe = measure(name, config=find_config(config), length=length)
+        report, probe = measure_positions(name, config=find_config(config), length=length)
         picture = str(draw(title, report, probe, plot)) if plot is not None else None
         reports[name] = replace(report, picture=picture)
     values = {name: report.to_dict() for name, report in reports.items()}
-    print(json_text(values, indent=2) if as_json else render(reports))
+    print(json_text(values, indent=2) if as_json else render_laws(reports))
 
 
 def check_type(name: str) -> None:
@@ -76,7 +76,7 @@ def draw(title: str, report: PositionReport, probe: "PositionProbe", folder: Pat
     return save_figure(figure, folder / f"{title}.png")
 
 
-def render(reports: dict[str, PositionReport]) -> str:
+def render_laws(reports: dict[str, PositionReport]) -> str:
     """Write the measurements as a table: for each type the trained length, then as many positions beyond it."""
     width = max(len(Path(name).name) for name in reports) + 2
     lines = [" " * (width + 12) + "".join(f"{title.replace('_', ' '):>{len(title) + 2}}" for title in COLUMNS)]

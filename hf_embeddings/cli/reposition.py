@@ -105,7 +105,8 @@ def _documents(source: str | None, text_field: str) -> tuple[list[str], list[str
 def _object(option: str, text: str | None) -> dict[str, Any] | None:
     if text is None:
         return None
-    value = parse_json(text, f"--{option}")
+    cure = """give an object, such as '{"name": 1}'"""
+    value = parse_json(text, f"--{option} {text!r:.60}", cure=cure)
     if not isinstance(value, dict):
-        raise ValueError(f"--{option}: got a JSON {type(value).__name__}, expected an object")
+        raise ValueError(f"--{option} {text!r:.60}: got a JSON {type(value).__name__}, expected an object; {cure}")
     return value

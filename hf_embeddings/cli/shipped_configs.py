@@ -4,6 +4,7 @@ import importlib.util
 from pathlib import Path
 
 from hf_embeddings.corpora.sources import check_source
+from hf_embeddings.files.reading import not_a_directory
 from hf_embeddings.pretraining.architecture import read_architecture
 from hf_embeddings.pretraining.options import PretrainingOptions
 
@@ -29,6 +30,5 @@ def check_run(options: PretrainingOptions) -> None:
         for part in options.corpus.parts():
             check_source(part.source)
     elif not Path(folder).is_dir():
-        raise ValueError(
-            f"corpus.source: {folder}: no such directory, expected what `hf-embeddings prepare` made; check the path"
-        )
+        problem = not_a_directory(folder)
+        raise ValueError(f"corpus.source: {folder}: {problem}, expected what `prepare` made; check the path")

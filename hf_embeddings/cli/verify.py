@@ -14,7 +14,7 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Read every file and compare it with the SHA-256 sums in the manifests; exit code 1 if anything differs."""
-    from hf_embeddings.pretraining.checkpoints.verification import verify as run
+    from hf_embeddings.pretraining.checkpoints.verification import verify_run as run
 
     findings = run(folder)
     damaged_files = {name: problem for name, problem in findings.items() if problem}

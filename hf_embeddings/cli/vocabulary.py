@@ -66,11 +66,11 @@ def vocabulary(
     as_json: AsJson = False,
 ) -> None:
     """Change the vocabulary of a model; the rows of tokens that stay are bit-identical."""
-    given: dict[str, object] = {
+    values: dict[str, object] = {
         "token": token, "tokens-file": tokens_file, "vectors": vectors, "inside-words": inside_words,
         "tokenizer": tokenizer, "vocab-size": vocab_size, "rank": rank, "corpus": corpus,
     }  # fmt: skip
-    _refuse_foreign(action, given)
+    _refuse_foreign(action, values)
     check_model(source, "the directory of a TriEmbed checkpoint")
     if corpus is not None:
         check_source(corpus)
@@ -102,12 +102,12 @@ def vocabulary(
     print(json_text(asdict(report)) if as_json else _sentences(report))
 
 
-def _refuse_foreign(action: Action, given: Mapping[str, object]) -> None:
+def _refuse_foreign(action: Action, values: Mapping[str, object]) -> None:
     """Refuse options that another action reads, which would be dropped."""
-    if foreign := [name for name, value in given.items() if value and name not in OPTIONS[action]]:
+    if foreign := [name for name, value in values.items() if value and name not in OPTIONS[action]]:
         allowed = ", ".join(f"--{name}" for name in OPTIONS[action])
         raise ValueError(f"{action.value}: got --{foreign[0]}, expected only {allowed}; leave it out")
-    if given["vocab-size"] and given["tokenizer"]:
+    if values["vocab-size"] and values["tokenizer"]:
         raise ValueError("replace: got --vocab-size beside --tokenizer, expected it with --corpus; leave one out")
 
 

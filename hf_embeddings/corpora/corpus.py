@@ -12,7 +12,7 @@ from hf_embeddings.corpora.options import CorpusOptions, SourceOptions
 from hf_embeddings.corpora.selection import HELD_OUT, TRAINING, digests, select, under
 from hf_embeddings.corpora.sources import read_documents, source_bytes
 from hf_embeddings.corpora.tokenized_corpus import CHUNK_DOCUMENTS, batched
-from hf_embeddings.progress import Phases, quiet
+from hf_embeddings.progress import Phases, silent_phase
 
 __all__ = ["Corpus", "CorpusError", "load_corpus", "read_corpus", "read_documents"]
 
@@ -45,7 +45,7 @@ def load_corpus(source: str, **options: object) -> Corpus:
     return read_corpus(CorpusOptions(source=source, **options))  # type: ignore[arg-type]
 
 
-def read_corpus(options: CorpusOptions, phases: Phases = quiet) -> Corpus:
+def read_corpus(options: CorpusOptions, phases: Phases = silent_phase) -> Corpus:
     """Read the sources, drop exact duplicates (up to white space) and hold out a share of the documents.
 
     Which side a document falls on depends on its text alone, so adding documents or changing their order moves none.
@@ -71,7 +71,7 @@ def read_corpus(options: CorpusOptions, phases: Phases = quiet) -> Corpus:
             fraction=options.evaluation_fraction,
             signatures=None if options.near_duplicates is None else _signatures(texts),
             threshold=options.near_duplicates,
-            place=place_of(options),
+            place=source_names(options),
         )
     statistics["duplicates"] = statistics["documents_read"] - len(texts)
     statistics["near_duplicates"] = counts.get("near_duplicates", 0)
@@ -134,7 +134,7 @@ def _signatures(texts: list[str]) -> np.ndarray:
     return np.concatenate([signatures(some) for some in batched(texts, CHUNK_DOCUMENTS)])
 
 
-def place_of(options: CorpusOptions) -> str:
+def source_names(options: CorpusOptions) -> str:
     """Return the sources as errors name them."""
     return ", ".join(part.source for part in options.parts())
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hf_embeddings.corpora.chinese import CLASS
-from hf_embeddings.extras import cure
+from hf_embeddings.pip_extras import cure
 from hf_embeddings.randomness import mixed
 
 PERMUTATIONS = 128  # the error of an estimated similarity of 0.8 is 0.035 (one standard deviation)
@@ -39,7 +39,7 @@ def signatures(documents: Sequence[str]) -> np.ndarray:
     return np.array(rows, dtype=np.uint32).reshape(len(documents), PERMUTATIONS)
 
 
-def similarity(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+def estimated_jaccard(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Return the estimated Jaccard similarity of documents with these signatures, (D,)."""
     return (first == second).mean(axis=1)
 

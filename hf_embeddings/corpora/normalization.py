@@ -12,6 +12,7 @@ from hf_embeddings.corpora.chinese import RUST_CLASS
 WORD_START = "▁"  # before each word, and not before punctuation and Chinese characters, which are words by themselves
 LONGEST_WORD = 100  # letters; WordPiece makes one [UNK] of a longer word, and trainers take hours for very long ones
 JOINERS = "\u200c\u200d"  # they part and join letters of Persian, Hindi, Sinhala ... : letters themselves
+TURKISH_CASE = {"I": "ı", "İ": "i"}  # capitals and small letters of Turkish and Azerbaijani; elsewhere I becomes i
 LEFT_OUT = 0.001  # share of a text that may be without letters of the vocabulary, if that leaves room for words
 
 # Without width or meaning: control characters, soft hyphens, marks of direction, selectors of glyphs, what is no text.
@@ -31,19 +32,26 @@ class Alphabet(NamedTuple):
 
 
 def normalizer(
-    *, lowercase: bool, strip_accents: bool, removed: Collection[str] = (), word_starts: bool = False
+    *,
+    lowercase: bool,
+    strip_accents: bool,
+    turkish_case: bool = False,
+    removed: Collection[str] = (),
+    word_starts: bool = False,
 ) -> normalizers.Normalizer:
     """Return BERT's normalizer, but that composed and decomposed letters are the same, and no word is lost or joined.
 
     Args:
         lowercase: fold case, and nothing else.
         strip_accents: remove accents and all other marks.
+        turkish_case: fold I to ı and İ to i, if case is folded.
         removed: characters that are removed too.
         word_starts: put WORD_START before each word, so that text can be decoded.
     """
     parts = [
         normalizers.Replace(Regex(f"[{_INVISIBLE}{''.join(removed)}]"), ""),
         normalizers.Replace(Regex(f"[{_SPACES}{WORD_START if word_starts else ''}]"), " "),
+        *_turkish(lowercase and turkish_case),
         normalizers.BertNormalizer(  # puts spaces around Chinese characters
             clean_text=False, handle_chinese_chars=True, strip_accents=strip_accents, lowercase=lowercase
         ),
@@ -52,6 +60,12 @@ def normalizer(
     if word_starts:
         parts.append(normalizers.Replace(Regex(f"(?<!{_LETTER})(?={_LETTER})"), WORD_START))
     return normalizers.Sequence(parts)
+
+
+def _turkish(is_asked: bool) -> list[normalizers.Normalizer]:
+    if not is_asked:
+        return []
+    return [normalizers.NFC(), *(normalizers.Replace(capital, small) for capital, small in TURKISH_CASE.items())]
 
 
 def pre_tokenizer() -> pre_tokenizers.PreTokenizer:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from hf_embeddings.typed_yaml.fields import bounded, place
+from hf_embeddings.typed_yaml.fields import bounded, path_field
 
 PREPARED = "prepared:"  # before the directory, in `corpus.source`
 
@@ -12,7 +12,7 @@ PREPARED = "prepared:"  # before the directory, in `corpus.source`
 class SourceOptions:
     """One of several sources; what is not given is that of the corpus."""
 
-    source: str = place()  # as in `corpus.source`
+    source: str = path_field()  # as in `corpus.source`
     weight: float = bounded(1.0, min=0.001, max=1000)  # how often an epoch takes each example of it, fractions included
     text_field: str | None = None  # as in `corpus`; None takes what stands there
     hub_split: str | None = None  # as in `corpus`; None takes what stands there
@@ -25,11 +25,11 @@ class CorpusOptions:
 
     # `pydoc:PKG,PKG` (docstrings), the path, glob or folder of files, `hub:USER/NAME`, or `prepared:DIRECTORY`, which
     # `hf-embeddings prepare` made.
-    source: str | None = place(None)
+    source: str | None = path_field(None)
     # Several with weights, instead of `source`; a document that is in two of them has the higher weight.
     sources: list[SourceOptions] = field(default_factory=list)
     verify_shards: bool = True  # compare what is prepared with its SHA-256 sums first; false compares sizes only
-    text_field: str = "text"  # the key or column that holds the text (.jsonl, .csv, .parquet, hub)
+    text_field: str = "text"  # the key or column that holds the text (.jsonl, .json, .csv, .tsv, .parquet, hub)
     hub_split: str = "train"  # split of a hub dataset
     hub_config: str | None = None  # configuration of a hub dataset; None is its default one
     evaluation_fraction: float = bounded(0.05, above=0, below=1)  # share of documents held out for evaluation
@@ -75,12 +75,13 @@ class CorpusOptions:
 class TokenizerOptions:
     """An existing tokenizer, or the one to train on the corpus."""
 
-    path: str | None = place(None)  # directory of an existing tokenizer; None trains one with the fields below
+    path: str | None = path_field(None)  # directory of an existing tokenizer; None trains one with the fields below
     algorithm: Literal["wordpiece", "unigram", "bpe"] = "wordpiece"  # the kind to train
     vocab_size: int = bounded(8192, min=64)  # tokens, special ones included
     lowercase: bool = True  # fold case before tokenizing
     # Strip accents and other marks too, as uncased BERT does; it changes the words of many languages.
     strip_accents: bool = False
+    turkish_case: bool = False  # fold I to ı and İ to i, as Turkish and Azerbaijani do, if case is folded
     # Characters of the corpus to train on: the first documents of each source, which all get the same share.
     training_characters: int = bounded(100_000_000, min=1000)
     min_frequency: int = bounded(2, min=1)  # occurrences that a character, or a pair of pieces to be merged, needs

@@ -10,7 +10,7 @@ from hashlib import blake2b
 import numpy as np
 
 from hf_embeddings.corpora.document import CorpusError
-from hf_embeddings.corpora.near_duplicates import band_keys, bands, similarity
+from hf_embeddings.corpora.near_duplicates import band_keys, bands, estimated_jaccard
 
 DROPPED, TRAINING, HELD_OUT = range(3)
 MIN_TRAINING_DOCUMENTS = 2  # next sentence prediction takes its false continuations from another document
@@ -59,7 +59,7 @@ def select(
             for numbers, firsts in _groups(len(keys), partial(_band_keys, signatures, band)):
                 later = np.flatnonzero((numbers != firsts) & (roles[numbers] != DROPPED))
                 for some in np.split(later, range(ROWS_PER_READ, len(later), ROWS_PER_READ)):
-                    alike = similarity(signatures[numbers[some]], signatures[firsts[some]]) >= threshold
+                    alike = estimated_jaccard(signatures[numbers[some]], signatures[firsts[some]]) >= threshold
                     roles[numbers[some[alike]]] = DROPPED
         counts["near_duplicates"] = _count(roles, DROPPED) - counts["duplicates"]
     _hold_out(keys, roles, fraction, place)

@@ -6,6 +6,7 @@ from typing import Literal
 
 from hf_embeddings.corpora import stops
 from hf_embeddings.corpora.chinese import CLASS
+from hf_embeddings.files.lines import with_lone_returns_as_ends
 
 SentenceEnds = Literal["auto", "stops", "lines", "spaces"]
 RULES = 2  # how a text becomes tokens; runs and corpora on the disk keep the rules that they were begun by
@@ -80,6 +81,7 @@ def sentence_spans(document: str, ends: str = "auto") -> list[Span]:
     """
     if ends == EARLIER:
         return _spans(document, [match.end() for match in _ends(document, _EARLIER_BOUNDARY)])
+    document = with_lone_returns_as_ends(document)
     stops = _stops(document)
     if ends in ("lines", "spaces") or (ends == "auto" and not stops):
         stops = sorted({*stops, *(match.end() for match in re.finditer("\n", document))})

@@ -7,16 +7,15 @@ import pkgutil
 import re
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
 
+from hf_embeddings.corpora.compression import suffix_of
 from hf_embeddings.corpora.docstrings import package_files, read_docstrings
 from hf_embeddings.corpora.document import CorpusError, Document, SourceReader, unreadable
-from hf_embeddings.corpora.text_files import SUFFIXES, json_values, rows_at_once, suffix_of, text_bytes
-from hf_embeddings.files.reading import check_file, file_type
-
-if TYPE_CHECKING:
-    import datasets
+from hf_embeddings.corpora.file_kinds import no_known_files, unknown_kind
+from hf_embeddings.corpora.hub_datasets import is_saved_dataset, read_hub, read_saved_dataset
+from hf_embeddings.corpora.text_files import SUFFIXES, text_bytes
+from hf_embeddings.files.reading import file_type
 
 PACKAGES = "pydoc:"  # what docstrings of installed packages are named by
 OTHER_FILES = "files_of_other_kinds"  # in a folder, counted in the statistics of reading
@@ -50,87 +49,7 @@ def _modules(names: str) -> dict[str, str]:
     return modules
 
 
-def read_hub(name: str, reader: SourceReader) -> Iterator[Document]:
-    """Yield a column of a dataset of the Hub, or of a local folder that `datasets` can load, as a stream."""
-    import datasets
-
-    if is_saved_dataset(name):
-        yield from read_saved_dataset(name, reader)
-        return
-    place = f"hub:{name}"
-    try:
-        rows = datasets.load_dataset(name, reader.hub_config, split=reader.hub_split, streaming=True)
-        yield from _rows(rows, place, reader)
-    except CorpusError:
-        raise
-    except Exception as error:  # datasets raises many kinds, its dependencies more
-        raise CorpusError(
-            f"{place}: `datasets` cannot load split {reader.hub_split!r}, configuration {reader.hub_config!r}: "
-            f"{' '.join(str(error).split())}; check the name, hub_split, hub_config and the connection"
-        ) from error
-
-
-def read_saved_dataset(folder: str, reader: SourceReader) -> Iterator[Document]:
-    """Yield a column of what `save_to_disk` of `datasets` wrote: a dataset, or several as splits."""
-    import datasets
-
-    try:
-        for inside, _, names in os.walk(folder):
-            for name in names:
-                check_file(os.path.join(inside, name))
-        dataset = datasets.load_from_disk(folder)
-        if isinstance(dataset, datasets.DatasetDict):
-            if reader.hub_split not in dataset:
-                splits = ", ".join(map(repr, dataset))
-                raise CorpusError(f"{folder}: got the splits {splits}, expected {reader.hub_split!r}; set hub_split")
-            dataset = dataset[reader.hub_split]
-        yield from _rows(dataset, folder, reader, _checked_rows)
-    except CorpusError:
-        raise
-    except Exception as error:
-        raise unreadable(folder, error) from error
-
-
-def is_saved_dataset(folder: str) -> bool:
-    """Tell whether `save_to_disk` of `datasets` wrote a folder."""
-    return any(os.path.isfile(os.path.join(folder, name)) for name in ("dataset_dict.json", "state.json"))
-
-
-def _rows(
-    rows: Any,  # noqa: ANN401  of two classes
-    place: str,
-    reader: SourceReader,
-    each: Callable[[Any], Iterable[object]] = iter,
-) -> Iterator[Document]:
-    if rows.column_names and reader.text_field in rows.column_names:
-        others = _plain_columns(rows) if reader.with_fields else []
-        rows = rows.select_columns([reader.text_field, *(name for name in others if name != reader.text_field)])
-    for number, row in enumerate(each(rows), 1):
-        yield from reader.text_of(json_values(row) if isinstance(row, dict) else row, f"{place}, row {number}")
-
-
-def _plain_columns(rows: Any) -> list[str]:  # noqa: ANN401  as above
-    """Return the columns that are no bytes and no lists: images or sound beside the text are not decoded."""
-    import datasets
-
-    features = rows.features or {}
-    plain = (datasets.Value, datasets.ClassLabel)
-    return [name for name, kind in features.items() if isinstance(kind, plain) and "binary" not in kind.dtype]
-
-
-def _checked_rows(dataset: "datasets.Dataset") -> Iterator[object]:
-    """Yield the rows of a dataset that is mapped into memory, where a damaged offset would end the process."""
-    size = rows_at_once(dataset.data.nbytes, len(dataset))
-    for batch in dataset.with_format("arrow").iter(batch_size=size):
-        batch.validate(full=True)
-        yield from batch.to_pylist()
-
-
 SCHEMES: dict[str, Callable[[str, SourceReader], Iterator[Document]]] = {PACKAGES: read_packages, "hub:": read_hub}
-_KINDS = (
-    "pydoc:PACKAGE,PACKAGE; hub:USER/NAME; or the path, glob or folder of .txt, .jsonl, .csv or .parquet files (the "
-    "first three also as .gz, .bz2 or .zst), or what save_to_disk of `datasets` wrote"
-)
 
 
 def read_documents(
@@ -145,8 +64,7 @@ def read_described_documents(
 ) -> Iterator[Document]:
     """Yield the documents of a source, in an order that depends on the source only."""
     reader = reader or SourceReader()
-    if others := other_files(source):
-        reader.statistics[OTHER_FILES] += others
+    reader.statistics.update(folder_counts(source))
     count = 0
     for part in parts_of(source):
         for document in read_part(part, reader):
@@ -193,16 +111,18 @@ def read_part(part: str, reader: SourceReader) -> Iterator[Document]:
             yield Document(text, document.metadata, document.place, origin, document.place_fields)
 
 
-def other_files(source: str) -> int:
-    """Return how many files in a source that is a folder are left out, as they are of no kind that is read.
+def folder_counts(source: str) -> Counter[str]:
+    """Return what is to be told of a source that is a folder: the files of each kind, if it has several.
 
-    Names that begin with a dot are not counted.
+    Those of no kind that is read are left out, and counted; names that begin with a dot are not.
     """
     path = os.path.expanduser(source)
     if source.startswith(tuple(SCHEMES)) or not os.path.isdir(path) or is_saved_dataset(path):
-        return 0
-    names = [name for *_, names in _folders(path) for name in names if not name.startswith(".")]
-    return sum(suffix_of(name) not in SUFFIXES for name in names)
+        return Counter()
+    suffixes = Counter(suffix_of(name) for *_, names in _folders(path) for name in names if name[0] != ".")
+    kinds = Counter({f"{suffix[1:]}_files": count for suffix, count in suffixes.items() if suffix in SUFFIXES})
+    others = suffixes.total() - kinds.total()
+    return (kinds if len(kinds) > 1 else Counter()) + Counter({OTHER_FILES: others})
 
 
 def origin_of(part: str) -> str:
@@ -231,7 +151,7 @@ def _reader(part: str) -> Callable[[str, SourceReader], Iterator[Document]]:
         return read_saved_dataset
     read_file = SUFFIXES.get(suffix_of(part))
     if read_file is None:
-        raise CorpusError(f"source {part!r}: got an unknown kind, expected {_KINDS}; name one of these")
+        raise unknown_kind(part)
     mode = _mode(part)  # before opening: to open a pipe is to wait for its writer
     if not stat.S_ISREG(mode):
         raise CorpusError(f"{part}: got a {file_type(mode)}, expected a file; name a regular file")
@@ -243,7 +163,7 @@ def _files(source: str) -> list[str]:
     if not os.path.lexists(path):
         bare = not os.path.dirname(path) and suffix_of(path) not in SUFFIXES | {"": None}
         if _SCHEME.match(path) or bare:
-            raise CorpusError(f"source {source!r}: got an unknown kind, expected {_KINDS}; name one of these")
+            raise unknown_kind(source)
         if glob.has_magic(path):
             paths = sorted(glob.glob(path, recursive=True), key=_posix)
             if not paths:
@@ -253,7 +173,7 @@ def _files(source: str) -> list[str]:
         return [path]
     paths = sorted(_inside(path), key=_posix)
     if not paths:
-        raise CorpusError(f"{path}: got a folder without {' or '.join(SUFFIXES)} files, expected some; check the path")
+        raise no_known_files(path, [name for *_, names in _folders(path) for name in names if name[0] != "."])
     return paths
 
 

@@ -1,15 +1,19 @@
-"""Documents in files: paragraphs of text, JSON lines, CSV and Parquet, compressed or not, in bounded memory."""
+"""Documents in files: paragraphs of text, JSON, CSV and Parquet, compressed or not, in bounded memory."""
 
 import csv
 import io
+import itertools
 import json
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, cast
 
+from hf_embeddings.corpora.compression import EXPANSION, compression_of, open_text, suffix_of
 from hf_embeddings.corpora.document import MAX_DOCUMENT_BYTES, CorpusError, Document, SourceReader, unreadable
-from hf_embeddings.files.reading import check_depth, encoding_of
+from hf_embeddings.files.lines import ENDS, line_pieces
+from hf_embeddings.files.reading import LARGEST, check_depth, parse_json
+from hf_embeddings.files.separators import TAB, separator_of
 from hf_embeddings.json_text import without_twins
 
 if TYPE_CHECKING:
@@ -17,7 +21,6 @@ if TYPE_CHECKING:
     from pyarrow.parquet import FileMetaData
 
 _BATCH_BYTES = 64 << 20  # of rows that are read at once
-_PIECE_BYTES = 1 << 20  # a line of any length is read in pieces of this size
 
 
 def read_paragraphs(path: str, reader: SourceReader) -> Iterator[Document]:
@@ -29,7 +32,7 @@ def read_paragraphs(path: str, reader: SourceReader) -> Iterator[Document]:
             yield Document(text, fields, f"{path}, byte {offset}", place_fields=tuple(fields))
 
 
-def read_json_lines(path: str, reader: SourceReader) -> Iterator[Document]:
+def read_json_texts(path: str, reader: SourceReader) -> Iterator[Document]:
     """Yield the text field of each line of a JSON lines file, with the other fields."""
     for number, (offset, block) in enumerate(_blocks(path, reader, ends=lambda line: True), 1):
         place = f"{path}:{number}"
@@ -41,24 +44,61 @@ def read_json_lines(path: str, reader: SourceReader) -> Iterator[Document]:
             row = json.loads(line, object_pairs_hook=without_twins)
         except (ValueError, RecursionError) as error:
             raise CorpusError(f"{place}: got a line that is not JSON ({error}), expected an object; fix it") from error
-        if isinstance(row, dict) and reader.on_invalid_text == "skip":
-            row.setdefault(reader.text_field, None)  # a key that is left out says the same as null
-        yield from reader.text_of(row, place)
+        yield from reader.text_of(_with_null(row, reader), place)
+
+
+def read_json_file_texts(path: str, reader: SourceReader) -> Iterator[Document]:
+    """Yield the text field of each object of a JSON array; or of each line, as many a `.json` file has them."""
+    try:
+        with open_text(path) as file:
+            content = file.read(LARGEST + 1) if file.peek(1)[:1] in b"[\xef \t\r\n" else b""
+    except OSError as error:
+        raise unreadable(path, error) from error
+    if not content.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"["):
+        yield from read_json_texts(path, reader)
+        return
+    if len(content) > LARGEST:
+        raise CorpusError(f"{path}: got an array of more than {LARGEST:,} bytes, expected fewer; write it as .jsonl")
+    reader.advance(len(content))
+    text = reader.valid(_decode(content, 0), path, 0)
+    if text is None:
+        return
+    try:
+        rows = parse_json(text, path)
+    except ValueError as error:
+        raise CorpusError(str(error)) from None
+    for number, row in enumerate(rows, 1):
+        yield from reader.text_of(_with_null(row, reader), f"{path}, row {number}")
 
 
 def read_csv(path: str, reader: SourceReader) -> Iterator[Document]:
-    """Yield the text field of each row of a CSV file, whose first line names the fields."""
+    """Yield the text field of each row of a CSV file, whose first line names the fields.
+
+    They stand between commas; or between semicolons or tabs, if the first line has no comma.
+    """
+    yield from _table(path, reader, separator=None)
+
+
+def read_tsv(path: str, reader: SourceReader) -> Iterator[Document]:
+    """Yield the text field of each row of a file with tabs between the fields, in which quotes are text."""
+    yield from _table(path, reader, separator=TAB)
+
+
+def _table(path: str, reader: SourceReader, *, separator: str | None) -> Iterator[Document]:
     csv.field_size_limit(MAX_DOCUMENT_BYTES)
+    quoting = csv.QUOTE_MINIMAL if separator is None else csv.QUOTE_NONE
     try:
-        with _open(path) as file:
-            lines = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
-            rows = csv.DictReader(_told(lines, reader), strict=True)
+        with open_text(path) as file:
+            lines = _told(io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline=""), reader)
+            first = next(lines, "")
+            between = separator or separator_of(first)
+            rows = csv.DictReader(itertools.chain([first], lines), strict=True, delimiter=between, quoting=quoting)
             names = [name for name in rows.fieldnames or () if name]
             if twin := next((name for name in names if names.count(name) > 1), None):
                 raise CorpusError(f"{path}:1: got the column {twin!r} twice, expected each once; rename one")
             for row in rows:
                 if row.get(None) is not None:  # cells beyond those that the first line names
-                    reader.malformed(_surplus(row, f"{path}:{rows.line_num}"))
+                    reader.malformed(_surplus(row, f"{path}:{rows.line_num}", between))
                 else:
                     yield from reader.text_of(row, f"{path}:{rows.line_num}")
     except csv.Error as error:
@@ -121,24 +161,18 @@ def rows_at_once(size: int, rows: int) -> int:
 
 
 SUFFIXES: dict[str, Callable[[str, SourceReader], Iterator[Document]]] = {
-    ".txt": read_paragraphs,
-    ".jsonl": read_json_lines,
+    **dict.fromkeys((".txt", ".text", ".md", ".rst"), read_paragraphs),
+    **dict.fromkeys((".jsonl", ".ndjson"), read_json_texts),
+    ".json": read_json_file_texts,
     ".csv": read_csv,
+    ".tsv": read_tsv,
     ".parquet": read_parquet,
 }
-EXPANSION = 4  # a guess at the text in a byte of a compressed file, for the time left
-COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}  # may follow every suffix but that of Parquet
-
-
-def suffix_of(path: str) -> str:
-    """Return what a file name ends with, in lower case and before that of a compression."""
-    name, suffix = os.path.splitext(path.lower())
-    return os.path.splitext(name)[1] if suffix in COMPRESSIONS else suffix
 
 
 def text_bytes(path: str) -> int:
     """Return the bytes of text in a file, guessed where it is compressed; 0 where there is none."""
-    is_compressed = os.path.splitext(path)[1].lower() in (*COMPRESSIONS, ".parquet")
+    is_compressed = compression_of(path) is not None or suffix_of(path) == ".parquet"
     return os.stat(path).st_size * (EXPANSION if is_compressed else 1) if os.path.isfile(path) else 0
 
 
@@ -148,8 +182,8 @@ def _blocks(path: str, reader: SourceReader, *, ends: Callable[[bytes], bool]) -
     pieces: list[bytes] = []
     fresh = True  # whether the next piece begins a line
     try:
-        with _open(path) as file:
-            while piece := file.readline(_PIECE_BYTES):
+        with open_text(path) as file:
+            for piece in line_pieces(file):
                 offset += len(piece)
                 reader.advance(len(piece))
                 if offset - start <= MAX_DOCUMENT_BYTES:
@@ -157,7 +191,7 @@ def _blocks(path: str, reader: SourceReader, *, ends: Callable[[bytes], bool]) -
                 elif pieces:
                     pieces.clear()
                     reader.overlong(path, start)
-                line, fresh = (piece if fresh else b"..." + piece), piece.endswith(b"\n")
+                line, fresh = (piece if fresh else b"..." + piece), piece.endswith(ENDS)
                 if fresh and ends(line):
                     yield start, b"".join(pieces)
                     start = offset
@@ -173,30 +207,19 @@ def _is_blank(line: bytes) -> bool:
     return not line or (line[0] > 127 and not line.decode("utf-8", "replace").strip())
 
 
-def _open(path: str) -> BinaryIO:
-    """Open a file that may be compressed.
-
-    Raises:
-        CorpusError: it begins as one in UTF-16 or UTF-32.
-    """
-    compression = COMPRESSIONS.get(os.path.splitext(path)[1].lower())
-    if compression is None:
-        file = open(path, "rb")  # noqa: SIM115  the caller closes it
-    else:
-        import pyarrow
-
-        file = io.BufferedReader(pyarrow.input_stream(path, compression=compression))
-    if encoding := encoding_of(file.peek(4)):
-        file.close()
-        raise CorpusError(f"{path}: got {encoding}, expected UTF-8 text; save the file as UTF-8")
-    return file
+def _with_null(row: object, reader: SourceReader) -> object:
+    """Return a row of JSON; a key that is left out says the same as null, where rows without text are skipped."""
+    if isinstance(row, dict) and reader.on_invalid_text == "skip":
+        row.setdefault(reader.text_field, None)
+    return row
 
 
-def _surplus(row: Mapping[str | None, object], place: str) -> str:
+def _surplus(row: Mapping[str | None, object], place: str, separator: str) -> str:
     *names, _ = row
+    cure = "remove the tabs from the text" if separator == TAB else f"put double quotes around text with {separator!r}"
     return (
         f"{place}: got {len(names) + len(cast(list[str], row[None]))} cells, expected {len(names)} "
-        f"({', '.join(map(str, names))}); put double quotes around text with commas"
+        f"({', '.join(map(str, names))}); {cure}"
     )
 
 

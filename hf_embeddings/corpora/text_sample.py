@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from hf_embeddings.corpora.normalization import TURKISH_CASE
 from hf_embeddings.corpora.sentences import split_sentences
 from hf_embeddings.corpora.tokenized_corpus import SentenceTokenizer
-from hf_embeddings.record import Record
+from hf_embeddings.json_record import JsonRecord
 
 DOCUMENT_CHARACTERS = 4000  # that are looked at in one document
 EXAMPLES = 10  # changed characters that are kept in mind
@@ -18,7 +19,7 @@ SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")  # marks, but of 
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextSample(Record):
+class TextSample(JsonRecord):
     """Counts over some documents."""
 
     characters: int = 0  # white space aside
@@ -64,6 +65,8 @@ class TextSample(Record):
 def _is_changed(character: str, normal_form: str) -> bool:
     """Tell whether more than the case has changed; another way to write the same character is no change."""
     if character == "\u200b" and normal_form.isspace():  # words stay apart
+        return False
+    if normal_form.replace(WORD_START, "").strip() == TURKISH_CASE.get(unicodedata.normalize("NFC", character)):
         return False
     before, after = (unicodedata.normalize("NFC", text).lower() for text in (character, normal_form))
     return before != after.replace(WORD_START, "").strip()

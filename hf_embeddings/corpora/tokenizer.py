@@ -11,6 +11,7 @@ from transformers import PreTrainedTokenizerBase
 
 from hf_embeddings.corpora.literal_text import added_tokens
 from hf_embeddings.corpora.sentences import RULES
+from hf_embeddings.files.reading import not_a_directory
 from hf_embeddings.loading.auto_classes import OwnCode, open_tokenizer
 
 REQUIRED_TOKENS = ("pad_token", "cls_token", "sep_token", "mask_token")
@@ -33,7 +34,7 @@ def load_tokenizer(path: str | os.PathLike[str]) -> PreTrainedTokenizerBase:
     """Load the tokenizer of a local directory, refusing those that transformers would silently complete or repair."""
     path = os.fspath(path)
     if not os.path.isdir(path):
-        raise TokenizerError(f"{path}: no such directory, expected one with a tokenizer; check tokenizer.path")
+        raise TokenizerError(f"{path}: {not_a_directory(path)}, expected one with a tokenizer; check tokenizer.path")
     present = set(os.listdir(path))
     if present.isdisjoint(VOCABULARY_FILES):
         raise TokenizerError(f"{path}: got no vocabulary, expected {' or '.join(VOCABULARY_FILES)}; {_RESAVE}")
@@ -63,7 +64,7 @@ def row_count(tokenizer: PreTrainedTokenizerBase) -> int:
     return max(tokenizer.get_vocab().values(), default=-1) + 1
 
 
-def fingerprint(tokenizer: PreTrainedTokenizerBase, *, rules: int = RULES) -> str:
+def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase, *, rules: int = RULES) -> str:
     """Return a hash of everything that decides which ids a text becomes under some rules of `SentenceTokenizer`."""
     content = json.loads(tokenizer.backend_tokenizer.to_str())
     facts = [content[name] for name in ("model", "normalizer", "pre_tokenizer")]

@@ -21,7 +21,7 @@ from hf_embeddings.corpora.normalization import (
 )
 from hf_embeddings.corpora.options import CorpusOptions, TokenizerOptions
 from hf_embeddings.corpora.tokenizer import TokenizerError
-from hf_embeddings.progress import Phases, quiet
+from hf_embeddings.progress import Phases, silent_phase
 
 Algorithm = Literal["wordpiece", "unigram", "bpe"]
 
@@ -36,6 +36,7 @@ def train_tokenizer(
     vocab_size: int,
     lowercase: bool,
     strip_accents: bool = False,
+    turkish_case: bool = False,
     min_frequency: int,
     max_length: int,
 ) -> PreTrainedTokenizerBase:
@@ -47,12 +48,17 @@ def train_tokenizer(
         vocab_size: pieces, special ones included; fewer where the documents have no more to give.
         lowercase: fold case before tokenizing.
         strip_accents: remove accents and all other marks before tokenizing, as uncased BERT does.
+        turkish_case: fold I to ı and İ to i, if case is folded.
         min_frequency: occurrences that a character, and a pair of pieces that is merged, need.
         max_length: `model_max_length` of the tokenizer.
     """
     documents, _ = cut_long_words(list(documents))
     make_normalizer = partial(
-        normalizer, lowercase=lowercase, strip_accents=strip_accents, word_starts=algorithm != "wordpiece"
+        normalizer,
+        lowercase=lowercase,
+        strip_accents=strip_accents,
+        turkish_case=turkish_case,
+        word_starts=algorithm != "wordpiece",
     )
     letters = alphabet(
         documents,
@@ -76,7 +82,7 @@ def train_for(
     *,
     max_length: int,
     say: Callable[[str], None] = lambda line: None,
-    phases: Phases = quiet,
+    phases: Phases = silent_phase,
 ) -> PreTrainedTokenizerBase:
     """Train the tokenizer of a run on a sample of its sources, each the texts of its documents.
 
@@ -106,6 +112,11 @@ def train_for(
     )
     if left_out := cut_long_words(sample)[1]:
         say(f"{left_out:,} letters of words of more than {LONGEST_TRAINED:,} letters are not trained on")
+    if settings.lowercase and not settings.turkish_case and is_turkish(sample):
+        say(
+            "the text has the letter ı, as Turkish and Azerbaijani have: tokenizer.turkish_case=true folds I to ı and "
+            "İ to i, rather than I to i"
+        )
     with phases("tokenizer training"):  # one call of a library, which does not say how far it is
         return train_tokenizer(
             sample,
@@ -113,9 +124,17 @@ def train_for(
             vocab_size=settings.vocab_size,
             lowercase=settings.lowercase,
             strip_accents=settings.strip_accents,
+            turkish_case=settings.turkish_case,
             min_frequency=settings.min_frequency,
             max_length=max_length,
         )
+
+
+def is_turkish(documents: Iterable[str]) -> bool:
+    """Tell whether a text has both ı and İ about as often as Turkish and Azerbaijani have them."""
+    counts = [(document.count("ı"), document.count("İ"), len(document)) for document in documents]
+    dotless, dotted, characters = map(sum, zip(*counts, strict=True)) if counts else (0, 0, 0)
+    return dotted > 0 and dotless > 0.005 * characters
 
 
 def _wordpiece(

@@ -1,1 +1,1 @@
-"""From an encoder to an embedding model: smaller, in another language, or a static table."""
+"""Train sentence encoders on pairs of texts, and students of a teacher: static, smaller, of another language."""

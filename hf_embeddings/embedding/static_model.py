@@ -9,7 +9,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from hf_embeddings.analysis.similarity import agreement, pair_cosines
-from hf_embeddings.conversion.origin import shown, table, write_origin
+from hf_embeddings.conversion.origin import display_name, table, write_origin
 from hf_embeddings.embedding.static_table import (
     SMOOTHING,
     StaticTable,
@@ -21,9 +21,9 @@ from hf_embeddings.embedding.static_table import (
 )
 from hf_embeddings.file_names import WEIGHTS
 from hf_embeddings.files.staging import staged_directory
+from hf_embeddings.json_record import JsonRecord
 from hf_embeddings.loading.static_model import MODEL_TYPE, ROWS, SCALES
-from hf_embeddings.progress import Phases, quiet
-from hf_embeddings.record import Record
+from hf_embeddings.progress import Phases, silent_phase
 from hf_embeddings.search.encoder import Encoder
 
 DIMENSION = 256  # as model2vec's
@@ -32,7 +32,7 @@ Finish = Callable[[Path], object]
 
 
 @dataclass(frozen=True, kw_only=True)
-class StaticReport(Record):
+class StaticReport(JsonRecord):
     """What a static model was made of, and how near it comes to its teacher."""
 
     teacher: str
@@ -55,7 +55,7 @@ def distil_static(
     corpus_name: str = "",
     sample: Sequence[str] = (),
     overwrite: bool = False,
-    phases: Phases = quiet,
+    phases: Phases = silent_phase,
     finish: Finish = lambda folder: None,
 ) -> StaticReport:
     """Write the static model of a teacher: a row of D numbers for each token of its vocabulary.
@@ -92,7 +92,7 @@ def distil_static(
         with phases("comparing with the teacher"):
             near = _agreement(encoder, Encoder.load(stage, precision="fp32"), sample)
         report = StaticReport(
-            teacher=shown(teacher),
+            teacher=display_name(teacher),
             target=str(target),
             tokens=len(ids),
             dimension=dimension,
@@ -132,7 +132,7 @@ def _write(stage: Path, made: StaticTable, encoder: Encoder, teacher: str | Path
     config = {
         "model_type": MODEL_TYPE,
         "architectures": ["StaticModel"],
-        "tokenizer_name": shown(teacher),
+        "tokenizer_name": display_name(teacher),
         "apply_pca": made.rows.shape[1],
         "sif_coefficient": SMOOTHING,
         "hidden_dim": made.rows.shape[1],

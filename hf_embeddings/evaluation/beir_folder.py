@@ -60,7 +60,7 @@ def _judgements(folder: Path, account: Account) -> Mapping[str, dict[str, float]
     judgements: dict[str, dict[str, float]] = {}
     for row in read_table(path, QRELS, account, most=len(QRELS)):  # four would be those of TREC
         query, document, cell = row.cells
-        score = row.number(2)
+        score = row.number(2, account)
         if score is None:
             account.leave_out(row.place, f"the score is {cell!r}")
             continue
@@ -79,13 +79,15 @@ def _texts(path: Path, account: Account) -> dict[str, str]:
     if not path.is_file():
         raise ValueError(f"{path}: no such file; expected corpus.jsonl, queries.jsonl and qrels/test.tsv")
     texts: dict[str, str] = {}
-    for place, row in read_json_lines(path):
+    for place, row in read_json_lines(path, account):
         if not isinstance(row.get("text"), str) or not isinstance(row.get("_id"), str | int):
-            raise ValueError(f"{place}: got the fields {', '.join(row)}, expected _id and text; fix the line")
+            account.refuse(f"{place}: got the fields {', '.join(row)}, expected _id and text; fix the line")
+            continue
         key = str(row["_id"])
         if key in texts:
             account.leave_out(place, f"the id {key!r} stands again; this text replaces the one before, as BEIR does it")
         texts[key] = f"{row.get('title') or ''} {row['text']}".strip()
+    account.check()
     return texts
 
 

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import torch
 
+from hf_embeddings.json_record import JsonRecord
 from hf_embeddings.loading.saved_model import check_counts, check_shapes, make_config
 from hf_embeddings.loading.stored_weights import stored_shapes
 from hf_embeddings.model.modeling_triembed import TriEmbedModel
 from hf_embeddings.pretraining.architecture import read_architecture
-from hf_embeddings.record import Record
 
 
 @dataclass(frozen=True, kw_only=True)
-class Inspection(Record):
+class Inspection(JsonRecord):
     """Position type, tables, parameters and memory of a checkpoint directory or config file."""
 
     source: str

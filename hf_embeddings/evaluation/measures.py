@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hf_embeddings.analysis.bias import association_test
+from hf_embeddings.analysis.calibration import cosine_levels
 from hf_embeddings.analysis.compression import PRECISIONS, compare_sizes, compressed, widths
 from hf_embeddings.analysis.geometry import (
     Hubness,
@@ -21,6 +22,7 @@ from hf_embeddings.analysis.geometry import (
 )
 from hf_embeddings.analysis.similarity import agreement, ranking, solve_analogies
 from hf_embeddings.evaluation.file_lines import Account
+from hf_embeddings.evaluation.position_bias import position_bias
 from hf_embeddings.evaluation.retrieval_set import RetrievalSet
 from hf_embeddings.evaluation.test_sets import GROUPS, Analogies, Pair, ScoredPairs, WordLists, texts_of
 from hf_embeddings.evaluation.vectors import Vectors
@@ -42,7 +44,7 @@ from hf_embeddings.records.evaluation import (
 SHOWN = 10  # entries of a list that a report names
 
 
-def similarity(vectors: Vectors, data: ScoredPairs) -> SimilarityFigures:
+def measure_similarity(vectors: Vectors, data: ScoredPairs) -> SimilarityFigures:
     """Compare cosines with people's scores; pairs that the vocabulary cannot spell are left out, and counted."""
     texts = texts_of(data)
     unknown = set(vectors.unknown(texts))
@@ -218,6 +220,8 @@ def text_geometry(vectors: Vectors, sentences: Sequence[str]) -> TextGeometry:
         hubness=_hubs(hubs, [sentences[row] for row in hubs.hubs]),
         # Ethayarajh 2019, https://arxiv.org/abs/1909.00512: mean cosine of tokens in different contexts.
         anisotropy_by_layer=[mean_cosine(layer) for layer in states],
+        cosines=cosine_levels(sentence_vectors),
+        position_bias=position_bias(vectors, sentences),
     )
 
 

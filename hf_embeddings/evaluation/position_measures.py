@@ -17,7 +17,7 @@ from hf_embeddings.records.positions import LawsBeyond, PositionReport
 LONGEST = 512
 
 
-def measure(
+def measure_positions(
     name: str, *, config: Path, length: int | None, longest: int = LONGEST
 ) -> tuple[PositionReport, PositionProbe]:
     """Return the laws of a type or checkpoint, inside and beyond the trained length, and the probe they come from.

@@ -29,7 +29,7 @@ def evaluate(folder: str, vectors: Vectors, data: EvaluationData) -> EvaluationR
             vectors=VectorChoice(
                 source=vectors.source, pooling=recipe.pooling, layer=recipe.layer, prompt=vectors.prompt
             ),
-            similarity=_of_each(phase, "similarity", data.similarity, partial(measures.similarity, vectors)),
+            similarity=_of_each(phase, "similarity", data.similarity, partial(measures.measure_similarity, vectors)),
             analogies=_of_each(phase, "analogies", data.analogies, partial(measures.analogies, vectors)),
             retrieval=_of_each(phase, "retrieval", data.retrieval, partial(measures.retrieval, vectors)),
             bias=[

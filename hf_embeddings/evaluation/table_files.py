@@ -5,10 +5,12 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from hf_embeddings.evaluation.file_lines import Account, read_json_lines, read_lines
+from hf_embeddings.files.separators import separator_of
 
 LONGEST_CELL = 16 << 20  # characters of a cell of CSV
 MISSING = ("", "na", "n/a", "nan", "none", "null", "-", "?")  # what people write where they have no score
@@ -30,13 +32,16 @@ class Row:
     place: str  # path:line
     cells: list[str]
 
-    def number(self, index: int) -> float | None:
+    def number(self, index: int, account: Account) -> float | None:
         """Return a cell as a number; None where it says that there is none, or one that is not finite.
 
-        Raises:
-            ValueError: it is something else.
+        Where it is something else, the account is told, and `read_table` raises at the end of the file.
         """
-        return _number(self.cells[index], self.place)
+        try:
+            return _number(self.cells[index], self.place)
+        except ValueError as error:
+            account.refuse(error)
+            return None
 
 
 def read_table(path: Path, columns: Sequence[Column], account: Account, *, most: int | None = None) -> Iterator[Row]:
@@ -52,13 +57,24 @@ def read_table(path: Path, columns: Sequence[Column], account: Account, *, most:
         most: columns that a file without a header may have; None: any number, of which the first are read.
 
     Raises:
-        ValueError: a line has too few columns, or the header lacks one.
+        ValueError: the header lacks a column; or, at the end of the file, lines that cannot be read, all of them.
     """
     kind = path.suffix.lower()
-    if kind == ".jsonl":
-        for place, row in read_json_lines(path):
-            yield Row(place, _fields(row, columns, place))
-        return
+    yield from _objects(path, columns, account) if kind == ".jsonl" else _rows(path, kind, columns, account, most)
+    account.check()
+
+
+def _objects(path: Path, columns: Sequence[Column], account: Account) -> Iterator[Row]:
+    for place, row in read_json_lines(path, account):
+        try:
+            cells = _fields(row, columns, place)
+        except ValueError as error:
+            account.refuse(error)
+        else:
+            yield Row(place, cells)
+
+
+def _rows(path: Path, kind: str, columns: Sequence[Column], account: Account, most: int | None) -> Iterator[Row]:
     indices: list[int | None] | None = None
     for place, cells in _csv_cells(path) if kind == ".csv" else _tab_cells(path):
         if cells[0].startswith("#") and len(cells) < len(_required(columns)):
@@ -70,8 +86,9 @@ def read_table(path: Path, columns: Sequence[Column], account: Account, *, most:
                 continue
         last = max(index for index in indices if index is not None)
         if len(cells) <= last:
-            separator = "commas" if kind == ".csv" else "tabs"
-            raise ValueError(f"{place}: got {len(cells)} columns, expected {last + 1} between {separator}")
+            separator = "commas (or semicolons, if the first line has no comma)" if kind == ".csv" else "tabs"
+            account.refuse(f"{place}: got {len(cells)} columns, expected {last + 1} between {separator}")
+            continue
         yield Row(place, ["" if column is None else cells[column] for column in indices])
 
 
@@ -123,7 +140,9 @@ def _tab_cells(path: Path) -> Iterator[tuple[str, list[str]]]:
 
 def _csv_cells(path: Path) -> Iterator[tuple[str, list[str]]]:
     csv.field_size_limit(LONGEST_CELL)
-    rows = csv.reader((f"{line}\n" for _, line in read_lines(path)), strict=True)
+    lines = (f"{line}\n" for _, line in read_lines(path))
+    first = next(lines, "")
+    rows = csv.reader(chain([first], lines), strict=True, delimiter=separator_of(first))
     while True:
         place = f"{path}:{rows.line_num + 1}"  # where a row begins; it may go over several lines
         try:

@@ -68,7 +68,7 @@ def read_scored_pairs(path: Path) -> ScoredPairs:
     account, pairs = Account(), []
     for row in read_table(path, (FIRST, SECOND, SCORE), account):
         first, second, cell = row.cells
-        score = row.number(2)
+        score = row.number(2, account)
         if score is None:
             account.leave_out(row.place, f"the score is {cell!r}")
         elif not first or not second:
@@ -97,7 +97,8 @@ def read_analogies(path: Path) -> Analogies:
         elif len(words) == 4:
             sections.setdefault(name, []).append((words[0], words[1], words[2], words[3]))
         elif words:
-            raise ValueError(f"{place}: got {len(words)} words, expected 4, or a section ': name'; fix the line")
+            account.refuse(f"{place}: got {len(words)} words, expected 4, or a section ': name'; fix the line")
+    account.check()
     if not sections:
         raise ValueError(f"{path}: no questions in it; expected lines of four words")
     return Analogies(path, sections, account)
@@ -123,7 +124,7 @@ def read_retrieval(path: Path) -> RetrievalSet:
         if not query or not text:
             account.leave_out(row.place, "one of its texts is empty")
             continue
-        grade, number = row.number(2), candidates.setdefault(text, len(candidates))
+        grade, number = row.number(2, account), candidates.setdefault(text, len(candidates))
         right = relevant.setdefault(query, {})
         if grade is None or grade > 0:
             right[number] = 1.0 if grade is None else grade

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from hf_embeddings.corpora.word_starts import word_pieces
-from hf_embeddings.loading.messages import quiet
+from hf_embeddings.loading.messages import quiet_loading
 from hf_embeddings.loading.model_names import check_model
 from hf_embeddings.search.encoder import Encoder
 
@@ -40,7 +40,7 @@ class Vectors:
         check_model(folder)
         settings = {name: value for name, value in recipe.items() if value is not None}
         # fp32 everywhere: a figure must not depend on the machine.
-        with quiet():  # a pooler left unused is no news here; missing weights still raise
+        with quiet_loading():  # a pooler left unused is no news here; missing weights still raise
             encoder = Encoder.load(folder, precision="fp32", **settings)
         if prompt is not None:
             encoder.recipe = replace(encoder.recipe, prompts={GIVEN: prompt}, default_prompt=GIVEN)

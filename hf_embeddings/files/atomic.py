@@ -4,7 +4,7 @@ import errno
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 
@@ -47,7 +47,7 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     if path.exists():
         check_file(path)  # /dev/null would be a file from then on
     staging_path = path.with_name(f".{path.name}{STAGED}")
-    with _alone(staging_path):
+    with called(staging_path, path), _alone(staging_path):
         try:
             yield staging_path
             if durable:
@@ -58,6 +58,26 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
             raise
     if durable:
         fsync_directory(path.parent)
+
+
+@contextmanager
+def called(stage: Path, target: Path) -> Iterator[None]:
+    """Let errors of the block speak of `target`, which people know, where they would name what is made beside it."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        error.args = tuple(_named(value, stage, target) for value in error.args)
+        if isinstance(error, OSError) and error.filename is not None:
+            error.filename = _named(error.filename, stage, target)
+        if isinstance(error, OSError) and error.filename2 is not None:
+            error.filename2 = _named(error.filename2, stage, target)
+        raise
+
+
+def _named(value: object, stage: Path, target: Path) -> object:
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    return value.replace(str(stage), str(target)) if isinstance(value, str) else value
 
 
 @contextmanager
@@ -86,8 +106,9 @@ def _lock(staged: Path) -> int:
         try:
             assert fcntl is not None  # see `_alone`
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.exists(staged) and os.path.samestat(os.fstat(handle), os.stat(staged)):
-                return handle  # and not one that has just been moved to its place
+            with suppress(FileNotFoundError):  # moved to its place a moment ago, as another file of the name may be
+                if os.path.samestat(os.fstat(handle), os.stat(staged)):
+                    return handle
         except BlockingIOError:
             if time.monotonic() - began > PATIENCE:
                 os.close(handle)

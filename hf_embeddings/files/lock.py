@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from hf_embeddings.files.reading import read_text
+from hf_embeddings.files.reading import read_object
 
 LOCK, HOLDER = ".lock", ".lock.json"
 LOCK_FILES = (LOCK, HOLDER)
@@ -34,13 +34,8 @@ class Lock:
         try:
             self._lock.acquire()
         except (Timeout, RuntimeError):  # RuntimeError: this thread holds it by another object
-            try:
-                holder = read_text(self.holder)
-            except (OSError, ValueError):  # it has not said yet
-                holder = "another process"
             raise ValueError(
-                f"{folder}: is being written by a live run ({holder}); wait for it, stop it, or choose another "
-                "directory"
+                f"{folder}: is being written by {self._holder()}; wait for it, stop it, or choose another directory"
             ) from None
         since = time.strftime("%Y-%m-%d %H:%M:%S")
         facts = {"host": socket.gethostname(), "process": os.getpid(), "since": since}
@@ -49,6 +44,14 @@ class Lock:
         except OSError:  # a full disk
             self.release()
             raise
+
+    def _holder(self) -> str:
+        """Return in words which process holds the lock, as far as it has said so."""
+        try:
+            facts = read_object(self.holder)
+            return f"process {facts['process']} on {facts['host']}, since {facts['since']}"
+        except (OSError, ValueError, KeyError):
+            return "another process"
 
     def release(self) -> None:
         """Let another run in."""

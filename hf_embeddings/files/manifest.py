@@ -16,14 +16,14 @@ from typing import Any
 from hf_embeddings.files.atomic import replace_text
 from hf_embeddings.files.ownership import MARK
 from hf_embeddings.files.reading import open_file, read_bytes
-from hf_embeddings.record import Record
+from hf_embeddings.json_record import JsonRecord
 
 MANIFEST = "manifest.json"
 FORMAT = 1
 
 
 @dataclass(frozen=True)
-class FileFacts(Record):
+class FileFacts(JsonRecord):
     """What a manifest says of a file."""
 
     size: int  # bytes
@@ -42,7 +42,7 @@ class Damaged(ValueError):
     """A directory is not what its manifest says."""
 
 
-def seal(folder: Path, facts: Mapping[str, object], names: list[str] | None = None) -> None:
+def seal_directory(folder: Path, facts: Mapping[str, object], names: list[str] | None = None) -> None:
     """Force files to the disk, then write their manifest.
 
     Args:
@@ -53,16 +53,16 @@ def seal(folder: Path, facts: Mapping[str, object], names: list[str] | None = No
     paths = [folder / name for name in names] if names else [path for path in folder.iterdir() if path.name != MANIFEST]
     with ThreadPoolExecutor(max_workers=2) as pool:  # hashing and waiting for the disk both leave Python free
         files = dict(pool.map(_flushed, sorted(paths)))
-    write(folder, facts, files)
+    write_manifest(folder, facts, files)
 
 
-def write(folder: Path, facts: Mapping[str, object], files: Mapping[str, FileFacts]) -> None:
+def write_manifest(folder: Path, facts: Mapping[str, object], files: Mapping[str, FileFacts]) -> None:
     """Write a manifest of files that are on the disk, and whose sizes and sums are known."""
     entries = {name: file.to_dict() for name, file in files.items()}
     replace_text(folder / MANIFEST, _text({"format": FORMAT, **facts, "files": entries}))
 
 
-def read(folder: Path) -> Manifest:
+def read_manifest(folder: Path) -> Manifest:
     """Return what a manifest says, without a look at the files.
 
     Raises:
@@ -76,7 +76,7 @@ def read(folder: Path) -> Manifest:
         raise Damaged(f"{folder / MANIFEST}: lists no files with their sizes and sums") from None
 
 
-def check(folder: Path, *, exact: bool = True, sums: bool = True) -> Manifest:
+def check_manifest(folder: Path, *, exact: bool = True, sums: bool = True) -> Manifest:
     """Return what the manifest says after comparing every file with it.
 
     Args:
@@ -87,7 +87,7 @@ def check(folder: Path, *, exact: bool = True, sums: bool = True) -> Manifest:
     Raises:
         Damaged: what differs, and how.
     """
-    manifest = read(folder)
+    manifest = read_manifest(folder)
     _compare_names(folder, manifest.files.keys(), exact=exact)
     for name, entry in manifest.files.items():
         if (size := (folder / name).stat().st_size) != entry.size:

@@ -61,7 +61,7 @@ def _claim_locked(folder: Path) -> Lock:
     except FileNotFoundError:
         raise
     except OSError:  # a full disk
-        remove(folder)
+        remove_claimed(folder)
         raise
     (folder / MARK).touch()  # whoever left just before has taken the mark along
     return lock
@@ -125,7 +125,7 @@ def clear(folder: Path) -> None:
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
-def remove(folder: Path) -> None:
+def remove_claimed(folder: Path) -> None:
     """Remove a claimed directory, the mark last; leave any other alone."""
     if not is_ours(folder):
         return

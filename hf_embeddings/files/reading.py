@@ -13,14 +13,16 @@ from typing import Any
 
 import yaml
 
+from hf_embeddings.files.lines import with_plain_ends
 from hf_embeddings.json_text import without_twins
 
 DEEPEST = 100  # brackets within brackets: what walks through a value calls itself for each
 LARGEST = 64 << 20  # bytes of a file that is read whole; the largest tokenizers in use have 17 MB
-_TYPES = {stat.S_IFIFO: "named pipe", stat.S_IFDIR: "directory", stat.S_IFSOCK: "socket"}
+_TYPES = {stat.S_IFREG: "file", stat.S_IFIFO: "named pipe", stat.S_IFDIR: "directory", stat.S_IFSOCK: "socket"}
 _NESTING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)  # strings match whole, so as to be skipped
 _MARKS = {codecs.BOM_UTF32_LE: "UTF-32", codecs.BOM_UTF32_BE: "UTF-32", codecs.BOM_UTF16_LE: "UTF-16",
           codecs.BOM_UTF16_BE: "UTF-16"}  # fmt: skip
+RESTORE = "restore the file, or fix it"
 Place = str | os.PathLike[str]
 
 
@@ -40,8 +42,16 @@ def check_file(path: Place) -> None:
 
 
 def file_type(mode: int) -> str:
-    """Return in words what a mode of `os.stat`, of no regular file, stands for."""
+    """Return in words what a mode of `os.stat` stands for."""
     return _TYPES.get(stat.S_IFMT(mode), "device")
+
+
+def not_a_directory(path: Place) -> str:
+    """Return what stands in the place of a directory that was expected there: nothing, or something else."""
+    try:
+        return f"got a {file_type(os.stat(path).st_mode)}"
+    except (OSError, ValueError):
+        return "no such directory"
 
 
 def open_file(path: Place) -> BufferedReader:
@@ -77,7 +87,7 @@ def read_text(path: Place, *, most: int = LARGEST) -> str:
     """
     content = read_bytes(path, most=most)
     try:
-        return content.decode("utf-8-sig").replace("\r\n", "\n")
+        return with_plain_ends(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise ValueError(not_utf8(path, content, error)) from None
 
@@ -89,12 +99,17 @@ def encoding_of(content: bytes) -> str | None:
 
 def not_utf8(place: object, content: bytes, error: UnicodeDecodeError) -> str:
     """Return the line that says which encoding some bytes are in, as far as they tell it, rather than UTF-8."""
-    got = encoding_of(content) or f"the byte {content[error.start]:#04x}"
-    return f"{place}: got {got}, expected UTF-8 text; save the file as UTF-8"
+    encoding = encoding_of(content) or f"the byte {content[error.start]:#04x}"
+    return f"{place}: got {encoding}, expected UTF-8 text; save the file as UTF-8"
 
 
-def parse_json(text: str | bytes, place: object) -> Any:  # noqa: ANN401  what JSON holds
+def parse_json(text: str | bytes, place: object, *, cure: str = RESTORE) -> Any:  # noqa: ANN401  what JSON holds
     """Return the value of JSON, which says each key of an object once.
+
+    Args:
+        text: JSON.
+        place: what it stands in.
+        cure: what to do where it is none; without one it is that of a file.
 
     Raises:
         ValueError: it is none, or nested without end; the message begins with the place.
@@ -103,7 +118,7 @@ def parse_json(text: str | bytes, place: object) -> Any:  # noqa: ANN401  what J
     try:
         return json.loads(text, object_pairs_hook=without_twins)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{place}: got text that is not JSON ({error}); restore the file, or fix it") from None
+        raise ValueError(f"{place}: got text that is not JSON ({error}); {cure}") from None
 
 
 def check_depth(text: str | bytes, place: object) -> None:
@@ -133,7 +148,7 @@ def parse_yaml(text: str, place: object) -> Any:  # noqa: ANN401  what YAML hold
         value = loader.get_single_data()
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError, TypeError) as error:
         reason = " ".join(str(error).split())
-        raise ValueError(f"{place}: got text that is not plain YAML ({reason}); restore the file, or fix it") from None
+        raise ValueError(f"{place}: got text that is not plain YAML ({reason}); {RESTORE}") from None
     return value
 
 

@@ -19,6 +19,7 @@ from safetensors.numpy import save_file
 
 from hf_embeddings.files.atomic import replacing
 from hf_embeddings.files.manifest import FileFacts, file_facts
+from hf_embeddings.files.modes import as_umask_says
 from hf_embeddings.files.reading import check_file
 
 FAR = 4096  # rows between neighbours in an index from which on they are read apart
@@ -35,7 +36,7 @@ def write_shard(path: Path, arrays: Mapping[str, np.ndarray]) -> FileFacts:
     """Write arrays to a file that is whole or absent; return its size and SHA-256 sum."""
     with replacing(path) as staging_path:
         save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, staging_path)
-        staging_path.chmod(0o644)  # safetensors lets the owner alone read it
+        as_umask_says(staging_path)
         return file_facts(staging_path)
 
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from hf_embeddings.files.atomic import fsync_directory
+from hf_embeddings.files.atomic import called, fsync_directory
+from hf_embeddings.files.modes import as_umask_says
 from hf_embeddings.files.ownership import refuse_inside, refuse_link, workplace
 
 _HERE, _EXCHANGE = -100, 2  # AT_FDCWD, RENAME_EXCHANGE of renameat2(2), Linux 3.15
@@ -52,8 +53,8 @@ def staged_directory(target: Path, *, inputs: Mapping[str, str | Path | None], o
     check_target(target, inputs=inputs, overwrite=overwrite)
     target = Path(os.path.abspath(target))
     work = target.with_name(f".{target.name}.staged")
-    with workplace(work):
-        stage = work / target.name
+    stage = work / target.name
+    with called(work, target), called(stage, target), workplace(work):
         stage.mkdir()
         yield stage
         take_place(stage, target)
@@ -61,6 +62,7 @@ def staged_directory(target: Path, *, inputs: Mapping[str, str | Path | None], o
 
 def take_place(stage: Path, target: Path) -> None:
     """Let a directory take the place of another at once; what was there is then in the place of the first, or gone."""
+    as_umask_says(stage)
     fsync_directory(stage)
     if not target.exists():
         stage.rename(target)

@@ -19,12 +19,12 @@ from hf_embeddings.pretraining.examples.pairs import RELATIONS
 from hf_embeddings.pretraining.options import PositionLabOptions, PretrainingOptions
 from hf_embeddings.pretraining.run import pretrain
 from hf_embeddings.pretraining.training.gradients import compute_gradients
-from hf_embeddings.pretraining.training.held_out import evaluate, evaluation_batches
+from hf_embeddings.pretraining.training.held_out import evaluate_held_out, evaluation_batches
 from hf_embeddings.pretraining.training.loop import keep_freed_memory
 from hf_embeddings.pretraining.training.optimization import build_optimizers
-from hf_embeddings.pretraining.training.processes import build_accelerator, choose_precision, join, share
+from hf_embeddings.pretraining.training.processes import build_accelerator, choose_precision, join_processes, share
 from hf_embeddings.pretraining.training.training_data import Say, TrainingData, build_config, load_training_data
-from hf_embeddings.progress import Phases, quiet
+from hf_embeddings.progress import Phases, silent_phase
 from hf_embeddings.records.lab import LabRun
 
 BASELINE = "learned"  # what the time of a step is compared with
@@ -47,7 +47,9 @@ class Cell:
 class PositionLab:
     """The runs of a lab; the corpus is prepared once, when the first of them needs it."""
 
-    def __init__(self, options: PositionLabOptions, *, base_config: Path, say: Say, phases: Phases = quiet) -> None:
+    def __init__(
+        self, options: PositionLabOptions, *, base_config: Path, say: Say, phases: Phases = silent_phase
+    ) -> None:
         """Check the options.
 
         Raises:
@@ -91,7 +93,7 @@ class PositionLab:
             losses[str(factor)] = None
             if factor == 1 or not model.config.positions_end:
                 batches = self.length_batches(factor)
-                results = evaluate(model, batches, ["mlm"], torch.device("cpu"), phases=self.phases)
+                results = evaluate_held_out(model, batches, ["mlm"], torch.device("cpu"), phases=self.phases)
                 losses[str(factor)] = results["mlm"].loss
         pairs = {
             f"{name}_{key}": getattr(held_out[name], key)
@@ -198,7 +200,7 @@ class PositionLab:
 
     def _stepper(self, cell: Cell) -> Callable[[], None]:
         options = self._options(cell)
-        precision = choose_precision(options.training.mixed_precision, join(options.training))
+        precision = choose_precision(options.training.mixed_precision, join_processes(options.training))
         accelerator = build_accelerator(precision.name, objectives=options.examples.objectives, curves=None)
         model = TriEmbedForPreTraining(self.data.for_model(options, self.base_config).config)
         model.set_attn_implementation(options.training.attention)

@@ -17,14 +17,14 @@ def read_metadata(card: Path) -> dict[str, Any]:
         values = parse_yaml(block, card) if block else {}
     except (OSError, ValueError):
         return {}
-    named = {name: _names(value) for name, value in values.items()} if isinstance(values, dict) else {}
-    return {name: value for name, value in named.items() if value}
+    names = {name: _names(value) for name, value in values.items()} if isinstance(values, dict) else {}
+    return {name: value for name, value in names.items() if value}
 
 
 def front_matter(card: str) -> str | None:
     """Return the YAML between the first two lines of `---` in a model card."""
-    found = REGEX_YAML_BLOCK.search(card)
-    return found[2] if found else None
+    match = REGEX_YAML_BLOCK.search(card)
+    return match[2] if match else None
 
 
 def _names(value: object) -> str | list[str] | None:

@@ -19,7 +19,7 @@ def no_bars() -> Iterator[None]:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def quiet_loading() -> Iterator[None]:
     """Keep off its reports of missing and unused weights too, for callers that check what matters in them."""
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()

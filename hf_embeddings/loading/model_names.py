@@ -5,17 +5,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from hf_embeddings.files.reading import not_a_directory
+
 Pooling = Literal["mean", "cls", "max"]
+FILE_SUFFIXES = frozenset(
+    ".bin .ckpt .csv .gz .h5 .json .jsonl .md .onnx .parquet .pt .pth .py .safetensors .tsv .txt .yaml .zip".split()
+)
 
 
 def check_model(folder: str | Path, description: str = "the directory of a model") -> None:
-    """Raise where a directory holds no model.
+    """Raise where a path is no directory with a model.
 
     Raises:
-        ValueError: there is no config.json.
+        ValueError: there is no directory, or no config.json in it.
     """
     if not (Path(folder) / "config.json").is_file():
-        raise ValueError(f"{folder}: no config.json in it; expected {description}")
+        problem = "no config.json in it" if Path(folder).is_dir() else not_a_directory(folder)
+        raise ValueError(f"{folder}: {problem}; expected {description}")
 
 
 def check_model_or_id(name: str, option: str) -> None:
@@ -27,7 +33,7 @@ def check_model_or_id(name: str, option: str) -> None:
     if Path(name).is_dir():
         check_model(name)
     elif not is_hub_id(name):
-        raise ValueError(f"{option} {name}: no such directory, and no id of the Hub (USER/NAME); check the path")
+        raise ValueError(f"{option} {name}: {not_a_directory(name)}, and no id of the Hub (USER/NAME); check the path")
     else:
         fetch(name, ["config.json"])
 
@@ -50,5 +56,12 @@ def fetch(name: str, patterns: Sequence[str], *, ignored: Sequence[str] = (), re
 
 
 def is_hub_id(name: str) -> bool:
-    """Tell whether a name may be one of a repository of the Hub, rather than a path."""
-    return bool(re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", name)) and not Path(name).exists()
+    """Tell whether a name may be one of a repository of the Hub, rather than a path, mistyped perhaps.
+
+    A name that ends as a file does is a path, and so is one whose first part is a directory that is there: without a
+    connection, the Hub is asked for half a minute before it is said that there is no `runs/dmeo`.
+    """
+    path = Path(name)
+    if path.exists() or path.suffix.lower() in FILE_SUFFIXES or not re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", name):
+        return False
+    return path.parent == Path() or not path.parent.is_dir()

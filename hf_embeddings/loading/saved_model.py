@@ -20,7 +20,7 @@ from transformers import (
 
 from hf_embeddings.files.reading import read_object, read_text
 from hf_embeddings.loading.auto_classes import OwnCode, build_model, open_config, open_tokenizer
-from hf_embeddings.loading.messages import quiet
+from hf_embeddings.loading.messages import quiet_loading
 from hf_embeddings.loading.stored_weights import stored_shapes
 from hf_embeddings.model import modeling_triembed, multi_task
 from hf_embeddings.model.configuration_triembed import MOST_LABELS, MOST_LAYERS, TriEmbedConfig
@@ -35,7 +35,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 @contextmanager
-def told(place: str | Path, cure: str = RESTORE) -> Iterator[None]:
+def one_line_errors(place: str | Path, cure: str = RESTORE) -> Iterator[None]:
     """Tell what a library says of a damaged file, whatever kind of error it raises, as a ValueError of one line."""
     try:
         yield
@@ -57,10 +57,10 @@ def read_config(source: str | Path) -> PreTrainedConfig:
     path = folder / "config.json"
     if not path.is_file():
         return open_config(source)
-    with told(folder, "download the weights again"):
+    with one_line_errors(folder, "download the weights again"):
         shapes = stored_shapes(folder)
     check_counts(read_object(path), path, shapes)
-    with told(path):
+    with one_line_errors(path):
         config = open_config(source)
     check_shapes(config, path, shapes)
     return config
@@ -72,7 +72,7 @@ def read_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
     Raises:
         ValueError: it is damaged.
     """
-    with told(f"{source}: the tokenizer", "save it again with save_pretrained, or download it again"):
+    with one_line_errors(f"{source}: the tokenizer", "save it again with save_pretrained, or download it again"):
         tokenizer = open_tokenizer(source)
         tokenizer(UNKNOWN)  # a model that lacks its unknown token loads, and fails at the first text that needs it
     return tokenizer
@@ -86,7 +86,7 @@ def check_tokenizer_file(folder: Path) -> None:
     """
     path = folder / "tokenizer.json"
     if path.is_file():
-        with told(path):
+        with one_line_errors(path):
             Tokenizer.from_str(read_text(path))
 
 
@@ -107,7 +107,7 @@ def load_saved(folder: Path) -> TriEmbedPreTrainedModel:
     # Of a class of the user's own, the encoder.
     own: type[TriEmbedPreTrainedModel] = getattr(multi_task, name, TriEmbedModel)
     model_class: type[TriEmbedPreTrainedModel] = getattr(modeling_triembed, name, own)
-    with quiet(), told(folder):
+    with quiet_loading(), one_line_errors(folder):
         model: TriEmbedPreTrainedModel = model_class.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
     return model.eval()
 
@@ -147,7 +147,7 @@ def make_config(fields: Mapping[str, Any], place: Path, *, foreign: bool) -> Tri
     Raises:
         ValueError: a field of a wrong type or value.
     """
-    with told(place, "correct the field"):
+    with one_line_errors(place, "correct the field"):
         return TriEmbedConfig.from_dict(dict(fields)) if foreign else TriEmbedConfig(**fields)
 
 
@@ -174,16 +174,16 @@ def check_shapes(config: PreTrainedConfig, path: Path, shapes: Shapes) -> None:
     """
     if not shapes or type(config) not in MODEL_MAPPING:  # no weights beside it: nothing to compare with
         return
-    with told(path), torch.device("meta"):
+    with one_line_errors(path), torch.device("meta"):
         model = build_model(config)
-    built, prefix = {name: tuple(p.shape) for name, p in model.named_parameters()}, model.base_model_prefix
-    packed = getattr(config, "quantization_config", None) is not None
-    for name, shape in built.items():
-        stored = shapes.get(name, shapes.get(f"{prefix}.{name}", shape))
-        if stored != shape and not packed:
+    model_shapes, prefix = {name: tuple(p.shape) for name, p in model.named_parameters()}, model.base_model_prefix
+    is_quantized = getattr(config, "quantization_config", None) is not None
+    for name, shape in model_shapes.items():
+        stored_shape = shapes.get(name, shapes.get(f"{prefix}.{name}", shape))
+        if stored_shape != shape and not is_quantized:
             raise ValueError(
-                f"{path}: stands for {name} of shape {list(shape)}, the weights hold {list(stored)}; {RESTORE}"
+                f"{path}: stands for {name} of shape {list(shape)}, the weights hold {list(stored_shape)}; {RESTORE}"
             )
-    asked, held = (sum(map(math.prod, found.values())) for found in (built, shapes))
-    if asked > LARGEST_FACTOR * held:
-        raise ValueError(f"{path}: stands for {asked:,} parameters, the weights hold {held:,}; {RESTORE}")
+    size, stored_size = (sum(map(math.prod, each.values())) for each in (model_shapes, shapes))
+    if size > LARGEST_FACTOR * stored_size:
+        raise ValueError(f"{path}: stands for {size:,} parameters, the weights hold {stored_size:,}; {RESTORE}")

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from hf_embeddings.file_names import WEIGHTS
-from hf_embeddings.files.reading import check_file, read_object
+from hf_embeddings.files.reading import open_file, read_object
 
 
 def stored_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
@@ -36,7 +36,7 @@ def open_weights(path: Path, framework: str = "pt") -> Iterator[Any]:
     """
     from safetensors import SafetensorError, safe_open
 
-    check_file(path)
+    open_file(path).close()  # of a file that must not be read, safetensors says that it is not there
     try:
         with safe_open(path, framework=framework) as file:
             yield file

@@ -7,9 +7,8 @@ import math
 from typing import Any, ClassVar
 
 import torch
-from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
-from .compat import PreTrainedConfig
+from .compat import PreTrainedConfig, rope_function
 from .documents import document_ends
 from .position_signal import PositionSignal, PositionType, frequency_angles, geometric_frequencies
 
@@ -43,10 +42,7 @@ class RotaryPosition(PositionType):
             if parameters is None:
                 continue
             kind = parameters["rope_type"]
-            if kind not in REQUIRED:
-                raise ValueError(f"rope_parameters: got rope_type {kind!r}, expected one of {', '.join(REQUIRED)}")
-            if missing := [name for name in REQUIRED[kind] if parameters.get(name) is None]:
-                raise ValueError(f"rope_parameters: rope_type {kind!r} needs {', '.join(missing)} ({layer_type})")
+            _check_kind(kind, parameters, layer_type)
             width = _rotated_width(head_dim, parameters)
             if width % 2 or width == 0:
                 raise ValueError(
@@ -107,7 +103,7 @@ class RotaryPosition(PositionType):
             width = _rotated_width(self.config.hidden_size // self.config.num_attention_heads, parameters)
             return geometric_frequencies(width, parameters["rope_theta"], dtype, device), 1.0
         own_type = layer_type if layer_type in self.config.rope_parameters else None
-        compute = ROPE_INIT_FUNCTIONS[kind]
+        compute = rope_function(kind)
         if kind not in LENGTH_DEPENDENT:
             values, factor = compute(self.config, device, layer_type=own_type)
         elif kind == "dynamic":
@@ -158,6 +154,15 @@ REQUIRED = {
     "llama3": ("factor", "low_freq_factor", "high_freq_factor"),
     "proportional": (),
 }
+
+
+def _check_kind(kind: str, parameters: dict[str, Any], layer_type: str) -> None:
+    if kind not in REQUIRED:
+        raise ValueError(f"rope_parameters: got rope_type {kind!r}, expected one of {', '.join(REQUIRED)}")
+    if kind != "default":
+        rope_function(kind)  # this transformers knows it
+    if missing := [name for name in REQUIRED[kind] if parameters.get(name) is None]:
+        raise ValueError(f"rope_parameters: rope_type {kind!r} needs {', '.join(missing)} ({layer_type})")
 
 
 def _by_layer_type(config: PreTrainedConfig) -> dict[str, dict[str, Any] | None]:

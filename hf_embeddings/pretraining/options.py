@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Any, Literal
 
 from hf_embeddings.corpora.options import CorpusOptions, TokenizerOptions
-from hf_embeddings.typed_yaml.fields import bounded, place, remaining
+from hf_embeddings.typed_yaml.fields import bounded, path_field, remaining
 
 
 @cache
@@ -36,7 +36,7 @@ class ModelOptions:
 
     # Path of a config JSON, such as configs/model/tiny.json, for a new model; or a checkpoint directory, whose weights
     # and tokenizer the run takes over.
-    base: str = place()
+    base: str = path_field()
     overrides: dict[str, Any] = remaining(lambda: model_fields())  # any field of TriEmbedConfig, beside `base`
 
 
@@ -184,7 +184,7 @@ class CardOptions:
 class PretrainingOptions:
     """Everything one pretraining run depends on; the top level of the YAML file."""
 
-    output_dir: str = place()  # directory that receives checkpoints, logs and the final model
+    output_dir: str = path_field()  # directory that receives checkpoints, logs and the final model
     seed: int = bounded(0, min=0, max=2**63 - 1)  # of everything random in the run; torch takes 63 bits
     model: ModelOptions
     corpus: CorpusOptions

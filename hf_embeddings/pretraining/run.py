@@ -18,7 +18,7 @@ from hf_embeddings.hardware import Precision
 from hf_embeddings.pretraining.checkpoints.facts import CheckpointFacts, text_rules
 from hf_embeddings.pretraining.checkpoints.finished_model import is_exported
 from hf_embeddings.pretraining.checkpoints.output_directory import OutputDirectory
-from hf_embeddings.pretraining.checkpoints.resume import compare, identity, micro_batches_per_step, precision_of
+from hf_embeddings.pretraining.checkpoints.resume import identity, micro_batches_per_step, precision_of, refuse_changes
 from hf_embeddings.pretraining.examples.rules import rules
 from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.options_file import dump
@@ -29,7 +29,7 @@ from hf_embeddings.pretraining.training.processes import (
     build_accelerator,
     choose_precision,
     from_main,
-    join,
+    join_processes,
     leave,
     restart_warning,
 )
@@ -91,7 +91,7 @@ def pretrain(
         TrainingFailed: training could not go on.
     """
     config = build_config(options, base_config, vocab_size=options.tokenizer.vocab_size)  # mistakes show first
-    processes = join(options.training)
+    processes = join_processes(options.training)
     say = _speaker(processes)
     phases = partial(Phase, passing=True, silent=not processes.is_main_process, say=say)
     if warning := restart_warning():
@@ -117,7 +117,7 @@ def pretrain(
         data = _load(options, base_config, data, accelerator, source, say=say, phases=phases)
         facts = _facts(options, data, accelerator, source, precision, say=say, phases=phases)
         if source:
-            changes = compare(source, facts.identity, allow_changes=allow_changes)
+            changes = refuse_changes(source, facts.identity, allow_changes=allow_changes)
             say(f"changed since the checkpoint: {changes}" if changes else _UNCHANGED)
         trainer = build_trainer(options, data, accelerator, output, facts, source, say, phases)
         from_main(accelerator, output.create)

@@ -9,11 +9,11 @@ from huggingface_hub import ModelCard
 from hf_embeddings.files.atomic import replace_text
 from hf_embeddings.files.reading import parse_yaml, read_text
 from hf_embeddings.loading.card_metadata import front_matter
-from hf_embeddings.loading.saved_model import told
+from hf_embeddings.loading.saved_model import one_line_errors
 from hf_embeddings.publishing.checkpoint import Checkpoint
 from hf_embeddings.publishing.eval_results import write_eval_results
 from hf_embeddings.publishing.metadata import metadata
-from hf_embeddings.publishing.regions import fill, merge_metadata, seal
+from hf_embeddings.publishing.regions import fill_regions, merge_metadata, seal_card
 from hf_embeddings.publishing.sections import CURVE_FILE, SECTIONS
 from hf_embeddings.publishing.static_sections import STATIC_SECTIONS
 from hf_embeddings.publishing.static_sections import TEMPLATE as STATIC_TEMPLATE
@@ -55,7 +55,7 @@ def make_card(
     else:
         place = checkpoint.folder / CARD
         parse_yaml(front_matter(existing) or "", place)
-        with told(place, "correct what stands between its first two lines of ---"):
+        with one_line_errors(place, "correct what stands between its first two lines of ---"):
             card = ModelCard(existing, ignore_metadata_errors=True)
         present = card.data.to_dict()
     sections = STATIC_SECTIONS if checkpoint.is_static else SECTIONS
@@ -64,11 +64,11 @@ def make_card(
     if base_model is not None:
         fresh["base_model"] = base_model
         present = present | {"base_model": base_model}
-    text, kept_parts = fill(card.text, writers)
+    text, kept_parts = fill_regions(card.text, writers)
     text, merged_metadata, kept_keys = merge_metadata(text, present, fresh)
     card.text = text
     card.data = card.card_data_class(**merged_metadata, ignore_metadata_errors=True)
-    return seal(str(card)), kept_parts + kept_keys
+    return seal_card(str(card)), kept_parts + kept_keys
 
 
 def template(name: str = "MODEL_CARD.md") -> str:

@@ -4,17 +4,27 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from hf_embeddings.file_names import EMBEDDING_EVALUATION, FIGURES, FINE_TUNING, OPTIONS, ORIGIN
+from hf_embeddings.file_names import (
+    EMBEDDING_EVALUATION,
+    EMBEDDING_FIGURES,
+    EMBEDDING_OPTIONS,
+    FIGURES,
+    FINE_TUNING,
+    OPTIONS,
+    ORIGIN,
+)
 from hf_embeddings.files.reading import check_file, parse_yaml, read_object, read_text
-from hf_embeddings.loading.saved_model import told
+from hf_embeddings.loading.model_names import check_model
+from hf_embeddings.loading.saved_model import one_line_errors
 from hf_embeddings.loading.sentence_models import RERANKER, sentence_class
 from hf_embeddings.loading.static_model import MODEL_TYPE
 from hf_embeddings.loading.stored_weights import open_weights
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
-from hf_embeddings.publishing.recorded import CardOptions, Names, Origin, RecordedOptions
+from hf_embeddings.publishing.recorded_options import Names, Origin, RecordedCard, RecordedEmbedding, RecordedOptions
 from hf_embeddings.publishing.tasks import CLASSES_OF_PAIRS, SENTENCE_TASKS, TASKS, Task
+from hf_embeddings.records.embedding import EmbeddingFigures
 from hf_embeddings.records.evaluation import EvaluationReport
-from hf_embeddings.records.run import Beginning, RunFigures
+from hf_embeddings.records.run import BaseCheckpoint, RunFigures
 
 
 @dataclass(frozen=True)
@@ -24,13 +34,12 @@ class Checkpoint:
     folder: Path
 
     def __post_init__(self) -> None:
-        if not (self.folder / "config.json").is_file():
-            raise ValueError(f"{self.folder}: no config.json in it; expected the directory of a TriEmbed checkpoint")
+        check_model(self.folder, "the directory of a TriEmbed checkpoint")
 
     @cached_property
     def config(self) -> TriEmbedConfig:
         """The architecture."""
-        with told(self.folder / "config.json"):
+        with one_line_errors(self.folder / "config.json"):
             return TriEmbedConfig.from_pretrained(self.folder)
 
     @cached_property
@@ -61,7 +70,24 @@ class Checkpoint:
     @property
     def failings(self) -> list[str]:
         """Sentences on why the pretraining run judged its model to be worth nothing, or little; mostly none."""
+        if self.embedding and self.embedding.worth:
+            return self.embedding.worth.reasons
         return self.pretraining.failings if self.pretraining else []
+
+    @cached_property
+    def embedding(self) -> EmbeddingFigures | None:
+        """The figures of the run of `embed`."""
+        path = self.folder / EMBEDDING_FIGURES
+        return EmbeddingFigures.load(path) if path.exists() else None
+
+    @cached_property
+    def embedding_options(self) -> RecordedEmbedding | None:
+        """The options of the run of `embed`."""
+        path = self.folder / EMBEDDING_OPTIONS
+        if not path.exists():
+            return None
+        with one_line_errors(path):
+            return RecordedEmbedding.from_dict(parse_yaml(read_text(path), path))
 
     @cached_property
     def options(self) -> RecordedOptions | None:
@@ -69,7 +95,7 @@ class Checkpoint:
         path = self.folder / OPTIONS
         if not path.exists():
             return None
-        with told(path):
+        with one_line_errors(path):
             return RecordedOptions.from_dict(parse_yaml(read_text(path), path))
 
     @cached_property
@@ -113,13 +139,14 @@ class Checkpoint:
     @cached_property
     def name(self) -> str:
         """Title of the model."""
-        place = self.options.output_dir if self.options else None
+        options = self.embedding_options or self.options
+        place = options.output_dir if options else None
         return self._card.name or Path(place or self.folder.resolve()).name
 
     @cached_property
     def language(self) -> list[str]:
         """ISO 639 codes of the training text, as far as known."""
-        codes = self._card.language or (self.origin.language if self.origin else None) or []
+        codes = self._card.language or next((source.language for source in self.sources if source.language), None) or []
         return [codes] if isinstance(codes, str) else codes
 
     @cached_property
@@ -128,19 +155,21 @@ class Checkpoint:
         return self._card.license or next((source.license for source in self.sources if source.license), None)
 
     @property
-    def beginning(self) -> Beginning | None:
+    def beginning(self) -> BaseCheckpoint | None:
         """The checkpoint that the pretraining run began with."""
         return self.pretraining.beginning if self.pretraining else None
 
     @cached_property
     def sources(self) -> list[Origin]:
         """What is known of the model that this one was made from: its own record, then what its run inherited."""
-        own = [self.origin] if self.origin else []
+        own = [Origin.from_dict(self.embedding.base_card)] if self.embedding else []
+        own += [self.origin] if self.origin else []
         return [*own, *([Origin.from_dict(self.beginning.card)] if self.beginning else [])]
 
     @property
-    def _card(self) -> CardOptions:
-        return (self.options.card if self.options else None) or CardOptions()
+    def _card(self) -> RecordedCard:
+        options = self.embedding_options or self.options
+        return (options.card if options else None) or RecordedCard()
 
     @property
     def baseline(self) -> tuple[str, float] | None:

@@ -8,6 +8,7 @@ from hf_embeddings.analysis.intervals import correlation_interval, share_interva
 from hf_embeddings.file_names import FIGURES
 from hf_embeddings.publishing.checkpoint import Checkpoint
 from hf_embeddings.publishing.tasks import TASKS
+from hf_embeddings.records.embedding import HeldOutFigures
 from hf_embeddings.records.evaluation import AssociationFigures, EvaluationReport
 from hf_embeddings.records.run import ObjectiveFigures, RunFigures
 
@@ -18,6 +19,8 @@ NOT_RECORDED = "Not recorded: no `{}` lies beside the weights."
 def evaluation(checkpoint: Checkpoint, model_id: str | None) -> str:
     """Held-out figures with their intervals, beside what knows nothing but frequencies."""
     parts = _held_out(checkpoint.pretraining) if checkpoint.pretraining else []
+    if checkpoint.embedding and checkpoint.embedding.before and checkpoint.embedding.after:
+        parts.append(_before_and_after(checkpoint.embedding.before, checkpoint.embedding.after))
     metrics = {k: v for k, v in checkpoint.fine_tuning.items() if k.startswith("eval_")}
     if metrics:
         rows = {
@@ -27,6 +30,8 @@ def evaluation(checkpoint: Checkpoint, model_id: str | None) -> str:
         parts.append(f"After fine-tuning, on the evaluation set of the run:\n\n{table(rows)}")
     if checkpoint.embedding_evaluation:
         parts.append(_embeddings(checkpoint.embedding_evaluation))
+    if checkpoint.embedding and not parts:
+        return "Not measured: nothing was held out. `hf-embeddings evaluate DIR --card` measures it."
     if checkpoint.origin and not parts:
         return "Not measured since it was made from its source; `hf-embeddings evaluate DIR --card` does."
     return "\n\n".join(parts) or NOT_RECORDED.format(FIGURES)
@@ -54,6 +59,32 @@ def _held_out(run: RunFigures) -> list[str]:
         "On documents held out from the corpus:\n\n| figure | this model | 95 % interval | baseline | labels |\n"
         f"|---|---:|---:|---:|---:|\n{lines}\n\n{' '.join(notes)}"
     ]
+
+
+def _before_and_after(before: HeldOutFigures, after: HeldOutFigures) -> str:
+    """Return the held-out figures of a run of `embed`, beside those of the encoder that it began with."""
+    head = "| figure | before | after | 95 % interval | chance |\n|---|---:|---:|---:|---:|\n"
+    if before.ranking is None or after.ranking is None:
+        low, high = after.spearman_interval or (-1.0, 1.0)
+        old, new = ("" if figures.spearman is None else f"{figures.spearman:.3f}" for figures in (before, after))
+        row = f"| Spearman of cosines and scores | {old} | {new} | {low:.3f} to {high:.3f} | 0 |"
+        return f"On {after.pairs:,} held-out pairs:\n\n{head}{row}"
+    rows = []
+    for name, old, new, interval, chance in (
+        ("nDCG@10", (before.ranking.ndcg or {}).get(10), (after.ranking.ndcg or {}).get(10),
+         (after.ranking.ndcg_interval or {}).get(10), (after.ranking.ndcg_by_chance or {}).get(10)),
+        ("recall@10", before.ranking.recall.get(10), after.ranking.recall.get(10),
+         (after.ranking.recall_interval or {}).get(10), None),
+        ("MRR", before.ranking.mrr, after.ranking.mrr, after.ranking.mrr_interval, None),
+    ):  # fmt: skip
+        words = [f"{figure:.3f}" if figure is not None else "" for figure in (old, new)]
+        span = f"{interval[0]:.3f} to {interval[1]:.3f}" if interval else ""
+        rows.append(f"| {name} | {words[0]} | {words[1]} | {span} | {'' if chance is None else f'{chance:.3f}'} |")
+    return (
+        f"On held-out rows, {after.ranking.queries:,} queries among {after.ranking.candidates:,} texts:\n\n{head}"
+        + "\n".join(rows)
+        + "\n\nNo text of these rows was trained on. Intervals are from resampling the queries."
+    )
 
 
 def _without_unknown(mlm: ObjectiveFigures) -> list[str]:
@@ -90,6 +121,9 @@ def limits(checkpoint: Checkpoint, model_id: str | None) -> str:
         lines.append("- The encoder is blind to word order; it was trained as a control.")
     else:
         lines.append(f"- Input beyond {longest} runs, but was not seen in training; measure first.")
+    if checkpoint.embedding_options:
+        source = source_name(checkpoint.embedding_options.data.source)
+        lines.append(f"- What is alike was learned from `{source}`; on other texts, measure first.")
     if checkpoint.pretraining:
         languages = f" ({', '.join(checkpoint.language)})" if checkpoint.language else ""
         lines.append(
@@ -115,6 +149,14 @@ def _limits_of_embeddings(report: EvaluationReport | None) -> list[str]:
         f"- Two sentences of `{report.text.corpus or 'the corpus measured on'}` have a mean cosine of "
         f"{isotropy.mean_cosine:.2f} (IsoScore {isotropy.iso_score:.2f}): judge a cosine beside others, not beside 0."
     ]
+    if cosines := report.text.cosines:
+        lines.append(
+            f"- Of pairs of its sentences, {cosines.above_half:.1%} have a cosine above 0.5 and "
+            f"{cosines.above_nine_tenths:.1%} one above 0.9."
+        )
+    if (bias := report.text.position_bias) and abs(bias.start_less_end) > bias.start_less_end_half_width:
+        more, less = ("first", "last") if bias.start_less_end > 0 else ("last", "first")
+        lines.append(f"- The {more} sentence of a text counts more for its vector than the {less}.")
     if tokens.like_unused:
         lines.append(
             f"- {tokens.like_unused.count:,} of the {tokens.rows:,} rows of the token table look as if they were never "
@@ -155,7 +197,11 @@ def _embeddings(report: EvaluationReport) -> str:
         if questions.accuracy is not None:
             low, high = share_interval(questions.accuracy, questions.questions)
             rows[f"{name}, analogies"] = f"{questions.accuracy:.1%} (95 % interval {low:.1%} to {high:.1%})"
-    rows |= {f"{name}, retrieval MRR": f"{both.forward.mrr:.3f}" for name, both in report.retrieval.items()}
+    for name, both in report.retrieval.items():
+        rows[f"{name}, retrieval MRR"] = f"{both.forward.mrr:.3f}"
+        if both.forward.ndcg and both.forward.ndcg_interval:
+            low, high = both.forward.ndcg_interval[10]
+            rows[f"{name}, nDCG@10"] = f"{both.forward.ndcg[10]:.3f} (95 % interval {low:.3f} to {high:.3f})"
     rows |= {f"MTEB {name}": f"{score:.4f}" for name, score in (report.mteb or {}).items() if score is not None}
     for name, isotropy in (("token table", report.table.isotropy), ("sentences", report.text.isotropy)):
         rows[f"{name}: IsoScore, mean cosine"] = f"{isotropy.iso_score:.3f}, {isotropy.mean_cosine:.3f}"
@@ -166,8 +212,14 @@ def _embeddings(report: EvaluationReport) -> str:
 def corpus_names(checkpoint: Checkpoint) -> list[str]:
     """Return the sources as the run names them; of a local path only the last part, which is all a reader can use."""
     corpus = checkpoint.options.corpus if checkpoint.options else None
-    sources = corpus.names if corpus else []
-    return [source if SCHEME.match(source) else Path(source).name for source in sources]
+    rows = checkpoint.embedding_options
+    sources = [rows.data.source] if rows else corpus.names if corpus else []
+    return [source_name(source) for source in sources]
+
+
+def source_name(source: str) -> str:
+    """Return a source as a card names it; of a local path only the last part."""
+    return source if SCHEME.match(source) else Path(source).name
 
 
 def corpus_name(checkpoint: Checkpoint) -> str:

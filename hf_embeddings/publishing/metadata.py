@@ -45,11 +45,15 @@ def metadata(checkpoint: Checkpoint, model_id: str | None) -> dict[str, object]:
 
 def _tags(checkpoint: Checkpoint, task: str, sentences: list[str]) -> list[str]:
     objectives = checkpoint.options.examples.objectives if checkpoint.options else []
+    if checkpoint.embedding:
+        objectives = [checkpoint.embedding.loss]
     return ["triembed", task, "feature-extraction", *sentences, *checkpoint.config.position_parts, *objectives]
 
 
 def _eval_results(checkpoint: Checkpoint) -> list[EvalResult]:
     run, name = checkpoint.pretraining, corpus_name(checkpoint)
+    ranking = checkpoint.embedding.after.ranking if checkpoint.embedding and checkpoint.embedding.after else None
+    gain = (ranking.ndcg or {}).get(10) if ranking else None
     figures = flat(run.held_out) if run else {}
     results = [
         EvalResult(
@@ -63,6 +67,17 @@ def _eval_results(checkpoint: Checkpoint) -> list[EvalResult]:
         for figure, (task, metric, words) in METRICS.items()
         if figure in figures
     ]
+    if gain is not None:
+        results.append(
+            EvalResult(
+                task_type="sentence-similarity",
+                dataset_type=name.removeprefix("hub:"),
+                dataset_name=f"rows held out from {name}",
+                metric_type="ndcg_at_10",
+                metric_name="nDCG@10",
+                metric_value=round(gain, 4),
+            )
+        )
     results += [
         EvalResult(
             task_type=checkpoint.task.pipeline_tag,

@@ -9,10 +9,10 @@ import transformers
 from transformers import PreTrainedModel
 
 from hf_embeddings.analysis.differences import largest, largest_difference
-from hf_embeddings.extras import require
 from hf_embeddings.files.atomic import replacing
 from hf_embeddings.loading.auto_classes import open_model
 from hf_embeddings.loading.saved_model import read_config
+from hf_embeddings.pip_extras import require
 from hf_embeddings.publishing.checkpoint import Checkpoint
 
 STACK_TRACE = "pkg.torch.onnx.stack_trace"  # where torch notes which line of which file made a node

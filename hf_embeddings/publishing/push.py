@@ -21,11 +21,11 @@ from hf_embeddings.files.atomic import replace_text
 from hf_embeddings.files.reading import read_text
 from hf_embeddings.loading.saved_model import TOKENIZER_FILES, check_saved, read_config, read_tokenizer
 from hf_embeddings.loading.static_model import load_static
-from hf_embeddings.outgoing.listing import Finding, Outgoing, list_outgoing
 from hf_embeddings.publishing.card import make_card, write_card
 from hf_embeddings.publishing.checkpoint import Checkpoint
 from hf_embeddings.publishing.code import write_code
 from hf_embeddings.publishing.regions import is_edited
+from hf_embeddings.uploads.listing import Finding, Uploads, list_uploads
 
 CARD = "README.md"
 _SHOWN = 5  # files that a refusal names
@@ -80,11 +80,11 @@ def publish(
     _check_complete(folder, checkpoint)
     exclude = [pattern for root in exclude for pattern in (root, f"{root.rstrip('/')}/*")]
     include = tuple(include)
-    outgoing = _list(folder, exclude, include)
+    uploads = _list(folder, exclude, include)
     if dry_run:
         local = folder / CARD
         _, edited_parts = make_card(checkpoint, read_text(local) if local.exists() else None, repo_id, base_model)
-        return _published(repo_id, revision, outgoing, edited_parts, None, checkpoint.failings)
+        return _published(repo_id, revision, uploads, edited_parts, None, checkpoint.failings)
     api = HfApi(library_name="hf-embeddings")
     with _refusals_in_words(api, repo_id):
         head = _prepare_repository(api, repo_id, private=private, revision=revision)
@@ -92,15 +92,15 @@ def publish(
         if not checkpoint.is_static:  # which needs no code of ours
             write_code(folder)
         edited_parts = write_card(folder, repo_id, base_model)
-        outgoing = _list(folder, exclude, include)  # with the card and the code that are there now
+        uploads = _list(folder, exclude, include)  # with the card and the code that are there now
         commit = api.create_commit(
             repo_id,
-            [CommitOperationAdd(path, content) for path, content in outgoing.files.items()],
+            [CommitOperationAdd(path, content) for path, content in uploads.files.items()],
             commit_message="Publish with hf-embeddings",
             revision=revision,
             parent_commit=head,
         )
-    return _published(repo_id, revision, outgoing, edited_parts, commit.commit_url, checkpoint.failings)
+    return _published(repo_id, revision, uploads, edited_parts, commit.commit_url, checkpoint.failings)
 
 
 def _check_complete(folder: Path, checkpoint: Checkpoint) -> None:
@@ -137,22 +137,22 @@ def _refusals_in_words(api: HfApi, repo_id: str) -> Iterator[None]:
         ) from None
 
 
-def _list(folder: Path, exclude: Iterable[str], include: Iterable[str]) -> Outgoing:
+def _list(folder: Path, exclude: Iterable[str], include: Iterable[str]) -> Uploads:
     """Return what goes up.
 
     Raises:
         ValueError: a file must not, or is of no known kind and not named.
     """
-    outgoing = list_outgoing(folder, exclude=exclude, include=include)
-    if findings := [*outgoing.refused, *outgoing.unknown]:
-        cures = "Change or remove them" if outgoing.refused else "Remove them"
+    uploads = list_uploads(folder, exclude=exclude, include=include)
+    if findings := [*uploads.refused, *uploads.unknown]:
+        cures = "Change or remove them" if uploads.refused else "Remove them"
         cures += f", or leave them out with {_options('--exclude', findings)}"
-        if outgoing.unknown:
-            cures += f"; what you know to be harmless goes with {_options('--include', outgoing.unknown)}"
+        if uploads.unknown:
+            cures += f"; what you know to be harmless goes with {_options('--include', uploads.unknown)}"
         items = "; ".join(f"{path}: {reason}" for path, reason in findings[:_SHOWN])
         more = f"; and {len(findings) - _SHOWN} more" if len(findings) > _SHOWN else ""
         raise ValueError(f"{folder}: not published, {len(findings)} of its files must not be: {items}{more}. {cures}")
-    return outgoing
+    return uploads
 
 
 def _options(option: str, findings: list[Finding]) -> str:
@@ -166,10 +166,10 @@ def _options(option: str, findings: list[Finding]) -> str:
 
 
 def _published(
-    repo_id: str, revision: str, outgoing: Outgoing, edited_parts: list[str], url: str | None, failings: list[str]
+    repo_id: str, revision: str, uploads: Uploads, edited_parts: list[str], url: str | None, failings: list[str]
 ) -> Published:
-    reasons = dict(outgoing.included)
-    return Published(repo_id, revision, outgoing.sizes(), edited_parts, url, failings, reasons, outgoing.shortened)
+    reasons = dict(uploads.included)
+    return Published(repo_id, revision, uploads.sizes(), edited_parts, url, failings, reasons, uploads.shortened)
 
 
 def _prepare_repository(api: HfApi, repo_id: str, *, private: bool, revision: str) -> str:

@@ -19,7 +19,7 @@ METADATA = re.compile(r"\n*<!-- card (?P<seal>[0-9a-f]{12})(?P<digests>(?: [\w-]
 UNSEALED = "0" * 12
 
 
-def fill(text: str, writers: Mapping[str, Callable[[], str]]) -> tuple[str, list[str]]:
+def fill_regions(text: str, writers: Mapping[str, Callable[[], str]]) -> tuple[str, list[str]]:
     """Rewrite each part that nobody has edited; return the text and the names of the parts that were kept."""
     edited_names: list[str] = []
 
@@ -59,13 +59,13 @@ def merge_metadata(
     return METADATA.sub("\n", text).rstrip() + f"\n\n{comment}\n", metadata, edited_keys
 
 
-def seal(card: str) -> str:
+def seal_card(card: str) -> str:
     """Return the whole card with its digest in the comment at its end."""
     return _with_seal(card, digest(_with_seal(card, UNSEALED)))
 
 
 def is_edited(card: str) -> bool:
-    """Tell whether a card is anything but what `seal` returned."""
+    """Tell whether a card is anything but what `seal_card` returned."""
     match = METADATA.search(card)
     return match is None or match["seal"] != digest(_with_seal(card, UNSEALED))
 

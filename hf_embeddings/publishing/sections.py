@@ -3,15 +3,23 @@
 import inspect
 import math
 
-from hf_embeddings.file_names import FIGURES, OPTIONS
+from hf_embeddings.file_names import EMBEDDING_FIGURES, EMBEDDING_OPTIONS, FIGURES, OPTIONS
 from hf_embeddings.hardware import number_format
 from hf_embeddings.model.positions import POSITION_TYPES
 from hf_embeddings.publishing.checkpoint import Checkpoint
-from hf_embeddings.publishing.figures import NOT_RECORDED, corpus_name, evaluation, limits, table
-from hf_embeddings.publishing.recorded import ExampleOption, TrainingOption
+from hf_embeddings.publishing.figures import NOT_RECORDED, corpus_name, evaluation, limits, source_name, table
+from hf_embeddings.publishing.recorded_options import RecordedEmbedding, RecordedExamples, RecordedTraining
 from hf_embeddings.publishing.tasks import EMBED, TASKS, snippet
-from hf_embeddings.records.run import Beginning
+from hf_embeddings.records.embedding import EmbeddingFigures
+from hf_embeddings.records.run import BaseCheckpoint
 
+LOSSES = {  # names of the options -> those of sentence-transformers
+    "multiple_negatives": "MultipleNegativesRankingLoss",
+    "cached_multiple_negatives": "CachedMultipleNegativesRankingLoss",
+    "cosent": "CoSENTLoss",
+    "simcse": "MultipleNegativesRankingLoss on each text twice, with other dropout (SimCSE)",
+    "tsdae": "DenoisingAutoEncoderLoss, decoder untied (TSDAE)",
+}
 CURVE_FILE = "training_loss.svg"
 
 
@@ -19,7 +27,9 @@ def summary(checkpoint: Checkpoint, model_id: str | None) -> str:
     """Title and one sentence."""
     config = checkpoint.config
     phrase = (checkpoint.origin and checkpoint.origin.made) or ("pretrained" if checkpoint.pretraining else "saved")
-    if checkpoint.beginning and not checkpoint.origin:
+    if checkpoint.embedding:
+        phrase = f"trained for embeddings of texts from `{checkpoint.embedding.base}`"
+    elif checkpoint.beginning and not checkpoint.origin:
         phrase = f"pretrained further from `{checkpoint.beginning.name}`"
     return (
         f"# {title(checkpoint, model_id)}\n\n"
@@ -33,7 +43,7 @@ def _verdict(checkpoint: Checkpoint) -> str:
     """Say that a model is worth nothing, or little, where its run found so."""
     if not checkpoint.failings:
         return ""
-    figures = checkpoint.pretraining
+    figures = checkpoint.embedding or checkpoint.pretraining
     little = figures and figures.worth and figures.worth.verdict == "learned in part"
     worth = "little" if little else "nothing"
     reasons = "\n".join(f"> - {reason}" for reason in checkpoint.failings)
@@ -43,9 +53,10 @@ def _verdict(checkpoint: Checkpoint) -> str:
 def use(checkpoint: Checkpoint, model_id: str | None) -> str:
     """Snippets that run as they stand; none for a model that has not learned what it was trained for."""
     if checkpoint.failings:
+        verb = "embed" if checkpoint.embedding else "pretrain"
         return (
             "None is recommended, for the reasons above: what it answers is no better than chance or word counts. "
-            "`hf-embeddings pretrain` with more steps, or with what the warnings of its run ask for, replaces it."
+            f"`hf-embeddings {verb}` with more steps, or with what the warnings of its run ask for, replaces it."
         )
     tasks = [checkpoint.task, *([TASKS["TriEmbedModel"]] if checkpoint.task.snippet != EMBED else [])]
     language, model = (checkpoint.language or ["en"])[0], model_id or "PATH_OR_ID"
@@ -95,6 +106,13 @@ def positions(checkpoint: Checkpoint, model_id: str | None) -> str:
 
 def data(checkpoint: Checkpoint, model_id: str | None) -> str:
     """The corpus and what was left out of it."""
+    if checkpoint.embedding and checkpoint.embedding_options:
+        rows = {name.replace("_", " "): f"{value:,}" for name, value in checkpoint.embedding.rows.items()}
+        columns = ", ".join(f"`{column}`" for column in checkpoint.embedding_options.data.columns)
+        return (
+            f"Rows of `{source_name(checkpoint.embedding_options.data.source)}`, columns {columns}, after the training "
+            f"of `{checkpoint.embedding.base}`:\n\n{table(rows)}"
+        )
     counts = checkpoint.pretraining.corpus if checkpoint.pretraining else None
     if not counts:
         return "That of its source." if checkpoint.origin else NOT_RECORDED.format(FIGURES)
@@ -105,6 +123,8 @@ def data(checkpoint: Checkpoint, model_id: str | None) -> str:
 def recipe(checkpoint: Checkpoint, model_id: str | None) -> str:
     """Options and length of the run, and its loss curve."""
     options, figures = checkpoint.options, checkpoint.pretraining
+    if checkpoint.embedding and checkpoint.embedding_options:
+        return _embedding_recipe(checkpoint.embedding, checkpoint.embedding_options)
     if checkpoint.origin:
         return checkpoint.origin.description
     if not options or not figures:
@@ -131,7 +151,27 @@ def recipe(checkpoint: Checkpoint, model_id: str | None) -> str:
     return text
 
 
-def _began(beginning: Beginning | None) -> dict[str, str]:
+def _embedding_recipe(figures: EmbeddingFigures, options: RecordedEmbedding) -> str:
+    """Return what a run of `embed` did."""
+    loss, training = options.loss, options.training
+    rows = {
+        "begins with": f"`{figures.base}`",
+        "loss": f"{LOSSES.get(loss.name, loss.name)}, scale {loss.scale:g}",
+        "batch": f"{training.batch_size} rows per optimizer step",
+        "optimizer": f"AdamW, peak learning rate {training.learning_rate:g}, weight decay {training.weight_decay:g}",
+        "schedule": f"{training.schedule}, after a warmup over {training.warmup_fraction:.0%} of the training",
+        "number format": figures.precision,
+        "length": f"{figures.training_steps:,} steps",
+        "seed": str(options.seed),
+    }
+    if loss.hard_negatives:
+        rows["hard negatives"] = f"{loss.hard_negatives} for each row, mined by exact search"
+    if loss.matryoshka:
+        rows["also trained at the widths"] = ", ".join(map(str, loss.matryoshka))
+    return f"{table(rows)}\n\nAll options are in `{EMBEDDING_OPTIONS}`, all figures in `{EMBEDDING_FIGURES}`."
+
+
+def _began(beginning: BaseCheckpoint | None) -> dict[str, str]:
     """Return what the run began with, what of it was new, and what stays beside the weights."""
     if beginning is None:
         return {}
@@ -146,19 +186,19 @@ def _began(beginning: Beginning | None) -> dict[str, str]:
     return rows
 
 
-def _objectives(examples: ExampleOption) -> str:
+def _objectives(examples: RecordedExamples) -> str:
     weights = examples.objective_weights or {}
     return " + ".join(f"{weights[name]:g} {name}" if name in weights else name for name in examples.objectives)
 
 
-def _masked(examples: ExampleOption) -> str:
+def _masked(examples: RecordedExamples) -> str:
     """Return which share of the tokens is predicted, and what is hidden together."""
     share, final = f"{examples.masking_probability:.0%}", examples.final_masking_probability
     unit = {"word": ", whole words", "span": ", spans"}.get(examples.masking_unit, "")
     return f"{share} of tokens{f' at first, {final:.0%} at the end' if final else ''}{unit}"
 
 
-def _peaks(training: TrainingOption) -> str:
+def _peaks(training: RecordedTraining) -> str:
     """Return which optimizer has which peak learning rate."""
     peak = training.learning_rate
     if training.optimizer == "adamw":

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass, field
 
+from hf_embeddings.analysis.calibration import CosineLevels
 from hf_embeddings.analysis.geometry import Isotropy
-from hf_embeddings.record import Record, absent
+from hf_embeddings.json_record import JsonRecord, absent
 
 
 @dataclass(frozen=True, kw_only=True)
-class VectorChoice(Record):
+class VectorChoice(JsonRecord):
     """How the vectors were made that all was measured on."""
 
     source: str  # "contextual", or "table"
@@ -17,7 +18,7 @@ class VectorChoice(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FileFigures(Record):
+class FileFigures(JsonRecord):
     """Figures on a file, and what of it they do not contain."""
 
     left_out: list[str] | None = absent()  # lines with data that could not be used: place and reason
@@ -49,7 +50,7 @@ class AnalogyFigures(FileFigures):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RankingFigures(Record):
+class RankingFigures(JsonRecord):
     """Where the right texts stand among all."""
 
     queries: int
@@ -57,6 +58,11 @@ class RankingFigures(Record):
     recall: dict[int, float]  # k -> share of a query's right texts among the first k
     ndcg: dict[int, float] | None = absent()  # k -> normalised discounted gain of the first k; None: of an old report
     mrr: float
+    # 95 % intervals of the same, from resampling the queries, and what chance reaches; None: of an old report
+    recall_interval: dict[int, tuple[float, float]] | None = absent()
+    ndcg_interval: dict[int, tuple[float, float]] | None = absent()
+    mrr_interval: tuple[float, float] | None = absent()
+    ndcg_by_chance: dict[int, float] | None = absent()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +74,7 @@ class RetrievalFigures(FileFigures):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AssociationFigures(Record):
+class AssociationFigures(JsonRecord):
     """A test of associations (WEAT, SEAT), or why it could not be made."""
 
     test: str
@@ -83,7 +89,7 @@ class AssociationFigures(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class HubFigures(Record):
+class HubFigures(JsonRecord):
     """Vectors that are neighbours of many; the hubs are named."""
 
     skewness: float
@@ -93,7 +99,7 @@ class HubFigures(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class NormOutliers(Record):
+class NormOutliers(JsonRecord):
     """Rows whose length is out of the ordinary, and the farthest of them."""
 
     count: int
@@ -101,7 +107,7 @@ class NormOutliers(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TokenCount(Record):
+class TokenCount(JsonRecord):
     """How many tokens, and some of them."""
 
     count: int
@@ -109,7 +115,7 @@ class TokenCount(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TableGeometry(Record):
+class TableGeometry(JsonRecord):
     """The token table."""
 
     rows: int
@@ -124,7 +130,18 @@ class TableGeometry(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextGeometry(Record):
+class PositionBias(JsonRecord):
+    """What each place in documents of a few sentences counts, from the first to the last."""
+
+    documents: int
+    sentence_in_document: list[float]  # cosine of a sentence and of the document that has it at this place
+    moved_by_edit: list[float]  # 1 - cosine of the documents before and after the sentence at this place is exchanged
+    start_less_end: float  # how much further an edit of the first sentence moves the vector than one of the last
+    start_less_end_half_width: float  # of its 95 % interval
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextGeometry(JsonRecord):
     """The vectors of sentences."""
 
     corpus: str | None = absent()
@@ -132,10 +149,12 @@ class TextGeometry(Record):
     isotropy: Isotropy
     hubness: HubFigures
     anisotropy_by_layer: list[float]
+    cosines: CosineLevels | None = absent()  # of pairs of them; None: of an old report
+    position_bias: PositionBias | None = absent()  # None: sentences are too long or too few, or of an old report
 
 
 @dataclass(frozen=True, kw_only=True)
-class SizeFigures(Record):
+class SizeFigures(JsonRecord):
     """What vectors keep that are cut to a width and rounded to a precision."""
 
     width: int
@@ -146,7 +165,7 @@ class SizeFigures(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dataset(Record):
+class Dataset(JsonRecord):
     """A data set of the Hub."""
 
     id: str
@@ -154,7 +173,7 @@ class Dataset(Record):
 
 
 @dataclass(kw_only=True)
-class EvaluationReport(Record):
+class EvaluationReport(JsonRecord):
     """Everything; the parts by the name of their file."""
 
     model: str

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from hf_embeddings.record import Record, absent
+from hf_embeddings.json_record import JsonRecord, absent
 
 
 class Measure(NamedTuple):
@@ -71,7 +71,7 @@ OF_PAIRS = ("sentences_per_document", "cut_pairs", "labeled_pairs")  # harm only
 
 
 @dataclass(frozen=True, kw_only=True)
-class Health(Record):
+class Health(JsonRecord):
     """Shares of 1, unless they say otherwise; None where it was not measured or has no meaning."""
 
     sampled_characters: int  # that the first two are measured on

@@ -3,13 +3,13 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from hf_embeddings.record import Record, absent
+from hf_embeddings.json_record import JsonRecord, absent
 from hf_embeddings.records.positions import PositionReport
 from hf_embeddings.records.run import Worth
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabRun(Record):
+class LabRun(JsonRecord):
     """A run that is done: held-out figures, and the losses of longer inputs."""
 
     state: str = "done"
@@ -37,7 +37,7 @@ class LabRun(Record):
 
 
 @dataclass(kw_only=True)
-class LabRecord(Record):
+class LabRecord(JsonRecord):
     """What stands in `position-lab.json`: all that is measured so far."""
 
     options: dict[str, Any]  # of all runs, as an options file has them
@@ -46,14 +46,14 @@ class LabRecord(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mean(Record):
+class Mean(JsonRecord):
     """A mean over runs."""
 
     mean: float
 
 
 @dataclass(frozen=True, kw_only=True)
-class MeanInterval(Record):
+class MeanInterval(JsonRecord):
     """A mean over runs, and half of the width of its 95 % interval where there are several."""
 
     mean: float
@@ -61,7 +61,7 @@ class MeanInterval(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunDifference(Record):
+class RunDifference(JsonRecord):
     """How runs of a position type differ from those of `learned` with the same seeds."""
 
     mean: float
@@ -71,7 +71,7 @@ class RunDifference(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PositionSummary(Record):
+class PositionSummary(JsonRecord):
     """What the runs of one position type say together."""
 
     mlm_loss: MeanInterval
@@ -88,7 +88,7 @@ class PositionSummary(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabModel(Record):
+class LabModel(JsonRecord):
     """The sizes that all runs share."""
 
     num_hidden_layers: int
@@ -98,7 +98,7 @@ class LabModel(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabSummary(Record):
+class LabSummary(JsonRecord):
     """What `hf-embeddings position-lab --json` prints, and report and picture show."""
 
     corpus: str | None

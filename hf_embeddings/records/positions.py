@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from hf_embeddings.analysis.position_laws import PositionLaws
-from hf_embeddings.record import absent
+from hf_embeddings.json_record import absent
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from hf_embeddings.record import Record, absent
+from hf_embeddings.json_record import JsonRecord, absent
 from hf_embeddings.records.health import Health
 
 
 @dataclass(frozen=True, kw_only=True)
-class ObjectiveFigures(Record):
+class ObjectiveFigures(JsonRecord):
     """How well the labels of one objective were predicted, with 95 % intervals."""
 
     loss: float  # nats
@@ -45,7 +45,7 @@ def unflat(values: Mapping[str, Any]) -> HeldOut:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Worth(Record):
+class Worth(JsonRecord):
     """A verdict, and a sentence for each reason against the model."""
 
     verdict: str  # "learned", "learned in part", "learned nothing"
@@ -63,7 +63,7 @@ class Worth(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Beginning(Record):
+class BaseCheckpoint(JsonRecord):
     """The checkpoint that a run began with, and what became of what lay in its directory."""
 
     name: str  # of the directory
@@ -74,7 +74,7 @@ class Beginning(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunFigures(Record):
+class RunFigures(JsonRecord):
     """What stands in `pretraining.json`; the figures of the objectives lie flat in it."""
 
     unigram_loss: float | None = absent()  # nats, of a model that knows only how often each token occurs
@@ -90,7 +90,7 @@ class RunFigures(Record):
     output_dir: str | None = absent()
     worth: Worth | None = absent()
     health: Health | None = absent()
-    beginning: Beginning | None = absent()  # where the run went on from a checkpoint
+    beginning: BaseCheckpoint | None = absent()  # where the run went on from a checkpoint
     corpus: dict[str, int] | None = absent()  # what was read, dropped and kept
 
     def to_dict(self) -> dict[str, Any]:

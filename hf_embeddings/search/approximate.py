@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hf_embeddings.extras import cure
+from hf_embeddings.pip_extras import cure
 from hf_embeddings.search import scan
 from hf_embeddings.search.index import Index
 
@@ -58,7 +58,7 @@ class Graph:
         later = slice(graph_rows, index.rows)
         if index.rows > graph_rows:
             codes = scan.Codes(index.codes.codes[later], index.codes.scales[later])
-            ((new, _),) = scan.search(
+            ((new, _),) = scan.search_exactly(
                 query[None], index.maps["vectors"][later], codes, k, None if is_allowed is None else is_allowed[later]
             )
             rows = np.concatenate([rows, new + graph_rows])

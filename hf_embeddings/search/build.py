@@ -14,11 +14,11 @@ from hf_embeddings.files.lock import Lock
 from hf_embeddings.hardware import Precision, bf16_is_fast
 from hf_embeddings.search.creation import check_new, sweep_creation
 from hf_embeddings.search.encoder import Encoder
-from hf_embeddings.search.fingerprint import changed_part, fingerprint
+from hf_embeddings.search.fingerprint import changed_part, model_fingerprint
 from hf_embeddings.search.index import Index
 from hf_embeddings.search.late_chunking import Part, Text
-from hf_embeddings.search.passages import OPENING, TITLE, opening, split, split_spans
-from hf_embeddings.search.precision import AUTO, choose_precision, time_lost
+from hf_embeddings.search.passages import OPENING, TITLE, opening, split_passages, split_spans
+from hf_embeddings.search.precision import AUTO, choose_encoding_precision, time_lost
 from hf_embeddings.search.recipe import Recipe
 from hf_embeddings.search.records import DATABASE, Record
 from hf_embeddings.search.settings import NAMED_BY_FILE, IndexSettings, UnfinishedBuild
@@ -42,7 +42,7 @@ class Figures:
     unknown: float = 0.0  # share of the characters, in the first documents, that the vocabulary cannot spell ([UNK])
 
 
-def build(
+def build_index(
     documents: Iterable[Record],
     folder: str | Path,
     job: EncodingJob,
@@ -88,7 +88,7 @@ def build(
         model=job.model,
         precision=job.precision,
         recipe=asdict(encoder.recipe),
-        digests=fingerprint(job.model),
+        digests=model_fingerprint(job.model),
         ids=NAMED_BY_FILE,
     )
     if index is None:
@@ -99,12 +99,12 @@ def build(
             index = Index.create(path, encoder.dimension, settings)
         with index:
             _refuse_other_model(index, settings, any_precision=choice == AUTO)
-            named: set[str] = set()
+            ids_seen: set[str] = set()
             sample: list[str] = []
-            records = _sampled(_noting(documents, named) if scopes else documents, sample)
+            records = _sampled(_noting(documents, ids_seen) if scopes else documents, sample)
             figures = _fill(index, records, job, encoder, source=source, processes=processes, progress=progress)
             figures.unknown = _unknown_share(encoder, sample)
-            missing = index.retain(scopes, named, remove=not chosen, build=None)
+            missing = index.retain(scopes, ids_seen, remove=not chosen, build=None)
     return replace(figures, kept=missing) if chosen else replace(figures, removed=missing)
 
 
@@ -180,8 +180,8 @@ def _precision(job: EncodingJob, index: Index | None) -> Precision:
     device = job.device.split(",")[0]
     before = index.settings.precision if index is not None else ""
     if job.precision != AUTO or not before or (before == "bf16" and not bf16_is_fast(device)):
-        return choose_precision(job.precision, device)
-    return Precision(choose_precision(before, device).name, "as the index was made")
+        return choose_encoding_precision(job.precision, device)
+    return Precision(choose_encoding_precision(before, device).name, "as the index was made")
 
 
 def _fill(
@@ -246,7 +246,7 @@ def _passages(documents: Sequence[Record], encoder: Encoder) -> Iterator[tuple[R
             )
     bodies = _bodies([document.text for document in documents], encoder, room)
     openings = [opening(document.text) if title else "" for document, title in zip(documents, titles, strict=True)]
-    heads = split(openings, encoder.tokenizer, [encoder.max_length - tokens for tokens in title_tokens])
+    heads = split_passages(openings, encoder.tokenizer, [encoder.max_length - tokens for tokens in title_tokens])
     for document, title, (head, *_), body in zip(documents, titles, heads, bodies, strict=True):
         if title:
             yield replace(document, text=head, passage=TITLE), f"{title}\n{head}"
@@ -260,11 +260,12 @@ def _bodies(texts: Sequence[str], encoder: Encoder, room: int) -> list[list[tupl
     """Return for each text its passages, and what their vectors are made of: themselves, or parts of the whole text."""
     late = encoder.recipe.late_chunking
     if late is None:
-        return [[(text, text) for text in body] for body in split(texts, encoder.tokenizer, [room] * len(texts))]
+        found = split_passages(texts, encoder.tokenizer, [room] * len(texts))
+        return [[(text, text) for text in body] for body in found]
     spans = split_spans(texts, encoder.tokenizer, [min(late, room)] * len(texts))
     return [
-        [(text if len(found) == 1 else text[begin:end].strip(), Part(text, begin, end)) for begin, end in found]
-        for text, found in zip(texts, spans, strict=True)
+        [(text if len(parts) == 1 else text[begin:end].strip(), Part(text, begin, end)) for begin, end in parts]
+        for text, parts in zip(texts, spans, strict=True)
     ]
 
 

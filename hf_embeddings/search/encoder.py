@@ -21,7 +21,7 @@ from hf_embeddings.loading.saved_model import read_tokenizer
 from hf_embeddings.loading.static_model import StaticModel
 from hf_embeddings.model.modeling_triembed import TriEmbedModel
 from hf_embeddings.search.pooling import POOLINGS, without_prompts
-from hf_embeddings.search.precision import PRECISIONS, choose_precision
+from hf_embeddings.search.precision import PRECISIONS, choose_encoding_precision
 from hf_embeddings.search.recipe import Recipe
 from hf_embeddings.search.recipe_files import download_recipe, read_recipe
 from hf_embeddings.search.text_model import check_ids, ignores_padding, load_text_model, longest_input, reads_mask
@@ -56,7 +56,7 @@ class Encoder:
         Raises:
             ValueError: the tokenizer is no fast one, or precision, layer or length do not fit the model.
         """
-        precision = choose_precision(precision, model.device).name
+        precision = choose_encoding_precision(precision, model.device).name
         if not tokenizer.is_fast:
             raise ValueError(f"{type(tokenizer).__name__} is no fast tokenizer; save it as tokenizer.json first")
         self.recipe = recipe or Recipe()
@@ -95,7 +95,7 @@ class Encoder:
         """
         import hf_embeddings  # noqa: F401  registers TriEmbed with AutoModel
 
-        choose_precision(precision, device)  # a mistake shows before the work
+        choose_encoding_precision(precision, device)  # a mistake shows before the work
         recipe = read_recipe(Path(source)) if Path(source).is_dir() else download_recipe(str(source))
         model: Any = load_text_model(source)  # transformers types `to` as of another class
         tokenizer = read_tokenizer(source)

@@ -24,7 +24,7 @@ _WORDS = {WEIGHTS: "weights", "tokenizer_sha256": "tokenizer", "config_sha256": 
 FINGERPRINTS = tuple(_WORDS)
 
 
-def fingerprint(model: str) -> dict[str, str | None]:
+def model_fingerprint(model: str) -> dict[str, str | None]:
     """Return the digests of a model directory by `FINGERPRINTS`; None for what it does not have, as of a Hub id."""
     folder = Path(model)
     weights = sorted(folder.glob("*.safetensors"))
@@ -36,17 +36,17 @@ def fingerprint(model: str) -> dict[str, str | None]:
 def changed_part(model: str, before: Mapping[str, str | None]) -> str | None:
     """Return what of a model directory is no longer as it was, in words; None where all is.
 
-    `before` is what `fingerprint` returned then, perhaps in a version that knew the weights only.
+    `before` is what `model_fingerprint` returned then, perhaps in a version that knew the weights only.
     """
-    now = fingerprint(model)
+    now = model_fingerprint(model)
     return next((word for name, word in _WORDS.items() if name in before and now[name] != before[name]), None)
 
 
 def _digest(files: list[Path]) -> str | None:
     digest = hashlib.sha256()
     for file in files:
-        with open_file(file) as opened:
-            digest.update(hashlib.file_digest(opened, "sha256").digest())
+        with open_file(file) as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest() if files else None
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hf_embeddings.extras import cure
+from hf_embeddings.pip_extras import cure
 from hf_embeddings.search.records import Record
 from hf_embeddings.search.results import Hit
 from hf_embeddings.search.settings import StoreSettings

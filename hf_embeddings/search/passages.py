@@ -20,7 +20,7 @@ def opening(text: str) -> str:
     )
 
 
-def split(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, rooms: Sequence[int]) -> list[list[str]]:
+def split_passages(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, rooms: Sequence[int]) -> list[list[str]]:
     """Return for each text its passages, as `split_spans` cuts them."""
     found = split_spans(texts, tokenizer, rooms)
     return [

@@ -57,7 +57,7 @@ class Int8Linear(nn.Module):
         )
 
 
-def choose_precision(choice: str, device: str | torch.device) -> Precision:
+def choose_encoding_precision(choice: str, device: str | torch.device) -> Precision:
     """Return the precision that `auto` means on a device, or the one asked for.
 
     Raises:

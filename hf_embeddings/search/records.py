@@ -176,7 +176,7 @@ def _folded(value: object) -> str:
     return text.lower() if text.isascii() else unicodedata.normalize("NFC", text).casefold()
 
 
-def insert(connection: sqlite3.Connection, first: int, records: Sequence[Record]) -> None:
+def insert_records(connection: sqlite3.Connection, first: int, records: Sequence[Record]) -> None:
     """Write records as the rows from `first` on."""
     connection.executemany(
         "INSERT INTO records VALUES (?, ?, ?, ?, ?)",
@@ -193,13 +193,13 @@ def insert(connection: sqlite3.Connection, first: int, records: Sequence[Record]
     )
 
 
-def remove(connection: sqlite3.Connection, rows: Sequence[int]) -> None:
+def remove_rows(connection: sqlite3.Connection, rows: Sequence[int]) -> None:
     """Forget rows; their vectors stay where they are and are left out of searches."""
     connection.executemany("INSERT INTO removed VALUES (?)", ((row,) for row in rows))
     connection.executemany("DELETE FROM records WHERE row = ?", ((row,) for row in rows))
 
 
-def rows_of(connection: sqlite3.Connection, ids: Sequence[str]) -> list[int]:
+def rows_of_documents(connection: sqlite3.Connection, ids: Sequence[str]) -> list[int]:
     """Return the rows of all passages of the documents given."""
     rows: list[int] = []
     for id_ in dict.fromkeys(ids):
@@ -239,18 +239,18 @@ def rows_where(connection: sqlite3.Connection, where: Sequence[Condition]) -> np
     return np.array(rows, np.int64).reshape(-1)
 
 
-def read(connection: sqlite3.Connection, rows: Sequence[int]) -> list[Record]:
+def read_records(connection: sqlite3.Connection, rows: Sequence[int]) -> list[Record]:
     """Return the records of rows, in that order."""
     query = "SELECT id, text, metadata, passage FROM records WHERE row = ?"
     tuples = [connection.execute(query, (int(row),)).fetchone() for row in rows]
-    return [_record(*found) for found in tuples]
+    return [_record(*row) for row in tuples]
 
 
 def read_after(connection: sqlite3.Connection, last: int, size: int) -> tuple[list[int], list[Record]]:
     """Return at most `size` rows that come after the row `last`, with their records."""
     query = "SELECT row, id, text, metadata, passage FROM records WHERE row > ? ORDER BY row LIMIT ?"
-    found = connection.execute(query, (last, size)).fetchall()
-    return [row for row, *_ in found], [_record(*rest) for _, *rest in found]
+    rows = connection.execute(query, (last, size)).fetchall()
+    return [row for row, *_ in rows], [_record(*rest) for _, *rest in rows]
 
 
 def _record(id_: object, text: object, metadata: object, passage: object) -> Record:
@@ -271,5 +271,5 @@ def _refuse_unknown_fields(connection: sqlite3.Connection, where: Sequence[Condi
         if connection.execute(query, (condition.path,)).fetchone() is None:
             some = "SELECT DISTINCT key FROM (SELECT metadata FROM records LIMIT 1000), json_each(metadata)"
             names = ", ".join(sorted(name for (name,) in connection.execute(some)))
-            expected = f"expected one of {names}" if names else "nor any other"
-            raise ValueError(f"field {condition.field!r}: no record has it, {expected}")
+            fields = f"expected one of {names}" if names else "nor any other"
+            raise ValueError(f"field {condition.field!r}: no record has it, {fields}")

@@ -15,7 +15,8 @@ class Hit:
     """One result of a search: the best passage of a document."""
 
     id: str
-    score: float  # dot product of the query's vector and the passage's; the cosine where vectors are normalised
+    # Dot product of the query's vector and the passage's; the cosine where vectors are normalised; or a reranker's.
+    score: float
     text: str
     metadata: dict[str, object]
     passage: int = 0  # number of the passage in its document: see `passages.py`
@@ -27,7 +28,7 @@ def as_json(hits: Sequence[Hit]) -> list[dict[str, object]]:
     return [{name: value for name, value in asdict(hit).items() if name != "row"} for hit in hits]
 
 
-def render(hits: Sequence[Hit], width: int = 100) -> str:
+def render_hits(hits: Sequence[Hit], width: int = 100) -> str:
     """Write hits as numbered entries: score, title or id, the first lines of the passage, the other metadata."""
     if not hits:
         return "nothing found"

@@ -46,7 +46,7 @@ def exact_scores(queries: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     return queries.astype(np.float64) @ vectors.astype(np.float64).T
 
 
-def search(
+def search_exactly(
     queries: np.ndarray, vectors: np.ndarray, index_codes: Codes, k: int, is_allowed: np.ndarray | None = None
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return for each query (Q, D) the rows and scores of the k largest dot products, best first, ties by row.

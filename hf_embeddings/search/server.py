@@ -15,7 +15,8 @@ from hf_embeddings.json_text import json_text
 from hf_embeddings.search.connections import IDLE_SECONDS, BoundedServer, host_of
 from hf_embeddings.search.corpus_map import draw_map
 from hf_embeddings.search.encoder import Encoder
-from hf_embeddings.search.index import Index, Nearest
+from hf_embeddings.search.index import Index
+from hf_embeddings.search.index_reader import Nearest
 from hf_embeddings.search.records import Condition
 from hf_embeddings.search.results import UNSPELLED, as_json
 

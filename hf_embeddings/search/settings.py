@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from hf_embeddings.record import Record, absent
+from hf_embeddings.json_record import JsonRecord, absent
 from hf_embeddings.search.fingerprint import FINGERPRINTS
 
 NAMED_BY_FILE = "file#digest"  # how documents without an id of their own are named: titles did not tell them apart
@@ -16,7 +16,7 @@ STORE_FORMAT = 2  # of what is written into a database
 
 
 @dataclass(frozen=True, kw_only=True)
-class IndexSettings(Record):
+class IndexSettings(JsonRecord):
     """The model whose vectors an index holds; the digests of its files lie flat in the JSON."""
 
     model: str  # directory or Hub id
@@ -51,7 +51,7 @@ class StoreSettings(IndexSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class UnfinishedBuild(Record):
+class UnfinishedBuild(JsonRecord):
     """How far a build has come: what is committed together with its last vectors."""
 
     source: str  # of the documents

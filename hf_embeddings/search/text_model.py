@@ -12,9 +12,9 @@ from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
 from hf_embeddings.file_names import WEIGHTS
 from hf_embeddings.loading.auto_classes import open_model
-from hf_embeddings.loading.messages import quiet
+from hf_embeddings.loading.messages import quiet_loading
 from hf_embeddings.loading.model_names import fetch
-from hf_embeddings.loading.saved_model import read_config, told
+from hf_embeddings.loading.saved_model import one_line_errors, read_config
 from hf_embeddings.loading.static_model import StaticConfig, load_static
 from hf_embeddings.loading.stored_weights import check_finite
 from hf_embeddings.model.modeling_triembed import TriEmbedModel
@@ -48,7 +48,7 @@ def load_text_model(source: str | Path, **options: str) -> PreTrainedModel:
     # A pooler would be computed for nothing, and be random where the checkpoint has none.
     has_pooler = "add_pooling_layer" in inspect.signature(family).parameters
     left_out: dict[str, Any] = {"add_pooling_layer": False} if has_pooler else {}
-    with quiet(), told(source):  # a pooler left out is no news, and the rest is checked below
+    with quiet_loading(), one_line_errors(source):  # a pooler left out is no news, and the rest is checked below
         model, report = open_model(
             source, config=config, dtype=torch.float32, output_loading_info=True, **left_out, **options
         )

@@ -28,7 +28,7 @@ def bounded(
     return field(default=default, metadata={name: bound for name, bound in bounds.items() if bound is not None})
 
 
-def place(default: Any = MISSING) -> Any:  # noqa: ANN401  of any type, as `field` is
+def path_field(default: Any = MISSING) -> Any:  # noqa: ANN401  of any type, as `field` is
     """Declare a field that names a place on the disk, in which the loader expands `~`."""
     return field(default=default, metadata={"place": True})
 

@@ -65,7 +65,7 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: Node | None, index: Any) -> Node | None:  # noqa: ANN401  the parent's word for a place
         event, outer = self.peek_event(), self.path
-        self.path = join(outer, index.value) if isinstance(index, ScalarNode) else outer
+        self.path = join_path(outer, index.value) if isinstance(index, ScalarNode) else outer
         if event.anchor is not None:
             word = "alias *" if isinstance(event, yaml.AliasEvent) else "anchor &"
             raise error_at(event, self.path, f"the {word}{event.anchor}", "a plain value", "write it out, or quote it")
@@ -91,7 +91,7 @@ def entries_of(node: Node, path: str) -> dict[str, tuple[Node, Node]]:
             raise error_at(key, path, f"{in_words(key)} as a key", "a word", "remove the brackets or the `?`")
         if key.value in entries:
             actual = f"a second value (the first: {place_of(entries[key.value][0])})"
-            raise error_at(key, join(path, key.value), actual, "each key once", "remove one of the two")
+            raise error_at(key, join_path(path, key.value), actual, "each key once", "remove one of the two")
         entries[key.value] = (key, value)
     return entries
 
@@ -134,6 +134,6 @@ def is_null(node: Node) -> bool:
     return isinstance(node, ScalarNode) and node.style is None and node.value in ("", "~", "null")
 
 
-def join(path: str, name: str) -> str:
+def join_path(path: str, name: str) -> str:
     """Return the path of a field within the section at `path`."""
     return f"{path}.{name}" if path else name

@@ -15,7 +15,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from hf_embeddings.files.home_folder import expand_home
 from hf_embeddings.typed_yaml.fields import BOUNDS
-from hf_embeddings.typed_yaml.nodes import OptionsError, entries_of, error_at, in_words, is_null, join, place_of
+from hf_embeddings.typed_yaml.nodes import OptionsError, entries_of, error_at, in_words, is_null, join_path, place_of
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -41,9 +41,9 @@ def read_section(kind: type[Section], node: Node, path: str) -> Section:
     for name, (name_node, value_node) in entries.items():
         if name not in types:
             expectation = f"a field of {path or 'a run'}"
-            raise error_at(name_node, join(path, name), "an unknown key", expectation, _nearest(name, types))
-        value = _at_home(_value(types[name], value_node, join(path, name)), own_fields.get(name))
-        _check_bounds(value, own_fields.get(name), value_node, join(path, name))
+            raise error_at(name_node, join_path(path, name), "an unknown key", expectation, _nearest(name, types))
+        value = _at_home(_value(types[name], value_node, join_path(path, name)), own_fields.get(name))
+        _check_bounds(value, own_fields.get(name), value_node, join_path(path, name))
         (values if name in own_fields else further)[name] = value
     if collector:
         values[collector] = further
@@ -54,7 +54,7 @@ def read_section(kind: type[Section], node: Node, path: str) -> Section:
         return kind(**values)
     except ValueError as error:  # of __post_init__, which begins with the name of a field
         _, culprit = entries.get(str(error).partition(":")[0], (node, node))
-        raise OptionsError(f"{place_of(culprit)}: {join(path, str(error))}") from None
+        raise OptionsError(f"{place_of(culprit)}: {join_path(path, str(error))}") from None
 
 
 def _absent(kind: Kind, node: Node, path: str, name: str) -> object:
@@ -65,8 +65,8 @@ def _absent(kind: Kind, node: Node, path: str, name: str) -> object:
     """
     if not _is_section(kind):
         cure = f"add `{name}:` to {path or 'the file'}"
-        raise error_at(node, join(path, name), "nothing", _expected(kind), cure)
-    return read_section(kind, MappingNode("", [], node.start_mark, node.end_mark), join(path, name))
+        raise error_at(node, join_path(path, name), "nothing", _expected(kind), cure)
+    return read_section(kind, MappingNode("", [], node.start_mark, node.end_mark), join_path(path, name))
 
 
 def _is_section(kind: Kind) -> TypeGuard[type["DataclassInstance"]]:
@@ -83,7 +83,7 @@ def _value(kind: Kind, node: Node, path: str) -> object:
         return _value(JSON_KINDS[type(node)], node, path)
     if origin is dict and isinstance(node, MappingNode):
         items = entries_of(node, path).items()
-        return {name: _value(arguments[1], child, join(path, name)) for name, (_, child) in items}
+        return {name: _value(arguments[1], child, join_path(path, name)) for name, (_, child) in items}
     if origin in (list, tuple) and isinstance(node, SequenceNode):
         return origin(_value(arguments[0], child, f"{path}[{index}]") for index, child in enumerate(node.value))
     value = _scalar(kind, node) if isinstance(node, ScalarNode) and not is_null(node) else None

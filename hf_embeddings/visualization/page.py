@@ -10,7 +10,7 @@ POLICY = "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-sr
 FIELD = re.compile(r"@([A-Z]+)@")
 
 
-def fill(template: str, fields: Mapping[str, str]) -> str:
+def fill_template(template: str, fields: Mapping[str, str]) -> str:
     """Return the template with each `@NAME@` replaced by its field.
 
     One pass over the template: what a field holds is never read as a field again, whatever a user's text looks like.

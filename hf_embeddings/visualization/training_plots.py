@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from hf_embeddings.visualization.fonts import CSS_FAMILIES, as_written
 from hf_embeddings.visualization.labels import write_labels
-from hf_embeddings.visualization.page import POLICY, drawn, fill, script_json
+from hf_embeddings.visualization.page import POLICY, drawn, fill_template, script_json
 
 ANIMATION = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
@@ -100,7 +100,7 @@ def animation_page(stages: Mapping[str, np.ndarray], words: Sequence[str], group
         "FIGURE": script_json(figure),
         "PLOTLY": get_plotlyjs(),
     }
-    return fill(ANIMATION, fields)
+    return fill_template(ANIMATION, fields)
 
 
 def _trace(points: np.ndarray, words: Sequence[str], groups: Sequence[str], name: str) -> dict[str, object]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hf_embeddings.visualization.fonts import CSS_FAMILIES
-from hf_embeddings.visualization.page import POLICY, drawn, fill, script_json
+from hf_embeddings.visualization.page import POLICY, drawn, fill_template, script_json
 
 MOST_WRITTEN = 200  # up to here every point has its label beside it; of more, the one under the pointer
 PAGE = """<!doctype html>
@@ -83,7 +83,7 @@ def word_page(
         "FIGURE": script_json(figure),
         "PLOTLY": get_plotlyjs(),
     }
-    return fill(PAGE, fields)
+    return fill_template(PAGE, fields)
 
 
 def _trace(

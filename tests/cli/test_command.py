@@ -35,7 +35,9 @@ def test_the_verbs_are_in_order() -> None:
 
 def test_what_the_system_refuses_to_other_libraries_is_one_line(monkeypatch, capsys) -> None:
     def save(**options: object) -> None:
-        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+        raise SafetensorError(
+            'Error while serializing: I/O error: No space left on device (os error 28) at path "/a/.tmp1"'
+        )
 
     monkeypatch.setattr(main, "app", save)
     with pytest.raises(SystemExit) as left:

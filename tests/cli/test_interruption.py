@@ -1,13 +1,18 @@
 """An interrupted verb says what is true of that verb, and leaves with exit code 130."""
 
 import inspect
+import os
+import signal
 import string
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import typer
 
+from hf_embeddings.cli import interruption
 from hf_embeddings.cli.command import as_command
 from hf_embeddings.cli.interruption import SENTENCES
 from hf_embeddings.cli.main import VERBS
@@ -54,3 +59,39 @@ def _interrupted_like(verb: Callable[..., None]) -> Callable[..., None]:
 
     interrupted.__signature__ = inspect.signature(verb)
     return interrupted
+
+
+INTERRUPTED_IMPORT = """
+import os, signal, sys
+
+class Interruption:
+    def find_spec(self, name, path=None, target=None):
+        if name == "typer":
+            os.kill(os.getpid(), signal.SIGINT)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.meta_path.insert(0, Interruption())
+from hf_embeddings.__main__ import main
+main()
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot send Ctrl-C to a process of its own")
+def test_ctrl_c_is_answered_while_python_still_imports() -> None:
+    child = subprocess.run([sys.executable, "-c", INTERRUPTED_IMPORT], capture_output=True, text=True)
+    assert (child.returncode, child.stderr) == (130, "interrupted: nothing was changed\n")
+
+
+def test_a_verb_gets_its_keyboard_interrupt_and_leaves_none_behind() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        interruption.listen()
+        with interruption.interruptible():
+            assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # as nohup and `&` in scripts start a process
+        interruption.listen()
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -100,6 +100,8 @@ def wrong_checkpoints(folder: Path, cases: list[dict[str, object]]) -> dict[str,
     config = transformers.AutoConfig.from_pretrained(path, trust_remote_code=True)
     config.num_hidden_layers, config.layer_types = 3, [*config.layer_types, "full_attention"]
     expect_error(head, path, "missing weights", config=config)
+    if transformers.__version__ < "5":  # ties before it loads, so that nothing shows what the file holds
+        return {"errors": 1}
     expect_error(head, folder / "untied" / "checkpoint", "tie_word_embeddings")
     return {"errors": 2}
 

@@ -23,6 +23,18 @@ from hf_embeddings.model.configuration_triembed import AUTO_MAP
 ENVIRONMENTS = [path for path in os.environ.get("COMPAT_PYTHONS", "").split(":") if path]
 TOO_OLD = [path for path in os.environ.get("COMPAT_TOO_OLD", "").split(":") if path]
 POSITIONS = [*POSITION_TYPES, "learned+relative_bias"]
+ROPES = {
+    "linear": {"factor": 2.0},
+    "dynamic": {"factor": 2.0},
+    "yarn": {"factor": 2.0, "original_max_position_embeddings": 8},
+    "longrope": {
+        "short_factor": [1.0, 1.5, 2.0, 2.5], "long_factor": [2.0, 3.0, 4.0, 5.0], "factor": 4.0,
+        "original_max_position_embeddings": 6,
+    },
+    "llama3": {
+        "factor": 2.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8,
+    },
+}  # fmt: skip
 FLEX_BIAS = (5, 14)  # the first transformers whose flex attention adds a bias
 
 
@@ -59,9 +71,11 @@ def exported(tmp_path_factory) -> Path:
     for auto_class, path in AUTO_MAP.items():
         if auto_class == "AutoConfig":
             continue
-        for position in POSITIONS:
-            model = make(path.split(".")[1], position)
-            name = f"{auto_class}_{position.replace('+', '_')}"
+        ropes = ROPES if auto_class == "AutoModel" else {}
+        for position, rope in [*((p, None) for p in POSITIONS), *(("rope", kind) for kind in ropes)]:
+            scaled = {} if rope is None else {"rope_parameters": {"rope_type": rope} | ROPES[rope]}
+            model = make(path.split(".")[1], position, **scaled)
+            name = f"{auto_class}_{position.replace('+', '_')}" + (f"_{rope}" if rope else "")
             model.save_pretrained(folder / name / "checkpoint")
             model.set_attn_implementation("eager")
             inputs = batches(auto_class)
@@ -77,7 +91,7 @@ def exported(tmp_path_factory) -> Path:
                     "name": name,
                     "auto_class": auto_class,
                     "position": position,
-                    "every_kernel": auto_class == "AutoModel",
+                    "every_kernel": auto_class == "AutoModel" and not rope,
                     "biased": any(part.pairwise for part in parts),  # nothing that flash attention could take
                     "flex_bias": any(part.pairwise or part.folds for part in parts),
                 }

@@ -15,8 +15,8 @@ from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassificati
 
 import hf_embeddings.adapters  # noqa: F401  (tells PEFT which layers to adapt)
 from hf_embeddings import TriEmbedConfig, TriEmbedForMaskedLM, TriEmbedModel
-from hf_embeddings.outgoing.listing import list_outgoing
 from hf_embeddings.publishing.onnx_export import export_onnx
+from hf_embeddings.uploads.listing import list_uploads
 from tests.publishing.test_card import checkpoint
 
 TEXTS = ["the answer is on the next page .", "the page is today ."]
@@ -146,7 +146,7 @@ def test_onnx_runtime_gives_equal_outputs(head: str, position: str, options: dic
     done = export_onnx(Path(folders(head, position)), tmp_path / "model.onnx", **options)
     assert done.largest_difference < (0.1 if options.get("int8") else 1e-5), done
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
-    assert list(list_outgoing(tmp_path).files) == ["model.onnx"]  # it names no file of this machine
+    assert list(list_uploads(tmp_path).files) == ["model.onnx"]  # it names no file of this machine
     with pytest.raises(ValueError, match="exists"):
         export_onnx(Path(folders(head, position)), tmp_path / "model.onnx")
 

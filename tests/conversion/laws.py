@@ -10,9 +10,9 @@ from transformers import PreTrainedModel
 
 import hf_embeddings
 from hf_embeddings.conversion import FAMILIES, convert
-from hf_embeddings.conversion.check import OUTPUTS
-from hf_embeddings.conversion.names import canonical_names
+from hf_embeddings.conversion.output_check import OUTPUTS
 from hf_embeddings.conversion.plan import Step, make_plan
+from hf_embeddings.conversion.weight_names import canonical_names
 
 SIZES = dict(
     vocab_size=99, hidden_size=32, num_hidden_layers=3, num_attention_heads=4, intermediate_size=64,

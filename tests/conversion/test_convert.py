@@ -19,8 +19,8 @@ from transformers import AutoModel, AutoTokenizer, BertConfig, BertForMaskedLM, 
 from hf_embeddings import TriEmbedConfig, TriEmbedForMaskedLM, TriEmbedModel
 from hf_embeddings.cli.main import main
 from hf_embeddings.conversion import FAMILIES, ConversionError, convert
-from hf_embeddings.conversion.check import compare
 from hf_embeddings.conversion.families.bert import BERT
+from hf_embeddings.conversion.output_check import compare_outputs
 from tests.conversion.laws import SIZES, tiny
 
 WORDS = [
@@ -246,7 +246,7 @@ def test_a_table_that_is_wrong_is_found_by_the_check(source: Path, monkeypatch) 
 def test_an_output_that_is_nan_fails_the_check(output: str, side: int) -> None:
     sides = [{name: torch.ones(2, 3) for name in ("logits", "hidden_states[0]", "hidden_states[1]")} for _ in range(2)]
     sides[side][output][1, 2] = float("nan")
-    difference = compare(*sides, torch.ones(2, 4), "text")
+    difference = compare_outputs(*sides, torch.ones(2, 4), "text")
     assert difference.output == output and not difference.largest <= difference.tolerance
 
 

@@ -5,7 +5,7 @@ import transformers
 from transformers import CONFIG_MAPPING
 
 from hf_embeddings.conversion import FAMILIES
-from hf_embeddings.conversion.configs import rules_of
+from hf_embeddings.conversion.configs import config_rules
 from hf_embeddings.conversion.rules import REQUIRED, Key
 from tests.conversion.laws import assert_converts
 
@@ -73,7 +73,7 @@ def test_untied_heads(family: str, head: str, tmp_path) -> None:
 def test_defaults_are_those_of_transformers(family: str) -> None:
     config = CONFIG_MAPPING[family]()
     for head in FAMILIES[family].heads.values():
-        for rule in rules_of(FAMILIES[family], head):
+        for rule in config_rules(FAMILIES[family], head):
             if isinstance(rule, Key) and rule.default is not REQUIRED:
                 assert getattr(config, rule.source) == rule.default, rule.source
 

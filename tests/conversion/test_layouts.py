@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 
 import hf_embeddings
 from hf_embeddings.conversion import FAMILIES, ConversionError, convert, modeling_bert_layouts
-from hf_embeddings.conversion.names import canonical_names
 from hf_embeddings.conversion.plan import make_plan
+from hf_embeddings.conversion.weight_names import canonical_names
 from tests.conversion.laws import SIZES, batch, outputs, pulled_back, score, tiny
 
 LAYOUTS = {"bert_relative_key": "relative_key", "bert_relative_key_query": "relative_key_query", "jina_bert": "alibi"}

@@ -2,8 +2,8 @@
 
 from hf_embeddings.conversion import FAMILIES
 from hf_embeddings.conversion.configs import to_triembed
+from hf_embeddings.conversion.family import Family
 from hf_embeddings.conversion.plan import make_plan
-from hf_embeddings.conversion.rules import Family
 
 DEBERTA = {"relative_attention": True, "pos_att_type": ["c2p", "p2c"]}
 SHAPES = {  # what a table needs beyond a family's defaults so that each of its rules has something to do

@@ -22,6 +22,7 @@ from hf_embeddings.corpora.document import SourceReader
 from hf_embeddings.corpora.options import CorpusOptions, SourceOptions
 from hf_embeddings.corpora.sources import check_source, read_described_documents, source_bytes
 from hf_embeddings.corpora.text_files import EXPANSION
+from hf_embeddings.files import lines
 
 
 def read(source: object, max_documents: int | None = None, **options: object) -> list[str]:
@@ -148,7 +149,7 @@ def test_tables_without_the_field_or_with_damage_are_refused(tmp_path: Path) -> 
     (tmp_path / "d.parquet").write_bytes((tmp_path / "a.parquet").read_bytes()[:-9])
     assert "cannot be read" in refused(tmp_path / "d.parquet")
     (tmp_path / "e.txt.gz").write_bytes(b"not compressed")
-    assert "cannot be read" in refused(tmp_path / "e.txt.gz")
+    assert "got no gzip data" in refused(tmp_path / "e.txt.gz")
     parquet.write_table(pyarrow.table({"text": ["a", None]}), tmp_path / "f.parquet")
     assert "f.parquet, row 2: got null in the field 'text'" in refused(tmp_path / "f.parquet")
 
@@ -234,12 +235,20 @@ def test_a_line_of_white_space_of_any_script_is_blank(tmp_path: Path) -> None:
 
 
 def test_files_of_other_kinds_in_a_folder_are_counted(tmp_path: Path) -> None:
-    for name in ("a.txt", "b.md", "c.txt.xz", "inner/d.json", ".hidden"):
+    for name in ("a.txt", "b.html", "c.txt.lz4", "inner/d", ".hidden"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("text")
     statistics: Counter[str] = Counter()
     assert read(tmp_path, statistics=statistics) == ["text"]
     assert statistics == {"files_of_other_kinds": 3}
+
+
+def test_the_kinds_of_files_in_a_folder_are_counted_where_they_are_several(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("about the data")
+    (tmp_path / "a.jsonl").write_text('{"text": "text"}\n')
+    statistics: Counter[str] = Counter()
+    assert read(tmp_path, statistics=statistics) == ["about the data", "text"]
+    assert statistics == {"md_files": 1, "jsonl_files": 1}
 
 
 def write_nulls(path: Path) -> None:
@@ -317,7 +326,7 @@ def test_overlong_documents_are_refused_in_bounded_memory(
 ) -> None:
     monkeypatch.setattr(text_files, "MAX_DOCUMENT_BYTES", 5000)
     monkeypatch.setattr(reading, "MAX_DOCUMENT_BYTES", 5000)
-    monkeypatch.setattr(text_files, "_PIECE_BYTES", 1000)
+    monkeypatch.setattr(lines, "PIECE_BYTES", 1000)
     good = '{"text": "good"}\n\n' if name == "a.jsonl" else "good\n\n"
     (tmp_path / name).write_text(good + "x" * 100_000 + " \n\n" + good + "y" * 4000 * (name == "a.txt"))
     assert f"{name}: got a document of more than 5000 bytes from byte offset {len(good)} on" in refused(tmp_path / name)
@@ -370,9 +379,9 @@ def test_missing_and_unknown_sources_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.pdf").write_text("a")
     assert "No such file" in refused(tmp_path / "absent.txt")
     assert "no file matches" in refused(tmp_path / "*.txt")
-    assert "got a folder without .txt or .jsonl or .csv or .parquet files" in refused(tmp_path)
+    assert "got a folder with .pdf, expected one with files" in refused(tmp_path)
     for source in (tmp_path / "a.pdf", "s3://bucket/a.txt", "absent.pdf"):
-        assert "got an unknown kind, expected pydoc:PACKAGE,PACKAGE; hub:USER/NAME; or the path" in refused(source)
+        assert ", expected pydoc:PACKAGE,PACKAGE; hub:USER/NAME; or the path" in refused(source)
 
 
 @pytest.mark.parametrize("content", ["", "\n \n\t\n\r\n"])

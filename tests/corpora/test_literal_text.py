@@ -7,7 +7,7 @@ import pytest
 
 from hf_embeddings.corpora.literal_text import literal_backend
 from hf_embeddings.corpora.tokenized_corpus import encode_sentences
-from hf_embeddings.corpora.tokenizer import fingerprint
+from hf_embeddings.corpora.tokenizer import tokenizer_fingerprint
 from tests.corpora.small_tokenizers import ADDED, BACKENDS, BYTES, CONTROL, small_tokenizer
 
 PLAIN = "The price is 8 euros.  Now it is\n    10 in May. Is it? Yes."
@@ -78,7 +78,12 @@ def test_one_letter_stays_a_letter() -> None:
 
 def test_tokenizers_that_differ_in_added_tokens_are_others() -> None:
     plain, more = small_tokenizer("unigram"), small_tokenizer("unigram", added=True)
-    assert fingerprint(plain) == fingerprint(plain, rules=1) == fingerprint(more, rules=1) != fingerprint(more)
+    assert (
+        tokenizer_fingerprint(plain)
+        == tokenizer_fingerprint(plain, rules=1)
+        == tokenizer_fingerprint(more, rules=1)
+        != tokenizer_fingerprint(more)
+    )
 
 
 EARLIER_TEXTS = [

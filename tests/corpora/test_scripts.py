@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 from hf_embeddings.corpora.sentences import split_sentences
 from hf_embeddings.corpora.text_sample import TextSample
 from hf_embeddings.corpora.tokenized_corpus import SentenceTokenizer, encode_sentences
-from hf_embeddings.corpora.tokenizer_training import train_tokenizer
+from hf_embeddings.corpora.tokenizer_training import is_turkish, train_tokenizer
 from tests.corpora.texts_of_scripts import TEXTS
 
 each = pytest.mark.parametrize("algorithm", ["wordpiece", "unigram", "bpe"])
@@ -93,6 +93,25 @@ def test_a_small_vocabulary_knows_the_letters_first(algorithm: str, vocab_size: 
 def test_marks_are_stripped_only_where_that_is_asked_for() -> None:
     kept, stripped = (train([TEXTS["German"]], "wordpiece", lowercase=True, strip_accents=s) for s in (False, True))
     assert "schöne grüße" in back(kept, TEXTS["German"]) and "schone gruße" in back(stripped, TEXTS["German"])
+
+
+@each
+def test_case_is_folded_as_in_turkish_where_that_is_asked_for(algorithm: str) -> None:
+    texts = ["IŞIK ışık İSTANBUL istanbul Iğdır ığdır"] * 3
+    for turkish in (True, False):
+        tokenizer = train(texts, algorithm, lowercase=True, turkish_case=turkish)
+        pairs = [("IŞIK", "ışık"), ("İSTANBUL", "istanbul"), ("I\u0307STANBUL", "istanbul")]
+        assert all((tokenizer.tokenize(a) == tokenizer.tokenize(b)) == turkish for a, b in pairs)
+        sample = TextSample.of(SentenceTokenizer.of(tokenizer), texts, characters=10**6)
+        assert (sample.unknown, sample.changed) == (0, 0)
+    tokenizer = train(texts, algorithm, lowercase=False, turkish_case=True)
+    assert tokenizer.tokenize("IŞIK") != tokenizer.tokenize("ışık")
+
+
+def test_turkish_is_told_by_its_letters() -> None:
+    assert is_turkish([TEXTS["Turkish"]]) and not is_turkish([])
+    others = [text for language, text in TEXTS.items() if language != "Turkish"]
+    assert not is_turkish(others) and not is_turkish([*others * 9, TEXTS["Turkish"]])
 
 
 def _package_texts(root: Path) -> Iterator[tuple[str, str]]:

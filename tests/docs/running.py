@@ -45,7 +45,7 @@ REPLACED = ("training.max_steps=", "training.max_hours=", "training.evaluation_e
 MADE = {"make demo": "hf-embeddings pretrain configs/pretraining/demo.yaml"}  # the recipe in Makefile
 SERVES = ("hf-embeddings serve",)  # until Ctrl-C; tests/search/test_server.py does
 PREPARES = ("make ", "pip install ", "git clone ", "cd ")  # a clean machine; CI itself does that
-LAUNCHER = "torchrun --standalone --nproc_per_node 2 -m hf_embeddings.cli.main"
+LAUNCHER = "torchrun --standalone --nproc_per_node 2 -m hf_embeddings"
 
 
 def smaller(arguments: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -215,3 +216,26 @@ def test_half_characters_two_columns_of_a_name_and_empty_words_are_refused(tmp_p
             read(path) if read is read_scored_pairs else read(str(path))
     whole = '{"text1": "a\\ud83d\\ude00", "text2": "b", "score": 1}\n'
     assert read_scored_pairs(written(tmp_path, "c.jsonl", whole)).pairs == [("a\U0001f600", "b", 1.0)]
+
+
+BAD = [
+    (read_scored_pairs, "a.tsv", "a\tb\t1\na\tb\nc\td\tgood\ne\tf\t2\n", [2, 3]),
+    (read_scored_pairs, "a.jsonl", '{"text1": "a", "text2": "b", "score": 1}\n{\n[]\n{"text1": "a"}\n', [2, 3, 4]),
+    (read_retrieval, "a.csv", "query,text2,score\na,b,1\na\nb,c,x\n", [3, 4]),
+    (read_analogies, "a.txt", "a b c d\na b c\n: s\na b c d e\n", [2, 4]),
+]
+
+
+@pytest.mark.parametrize(("read", "name", "text", "lines"), BAD)
+def test_all_lines_that_cannot_be_read_are_named_at_once(
+    read: Callable[[Path], object], name: str, text: str, lines: list[int], tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError) as error:
+        read(written(tmp_path, name, text))
+    assert [int(number) for number in re.findall(rf"{name}:(\d+): got", str(error.value))] == lines
+    assert "\n" not in str(error.value)
+
+
+def test_of_many_lines_that_cannot_be_read_the_first_are_named_and_the_rest_counted(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"a.tsv:2: got .*a.tsv:6: got 2 columns[^;]*; and 4 more lines$"):
+        read_scored_pairs(written(tmp_path, "a.tsv", "a\tb\t1\n" + "a\tb\n" * 9))

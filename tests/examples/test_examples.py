@@ -2,14 +2,16 @@
 
 import json
 import math
+import re
 import runpy
 import sys
+from itertools import chain
 from pathlib import Path
 
 import pytest
 import torch
 from datasets import Dataset, DatasetDict
-from transformers import AutoModelForSequenceClassification, BertConfig, BertModel
+from transformers import AutoModelForSequenceClassification, BertConfig, BertModel, RobertaConfig, RobertaModel
 
 from hf_embeddings import TriEmbedConfig, TriEmbedForMultiTask, TriEmbedForPreTraining, TriEmbedModel
 from hf_embeddings.corpora.corpus import load_corpus
@@ -195,6 +197,52 @@ def test_faulty_data_are_one_line_before_work(
         run(script, monkeypatch, tmp_path / "out", *given)
     [line] = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert message in line and not (tmp_path / "out").exists()
+
+
+def test_rows_have_the_numbers_of_the_file_also_where_some_are_set_apart(models, tmp_path, monkeypatch, capsys) -> None:
+    rows = [*labelled(*"xy" * 15), {"text": None, "label": "x"}, *labelled(*"xy" * 15)]
+    (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(SystemExit, match="2"):
+        given = ["--model", models["triembed"], "--train", tmp_path / "t.jsonl"]
+        run("sequence_classification.py", monkeypatch, tmp_path / "out", *given)
+    assert "data, row 31: column 'text' is empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("script", "given", "message"),
+    [
+        ("question_answering.py", {}, "--max_length 128: the positions of .*narrow end at 60; choose at most 60"),
+        ("continued_mlm.py", {}, "--block_length 128: the positions of .*narrow end at 60"),
+        ("multi_task.py", {}, "--max_length 128"),
+        ("continued_mlm.py", {"--model": "runs/no"}, "--model runs/no: no such directory"),
+        ("continued_mlm.py", {"--block_length": 60, "--train": "data/no"}, "--train data/no: no such file"),
+        ("continued_mlm.py", {"--block_length": 60, "--train": "data/no.jsonl"}, "no such file"),
+        (
+            "continued_mlm.py",
+            {"--block_length": 60, "--train": "data/a.tsv"},
+            "got another kind of file, expected .csv",
+        ),
+        (
+            "continued_mlm.py",
+            {"--block_length": 60, "--train": "a.txt", "--test": "data/no"},
+            "--test data/no: no such",
+        ),
+    ],
+)
+def test_what_is_not_there_or_too_long_is_told_before_data_are_read(
+    script: str, given: dict[str, object], message: str, models, tmp_path, monkeypatch, capsys
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("runs", "data"):
+        Path(name).mkdir()
+    for name in ("data/a.tsv", "a.txt"):
+        Path(name).write_text("a")
+    narrow = RobertaConfig(**SIZES | {"max_position_embeddings": 62})  # of which two rows stand before the first
+    RobertaModel(narrow).save_pretrained("narrow")
+    base = {"--model": "narrow"} | ({"--tasks": "a=no.csv"} if script == "multi_task.py" else {"--train": "no.csv"})
+    with pytest.raises(SystemExit, match="2"):
+        run(script, monkeypatch, tmp_path / "out", *chain.from_iterable((base | given).items()))
+    assert re.search(message, capsys.readouterr().err)
 
 
 @pytest.mark.parametrize("label", [0.5, ["a"]])

@@ -51,7 +51,7 @@ class SignalAt:
         Progress.add = add
 
 
-class Record:
+class StepLog:
     """Write what each step computes from what, one line each: step, losses, norm, samples of this process."""
 
     def __init__(self, file: Path) -> None:

@@ -4,6 +4,8 @@ A server process imports everything and prepares a corpus once; each run is fork
 `pretrain` but reading the corpus: checkpoints, signals, ranks and exit codes are those of a user's run.
 """
 
+import contextlib
+import faulthandler
 import json
 import multiprocessing
 import os
@@ -12,7 +14,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -55,7 +57,8 @@ SETTINGS = {
     "checkpoints.save_steps": 1,
 }
 STEPS_PER_EPOCH = 11
-# A run takes a second by itself, and minutes on a machine with much to do; one that hangs does not use the processor.
+# A run takes a second by itself. On a machine with much to do, at a low priority, it may not get a core for minutes:
+# looks at a run that waits for a core or for the disk do not count.
 IDLE = 60  # looks, a second apart, after which a run that did nothing hangs
 PATIENCE = 600  # looks after which one that does something, and does not end, hangs too
 BUSY = 0.05  # seconds of a processor that are something
@@ -131,6 +134,7 @@ def child(options: PretrainingOptions, log: Path, before: Callable | None, given
     os.dup2(handle, 1)
     os.dup2(handle, 2)
     sys.stdout, sys.stderr = os.fdopen(1, "w", buffering=1), os.fdopen(2, "w", buffering=1)
+    faulthandler.enable(sys.stderr)
     os.environ |= environment
     multiprocessing.set_start_method(None, force=True)  # workers start as in a user's run, not as this process did
     leave_on_signals()
@@ -205,29 +209,46 @@ class Run:
             time.sleep(0.002)
             if time.monotonic() < next_look:
                 continue
-            looks, idle, next_look = looks + 1, idle + 1, time.monotonic() + 1
-            if (now := self._processor_seconds()) > used + BUSY:
+            next_look = time.monotonic() + 1
+            if (now := self._processor_seconds()) <= used + BUSY and any(map(is_kept_waiting, self._all())):
+                continue
+            looks, idle = looks + 1, idle + 1
+            if now > used + BUSY:
                 used, idle = now, 0
             if idle > IDLE or looks > patience:
                 for process in there:
-                    os.kill(process.pid, signal.SIGKILL)
+                    os.kill(process.pid, signal.SIGABRT)  # it says where each of its threads stands
+                    process.join(10)
+                    process.kill()
                 seconds = f"{idle} s without work" if idle > IDLE else f"{looks} s"
-                raise TimeoutError(f"{len(there)} processes still there after {seconds}: {self.said()[-2000:]}")
+                raise TimeoutError(f"{len(there)} processes still there after {seconds}: {self.said()[-6000:]}")
 
     def _processor_seconds(self) -> float:
         """Return what all its processes, and those that they started, have used."""
         total = 0.0
-        for process in self.processes:
-            try:
-                first = psutil.Process(process.pid)
-                total += sum(sum(one.cpu_times()[:4]) for one in (first, *first.children(recursive=True)))
-            except psutil.NoSuchProcess:  # it has just ended
-                continue
+        for process in self._all():
+            with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended
+                total += sum(process.cpu_times()[:4])
         return total
+
+    def _all(self) -> Iterator[psutil.Process]:
+        for process in self.processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                first = psutil.Process(process.pid)
+                yield from (first, *first.children(recursive=True))
 
     def said(self) -> str:
         """Return everything it printed."""
         return self.log.read_text(encoding="utf-8") if self.log.exists() else ""
+
+
+def is_kept_waiting(process: psutil.Process) -> bool:
+    """Tell whether a thread of a process runs, or would if it had a core or the disk; on Linux, else never."""
+    states = set()
+    for thread in Path(f"/proc/{process.pid}/task").glob("*/stat"):
+        with contextlib.suppress(OSError):  # it has just ended
+            states.add(thread.read_text(errors="replace").rpartition(") ")[2][:1])
+    return bool(states & {"R", "D"})
 
 
 def finish(options: PretrainingOptions, **given: object) -> int:

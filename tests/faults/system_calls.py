@@ -85,7 +85,7 @@ class DieAt:
         """Tell the judge when the save begins and ends."""
         saves = -1
         real_save, real_settle = store.Checkpoints.save, store.Checkpoints.settle
-        real_export = conclusion.export
+        real_export = conclusion.write_finished_model
 
         def save(own, *arguments):
             nonlocal saves
@@ -106,7 +106,7 @@ class DieAt:
 
         store.Checkpoints.save = save
         if self.save == EXPORT:
-            conclusion.export = export
+            conclusion.write_finished_model = export
 
 
 def summon(folder: str, fate: Fate) -> socket.socket:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from hf_embeddings.files.manifest import check
+from hf_embeddings.files.manifest import check_manifest
 from hf_embeddings.pretraining.checkpoints.store import Checkpoints
 from hf_embeddings.pretraining.examples.schedule import SAMPLES_PER_BLOCK
 from hf_embeddings.randomness import permuted
@@ -57,7 +57,7 @@ def test_f19_hashing_and_forcing_to_the_disk(tmp_path, figures) -> None:
         for save in (save_plainly, save_ours)[:: 1 if number % 2 else -1]:
             save(number)
     began = time.perf_counter()
-    check(checkpoints.path(ROUNDS - 1))
+    check_manifest(checkpoints.path(ROUNDS - 1))
     verified = time.perf_counter() - began
     ratio = statistics.median(ours / theirs for ours, theirs in zip(waited, plain, strict=True))
     figures(

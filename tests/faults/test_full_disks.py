@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from hf_embeddings.pretraining.checkpoints.store import Checkpoints
-from hf_embeddings.pretraining.checkpoints.verification import verify
+from hf_embeddings.pretraining.checkpoints.verification import verify_run
 from tests.faults.disks import LimitFiles, SmallDisk
 from tests.faults.small_run import Run, finish, settings, weights
 
@@ -24,7 +24,7 @@ def test_f6_a_full_disk(tmp_path, reference, times, figures) -> None:
         run = Run(settings(folder, checkpoints__save_steps=4), before=LimitFiles(size, first=5, last=14))
         assert run.wait() == 0, run.said()
         failures += run.said().count("could not be written")
-        assert weights(folder) == reference and not any(verify(folder).values())
+        assert weights(folder) == reference and not any(verify_run(folder).values())
         assert not list((folder / "checkpoints").glob(".*"))
     figures("F6 no file may grow", limits=len(sizes), failed_saves=failures, weights_identical=len(sizes))
     assert failures == 2 * len(sizes)
@@ -46,7 +46,7 @@ def test_f6_a_disk_that_is_really_full(tmp_path, reference, figures) -> None:
         assert run.wait() == 0, run.said()
         failures += run.said().count("No space left on device")
         assert run.said().count("could not be written") == 2 and "Traceback" not in run.said(), run.said()
-        assert weights(kept) == reference and not any(verify(kept).values())
+        assert weights(kept) == reference and not any(verify_run(kept).values())
         assert not list((kept / "checkpoints").glob(".*"))
         shutil.rmtree(kept)
     figures("F6 a full disk, tmpfs", places=20, bytes_of_a_save=save, failed_saves=failures, weights_identical=20)

@@ -12,7 +12,7 @@ import pytest
 from hf_embeddings.files.lock import LOCK_FILES
 from hf_embeddings.files.manifest import MANIFEST
 from hf_embeddings.pretraining.checkpoints.store import Checkpoints
-from hf_embeddings.pretraining.checkpoints.verification import verify
+from hf_embeddings.pretraining.checkpoints.verification import verify_run
 from hf_embeddings.publishing.card import write_card
 from hf_embeddings.publishing.checkpoint import Checkpoint
 from hf_embeddings.publishing.sections import CURVE_FILE
@@ -50,7 +50,7 @@ def test_f2_f15_killed_at_any_call_of_a_save(tmp_path, reference, times, figures
         newest.append(Checkpoints(folder / "checkpoints").newest())
         assert newest[-1] in ((3, []), (4, [])), place
         assert finish(settings(folder, checkpoints__save_steps=None)) == 0 and weights(folder) == reference, place
-        assert not list((folder / "checkpoints").glob(".*")) and not any(verify(folder).values())
+        assert not list((folder / "checkpoints").glob(".*")) and not any(verify_run(folder).values())
         shutil.rmtree(folder)
     figures(
         "F2, F15 killed at each call of a save", calls=calls, kills=len(places), left_a_part=halves, in_prune=in_prune,
@@ -86,7 +86,7 @@ def test_f2_killed_at_any_call_of_the_export(tmp_path, over, times, figures) -> 
     assert {"README.md", "model.safetensors", CURVE_FILE, MANIFEST} <= whole.keys()
     for place in places:
         assert begin(place).wait() == -signal.SIGKILL, place
-        if (folder / MANIFEST).exists() and not any(verify(folder).values()):
+        if (folder / MANIFEST).exists() and not any(verify_run(folder).values()):
             looked_whole += 1
             assert is_one_of((old, whole), folder), place
         again = Run(options, **changed)

@@ -14,9 +14,9 @@ import torch
 from safetensors.torch import load_file
 
 from hf_embeddings.pretraining.checkpoints.store import Checkpoints
-from hf_embeddings.pretraining.checkpoints.verification import verify
+from hf_embeddings.pretraining.checkpoints.verification import verify_run
 from hf_embeddings.pretraining.training.stop import PREEMPTED
-from tests.faults.hooks import MeanOfMeans, Record, SignalAt, Spoil, Uneven, together
+from tests.faults.hooks import MeanOfMeans, SignalAt, Spoil, StepLog, Uneven, together
 from tests.faults.small_run import (
     PATIENCE,
     ROOT,
@@ -38,7 +38,7 @@ def split(ranks: int) -> dict[str, object]:
 
 
 def recorded(file: Path) -> dict[int, dict]:
-    """Return what `Record` wrote for each step: losses, norm, and the samples of all processes."""
+    """Return what `StepLog` wrote for each step: losses, norm, and the samples of all processes."""
     steps: dict[int, dict] = {}
     for line in map(json.loads, file.read_text().splitlines()):
         entry = steps.setdefault(line["step"], line | {"samples": []})
@@ -64,7 +64,7 @@ def test_f12_any_number_of_processes_optimises_the_same(tmp_path, times, figures
     numbers = times(("2",), ("2", "4"))
     cases = {name: (int(name), [Uneven()]) for name in ("1", *numbers)} | {"wrong": (2, [Uneven(), MeanOfMeans()])}
     for name, (ranks, hooks) in cases.items():
-        hook = together(*hooks, Record(tmp_path / f"{name}.jsonl"))
+        hook = together(*hooks, StepLog(tmp_path / f"{name}.jsonl"))
         options = settings(
             tmp_path / name,
             training__max_steps=steps,
@@ -128,10 +128,10 @@ def test_f11_elastic_runs_see_the_same_samples(tmp_path, times, figures) -> None
     """1, 2, 4 and 1 processes, one after the other, against one process all the way."""
     numbers = times((1, 2, 1), (1, 2, 4, 1))
     changed = {"training__learning_rate": 0.001, "checkpoints__save_steps": None}
-    alone = Record(tmp_path / "alone.jsonl")
+    alone = StepLog(tmp_path / "alone.jsonl")
     assert finish(settings(tmp_path / "alone", **changed), before=alone) == 0
     for index, ranks in enumerate(numbers):
-        hooks = [Record(tmp_path / "elastic.jsonl")]
+        hooks = [StepLog(tmp_path / "elastic.jsonl")]
         last = index == len(numbers) - 1
         if not last:
             hooks.append(SignalAt(6 * (index + 1), signal.SIGTERM))
@@ -149,8 +149,8 @@ def test_fsdp2_trains_what_ddp_trains_and_leaves_one_file(tmp_path, figures) -> 
     changed = {"training__max_steps": 6, "training__learning_rate": 0.001, "checkpoints__save_steps": 3, **split(2)}
     for name, sharding in (("whole", "none"), ("shared", "fsdp2")):
         options = settings(tmp_path / name, training__sharding=sharding, **changed)
-        assert finish(options, ranks=2, before=Record(tmp_path / f"{name}.jsonl")) == 0
-        assert not any(verify(tmp_path / name).values())
+        assert finish(options, ranks=2, before=StepLog(tmp_path / f"{name}.jsonl")) == 0
+        assert not any(verify_run(tmp_path / name).values())
     _, largest = difference(recorded(tmp_path / "whole.jsonl"), recorded(tmp_path / "shared.jsonl"))
     figures("FSDP2 against DDP, 2 processes", largest_loss_difference=f"{largest:.1e}")
     assert largest <= 1e-6

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from hf_embeddings.pretraining.checkpoints.store import Checkpoints
-from hf_embeddings.pretraining.checkpoints.verification import verify
+from hf_embeddings.pretraining.checkpoints.verification import verify_run
 from hf_embeddings.pretraining.training.stop import PREEMPTED
 from tests.faults import small_run
 from tests.faults.hooks import Clock, SignalAt, together
@@ -111,7 +111,7 @@ def test_f8_a_time_limit_of_the_job_is_kept(tmp_path, figures) -> None:
         allowed.append(spare[-1] + clock["step"] + clock["save"])
         status = json.loads((folder / "status.json").read_text())
         assert Checkpoints(folder / "checkpoints").newest() == (status["step"], []) and status["step"] > 0
-        assert not any(verify(folder).values())
+        assert not any(verify_run(folder).values())
         steps += status["step"]
         shutil.rmtree(folder)
     figures(
@@ -144,7 +144,7 @@ def test_f8_a_time_limit_of_the_training_is_kept(tmp_path, figures) -> None:
         timed = json.loads((tmp_path / "clock.json").read_text())
         allowed.append(timed["step"] + timed["save"] - over[-1])
         steps += state(folder)["step"]
-        findings = verify(folder)
+        findings = verify_run(folder)
         assert "the finished model" in findings and not any(findings.values())
         shutil.rmtree(folder)
     figures(

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -101,3 +102,13 @@ def test_a_pipe_or_a_device_is_never_replaced_by_a_file(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=f"got a {kind}, expected a file"), replacing(tmp_path / name):
             pass
     assert (tmp_path / "pipe").is_fifo() and (tmp_path / "device").is_char_device()
+
+
+def test_errors_name_the_file_that_was_meant(tmp_path: Path) -> None:
+    target = tmp_path / "absent" / "a.txt"
+    with pytest.raises(OSError) as refusal:
+        replace_text(target, "text")
+    assert refusal.value.filename == str(target)
+    with pytest.raises(ValueError, match=rf"^{re.escape(str(tmp_path / 'b.txt'))}: odd$"):
+        with replacing(tmp_path / "b.txt") as stage:
+            raise ValueError(f"{stage}: odd")

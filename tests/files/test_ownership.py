@@ -12,7 +12,7 @@ from hf_embeddings.files.ownership import (
     clear,
     refuse_inside,
     refuse_link,
-    remove,
+    remove_claimed,
     remove_locked,
     sweep,
 )
@@ -29,7 +29,7 @@ def test_what_was_claimed_can_be_claimed_cleared_and_removed(tmp_path: Path) -> 
     clear(folder)
     assert {path.name for path in folder.iterdir()} == {MARK, ".lock", ".lock.json"}
     lock.release()
-    remove(folder)
+    remove_claimed(folder)
     assert not folder.exists() and tmp_path.is_dir()
 
 
@@ -48,7 +48,7 @@ def test_what_somebody_else_made_is_refused_and_stays(kind: str, tmp_path: Path)
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(ValueError, match="is needed for the work, but is there without the mark of hf-embeddings"):
         claim(folder)
-    remove(folder)
+    remove_claimed(folder)
     assert sorted(tmp_path.rglob("*")) == before
 
 

@@ -51,7 +51,7 @@ def test_what_a_killed_writer_left_is_swept_up(target: Path) -> None:
 
 
 def test_two_writers_of_one_target_are_refused(target: Path) -> None:
-    with staged_directory(target, inputs={}, overwrite=True), pytest.raises(ValueError, match="by a live run"):
+    with staged_directory(target, inputs={}, overwrite=True), pytest.raises(ValueError, match="by process"):
         staged_directory(target, inputs={}, overwrite=True).__enter__()
     assert list(target.parent.iterdir()) == [target]
 
@@ -74,3 +74,12 @@ def test_a_target_that_must_not_be_replaced_is_refused(kind: str, target: Path) 
         staged_directory(place, inputs=inputs, overwrite=overwrite).__enter__()
     assert content(target) == {"old": "old"}
     assert {path.name for path in target.parent.iterdir()} <= {"model", "link"}
+
+
+def test_errors_name_the_directory_that_was_meant(target: Path) -> None:
+    with pytest.raises(FileNotFoundError) as refusal, staged_directory(target, inputs={}, overwrite=True) as stage:
+        (stage / "absent" / "file").write_text("text")
+    assert refusal.value.filename == str(target / "absent" / "file")
+    with pytest.raises(ValueError) as refusal, staged_directory(target, inputs={}, overwrite=True) as stage:
+        raise ValueError(f"{stage}/config.json: odd")
+    assert str(refusal.value) == f"{target}/config.json: odd"

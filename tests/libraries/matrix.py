@@ -174,7 +174,7 @@ REMARKS = """
 - **pylate** asks for transformers 5.3 or older and has an environment of its own. **gliner** and
   **langchain-huggingface** ask for older releases of transformers or huggingface-hub than they need, and were installed
   with `--no-deps`.
-- **adapters** asks for transformers 4.57 and **spacy-transformers** for one below 4.53; TriEmbed needs transformers 5.
+- **adapters** asks for transformers 4.57 and **spacy-transformers** for one below 4.53; this package needs 5.
 """
 
 

@@ -23,8 +23,9 @@ from hf_embeddings.pretraining.examples.chunks import cut_chunks
 from hf_embeddings.pretraining.examples.pairs import make_pairs
 from hf_embeddings.pretraining.examples.schedule import Schedule
 from hf_embeddings.pretraining.options_file import load_options
+from hf_embeddings.pretraining.training import training_data
 from hf_embeddings.pretraining.training.gradients import compute_gradients
-from hf_embeddings.pretraining.training.held_out import evaluate
+from hf_embeddings.pretraining.training.held_out import evaluate_held_out
 from hf_embeddings.pretraining.training.initial_model import first_model
 from hf_embeddings.pretraining.training.optimization import build_optimizers
 from hf_embeddings.pretraining.training.training_data import load_training_data
@@ -121,7 +122,7 @@ def test_a_new_model_begins_with_the_loss_of_token_frequencies(tmp_path) -> None
     options = load_options(ROOT / "configs/pretraining/demo.yaml", given)
     data = load_training_data(options, ROOT / "configs/model/mini.json", print)
     model = first_model(data.config, data.base, log_frequencies=data.log_frequencies)
-    figures = evaluate(model, data.held_out, ["mlm"], torch.device("cpu"))
+    figures = evaluate_held_out(model, data.held_out, ["mlm"], torch.device("cpu"))
     assert figures["mlm"].loss == pytest.approx(data.baseline, abs=0.1)
     assert data.baseline < math.log(data.config.vocab_size) - 0.2
 
@@ -188,6 +189,14 @@ def test_mistakes_are_one_line(arguments: list[str], message: str, tmp_path) -> 
     last = done.stderr.strip().splitlines()[-1]
     assert done.returncode == 2 and message in last and last.startswith("error: "), done.stderr
     assert "Traceback" not in done.stderr and not list(tmp_path.iterdir())
+
+
+def test_a_missing_tokenizer_is_told_before_the_corpus_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training_data, "read_corpus", lambda *arguments: pytest.fail("the corpus was read"))
+    given = [f"model.base={ROOT / 'configs/model/mini.json'}", *SMALL, f"tokenizer.path={tmp_path / 'no'}"]
+    options = load_options(ROOT / "configs/pretraining/demo.yaml", given)
+    with pytest.raises(ValueError, match="no such directory, expected one with a tokenizer"):
+        training_data.load_training_data(options, ROOT / "configs/model/mini.json", print)
 
 
 def test_inspect_says_what_the_deck_says_of_bert_base(tmp_path) -> None:

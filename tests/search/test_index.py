@@ -230,7 +230,7 @@ def test_a_full_disk_changes_nothing_and_is_told_in_one_line(index: Index, monke
         writer._connection.execute("CREATE TABLE filler AS SELECT zeroblob(1000000)")
 
     with monkeypatch.context() as patched:
-        patched.setattr(table, "remove", remove_and_need_room)
+        patched.setattr(table, "remove_rows", remove_and_need_room)
         with pytest.raises(OSError, match=r"index: cannot be written \(database or disk is full\); it is as it was"):
             writer.remove(["d7"])
     with monkeypatch.context() as patched:

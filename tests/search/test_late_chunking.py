@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from hf_embeddings.search.build import build
+from hf_embeddings.search.build import build_index
 from hf_embeddings.search.encoder import Encoder
 from hf_embeddings.search.index import Index
 from hf_embeddings.search.late_chunking import Part, encode_parts, encode_passages
@@ -126,7 +126,7 @@ def test_an_index_knows_that_it_was_chunked_late(
     document = " ".join(texts)
     records = [Record("long", document), Record("short", "the cat")]
     job = EncodingJob(str(model_folder), "fp32", {"late_chunking": 10})
-    build(iter(records), tmp_path / "index", job, source="some", processes=processes)
+    build_index(iter(records), tmp_path / "index", job, source="some", processes=processes)
     encoder = Encoder.load(model_folder, precision="fp32")
     expected = encode_parts(encoder, parts_of(encoder, document, 10))
     with Index(tmp_path / "index") as index:
@@ -136,4 +136,4 @@ def test_an_index_knows_that_it_was_chunked_late(
         assert hits[0].id == "short"
         again = EncodingJob(str(model_folder), "fp32", {})
     with pytest.raises(ValueError, match="late_chunking"):
-        build(iter(records), tmp_path / "index", again, source="some")
+        build_index(iter(records), tmp_path / "index", again, source="some")

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
-from hf_embeddings.search.passages import opening, split
+from hf_embeddings.search.passages import opening, split_passages
 from tests.search.conftest import WORDS
 
 FOLDER: list[Path] = []
@@ -26,20 +26,20 @@ def tokenizer(model_folder: Path):
 )
 def test_nothing_is_lost_and_everything_fits(words: list[str], room: int) -> None:
     text = " ".join(words).strip()
-    ((*passages,),) = split([text], FOLDER[0], [room])
+    ((*passages,),) = split_passages([text], FOLDER[0], [room])
     assert "".join("".join(passages).split()) == "".join(text.split())
     for passage in passages:
         assert len(FOLDER[0].tokenize(passage)) <= room
 
 
 def test_short_texts_stay_whole(tokenizer) -> None:
-    assert split(["the cat", "", "a dog"], tokenizer, [50, 50, 50]) == [["the cat"], [""], ["a dog"]]
+    assert split_passages(["the cat", "", "a dog"], tokenizer, [50, 50, 50]) == [["the cat"], [""], ["a dog"]]
 
 
 def test_cuts_prefer_the_ends_of_paragraphs_and_sentences(tokenizer) -> None:
     text = "the cat runs. the dog\n\nsleeps. the king eats"
-    assert split([text], tokenizer, [8])[0][0] == "the cat runs. the dog"
-    assert split([text.replace("\n\n", " ")], tokenizer, [6])[0][0] == "the cat runs."
+    assert split_passages([text], tokenizer, [8])[0][0] == "the cat runs. the dog"
+    assert split_passages([text.replace("\n\n", " ")], tokenizer, [6])[0][0] == "the cat runs."
 
 
 def test_the_opening_is_the_first_paragraph_that_is_a_sentence() -> None:

@@ -27,7 +27,7 @@ METADATA = [
 def connection() -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:")
     connection.executescript(table.SCHEMA)
-    table.insert(connection, 0, [Record(str(i), "text", data) for i, data in enumerate(METADATA)])
+    table.insert_records(connection, 0, [Record(str(i), "text", data) for i, data in enumerate(METADATA)])
     return connection
 
 
@@ -73,7 +73,7 @@ def test_conditions(connection: sqlite3.Connection, text: str, rows: list[int]) 
     condition = Condition.parse(text)
     assert table.rows_where(connection, [condition]).tolist() == rows
     assert [row for row, data in enumerate(METADATA) if condition.holds(data)] == rows
-    kept = table.read(connection, range(len(METADATA)))
+    kept = table.read_records(connection, range(len(METADATA)))
     assert [row for row, record in enumerate(kept) if condition.holds(record.metadata)] == rows
 
 

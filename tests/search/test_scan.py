@@ -18,7 +18,7 @@ def slow(query: np.ndarray, vectors: np.ndarray, k: int, allowed: np.ndarray | N
 
 
 def agree(queries: np.ndarray, vectors: np.ndarray, k: int, allowed: np.ndarray | None = None) -> None:
-    found = scan.search(queries, vectors, scan.quantize(vectors), k, allowed)
+    found = scan.search_exactly(queries, vectors, scan.quantize(vectors), k, allowed)
     for query, (rows, scores) in zip(queries, found, strict=True):
         expected_rows, expected_scores = slow(query, vectors, k, allowed)
         # Equal scores may differ in the last bit between two orders of adding up: compare ties by their scores.
@@ -82,14 +82,14 @@ def test_few_rows_are_scored_in_full() -> None:
             read.append(len(rows))
             return np.asarray(super().__getitem__(rows))
 
-    scan.search(vectors[:5], vectors.view(Counted), scan.quantize(vectors), 10)
+    scan.search_exactly(vectors[:5], vectors.view(Counted), scan.quantize(vectors), 10)
     assert len(read) == 5 and max(read) < 500  # chance decides how many more than 10; 1 % would be the failure
 
 
 def test_nothing_to_search() -> None:
     empty = np.empty((0, 4), np.float32)
-    ((rows, scores),) = scan.search(np.ones((1, 4), np.float32), empty, scan.quantize(empty), 3)
+    ((rows, scores),) = scan.search_exactly(np.ones((1, 4), np.float32), empty, scan.quantize(empty), 3)
     assert len(rows) == len(scores) == 0
     one = np.ones((1, 4), np.float32)
-    ((rows, _),) = scan.search(one, one, scan.quantize(one), 3, np.array([False]))
+    ((rows, _),) = scan.search_exactly(one, one, scan.quantize(one), 3, np.array([False]))
     assert len(rows) == 0

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from hf_embeddings.search.build import build
+from hf_embeddings.search.build import build_index
 from hf_embeddings.search.corpus_map import draw_map
 from hf_embeddings.search.index import Index
 from hf_embeddings.search.query_encoder import load_encoder
@@ -29,7 +29,7 @@ from tests.browser import browse
 def server(tmp_path_factory: pytest.TempPathFactory, model_folder: Path, texts: list[str]) -> Iterator[SearchServer]:
     folder = tmp_path_factory.mktemp("served") / "index"
     documents = [Record(f"d{i}", text, {"title": f"<b>title</b> {i}", "half": i % 2}) for i, text in enumerate(texts)]
-    build(documents, folder, EncodingJob(str(model_folder)), source="s")
+    build_index(documents, folder, EncodingJob(str(model_folder)), source="s")
     with Index(folder) as index, SearchServer(index, load_encoder(index)) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any, Self
 
 from hf_embeddings.corpora.sentences import RULES
-from hf_embeddings.files.manifest import read
-from hf_embeddings.record import Record, absent
+from hf_embeddings.files.manifest import read_manifest
+from hf_embeddings.json_record import JsonRecord, absent
 
 PRECISION = "training.mixed_precision"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Identity(Record):
+class Identity(JsonRecord):
     """Everything that a checkpoint and the run that goes on from it must agree on."""
 
     seed: int
@@ -42,7 +42,7 @@ class Identity(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CheckpointFacts(Record):
+class CheckpointFacts(JsonRecord):
     """What stands in the manifest of a checkpoint beside its step and its files."""
 
     identity: Identity
@@ -54,7 +54,7 @@ class CheckpointFacts(Record):
     @classmethod
     def read(cls, checkpoint: Path) -> Self:
         """Read the manifest of a checkpoint that has been verified."""
-        return cls.from_dict(read(checkpoint).facts)
+        return cls.from_dict(read_manifest(checkpoint).facts)
 
 
 def text_rules(checkpoint: Path | None) -> int:

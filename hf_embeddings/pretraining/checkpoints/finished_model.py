@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hf_embeddings.file_names import AVERAGE, NOT_OF_THE_MODEL, WEIGHTS
-from hf_embeddings.files.manifest import MANIFEST, Damaged, check, seal
+from hf_embeddings.files.manifest import MANIFEST, Damaged, check_manifest, seal_directory
 
 STAGED = ".tmp-export"
 
 
-def export(
+def write_finished_model(
     checkpoint: Path, folder: Path, records: dict[str, str], *, finish: Callable[[Path], object] | None = None
 ) -> None:
     """Put the finished model into `folder`; what is interrupted is done again when the run is started again.
@@ -38,12 +38,12 @@ def export(
     staging.rmdir()
     if finish:
         finish(folder)
-    seal(folder, {"checkpoint": checkpoint.name, "step": check(checkpoint).facts["step"]}, names)
+    seal_directory(folder, {"checkpoint": checkpoint.name, "step": check_manifest(checkpoint).facts["step"]}, names)
 
 
 def is_exported(folder: Path, checkpoint: Path) -> bool:
     """Tell whether the folder holds the whole model of this checkpoint."""
     try:
-        return bool(check(folder, exact=False).facts.get("checkpoint") == checkpoint.name)
+        return bool(check_manifest(folder, exact=False).facts.get("checkpoint") == checkpoint.name)
     except Damaged:
         return False

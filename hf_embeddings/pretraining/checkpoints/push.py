@@ -1,6 +1,6 @@
 """Publishing while training: committed checkpoints, in the background; what goes wrong there stays there.
 
-What goes up is what `hf-embeddings publish` would send: see `hf_embeddings/outgoing`.
+What goes up is what `hf-embeddings publish` would send: see `hf_embeddings/uploads`.
 """
 
 import threading
@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from hf_embeddings.file_names import NOT_OF_THE_MODEL
-from hf_embeddings.outgoing.listing import Finding, list_outgoing
 from hf_embeddings.pretraining.checkpoints.store import Checkpoints
 from hf_embeddings.pretraining.options import HubOptions
 from hf_embeddings.progress import print_to_stderr
+from hf_embeddings.uploads.listing import Finding, list_uploads
 
 Files = dict[str, Path | bytes]  # path in the repository -> a file, or what it holds
 Upload = Callable[..., object]  # of files, a commit message, and a folder in the repository that they replace
@@ -114,13 +114,13 @@ class Push:
             Whether it arrived; None where it must not go, so that to try again is of no use.
         """
         try:
-            outgoing = list_outgoing(folder, exclude=exclude, checkpoint=target != ".")
-            if outgoing.refused:
-                self._say_once(f"{name} is not pushed: {_listed(outgoing.refused)}; change or remove that")
+            uploads = list_uploads(folder, exclude=exclude, checkpoint=target != ".")
+            if uploads.refused:
+                self._say_once(f"{name} is not pushed: {_listed(uploads.refused)}; change or remove that")
                 return None
-            if outgoing.unknown:
-                self._say_once(f"not pushed with the model: {_listed(outgoing.unknown)}")
-            files = {path if target == "." else f"{target}/{path}": source for path, source in outgoing.files.items()}
+            if uploads.unknown:
+                self._say_once(f"not pushed with the model: {_listed(uploads.unknown)}")
+            files = {path if target == "." else f"{target}/{path}": source for path, source in uploads.files.items()}
             replaces = f"{target}/" if target == LAST else None
             self.upload(files=files, commit_message=f"Pretraining: {name}", replaces=replaces)
         except Exception as error:  # noqa: BLE001  whatever a network and a client library can raise

@@ -7,7 +7,8 @@ from pathlib import Path
 from transformers import PreTrainedConfig
 
 from hf_embeddings.corpora.options import TokenizerOptions
-from hf_embeddings.files.manifest import check
+from hf_embeddings.files.manifest import check_manifest
+from hf_embeddings.files.reading import not_a_directory
 from hf_embeddings.pretraining.checkpoints.download import PREFIX, fetch_checkpoint
 from hf_embeddings.pretraining.checkpoints.facts import PRECISION, CheckpointFacts, Identity
 from hf_embeddings.pretraining.checkpoints.store import Checkpoints
@@ -44,7 +45,7 @@ def choose(resume: str, checkpoints: Checkpoints) -> tuple[Path | None, str]:
             source, commit = fetch_checkpoint(resume)
         else:
             source = _named(Path(resume))
-        step = check(source).facts["step"]
+        step = check_manifest(source).facts["step"]
         if newer := [other for other in checkpoints.steps() if other > step]:
             raise ValueError(
                 f"--resume {resume}: {checkpoints.folder} holds newer checkpoints (step {newer[0]}), which this run "
@@ -69,7 +70,7 @@ def _named(folder: Path) -> Path:
     if steps := Checkpoints(inner).steps():
         return Checkpoints(inner).path(steps[0])
     if not folder.is_dir():
-        raise ValueError(f"--resume {folder}: no such directory, expected auto, never, must or a directory")
+        raise ValueError(f"--resume {folder}: {not_a_directory(folder)}, expected auto, never, must or a directory")
     return folder
 
 
@@ -117,7 +118,7 @@ def identity(
         "tokenizer": to_dict(options.tokenizer),
         "examples": to_dict(options.examples),
         "training": training,
-        "model": architecture(config),
+        "model": model_fields(config),
         RULES: rules,
     }
     flat = {f"{section}.{name}": value for section, fields in sections.items() for name, value in fields.items()}
@@ -125,13 +126,13 @@ def identity(
     return Identity(seed=options.seed, micro_batches_per_step=micro_batches, settings=settings, corpus=corpus)
 
 
-def architecture(config: PreTrainedConfig) -> dict[str, object]:
+def model_fields(config: PreTrainedConfig) -> dict[str, object]:
     """Return the fields of a config that decide the model."""
     skipped_fields = {"architectures", "auto_map", "transformers_version", "dtype", "torch_dtype", "_name_or_path"}
     return {name: value for name, value in json.loads(config.to_json_string()).items() if name not in skipped_fields}
 
 
-def compare(checkpoint: Path, identity: Identity, *, allow_changes: bool) -> str:
+def refuse_changes(checkpoint: Path, identity: Identity, *, allow_changes: bool) -> str:
     """Return what changed between the checkpoint, whose manifest has been verified, and the run that goes on from it.
 
     Raises:

@@ -17,7 +17,8 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from hf_embeddings.files.atomic import fsync_directory
-from hf_embeddings.files.manifest import Damaged, check, seal
+from hf_embeddings.files.manifest import Damaged, check_manifest, seal_directory
+from hf_embeddings.files.modes import as_umask_says
 from hf_embeddings.progress import print_to_stderr
 
 MIN_KEPT = 2  # the last one may be the one that is being replaced
@@ -63,7 +64,7 @@ class Checkpoints:
         damage_lines = []
         for step in self.steps():
             try:
-                actual = int(check(self.path(step)).facts["step"])
+                actual = int(check_manifest(self.path(step)).facts["step"])
             except Damaged as error:
                 damage_lines.append(f"{error}; set aside as {self._set_aside(step).name}")
             else:
@@ -145,8 +146,8 @@ class Checkpoints:
 
     def _commit(self, staging: Path, step: int, facts: Mapping[str, object], start: float) -> None:
         try:
-            seal(staging, {"step": step, **facts})
-            staging.chmod(0o755)
+            seal_directory(staging, {"step": step, **facts})
+            as_umask_says(staging)
             os.rename(staging, self.path(step))
             fsync_directory(self.folder)
         except OSError as error:

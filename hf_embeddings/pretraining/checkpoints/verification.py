@@ -3,18 +3,19 @@
 from pathlib import Path
 
 from hf_embeddings.file_names import AVERAGE, CHECKPOINTS, WEIGHTS
-from hf_embeddings.files.manifest import MANIFEST, Damaged, check
+from hf_embeddings.files.manifest import MANIFEST, Damaged, check_manifest
+from hf_embeddings.files.reading import not_a_directory
 from hf_embeddings.pretraining.checkpoints.store import Checkpoints
 
 
-def verify(folder: Path) -> dict[str, str]:
+def verify_run(folder: Path) -> dict[str, str]:
     """Return for each checkpoint and for the finished model what is wrong with it; nothing where it is whole.
 
     Raises:
         ValueError: there is nothing to verify.
     """
     if not folder.is_dir():
-        raise ValueError(f"{folder}: no such directory, expected the output directory of a run, or a checkpoint")
+        raise ValueError(f"{folder}: {not_a_directory(folder)}, expected the directory of a run or checkpoint")
     checkpoints = Checkpoints(folder / CHECKPOINTS if (folder / CHECKPOINTS).is_dir() else folder)
     findings = {checkpoints.path(step).name: _problem(checkpoints.path(step)) for step in checkpoints.steps()}
     if checkpoints.folder == folder and not findings:
@@ -33,14 +34,14 @@ def verify(folder: Path) -> dict[str, str]:
 def _problem(folder: Path, checkpoints: Checkpoints | None = None) -> str:
     """Compare a directory with its manifest, and a finished model also with its checkpoint, if that is still there."""
     try:
-        manifest = check(folder, exact=checkpoints is None)
+        manifest = check_manifest(folder, exact=checkpoints is None)
         name = manifest.facts.get("checkpoint")
         if checkpoints is None:
             return ""
         if not isinstance(name, str):
             return f"{folder / MANIFEST}: not that of a finished model"
         if (origin := checkpoints.folder / name).is_dir():
-            files = check(origin).files
+            files = check_manifest(origin).files
             if files.get(AVERAGE, files[WEIGHTS]) != manifest.files[WEIGHTS]:
                 return f"{folder / WEIGHTS}: not the weights of {name}"
     except Damaged as error:

@@ -46,7 +46,7 @@ class Vocabulary:
 
 
 @dataclass(frozen=True)
-class Row:
+class PackedRow:
     """Pairs, each as [CLS] A [SEP] B [SEP], one after the other, and padding at the end."""
 
     ids: np.ndarray  # (T,)
@@ -126,7 +126,7 @@ def make_batch(
     return {name: torch.from_numpy(array) for name, array in batch.items()}
 
 
-def flat_row(corpus: TokenizedCorpus, pairs: Pairs, vocabulary: Vocabulary, *, size: int) -> Row:
+def flat_row(corpus: TokenizedCorpus, pairs: Pairs, vocabulary: Vocabulary, *, size: int) -> PackedRow:
     """Lay out pairs in a row of `size` tokens."""
     first = pairs.first_ends - pairs.first_starts
     lengths = pairs.lengths + SPECIAL_TOKENS_PER_PAIR
@@ -155,7 +155,7 @@ def flat_row(corpus: TokenizedCorpus, pairs: Pairs, vocabulary: Vocabulary, *, s
     samples = np.full(size, NO_SAMPLE, dtype=np.int64)
     samples[:total] = pairs.samples[owner]
     segments = np.pad(segments.astype(np.int64), (0, size - total))
-    return Row(ids, segments, positions, samples, maskable, continues, bounds)
+    return PackedRow(ids, segments, positions, samples, maskable, continues, bounds)
 
 
 def inputs_of(batch: dict[str, torch.Tensor], model: nn.Module) -> dict[str, torch.Tensor | int]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hf_embeddings.corpora.tokenized_corpus import TokenizedCorpus
-from hf_embeddings.pretraining.examples.sampling import Source, order_pages, page_size
+from hf_embeddings.pretraining.examples.sampling import SampleSource, order_pages, page_size
 
 SHORTEST_CHUNK = 4  # tokens; less cannot be split into two segments with something to predict
 SPECIAL_TOKENS_PER_PAIR = 3  # [CLS] A [SEP] B [SEP]
@@ -36,7 +36,7 @@ class Chunks:
     table: np.ndarray  # (N, 5), one row for each chunk: see `Spans`
     max_tokens: int  # the longest that a chunk, and so a pair, may be
     skipped: int  # documents or remainders too short to be split
-    sources: tuple[Source, ...]  # of the chunks, one after the other
+    sources: tuple[SampleSource, ...]  # of the chunks, one after the other
     again: Callable[..., "Chunks"]  # cuts the same documents to other `max_tokens`
     origin: str = ""  # SHA-256 sum of the manifest of a corpus on disk
 
@@ -71,7 +71,7 @@ class Chunks:
         table = self.table[rows]
         lengths = table[:, 1] - table[:, 0]
         pages = order_pages([lengths], page_size(len(table)))
-        return replace(self, table=table, sources=(Source("", 1.0, 0, len(table), int(lengths.sum()), pages),))
+        return replace(self, table=table, sources=(SampleSource("", 1.0, 0, len(table), int(lengths.sum()), pages),))
 
     def fingerprint(self) -> str:
         """Return a hash of the tokens, and of where the chunks are in them and how often they are taken."""
@@ -106,7 +106,7 @@ def cut_chunks(
     parts = []
     for (name, weight, _), first, end in zip(sources, bounds, bounds[1:], strict=False):
         lengths = table[first:end, 1] - table[first:end, 0]
-        parts.append(Source(name, weight, first, end - first, int(lengths.sum()), order_pages([lengths], size)))
+        parts.append(SampleSource(name, weight, first, end - first, int(lengths.sum()), order_pages([lengths], size)))
     again = partial(cut_chunks, corpus, selection=selection, sources=sources)
     return Chunks(corpus, table, max_tokens, too_short, tuple(part for part in parts if part.count), again)
 

@@ -27,7 +27,7 @@ MARGIN = 1 / 4  # of a sentence that is split: "." alone would be the second of 
 UNLABELED = -100  # the label of a pair whose relation is not asked for; what cross-entropy ignores
 
 
-class Key(NamedTuple):
+class RandomKey(NamedTuple):
     """What random numbers depend on, beside the sample."""
 
     seed: int
@@ -67,10 +67,10 @@ def make_pairs(chunks: Chunks, samples: np.ndarray, *, seed: int, epoch: int, re
     bits = random_bits(seed, "split", epoch, samples)
     places = _split(chunks, spans, bits, margin=0 if relation is None else MARGIN)
     pairs = Pairs(samples, spans.starts, places, places, spans.ends, np.zeros(len(samples), dtype=np.int64))
-    return pairs if relation is None else RELATIONS[relation](chunks, spans, pairs, Key(seed, epoch))
+    return pairs if relation is None else RELATIONS[relation](chunks, spans, pairs, RandomKey(seed, epoch))
 
 
-def _exchange_seconds(chunks: Chunks, spans: Spans, pairs: Pairs, key: Key) -> Pairs:
+def _exchange_seconds(chunks: Chunks, spans: Spans, pairs: Pairs, key: RandomKey) -> Pairs:
     """Give both of a couple the B of the other, or leave both theirs; what they have is cut to one length."""
     couples = find_couples(
         Seconds.of(chunks, spans, pairs.second_starts), random_bits(key.seed, "nsp", key.epoch, pairs.samples)
@@ -89,14 +89,14 @@ def _exchange_seconds(chunks: Chunks, spans: Spans, pairs: Pairs, key: Key) -> P
     return replace(pairs, second_starts=starts, second_ends=ends, labels=labels)
 
 
-def _coins(samples: np.ndarray, key: Key) -> np.ndarray:
+def _coins(samples: np.ndarray, key: RandomKey) -> np.ndarray:
     """Return a label for each of some samples: neighbours take opposite ones, so that they are balanced."""
     numbers = np.arange(len(samples))
     coins = random_bits(key.seed, "label", key.epoch, samples[numbers // 2 * 2]) & np.uint64(1)
     return (coins.astype(np.int64) + numbers) % 2
 
 
-def _swap_order(chunks: Chunks, spans: Spans, pairs: Pairs, key: Key) -> Pairs:
+def _swap_order(chunks: Chunks, spans: Spans, pairs: Pairs, key: RandomKey) -> Pairs:
     """Put B before A in half of the pairs whose surface does not tell their order."""
     bits = random_bits(key.seed, "sop", key.epoch, pairs.samples)
     members = balanced(chunks, spans, pairs.first_ends, bits)
@@ -126,7 +126,7 @@ def _split(chunks: Chunks, spans: Spans, bits: np.ndarray, *, margin: float) -> 
     return within
 
 
-RELATIONS: dict[str, Callable[[Chunks, Spans, Pairs, Key], Pairs]] = {
+RELATIONS: dict[str, Callable[[Chunks, Spans, Pairs, RandomKey], Pairs]] = {
     "nsp": _exchange_seconds,
     "sop": _swap_order,
 }

@@ -17,7 +17,7 @@ MIN_PAGES = 1 << 12  # a page is shorter where there would be fewer, down to one
 
 
 @dataclass(frozen=True)
-class Source:
+class SampleSource:
     """Consecutive samples of one origin, the longest pages first."""
 
     name: str
@@ -54,12 +54,12 @@ class Sampling:
     are masked: its number in the corpus plus a multiple of `samples`.
     """
 
-    sources: tuple[Source, ...]
+    sources: tuple[SampleSource, ...]
     seed: int
     blocks: int  # of an epoch
 
     @classmethod
-    def plan(cls, sources: tuple[Source, ...], *, seed: int, samples_per_block: int) -> "Sampling":
+    def plan(cls, sources: tuple[SampleSource, ...], *, seed: int, samples_per_block: int) -> "Sampling":
         """Find out how many blocks an epoch has."""
         total = sum(source.weight * source.count for source in sources)
         return cls(sources, seed, max(1, round(total / samples_per_block)))
@@ -73,7 +73,7 @@ class Sampling:
         """Return the numbers of the samples of a block, (N,)."""
         return np.concatenate([self._from(source, epoch, block) for source in self.sources])
 
-    def _from(self, source: Source, epoch: int, block: int) -> np.ndarray:
+    def _from(self, source: SampleSource, epoch: int, block: int) -> np.ndarray:
         pages, size = len(source.pages), page_size(self.samples)
         slots = max(1, round(source.weight * pages))  # pages that an epoch takes
         rows = np.arange(-(-slots // self.blocks))

@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hf_embeddings.corpora.corpus import LEFT_OUT, place_of
+from hf_embeddings.corpora.corpus import LEFT_OUT, source_names
 from hf_embeddings.corpora.selection import HELD_OUT, TRAINING, select
-from hf_embeddings.corpora.sources import OTHER_FILES, no_documents, other_files
+from hf_embeddings.corpora.sources import folder_counts, no_documents
 from hf_embeddings.corpora.text_sample import TextSample
 from hf_embeddings.corpora.tokenized_corpus import token_counts
-from hf_embeddings.corpora.tokenizer import fingerprint, load_tokenizer, row_count
-from hf_embeddings.files.manifest import MANIFEST, FileFacts, file_facts, write
+from hf_embeddings.corpora.tokenizer import load_tokenizer, row_count, tokenizer_fingerprint
+from hf_embeddings.files.manifest import MANIFEST, FileFacts, file_facts, write_manifest
 from hf_embeddings.files.ownership import MARK, clear
 from hf_embeddings.files.shards import Joined, Shard, mapped_zeros, open_shard, write_shard
 from hf_embeddings.files.staging import take_place
@@ -76,7 +76,7 @@ def assemble(preparation: PreparationPlan, *, pool: WorkerPool, advance: Callabl
     samples = [shard.note.text_sample for shard in written_shards if shard.note.text_sample is not None]
     facts = CorpusFacts(
         plan=preparation.plan,
-        tokenizer=fingerprint(tokenizer, rules=preparation.plan.format),
+        tokenizer=tokenizer_fingerprint(tokenizer, rules=preparation.plan.format),
         max_length=preparation.plan.max_length,
         sources=[
             SourceFacts.of(part, (shard for shard in shards if shard.source == number))
@@ -87,7 +87,7 @@ def assemble(preparation: PreparationPlan, *, pool: WorkerPool, advance: Callabl
         # Unless some were noted by a version that took none.
         text_sample=sum(samples, TextSample()) if len(samples) == len(written_shards) else None,
     )
-    write(folder, facts.to_dict(), files)
+    write_manifest(folder, facts.to_dict(), files)
     del roles, pieces, tasks
     _name(preparation)
     return facts
@@ -168,8 +168,7 @@ def _select(preparation: PreparationPlan, written_shards: list[Written]) -> tupl
     for shard in written_shards:
         statistics.update(shard.note.statistics)
     for number, part in enumerate(corpus.parts()):
-        if others := other_files(part.source):
-            statistics[OTHER_FILES] += others
+        statistics.update(folder_counts(part.source))
         if not sum(shard.note.documents for shard in written_shards if shard.source == number):
             raise no_documents(part.source, statistics)
     roles = mapped_zeros(preparation.work / "roles", int(documents.sum()))
@@ -182,7 +181,7 @@ def _select(preparation: PreparationPlan, written_shards: list[Written]) -> tupl
         fraction=corpus.evaluation_fraction,
         signatures=signatures,  # type: ignore[arg-type]
         threshold=corpus.near_duplicates,
-        place=place_of(corpus),
+        place=source_names(corpus),
     )
     statistics.update(drop_counts)
     return roles, statistics

@@ -25,8 +25,8 @@ plans one unit for each task, and the documents are those that the blocks before
 from collections.abc import Iterable
 from pathlib import Path
 
-from hf_embeddings.extras import cure
-from hf_embeddings.files.ownership import remove
+from hf_embeddings.files.ownership import remove_claimed
+from hf_embeddings.pip_extras import cure
 from hf_embeddings.pretraining.prepared.assembly import assemble
 from hf_embeddings.pretraining.prepared.plan import PreparationPlan
 from hf_embeddings.pretraining.prepared.writer import encode_unit
@@ -95,4 +95,4 @@ class FinishShards(PipelineStep):  # type: ignore[misc]
             preparation = PreparationPlan.load(Path(self.target))
             with WorkerPool(self.processes, preload=assemble.__module__) as pool, self.track_time():
                 assemble(preparation, pool=pool, advance=lambda steps: None)
-            remove(preparation.work)
+            remove_claimed(preparation.work)

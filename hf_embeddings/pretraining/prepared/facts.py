@@ -10,7 +10,7 @@ from hf_embeddings.corpora.options import CorpusOptions, SourceOptions, Tokenize
 from hf_embeddings.corpora.sentences import RULES
 from hf_embeddings.corpora.text_sample import TextSample
 from hf_embeddings.files.manifest import FileFacts
-from hf_embeddings.record import Record, absent
+from hf_embeddings.json_record import JsonRecord, absent
 from hf_embeddings.typed_yaml.fields import to_dict
 
 KIND = "prepared corpus"
@@ -32,7 +32,7 @@ class Unit(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan(Record):
+class CorpusPlan(JsonRecord):
     """Everything that shards depend on."""
 
     format: int = FORMAT  # rules of `SentenceTokenizer`
@@ -62,7 +62,7 @@ class Plan(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShardNote(Record):
+class ShardNote(JsonRecord):
     """What is noted of a shard when it is on the disk."""
 
     file: FileFacts
@@ -78,7 +78,7 @@ class ShardNote(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShardFacts(Record):
+class ShardFacts(JsonRecord):
     """What the manifest says of a shard."""
 
     name: str
@@ -108,7 +108,7 @@ class ShardFacts(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SourceFacts(Record):
+class SourceFacts(JsonRecord):
     """What the manifest says of a source: sums over its shards."""
 
     source: str
@@ -135,11 +135,11 @@ class SourceFacts(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CorpusFacts(Record):
+class CorpusFacts(JsonRecord):
     """What stands in the manifest of a prepared corpus beside its files."""
 
     kind: str = KIND
-    plan: Plan
+    plan: CorpusPlan
     tokenizer: str  # fingerprint
     max_length: int  # tokens of the examples that are cut
     sources: list[SourceFacts]

@@ -20,9 +20,9 @@ from hf_embeddings.corpora.sources import parts_of, read_part
 from hf_embeddings.corpora.text_files import text_bytes
 from hf_embeddings.files.atomic import replace_text
 from hf_embeddings.files.directory import try_directory
-from hf_embeddings.files.manifest import MANIFEST, read, sha256
+from hf_embeddings.files.manifest import MANIFEST, read_manifest, sha256
 from hf_embeddings.files.ownership import claim, clear, refuse_inside, refuse_link
-from hf_embeddings.pretraining.prepared.facts import Plan, ShardNote, Unit
+from hf_embeddings.pretraining.prepared.facts import CorpusPlan, ShardNote, Unit
 from hf_embeddings.typed_yaml.fields import to_dict
 
 PLAN = "plan.json"  # written last of what a preparation begins with
@@ -35,7 +35,7 @@ class PreparationPlan:
     """A plan and its directories; any number of processes may work on different units of it."""
 
     target: Path
-    plan: Plan
+    plan: CorpusPlan
 
     @classmethod
     def load(cls, target: Path) -> "PreparationPlan":
@@ -47,7 +47,7 @@ class PreparationPlan:
         path = work_of(target) / PLAN
         if not path.is_file():
             raise ValueError(f"{path}: no such file, expected the plan of a corpus that is being prepared; start over")
-        return cls(target, Plan.load(path))
+        return cls(target, CorpusPlan.load(path))
 
     @property
     def folder(self) -> Path:
@@ -149,9 +149,9 @@ def new_plan(
     shard_tokens: int,
     streams: int = 0,
     rules: int = RULES,
-) -> Plan:
+) -> CorpusPlan:
     """Return everything that shards depend on; with `streams`, one unit for each of them."""
-    return Plan(
+    return CorpusPlan(
         format=rules,
         corpus={name: value for name, value in to_dict(corpus).items() if name != "verify_shards"},
         max_length=max_length,
@@ -162,17 +162,17 @@ def new_plan(
     )
 
 
-def rules_of(target: Path, *, overwrite: bool) -> int:
+def encoding_rules(target: Path, *, overwrite: bool) -> int:
     """Return the rules by which a target encodes text: of what is there, which an earlier version may have begun."""
     if overwrite:
         return RULES
     if (target / MANIFEST).is_file():
-        return int(read(target).facts.get("plan", {}).get("format", RULES))
+        return int(read_manifest(target).facts.get("plan", {}).get("format", RULES))
     path = work_of(target) / PLAN
-    return Plan.load(path).format if path.is_file() else RULES
+    return CorpusPlan.load(path).format if path.is_file() else RULES
 
 
-def enter(target: Path, plan: Plan, *, overwrite: bool) -> bool:
+def enter(target: Path, plan: CorpusPlan, *, overwrite: bool) -> bool:
     """Make the directories in which a target grows, or find them with this very plan; return whether they were there.
 
     Raises:

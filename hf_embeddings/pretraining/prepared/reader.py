@@ -10,12 +10,12 @@ from transformers import PreTrainedTokenizerBase
 
 from hf_embeddings.corpora.surface import piece_surface
 from hf_embeddings.corpora.tokenized_corpus import TokenizedCorpus
-from hf_embeddings.corpora.tokenizer import fingerprint, load_tokenizer, row_count
-from hf_embeddings.files.manifest import MANIFEST, Damaged, check
-from hf_embeddings.files.reading import read_bytes
+from hf_embeddings.corpora.tokenizer import load_tokenizer, row_count, tokenizer_fingerprint
+from hf_embeddings.files.manifest import MANIFEST, Damaged, check_manifest
+from hf_embeddings.files.reading import not_a_directory, read_bytes
 from hf_embeddings.files.shards import Joined, ShardError, open_shard
 from hf_embeddings.pretraining.examples.chunks import SPECIAL_TOKENS_PER_PAIR, Chunks, cut_table
-from hf_embeddings.pretraining.examples.sampling import Source, order_pages, page_size
+from hf_embeddings.pretraining.examples.sampling import SampleSource, order_pages, page_size
 from hf_embeddings.pretraining.prepared.facts import KIND, CorpusFacts
 from hf_embeddings.pretraining.prepared.layout import INDEX, ROLES, chunks_of, shard_corpus
 
@@ -41,15 +41,15 @@ class PreparedCorpus:
         """
         place = f"corpus.source: {folder}"
         if not folder.is_dir():
-            raise ValueError(f"{place}: no such directory, expected what `hf-embeddings prepare` made; check the path")
+            raise ValueError(f"{place}: {not_a_directory(folder)}, expected what `prepare` made; check the path")
         try:
-            manifest_facts = check(folder, sums=sums).facts
+            manifest_facts = check_manifest(folder, sums=sums).facts
         except Damaged as error:
             raise ValueError(f"corpus.source: {error}, expected an intact prepared corpus; prepare it again") from error
         if manifest_facts.get("kind") != KIND:
             raise ValueError(f"{place}: got another kind of directory, expected a prepared corpus; check the path")
         facts, tokenizer = CorpusFacts.from_dict(manifest_facts), load_tokenizer(folder)
-        if fingerprint(tokenizer, rules=facts.plan.format) != facts.tokenizer:
+        if tokenizer_fingerprint(tokenizer, rules=facts.plan.format) != facts.tokenizer:
             raise ValueError(f"{place}: its tokenizer is not the one it was encoded with; prepare it again")
         for shard in facts.shards:
             if shard.largest_id >= row_count(tokenizer):
@@ -62,7 +62,7 @@ class PreparedCorpus:
         Raises:
             ValueError: it would encode the corpus to other ids.
         """
-        if fingerprint(tokenizer, rules=self.facts.plan.format) != self.facts.tokenizer:
+        if tokenizer_fingerprint(tokenizer, rules=self.facts.plan.format) != self.facts.tokenizer:
             raise ValueError(
                 f"{place}: got another tokenizer than that of the prepared corpus {self.folder}, expected the same; "
                 "prepare the corpus with it, or leave tokenizer.path out"
@@ -114,7 +114,7 @@ class PreparedCorpus:
         numbers = np.flatnonzero(open_shard(chunks_of(path))["roles"] == ROLES[role])
         return cut_table(shard_corpus(open_shard(path)), numbers, max_tokens)
 
-    def _sources(self, role: str, counts: list[int], table: np.ndarray | None) -> tuple[Source, ...]:
+    def _sources(self, role: str, counts: list[int], table: np.ndarray | None) -> tuple[SampleSource, ...]:
         """Describe the sources of chunks, of which each shard has so many; a table has been cut again."""
         owners = [shard.source for shard in self.facts.shards]
         size, first, sources = page_size(sum(counts)), 0, []
@@ -128,7 +128,7 @@ class PreparedCorpus:
                 pages, tokens = order_pages([lengths], size), int(lengths.sum())
             if count:
                 weight = facts.weight if role == "training" else 1.0
-                sources.append(Source(facts.source, weight, first, count, tokens, pages))
+                sources.append(SampleSource(facts.source, weight, first, count, tokens, pages))
             first += count
         return tuple(sources)
 

@@ -14,29 +14,29 @@ from hf_embeddings.corpora.corpus import read_source
 from hf_embeddings.corpora.near_duplicates import require_library
 from hf_embeddings.corpora.text_sample import TextSample
 from hf_embeddings.corpora.tokenized_corpus import encoder_backend, joined
-from hf_embeddings.corpora.tokenizer import fingerprint, load_tokenizer
+from hf_embeddings.corpora.tokenizer import load_tokenizer, tokenizer_fingerprint
 from hf_embeddings.corpora.tokenizer_training import train_for
 from hf_embeddings.files.atomic import replace_text
-from hf_embeddings.files.manifest import MANIFEST, check
-from hf_embeddings.files.ownership import MARK, claim_locked, remove, remove_locked, sweep
+from hf_embeddings.files.manifest import MANIFEST, check_manifest
+from hf_embeddings.files.ownership import MARK, claim_locked, remove_claimed, remove_locked, sweep
 from hf_embeddings.files.shards import write_shard
 from hf_embeddings.pretraining.architecture import is_checkpoint
 from hf_embeddings.pretraining.examples.health import examine_text
 from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.prepared.assembly import assemble
 from hf_embeddings.pretraining.prepared.encoding import Encoded, batches, encode_batch
-from hf_embeddings.pretraining.prepared.facts import CorpusFacts, Plan, ShardNote
+from hf_embeddings.pretraining.prepared.facts import CorpusFacts, CorpusPlan, ShardNote
 from hf_embeddings.pretraining.prepared.plan import (
     PLAN,
     SHARD_TOKENS,
     PreparationPlan,
+    encoding_rules,
     enter,
     new_plan,
     partial_of,
-    rules_of,
     work_of,
 )
-from hf_embeddings.progress import Phases, quiet
+from hf_embeddings.progress import Phases, silent_phase
 from hf_embeddings.records.health import Health
 from hf_embeddings.typed_yaml.fields import to_dict
 from hf_embeddings.worker_pool import WorkerPool
@@ -50,7 +50,7 @@ def prepare_corpus(
     *,
     processes: int,
     say: Callable[[str], None],
-    phases: Phases = quiet,
+    phases: Phases = silent_phase,
     overwrite: bool = False,
     shard_tokens: int = SHARD_TOKENS,
 ) -> CorpusFacts:
@@ -92,7 +92,7 @@ def prepare_corpus(
         if (work / PLAN).exists():
             lock.release()
         else:  # nothing was begun, or it has become the target
-            remove(partial_of(target))
+            remove_claimed(partial_of(target))
             remove_locked(work, lock)
 
 
@@ -104,7 +104,7 @@ def plan_corpus(
     shard_tokens: int = SHARD_TOKENS,
     streams: int = 0,
     say: Callable[[str], None] = lambda line: None,
-    phases: Phases = quiet,
+    phases: Phases = silent_phase,
 ) -> PreparationPlan:
     """Plan a preparation, with its tokenizer, in a directory beside the target; or find the one that was begun.
 
@@ -116,7 +116,7 @@ def plan_corpus(
         require_library()
     if streams and (not _existing_tokenizer(options) or options.corpus.sources):
         raise ValueError("streams: expected one corpus.source, and tokenizer.path, as documents come later; give both")
-    plan = _plan(options, shard_tokens, streams, rules=rules_of(target, overwrite=overwrite))
+    plan = _plan(options, shard_tokens, streams, rules=encoding_rules(target, overwrite=overwrite))
     preparation = PreparationPlan(target, plan)
     if enter(target, plan, overwrite=overwrite):
         say(f"resuming in {preparation.folder}")
@@ -183,10 +183,10 @@ def completed(target: Path, options: PretrainingOptions, shard_tokens: int) -> C
     """Return the facts of a directory, if it is what these options make."""
     if not (target / MANIFEST).is_file():
         return None
-    facts = check(target).facts
+    facts = check_manifest(target).facts
     if "plan" not in facts:
         return None
-    plan = Plan.from_dict(facts["plan"])
+    plan = CorpusPlan.from_dict(facts["plan"])
     if plan.to_dict() != _plan(options, shard_tokens, rules=plan.format).to_dict():
         return None
     (target / MARK).unlink(missing_ok=True)  # left, as the work, by a kill at the very end
@@ -242,12 +242,12 @@ def _write(
     preparation.note(number, index, note)
 
 
-def _plan(options: PretrainingOptions, shard_tokens: int, streams: int = 0, *, rules: int) -> Plan:
+def _plan(options: PretrainingOptions, shard_tokens: int, streams: int = 0, *, rules: int) -> CorpusPlan:
     if options.corpus.prepared:
         raise ValueError("corpus.source: got a prepared corpus, expected documents; name what it was made of")
     settings = to_dict(options.tokenizer)
     if path := _existing_tokenizer(options):
-        settings = {"path": path, "fingerprint": fingerprint(load_tokenizer(path), rules=rules)}
+        settings = {"path": path, "fingerprint": tokenizer_fingerprint(load_tokenizer(path), rules=rules)}
     max_length = options.examples.max_length
     return new_plan(
         options.corpus,

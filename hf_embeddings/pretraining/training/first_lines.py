@@ -4,13 +4,13 @@ import torch
 
 from hf_embeddings.hardware import SLOW, Precision, bf16_slowdown, describe, number_format
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
-from hf_embeddings.pretraining.training.beginning import lines
-from hf_embeddings.pretraining.training.held_out import evaluate
+from hf_embeddings.pretraining.training.base_checkpoint import lines
+from hf_embeddings.pretraining.training.held_out import evaluate_held_out
 from hf_embeddings.pretraining.training.loop import Trainer
 from hf_embeddings.pretraining.training.objectives import OBJECTIVES
 from hf_embeddings.pretraining.training.training_data import Say, TrainingData
 from hf_embeddings.progress import Phases
-from hf_embeddings.records.run import Beginning, ObjectiveFigures
+from hf_embeddings.records.run import BaseCheckpoint, ObjectiveFigures
 
 
 def say_precision(precision: Precision, config: TriEmbedConfig, device: torch.device, say: Say) -> None:
@@ -35,11 +35,11 @@ def say_beginning(trainer: Trainer, data: TrainingData, say: Say, phases: Phases
     for line in lines(beginning):
         say(line)
     objectives = trainer.options.examples.objectives
-    before = evaluate(trainer.model, data.held_out, objectives, trainer.accelerator.device, phases=phases)
+    before = evaluate_held_out(trainer.model, data.held_out, objectives, trainer.accelerator.device, phases=phases)
     say("held-out before: " + ", ".join(_before(name, before[name], beginning) for name in objectives))
 
 
-def _before(name: str, figures: ObjectiveFigures, beginning: Beginning) -> str:
+def _before(name: str, figures: ObjectiveFigures, beginning: BaseCheckpoint) -> str:
     """Return the loss that a checkpoint has before it is trained, and whether it measures the checkpoint at all."""
     new = [module for module in OBJECTIVES[name].modules if module in beginning.new_modules]
     doubt = f" (through {' and '.join(new)}, new and random: no measure of {beginning.name})" if new else ""

@@ -14,7 +14,7 @@ from hf_embeddings.pretraining.examples.pairs import relation
 from hf_embeddings.pretraining.examples.schedule import Schedule
 from hf_embeddings.pretraining.options import ExampleOptions
 from hf_embeddings.pretraining.training.objectives import Scores, scores_of
-from hf_embeddings.progress import Phases, quiet
+from hf_embeddings.progress import Phases, silent_phase
 from hf_embeddings.records.run import HeldOut, ObjectiveFigures
 
 
@@ -51,14 +51,14 @@ def evaluation_batches(
 
 
 @torch.no_grad()
-def evaluate(
+def evaluate_held_out(
     model: nn.Module,
     batches: list[dict[str, torch.Tensor]],
     objectives: Sequence[str],
     device: torch.device,
     *,
     unknown: int | None = None,
-    phases: Phases = quiet,
+    phases: Phases = silent_phase,
 ) -> HeldOut:
     """Return loss, accuracy, their 95 % intervals and the number of labels for each objective.
 

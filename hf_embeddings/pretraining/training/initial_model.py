@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from hf_embeddings.corpora.tokenizer import row_count
 from hf_embeddings.loading.messages import no_bars
-from hf_embeddings.loading.saved_model import check_counts, told
+from hf_embeddings.loading.saved_model import check_counts, one_line_errors
 from hf_embeddings.loading.stored_weights import check_finite, stored_shapes
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.model.modeling_triembed import TriEmbedForPreTraining
@@ -19,7 +19,7 @@ from hf_embeddings.pretraining.architecture import is_checkpoint, read_architect
 PADDED_ROWS = 128  # token tables are commonly padded to a multiple of 8, 64 or 128 rows, as matrix products like it
 
 
-def architecture(base: Path) -> dict[str, Any]:
+def architecture_of_base(base: Path) -> dict[str, Any]:
     """Return the fields of a config file, or of the config of a checkpoint.
 
     Raises:
@@ -34,7 +34,7 @@ def architecture(base: Path) -> dict[str, Any]:
             f"convert it first: hf-embeddings convert {base} DIR"
         )
     check_counts(read_architecture(base), base, stored_shapes(base))
-    with told(base):
+    with one_line_errors(base):
         return TriEmbedConfig.from_pretrained(base).to_dict()
 
 

@@ -17,7 +17,7 @@ from hf_embeddings.pretraining.checkpoints.push import Push
 from hf_embeddings.pretraining.checkpoints.store import FAILURES_ALLOWED, Checkpoints
 from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.training.gradients import compute_gradients
-from hf_embeddings.pretraining.training.held_out import evaluate
+from hf_embeddings.pretraining.training.held_out import evaluate_held_out
 from hf_embeddings.pretraining.training.micro_batches import MicroBatches
 from hf_embeddings.pretraining.training.optimization import set_learning_rates
 from hf_embeddings.pretraining.training.processes import agreed
@@ -162,7 +162,9 @@ class Trainer:
             )
 
     def _evaluate(self) -> None:
-        figures = flat(evaluate(self.model, self.held_out, self.options.examples.objectives, self.accelerator.device))
+        figures = flat(
+            evaluate_held_out(self.model, self.held_out, self.options.examples.objectives, self.accelerator.device)
+        )
         self.accelerator.log({f"evaluation/{name}": value for name, value in figures.items()}, step=self.progress.step)
 
 

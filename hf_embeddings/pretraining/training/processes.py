@@ -19,7 +19,7 @@ ASKED = ("WORLD_SIZE", "SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")  # wh
 _LEFT: list[object] = []  # process groups that runs have ended with
 
 
-def join(training: TrainingOptions) -> PartialState:
+def join_processes(training: TrainingOptions) -> PartialState:
     """Join the other processes.
 
     Raises:
@@ -66,7 +66,7 @@ def choose_precision(choice: str, processes: PartialState, old_format: str | Non
 
 
 def build_accelerator(precision: str, *, objectives: Sequence[str], curves: str | None) -> Accelerator:
-    """Return the accelerator of the processes that `join` has joined.
+    """Return the accelerator of the processes that `join_processes` has joined.
 
     Args:
         precision: the number format to train in.

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from hf_embeddings.json_record import JsonRecord
 from hf_embeddings.pretraining.options import TrainingOptions
 from hf_embeddings.pretraining.training.step_monitor import StepMonitor
-from hf_embeddings.record import Record
 
 
 class StepFigures(NamedTuple):
@@ -21,7 +21,7 @@ class StepFigures(NamedTuple):
 
 
 @dataclass
-class Progress(Record):
+class Progress(JsonRecord):
     """Counters of a run, over all its processes and resumptions."""
 
     step: int = 0  # optimizer steps done, skipped ones included

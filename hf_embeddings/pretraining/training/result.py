@@ -7,12 +7,13 @@ from pathlib import Path
 
 from hf_embeddings.file_names import FIGURES, OPTIONS
 from hf_embeddings.hardware import describe, number_format
-from hf_embeddings.pretraining.checkpoints.finished_model import export
+from hf_embeddings.loading.saved_model import check_saved
+from hf_embeddings.pretraining.checkpoints.finished_model import write_finished_model
 from hf_embeddings.pretraining.checkpoints.output_directory import OutputDirectory
 from hf_embeddings.pretraining.examples.pairs import RELATIONS
 from hf_embeddings.pretraining.options_file import dump
-from hf_embeddings.pretraining.training.beginning import carry
-from hf_embeddings.pretraining.training.held_out import evaluate
+from hf_embeddings.pretraining.training.base_checkpoint import carry
+from hf_embeddings.pretraining.training.held_out import evaluate_held_out
 from hf_embeddings.pretraining.training.loop import Trainer
 from hf_embeddings.pretraining.training.processes import leave
 from hf_embeddings.pretraining.training.training_data import Say, TrainingData
@@ -35,7 +36,7 @@ def conclude(
     model = trainer.model if options.training.sharding == "fsdp2" else accelerator.unwrap_model(trainer.model, False)
     if trainer.average:
         trainer.average.copy_to(model)
-    held_out = evaluate(
+    held_out = evaluate_held_out(
         model,
         data.held_out,
         options.examples.objectives,
@@ -55,10 +56,11 @@ def conclude(
 
         def complete(folder: Path) -> None:
             carry(data.base, folder, figures.beginning)
+            check_saved(folder)
             if finish:
                 finish(folder)
 
-        export(output.checkpoints.path(progress.step), output.folder, records, finish=complete)
+        write_finished_model(output.checkpoints.path(progress.step), output.folder, records, finish=complete)
         if trainer.push:
             with phases("publishing"):
                 trainer.push.finish(output.folder)

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from hf_embeddings.record import Record
+from hf_embeddings.json_record import JsonRecord
 
 WINDOW = 128  # steps that say what is ordinary
 ENOUGH = 64  # steps before the monitor judges
@@ -18,7 +18,7 @@ BAD_STEPS_ALLOWED = 3  # in a row
 
 
 @dataclass
-class StepMonitor(Record):
+class StepMonitor(JsonRecord):
     """The last losses and gradient norms, and the number of steps that were skipped."""
 
     losses: list[float] = field(default_factory=list)

@@ -27,12 +27,12 @@ from hf_embeddings.pretraining.examples.health import examine
 from hf_embeddings.pretraining.examples.pairs import relation
 from hf_embeddings.pretraining.options import ExampleOptions, PretrainingOptions
 from hf_embeddings.pretraining.prepared.reader import PreparedCorpus
-from hf_embeddings.pretraining.training.beginning import read_beginning
+from hf_embeddings.pretraining.training.base_checkpoint import read_base_checkpoint
 from hf_embeddings.pretraining.training.held_out import evaluation_batches, log_frequencies, unigram_loss
-from hf_embeddings.pretraining.training.initial_model import architecture, check_vocabulary
-from hf_embeddings.progress import Phases, quiet
+from hf_embeddings.pretraining.training.initial_model import architecture_of_base, check_vocabulary
+from hf_embeddings.progress import Phases, silent_phase
 from hf_embeddings.records.health import MEASURES, Health
-from hf_embeddings.records.run import Beginning
+from hf_embeddings.records.run import BaseCheckpoint
 
 Say = Callable[[str], None]
 SAMPLE_CHARACTERS = 1 << 18  # of the text whose health is measured
@@ -55,9 +55,9 @@ class TrainingData:
     health: Health
 
     @property
-    def beginning(self) -> Beginning | None:
+    def beginning(self) -> BaseCheckpoint | None:
         """What the directory of the checkpoint has beside its weights; None for a new model."""
-        return read_beginning(self.base) if is_checkpoint(self.base) else None
+        return read_base_checkpoint(self.base) if is_checkpoint(self.base) else None
 
     def for_model(self, options: PretrainingOptions, base_config: Path) -> "TrainingData":
         """Return the same data for another architecture."""
@@ -79,7 +79,7 @@ class LoadedCorpus(NamedTuple):
 
 def build_config(options: PretrainingOptions, base_config: Path, *, vocab_size: int) -> TriEmbedConfig:
     """Return the architecture: the base, the overrides of the run, and for a new model the size of the vocabulary."""
-    fields = architecture(base_config) | options.model.overrides
+    fields = architecture_of_base(base_config) | options.model.overrides
     if not is_checkpoint(base_config):
         fields["vocab_size"] = vocab_size
     elif options.tokenizer.path:
@@ -108,7 +108,7 @@ def load_training_data(
     *,
     tokenizer_from: Path | None = None,
     rules: int = RULES,
-    phases: Phases = quiet,
+    phases: Phases = silent_phase,
 ) -> TrainingData:
     """Read the corpus, train or load the tokenizer, and cut the examples.
 
@@ -186,12 +186,11 @@ def _read(
             f"corpus.sentence_ends: got {ends!r}, expected 'auto': the checkpoint is of an earlier version, without "
             "this option; remove it, or start over in another output_dir"
         )
+    path = checkpoint or options.tokenizer.path
+    tokenizer = load_tokenizer(str(path)) if path else None  # a mistake shows before the corpus is read
     corpus = read_corpus(options.corpus, phases)
     say(f"{len(corpus.documents):,} different documents read")
-    path = checkpoint or options.tokenizer.path
-    if path:
-        tokenizer = load_tokenizer(str(path))
-    else:
+    if tokenizer is None:
         length, texts = options.examples.max_length, by_source(corpus)
         tokenizer = train_for(options.tokenizer, options.corpus, texts, max_length=length, say=say, phases=phases)
     with phases("encoding", len(corpus.documents), unit="documents") as phase:

@@ -8,12 +8,12 @@ import pytest
 
 from hf_embeddings.corpora.options import CorpusOptions, TokenizerOptions
 from hf_embeddings.corpora.sentences import RULES
-from hf_embeddings.files.manifest import write
+from hf_embeddings.files.manifest import write_manifest
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.pretraining.checkpoints.facts import CheckpointFacts, text_rules
-from hf_embeddings.pretraining.checkpoints.resume import compare, identity
+from hf_embeddings.pretraining.checkpoints.resume import identity, refuse_changes
 from hf_embeddings.pretraining.options import ModelOptions, PretrainingOptions
-from hf_embeddings.pretraining.prepared.facts import Plan
+from hf_embeddings.pretraining.prepared.facts import CorpusPlan
 from hf_embeddings.pretraining.prepared.plan import new_plan
 from hf_embeddings.typed_yaml.fields import to_dict
 
@@ -29,16 +29,16 @@ def checkpoint(folder: Path, *, without: str = "", rules: int | None = RULES) ->
     facts = CheckpointFacts(identity=known(), gradient_accumulation_steps=1, text_rules=rules).to_dict()
     facts["identity"].pop(without, None)
     folder.mkdir()
-    write(folder, json.loads(json.dumps(facts)), {})
+    write_manifest(folder, json.loads(json.dumps(facts)), {})
     return folder
 
 
 def test_an_option_that_came_later_had_its_default(tmp_path: Path) -> None:
     old = checkpoint(tmp_path / "old", without="tokenizer.strip_accents")
-    assert compare(old, known(), allow_changes=False) == ""
+    assert refuse_changes(old, known(), allow_changes=False) == ""
     changed = replace(OPTIONS, tokenizer=TokenizerOptions(strip_accents=True))
     with pytest.raises(ValueError, match="strip_accents: false -> true"):
-        compare(old, known(changed), allow_changes=False)
+        refuse_changes(old, known(changed), allow_changes=False)
 
 
 def test_a_checkpoint_keeps_its_rules_of_encoding(tmp_path: Path) -> None:
@@ -51,4 +51,4 @@ def test_a_plan_of_an_earlier_version_is_that_of_the_same_options() -> None:
     plan = new_plan(corpus, max_length=8, tokenizer=to_dict(TokenizerOptions()), shard_tokens=8, rules=1)
     values = json.loads(json.dumps(plan.to_dict()))
     del values["corpus"]["sentence_ends"], values["tokenizer"]["strip_accents"]
-    assert Plan.from_dict(values) == plan and values["format"] == 1
+    assert CorpusPlan.from_dict(values) == plan and values["format"] == 1

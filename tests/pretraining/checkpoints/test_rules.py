@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from hf_embeddings.files.manifest import write
+from hf_embeddings.files.manifest import write_manifest
 from hf_embeddings.pretraining.checkpoints.facts import CheckpointFacts, Identity
-from hf_embeddings.pretraining.checkpoints.resume import compare
+from hf_embeddings.pretraining.checkpoints.resume import refuse_changes
 from hf_embeddings.pretraining.examples.rules import rules
 from hf_embeddings.pretraining.options import ExampleOptions
 
@@ -20,8 +20,8 @@ def identity(numbers: dict[str, int]) -> Identity:
 
 def compared(folder: Path, then: dict[str, int], now: dict[str, int], *, allow_changes: bool = False) -> str:
     facts = CheckpointFacts(identity=identity(then), gradient_accumulation_steps=1)
-    write(folder, facts.to_dict(), {})
-    return compare(folder, identity(now), allow_changes=allow_changes)
+    write_manifest(folder, facts.to_dict(), {})
+    return refuse_changes(folder, identity(now), allow_changes=allow_changes)
 
 
 def test_examples_drawn_by_an_earlier_rule_are_not_resumed_unasked(tmp_path: Path) -> None:

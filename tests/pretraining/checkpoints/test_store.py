@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from hf_embeddings.files import lock as lock_module
 from hf_embeddings.files import manifest
 from hf_embeddings.files.lock import HOLDER, Lock
-from hf_embeddings.files.manifest import MANIFEST, Damaged, check, seal
+from hf_embeddings.files.manifest import MANIFEST, Damaged, check_manifest, seal_directory
 from hf_embeddings.pretraining.checkpoints.store import FAILURES_ALLOWED, Checkpoints
 from tests.conversion.mutations import write_anew
 
@@ -65,7 +65,7 @@ def corrupt(folder: Path, kind: str, choice: random.Random) -> str:
 
 def test_a_checkpoint_is_what_was_written(tmp_path) -> None:
     checkpoints = saved(tmp_path / "c", 5)
-    whole = check(checkpoints.path(5))
+    whole = check_manifest(checkpoints.path(5))
     assert whole.facts["step"] == 5 and set(whole.files) == {"model.safetensors", "state.json"}
     assert Checkpoints(tmp_path / "c").newest() == (5, [])
     assert [path.name for path in (tmp_path / "c").iterdir()] == ["step-00000005"]
@@ -79,7 +79,7 @@ def test_f4_every_corruption_is_found(tmp_path, figures) -> None:
         shutil.copytree(checkpoints.path(1), copy)
         done = corrupt(copy, KINDS[number % len(KINDS)], choice)
         with pytest.raises(Damaged, match="copy"):
-            check(copy)
+            check_manifest(copy)
             pytest.fail(f"{done} was not found")
         shutil.rmtree(copy)
     figures("F4 corruptions of a checkpoint", made=300, found=300)
@@ -115,7 +115,7 @@ def test_f20_mutated_manifests_raise_nothing_else(tmp_path, times, figures) -> N
         write_anew(path, mutant)
         began = time.process_time()
         try:
-            whole = check(checkpoints.path(1))
+            whole = check_manifest(checkpoints.path(1))
         except Damaged:
             outcomes["damaged"] += 1
         except ValueError as error:
@@ -188,7 +188,7 @@ def test_a_failing_disk_is_counted_and_leaves_nothing(tmp_path, capsys) -> None:
     assert [path.name for path in (tmp_path / "c").iterdir()] == ["step-00000001"]
     assert "No space left on device" in capsys.readouterr().err
     assert checkpoints.save(3, write, {}) and checkpoints.settle() and checkpoints.failures == 0
-    assert check(checkpoints.path(1)) and check(checkpoints.path(3))
+    assert check_manifest(checkpoints.path(1)) and check_manifest(checkpoints.path(3))
 
 
 def test_too_little_room_is_known_beforehand(tmp_path, monkeypatch) -> None:
@@ -201,10 +201,10 @@ def test_too_little_room_is_known_beforehand(tmp_path, monkeypatch) -> None:
 def test_a_manifest_from_the_future_is_not_damage(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("hf_embeddings.files.manifest.FORMAT", 2)
     write(tmp_path)
-    seal(tmp_path, {})
+    seal_directory(tmp_path, {})
     monkeypatch.undo()
     with pytest.raises(ValueError, match="update hf-embeddings") as error:
-        check(tmp_path)
+        check_manifest(tmp_path)
     assert not isinstance(error.value, Damaged)
 
 
@@ -222,7 +222,7 @@ def test_f13_a_second_writer_is_refused_until_the_first_is_gone(tmp_path, figure
     )
     assert other.stdout.readline() == "locked\n"
     began = time.process_time()
-    with pytest.raises(ValueError, match=f"live run .*{other.pid}"):
+    with pytest.raises(ValueError, match=f"by process {other.pid}"):
         Lock(tmp_path)
     refused = time.process_time() - began
     other.kill()
@@ -248,7 +248,7 @@ def test_what_a_killed_run_has_forked_does_not_hold_its_place(tmp_path) -> None:
     )
     child = int(run.stdout.readline())
     try:
-        with pytest.raises(ValueError, match=f"live run .*{run.pid}"):
+        with pytest.raises(ValueError, match=f"by process {run.pid}"):
             Lock(tmp_path)
         run.kill()
         run.wait()
@@ -260,7 +260,7 @@ def test_what_a_killed_run_has_forked_does_not_hold_its_place(tmp_path) -> None:
 
 def test_one_process_cannot_lock_twice(tmp_path) -> None:
     lock = Lock(tmp_path)
-    with pytest.raises(ValueError, match=f"live run .*{os.getpid()}"):
+    with pytest.raises(ValueError, match=f"by process {os.getpid()}"):
         Lock(tmp_path)
     lock.release()
     Lock(tmp_path).release()

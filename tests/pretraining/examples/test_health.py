@@ -141,11 +141,11 @@ def test_a_corpus_on_the_disk_is_as_healthy_as_in_memory(
     assert memory.empty_sources == [str(tmp_path / "b.txt"), str(tmp_path / "c.txt")]
     assert sum(line.startswith("health: ") for line in lines) == 1
     assert sum("gives no example" in line for line in lines) == 2
-    write = assembly.write
+    write = assembly.write_manifest
     if old:  # prepared before there was a sample
         kept = ("kind", "plan", "tokenizer", "max_length", "sources", "shards", "statistics")
         forget = lambda folder, facts, files: write(folder, {name: facts[name] for name in kept}, files)  # noqa: E731
-        monkeypatch.setattr(assembly, "write", forget)
+        monkeypatch.setattr(assembly, "write_manifest", forget)
     told: list[str] = []
     prepare_corpus(options, tmp_path / "target", processes=1, say=told.append)
     assert sum("gives no example" in line for line in told) == 2

@@ -5,20 +5,20 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from hf_embeddings.pretraining.examples.sampling import Sampling, Source, order_pages, page_size
+from hf_embeddings.pretraining.examples.sampling import SampleSource, Sampling, order_pages, page_size
 from hf_embeddings.pretraining.examples.schedule import SAMPLES_PER_BLOCK
 
 LENGTHS = np.random.default_rng(0).integers(4, 126, size=1 << 19)
 LENGTHS[: 1 << 18] = np.sort(LENGTHS[: 1 << 18])  # neighbours are alike, as the parts of a long document are
 
 
-def sources(*parts: tuple[int, float]) -> tuple[Source, ...]:
+def sources(*parts: tuple[int, float]) -> tuple[SampleSource, ...]:
     """Return sources of so many samples and such weights, one after the other."""
     size, first, made = page_size(sum(count for count, _ in parts)), 0, []
     for number, (count, weight) in enumerate(parts):
         lengths = LENGTHS[first : first + count]
         pages = order_pages(np.array_split(lengths, 3), size)
-        made.append(Source(f"source {number}", weight, first, count, int(lengths.sum()), pages))
+        made.append(SampleSource(f"source {number}", weight, first, count, int(lengths.sum()), pages))
         first += count
     return tuple(made)
 

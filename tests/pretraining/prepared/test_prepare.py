@@ -362,14 +362,14 @@ def test_other_directories_and_tokenizers_are_refused(prepared: Path, tmp_path: 
 def test_an_unknown_token_is_named_with_its_place(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from hf_embeddings.pretraining.prepared import reader
 
-    real = reader.check
+    real = reader.check_manifest
 
     def lying(folder: Path, **settings: object) -> Manifest:
         manifest = real(folder, **settings)
         manifest.facts["shards"][1]["largest_id"] = 10**6
         return manifest
 
-    monkeypatch.setattr(reader, "check", lying)
+    monkeypatch.setattr(reader, "check_manifest", lying)
     monkeypatch.setattr(reader, "open_shard", lambda path: {"tokens": np.array([1, 2, 999_999, 3])})
     size = len(load_tokenizer(prepared))
     place = f"{prepared}/00000-0001.safetensors"

@@ -12,7 +12,7 @@ from hf_embeddings.pretraining.examples.batches import IGNORED, make_batch
 from hf_embeddings.pretraining.examples.chunks import cut_chunks
 from hf_embeddings.pretraining.examples.schedule import Schedule
 from hf_embeddings.pretraining.options import ExampleOptions
-from hf_embeddings.pretraining.training.held_out import clustered_error, evaluate
+from hf_embeddings.pretraining.training.held_out import clustered_error, evaluate_held_out
 from hf_embeddings.pretraining.training.objectives import OBJECTIVES, summed_loss
 from hf_embeddings.pretraining.training.worth import judge
 from hf_embeddings.records.run import Worth, flat, unflat
@@ -69,7 +69,7 @@ def batches_and_model(objectives: list[str]) -> tuple[list[dict], TriEmbedForPre
 @pytest.mark.parametrize("relation", ["nsp", "sop"])
 def test_an_evaluation_is_the_mean_over_all_labels(relation: str) -> None:
     batches, model = batches_and_model(["mlm", relation])
-    figures = flat(evaluate(model, batches, ["mlm", relation], torch.device("cpu")))
+    figures = flat(evaluate_held_out(model, batches, ["mlm", relation], torch.device("cpu")))
     with torch.no_grad():
         for name in ("mlm", relation):
             outputs = [model.eval()(**inputs) for inputs in map(_inputs, batches)]
@@ -95,15 +95,17 @@ def test_labels_that_are_unknown_are_told_apart() -> None:
     batches, model = batches_and_model(["mlm", "nsp"])
     labels = torch.cat([batch["labels"] for batch in batches])
     unknown = int(labels[labels != IGNORED][0])
-    figures = flat(evaluate(model, batches, ["mlm", "nsp"], torch.device("cpu"), unknown=unknown))
+    figures = flat(evaluate_held_out(model, batches, ["mlm", "nsp"], torch.device("cpu"), unknown=unknown))
     count = int((labels == unknown).sum())
     assert figures["mlm_unknown_labels"] == count > 0
     only = [batch | {"labels": torch.where(batch["labels"] == unknown, unknown, IGNORED)} for batch in batches]
-    of_unknown = flat(evaluate(model, only, ["mlm"], torch.device("cpu")))
+    of_unknown = flat(evaluate_held_out(model, only, ["mlm"], torch.device("cpu")))
     others = figures["mlm_labels"] - count
     mean = (of_unknown["mlm_loss"] * count + figures["mlm_loss_without_unknown"] * others) / figures["mlm_labels"]
     assert figures["mlm_loss"] == pytest.approx(mean)
-    assert "mlm_unknown_labels" not in flat(evaluate(model, batches, ["mlm"], torch.device("cpu"), unknown=4999))
+    assert "mlm_unknown_labels" not in flat(
+        evaluate_held_out(model, batches, ["mlm"], torch.device("cpu"), unknown=4999)
+    )
 
 
 def test_the_error_of_a_mean_knows_that_labels_of_an_example_are_alike() -> None:

@@ -1,0 +1,348 @@
+"""One run of `hf-embeddings embed`, from an options file to a directory that loads as SentenceTransformer."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+import transformers
+from accelerate import PartialState
+from sentence_transformers import SentenceTransformer
+from transformers import set_seed
+
+from hf_embeddings.embedding.export import publish_stage, stage
+from hf_embeddings.embedding.holding_out import Split, load_split
+from hf_embeddings.embedding.judging import Judge, in_words, worth
+from hf_embeddings.embedding.losses import build_loss, make_dataset, prompts_by_column
+from hf_embeddings.embedding.negatives import mine
+from hf_embeddings.embedding.options import EmbeddingOptions
+from hf_embeddings.embedding.sentence_model import (
+    encoder_of,
+    judged_encoder,
+    load_sentence_model,
+    plain,
+    set_dropout,
+)
+from hf_embeddings.embedding.trainer import TRAINER_STATE, Reporting, Trainer, training_arguments
+from hf_embeddings.file_names import EMBEDDING_FIGURES, EMBEDDING_OPTIONS, WEIGHTS
+from hf_embeddings.files.manifest import read_manifest, sha256
+from hf_embeddings.files.reading import read_text
+from hf_embeddings.hardware import describe, number_format
+from hf_embeddings.loading.card_metadata import LICENSE, read_metadata
+from hf_embeddings.loading.messages import quiet_loading
+from hf_embeddings.pretraining.checkpoints.finished_model import is_exported
+from hf_embeddings.pretraining.checkpoints.output_directory import OutputDirectory
+from hf_embeddings.pretraining.options_file import dump
+from hf_embeddings.pretraining.training.processes import choose_precision
+from hf_embeddings.pretraining.training.stop import Stop
+from hf_embeddings.progress import Phase, Phases, print_to_stderr
+from hf_embeddings.records.embedding import EmbeddingFigures, HeldOutFigures
+from hf_embeddings.search.encoder import Encoder
+from hf_embeddings.search.recipe import Recipe
+from hf_embeddings.typed_yaml.fields import to_dict
+
+FREE = ("output_dir", "training.evaluation_steps", "checkpoints.", "card.")  # options that change no weight
+Say = Callable[[str], None]
+
+
+class TrainingFailed(RuntimeError):
+    """Training could not go on; the last checkpoint is there."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run left: done, with its figures, or stopped before its end, and saved."""
+
+    state: Literal["done", "preempted"]
+    output_dir: str
+    step: int
+    figures: EmbeddingFigures | None
+
+    def to_dict(self) -> dict[str, object]:
+        """Return what `hf-embeddings embed --json` prints."""
+        figures = self.figures.to_dict() if self.figures else {"step": self.step}
+        return {"state": self.state, "output_dir": self.output_dir} | figures
+
+
+@dataclass
+class _Run:
+    """What is passed along a run."""
+
+    options: EmbeddingOptions
+    split: Split
+    judge: Judge
+    model: SentenceTransformer
+    recipe: Recipe
+    precision: str
+    before: HeldOutFigures | None = None
+    before_by_query: np.ndarray | None = None  # (Q,) nDCG of each query
+    during: dict[int, HeldOutFigures] = field(default_factory=dict)
+
+    @property
+    def base(self) -> Path:
+        """The directory that training begins with."""
+        return Path(self.options.encoder.base)
+
+
+def embed(
+    options: EmbeddingOptions,
+    *,
+    overwrite: bool = False,
+    resume: str = "auto",
+    allow_changes: bool = False,
+    finish: Callable[[Path], object] | None = None,
+) -> Outcome:
+    """Train a sentence encoder, or what is left of it, and return the figures, which `embedding.json` holds, too.
+
+    Args:
+        options: everything the run depends on.
+        overwrite: empty an output directory that is not empty, and start over.
+        resume: `auto`, `must`, `never` or a checkpoint's directory: see `pretraining.checkpoints.resume.choose`.
+        allow_changes: go on though options or rows are not those of the checkpoint.
+        finish: called with the output directory when the model is in it; the command writes the model card there.
+
+    Raises:
+        ValueError: the options contradict each other, the rows or the directory; nothing has been written then.
+        TrainingFailed: training could not go on.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ValueError("embed: got several processes, expected one; start it without a launcher")
+    say, phases = _speaker(), partial(Phase, passing=True)
+    output = OutputDirectory(
+        Path(options.output_dir), options.checkpoints, resume=resume, overwrite=overwrite, inputs=options.inputs()
+    )
+    try:
+        output.enter()
+        source, line = output.source()
+        say(line)
+        if figures := _finished(options, output, source):
+            say(f"{output.folder} is complete: step {figures.training_steps}")
+            return Outcome("done", str(output.folder), figures.training_steps, figures)
+        run, facts = _begin(options, source, allow_changes=allow_changes, say=say, phases=phases)
+        output.create()
+        step, seconds = _train(run, output, source, facts, say=say, phases=phases)
+        if step < 0:
+            return Outcome("preempted", str(output.folder), -step, None)
+        return Outcome("done", str(output.folder), step, _conclude(run, output, step, seconds, finish, say))
+    finally:
+        output.close()
+
+
+def _finished(options: EmbeddingOptions, output: OutputDirectory, source: Path | None) -> EmbeddingFigures | None:
+    """Return the figures of a run that was finished with just these options."""
+    if source is None or output.resume not in ("auto", "must") or not is_exported(output.folder, source):
+        return None
+    same = read_text(output.folder / EMBEDDING_OPTIONS) == dump(options)
+    return EmbeddingFigures.load(output.folder / EMBEDDING_FIGURES) if same else None
+
+
+def _begin(
+    options: EmbeddingOptions, source: Path | None, *, allow_changes: bool, say: Say, phases: Phases
+) -> tuple[_Run, dict[str, object]]:
+    """Read everything, measure the encoder that training begins with, and return it, and what checkpoints say."""
+    with phases("reading rows"):
+        split = load_split(options.data)
+    say(", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in split.counts.items()))
+    set_seed(options.seed)
+    with quiet_loading():
+        model, recipe = load_sentence_model(options)
+    rate = set_dropout(model, options)
+    old = read_manifest(source).facts.get("precision") if source else None
+    precision = choose_precision(options.training.mixed_precision, PartialState(), old_format=old).name
+    say(f"{number_format(precision)} on {describe(model.device)}, dropout {rate:g}")
+    facts: dict[str, object] = {
+        "identity": identity(options, split.fingerprint, precision),
+        "precision": precision,
+        "versions": {library.__name__: library.__version__ for library in (torch, transformers)},
+    }
+    if source:
+        changes = compare(source, facts["identity"], allow_changes=allow_changes)  # type: ignore[arg-type]
+        say(f"changed since the checkpoint: {changes}" if changes else "options and rows are those of the checkpoint")
+    run = _Run(options, split, Judge(split.held_out), model, recipe, precision)
+    encoder = judged_encoder(model, recipe, run.base)
+    if run.judge:
+        with phases("judging the encoder that training begins with"):
+            run.before = run.judge.figures(encoder)
+            run.before_by_query = _gains(run.judge)
+        say(f"before: {in_words(run.before)}")
+    else:
+        say("note: nothing is held out, and nothing will be judged; give data.evaluation_source with pairs of texts")
+    if options.loss.hard_negatives:
+        rows = mine(
+            split.training,
+            encoder,
+            count=options.loss.hard_negatives,
+            margin=options.loss.negative_margin,
+            phases=phases,
+        )
+        say(f"{options.loss.hard_negatives} wrong texts mined for each of {len(rows):,} rows")
+        run.split = replace(split, training=rows)
+    if encoder.truncated:
+        say(f"note: {encoder.truncated:,} texts were cut at {encoder.max_length} tokens; see encoder.max_length")
+    return run, facts
+
+
+def _train(
+    run: _Run, output: OutputDirectory, source: Path | None, facts: dict[str, object], *, say: Say, phases: Phases
+) -> tuple[int, float]:
+    """Train to the end; return the step and the seconds. Stopped before, the step is negative.
+
+    Raises:
+        TrainingFailed: the loss is no number, or checkpoints cannot be written.
+    """
+    options = run.options
+    passes = _passes(options, run.split)
+    dataset = make_dataset(options, run.split.training, passes)
+    if options.loss.name == "tsdae":  # the passes are in the rows
+        options = replace(options, training=replace(options.training, epochs=options.training.epochs / passes))
+    precision = run.precision
+    arguments = training_arguments(options, output.folder, precision, prompts_by_column(options, dataset.column_names))
+    run.model.train()
+    trainer = Trainer(
+        run.model,
+        arguments,
+        dataset,
+        loss=build_loss(options.loss, run.model),
+        checkpoints=output.checkpoints,
+        facts=facts,
+    )
+    steps = _steps(options, len(dataset))
+    stop, began = Stop(None), time.monotonic()
+    say(f"{steps:,} steps of {options.training.batch_size} rows, {len(dataset):,} rows in a pass")
+    done = json.loads(read_text(source / TRAINER_STATE))["global_step"] if source else 0
+    try:
+        with phases("training", steps, unit="steps", done=done) as phase:
+            reporting = Reporting(stop, phase, options.training.evaluation_steps, partial(_judge_now, run))
+            trainer.add_callback(reporting)
+            if done >= steps:
+                trainer._load_from_checkpoint(str(source))
+                return done, 0.0
+            trainer.train(resume_from_checkpoint=None if source is None else str(source))
+    finally:
+        stop.release()
+    step = trainer.state.global_step
+    if not output.checkpoints.settle():
+        raise TrainingFailed(output.checkpoints.last_error)
+    if not all(bool(torch.isfinite(parameter).all()) for parameter in run.model.parameters()):
+        raise TrainingFailed("the weights are no numbers any more; lower training.learning_rate, and start over")
+    if step < trainer.state.max_steps:
+        say(f"stopped by {stop.reason} after step {step}, which is saved; rerun the command to resume")
+        return -step, 0.0
+    return step, time.monotonic() - began
+
+
+def _judge_now(run: _Run, step: int) -> str:
+    """Measure the model as it is between two steps, and return a word on it."""
+    if not run.judge:
+        return ""
+    run.during[step] = run.judge.figures(judged_encoder(run.model, run.recipe, run.base))
+    run.model.train()
+    return f"at step {step} " + in_words(run.during[step]).split(" (")[0]
+
+
+def _conclude(
+    run: _Run, output: OutputDirectory, step: int, seconds: float, finish: Callable[[Path], object] | None, say: Say
+) -> EmbeddingFigures:
+    """Save the model, judge what was saved, and put it into the output directory."""
+    options, checkpoint = run.options, output.checkpoints.path(step)
+    with quiet_loading():
+        staging = stage(plain(run.model, run.recipe, run.base), checkpoint, output.folder)
+    after, verdict = None, None
+    if run.judge:
+        assert run.before is not None, "measured at the start"
+        after = run.judge.figures(Encoder.load(staging, precision="fp32"))
+        gains = _gains(run.judge)
+        differences = gains - run.before_by_query if gains is not None and run.before_by_query is not None else None
+        verdict = worth(run.before, after, differences)
+        say(f"after: {in_words(after)}")
+    card = read_metadata(run.base / "README.md")
+    if not (options.card.license or card.get("license")):
+        say("note: no license is known of the encoder that training began with; card.license states one in the card")
+    figures = EmbeddingFigures(
+        base=run.base.resolve().name,
+        base_card={key: card[key] for key in (*LICENSE, "base_model", "language") if card.get(key)},
+        loss=options.loss.name,
+        before=run.before,
+        during=run.during,
+        after=after,
+        worth=verdict,
+        rows=run.split.counts,
+        training_steps=step,
+        training_seconds=seconds,
+        precision=number_format(run.precision),
+        device=describe(run.model.device),
+        parameters=sum(parameter.numel() for parameter in encoder_of(run.model).parameters()),
+    )
+    records = {
+        EMBEDDING_OPTIONS: dump(options),
+        EMBEDDING_FIGURES: json.dumps(figures.to_dict(), indent=2) + "\n",
+    }
+    publish_stage(staging, checkpoint, output.folder, records, finish)
+    return figures
+
+
+def identity(options: EmbeddingOptions, rows: str, precision: str) -> dict[str, object]:
+    """Return everything that a checkpoint and the run that goes on from it must agree on."""
+    flat = {name: value for name, value in _flat(to_dict(options)).items() if not name.startswith(FREE)}
+    base = sha256(Path(options.encoder.base) / WEIGHTS) if (Path(options.encoder.base) / WEIGHTS).is_file() else ""
+    return flat | {"training.mixed_precision": precision, "rows": rows, "weights of encoder.base": base}
+
+
+def compare(source: Path, now: Mapping[str, object], *, allow_changes: bool) -> str:
+    """Return in words what has changed since a checkpoint.
+
+    Raises:
+        ValueError: something has, and that is not allowed; or it is a checkpoint of another kind.
+    """
+    before = read_manifest(source).facts.get("identity")
+    if not isinstance(before, Mapping) or "rows" not in before:
+        raise ValueError(f"{source}: no checkpoint of `hf-embeddings embed`; choose another output_dir")
+    names = [name for name in dict.fromkeys([*before, *now]) if before.get(name) != now.get(name)]
+    changes = ", ".join(f"{name} {_brief(before.get(name))} -> {_brief(now.get(name))}" for name in names)
+    if changes and not allow_changes:
+        raise ValueError(
+            f"the checkpoint and this run differ (checkpoint -> now): {changes}; give the old values, accept the new "
+            "ones by --allow-changes, or start over in another output_dir"
+        )
+    return changes
+
+
+def _flat(values: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return flat
+
+
+def _brief(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:12]}...{text[-4:]}"
+
+
+def _gains(judge: Judge) -> np.ndarray | None:
+    return judge.by_query.ndcg[10] if judge.by_query else None
+
+
+def _passes(options: EmbeddingOptions, split: Split) -> int:
+    """Return how often training goes through the rows, rounded up."""
+    training = options.training
+    if training.max_steps is None:
+        return max(1, round(training.epochs + 0.499))
+    texts = len({text for row in split.training for text in row.texts})
+    return -(-training.max_steps * training.batch_size // texts)
+
+
+def _steps(options: EmbeddingOptions, rows: int) -> int:
+    training = options.training
+    return training.max_steps or max(1, round(training.epochs * max(1, -(-rows // training.batch_size))))
+
+
+def _speaker() -> Say:
+    start = time.monotonic()
+    return lambda message: print_to_stderr(f"[{time.monotonic() - start:6.1f} s] {message}")
