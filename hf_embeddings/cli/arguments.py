@@ -9,7 +9,7 @@ from hf_embeddings.files.home_folder import expand_home
 
 PLACES = frozenset(
     "analogies api_key_file bias config corpus file folder model options_file out plot rerank resume retrieval run "
-    "similarity source target text tokenizer tokens_file vectors".split()
+    "similarity source target teacher text tokenizer tokens_file translations vectors".split()
 )
 PLACES_OF = {"plot sum": {"text": False}, "plot attention": {"text": False}}  # where the name means something else
 WORDS = frozenset(

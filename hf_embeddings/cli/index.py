@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hf_embeddings.search.records import Condition, Record
 
 
+LATE_PASSAGE = 128  # tokens of a passage that is pooled from its document
 MOST_UNKNOWN = 0.01  # share of the characters; more is worth a warning
 
 
@@ -37,8 +38,11 @@ def index(
     pooling: Annotated[Pooling | None, typer.Option(help="mean, cls or max; default: as the directory states.")] = None,
     layer: Layer = None,
     max_length: Annotated[
-        int | None, typer.Option(help="Most tokens of a passage; default: what the model takes.")
+        int | None, typer.Option(help="Most tokens of a passage; default: what the model takes, 128 if chunked late.")
     ] = None,
+    late_chunking: Annotated[
+        bool, typer.Option("--late-chunking", help="Encode a document whole, then pool each passage from its tokens.")
+    ] = False,
     normalize: Annotated[
         bool | None, typer.Option(help="Scale vectors to length 1; default: as the directory states.")
     ] = None,
@@ -63,6 +67,8 @@ def index(
     from hf_embeddings.search.stores import is_store
 
     overrides = {"pooling": pooling, "layer": layer, "max_length": max_length, "normalize": normalize}
+    if late_chunking:  # the document keeps the length of the model
+        overrides |= {"max_length": None, "late_chunking": max_length or LATE_PASSAGE}
     if is_store(folder):
         options = overrides | {"model": model, "max_documents": max_documents, "where": where or None}
         _copy(corpus, folder, options, as_json)

@@ -1,1 +1,1 @@
-"""Train sentence encoders: options, pairs of texts, losses of sentence-transformers, held-out figures."""
+"""Train sentence encoders on pairs of texts, and students of a teacher: static, smaller, of another language."""

@@ -15,6 +15,8 @@ from hf_embeddings.publishing.eval_results import write_eval_results
 from hf_embeddings.publishing.metadata import metadata
 from hf_embeddings.publishing.regions import fill_regions, merge_metadata, seal_card
 from hf_embeddings.publishing.sections import CURVE_FILE, SECTIONS
+from hf_embeddings.publishing.static_sections import STATIC_SECTIONS
+from hf_embeddings.publishing.static_sections import TEMPLATE as STATIC_TEMPLATE
 from hf_embeddings.visualization.loss_curve import draw_loss
 
 CARD = "README.md"
@@ -49,14 +51,15 @@ def make_card(
 ) -> tuple[str, list[str]]:
     """Return the text of the card, made from the template or from an existing card, and what people have edited."""
     if existing is None:
-        card, present = ModelCard(template()), {}
+        card, present = ModelCard(template(STATIC_TEMPLATE) if checkpoint.is_static else template()), {}
     else:
         place = checkpoint.folder / CARD
         parse_yaml(front_matter(existing) or "", place)
         with one_line_errors(place, "correct what stands between its first two lines of ---"):
             card = ModelCard(existing, ignore_metadata_errors=True)
         present = card.data.to_dict()
-    writers = {name: partial(write, checkpoint, model_id) for name, write in SECTIONS.items()}
+    sections = STATIC_SECTIONS if checkpoint.is_static else SECTIONS
+    writers = {name: partial(write, checkpoint, model_id) for name, write in sections.items()}
     fresh = metadata(checkpoint, model_id)
     if base_model is not None:
         fresh["base_model"] = base_model
@@ -68,6 +71,6 @@ def make_card(
     return seal_card(str(card)), kept_parts + kept_keys
 
 
-def template() -> str:
-    """Return MODEL_CARD.md: the card of the project, and the frame of every checkpoint's."""
-    return resources.files("hf_embeddings.publishing").joinpath("MODEL_CARD.md").read_text(encoding="utf-8")
+def template(name: str = "MODEL_CARD.md") -> str:
+    """Return MODEL_CARD.md, the card of the project and the frame of every checkpoint's, or another frame."""
+    return resources.files("hf_embeddings.publishing").joinpath(name).read_text(encoding="utf-8")

@@ -17,6 +17,7 @@ from hf_embeddings.files.reading import check_file, parse_yaml, read_object, rea
 from hf_embeddings.loading.model_names import check_model
 from hf_embeddings.loading.saved_model import one_line_errors
 from hf_embeddings.loading.sentence_models import RERANKER, sentence_class
+from hf_embeddings.loading.static_model import MODEL_TYPE
 from hf_embeddings.loading.stored_weights import open_weights
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.publishing.recorded_options import Names, Origin, RecordedCard, RecordedEmbedding, RecordedOptions
@@ -40,6 +41,11 @@ class Checkpoint:
         """The architecture."""
         with one_line_errors(self.folder / "config.json"):
             return TriEmbedConfig.from_pretrained(self.folder)
+
+    @cached_property
+    def is_static(self) -> bool:
+        """Whether it is a table of rows for tokens, in the format of model2vec, and no TriEmbed."""
+        return bool(read_object(self.folder / "config.json").get("model_type") == MODEL_TYPE)
 
     @cached_property
     def architecture(self) -> str:

@@ -7,6 +7,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from hf_embeddings.publishing.checkpoint import Checkpoint
 from hf_embeddings.publishing.figures import corpus_name, corpus_names
 from hf_embeddings.publishing.sections import title
+from hf_embeddings.publishing.static_sections import TAGS
 from hf_embeddings.records.run import flat
 
 METRICS = {  # figure of a pretraining run -> task of the Hub, metric, and the metric's name in words
@@ -20,10 +21,7 @@ METRICS = {  # figure of a pretraining run -> task of the Hub, metric, and the m
 def metadata(checkpoint: Checkpoint, model_id: str | None) -> dict[str, object]:
     """Return the front matter as plain data, without what is not known."""
     datasets = [name.removeprefix("hub:") for name in corpus_names(checkpoint) if name.startswith("hub:")]
-    objectives = checkpoint.options.examples.objectives if checkpoint.options else []
     task = checkpoint.task.pipeline_tag
-    if checkpoint.embedding:
-        objectives = [checkpoint.embedding.loss]
     sentences = ["sentence-transformers"] if checkpoint.sentence_class else []
     licence: Any = checkpoint.license  # several are a list, as in the metadata of the Hub
     card = ModelCardData(
@@ -31,7 +29,7 @@ def metadata(checkpoint: Checkpoint, model_id: str | None) -> dict[str, object]:
         license=licence,
         library_name="sentence-transformers" if sentences else "transformers",
         pipeline_tag=task,
-        tags=["triembed", task, "feature-extraction", *sentences, *checkpoint.config.position_parts, *objectives],
+        tags=TAGS if checkpoint.is_static else _tags(checkpoint, task, sentences),
         base_model=next((source.base_model for source in checkpoint.sources if source.base_model), None),
         datasets=datasets or None,
         eval_results=_eval_results(checkpoint) or None,
@@ -43,6 +41,13 @@ def metadata(checkpoint: Checkpoint, model_id: str | None) -> dict[str, object]:
             card |= {key: value for key, value in source.to_dict().items() if key in ("license_name", "license_link")}
     card.pop("model_name", None)  # without results there is no model-index to name
     return card
+
+
+def _tags(checkpoint: Checkpoint, task: str, sentences: list[str]) -> list[str]:
+    objectives = checkpoint.options.examples.objectives if checkpoint.options else []
+    if checkpoint.embedding:
+        objectives = [checkpoint.embedding.loss]
+    return ["triembed", task, "feature-extraction", *sentences, *checkpoint.config.position_parts, *objectives]
 
 
 def _eval_results(checkpoint: Checkpoint) -> list[EvalResult]:

@@ -20,7 +20,8 @@ from huggingface_hub.errors import (
 from hf_embeddings.files.atomic import replace_text
 from hf_embeddings.files.links import is_snapshot
 from hf_embeddings.files.reading import read_text
-from hf_embeddings.loading.saved_model import TOKENIZER_FILES, check_saved
+from hf_embeddings.loading.saved_model import TOKENIZER_FILES, check_saved, read_config, read_tokenizer
+from hf_embeddings.loading.static_model import load_static
 from hf_embeddings.publishing.card import make_card, write_card
 from hf_embeddings.publishing.checkpoint import Checkpoint
 from hf_embeddings.publishing.code import write_code
@@ -89,7 +90,8 @@ def publish(
     with _refusals_in_words(api, repo_id):
         head = _prepare_repository(api, repo_id, private=private, revision=revision)
         _take_card(api, folder, repo_id, revision, card)
-        write_code(folder)
+        if not checkpoint.is_static:  # which needs no code of ours
+            write_code(folder)
         edited_parts = write_card(folder, repo_id, base_model)
         uploads = _list(folder, exclude, include)  # with the card and the code that are there now
         commit = api.create_commit(
@@ -116,7 +118,11 @@ def _check_complete(folder: Path, checkpoint: Checkpoint) -> None:
             f"{folder}: no tokenizer in it, without which its card's snippets fail; save it there with "
             "tokenizer.save_pretrained, or push the model alone with model.push_to_hub"
         )
-    check_saved(folder)
+    if checkpoint.is_static:
+        load_static(folder, read_config(folder))
+        read_tokenizer(folder)
+    else:
+        check_saved(folder)
 
 
 @contextmanager

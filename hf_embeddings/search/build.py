@@ -16,7 +16,8 @@ from hf_embeddings.search.creation import check_new, sweep_creation
 from hf_embeddings.search.encoder import Encoder
 from hf_embeddings.search.fingerprint import changed_part, model_fingerprint
 from hf_embeddings.search.index import Index
-from hf_embeddings.search.passages import OPENING, TITLE, opening, split_passages
+from hf_embeddings.search.late_chunking import Part, Text
+from hf_embeddings.search.passages import OPENING, TITLE, opening, split_passages, split_spans
 from hf_embeddings.search.precision import AUTO, choose_encoding_precision, time_lost
 from hf_embeddings.search.recipe import Recipe
 from hf_embeddings.search.records import DATABASE, Record
@@ -228,7 +229,7 @@ def _chunks(documents: Iterator[Record], encoder: Encoder) -> Iterator[Chunk]:
         yield Chunk(chunk, [passage for passage, _ in passages], [text for _, text in passages])
 
 
-def _passages(documents: Sequence[Record], encoder: Encoder) -> Iterator[tuple[Record, str]]:
+def _passages(documents: Sequence[Record], encoder: Encoder) -> Iterator[tuple[Record, Text]]:
     """Yield the passages of documents, and what their vectors are made of.
 
     The text is cut to the length of the model, less special tokens and prompt. Where there is a title, the opening
@@ -243,16 +244,29 @@ def _passages(documents: Sequence[Record], encoder: Encoder) -> Iterator[tuple[R
                 f"document {document.id!r}: prompt and title take {tokens} of the {encoder.max_length} tokens that the "
                 "model takes; shorten them"
             )
-    bodies = split_passages([document.text for document in documents], encoder.tokenizer, [room] * len(documents))
+    bodies = _bodies([document.text for document in documents], encoder, room)
     openings = [opening(document.text) if title else "" for document, title in zip(documents, titles, strict=True)]
     heads = split_passages(openings, encoder.tokenizer, [encoder.max_length - tokens for tokens in title_tokens])
     for document, title, (head, *_), body in zip(documents, titles, heads, bodies, strict=True):
         if title:
             yield replace(document, text=head, passage=TITLE), f"{title}\n{head}"
-            if head not in body[:1]:
+            if head not in [text for text, _ in body[:1]]:
                 yield replace(document, text=head, passage=OPENING), head
-        for number, text in enumerate(body):
-            yield replace(document, text=text, passage=number), text
+        for number, (text, encoded) in enumerate(body):
+            yield replace(document, text=text, passage=number), encoded
+
+
+def _bodies(texts: Sequence[str], encoder: Encoder, room: int) -> list[list[tuple[str, Text]]]:
+    """Return for each text its passages, and what their vectors are made of: themselves, or parts of the whole text."""
+    late = encoder.recipe.late_chunking
+    if late is None:
+        found = split_passages(texts, encoder.tokenizer, [room] * len(texts))
+        return [[(text, text) for text in body] for body in found]
+    spans = split_spans(texts, encoder.tokenizer, [min(late, room)] * len(texts))
+    return [
+        [(text if len(parts) == 1 else text[begin:end].strip(), Part(text, begin, end)) for begin, end in parts]
+        for text, parts in zip(texts, spans, strict=True)
+    ]
 
 
 def _fingerprint(document: Record) -> bytes:

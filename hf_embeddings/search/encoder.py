@@ -13,16 +13,19 @@ import numpy as np
 import torch
 from tokenizers.normalizers import Lowercase, Normalizer
 from tokenizers.normalizers import Sequence as Normalizers
+from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_outputs import BaseModelOutput
 
 from hf_embeddings.loading.saved_model import read_tokenizer
+from hf_embeddings.loading.static_model import StaticModel
 from hf_embeddings.model.modeling_triembed import TriEmbedModel
 from hf_embeddings.search.pooling import POOLINGS, without_prompts
 from hf_embeddings.search.precision import PRECISIONS, choose_encoding_precision, pack_weights
 from hf_embeddings.search.recipe import Recipe
 from hf_embeddings.search.recipe_files import download_recipe, read_recipe
 from hf_embeddings.search.text_model import check_ids, ignores_padding, load_text_model, longest_input, reads_mask
+from hf_embeddings.search.word_cache import WordCache, cuts_at_spaces
 
 TOKENS_PER_BATCH = 4096  # enough to keep the matrix units busy, and small enough that activations stay in the caches
 TEXTS_PER_WINDOW = 16384  # texts are sorted by length within a window: 16k leave 1 % of padding, and bound the memory
@@ -62,7 +65,7 @@ class Encoder:
         tokenizer.backend_tokenizer.no_padding()  # which a tokenizer.json may ask for
         _refuse_segments(tokenizer)
         self.max_length = _max_length(model, tokenizer, self.recipe.max_length)
-        self.packs = isinstance(model, TriEmbedModel)
+        self.packs = isinstance(model, TriEmbedModel | StaticModel)
         some = tokenizer.backend_tokenizer.encode("a b c").ids
         check_ids(model, tokenizer, torch.tensor(some))
         self.alike = not self.packs and not ignores_padding(model.eval(), some, self.max_length)
@@ -71,6 +74,9 @@ class Encoder:
         self.tokenizer = tokenizer
         self.precision = precision
         self.tokens_per_batch = tokens_per_batch
+        self.words = None
+        if isinstance(model, StaticModel) and cuts_at_spaces(tokenizer.backend_tokenizer):
+            self.words = WordCache(tokenizer.backend_tokenizer, model.embeddings.weight)
         self.width = int(model.config.hidden_size)
         self.dimension = min(self.width, self.recipe.dimension or self.width)
         self.truncated = 0  # texts that were longer than max_length so far
@@ -93,6 +99,8 @@ class Encoder:
         recipe = read_recipe(Path(source)) if Path(source).is_dir() else download_recipe(str(source))
         model: Any = load_text_model(source)  # transformers types `to` as of another class
         tokenizer = read_tokenizer(source)
+        if isinstance(model, StaticModel):
+            leave_bare(tokenizer)
         if recipe.max_length is not None:  # what a directory states for a table whose first rows are never used
             recipe = dataclasses.replace(recipe, max_length=min(recipe.max_length, longest_input(model, tokenizer)))
         if (count := overrides.get("dimension")) and count > model.config.hidden_size:
@@ -167,6 +175,12 @@ class Encoder:
         self, texts: list[str], prompt_tokens: int, progress: Callable[[int], None] | None
     ) -> np.ndarray:
         """Return the vectors (N, D) of texts, without pooling the first `prompt_tokens` tokens of each."""
+        if self.words is not None and not prompt_tokens and self.recipe.pooling == "mean":
+            known = self.words.means(texts)
+            if known is not None and known[1].max(initial=0) <= self.max_length:
+                if progress is not None:
+                    progress(len(texts))
+                return self.scale(known[0]).numpy()
         ids = self._tokenize(texts)
         return self.encode_ids(ids, [prompt_tokens] * len(ids) if prompt_tokens else None, progress=progress)
 
@@ -188,7 +202,7 @@ class Encoder:
         lengths = np.array([len(row) for row in ids])
         order = np.argsort(-lengths, kind="stable")  # longest first: if memory is short, it shows at once
         vectors = np.empty((len(ids), self.dimension), np.float32)
-        for batch in _batches(order, lengths, self.tokens_per_batch, alike=self.alike):
+        for batch in batches(order, lengths, self.tokens_per_batch, alike=self.alike):
             left_out = None if prompt_tokens is None else torch.tensor([prompt_tokens[i] for i in batch])
             vectors[batch] = self._encode_batch([ids[i] for i in batch], left_out).cpu().numpy()
             if progress is not None:
@@ -205,19 +219,26 @@ class Encoder:
 
     def _encode_batch(self, ids: Sequence[Sequence[int]], prompt_tokens: torch.Tensor | None) -> torch.Tensor:
         """Return the vectors (B, D) of tokenized texts."""
-        hidden, lengths = self._hidden_states(ids)
-        if prompt_tokens is not None:
-            hidden, lengths = without_prompts(hidden, lengths, prompt_tokens.to(lengths.device))
-        vectors = POOLINGS[self.recipe.pooling](hidden, lengths)
+        return self.scale(self.pool(ids, prompt_tokens))
+
+    def scale(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Return pooled vectors (B, W) as the recipe scales and cuts them: (B, D)."""
         if self.recipe.normalize:
             vectors = torch.nn.functional.normalize(vectors, dim=-1)
         vectors = vectors[:, : self.dimension]
         return torch.nn.functional.normalize(vectors, dim=-1) if self.recipe.rescale else vectors
 
-    def _hidden_states(self, ids: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    def pool(self, ids: Sequence[Sequence[int]], prompt_tokens: torch.Tensor | None = None) -> torch.Tensor:
+        """Return the pooled vectors (B, W) of tokenized texts at their full width, before any scaling."""
+        hidden, lengths = self.hidden_states(ids)
+        if prompt_tokens is not None:
+            hidden, lengths = without_prompts(hidden, lengths, prompt_tokens.to(lengths.device))
+        return POOLINGS[self.recipe.pooling](hidden, lengths)
+
+    def hidden_states(self, ids: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the hidden states (T, D) of all tokens, text after text, and the lengths (B,) of the texts."""
         lengths = torch.tensor([len(row) for row in ids])
-        tokens = torch.tensor([token for row in ids for token in row])
+        tokens = torch.tensor([token for row in ids for token in row], dtype=torch.long)
         check_ids(self.model, self.tokenizer, tokens)
         every_layer = self.recipe.layer is not None
         run = _packed if self.packs else _padded
@@ -249,7 +270,7 @@ def _padded(model: PreTrainedModel, tokens: torch.Tensor, lengths: torch.Tensor,
     return output, lambda hidden: hidden[mask]
 
 
-def _batches(order: np.ndarray, lengths: np.ndarray, tokens: int, *, alike: bool) -> Iterator[np.ndarray]:
+def batches(order: np.ndarray, lengths: np.ndarray, tokens: int, *, alike: bool) -> Iterator[np.ndarray]:
     """Cut texts sorted by falling length into batches of at most `tokens` tokens, padding counted, or of one text.
 
     With `alike` all texts of a batch have one length, so that there is no padding.
@@ -270,6 +291,11 @@ def _max_length(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, choi
     if choice is not None and choice > possible:
         raise ValueError(f"max_length {choice}: the model takes {possible} tokens at most; ask for that or fewer")
     return choice or possible
+
+
+def leave_bare(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Let a tokenizer put nothing around a text: the tokens of a static model are those of the text alone."""
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single="$A", pair="$A $B")
 
 
 def _read_lowercase(tokenizer: PreTrainedTokenizerBase) -> None:

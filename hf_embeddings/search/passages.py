@@ -21,7 +21,20 @@ def opening(text: str) -> str:
 
 
 def split_passages(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, rooms: Sequence[int]) -> list[list[str]]:
-    """Return for each text its passages of at most as many tokens as it has room for, special ones not counted.
+    """Return for each text its passages, as `split_spans` cuts them."""
+    found = split_spans(texts, tokenizer, rooms)
+    return [
+        [text] if spans == [(0, len(text))] else [text[begin:end].strip() for begin, end in spans]
+        for text, spans in zip(texts, found, strict=True)
+    ]
+
+
+def split_spans(
+    texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, rooms: Sequence[int]
+) -> list[list[tuple[int, int]]]:
+    """Return for each text where its passages begin and end, in characters.
+
+    A passage has at most as many tokens as the text has room for, special ones not counted.
 
     Passages joined are the text, but for the white space at their ends. A cut is made in the second half of the room,
     at the best kind of place found there: between paragraphs, lines, sentences, words.
@@ -33,23 +46,23 @@ def split_passages(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, roo
     backend.no_truncation()
     backend.no_padding()
     encodings = backend.encode_batch([texts[number] for number in long], add_special_tokens=False)
-    passages = [[text] for text in texts]
+    spans = [[(0, len(text))] for text in texts]
     for number, encoding in zip(long, encodings, strict=True):
-        passages[number] = list(_cut(texts[number], encoding.offsets, rooms[number]))
-    return passages
+        spans[number] = list(_cut(texts[number], encoding.offsets, rooms[number]))
+    return spans
 
 
-def _cut(text: str, offsets: list[tuple[int, int]], max_tokens: int) -> Iterator[str]:
+def _cut(text: str, offsets: list[tuple[int, int]], max_tokens: int) -> Iterator[tuple[int, int]]:
     starts = [start for start, _ in offsets]  # (T,) characters at which tokens begin
     first, begin = 0, 0
     while len(starts) - first > max_tokens:
         half, end = starts[first + max_tokens // 2], starts[first + max_tokens]
         end = next((place + len(mark) for mark in _BREAKS if (place := text.rfind(mark, half, end)) >= 0), end)
-        if passage := text[begin:end].strip():
-            yield passage
+        if text[begin:end].strip():
+            yield begin, end
         # The next passage begins with the token at the cut or, where the cut is inside a token, after it.
         begin = end
         while first < len(starts) and starts[first] < begin:
             first += 1
-    if passage := text[begin:].strip():
-        yield passage
+    if text[begin:].strip():
+        yield begin, len(text)

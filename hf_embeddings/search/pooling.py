@@ -14,7 +14,7 @@ def mean(hidden: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
     """Average the tokens (T, D) of each text, in fp32; `lengths` (N,) says how many belong to each. Returns (N, D)."""
     texts = torch.repeat_interleave(torch.arange(len(lengths), device=hidden.device), lengths)  # (T,)
     sums = hidden.new_zeros(len(lengths), hidden.shape[1], dtype=torch.float32).index_add_(0, texts, hidden.float())
-    return sums / lengths[:, None]
+    return sums / lengths.clamp(min=1)[:, None]  # a text without tokens is zero
 
 
 def cls(hidden: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:

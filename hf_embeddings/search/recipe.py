@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from hf_embeddings.search.pooling import POOLINGS
 
+LATE_POOLINGS = ("mean", "max")  # that are defined over any part of a text
 SIMILARITIES = ("cosine", "dot", "euclidean", "manhattan")  # those of sentence-transformers
 
 
@@ -22,6 +23,7 @@ class Recipe:
     default_prompt: str | None = None  # name of the prompt of texts that are encoded without naming one
     include_prompt: bool = True  # pool the tokens of the prompt, too
     similarity: str = "cosine"  # how its vectors are compared
+    late_chunking: int | None = None  # tokens of a passage that is pooled from the states of its whole document
 
     def __post_init__(self) -> None:
         if self.pooling not in POOLINGS:
@@ -32,6 +34,7 @@ class Recipe:
             raise ValueError(f"dimension {self.dimension}: expected 1 or more")
         if self.similarity not in SIMILARITIES:
             raise ValueError(f"similarity {self.similarity!r}: expected one of {', '.join(SIMILARITIES)}")
+        self._check_late_chunking()
         for name, prompt in self.prompts.items():
             if not isinstance(prompt, str):
                 raise ValueError(f"prompt {name!r}: got {prompt!r}, expected a text")
@@ -39,6 +42,17 @@ class Recipe:
             raise ValueError(
                 f"default prompt {self.default_prompt!r}: expected the name of a prompt, such as "
                 f"{', '.join(self.prompts) or 'none, as there are none'}"
+            )
+
+    def _check_late_chunking(self) -> None:
+        if self.late_chunking is None:
+            return
+        if self.late_chunking < 1:
+            raise ValueError(f"late chunking in passages of {self.late_chunking} tokens: expected 1 or more")
+        if self.pooling not in LATE_POOLINGS:
+            raise ValueError(
+                f"late chunking with pooling {self.pooling!r}: expected {' or '.join(LATE_POOLINGS)}, as a passage is "
+                "pooled from its own tokens, and only the first one has that token; leave --late-chunking out"
             )
 
     def prompt(self, name: str | None) -> str:

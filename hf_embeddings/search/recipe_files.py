@@ -17,6 +17,7 @@ from hf_embeddings.search.recipe import Recipe
 MODULES = "modules.json"
 SETTINGS = "config_sentence_transformers.json"
 PIPELINES = (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"])
+STATIC = (["StaticEmbedding"], ["StaticEmbedding", "Normalize"])
 
 _POOLING_MODES = {"mean_tokens": "mean", "cls_token": "cls", "max_tokens": "max"}  # of the older Pooling files
 _TEXT_ONLY = {"text": {"method": "forward", "method_output_name": "last_hidden_state"}}
@@ -91,21 +92,24 @@ def read_recipe(folder: Path) -> Recipe:
     if not (folder / MODULES).is_file():
         return Recipe()
     modules = _read_modules(folder)
-    transformer = next(
-        (content for name in TRANSFORMER_FILES if (content := read_checked(folder / name, TRANSFORMER_KEYS))), {}
-    )
-    pooling = read_checked(modules["Pooling"] / "config.json", POOLING_KEYS)
-    if not pooling:
-        raise ValueError(
-            f"{modules['Pooling'] / 'config.json'}: missing or empty, expected the pooling of the model, which "
-            f"{MODULES} names; copy the directory with its folders"
+    transformer: dict[str, Any] = {}
+    pooling: dict[str, Any] = {}
+    if "Pooling" in modules:  # else a table of rows for tokens, whose mean is the vector
+        transformer = next(
+            (content for name in TRANSFORMER_FILES if (content := read_checked(folder / name, TRANSFORMER_KEYS))), {}
         )
+        pooling = read_checked(modules["Pooling"] / "config.json", POOLING_KEYS)
+        if not pooling:
+            raise ValueError(
+                f"{modules['Pooling'] / 'config.json'}: missing or empty, expected the pooling of the model, which "
+                f"{MODULES} names; copy the directory with its folders"
+            )
     if "Normalize" in modules:
         read_checked(modules["Normalize"] / "config.json", NORMALIZE_KEYS)
     settings = read_checked(folder / SETTINGS, SETTINGS_KEYS)
     try:
         return Recipe(
-            pooling=_pooling(modules["Pooling"] / "config.json", pooling),
+            pooling=_pooling(modules["Pooling"] / "config.json", pooling) if pooling else "mean",
             normalize="Normalize" in modules,
             dimension=settings.get("truncate_dim"),
             max_length=transformer.get("max_seq_length"),
@@ -151,15 +155,15 @@ def _read_modules(folder: Path) -> dict[str, Path]:
         check_keys(path, module, MODULE_KEYS)
     types = [str(module.get("type")) for module in modules]
     names = [name.rsplit(".", 1)[-1] for name in types]
-    if names not in PIPELINES or not all(name.startswith("sentence_transformers.") for name in types):
+    if names not in (*PIPELINES, *STATIC) or not all(name.startswith("sentence_transformers.") for name in types):
         raise ValueError(
-            f"{path}: got the modules {', '.join(types) or 'none'}, expected Transformer, Pooling and then perhaps "
-            "Normalize of sentence-transformers; encode with sentence-transformers"
+            f"{path}: got the modules {', '.join(types) or 'none'}, expected Transformer and Pooling, or "
+            "StaticEmbedding, and then perhaps Normalize of sentence-transformers; encode with sentence-transformers"
         )
-    if modules[0].get("path"):
+    if modules[0].get("path") not in (None, "", "."):
         raise ValueError(
-            f"{path}: got the transformer in {modules[0]['path']!r}, expected it at the top; move its files there, and "
-            'write "path": ""'
+            f"{path}: got its first module in {modules[0]['path']!r}, expected it at the top; move its files there, "
+            'and write "path": ""'
         )
     return {name: folder / str(module.get("path")) for name, module in zip(names, modules, strict=True)}
 

@@ -10,9 +10,12 @@ import torch
 from transformers import MODEL_MAPPING, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
+from hf_embeddings.file_names import WEIGHTS
 from hf_embeddings.loading.auto_classes import open_model
 from hf_embeddings.loading.messages import quiet_loading
+from hf_embeddings.loading.model_names import fetch
 from hf_embeddings.loading.saved_model import one_line_errors, read_config
+from hf_embeddings.loading.static_model import StaticConfig, load_static
 from hf_embeddings.loading.stored_weights import check_finite
 from hf_embeddings.model.modeling_triembed import TriEmbedModel
 
@@ -28,6 +31,11 @@ def load_text_model(source: str | Path, **options: str) -> PreTrainedModel:
         ValueError: it is no encoder of text; weights other than those of a pooler are missing, or are no numbers.
     """
     config = read_config(source)
+    if isinstance(config, StaticConfig):
+        folder = Path(source) if Path(source).is_dir() else fetch(str(source), [WEIGHTS])
+        table = load_static(folder, config)
+        check_finite(table.named_parameters(), source)
+        return table
     if type(config) not in MODEL_MAPPING:
         raise ValueError(f"{source}: model_type {config.model_type!r} has no base model, expected an encoder of text")
     family: Any = MODEL_MAPPING[type(config)]  # a class, or several

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from hf_embeddings.search.encoder import Encoder
+from hf_embeddings.search.late_chunking import Text, encode_passages
 from hf_embeddings.search.records import Record
 from hf_embeddings.worker_pool import WorkerPool
 
@@ -40,7 +41,7 @@ class Chunk:
 
     documents: list[Record]
     passages: list[Record]
-    texts: list[str]  # what the vectors of the passages are made of
+    texts: list[Text]  # what the vectors of the passages are made of
 
 
 def encode_chunks(
@@ -58,7 +59,7 @@ def encode_chunks(
         return
     for chunk in chunks:
         share = len(chunk.documents) / max(1, len(chunk.passages))
-        yield chunk, encoder.encode(chunk.texts, prompt="document", progress=partial(_advance, progress, share))
+        yield chunk, encode_passages(encoder, chunk.texts, partial(_advance, progress, share))
 
 
 def _advance(progress: Callable[[float], None], share: float, texts: int) -> None:
@@ -71,7 +72,7 @@ def _encode_elsewhere(
     begin = partial(_start, job, max(1, torch.get_num_threads() // processes))
     waiting: deque[Chunk] = deque()
 
-    def texts() -> Iterator[list[str]]:
+    def texts() -> Iterator[list[Text]]:
         for chunk in chunks:
             waiting.append(chunk)
             yield chunk.texts
@@ -90,6 +91,6 @@ def _start(job: EncodingJob, threads: int, number: int) -> None:
     _worker = job.load(number)
 
 
-def _work(texts: list[str]) -> np.ndarray:
+def _work(texts: list[Text]) -> np.ndarray:
     assert _worker is not None, "loaded by _start"
-    return _worker.encode(texts, prompt="document")
+    return encode_passages(_worker, texts)

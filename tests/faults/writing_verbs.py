@@ -153,6 +153,10 @@ VERBS = {
     "convert": Verb("convert {in}/bert {out} --overwrite", "directory", imports=CONVERSION),
     "reposition": Verb("reposition {in}/ours {out} --to rope --overwrite", "directory", imports=CONVERSION),
     "vocabulary": Verb("vocabulary add {in}/ours {out} --token tiger --overwrite", "directory", imports=CONVERSION),
+    "distil": Verb(
+        "distil {in}/ours {out} --static --dimension 4 --corpus {in}/texts --overwrite", "directory",
+        imports=f"hf_embeddings.embedding.static_model {MEASURES}",
+    ),
     "export": Verb("export {in}/ours {out}/model.onnx --overwrite", "files", slow=True, imports=ONNX),
     "export, servers": Verb("export {in}/ours {out} --for servers --overwrite", "directory", slow=True, imports=ONNX),
     "example": Verb("example translations {out}", "files", without=dict.fromkeys(NO_SOURCE, "it reads nothing")),

@@ -8,6 +8,8 @@ import pytest
 from transformers import BertTokenizer
 
 from hf_embeddings.cli.main import app
+from hf_embeddings.embedding.static_model import distil_static
+from hf_embeddings.publishing.card import write_card
 from hf_embeddings.publishing.push import publish
 from tests.publishing.test_card import checkpoint
 
@@ -101,3 +103,10 @@ def test_a_snapshot_in_the_cache_of_the_hub_is_nothing_of_ones_own(saved: Path, 
         (snapshot / file.name).symlink_to(file)
     with pytest.raises(ValueError, match="a snapshot in the cache of the Hub.*cp -rL"):
         publish(snapshot, "user/model", dry_run=True)
+
+
+def test_a_static_model_goes_up_without_code_of_ours(folder: Path, tmp_path: Path) -> None:
+    distil_static(folder, tmp_path / "table", dimension=4, finish=write_card)
+    files = publish(tmp_path / "table", "user/table", dry_run=True).files
+    assert {"model.safetensors", "tokenizer.json", "modules.json", "README.md"} <= set(files)
+    assert not any(path.endswith(".py") for path in files)

@@ -161,12 +161,12 @@ def test_what_is_not_done_here_is_refused_by_name(folder: Path, files: dict, mes
         ("Transformer",),
         ("Transformer", "Normalize", "Pooling"),
         ("Transformer", "Pooling", "Normalize", "Normalize"),
-        ("StaticEmbedding", "Normalize"),
+        ("StaticEmbedding", "Pooling"),
     ],
 )
 def test_other_pipelines_are_refused(folder: Path, types: tuple[str, ...]) -> None:
     set_modules(folder, *(f"sentence_transformers.models.{name}" for name in types))
-    with pytest.raises(ValueError, match=f"got the modules .*{types[-1]}, expected Transformer, Pooling"):
+    with pytest.raises(ValueError, match=f"got the modules .*{types[-1]}, expected Transformer and Pooling"):
         read_recipe(folder)
 
 
@@ -183,7 +183,7 @@ def test_modules_of_others_forward_arguments_and_subfolders_are_refused(folder: 
     pair = ("sentence_transformers.models.Transformer", "sentence_transformers.models.Pooling")
     for changes, message in (
         ({"kwargs": ["task"]}, 'kwargs is \\["task"\\]'),
-        ({"path": "0_Transformer"}, "got the transformer in '0_Transformer', expected it at the top"),
+        ({"path": "0_Transformer"}, "got its first module in '0_Transformer', expected it at the top"),
         ({"adapter": 1}, "unknown key 'adapter'"),
     ):
         set_modules(folder, *pair, **changes)

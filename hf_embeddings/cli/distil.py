@@ -1,0 +1,188 @@
+"""`hf-embeddings distil`: a cheaper model from an encoder, its teacher, or one that reads another language."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hf_embeddings.cli.output import AsJson, TextField, corpus_inputs
+from hf_embeddings.corpora.document import SourceReader
+from hf_embeddings.corpora.sources import check_source
+from hf_embeddings.evaluation.file_lines import read_lines
+from hf_embeddings.files.staging import check_target
+from hf_embeddings.json_text import json_text
+from hf_embeddings.loading.model_names import check_model, check_model_or_id
+from hf_embeddings.pip_extras import require
+
+if TYPE_CHECKING:
+    from hf_embeddings.embedding.language import LanguageReport
+    from hf_embeddings.embedding.smaller import SmallerReport
+    from hf_embeddings.embedding.static_model import StaticReport
+
+SAMPLE = "pydoc:json,logging,asyncio"  # texts to compare with the teacher on, where no corpus is given
+SAMPLED = 500
+SENTENCES = 20000
+TRAINING = ("epochs", "batch-size", "learning-rate", "seed")
+OPTIONS = {  # that each kind of student reads
+    "static": ("dimension", "corpus"),
+    "layers": ("corpus", "sentences", *TRAINING),
+    "translations": TRAINING,
+}
+
+
+def distil(
+    teacher: Annotated[str, typer.Argument(help="Model directory of the encoder to learn from; --static: or Hub id.")],
+    target: Annotated[str, typer.Argument(help="Directory to write.")],
+    static: Annotated[
+        bool, typer.Option("--static", help="Write a table with a vector for each token: no layers, very fast.")
+    ] = False,
+    layers: Annotated[
+        int | None, typer.Option(min=1, help="Keep so many layers: those whose loss changes the vectors least leave.")
+    ] = None,
+    translations: Annotated[
+        Path | None, typer.Option(help="Learn another language: a text, a tab and its translation a line.")
+    ] = None,
+    corpus: Annotated[
+        str | None, typer.Option(help="layers: texts to learn from. static: texts to count token frequencies in.")
+    ] = None,
+    text_field: TextField = "text",
+    dimension: Annotated[int | None, typer.Option(help="static: width of the table; 256 by default.")] = None,
+    sentences: Annotated[int | None, typer.Option(help="layers: sentences of the corpus; 20,000 by default.")] = None,
+    epochs: Annotated[float | None, typer.Option(min=0.001, help="Passes through the texts; 1 by default.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Texts or pairs of a step; 32 by default.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(min=1e-9, help="Peak; 2e-4 by default.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of the order of the texts; 0 by default.")] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the target directory if it is not empty; begin anew.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a model that gives nearly the vectors of its teacher: cheaper, or of another language.
+
+    Give one of --static, --layers and --translations. If a training was interrupted, rerun the command to resume.
+    """
+    require("eval", "scipy", *([] if static else ["sentence_transformers"]))
+    kinds = {"static": static, "layers": layers, "translations": translations}
+    training = {"epochs": epochs, "batch-size": batch_size, "learning-rate": learning_rate, "seed": seed}
+    kind = _kind(kinds, {"dimension": dimension, "corpus": corpus, "sentences": sentences, **training})
+    if static:
+        check_model_or_id(teacher, "TEACHER")
+    else:
+        check_model(teacher, "the directory of a TriEmbed checkpoint")
+    if corpus is not None:
+        check_source(corpus)
+    elif layers is not None:
+        raise ValueError("--corpus: missing, expected texts to learn from, such as those that you will encode")
+    inputs: dict[str, str | Path | None] = {"TEACHER": teacher if Path(teacher).exists() else None}
+    inputs |= corpus_inputs("--corpus", corpus) | {"--translations": translations}
+    check_target(Path(target), inputs=inputs, overwrite=overwrite)
+    reader = SourceReader(text_field=text_field)
+    report: StaticReport | SmallerReport | LanguageReport
+    if kind == "static":
+        report = _static(teacher, target, dimension or 256, corpus, reader, overwrite=overwrite)
+    else:
+        from hf_embeddings.embedding.language import distil_language
+        from hf_embeddings.embedding.smaller import distil_smaller
+        from hf_embeddings.embedding.student_training import StudentOptions
+        from hf_embeddings.evaluation.word_lists import read_sentences
+        from hf_embeddings.progress import Phase
+        from hf_embeddings.publishing.card import write_card
+
+        given = {name.replace("-", "_"): value for name, value in training.items() if value is not None}
+        options: StudentOptions = StudentOptions(**given)  # type: ignore[arg-type]
+        places = Path(teacher), Path(target)
+        if layers is not None:
+            texts = read_sentences(str(corpus), sentences or SENTENCES, reader)
+            report = distil_smaller(
+                *places, texts, layers=layers, options=options, overwrite=overwrite, phases=Phase, finish=write_card
+            )
+        else:
+            assert translations is not None, "one of the kinds"
+            pairs = _pairs(translations)
+            report = distil_language(
+                *places, pairs, options=options, overwrite=overwrite, phases=Phase, finish=write_card
+            )
+    print(json_text(report.to_dict()) if as_json else SENTENCES_OF[kind](report))
+
+
+def _kind(kinds: Mapping[str, object], given: Mapping[str, object]) -> str:
+    """Return the one kind that was asked for; refuse options that another one reads, which would be dropped."""
+    chosen = [name for name, value in kinds.items() if value]
+    if len(chosen) != 1:
+        got = " and ".join(f"--{name}" for name in chosen) or "none"
+        raise ValueError(f"distil: got {got}, expected one of {', '.join(f'--{name}' for name in kinds)}")
+    if foreign := [name for name, value in given.items() if value is not None and name not in OPTIONS[chosen[0]]]:
+        allowed = ", ".join(f"--{name}" for name in OPTIONS[chosen[0]])
+        raise ValueError(f"--{chosen[0]}: got --{foreign[0]}, expected only {allowed} beside it; leave it out")
+    return chosen[0]
+
+
+def _pairs(path: Path) -> list[tuple[str, str]]:
+    pairs = []
+    for place, line in read_lines(path):
+        parts = [part.strip() for part in line.rstrip("\r\n").split("\t")]
+        if len(parts) != 2 or not all(parts):
+            raise ValueError(f"{place}: got {len(parts)} columns, expected a text, a tab and its translation")
+        pairs.append((parts[0], parts[1]))
+    return pairs
+
+
+def _static(
+    teacher: str, target: str, dimension: int, corpus: str | None, reader: SourceReader, *, overwrite: bool
+) -> "StaticReport":
+    from hf_embeddings.corpora.sources import read_documents
+    from hf_embeddings.embedding.static_model import distil_static
+    from hf_embeddings.evaluation.word_lists import read_sentences
+    from hf_embeddings.progress import Phase
+    from hf_embeddings.publishing.card import write_card
+
+    return distil_static(
+        teacher,
+        target,
+        dimension=dimension,
+        corpus=None if corpus is None else list(read_documents(corpus, reader)),
+        corpus_name=corpus or "",
+        sample=read_sentences(corpus or SAMPLE, SAMPLED, reader),
+        overwrite=overwrite,
+        phases=Phase,
+        finish=write_card,
+    )
+
+
+def _of_static(report: "StaticReport") -> str:
+    lines = [
+        f"{report.target}: a table of {report.tokens:,} tokens x {report.dimension}, {report.bytes / 1e6:.1f} MB",
+        f"  {report.kept_variance:.1%} of the variance of the teacher's rows; weights by {report.frequencies}",
+    ]
+    if report.agreement is not None:
+        lines.append(
+            f"  agrees with the teacher on which of {report.texts:,} sentences are alike: rank correlation "
+            f"{report.agreement:.3f}"
+        )
+    return "\n".join(lines)
+
+
+def _of_layers(report: "SmallerReport") -> str:
+    before, after = report.cosine
+    return (
+        f"{report.target}: layers {', '.join(map(str, report.layers))} of the teacher, {report.parameters[1]:,} of "
+        f"{report.parameters[0]:,} parameters\n"
+        f"  mean cosine to the teacher's vectors of held-out sentences {after:.4f} (before the training {before:.4f})"
+    )
+
+
+def _of_translations(report: "LanguageReport") -> str:
+    before, after = report.recall
+    return (
+        f"{report.target}: learned from {report.pairs:,} pairs, {report.added:,} characters are new tokens\n"
+        f"  finds {after:.1%} of {report.held_out} held-out translations first (before the training {before:.1%}); "
+        f"cosine to the teacher in its own language {report.kept:.4f}"
+    )
+
+
+SENTENCES_OF: dict[str, Callable[[Any], str]] = {
+    "static": _of_static,
+    "layers": _of_layers,
+    "translations": _of_translations,
+}

@@ -1,0 +1,162 @@
+"""The training of a student in the loop of sentence-transformers, with progress, and checkpoints to resume from."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+from torch import nn
+from transformers import TrainerCallback, TrainerState
+
+from hf_embeddings.embedding.student_losses import StatesLoss
+from hf_embeddings.hardware import bf16_is_fast
+from hf_embeddings.loading.messages import quiet_loading
+from hf_embeddings.progress import Phases
+
+OPTIONS = "options.json"  # of a training that was begun, beside its checkpoints
+SAVED = 10  # checkpoints of a whole training, of which the last is kept
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudentOptions:
+    """How long and how fast a student learns."""
+
+    epochs: float = 1.0
+    batch_size: int = 32  # texts, or pairs of them
+    learning_rate: float = 2e-4
+    warmup: float = 0.1  # share of the steps
+    seed: int = 0
+
+    @property
+    def in_words(self) -> str:
+        """How a card says it."""
+        rate = f"learning rate {self.learning_rate:g}"
+        return f"{self.epochs:g} epochs, batches of {self.batch_size}, {rate}, seed {self.seed}"
+
+
+def train_student(
+    student: SentenceTransformer,
+    columns: Mapping[str, Sequence[Any]],
+    loss: nn.Module,
+    work: Path,
+    options: StudentOptions,
+    *,
+    phases: Phases,
+    facts: Mapping[str, object],
+) -> float:
+    """Train a student in place, and return the mean loss of the last tenth of the steps.
+
+    A training that was interrupted resumes from its last checkpoint in `work`.
+
+    Args:
+        student: the model; it gets the trained weights.
+        columns: the data, a column of texts each, and perhaps `label` with vectors.
+        loss: of sentence-transformers, or of its form.
+        work: directory for the checkpoints.
+        options: how long and how fast.
+        phases: makes the bar of progress.
+        facts: what else must be as it was to resume.
+
+    Raises:
+        ValueError: a training that was begun there had other options or data.
+    """
+    _check_begun(work, {**asdict(options), **facts})
+    _without_dropout(student)
+    student.model_card_data.generate_widget_examples = False  # no card is written here
+    data = Dataset.from_dict(dict(columns))
+    steps = max(1, round(options.epochs * -(-len(data) // options.batch_size)))
+    arguments = SentenceTransformerTrainingArguments(
+        output_dir=str(work / "checkpoints"),
+        max_steps=steps,
+        per_device_train_batch_size=options.batch_size,
+        learning_rate=options.learning_rate,
+        warmup_steps=round(options.warmup * steps),
+        lr_scheduler_type="linear",
+        weight_decay=0.0,
+        bf16=bf16_is_fast(),
+        use_cpu=True,
+        seed=options.seed,
+        data_seed=options.seed,
+        save_strategy="steps",
+        save_steps=max(1, steps // SAVED),
+        save_total_limit=1,
+        logging_strategy="steps",
+        logging_steps=max(1, steps // SAVED),
+        report_to="none",
+        disable_tqdm=True,
+        dataloader_pin_memory=False,
+    )
+    with phases("training", steps, unit="steps") as phase, quiet_loading():
+        trainer = SentenceTransformerTrainer(
+            model=student, args=arguments, train_dataset=data, loss=loss, callbacks=[_Progress(phase.reach)]
+        )
+        begun = any((work / "checkpoints").glob("checkpoint-*"))
+        trainer.train(resume_from_checkpoint=begun or None)
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    student.eval()
+    return float(losses[-1]) if losses else float("nan")
+
+
+def loss_of_states(student: SentenceTransformer, teacher: SentenceTransformer) -> nn.Module:
+    """Return the loss of a student that reads the same tokens as its teacher."""
+    return StatesLoss(student, teacher)
+
+
+def loss_of_vectors(student: SentenceTransformer) -> nn.Module:
+    """Return the squared error to the vectors in the column `label` (https://arxiv.org/abs/2004.09813)."""
+    from sentence_transformers.sentence_transformer.losses import MSELoss
+
+    return MSELoss(student)
+
+
+class _Progress(TrainerCallback):
+    """Tell a phase how far the training is."""
+
+    def __init__(self, reach: Callable[[float, str], None]) -> None:
+        self.reach, self.note = reach, ""
+
+    def on_log(
+        self, args: object, state: TrainerState, control: object, logs: Mapping[str, float] | None = None, **_: object
+    ) -> None:
+        if logs and "loss" in logs:
+            self.note = f"loss {logs['loss']:.4f}"
+
+    def on_step_end(self, args: object, state: TrainerState, control: object, **_: object) -> None:
+        self.reach(state.global_step, self.note)
+
+
+def _check_begun(work: Path, options: Mapping[str, object]) -> None:
+    """Write the options of a training down, or compare them with those of the one that was begun."""
+    path = work / OPTIONS
+    text = json.dumps(options, indent=2, sort_keys=True)
+    if path.is_file():
+        before = json.loads(path.read_text(encoding="utf-8"))
+        now = json.loads(text)
+        if changed := sorted(name for name in {*before, *now} if before.get(name) != now.get(name)):
+            name = changed[0]
+            raise ValueError(
+                f"{work}: a training was begun with {name} {before.get(name)!r}, got {now.get(name)!r}; give what it "
+                "was begun with to resume it, or --overwrite to begin anew"
+            )
+        return
+    work.mkdir(parents=True, exist_ok=True)
+    path.write_text(text + "\n", encoding="utf-8", newline="\n")
+
+
+def trained_weights(student: SentenceTransformer) -> dict[str, torch.Tensor]:
+    """Return the weights of the encoder in a student."""
+    transformer: Any = student[0]
+    return dict(transformer.auto_model.state_dict())
+
+
+def _without_dropout(student: SentenceTransformer) -> None:
+    """Leave out the noise: the teacher is a fixed target, which it would only blur."""
+    for module in student.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        if hasattr(module, "attention_dropout"):
+            vars(module)["attention_dropout"] = 0.0

@@ -1,0 +1,94 @@
+"""What every student goes through: a place to work that an interruption leaves, and directories opened and saved."""
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from sentence_transformers import SentenceTransformer
+
+from hf_embeddings.conversion.companion_files import copy_companions
+from hf_embeddings.conversion.origin import write_origin
+from hf_embeddings.conversion.surgery.own_checkpoint import save_own
+from hf_embeddings.files.ownership import claim_locked, clear, remove_locked
+from hf_embeddings.files.staging import staged_directory
+from hf_embeddings.loading.messages import quiet_loading
+from hf_embeddings.loading.saved_model import check_saved
+from hf_embeddings.model.modeling_triembed import TriEmbedPreTrainedModel
+
+START = "start"  # the student before its training, in the place to work
+LONGEST = 128  # tokens of a text in training: longer ones teach the same at a higher price
+Finish = Callable[[Path], object]
+
+
+@contextmanager
+def unfinished(target: Path, *, overwrite: bool) -> Iterator[Path]:
+    """Yield `TARGET.partial`, ours alone; it is gone when the block succeeds, and stays for a resume when it does not.
+
+    Args:
+        target: what is made.
+        overwrite: begin anew.
+
+    Raises:
+        ValueError: something else is there, or a live process works in it.
+    """
+    work = target.with_name(f"{target.name}.partial")
+    lock = claim_locked(work)
+    if overwrite:
+        clear(work)
+    shutil.rmtree(work / START, ignore_errors=True)  # it is made anew, as the same
+    try:
+        yield work
+    except BaseException:
+        lock.release()
+        raise
+    remove_locked(work, lock)
+
+
+def open_student(folder: Path) -> SentenceTransformer:
+    """Open a directory as sentence-transformers does, with the length of its texts bounded for training."""
+    with quiet_loading():
+        model = SentenceTransformer(str(folder), device="cpu")
+    model.max_seq_length = min(LONGEST, model.max_seq_length or LONGEST)
+    return model
+
+
+def save_student(model: TriEmbedPreTrainedModel, folder: Path, source: Path) -> None:
+    """Save a student with everything else that the directory `source` has; it stays in fp32."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_own(model, folder, source=source)
+    model.float()
+    copy_companions(source, folder, tokenizer_class="BertTokenizer")
+
+
+def write_student(
+    target: Path,
+    model: TriEmbedPreTrainedModel,
+    *,
+    companions: Path,
+    teacher: Path,
+    phrase: str,
+    describe: Callable[[Path], str],
+    inputs: Mapping[str, str | Path | None],
+    overwrite: bool,
+    finish: Finish,
+) -> None:
+    """Write the directory of a trained student, with its card, and check that it loads.
+
+    Args:
+        target: directory to write.
+        model: the trained student.
+        companions: directory with its tokenizer and its modules of sentence-transformers.
+        teacher: directory of its teacher.
+        phrase: how it was made, to follow "a TriEmbed encoder" in a sentence.
+        describe: returns what was done, in Markdown, from the directory with the student.
+        inputs: what was read, by the names of its options.
+        overwrite: replace the directory if it is not empty.
+        finish: called with the directory just before it appears.
+    """
+    with staged_directory(target, inputs=inputs, overwrite=overwrite) as stage:
+        save_student(model, stage, companions)
+        description = describe(stage)
+        write_origin(stage, source=teacher, folder=teacher, phrase=phrase, description=description)
+        check_saved(stage)
+        finish(stage)
