@@ -199,7 +199,7 @@ def compare(options: argparse.Namespace) -> None:
     texts = read_texts(options.packages, 2000)
     contestants = dict(PEERS) | {"ours, fp32": "fp32"} | ({"ours, bf16": "bf16"} if bf16_is_fast() else {})
     file = Path(tempfile.mkdtemp()) / "texts.json"
-    file.write_text(json.dumps(texts))
+    file.write_text(json.dumps(texts), encoding="utf-8", newline="\n")
     servers = {}
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))  # or the servers would stay
     try:
@@ -252,7 +252,7 @@ def main() -> None:
         serve(*sys.argv[2:4])
     elif sys.argv[1:2] == ["--load"]:
         url, clients, seconds, texts = sys.argv[2:6]
-        load = Load(url, json.loads(Path(texts).read_text()))
+        load = Load(url, json.loads(Path(texts).read_text(encoding="utf-8")))
         print(json.dumps(asyncio.run(load.run(int(clients), float(seconds)))))
     else:
         compare(parser.parse_args())

@@ -36,4 +36,4 @@ def save_ranking(folder: str, scores: np.ndarray) -> None:
     chance = float(np.mean(1 / np.arange(1, len(scores) + 1)))
     figures = {"eval_mrr": float(np.mean(1 / ranks)), "eval_mrr_by_chance": chance, "eval_samples": len(scores)}
     print(json.dumps(figures))  # noqa: T201
-    Path(folder, "all_results.json").write_text(json.dumps(figures), encoding="utf-8")
+    Path(folder, "all_results.json").write_text(json.dumps(figures), encoding="utf-8", newline="\n")

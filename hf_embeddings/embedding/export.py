@@ -10,6 +10,7 @@ from sentence_transformers import SentenceTransformer
 from hf_embeddings.file_names import CHECKPOINTS, WEIGHTS
 from hf_embeddings.files.atomic import fsync_directory
 from hf_embeddings.files.manifest import check_manifest, seal_directory
+from hf_embeddings.files.modes import as_umask_says
 from hf_embeddings.pretraining.checkpoints.finished_model import STAGED
 
 
@@ -38,6 +39,7 @@ def publish_stage(
     """
     for name, text in records.items():
         (staging / name).write_text(text, encoding="utf-8", newline="\n")
+    as_umask_says(staging)
     files = []
     for path in sorted(staging.iterdir()):
         target = folder / path.name

@@ -13,6 +13,8 @@ from torch import nn
 from transformers import TrainerCallback, TrainerState
 
 from hf_embeddings.embedding.student_losses import StatesLoss
+from hf_embeddings.files.atomic import replace_text
+from hf_embeddings.files.reading import read_text
 from hf_embeddings.hardware import bf16_is_fast
 from hf_embeddings.loading.messages import quiet_loading
 from hf_embeddings.progress import Phases
@@ -134,7 +136,7 @@ def _check_begun(work: Path, options: Mapping[str, object]) -> None:
     path = work / OPTIONS
     text = json.dumps(options, indent=2, sort_keys=True)
     if path.is_file():
-        before = json.loads(path.read_text(encoding="utf-8"))
+        before = json.loads(read_text(path))
         now = json.loads(text)
         if changed := sorted(name for name in {*before, *now} if before.get(name) != now.get(name)):
             name = changed[0]
@@ -144,7 +146,7 @@ def _check_begun(work: Path, options: Mapping[str, object]) -> None:
             )
         return
     work.mkdir(parents=True, exist_ok=True)
-    path.write_text(text + "\n", encoding="utf-8", newline="\n")
+    replace_text(path, text + "\n")
 
 
 def trained_weights(student: SentenceTransformer) -> dict[str, torch.Tensor]:

@@ -32,8 +32,14 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(language, "HELD_OUT", 8)
 
 
+def plain_encoder(folder: Path) -> Encoder:
+    """The encoder of a directory whose weights can be read, and not only run."""
+    loaded = Encoder.load(folder, precision="fp32")
+    return Encoder(TriEmbedModel.from_pretrained(folder), loaded.tokenizer, loaded.recipe, precision="fp32")
+
+
 def test_a_layer_that_does_nothing_leaves_first(model_folder: Path, texts: list[str]) -> None:
-    encoder = Encoder.load(model_folder, precision="fp32")
+    encoder = plain_encoder(model_folder)
     layer = encoder.model.layers[1]
     with torch.no_grad():
         for part in (layer.attention.out, layer.feed_forward.down):
@@ -46,7 +52,7 @@ def test_a_layer_that_does_nothing_leaves_first(model_folder: Path, texts: list[
 
 
 def test_the_choice_is_the_best_of_each_round(model_folder: Path, texts: list[str]) -> None:
-    encoder = Encoder.load(model_folder, precision="fp32")
+    encoder = plain_encoder(model_folder)
     whole, nearness = encoder.encode(texts), {}
     for left_out in range(3):
         model = with_layers(encoder.model, [n for n in range(3) if n != left_out])

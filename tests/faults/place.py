@@ -137,6 +137,7 @@ class Place:
 
     def check_tidy(self) -> None:
         """Nothing of ours is left beside."""
-        assert {path.name for path in self.work.iterdir()} <= {"out", "thesis"}
+        names = {path.name for path in self.work.iterdir()}
+        assert names <= {"out", "thesis"}, names
         names = [Path(name).name for name in read_all(self.out)]
         assert not [name for name in names if ".staged" in name or name in (MARK, *LOCK_FILES)]

@@ -141,6 +141,11 @@ LAB = (
     "lab.timing_rounds=1"
 )
 TEXTS = "{in}/texts"
+PAIRS = "{in}/pairs"
+EMBED = (
+    "embed {in}/embed.yaml output_dir={out} encoder.base={in}/ours data.source={in}/pairs/pairs.jsonl "
+    "data.evaluation_fraction=0.4 training.max_steps=4 training.batch_size=4 checkpoints.save_steps=2"
+)
 CONVERSION = "hf_embeddings.conversion.surgery.vocabulary"
 PICTURE, MEASURES = "matplotlib.figure matplotlib.backends.backend_agg", "scipy.stats"
 ONNX = "onnx onnxscript onnxruntime networkx torch._dynamo torch.export"
@@ -183,6 +188,10 @@ VERBS = {
     ),
     "pretrain": Verb(PRETRAIN, "run", reads=TEXTS, before=(), read=read_run, slow=True, without=INSIDE),
     "pretrain, again": Verb(f"{PRETRAIN} --overwrite", "run", reads=TEXTS, read=read_run, slow=True, without=INSIDE),
+    "embed": Verb(
+        EMBED, "run", reads=PAIRS, before=(), read=read_run, slow=True, imports="hf_embeddings.embedding.run",
+        without=INSIDE,
+    ),
     "position-lab": Verb(LAB, "run", reads=TEXTS, before=(), read=read_run, slow=True, imports=PICTURE, without=INSIDE),
     "index": Verb(INDEX, "files", reads="{in}/ours", before=(), read=read_index, setup=use_small_batches),
     "index, again": Verb(
@@ -220,6 +229,11 @@ def _write_texts(folder: Path) -> None:
     letters = "abcdefghij"
     texts = [" ".join(f"The {a} {letters[n % 10]} {letters[n // 10]}." for a in letters[:8]) for n in range(40)]
     (folder / "texts").mkdir()
+    (folder / "pairs").mkdir()
+    pairs = [{"title": f"{letters[n % 10]} cat {letters[n // 10]}", "text": texts[n]} for n in range(40)]
+    (folder / "pairs/pairs.jsonl").write_text("\n".join(map(json.dumps, pairs)), encoding="utf-8")
+    options = {"loss": {"name": "multiple_negatives"}, "data": {"columns": ["title", "text"], "source": "none"}}
+    (folder / "embed.yaml").write_text(yaml.safe_dump({**options, "output_dir": "none", "encoder": {"base": "none"}}))
     (folder / "texts/texts.txt").write_text("\n\n".join(texts), encoding="utf-8")
     for name, first in (("older", 0), ("newer", 6)):
         rows = [{"id": n, "text": f"The {name} {letters[n % 10]}.", "number": n} for n in range(first, first + 12)]
