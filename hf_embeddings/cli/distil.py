@@ -14,6 +14,7 @@ from hf_embeddings.files.staging import check_target
 from hf_embeddings.json_text import json_text
 from hf_embeddings.loading.model_names import check_model, check_model_or_id
 from hf_embeddings.pip_extras import require
+from hf_embeddings.printable import counted
 
 if TYPE_CHECKING:
     from hf_embeddings.embedding.language import LanguageReport
@@ -80,7 +81,7 @@ def distil(
     reader = SourceReader(text_field=text_field)
     report: StaticReport | SmallerReport | LanguageReport
     if kind == "static":
-        report = _static(teacher, target, dimension or 256, corpus, reader, overwrite=overwrite)
+        report = _static(teacher, target, 256 if dimension is None else dimension, corpus, reader, overwrite=overwrite)
     else:
         from hf_embeddings.embedding.language import distil_language
         from hf_embeddings.embedding.smaller import distil_smaller
@@ -123,7 +124,8 @@ def _pairs(path: Path) -> list[tuple[str, str]]:
     for place, line in read_lines(path):
         parts = [part.strip() for part in line.rstrip("\r\n").split("\t")]
         if len(parts) != 2 or not all(parts):
-            raise ValueError(f"{place}: got {len(parts)} columns, expected a text, a tab and its translation")
+            columns = counted(len(parts), "column")
+            raise ValueError(f"{place}: got {columns}, expected a text, a tab and its translation")
         pairs.append((parts[0], parts[1]))
     return pairs
 

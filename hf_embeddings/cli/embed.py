@@ -62,4 +62,4 @@ def _sentence(outcome: "Outcome") -> str:
         return f"stopped at step {outcome.step}, and saved"
     if outcome.figures.worth is None:
         return "complete; nothing was held out, so that its worth is not known"
-    return outcome.figures.worth.sentence()
+    return outcome.figures.worth.sentence("Train longer, on more rows, or begin with another encoder")

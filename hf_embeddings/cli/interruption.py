@@ -17,7 +17,7 @@ RESUME = "rerun the command to resume"
 # {name} is an argument of the verb. A verb that resumes keeps what it had finished.
 SENTENCES = {
     "convert": WHOLE,
-    "distil": f"{WHOLE}; a training that was begun is kept in {{target}}.partial; {RESUME}",
+    "distil": f"{WHOLE}; the training is kept in {{target}}.partial; {RESUME}",
     "export": WHOLE,
     "index": f"the passages that were saved are kept; {RESUME}",
     "embed": f"the checkpoints that were saved are kept; {RESUME}",
@@ -42,7 +42,7 @@ SENTENCES = {
     "plot attention": "some of the pictures may be there already; rerun the command to replace them",
 }
 # Where these do not exist, a verb that resumes has not begun to write.
-KEPT_IN = {"index": "{folder}", "prepare": "{target}.partial"}
+KEPT_IN = {"index": "{folder}", "prepare": "{target}.partial", "distil": "{target}.partial"}
 COPY = "{folder} may hold a part of the passages; rerun the command to copy all"  # `index` into a database
 
 

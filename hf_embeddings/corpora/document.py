@@ -33,6 +33,7 @@ class SourceReader:
     """How to read a source, and the running count of what was left out or changed while reading."""
 
     text_field: str = "text"
+    option: str = "text_field"  # where the user names it
     with_fields: bool = False  # of tables: the other columns too, which take time and memory to read
     hub_split: str = "train"
     hub_config: str | None = None
@@ -79,14 +80,14 @@ class SourceReader:
         if field not in row:
             names = ", ".join(map(repr, row)) or "none"
             raise CorpusError(
-                f"{place}: got the fields {names}, expected {field!r}; set text_field to the one with the text"
+                f"{place}: got the fields {names}, expected {field!r}; set {self.option} to the one with the text"
             )
         text = row[field]
         if self.on_invalid_text == "skip" and _is_null(text):
             self.statistics["rows_without_text"] += 1
             return
         if not isinstance(text, str):
-            cure = "set on_invalid_text to skip" if _is_null(text) else "fix it, or set text_field"
+            cure = "set on_invalid_text to skip" if _is_null(text) else f"fix it, or set {self.option}"
             raise CorpusError(f"{place}: got {_kind(text)} in the field {field!r}, expected a string; {cure}")
         if _is_overlong(text):
             self.overlong(f"{place}, field {field!r}")

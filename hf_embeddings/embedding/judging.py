@@ -69,7 +69,8 @@ def worth(before: HeldOutFigures, after: HeldOutFigures, differences: np.ndarray
             return Worth(verdict="learned nothing", reasons=[reason])
         if bootstrap_interval(differences)[0] <= 0:
             reason = f"held-out nDCG@{CUTOFF} is {gain:.3f}, and was {gain_of(before):.3f} before training"
-            return Worth(verdict="learned in part", reasons=[reason])
+            better = gain > gain_of(before)
+            return Worth(verdict="learned in part" if better else "learned nothing", reasons=[reason])
         return Worth(verdict="learned")
     low, high = after.spearman_interval or (-1.0, 1.0)
     if low <= 0:
@@ -77,7 +78,7 @@ def worth(before: HeldOutFigures, after: HeldOutFigures, differences: np.ndarray
         return Worth(verdict="learned nothing", reasons=[reason])
     if (after.spearman or 0) <= (before.spearman or 0):
         reason = f"held-out Spearman is {after.spearman:.3f}, and was {before.spearman or 0:.3f} before training"
-        return Worth(verdict="learned in part", reasons=[reason])
+        return Worth(verdict="learned nothing", reasons=[reason])
     return Worth(verdict="learned")
 
 

@@ -14,7 +14,13 @@ import numpy as np
 from hf_embeddings.conversion.origin import display_name, table
 from hf_embeddings.conversion.surgery.own_checkpoint import load_own
 from hf_embeddings.conversion.surgery.vocabulary import add_tokens
-from hf_embeddings.embedding.student_training import StudentOptions, loss_of_vectors, train_student, trained_weights
+from hf_embeddings.embedding.student_training import (
+    StudentOptions,
+    check_begun,
+    loss_of_vectors,
+    train_student,
+    trained_weights,
+)
 from hf_embeddings.embedding.student_work import START, Finish, open_student, save_student, unfinished, write_student
 from hf_embeddings.files.staging import check_target
 from hf_embeddings.json_record import JsonRecord
@@ -74,6 +80,7 @@ def distil_language(
     new = unknown_characters(encoder, [translation for _, translation in learned])
     facts = {"teacher": str(teacher.resolve()), "pairs": len(learned)}
     with unfinished(target, overwrite=overwrite) as work:
+        check_begun(work, options, facts)
         start = work / START
         if new:
             add_tokens(teacher, start, new, overwrite=True)

@@ -11,6 +11,7 @@ from hf_embeddings.corpora.sources import PACKAGES, read_described_documents
 from hf_embeddings.embedding.options import DataOptions
 
 TEXT = "text"  # the column that a docstring stands in
+OF_PLAIN_TEXT = frozenset(("source", "offset"))  # what is known of a document of a text file, beside its text
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ def read_rows(
     """
     reader = SourceReader(
         text_field=columns[0],
+        option="data.columns",
         with_fields=True,
         hub_split=options.hub_split,
         hub_config=options.hub_config,
@@ -76,6 +78,8 @@ def _row(
 
 def _cell(cells: dict[str, object], column: str, place: str) -> object:
     if column not in cells:
+        if len(cells) == len(OF_PLAIN_TEXT.intersection(cells)) + 1:
+            raise CorpusError(f"{place}: plain text, expected rows with {column!r}; write data.columns=[text]")
         names = ", ".join(map(repr, cells))
         raise CorpusError(f"{place}: got the columns {names}, expected {column!r}; correct data.columns")
     return cells[column]

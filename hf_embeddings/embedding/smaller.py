@@ -10,7 +10,13 @@ from hf_embeddings.analysis.similarity import pair_cosines
 from hf_embeddings.conversion.origin import display_name, table
 from hf_embeddings.conversion.surgery.own_checkpoint import load_own
 from hf_embeddings.embedding.layer_choice import LayerChoice, choose_layers, trials, with_layers
-from hf_embeddings.embedding.student_training import StudentOptions, loss_of_states, train_student, trained_weights
+from hf_embeddings.embedding.student_training import (
+    StudentOptions,
+    check_begun,
+    loss_of_states,
+    train_student,
+    trained_weights,
+)
 from hf_embeddings.embedding.student_work import START, Finish, open_student, save_student, unfinished, write_student
 from hf_embeddings.files.atomic import replace_text
 from hf_embeddings.files.staging import check_target
@@ -73,9 +79,10 @@ def distil_smaller(
     learned, held_out = texts[:-HELD_OUT], texts[-HELD_OUT:]
     wanted = encoder.encode(held_out)
     with unfinished(target, overwrite=overwrite) as work:
+        facts = {"teacher": str(teacher.resolve()), "layers": layers, "texts": len(learned)}
+        check_begun(work, options, facts)
         choice = _choice(work / CHOICE, encoder, texts[:JUDGED], layers, phases)
         small = with_layers(model, choice.kept)
-        facts = {"teacher": str(teacher.resolve()), "layers": choice.kept, "texts": len(learned)}
         start = work / START
         save_student(small, start, teacher)
         before = _nearness(start, held_out, wanted)

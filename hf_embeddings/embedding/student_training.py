@@ -10,7 +10,7 @@ import torch
 from datasets import Dataset
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments
 from torch import nn
-from transformers import TrainerCallback, TrainerState
+from transformers import PrinterCallback, TrainerCallback, TrainerState
 
 from hf_embeddings.embedding.student_losses import StatesLoss
 from hf_embeddings.files.atomic import replace_text
@@ -66,7 +66,7 @@ def train_student(
     Raises:
         ValueError: a training that was begun there had other options or data.
     """
-    _check_begun(work, {**asdict(options), **facts})
+    check_begun(work, options, facts)
     _without_dropout(student)
     student.model_card_data.generate_widget_examples = False  # no card is written here
     data = Dataset.from_dict(dict(columns))
@@ -93,9 +93,10 @@ def train_student(
         dataloader_pin_memory=False,
     )
     with phases("training", steps, unit="steps") as phase, quiet_loading():
-        trainer = SentenceTransformerTrainer(
+        trainer = _Trainer(
             model=student, args=arguments, train_dataset=data, loss=loss, callbacks=[_Progress(phase.reach)]
         )
+        trainer.remove_callback(PrinterCallback)  # it prints dicts on standard output
         begun = any((work / "checkpoints").glob("checkpoint-*"))
         trainer.train(resume_from_checkpoint=begun or None)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
@@ -115,6 +116,11 @@ def loss_of_vectors(student: SentenceTransformer) -> nn.Module:
     return MSELoss(student)
 
 
+class _Trainer(SentenceTransformerTrainer):
+    def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
+        """Add none: it draws a bar of its own."""
+
+
 class _Progress(TrainerCallback):
     """Tell a phase how far the training is."""
 
@@ -131,10 +137,14 @@ class _Progress(TrainerCallback):
         self.reach(state.global_step, self.note)
 
 
-def _check_begun(work: Path, options: Mapping[str, object]) -> None:
-    """Write the options of a training down, or compare them with those of the one that was begun."""
+def check_begun(work: Path, options: StudentOptions, facts: Mapping[str, object]) -> None:
+    """Write down what a training begins with, or compare it with that of the one that was begun.
+
+    Raises:
+        ValueError: that one was begun with something else.
+    """
     path = work / OPTIONS
-    text = json.dumps(options, indent=2, sort_keys=True)
+    text = json.dumps({**asdict(options), **facts}, indent=2, sort_keys=True)
     if path.is_file():
         before = json.loads(read_text(path))
         now = json.loads(text)

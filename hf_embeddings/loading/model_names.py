@@ -22,6 +22,16 @@ def check_model(folder: str | Path, description: str = "the directory of a model
     if not (Path(folder) / "config.json").is_file():
         problem = "no config.json in it" if Path(folder).is_dir() else not_a_directory(folder)
         raise ValueError(f"{folder}: {problem}; expected {description}")
+    refuse_onnx_only(folder)
+
+
+def refuse_onnx_only(folder: str | Path) -> None:
+    """Raise ValueError where a directory holds what was exported from a model, and no weights of it."""
+    place = Path(folder)
+    if (place / "onnx").is_dir() and not any(path.suffix in (".safetensors", ".bin") for path in place.iterdir()):
+        raise ValueError(
+            f"{folder}: holds ONNX files only, expected a model; give the one that they were exported from"
+        )
 
 
 def check_model_or_id(name: str, option: str) -> None:

@@ -112,6 +112,11 @@ def _check_complete(folder: Path, checkpoint: Checkpoint) -> None:
             "rewritten; copy it (cp -rL) and publish the copy"
         )
     if not checkpoint.shapes:
+        if (folder / "onnx").is_dir():
+            raise ValueError(
+                f"{folder}: holds ONNX files only, expected a model directory; copy onnx/ into the one that they were "
+                "exported from, and publish that"
+            )
         raise ValueError(f"{folder}: no *.safetensors in it; save the model with save_pretrained first")
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
         raise ValueError(

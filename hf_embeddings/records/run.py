@@ -51,15 +51,12 @@ class Worth(JsonRecord):
     verdict: str  # "learned", "learned in part", "learned nothing"
     reasons: list[str] = field(default_factory=list)
 
-    def sentence(self) -> str:
+    def sentence(self, cure: str = "Train longer, or change what the health lines warn of") -> str:
         """Return what to say of a directory that is complete."""
         if not self.reasons:
             return "ready for the Hub"
         worth = "worth nothing" if self.verdict == "learned nothing" else "worth little"
-        return (
-            f"complete, with a warning: it is {worth}: {'; '.join(self.reasons)}. Train longer, or change what the "
-            "health lines warn of"
-        )
+        return f"complete, with a warning: it is {worth}: {'; '.join(self.reasons)}. {cure}"
 
 
 @dataclass(frozen=True, kw_only=True)

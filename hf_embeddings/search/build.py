@@ -284,6 +284,11 @@ def _refuse_other_model(index: Index, settings: IndexSettings, *, any_precision:
     names = [name for name, value in settings.recipe.items() if value != old_recipe.get(name)]
     old_part, new_part = ({name: recipe.get(name) for name in names} for recipe in (old_recipe, settings.recipe))
     comparisons.append(("recipe", old_part, new_part))
+    if old_recipe.get("late_chunking") and "max_length" in names:
+        raise ValueError(
+            f"{index.folder}: built with --late-chunking and passages of {old_recipe['late_chunking']} tokens, got "
+            f"--max-length {settings.recipe['max_length']} alone; leave it out"
+        )
     for name, old, new in comparisons:
         if old != new:
             raise ValueError(f"{index.folder}: built with {name} {old!r}, got {new!r}; use that, or another folder")

@@ -13,7 +13,7 @@ from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 from hf_embeddings.file_names import WEIGHTS
 from hf_embeddings.loading.auto_classes import open_model
 from hf_embeddings.loading.messages import quiet_loading
-from hf_embeddings.loading.model_names import fetch
+from hf_embeddings.loading.model_names import fetch, refuse_onnx_only
 from hf_embeddings.loading.saved_model import one_line_errors, read_config
 from hf_embeddings.loading.static_model import StaticConfig, load_static
 from hf_embeddings.loading.stored_weights import check_finite
@@ -30,6 +30,7 @@ def load_text_model(source: str | Path, **options: str) -> PreTrainedModel:
     Raises:
         ValueError: it is no encoder of text; weights other than those of a pooler are missing, or are no numbers.
     """
+    refuse_onnx_only(source)
     config = read_config(source)
     if isinstance(config, StaticConfig):
         folder = Path(source) if Path(source).is_dir() else fetch(str(source), [WEIGHTS])

@@ -1,6 +1,7 @@
 """Laws of held-out rows: no text on both sides, decided by texts alone, and nothing goes missing."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -87,3 +88,11 @@ def test_docstrings_are_pairs_of_a_name_and_a_text() -> None:
     options = DataOptions(source="pydoc:json", columns=["title", "text"])
     texts = dict(row.texts for row in read_rows(options, options.source, options.columns, Counter()))
     assert texts["json.dumps"].startswith("Serialize ``obj`` to a JSON formatted")
+
+
+def test_a_message_on_columns_names_the_option_of_embed(tmp_path: Path) -> None:
+    (tmp_path / "pairs.jsonl").write_text('{"query": "a", "body": "b"}\n')
+    (tmp_path / "plain.txt").write_text("The cat sleeps.\n")
+    for name, words in (("pairs.jsonl", "expected 'title'; set data.columns"), ("plain.txt", r"data.columns=\[text\]")):
+        with pytest.raises(CorpusError, match=words):
+            read_rows(DataOptions(source=str(tmp_path / name)), str(tmp_path / name), ["title", "text"], Counter())

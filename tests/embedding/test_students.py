@@ -143,10 +143,12 @@ def test_options_of_another_kind_are_refused(kinds: dict[str, object], given: di
 def test_a_line_that_is_no_pair_is_named(tmp_path: Path) -> None:
     path = tmp_path / "pairs.tsv"
     path.write_text("one\teins\ntwo\n", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"2: got 1 columns"):
+    with pytest.raises(ValueError, match=r"2: got 1 column,"):
         _pairs(path)
 
 
 def test_options_of_a_training_are_written_down(tmp_path: Path) -> None:
-    student_training._check_begun(tmp_path, {"seed": 0})
-    assert json.loads((tmp_path / "options.json").read_text()) == {"seed": 0}
+    student_training.check_begun(tmp_path, StudentOptions(), {"layers": 2})
+    assert json.loads((tmp_path / "options.json").read_text()).items() >= {"seed": 0, "layers": 2}.items()
+    with pytest.raises(ValueError, match="begun with layers 2, got 3"):
+        student_training.check_begun(tmp_path, StudentOptions(), {"layers": 3})

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hf_embeddings.loading import model_names
-from hf_embeddings.loading.model_names import check_model_or_id, is_hub_id
+from hf_embeddings.loading.model_names import check_model, check_model_or_id, is_hub_id
 
 
 @pytest.fixture
@@ -31,3 +31,12 @@ def test_what_looks_like_a_path_is_not_asked_of_the_hub(
 @pytest.mark.parametrize("name", ["bert-base-uncased", "BAAI/bge-small-en-v1.5", "Qwen/Qwen2.5-0.5B", "user/a.b_c"])
 def test_ids_of_the_hub_are_ids(name: str, place: Path) -> None:
     assert is_hub_id(name)
+
+
+def test_what_was_exported_from_a_model_is_not_taken_for_one(tmp_path: Path) -> None:
+    (tmp_path / "onnx").mkdir()
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ValueError, match="holds ONNX files only"):
+        check_model(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    check_model(tmp_path)
