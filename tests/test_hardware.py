@@ -108,7 +108,13 @@ def test_no_other_file_asks_for_hardware(path: Path) -> None:
     assert path.name == "hardware.py" or not found
 
 
-@pytest.mark.parametrize("limits", [SMALLER, {"ATEN_CPU_CAPABILITY": "default"}], ids=["avx2", "default"])
+@pytest.mark.parametrize(
+    "limits",
+    [
+        pytest.param(SMALLER, id="avx2"),
+        pytest.param({"ATEN_CPU_CAPABILITY": "default"}, id="default", marks=pytest.mark.slow),
+    ],
+)
 def test_precision_on_a_smaller_processor(limits: dict[str, str], tmp_path: Path) -> None:
     """Run every test that is marked `precision` in a child whose processor is made smaller."""
     marked = [str(path) for path in sorted(ROOT.glob("tests/**/test_*.py")) if MARK in path.read_text(encoding="utf-8")]

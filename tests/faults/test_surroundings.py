@@ -81,9 +81,15 @@ def test_an_error_of_the_system_is_told_and_the_next_run_finishes(name: str, pla
 @column("surroundings")
 def test_odd_surroundings(name: str, place: Place) -> None:
     new = place.fill()
-    for hook in SURROUNDINGS.values():
-        place.check_told(place.run(hook), new)
+    for words, hook in SURROUNDINGS.items():
+        ended = place.run(hook)
+        if words.endswith("open files"):  # where even to remove something takes one: the next run does it
+            assert ended.is_one_line or (ended.code == 0 and place.verb.read(place.out) == new), ended.said
+            place.check(new)
+        else:
+            place.check_told(ended, new)
         place.restore()
+    place.finish(new)
 
 
 @column("unreadable")
