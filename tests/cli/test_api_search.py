@@ -43,6 +43,7 @@ def hold(corpus: str, minilm: Path, index: Path) -> None:
         assert len(set(titles)) == 5 and any(re.search(answer, title) for title in titles), (question, titles)
 
 
+@pytest.mark.slow
 def test_questions_find_functions_in_parts_of_the_documentation(minilm: Path, tmp_path: Path) -> None:
     hold(f"pydoc:{PARTS}", minilm, tmp_path / "index")
 

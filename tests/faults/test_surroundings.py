@@ -62,6 +62,7 @@ SURROUNDINGS: dict[str, Hook] = {
 }
 
 
+@pytest.mark.faults
 @column("errors")
 def test_an_error_of_the_system_is_told_and_the_next_run_finishes(name: str, place: Place, times, figures) -> None:
     new = place.fill()
