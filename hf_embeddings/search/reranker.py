@@ -6,44 +6,39 @@ given the passages that the vectors find.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
 
-from hf_embeddings.loading.messages import quiet_loading
-from hf_embeddings.loading.model_names import check_model_or_id
-from hf_embeddings.pip_extras import require
+from hf_embeddings.loading.model_names import check_model_or_id, fetch
+from hf_embeddings.search.cross_encoder import CrossEncoder, is_cross_encoder
 from hf_embeddings.search.results import Hit
 
 DEPTH = 5  # documents that are scored for each one that is shown
+FILES = ("*.json", "*.txt", "*.model", "*.safetensors", "*.bin")  # of a repository of the Hub, at its top
 
 
 class Reranker:
     """A cross-encoder with one score, such as `examples/reranker.py` trains."""
 
     def __init__(self, source: str) -> None:
-        """Load a directory or Hub id that `CrossEncoder` of sentence-transformers reads.
+        """Load a directory or Hub id.
 
         Raises:
             ValueError: there is none, or it gives several scores.
         """
-        require("embed", "sentence_transformers")
         check_model_or_id(source, "--rerank")
-        from sentence_transformers import CrossEncoder
-
-        import hf_embeddings  # noqa: F401  registers TriEmbed with the Auto classes
-
-        with quiet_loading():
-            self.model: Any = CrossEncoder(source, trust_remote_code=False)
-        head = next((name for name in self.model[0].model.config.architectures or () if "Classification" in name), None)
-        if head is None or self.model.num_labels != 1:
+        folder = Path(source) if Path(source).is_dir() else fetch(source, FILES, ignored=["*/*"])
+        if not is_cross_encoder(folder):
             raise ValueError(
-                f"--rerank {source}: a {head or 'model without a classifier'} with {self.model.num_labels} scores, "
-                "expected a cross-encoder with one; train one with examples/reranker.py"
+                f"--rerank {source}: no classifier of one label, expected a cross-encoder with one; train one with "
+                "examples/reranker.py"
             )
+        self.model = CrossEncoder.load(folder, precision="fp32")
 
     def rerank(self, query: str, hits: Sequence[Hit], k: int) -> list[Hit]:
         """Return the k best hits by the scores of the cross-encoder, best first; of equal ones, the nearer first."""
         if not hits:
             return []
-        scores = self.model.predict([(query, hit.text) for hit in hits], show_progress_bar=False)
+        pairs = self.model.tokenize(query, [hit.text for hit in hits])
+        scores = self.model.activate(self.model.score_pairs(pairs))
         rescored = [replace(hit, score=float(score)) for hit, score in zip(hits, scores, strict=True)]
         return sorted(rescored, key=lambda hit: -hit.score)[:k]
