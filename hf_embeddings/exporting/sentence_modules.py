@@ -13,13 +13,11 @@ import torch
 from torch import nn
 
 from hf_embeddings.exporting.token_pooling import POOLINGS
-from hf_embeddings.files.reading import read_json
 from hf_embeddings.loading.pooling_files import pooling_names
 from hf_embeddings.loading.sentence_models import TRANSFORMER_FILES, encoder_folder
 from hf_embeddings.loading.stored_weights import open_weights
 from hf_embeddings.search.recipe_files import (
     ANY,
-    MODULE_KEYS,
     MODULES,
     NORMALIZE_KEYS,
     POOLING_KEYS,
@@ -28,7 +26,7 @@ from hf_embeddings.search.recipe_files import (
     TRANSFORMER_KEYS,
     Only,
     Rules,
-    check_keys,
+    module_list,
     read_checked,
 )
 
@@ -162,21 +160,11 @@ def read_modules(folder: Path) -> SentenceModules:
 
 def _module_list(folder: Path) -> list[tuple[str, str]]:
     """Return kind and path of each module: the transformer, the pooling, and those that are known here."""
-    place = folder / MODULES
-    modules = read_json(place)
-    if not isinstance(modules, list) or not all(isinstance(module, dict) for module in modules):
-        raise ValueError(f"{place}: expected a list of objects, a module each; restore the file")
-    for module in modules:
-        check_keys(place, module, MODULE_KEYS)
-    types = [str(module.get("type")) for module in modules]
-    kinds = [name.rsplit(".", 1)[-1] for name in types]
-    known = kinds[:2] == ["Transformer", "Pooling"] and all(kind in STEPS for kind in kinds[2:])
-    if not known or not all(name.startswith("sentence_transformers.") for name in types):
-        raise ValueError(
-            f"{place}: got the modules {', '.join(types) or 'none'}, expected Transformer, Pooling and then "
-            f"{', '.join(STEPS)} of sentence-transformers; nothing else is exported"
-        )
-    return [(kind, str(module.get("path") or "")) for kind, module in zip(kinds, modules, strict=True)]
+    return module_list(
+        folder,
+        lambda kinds: kinds[:2] == ["Transformer", "Pooling"] and all(kind in STEPS for kind in kinds[2:]),
+        f"Transformer, Pooling and then {', '.join(STEPS)} of sentence-transformers; nothing else is exported",
+    )
 
 
 def _normalize(folder: Path) -> Step:

@@ -5,7 +5,7 @@ wrongly. Keys are those that sentence-transformers reads and wrote, up to 6.2.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -91,7 +91,7 @@ def read_recipe(folder: Path) -> Recipe:
     """
     if not (folder / MODULES).is_file():
         return Recipe()
-    modules = _read_modules(folder)
+    modules = _module_folders(folder)
     transformer: dict[str, Any] = {}
     pooling: dict[str, Any] = {}
     if "Pooling" in modules:  # else a table of rows for tokens, whose mean is the vector
@@ -145,8 +145,14 @@ def download_recipe(name: str) -> Recipe:
     return read_recipe(Path(snapshot_download(name, allow_patterns=patterns)))
 
 
-def _read_modules(folder: Path) -> dict[str, Path]:
-    """Return the folders of the modules by the last part of their type."""
+def module_list(folder: Path, is_known: Callable[[list[str]], bool], expected: str) -> list[tuple[str, str]]:
+    """Return the modules of sentence-transformers that a directory has: the last part of the type, and the path.
+
+    Args:
+        folder: a directory with a modules.json.
+        is_known: tells whether the types are those that can be read.
+        expected: what to say if they are not.
+    """
     path = folder / MODULES
     modules = read_json(path)
     if not isinstance(modules, list) or not all(isinstance(module, dict) for module in modules):
@@ -155,17 +161,25 @@ def _read_modules(folder: Path) -> dict[str, Path]:
         check_keys(path, module, MODULE_KEYS)
     types = [str(module.get("type")) for module in modules]
     names = [name.rsplit(".", 1)[-1] for name in types]
-    if names not in (*PIPELINES, *STATIC) or not all(name.startswith("sentence_transformers.") for name in types):
+    if not is_known(names) or not all(name.startswith("sentence_transformers.") for name in types):
+        raise ValueError(f"{path}: got the modules {', '.join(types) or 'none'}, expected {expected}")
+    return [(name, str(module.get("path") or "")) for name, module in zip(names, modules, strict=True)]
+
+
+def _module_folders(folder: Path) -> dict[str, Path]:
+    """Return the folders of the modules by the last part of their type."""
+    modules = module_list(
+        folder,
+        lambda names: names in (*PIPELINES, *STATIC),
+        "Transformer and Pooling, or StaticEmbedding, and then perhaps Normalize of sentence-transformers; encode with "
+        "sentence-transformers",
+    )
+    if modules[0][1] not in ("", "."):
         raise ValueError(
-            f"{path}: got the modules {', '.join(types) or 'none'}, expected Transformer and Pooling, or "
-            "StaticEmbedding, and then perhaps Normalize of sentence-transformers; encode with sentence-transformers"
+            f"{folder / MODULES}: got its first module in {modules[0][1]!r}, expected it at the top; move its files "
+            'there, and write "path": ""'
         )
-    if modules[0].get("path") not in (None, "", "."):
-        raise ValueError(
-            f"{path}: got its first module in {modules[0]['path']!r}, expected it at the top; move its files there, "
-            'and write "path": ""'
-        )
-    return {name: folder / str(module.get("path")) for name, module in zip(names, modules, strict=True)}
+    return {name: folder / place for name, place in modules}
 
 
 def _pooling(path: Path, config: Mapping[str, Any]) -> str:
