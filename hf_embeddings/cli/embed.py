@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hf_embeddings.cli.output import AsJson, Overrides
+from hf_embeddings.cli.output import AllowChanges, AsJson, EmptyOutput, Overrides
 from hf_embeddings.cli.shipped_configs import find_config
 from hf_embeddings.json_text import json_text
 from hf_embeddings.pip_extras import require
@@ -18,13 +18,9 @@ if TYPE_CHECKING:
 def embed(
     options_file: Annotated[str, typer.Argument(help="YAML file, such as configs/embedding/pairs.yaml.")],
     overrides: Overrides = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Empty the output directory if it is not empty.")
-    ] = False,
+    overwrite: EmptyOutput = False,
     resume: Annotated[str, typer.Option(help="auto, never, must, or a directory.")] = "auto",
-    allow_changes: Annotated[
-        bool, typer.Option("--allow-changes", help="Resume although options differ from the checkpoint's.")
-    ] = False,
+    allow_changes: AllowChanges = False,
     as_json: AsJson = False,
 ) -> None:
     """Train a sentence encoder on pairs of texts, or on texts alone. Rerun the command to resume.

@@ -9,6 +9,10 @@ import typer
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 TextField = Annotated[str, typer.Option(help="Key or column of the source that holds the text; not of .txt files.")]
 Overrides = Annotated[list[str] | None, typer.Argument(help="section.field=value, in place of the value in the file.")]
+EmptyOutput = Annotated[bool, typer.Option("--overwrite", help="Empty the output directory if it is not empty.")]
+AllowChanges = Annotated[
+    bool, typer.Option("--allow-changes", help="Resume although options differ from the checkpoint's.")
+]
 Layer = Annotated[int | None, typer.Option(help="Hidden states to pool; 0 is the embeddings; default: the last.")]
 Precision = Annotated[
     Literal["auto", "fp32", "bf16", "int8"],

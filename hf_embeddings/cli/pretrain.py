@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hf_embeddings.cli.output import AsJson, Overrides
+from hf_embeddings.cli.output import AllowChanges, AsJson, EmptyOutput, Overrides
 from hf_embeddings.cli.shipped_configs import check_run, find_config
 from hf_embeddings.json_text import json_text
 from hf_embeddings.printable import one_line
@@ -17,13 +17,9 @@ if TYPE_CHECKING:
 def pretrain(
     options_file: Annotated[str, typer.Argument(help="YAML file, such as configs/pretraining/demo.yaml.")],
     overrides: Overrides = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Empty the output directory if it is not empty.")
-    ] = False,
+    overwrite: EmptyOutput = False,
     resume: Annotated[str, typer.Option(help="auto, never, must, a directory, or hub:USER/NAME[@REVISION].")] = "auto",
-    allow_changes: Annotated[
-        bool, typer.Option("--allow-changes", help="Resume although options differ from the checkpoint's.")
-    ] = False,
+    allow_changes: AllowChanges = False,
     as_json: AsJson = False,
 ) -> None:
     """Pretrain a model and write a directory that is ready for the Hub. Rerun the command to resume.

@@ -8,6 +8,7 @@ import struct
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,13 @@ def raw(server: Server, sent: bytes) -> socket.socket:
     connection = socket.create_connection(("127.0.0.1", server.port), timeout=60)
     connection.sendall(sent)
     return connection
+
+
+def read_to_end(connection: socket.socket) -> None:
+    """Take what the server sends until it closes the connection, one way or the other."""
+    with connection, suppress(ConnectionError):
+        while connection.recv(65536):
+            pass
 
 
 def request(values: object, length: int | None = None) -> bytes:
@@ -119,12 +127,7 @@ def test_half_a_body_is_told_after_its_time(encoder: Encoder, sent: bytes) -> No
 def test_headers_without_end_are_cut_off(encoder: Encoder) -> None:
     with serving(encoder, limits=Limits(header_bytes=4096)) as server:
         connection = raw(server, b"GET /health HTTP/1.1\r\n" + b"a: b\r\n" * 2000)
-        try:
-            while connection.recv(65536):
-                pass
-        except ConnectionError:
-            pass
-        connection.close()
+        read_to_end(connection)
         assert get(server, "/health")[0] == 200
 
 
@@ -156,12 +159,7 @@ def test_a_client_that_does_not_take_its_answer_is_left(encoder: Encoder) -> Non
 def test_what_is_no_request_harms_nobody(encoder: Encoder, sent: bytes, capfd: Any, caplog: Any) -> None:
     with serving(encoder, limits=Limits(idle_seconds=0.2)) as server:
         connection = raw(server, sent)
-        try:
-            while connection.recv(65536):
-                pass
-        except ConnectionError:
-            pass
-        connection.close()
+        read_to_end(connection)
         assert get(server, "/health")[0] == 200
     assert "Traceback" not in capfd.readouterr().err
 
