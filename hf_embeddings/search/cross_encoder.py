@@ -18,6 +18,7 @@ from hf_embeddings.loading.saved_model import one_line_errors, read_config, read
 from hf_embeddings.loading.sentence_models import OF_A_RERANKER, RERANKER, sentence_class
 from hf_embeddings.loading.stored_weights import check_finite
 from hf_embeddings.model.modeling_triembed import TriEmbedForSequenceClassification
+from hf_embeddings.search.batches import batches
 from hf_embeddings.search.precision import PRECISIONS, choose_encoding_precision, pack_weights
 from hf_embeddings.search.text_model import check_ids, longest_input, read_inputs
 
@@ -109,13 +110,9 @@ class CrossEncoder:
         lengths = np.array([len(pair.ids) for pair in pairs])
         check_ids(self.model, self.tokenizer, torch.tensor([max(pair.ids) for pair in pairs]))
         scores = np.empty(len(pairs), np.float32)
-        order = np.argsort(-lengths, kind="stable")
-        start = 0
-        while start < len(order):
-            batch = order[start : start + max(1, tokens_per_batch // int(lengths[order[start]]))]
-            run = self._packed if self.packs else self._padded
+        run = self._packed if self.packs else self._padded
+        for batch in batches(np.argsort(-lengths, kind="stable"), lengths, tokens_per_batch, alike=False):
             scores[batch] = run([pairs[number] for number in batch]).float().cpu().numpy()
-            start += len(batch)
         return scores
 
     def activate(self, scores: np.ndarray) -> np.ndarray:

@@ -11,20 +11,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from tokenizers.normalizers import Lowercase, Normalizer
-from tokenizers.normalizers import Sequence as Normalizers
-from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_outputs import BaseModelOutput
 
 from hf_embeddings.loading.saved_model import read_tokenizer
 from hf_embeddings.loading.static_model import StaticModel
 from hf_embeddings.model.modeling_triembed import TriEmbedModel
+from hf_embeddings.search.batches import batches
 from hf_embeddings.search.pooling import POOLINGS, without_prompts
 from hf_embeddings.search.precision import PRECISIONS, choose_encoding_precision, pack_weights
 from hf_embeddings.search.recipe import Recipe
 from hf_embeddings.search.recipe_files import download_recipe, read_recipe
 from hf_embeddings.search.text_model import check_ids, ignores_padding, load_text_model, longest_input, reads_mask
+from hf_embeddings.search.tokenizer_rules import leave_bare, read_lowercase, refuse_segments
 from hf_embeddings.search.word_cache import WordCache, cuts_at_spaces
 
 TOKENS_PER_BATCH = 4096  # enough to keep the matrix units busy, and small enough that activations stay in the caches
@@ -61,9 +60,9 @@ class Encoder:
             raise ValueError(f"{type(tokenizer).__name__} is no fast tokenizer; save it as tokenizer.json first")
         self.recipe = recipe or Recipe()
         if self.recipe.lowercase:
-            _read_lowercase(tokenizer)
+            read_lowercase(tokenizer)
         tokenizer.backend_tokenizer.no_padding()  # which a tokenizer.json may ask for
-        _refuse_segments(tokenizer)
+        refuse_segments(tokenizer)
         self.max_length = _max_length(model, tokenizer, self.recipe.max_length)
         self.packs = isinstance(model, TriEmbedModel | StaticModel)
         some = tokenizer.backend_tokenizer.encode("a b c").ids
@@ -270,51 +269,9 @@ def _padded(model: PreTrainedModel, tokens: torch.Tensor, lengths: torch.Tensor,
     return output, lambda hidden: hidden[mask]
 
 
-def batches(order: np.ndarray, lengths: np.ndarray, tokens: int, *, alike: bool) -> Iterator[np.ndarray]:
-    """Cut texts sorted by falling length into batches of at most `tokens` tokens, padding counted, or of one text.
-
-    With `alike` all texts of a batch have one length, so that there is no padding.
-    """
-    start = 0
-    while start < len(order):
-        longest = int(lengths[order[start]])
-        size = max(1, tokens // max(1, longest))
-        if alike:
-            size = min(size, int((lengths[order[start : start + size]] == longest).sum()))
-        yield order[start : start + size]
-        start += size
-
-
 def _max_length(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, choice: int | None) -> int:
     """Return how many tokens a text may have, from model, tokenizer and what was asked for."""
     possible = longest_input(model, tokenizer)
     if choice is not None and choice > possible:
         raise ValueError(f"max_length {choice}: the model takes {possible} tokens at most; ask for that or fewer")
     return choice or possible
-
-
-def leave_bare(tokenizer: PreTrainedTokenizerBase) -> None:
-    """Let a tokenizer put nothing around a text: the tokens of a static model are those of the text alone."""
-    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single="$A", pair="$A $B")
-
-
-def _read_lowercase(tokenizer: PreTrainedTokenizerBase) -> None:
-    """Let a tokenizer read everything in lower case, as its first step, unless it does so anyway."""
-    backend = tokenizer.backend_tokenizer
-    normalizer: Any = backend.normalizer  # one, or a sequence of them, which the library does not type as iterable
-    steps: list[Normalizer] = []
-    if normalizer is not None:
-        several = isinstance(normalizer, Normalizers)
-        steps = [normalizer[place] for place in range(len(normalizer))] if several else [normalizer]
-    if not any(isinstance(step, Lowercase) for step in steps):
-        backend.normalizer = Normalizers([Lowercase(), *steps])
-
-
-def _refuse_segments(tokenizer: PreTrainedTokenizerBase) -> None:
-    """Refuse a tokenizer that puts one text into several segments, as XLNet's: segments are left out here."""
-    segments = set(tokenizer.backend_tokenizer.encode("a").type_ids)
-    if segments - {0} and "token_type_ids" in tokenizer.model_input_names:
-        raise ValueError(
-            f"{type(tokenizer).__name__} puts one text into the segments {', '.join(map(str, sorted(segments)))}, "
-            "expected segment 0 only; encode with sentence-transformers"
-        )

@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from hf_embeddings.search.encoder import Encoder, batches
+from hf_embeddings.search.batches import batches
+from hf_embeddings.search.encoder import Encoder
 
 OVERLAP = 4  # a window shares one of so many parts with the one before
 
