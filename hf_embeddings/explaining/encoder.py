@@ -9,6 +9,7 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from hf_embeddings.conversion.matching import ConversionOptions, match_family
+from hf_embeddings.conversion.rules import ConversionError
 from hf_embeddings.conversion.sources import open_source
 from hf_embeddings.loading.messages import quiet_loading
 from hf_embeddings.loading.saved_model import load_saved, one_line_errors, read_config, read_tokenizer
@@ -55,12 +56,15 @@ def load_encoder(folder: str | Path) -> LoadedEncoder:
 
 def _converted(folder: Path) -> TriEmbedPreTrainedModel:
     """Return the TriEmbed model that `hf-embeddings convert` would write, without writing it."""
-    original = open_source(folder)
-    transfer = match_family(original.config, original.checkpoint, ConversionOptions(), original.family)
-    transfer.described()
     weights: dict[str, torch.Tensor] = {}
-    for step in transfer.steps():
-        weights |= {name: value.float() for name, value in transfer.values(step).items()}
+    try:
+        original = open_source(folder)
+        transfer = match_family(original.config, original.checkpoint, ConversionOptions(), original.family)
+        transfer.described()
+        for step in transfer.steps():
+            weights |= {name: value.float() for name, value in transfer.values(step).items()}
+    except ConversionError as error:
+        raise ValueError(f"{folder}: {error}") from None
     model_class: Any = transfer.plan.head.model_class
     bare = f"{TriEmbedModel.base_model_prefix}."
     if model_class is TriEmbedModel:

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 Word = tuple[str, float]  # a token of the vocabulary as people write it, with its probability or cosine
+SummandName = Literal["token", "position", "segment"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Pieces:
 class Summand:
     """One of the three vectors of each piece, against the sum."""
 
-    name: Literal["token", "position", "segment"]
+    name: SummandName
     strip: np.ndarray  # (S, shown) its first values
     norm: np.ndarray  # (S,)
     cosine: np.ndarray  # (S,) with the sum

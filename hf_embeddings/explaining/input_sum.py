@@ -3,18 +3,16 @@
 Shapes: S pieces, E width, T segments.
 """
 
-from typing import cast
-
 import numpy as np
 import torch
 
 from hf_embeddings.analysis.input_sum import decompose
-from hf_embeddings.explaining.explanation import Exchange, InputSum, Summand
+from hf_embeddings.explaining.explanation import Exchange, InputSum, Summand, SummandName
 from hf_embeddings.model.modeling_triembed import TriEmbedModel
 
 SHOWN = 64  # values of a vector in its strip: each is a cell that can be seen
 MOST_SEGMENTS = 4  # by which a segment is exchanged
-PARTS = ("token", "position", "segment")
+PARTS: tuple[SummandName, ...] = ("token", "position", "segment")
 
 
 @torch.no_grad()
@@ -50,7 +48,7 @@ def _segment_rows(model: TriEmbedModel) -> np.ndarray | None:
     table = model.embeddings.segment
     if table is None or table.num_embeddings < 2:
         return None
-    return cast(torch.Tensor, table.weight)[:MOST_SEGMENTS].double().numpy()
+    return table.weight[:MOST_SEGMENTS].double().numpy()
 
 
 def _exchange(total: np.ndarray, own: np.ndarray, others: np.ndarray) -> Exchange:

@@ -5,7 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForMaskedLM, AutoModelForNextSentencePrediction, AutoTokenizer, BertForMaskedLM
+from transformers import (
+    AutoModelForMaskedLM,
+    AutoModelForNextSentencePrediction,
+    AutoTokenizer,
+    BertForMaskedLM,
+    GPT2Config,
+    GPT2Model,
+)
 
 from hf_embeddings import TriEmbedForMaskedLM, TriEmbedModel
 from hf_embeddings.explaining.encoder import load_encoder
@@ -138,7 +145,7 @@ def test_without_an_mlm_head_words_are_the_nearest_rows_of_the_token_table(tmp_p
     check_words(own.hidden.words[-1][1], torch.nn.functional.cosine_similarity(rows, state[None]))
 
 
-def test_what_does_not_fit_is_refused_or_said(folder: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_explained_is_refused_in_a_line(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"has 32 pieces, expected at most 24, what the model reads; give less"):
         explain(load_encoder(folder), ["cat " * 30])
     roomy = load_encoder(
@@ -146,3 +153,9 @@ def test_what_does_not_fit_is_refused_or_said(folder: Path, tmp_path: Path) -> N
     )
     with pytest.raises(ValueError, match=rf"together have 83 pieces, expected at most {MOST_PIECES}, what the page"):
         explain(roomy, ["cat " * 40, "dog " * 40])
+    config = GPT2Config(vocab_size=len(PIECES), n_embd=8, n_layer=1, n_head=2, bos_token_id=2, eos_token_id=3)
+    GPT2Model(config).save_pretrained(tmp_path / "gpt2")
+    with pytest.raises(
+        ValueError, match=r"gpt2: model_type 'gpt2': no table for this family; expected one of albert, "
+    ):
+        load_encoder(tmp_path / "gpt2")
