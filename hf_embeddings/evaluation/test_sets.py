@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hf_embeddings.evaluation.beir_folder import read_beir
 from hf_embeddings.evaluation.file_lines import Account, json_object, read_lines
-from hf_embeddings.evaluation.retrieval_set import RetrievalSet
+from hf_embeddings.evaluation.retrieval_set import RetrievalSet, refuse_nothing_right
 from hf_embeddings.evaluation.table_files import Column, read_table
 from hf_embeddings.evaluation.weat import NAME, TESTS
 from hf_embeddings.json_text import as_json, json_kind
@@ -134,6 +134,7 @@ def read_retrieval(path: Path) -> RetrievalSet:
             right[number] = 1.0 if grade is None else grade
     if not relevant:
         raise ValueError(f"{path}: no pairs in it; expected a query and its text a line, tab-separated")
+    refuse_nothing_right(path, relevant.values())
     if without := sum(not right for right in relevant.values()):
         account.notes.append(f"{path}: {without} queries have no right text")
     ignored_rows = [

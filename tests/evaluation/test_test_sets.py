@@ -227,8 +227,10 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
 def test_a_score_says_which_text_is_right(tmp_path: Path, name: str, text: str) -> None:
     found = read_retrieval(written(tmp_path, name, text))
     assert found.candidates == ["b", "c", "e"] and found.relevant == [{1: 2.0}, {2: 1.0}]
-    alone = read_retrieval(written(tmp_path, "b.tsv", "query\tdocument\tscore\na\tb\t0\n"))
-    assert alone.relevant == [{}] and "1 queries have no right text" in alone.account.notes[0]
+    some = read_retrieval(written(tmp_path, "b.tsv", "query\tdocument\tscore\na\tb\t0\nc\tb\t1\n"))
+    assert some.relevant == [{}, {0: 1.0}] and "1 queries have no right text" in some.account.notes[0]
+    with pytest.raises(ValueError, match="c.tsv: no query has a right text, expected scores above 0"):
+        read_retrieval(written(tmp_path, "c.tsv", "query\tdocument\tscore\na\tb\t0\n"))
 
 
 def test_half_characters_two_columns_of_a_name_and_empty_words_are_refused(tmp_path: Path) -> None:
