@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from sentence_transformers import SentenceTransformer
@@ -10,11 +11,13 @@ from sentence_transformers import SentenceTransformer
 from hf_embeddings.conversion.companion_files import copy_companions
 from hf_embeddings.conversion.origin import write_origin
 from hf_embeddings.conversion.surgery.own_checkpoint import save_own
+from hf_embeddings.embedding.sentence_model import PackedTransformer, build
 from hf_embeddings.files.ownership import claim_locked, clear, remove_locked
 from hf_embeddings.files.staging import staged_directory
 from hf_embeddings.loading.messages import quiet_loading
 from hf_embeddings.loading.saved_model import check_saved
 from hf_embeddings.model.modeling_triembed import TriEmbedPreTrainedModel
+from hf_embeddings.search.recipe_files import read_recipe
 
 START = "start"  # the student before its training, in the place to work
 LONGEST = 128  # tokens of a text in training: longer ones teach the same at a higher price
@@ -46,11 +49,10 @@ def unfinished(target: Path, *, overwrite: bool) -> Iterator[Path]:
 
 
 def open_student(folder: Path) -> SentenceTransformer:
-    """Open a directory as sentence-transformers does, with the length of its texts bounded for training."""
+    """Open a directory for training: without padding, and with the length of its texts bounded."""
+    recipe = read_recipe(folder)
     with quiet_loading():
-        model = SentenceTransformer(str(folder), device="cpu")
-    model.max_seq_length = min(LONGEST, model.max_seq_length or LONGEST)
-    return model
+        return build(folder, replace(recipe, max_length=min(LONGEST, recipe.max_length or LONGEST)), PackedTransformer)
 
 
 def save_student(model: TriEmbedPreTrainedModel, folder: Path, source: Path) -> None:
