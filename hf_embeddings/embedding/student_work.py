@@ -1,5 +1,6 @@
 """What every student goes through: a place to work that an interruption leaves, and directories opened and saved."""
 
+import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,16 +12,19 @@ from sentence_transformers import SentenceTransformer
 from hf_embeddings.conversion.companion_files import copy_companions
 from hf_embeddings.conversion.origin import write_origin
 from hf_embeddings.conversion.surgery.own_checkpoint import save_own
-from hf_embeddings.embedding.sentence_model import PackedTransformer, build
+from hf_embeddings.embedding.sentence_model import PackedTransformer, build, read_whole_recipe
+from hf_embeddings.files.atomic import replace_text
 from hf_embeddings.files.ownership import claim_locked, clear, remove_locked
+from hf_embeddings.files.reading import read_object
 from hf_embeddings.files.staging import staged_directory
 from hf_embeddings.loading.messages import quiet_loading
 from hf_embeddings.loading.saved_model import check_saved
+from hf_embeddings.loading.sentence_models import module_folders
 from hf_embeddings.model.modeling_triembed import TriEmbedPreTrainedModel
-from hf_embeddings.search.recipe_files import read_recipe
 
 START = "start"  # the student before its training, in the place to work
 LONGEST = 128  # tokens of a text in training: longer ones teach the same at a higher price
+WIDTHS = ("word_embedding_dimension", "embedding_dimension")  # what Pooling calls it
 Finish = Callable[[Path], object]
 
 
@@ -50,7 +54,7 @@ def unfinished(target: Path, *, overwrite: bool) -> Iterator[Path]:
 
 def open_student(folder: Path) -> SentenceTransformer:
     """Open a directory for training: without padding, and with the length of its texts bounded."""
-    recipe = read_recipe(folder)
+    recipe = read_whole_recipe(folder)
     with quiet_loading():
         return build(folder, replace(recipe, max_length=min(LONGEST, recipe.max_length or LONGEST)), PackedTransformer)
 
@@ -61,6 +65,15 @@ def save_student(model: TriEmbedPreTrainedModel, folder: Path, source: Path) -> 
     save_own(model, folder, source=source)
     model.float()
     copy_companions(source, folder, tokenizer_class="BertTokenizer")
+    for part in module_folders(folder):
+        _state_width(folder / part / "config.json", model.config.hidden_size)
+
+
+def _state_width(path: Path, width: int) -> None:
+    """Let a module say how wide the vectors of a narrower student are."""
+    fields = read_object(path) if path.is_file() else {}
+    if stated := {name: width for name in WIDTHS if fields.get(name, width) != width}:
+        replace_text(path, json.dumps(fields | stated, indent=2) + "\n")
 
 
 def write_student(
