@@ -32,6 +32,8 @@ Finish = Callable[[Path], object]
 def unfinished(target: Path, *, overwrite: bool) -> Iterator[Path]:
     """Yield `TARGET.partial`, ours alone; it is gone when the block succeeds, and stays for a resume when it does not.
 
+    What was refused before anything was begun there leaves nothing.
+
     Args:
         target: what is made.
         overwrite: begin anew.
@@ -40,14 +42,18 @@ def unfinished(target: Path, *, overwrite: bool) -> Iterator[Path]:
         ValueError: something else is there, or a live process works in it.
     """
     work = target.with_name(f"{target.name}.partial")
+    is_new = not work.exists()
     lock = claim_locked(work)
     if overwrite:
         clear(work)
     shutil.rmtree(work / START, ignore_errors=True)  # it is made anew, as the same
     try:
         yield work
-    except BaseException:
-        lock.release()
+    except BaseException as error:
+        if is_new and isinstance(error, ValueError):
+            remove_locked(work, lock)
+        else:
+            lock.release()
         raise
     remove_locked(work, lock)
 

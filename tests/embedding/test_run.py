@@ -34,8 +34,11 @@ UNLABELLED = ("loss.symmetric=false", "encoder.dropout=0.1")
     ],
     ids=["multiple_negatives", "cached", "simcse", "tsdae"],
 )
-def test_what_a_run_leaves_loads_and_says_what_was_measured(changes: tuple[str, ...], tmp_path) -> None:
+def test_what_a_run_leaves_loads_and_says_what_was_measured(changes: tuple[str, ...], tmp_path, capfd) -> None:
+    small_options(tmp_path)
+    capfd.readouterr()
     outcome = run(tmp_path, *changes, finish=write_card)
+    assert "%|" not in capfd.readouterr().err  # a bar of another library's
     folder = tmp_path / "out"
     ours, theirs = Encoder.load(folder, precision="fp32"), SentenceTransformer(str(folder), device="cpu")
     prompt = "query" if "prompts" in changes[-1] else None

@@ -20,7 +20,7 @@ from hf_embeddings.embedding.smaller import distil_smaller
 from hf_embeddings.embedding.student_losses import Match, StatesLoss
 from hf_embeddings.embedding.student_size import check_size
 from hf_embeddings.embedding.student_training import StudentOptions
-from hf_embeddings.embedding.student_work import open_student
+from hf_embeddings.embedding.student_work import open_student, unfinished
 from hf_embeddings.embedding.teaching import Places
 from hf_embeddings.search.encoder import Encoder
 from tests.search.conftest import WORDS
@@ -166,6 +166,14 @@ def test_a_smaller_student_comes_nearer(
     theirs = SentenceTransformer(str(tmp_path / "out"), device="cpu")
     assert theirs.get_embedding_dimension() == report.width
     np.testing.assert_allclose(ours.encode(texts), theirs.encode(texts), atol=1e-5)
+
+
+def test_what_is_refused_leaves_nothing_and_what_is_interrupted_stays(tmp_path: Path) -> None:
+    for error, stays in ((ValueError, False), (KeyboardInterrupt, True), (ValueError, True)):
+        with pytest.raises(error), unfinished(tmp_path / "out", overwrite=False) as work:
+            (work / "options.json").write_text("{}")
+            raise error
+        assert (tmp_path / "out.partial").exists() == stays
 
 
 @pytest.mark.usefixtures("few")
