@@ -32,7 +32,6 @@ OWN = {
     "hf_embeddings.uploads.listing": {"read_bytes"},
     "hf_embeddings.uploads.binary_formats": {"open", "read_bytes"},
     "hf_embeddings.uploads.secrets": {"open"},  # members of archives in memory
-    "hf_embeddings.uploads.text_formats": {"read_bytes"},
     # It looks itself, with words of its own.
     "hf_embeddings.corpora.tokenizer": {"open"},
     "hf_embeddings.search.flat_files": {"memmap"},
