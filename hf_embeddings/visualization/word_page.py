@@ -58,7 +58,7 @@ function writeNames() {
       continue;
     boxes.push(box);
     notes.push({x: point.x, y: point.y, text: pinned.has(point.row) ? `<b>${point.text}</b>` : point.text,
-      showarrow: false, yanchor: "bottom", yshift: 3, font: {size: 13}, captureevents: false});
+      showarrow: false, yanchor: "bottom", yshift: 3, font: {size: 13}, bgcolor: "#ffffffa0", captureevents: false});
   }
   Plotly.relayout(plot, {annotations: notes});
 }
