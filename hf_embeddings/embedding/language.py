@@ -29,7 +29,7 @@ from hf_embeddings.search.encoder import Encoder
 
 HELD_OUT = 200  # pairs that the result is judged on
 FEWEST = 2  # occurrences of a character that is worth a token
-Pair = tuple[str, str]
+TranslatedPair = tuple[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class LanguageReport(JsonRecord):
 def distil_language(
     teacher: Path,
     target: Path,
-    pairs: Sequence[Pair],
+    pairs: Sequence[TranslatedPair],
     *,
     options: StudentOptions | None = None,
     overwrite: bool = False,
@@ -131,7 +131,7 @@ def unknown_characters(encoder: Encoder, texts: Sequence[str]) -> list[str]:
     return encoder.unknown(candidates)
 
 
-def _judge(folder: Path, teacher: Encoder, pairs: Sequence[Pair]) -> tuple[float, float]:
+def _judge(folder: Path, teacher: Encoder, pairs: Sequence[TranslatedPair]) -> tuple[float, float]:
     """Return how often a text's translation is nearest to it, and the mean cosine of texts with the teacher's."""
     student = Encoder.load(folder, precision="fp32")
     texts, translations = (student.encode(side) for side in zip(*pairs, strict=True))
