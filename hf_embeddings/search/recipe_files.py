@@ -11,11 +11,10 @@ from typing import Any, NamedTuple
 
 from hf_embeddings.files.reading import read_json
 from hf_embeddings.json_text import json_kind
-from hf_embeddings.loading.sentence_models import TRANSFORMER_FILES
+from hf_embeddings.loading.sentence_models import MODULES, TRANSFORMER_FILES
 from hf_embeddings.search.pooling import POOLINGS
 from hf_embeddings.search.recipe import Recipe
 
-MODULES = "modules.json"
 SETTINGS = "config_sentence_transformers.json"
 PIPELINES = (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"])
 STATIC = (["StaticEmbedding"], ["StaticEmbedding", "Normalize"])
