@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hf_embeddings.files.reading import read_json
+from hf_embeddings.json_text import json_kind
 from hf_embeddings.loading.sentence_models import MODULES, TRANSFORMER_FILES
 from hf_embeddings.search.pooling import POOLINGS
 from hf_embeddings.search.recipe import Recipe
@@ -198,7 +199,7 @@ def read_checked(path: Path, rules: Rules) -> dict[str, Any]:
         return {}
     content = read_json(path)
     if not isinstance(content, dict):
-        raise ValueError(f"{path}: got {type(content).__name__}, expected an object; restore the file")
+        raise ValueError(f"{path}: got {json_kind(content)}, expected an object; restore the file")
     check_keys(path, content, rules)
     return content
 
