@@ -96,7 +96,7 @@ def distil(
         from hf_embeddings.embedding.smaller import distil_smaller
         from hf_embeddings.embedding.student_training import StudentOptions
         from hf_embeddings.embedding.teaching import Places
-        from hf_embeddings.evaluation.word_lists import read_sentences
+        from hf_embeddings.evaluation.word_lists import sample_sentences
         from hf_embeddings.progress import Phase
         from hf_embeddings.publishing.card import write_card
 
@@ -106,7 +106,7 @@ def distil(
             teacher=Path(teacher), target=Path(target), overwrite=overwrite, phases=Phase, finish=write_card
         )
         if translations is None:
-            texts = read_sentences(str(corpus), sentences or SENTENCES, reader)
+            texts = sample_sentences(str(corpus), sentences or SENTENCES, reader)
             report = distil_smaller(places, texts, layers=layers, width=width, options=options)
         else:
             report = distil_language(places, _pairs(translations), options)
