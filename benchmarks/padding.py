@@ -45,7 +45,8 @@ import hf_embeddings  # noqa: F401  registers TriEmbed
 from hf_embeddings.conversion import convert
 from hf_embeddings.hardware import describe
 
-BATCH, STEPS = 32, 1  # rows of a batch, batches of a round
+BATCH = 32  # rows
+STEPS, SORTED = 1, 4  # batches of a round: by `Trainer`, and by a call of `encode`
 POOL = 50 * BATCH  # rows that are sorted together, as `group_by_length` of transformers does
 MODELS = ("BERT", "TriEmbed")
 Work = Callable[[int], float]  # does a round and returns its seconds of processor time
@@ -125,17 +126,16 @@ def training(case: Case, name: str) -> Work:
 
 
 def encoding(case: Case, name: str) -> Work:
-    """Encode calls of one batch as they come, or all rows of a round in one call, which sorts them."""
+    """Encode one batch in a call, or several, which `encode` sorts."""
     model = SentenceTransformer(str(case.checkpoints[name]), device="cpu")
     model.max_seq_length = case.max_length
     texts = [row["text"] for row in read_rows(case.folder)]
-    calls = BATCH if case.order == "as they come" else 8 * BATCH
+    count = BATCH if case.order == "as they come" else SORTED * BATCH
 
     def work(number: int) -> float:
-        chosen = texts[number * 8 * BATCH // 2 : (number + 2) * 8 * BATCH // 2]  # half of them new
+        chosen = texts[number * SORTED * BATCH : number * SORTED * BATCH + count]
         began = time.process_time()
-        for first in range(0, len(chosen), calls):
-            model.encode(chosen[first : first + calls], batch_size=BATCH, show_progress_bar=False)
+        model.encode(chosen, batch_size=BATCH, show_progress_bar=False)
         return time.process_time() - began
 
     return work

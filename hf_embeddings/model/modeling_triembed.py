@@ -228,6 +228,9 @@ class TriEmbedModel(TriEmbedPreTrainedModel):
         `position_ids` do not rise, or at the boundaries `cu_seq_lens_q`, another document starts, and none sees
         another. With `cu_seq_lens_q` the pooled output has one row for each document.
 
+        Where nothing needs the padding that a (B, S) mask shows, the layers run without it (see `padding.py`). In any
+        case `last_hidden_state` is 0 there.
+
         Args:
             input_ids: (B, S) token ids; or give `inputs_embeds`.
             attention_mask: (B, S), 1 for tokens, 0 for padding on either side; or a 4D mask as in transformers.
