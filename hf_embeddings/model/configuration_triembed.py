@@ -86,8 +86,8 @@ class TriEmbedConfig(PreTrainedConfig):
         intermediate_size: width of the feed-forward layer.
         hidden_act: activation of the feed-forward layer, a name of transformers' `ACT2FN`.
         hidden_dropout_prob: dropout on the embedding sum and on every sub-layer output.
-        attention_probs_dropout_prob: dropout on attention weights; above 0 training takes longer, as PyTorch's fused kernel
-            cannot be used on CPU.
+        attention_probs_dropout_prob: dropout on attention weights; above 0 training takes longer, as PyTorch's
+            fused kernel cannot be used on CPU.
         classifier_dropout: dropout before a task head; None means `hidden_dropout_prob`.
         max_position_embeddings: longest sequence in tokens; the number of rows where a position table exists.
         type_vocab_size: rows of the segment table; 0 leaves segments out.

@@ -4,6 +4,7 @@ Shapes: B batch, H heads, S sequence, K head width; a chunk has b rows and h hea
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import nn
@@ -76,6 +77,7 @@ def _serves(states: torch.Tensor) -> bool:
 
 
 class _AttentionContext(FunctionCtx):
+    needs_input_grad: tuple[bool, ...]
     saved_tensors: tuple[torch.Tensor, ...]
     scaling: float
     dropout: float
@@ -107,7 +109,8 @@ class _Attention(torch.autograd.Function):
         else:
             ctx.seed = int(torch.empty((), dtype=torch.long).random_())  # of PyTorch's generator, as all dropout
             out, lse = _attend(query, key, value, bias, scaling=scaling, dropout=dropout, seed=ctx.seed)
-        ctx.save_for_backward(query, key, value, bias, out, lse)  # type: ignore[arg-type]  # None is allowed
+        saved: list[Any] = [query, key, value, bias, out, lse]  # None is allowed
+        ctx.save_for_backward(*saved)
         return out
 
     @staticmethod
@@ -120,7 +123,7 @@ class _Attention(torch.autograd.Function):
                 weights = weights * _kept_weights(weights, ctx.dropout, ctx.seed) / (1 - ctx.dropout)
             return *gradients_of(weights @ value, (query, key, value, bias), gradient), None, None
         of_query, of_key, of_value = (torch.empty_like(states) for states in (query, key, value))
-        of_bias = torch.zeros_like(bias) if ctx.needs_input_grad[3] else None  # type: ignore[attr-defined]  # of torch
+        of_bias = torch.zeros_like(bias) if ctx.needs_input_grad[3] else None
         delta = (gradient * out).sum(dim=-1, keepdim=True)  # (B, H, S, 1)
         gradient = gradient / (1 - ctx.dropout)
         for chunk, keep in _chunks(query, ctx.dropout, ctx.seed):
@@ -193,7 +196,8 @@ def _kept_weights(weights: torch.Tensor, dropout: float, seed: int) -> torch.Ten
     """Return the ones and zeros of all chunks of (B, H, S, S) weights."""
     whole = torch.empty_like(weights)
     for chunk, keep in _chunks(weights, dropout, seed):
-        whole[chunk] = keep  # type: ignore[assignment]  # there is dropout
+        assert keep is not None, "called where there is dropout"
+        whole[chunk] = keep
     return whole.detach()
 
 
