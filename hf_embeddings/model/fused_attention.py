@@ -164,6 +164,7 @@ def _attend(
         largest = scores.amax(dim=-1, keepdim=True)
         total = scores.sub_(largest).exp_().sum(dim=-1, keepdim=True)
         lse[chunk] = (largest + total.log())[..., 0]
+        assert keep is not None, "called where there is dropout"
         out[chunk] = (scores.mul_(keep) @ value[chunk]).div_(total * (1 - dropout))
     return out, lse
 
