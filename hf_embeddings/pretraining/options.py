@@ -3,13 +3,22 @@
 import ast
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
 
 from hf_embeddings.corpora.options import CorpusOptions, TokenizerOptions
+from hf_embeddings.pretraining.phase_options import (
+    LearningRateSchedule,
+    PhaseOptions,
+    StageOptions,
+    check_alike,
+    check_weights,
+)
 from hf_embeddings.typed_yaml.fields import bounded, path_field, remaining
+
+DEFAULT_STEPS = 1000  # of a run that does not say
 
 
 @cache
@@ -83,29 +92,21 @@ class ExampleOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StageOptions:
-    """Steps that a run begins with, on shorter examples or in smaller batches than the rest."""
-
-    steps: int  # optimizer steps
-    max_length: int | None = bounded(None, min=8)  # tokens of one example; None: examples.max_length
-    tokens_per_step: int | None = bounded(None, min=8)  # as in `training`; None: the same
-
-    def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise ValueError(f"steps: got {self.steps}, expected at least 1; remove the stage, or raise it")
-
-
-@dataclass(frozen=True, kw_only=True)
 class TrainingOptions:
     """Length, batch, optimizer and hardware of the training loop."""
 
-    max_steps: int = bounded(1000, min=1)  # optimizer steps
+    # Optimizer steps; None: those of the phases together, or 1,000.
+    max_steps: int | None = bounded(None, min=1)
     # Hours of training time. The learning rate schedule follows whichever of steps and hours is further along.
     max_hours: float | None = bounded(None, above=0)
     max_job_hours: float | None = bounded(None, above=0)  # hours after which a process saves and leaves with code 75
     num_processes: int | None = bounded(None, min=1)  # processes the run must have; None takes what the launcher starts
     tokens_per_step: int = bounded(2048, min=8)  # tokens, padding included, per optimizer step over all devices
-    # What the run begins with, one stage after the other, before `tokens_per_step` and examples.max_length hold.
+    # The parts of a run, one after the other, each with what changes in it: longer examples, other weights of the
+    # sources, a learning rate that falls.
+    phases: list[PhaseOptions] = field(default_factory=list)
+    # What the run begins with, one stage after the other, before `tokens_per_step` and examples.max_length hold: phases
+    # with steps, of which the last takes the rest of max_steps.
     stages: list[StageOptions] = field(default_factory=list)
     # Forward-backward passes per optimizer step on each device. On another number of devices, a run keeps their
     # total, and so its batches.
@@ -118,7 +119,9 @@ class TrainingOptions:
     learning_rate: float = bounded(1e-3, above=0)  # peak, reached at the end of the warmup
     # Peak of what "muon" leaves to adamw: tables, heads, biases, norms; None: that of the encoder's matrices.
     adamw_learning_rate: float | None = bounded(None, above=0)
-    schedule: Literal["linear", "cosine", "wsd"] = "linear"  # how it falls to 0; "wsd" stays at the peak, then 1 - sqrt
+    # How it falls to 0; "sqrt" falls as 1 - sqrt, "wsd" stays at the peak before that, "constant" stays there. It holds
+    # for the whole run, as warmup_fraction does, unless its phases have schedules.
+    schedule: LearningRateSchedule = "linear"
     warmup_fraction: float = bounded(0.05, min=0, max=1)  # share of training over which the learning rate rises
     decay_fraction: float = bounded(0.2, above=0, max=1)  # share of what follows the warmup over which "wsd" falls
     ema_decay: float | None = bounded(None, above=0, below=1)  # of an average of the weights, which is then exported
@@ -144,11 +147,51 @@ class TrainingOptions:
                 f"adamw_learning_rate: got {self.adamw_learning_rate} beside optimizer 'adamw', expected null: all "
                 "parameters have the learning_rate then; write null, or use muon"
             )
+        check_alike(self.parts())
         early = sum(stage.steps for stage in self.stages)
-        if early >= self.max_steps:
+        if early >= self.total_steps and not self.phases:
             raise ValueError(
-                f"stages: last {early} steps, expected fewer than max_steps {self.max_steps}; shorten them"
+                f"stages: last {early} steps, expected fewer than max_steps {self.total_steps}; shorten them"
             )
+        if not self.phases:
+            return
+        if self.stages:
+            raise ValueError("stages: got some beside phases, expected one of them; write the stages as phases")
+        if self.max_hours is not None:
+            raise ValueError(
+                f"max_hours: got {self.max_hours} beside phases, which last steps or tokens, expected null; remove it, "
+                "or limit each start by max_job_hours"
+            )
+        if self.max_steps not in (None, self.total_steps):
+            raise ValueError(
+                f"max_steps: got {self.max_steps} beside phases of {self.total_steps} steps, expected null; remove it, "
+                "or change the phases"
+            )
+
+    def parts(self) -> list[PhaseOptions]:
+        """Return the phases of the run, at least one, each with its name, steps and tokens_per_step filled in.
+
+        Stages are phases too, and what follows them is the last one.
+        """
+        given = self.phases
+        if not given:
+            early = [PhaseOptions(**vars(stage)) for stage in self.stages]
+            rest = (self.max_steps or DEFAULT_STEPS) - sum(stage.steps for stage in self.stages)
+            given = [*early, PhaseOptions(steps=max(1, rest))]
+        filled = []
+        for number, phase in enumerate(given, start=1):
+            tokens = phase.tokens_per_step or self.tokens_per_step
+            steps = phase.steps or -(-(phase.tokens or 0) // tokens)
+            name = phase.name or f"phase {number}"
+            filled.append(replace(phase, name=name, steps=steps, tokens=None, tokens_per_step=tokens))
+        return filled
+
+    @property
+    def total_steps(self) -> int:
+        """Optimizer steps of the whole run, where max_hours do not end it earlier."""
+        if self.phases:
+            return sum(phase.steps or 0 for phase in self.parts())
+        return self.max_steps or DEFAULT_STEPS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,12 +244,22 @@ class PretrainingOptions:
         return {"model.base": self.model.base, "tokenizer.path": self.tokenizer.path} | sources
 
     def __post_init__(self) -> None:
-        longest = max([stage.max_length or 0 for stage in self.training.stages], default=0)
+        kind = "stages" if self.training.stages else "phases"
+        phases = self.training.parts()
+        longest = max(phase.max_length or 0 for phase in phases)
         if longest > self.examples.max_length:
             raise ValueError(
-                f"training: stages have max_length {longest}, expected at most examples.max_length "
-                f"{self.examples.max_length}; lower it in the stage"
+                f"training: {kind} have max_length {longest}, expected at most examples.max_length "
+                f"{self.examples.max_length}; lower it there, or raise examples.max_length"
             )
+        masks = any(phase.masking_probability is not None for phase in phases)
+        if masks and self.examples.final_masking_probability is not None:
+            raise ValueError(
+                "training: phases have a masking_probability beside examples.final_masking_probability, which changes "
+                "over the whole run, expected one of them; write final_masking_probability in the phases"
+            )
+        if self.corpus.prepared is None:  # whose sources stand in its directory
+            check_weights(phases, {part.source: part.weight for part in self.corpus.sources})
 
 
 @dataclass(frozen=True, kw_only=True)

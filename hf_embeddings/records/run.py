@@ -71,6 +71,27 @@ class BaseCheckpoint(JsonRecord):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PositionLoss(JsonRecord):
+    """The held-out MLM loss of the tokens at some positions."""
+
+    begin: int  # the first position, from 0
+    end: int  # the one after the last
+    labels: int
+    loss: float  # nats
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhaseFigures(JsonRecord):
+    """How good the model was at the end of a phase of its run."""
+
+    name: str
+    steps: int  # of the phase
+    tokens: int  # of the run so far, padding not counted
+    held_out: HeldOut
+    losses_by_position: list[PositionLoss] = field(default_factory=list)  # where phases differ in max_length
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunFigures(JsonRecord):
     """What stands in `pretraining.json`; the figures of the objectives lie flat in it."""
 
@@ -89,6 +110,7 @@ class RunFigures(JsonRecord):
     health: Health | None = absent()
     beginning: BaseCheckpoint | None = absent()  # where the run went on from a checkpoint
     corpus: dict[str, int] | None = absent()  # what was read, dropped and kept
+    phases: list[PhaseFigures] | None = absent()  # where the run had several
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data, which `from_dict` reads."""

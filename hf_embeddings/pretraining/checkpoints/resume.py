@@ -1,18 +1,19 @@
 """Where a run begins: which checkpoint it goes on from, and whether that is a checkpoint of the same run."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from transformers import PreTrainedConfig
 
 from hf_embeddings.corpora.options import TokenizerOptions
-from hf_embeddings.files.manifest import check_manifest
+from hf_embeddings.files.manifest import check_manifest, read_manifest
 from hf_embeddings.files.reading import not_a_directory
 from hf_embeddings.pretraining.checkpoints.download import PREFIX, fetch_checkpoint
 from hf_embeddings.pretraining.checkpoints.facts import PRECISION, CheckpointFacts, Identity
 from hf_embeddings.pretraining.checkpoints.store import Checkpoints
 from hf_embeddings.pretraining.options import ExampleOptions, PretrainingOptions, TrainingOptions
+from hf_embeddings.pretraining.phase_options import PhaseOptions
 from hf_embeddings.typed_yaml.fields import to_dict
 
 # Fields of `training` that may differ between the parts of a run: the sequence of samples and what is optimised do not
@@ -23,6 +24,7 @@ FREE = {
     "gradient_checkpointing", "logging_steps", "evaluation_steps", "evaluation_examples", "tensorboard",
 }  # fmt: skip
 
+PHASES = "training.phases"
 RULES = "rules"  # the section of an identity with those that examples are drawn by
 
 
@@ -114,6 +116,9 @@ def identity(
     is not the same everywhere; `rules` are the numbers of those that examples are drawn by.
     """
     training = {name: value for name, value in to_dict(options.training).items() if name not in FREE}
+    training |= {"max_steps": options.training.total_steps}
+    if options.training.phases:  # which decide how long the run is
+        training |= {"max_steps": None, "phases": [to_dict(phase) for phase in options.training.parts()]}
     sections = {
         "tokenizer": to_dict(options.tokenizer),
         "examples": to_dict(options.examples),
@@ -144,6 +149,9 @@ def refuse_changes(checkpoint: Path, identity: Identity, *, allow_changes: bool)
     # version that records no rules had the first ones.
     then = {name: value for name, value in _defaults().items() if name in now} | dict.fromkeys(rules, 1)
     then |= {name: value for name, value in identity_then.items() if name in rules or not _is_rule(name)}
+    ahead = then.get(PHASES) != now.get(PHASES)
+    step = int(read_manifest(checkpoint).facts.get("step", 0))
+    then[PHASES], now[PHASES] = (done_phases(values.get(PHASES) or [], step) for values in (then, now))
     names = [name for name in sorted(then.keys() | now.keys()) if then.get(name) != now.get(name)]
     changes = ", ".join(f"{name}: {_brief(then.get(name))} -> {_brief(now.get(name))}" for name in names)
     if fixed_fields := [name for name in names if name.startswith("tokenizer.")]:
@@ -161,7 +169,27 @@ def refuse_changes(checkpoint: Path, identity: Identity, *, allow_changes: bool)
             f"the checkpoint and this run differ (checkpoint -> now): {changes}; give the old values, accept the new "
             "ones by --allow-changes, or start over in another output_dir"
         )
-    return changes
+    return changes or (f"{PHASES} after step {step}" if ahead else "")
+
+
+def done_phases(phases: Sequence[Mapping[str, object]], step: int) -> list[dict[str, object]]:
+    """Return what of the phases decides the steps before `step`: what comes after it may be changed without a word.
+
+    A phase in which nothing depends on its length may have been cut short, too.
+    """
+    filled = [to_dict(PhaseOptions(steps=1)) | dict(phase) | {"name": None} for phase in phases]
+    if any(phase["schedule"] is None for phase in filled):
+        return filled  # the learning rate follows the length of the whole run
+    done: list[dict[str, object]] = []
+    for phase in filled:
+        if step <= 0:
+            break
+        steps = int(str(phase["steps"]))
+        if phase["schedule"] == "constant" and phase["final_masking_probability"] is None:
+            steps = min(steps, step)
+        done.append(phase | {"steps": steps})
+        step -= steps
+    return done
 
 
 def _defaults() -> dict[str, object]:

@@ -4,7 +4,6 @@ Every batch has the same number of tokens and nearly the same number of masked o
 for each shape, are compiled once. Shapes: T tokens, N documents (pairs, and padding at the end), M masked tokens.
 """
 
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import cast
@@ -59,27 +58,11 @@ class PackedRow:
 
 
 def iter_batches(
-    schedule: Schedule,
-    vocabulary: Vocabulary,
-    options: ExampleOptions,
-    *,
-    start: int = 0,
-    stride: int = 1,
-    last: int | None = None,
+    schedule: Schedule, vocabulary: Vocabulary, options: ExampleOptions, *, start: int = 0, stride: int = 1
 ) -> Iterator[dict[str, torch.Tensor]]:
-    """Yield the batches `start`, `start + stride`, ... of a schedule without end.
-
-    `last` is the number of the batch at which `final_masking_probability` is reached.
-    """
-    for number, (epoch, pairs) in zip(itertools.count(start, stride), schedule.batches(start, stride), strict=False):
-        probability = masking_probability(options, number / last if last else 0.0)
-        yield make_batch(schedule, epoch, pairs, vocabulary, options, probability=probability)
-
-
-def masking_probability(options: ExampleOptions, fraction: float) -> float:
-    """Return the share of tokens to predict when `fraction` of the run is done."""
-    first, final = options.masking_probability, options.final_masking_probability
-    return first if final is None else first + (final - first) * min(fraction, 1.0)
+    """Yield the batches `start`, `start + stride`, ... of a schedule without end."""
+    for epoch, pairs in schedule.batches(start, stride):
+        yield make_batch(schedule, epoch, pairs, vocabulary, options)
 
 
 def make_batch(

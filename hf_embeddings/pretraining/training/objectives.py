@@ -37,6 +37,7 @@ class Scores(NamedTuple):
     correct: np.ndarray  # whether the label has the highest score
     labels: np.ndarray
     examples: np.ndarray  # number of the example in the batch
+    positions: np.ndarray  # in the example; 0 where each example has one label
 
 
 def training_inputs(objectives: Sequence[str], batch: dict[str, torch.Tensor]) -> dict[str, object]:
@@ -64,9 +65,10 @@ def scores_of(name: str, outputs: ModelOutput, batch: dict[str, torch.Tensor]) -
     objective = OBJECTIVES[name]
     logits, labels = outputs[objective.logits].float(), batch[objective.labels]
     losses = nn.functional.cross_entropy(logits, labels, ignore_index=IGNORED, reduction="none")
-    examples = torch.arange(len(labels), device=labels.device)
+    examples, positions = torch.arange(len(labels), device=labels.device), torch.zeros_like(labels)
     if objective.places:
         examples = torch.searchsorted(batch["cu_seq_lens"].long(), batch[objective.places], right=True) - 1
-    columns = (losses, logits.argmax(dim=-1) == labels, labels, examples)
+        positions = batch["position_ids"][0, batch[objective.places]]
+    columns = (losses, logits.argmax(dim=-1) == labels, labels, examples, positions)
     nats, *others = (column[labels != IGNORED].cpu().numpy() for column in columns)
     return Scores(nats.astype(np.float64), *others)

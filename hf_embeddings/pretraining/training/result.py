@@ -11,15 +11,17 @@ from hf_embeddings.loading.saved_model import check_saved
 from hf_embeddings.pretraining.checkpoints.finished_model import write_finished_model
 from hf_embeddings.pretraining.checkpoints.output_directory import OutputDirectory
 from hf_embeddings.pretraining.examples.pairs import RELATIONS
+from hf_embeddings.pretraining.examples.training_phases import phase_at
 from hf_embeddings.pretraining.options_file import dump
 from hf_embeddings.pretraining.training.base_checkpoint import carry
-from hf_embeddings.pretraining.training.held_out import evaluate_held_out
+from hf_embeddings.pretraining.training.held_out import figures_of, phase_figures, position_edges, score_held_out
 from hf_embeddings.pretraining.training.loop import Trainer
+from hf_embeddings.pretraining.training.objectives import Scores
 from hf_embeddings.pretraining.training.processes import leave
 from hf_embeddings.pretraining.training.training_data import Say, TrainingData
 from hf_embeddings.pretraining.training.worth import judge
 from hf_embeddings.progress import Phases
-from hf_embeddings.records.run import HeldOut, RunFigures, flat
+from hf_embeddings.records.run import HeldOut, PhaseFigures, RunFigures, flat
 
 
 def conclude(
@@ -36,18 +38,12 @@ def conclude(
     model = trainer.model if options.training.sharding == "fsdp2" else accelerator.unwrap_model(trainer.model, False)
     if trainer.average:
         trainer.average.copy_to(model)
-    held_out = evaluate_held_out(
-        model,
-        data.held_out,
-        options.examples.objectives,
-        accelerator.device,
-        unknown=data.vocabulary.unknown,
-        phases=phases,
-    )
+    scores = score_held_out(model, data.held_out, options.examples.objectives, accelerator.device, phases=phases)
+    held_out = figures_of(scores, unknown=data.vocabulary.unknown)
     if options.training.tensorboard:
         accelerator.log({f"evaluation/{name}": value for name, value in flat(held_out).items()}, step=progress.step)
     leave(accelerator)
-    figures = _figures(trainer, data, held_out)
+    figures = _figures(trainer, data, held_out, _phases(trainer, scores))
     if accelerator.is_main_process:
         records = {
             OPTIONS: dump(options),
@@ -70,7 +66,16 @@ def conclude(
     return figures
 
 
-def _figures(trainer: Trainer, data: TrainingData, held_out: HeldOut) -> RunFigures:
+def _phases(trainer: Trainer, scores: dict[str, Scores]) -> list[PhaseFigures] | None:
+    """Return the figures of all phases, the last one measured now; None where there is but one."""
+    phases, progress = trainer.phases, trainer.progress
+    if len(phases) < 2:
+        return None
+    last = phase_at(phases, max(0, progress.step - 1))
+    return [*progress.phases, phase_figures(last, scores, position_edges(phases), tokens=progress.tokens)]
+
+
+def _figures(trainer: Trainer, data: TrainingData, held_out: HeldOut, phases: list[PhaseFigures] | None) -> RunFigures:
     progress, accelerator = trainer.progress, trainer.accelerator
     return RunFigures(
         unigram_loss=data.baseline,
@@ -87,6 +92,7 @@ def _figures(trainer: Trainer, data: TrainingData, held_out: HeldOut) -> RunFigu
         worth=judge(held_out, data.baseline),
         health=data.health,
         beginning=data.beginning,
+        phases=phases,
     )
 
 

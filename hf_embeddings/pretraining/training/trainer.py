@@ -10,12 +10,13 @@ from hf_embeddings.model.modeling_triembed import TriEmbedForPreTraining
 from hf_embeddings.pretraining.checkpoints.facts import CheckpointFacts
 from hf_embeddings.pretraining.checkpoints.output_directory import OutputDirectory
 from hf_embeddings.pretraining.checkpoints.push import Push
-from hf_embeddings.pretraining.examples.stages import plan_stages
+from hf_embeddings.pretraining.examples.training_phases import phase_at, plan_phases
 from hf_embeddings.pretraining.options import PretrainingOptions, TrainingOptions
 from hf_embeddings.pretraining.training.initial_model import compile_layers, first_model
 from hf_embeddings.pretraining.training.loop import Trainer
 from hf_embeddings.pretraining.training.micro_batches import MicroBatches
 from hf_embeddings.pretraining.training.optimization import build_optimizers
+from hf_embeddings.pretraining.training.phase_borders import rope_theta
 from hf_embeddings.pretraining.training.processes import share
 from hf_embeddings.pretraining.training.progress import Progress
 from hf_embeddings.pretraining.training.reporting import Reporter
@@ -40,7 +41,7 @@ def build_trainer(
     set_seed(options.seed)
     model = _build_model(training, data, source)
     with phases("planning the training"):
-        stages = plan_stages(data.training, options.examples, training, seed=options.seed, per_step=per_step)
+        training_phases = plan_phases(data.training, options.examples, training, seed=options.seed, per_step=per_step)
     parameters = model.num_parameters()
     say(f"model: {parameters:,} parameters, {data.config.position_embedding_type} positions")
     shared_model = share(model, accelerator, training)
@@ -52,6 +53,7 @@ def build_trainer(
     if source:
         state.load(source)
     checkpoints, tokenizer = output.checkpoints, data.tokenizer
+    checkpoints.kept = frozenset(phase.end for phase in training_phases[:-1])
 
     def save() -> bool:
         tensors = state.gather()
@@ -62,28 +64,33 @@ def build_trainer(
             checkpoints.save(progress.step, lambda folder: state.write(folder, tensors, tokenizer), facts.to_dict())
         return True
 
-    return Trainer(
+    trainer = Trainer(
         model=shared_model,
         optimizers=optimizers,
         average=average,
         accelerator=accelerator,
         options=options,
         progress=progress,
-        micro_batches=MicroBatches(
-            stages,
-            data.vocabulary,
-            options.examples,
-            per_step=per_step,
-            steps=training.max_steps,
-        ),
+        micro_batches=MicroBatches(training_phases, data.vocabulary, options.examples, per_step=per_step),
         held_out=data.held_out,
         checkpoints=checkpoints,
-        reporter=Reporter(accelerator, training, output.folder, progress=progress, phases=phases, say=say),
+        reporter=Reporter(
+            accelerator,
+            training,
+            output.folder,
+            progress=progress,
+            phases=phases,
+            training_phases=training_phases,
+            say=say,
+        ),
         push=Push(options.hub, checkpoints) if options.hub.model_id and accelerator.is_main_process else None,
         folder=output.folder,
         parameters=parameters,
+        rope_theta=rope_theta(data.config),
         save=save,
     )
+    trainer.set_phase(phase_at(training_phases, progress.step))
+    return trainer
 
 
 def _build_model(training: TrainingOptions, data: TrainingData, source: Path | None) -> TriEmbedForPreTraining:

@@ -30,6 +30,7 @@ from hf_embeddings.pretraining.prepared.reader import PreparedCorpus
 from hf_embeddings.pretraining.training.base_checkpoint import read_base_checkpoint
 from hf_embeddings.pretraining.training.held_out import evaluation_batches, log_frequencies, unigram_loss
 from hf_embeddings.pretraining.training.initial_model import architecture_of_base, check_vocabulary
+from hf_embeddings.pretraining.training.phase_borders import check_rope
 from hf_embeddings.progress import Phases, silent_phase
 from hf_embeddings.records.health import MEASURES, Health
 from hf_embeddings.records.run import BaseCheckpoint
@@ -98,6 +99,7 @@ def build_config(options: PretrainingOptions, base_config: Path, *, vocab_size: 
             f"examples.max_length: {options.examples.max_length} is above max_position_embeddings "
             f"{config.max_position_embeddings}; lower it or raise model.max_position_embeddings"
         )
+    check_rope(options.training, config)
     return config
 
 

@@ -11,8 +11,7 @@ import torch
 
 from hf_embeddings import hardware
 from hf_embeddings.pretraining.examples.chunks import cut_chunks
-from hf_embeddings.pretraining.examples.schedule import Schedule
-from hf_embeddings.pretraining.examples.stages import Stage
+from hf_embeddings.pretraining.examples.training_phases import plan_phases
 from hf_embeddings.pretraining.options import ExampleOptions, TrainingOptions
 from hf_embeddings.pretraining.training import processes as processes_of_runs
 from hf_embeddings.pretraining.training.gradients import dropout_seed
@@ -87,8 +86,9 @@ def test_processes_on_machines_that_differ_are_refused(monkeypatch) -> None:
 
 
 def micro_batches() -> MicroBatches:
-    schedule = Schedule.plan(cut_chunks(numbered_corpus(), max_tokens=61), tokens_per_batch=256, seed=3, relation="nsp")
-    return MicroBatches([Stage(0, schedule)], VOCABULARY, ExampleOptions(), per_step=4, steps=100)
+    chunks, examples = cut_chunks(numbered_corpus(), max_tokens=61), ExampleOptions(max_length=64)
+    training = TrainingOptions(max_steps=100, tokens_per_step=1024)
+    return MicroBatches(plan_phases(chunks, examples, training, seed=3, per_step=4), VOCABULARY, examples, per_step=4)
 
 
 def test_restarts_that_would_fail_are_announced(launched, monkeypatch) -> None:
@@ -113,9 +113,9 @@ def test_every_step_is_divided_and_nothing_else_changes() -> None:
 
 def test_f17_an_epoch_uses_each_sample_once_over_all_processes(figures) -> None:
     batches = micro_batches()
-    per_epoch = batches.stages[-1].schedule.batches_per_epoch
-    samples = [batches.stages[-1].schedule.batch(number)[1].samples for number in range(per_epoch)]
-    assert np.array_equal(np.sort(np.concatenate(samples)), np.arange(len(batches.stages[-1].schedule.chunks)))
+    per_epoch = batches.phases[-1].schedule.batches_per_epoch
+    samples = [batches.phases[-1].schedule.batch(number)[1].samples for number in range(per_epoch)]
+    assert np.array_equal(np.sort(np.concatenate(samples)), np.arange(len(batches.phases[-1].schedule.chunks)))
     numbers = [set(range(p, per_epoch, 4)) for p in range(4)]
     assert set.union(*numbers) == set(range(per_epoch)) and sum(map(len, numbers)) == per_epoch
     taken = sum(map(len, samples))
