@@ -61,6 +61,34 @@ def _held_out(run: RunFigures) -> list[str]:
     ]
 
 
+def phases(run: RunFigures) -> str:
+    """Return what each phase of a run was, and the losses at its end; nothing where it had none."""
+    if not run.phases:
+        return ""
+    objectives = list(run.phases[-1].held_out)
+    titles = ["phase", "what held in it", *(f"{name.upper()} loss at its end" for name in objectives)]
+    rows = [
+        [phase.name, phase.description, *(f"{phase.held_out[name].loss:.3f}" for name in objectives)]
+        for phase in run.phases
+    ]
+    parts = [f"Its phases, with the held-out loss in nats:\n\n{_columns(titles, rows)}"]
+    if places := [(part.begin, part.end) for part in run.phases[-1].losses_by_position]:
+        titles = ["MLM loss at positions", *(f"{begin:,} to {end - 1:,}" for begin, end in places)]
+        rows = [
+            [phase.name, *(f"{part.loss:.3f}" for part in phase.losses_by_position)]
+            for phase in run.phases
+            if len(phase.losses_by_position) == len(places)
+        ]
+        parts.append(f"Held-out tokens by their place in an example:\n\n{_columns(titles, rows)}")
+    return "\n\n" + "\n\n".join(parts)
+
+
+def _columns(titles: list[str], rows: list[list[str]]) -> str:
+    """Return a table whose last columns are numbers."""
+    lines = [titles, ["---", "---", *["---:"] * (len(titles) - 2)], *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
+
+
 def _before_and_after(before: HeldOutFigures, after: HeldOutFigures) -> str:
     """Return the held-out figures of a run of `embed`, beside those of the encoder that it began with."""
     head = "| figure | before | after | 95 % interval | chance |\n|---|---:|---:|---:|---:|\n"

@@ -67,6 +67,13 @@ class RecordedExamples(JsonRecord):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RecordedPhase(JsonRecord):
+    """One of the phases of a training."""
+
+    schedule: str | None = absent()
+
+
+@dataclass(frozen=True, kw_only=True)
 class RecordedTraining(JsonRecord):
     """The section `training`."""
 
@@ -80,6 +87,7 @@ class RecordedTraining(JsonRecord):
     schedule: str = "linear"
     warmup_fraction: float
     mixed_precision: str
+    phases: list[RecordedPhase] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from hf_embeddings.file_names import EMBEDDING_FIGURES, EMBEDDING_OPTIONS, FIGUR
 from hf_embeddings.hardware import number_format
 from hf_embeddings.model.positions import POSITION_TYPES
 from hf_embeddings.publishing.checkpoint import Checkpoint
-from hf_embeddings.publishing.figures import NOT_RECORDED, corpus_name, evaluation, limits, source_name, table
+from hf_embeddings.publishing.figures import NOT_RECORDED, corpus_name, evaluation, limits, phases, source_name, table
 from hf_embeddings.publishing.recorded_options import RecordedEmbedding, RecordedExamples, RecordedTraining
 from hf_embeddings.publishing.tasks import EMBED, TASKS, snippet
 from hf_embeddings.records.embedding import EmbeddingFigures
@@ -135,20 +135,26 @@ def recipe(checkpoint: Checkpoint, model_id: str | None) -> str:
         "masking": f"{_masked(examples)}; {examples.mask_token_fraction:.0%} of those "
         f"{checkpoint.mask_token}, {examples.random_token_fraction:.0%} random",
         "examples": f"at most {examples.max_length} tokens",
-        "batch": f"{training.tokens_per_step:,} tokens per optimizer step",
+        "batch": "that of the phase" if figures.phases else f"{training.tokens_per_step:,} tokens per optimizer step",
         "optimizer": f"{_peaks(training)}, betas {training.adam_beta1:g} and "
         f"{training.adam_beta2:g}, weight decay {training.weight_decay:g}",
-        "schedule": f"{training.schedule}, after a warmup over {training.warmup_fraction:.0%} of the training",
+        "schedule": _schedule(training),
         # Earlier versions recorded no `precision`, and had no `auto`.
         "number format": figures.precision or number_format(training.mixed_precision),
         "length": f"{figures.training_steps:,} steps, {figures.training_tokens:,} tokens, "
         f"{figures.training_seconds:,.0f} s",
         "seed": str(options.seed),
     }
-    text = f"{table(rows)}\n\nAll options are in `{OPTIONS}`, all figures in `{FIGURES}`."
+    text = f"{table(rows)}{phases(figures)}\n\nAll options are in `{OPTIONS}`, all figures in `{FIGURES}`."
     if (checkpoint.folder / CURVE_FILE).exists():
         text += f"\n\n![Training loss]({CURVE_FILE})"
     return text
+
+
+def _schedule(training: RecordedTraining) -> str:
+    if any(phase.schedule for phase in training.phases):
+        return "that of the phase"
+    return f"{training.schedule}, after a warmup over {training.warmup_fraction:.0%} of the training"
 
 
 def _embedding_recipe(figures: EmbeddingFigures, options: RecordedEmbedding) -> str:

@@ -82,9 +82,10 @@ class PositionLoss(JsonRecord):
 
 @dataclass(frozen=True, kw_only=True)
 class PhaseFigures(JsonRecord):
-    """How good the model was at the end of a phase of its run."""
+    """What a phase of a run was, and how good the model was at its end."""
 
     name: str
+    description: str  # what held in it, in words
     steps: int  # of the phase
     tokens: int  # of the run so far, padding not counted
     held_out: HeldOut
@@ -110,7 +111,7 @@ class RunFigures(JsonRecord):
     health: Health | None = absent()
     beginning: BaseCheckpoint | None = absent()  # where the run went on from a checkpoint
     corpus: dict[str, int] | None = absent()  # what was read, dropped and kept
-    phases: list[PhaseFigures] | None = absent()  # where the run had several
+    phases: list[PhaseFigures] | None = absent()  # where the options name some, or stages
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data, which `from_dict` reads."""

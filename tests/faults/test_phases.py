@@ -9,6 +9,7 @@ import pytest
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.pretraining.checkpoints.store import Checkpoints
 from hf_embeddings.pretraining.training.stop import PREEMPTED
+from hf_embeddings.publishing.card import write_card
 from hf_embeddings.records.run import RunFigures
 from tests.faults.hooks import SignalAt
 from tests.faults.small_run import Run, finish, settings, state, weights
@@ -67,6 +68,12 @@ def test_what_each_phase_leaves_is_told_and_kept(whole: Path) -> None:
     assert [part["begin"] for part in told[0]["losses_by_position"]] == [0, 16]  # the lengths differ
     assert told[-1]["held_out"]["mlm"]["loss"] == json.loads((whole / "pretraining.json").read_text())["mlm_loss"]
     assert json.loads((whole / "status.json").read_text())["phase"] == "phase 3"
+    write_card(whole)
+    card = (whole / "README.md").read_text()
+    assert "| batch | that of the phase |" in card and "| schedule | that of the phase |" in card
+    for phase in told:
+        assert f"| {phase['name']} | {phase['description']} | {phase['held_out']['mlm']['loss']:.3f} |" in card
+    assert "| MLM loss at positions | 0 to 15 | 16 to 31 |" in card
 
 
 def test_a_stable_checkpoint_is_forked_into_several_falls(whole: Path, tmp_path: Path) -> None:
@@ -104,7 +111,8 @@ def test_one_phase_is_a_run_without_phases(tmp_path: Path) -> None:
     )
     assert finish(plain) == 0
     assert finish(phases(tmp_path / "phase", "{steps: 5, schedule: constant}")) == 0
-    assert weights(tmp_path / "plain") == weights(tmp_path / "phase") and not figures_of(tmp_path / "phase")
+    assert weights(tmp_path / "plain") == weights(tmp_path / "phase")
+    assert len(figures_of(tmp_path / "phase")) == 1 and not figures_of(tmp_path / "plain")
 
 
 def test_a_rotation_that_is_not_there_is_not_changed(tmp_path: Path) -> None:

@@ -131,11 +131,12 @@ def position_edges(phases: Sequence[TrainingPhase]) -> list[int]:
 
 
 def phase_figures(
-    phase: TrainingPhase, scores: dict[str, Scores], edges: Sequence[int], *, tokens: int
+    phase: TrainingPhase, scores: dict[str, Scores], edges: Sequence[int], *, description: str, tokens: int
 ) -> PhaseFigures:
     """Return what is kept of a phase at its end, `tokens` into the run."""
     return PhaseFigures(
         name=phase.name,
+        description=description,
         steps=phase.options.steps or 0,
         tokens=tokens,
         held_out=figures_of(scores),

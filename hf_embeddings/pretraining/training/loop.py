@@ -20,6 +20,7 @@ from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.training.gradients import compute_gradients
 from hf_embeddings.pretraining.training.held_out import evaluate_held_out, phase_figures, position_edges, score_held_out
 from hf_embeddings.pretraining.training.micro_batches import MicroBatches
+from hf_embeddings.pretraining.training.objectives import Scores
 from hf_embeddings.pretraining.training.optimization import rate_factor, set_learning_rates
 from hf_embeddings.pretraining.training.phase_borders import describe, set_rope
 from hf_embeddings.pretraining.training.processes import agreed
@@ -28,7 +29,7 @@ from hf_embeddings.pretraining.training.reporting import Reporter
 from hf_embeddings.pretraining.training.step_monitor import BAD_STEPS_ALLOWED
 from hf_embeddings.pretraining.training.stop import Stop
 from hf_embeddings.pretraining.training.weight_average import WeightAverage
-from hf_embeddings.records.run import HeldOut, flat
+from hf_embeddings.records.run import HeldOut, PhaseFigures, flat
 
 LEAVING_SECONDS = 1.0  # that a process may take to end, once all is saved
 STOPPING_PATIENCE = 20.0  # seconds that a run which is told to stop waits for the push of its last checkpoint
@@ -89,7 +90,7 @@ class Trainer:
                 phase = phase_at(self.phases, progress.step)
                 self.set_phase(phase)
                 if len(self.phases) > 1:
-                    self.reporter.say(f"step {progress.step}: {describe(phase, training)}")
+                    self.reporter.say(f"step {progress.step}: {phase.name}: {describe(phase, training)}")
             began = time.monotonic()
             self._step(next(steps))
             slowest = max(slowest, time.monotonic() - began)
@@ -200,11 +201,21 @@ class Trainer:
         self.set_phase(phase)  # a fork has entered the next one
         objectives, progress = self.options.examples.objectives, self.progress
         scores = score_held_out(self.model, self.held_out, objectives, self.accelerator.device)
-        figures = phase_figures(phase, scores, position_edges(self.phases), tokens=progress.tokens)
+        figures = self.phase_figures(phase, scores)
         progress.phases.append(figures)
         self._log(figures.held_out)
         losses = ", ".join(f"{name} loss {own.loss:.3f} nats" for name, own in figures.held_out.items())
         self.reporter.say(f"step {progress.step}: {phase.name} is over; held-out {losses}")
+
+    def phase_figures(self, phase: TrainingPhase, scores: dict[str, Scores]) -> PhaseFigures:
+        """Return what is kept of a phase that ends now."""
+        return phase_figures(
+            phase,
+            scores,
+            position_edges(self.phases),
+            description=describe(phase, self.options.training),
+            tokens=self.progress.tokens,
+        )
 
     def _log(self, held_out: HeldOut) -> None:
         curves = {f"evaluation/{name}": value for name, value in flat(held_out).items()}

@@ -12,7 +12,7 @@ from hf_embeddings.pretraining.options import TrainingOptions
 
 def describe(phase: TrainingPhase, training: TrainingOptions) -> str:
     """Return what holds in a phase, in words."""
-    return f"{phase.name}: {', '.join(_facts(phase, training))}"
+    return ", ".join(_facts(phase, training))
 
 
 def _facts(phase: TrainingPhase, training: TrainingOptions) -> Iterator[str]:

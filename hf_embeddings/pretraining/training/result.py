@@ -14,7 +14,7 @@ from hf_embeddings.pretraining.examples.pairs import RELATIONS
 from hf_embeddings.pretraining.examples.training_phases import phase_at
 from hf_embeddings.pretraining.options_file import dump
 from hf_embeddings.pretraining.training.base_checkpoint import carry
-from hf_embeddings.pretraining.training.held_out import figures_of, phase_figures, position_edges, score_held_out
+from hf_embeddings.pretraining.training.held_out import figures_of, score_held_out
 from hf_embeddings.pretraining.training.loop import Trainer
 from hf_embeddings.pretraining.training.objectives import Scores
 from hf_embeddings.pretraining.training.processes import leave
@@ -67,12 +67,11 @@ def conclude(
 
 
 def _phases(trainer: Trainer, scores: dict[str, Scores]) -> list[PhaseFigures] | None:
-    """Return the figures of all phases, the last one measured now; None where there is but one."""
-    phases, progress = trainer.phases, trainer.progress
-    if len(phases) < 2:
+    """Return the figures of all phases, the last one measured now; None where the options name none."""
+    if len(trainer.phases) < 2 and not trainer.options.training.phases:
         return None
-    last = phase_at(phases, max(0, progress.step - 1))
-    return [*progress.phases, phase_figures(last, scores, position_edges(phases), tokens=progress.tokens)]
+    last = phase_at(trainer.phases, max(0, trainer.progress.step - 1))
+    return [*trainer.progress.phases, trainer.phase_figures(last, scores)]
 
 
 def _figures(trainer: Trainer, data: TrainingData, held_out: HeldOut, phases: list[PhaseFigures] | None) -> RunFigures:
