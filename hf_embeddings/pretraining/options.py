@@ -108,12 +108,17 @@ class TrainingOptions:
     # What the run begins with, one stage after the other, before `tokens_per_step` and examples.max_length hold: phases
     # with steps, of which the last takes the rest of max_steps.
     stages: list[StageOptions] = field(default_factory=list)
-    # Forward-backward passes per optimizer step on each device. On another number of devices, a run keeps their
-    # total, and so its batches.
-    gradient_accumulation_steps: int = bounded(1, min=1)
+    # Parts that a step is computed in, over all processes, which share them. The number belongs to the run, which is so
+    # the same on any number of processes that divides it. None: 4 where each holds two of the longest examples, else 2
+    # or 1; more where they would have over 8,192 tokens.
+    micro_batches: int | None = bounded(None, min=1)
+    # Earlier spelling: passes of each process. `micro_batches` is this times the processes.
+    gradient_accumulation_steps: int | None = bounded(None, min=1)
     dataloader_num_workers: int = bounded(0, min=0)  # processes that make batches ahead; 0 makes them between steps
     sharding: Literal["none", "fsdp2"] = "none"  # what each device holds: the whole model (DDP), or a share of it
-    strict_determinism: bool = False  # sum gradients in one order on any number of devices: same bits, more traffic
+    # The same bits on any number of processes: gradients are summed in one order, which takes more traffic, and each
+    # process computes on one thread of a CPU, as sums over threads depend on their number.
+    strict_determinism: bool = False
     spikes: Literal["off", "warn", "skip"] = "warn"  # steps with loss or gradient norm 6 sigma above the last 128 steps
     optimizer: Literal["adamw", "muon"] = "adamw"  # "muon": for the encoder's matrices, with adamw for all else
     learning_rate: float = bounded(1e-3, above=0)  # peak, reached at the end of the warmup
@@ -146,6 +151,11 @@ class TrainingOptions:
             raise ValueError(
                 f"adamw_learning_rate: got {self.adamw_learning_rate} beside optimizer 'adamw', expected null: all "
                 "parameters have the learning_rate then; write null, or use muon"
+            )
+        if self.micro_batches is not None and self.gradient_accumulation_steps is not None:
+            raise ValueError(
+                f"gradient_accumulation_steps: got {self.gradient_accumulation_steps} beside micro_batches "
+                f"{self.micro_batches}, expected null; remove it, which is the earlier spelling"
             )
         check_alike(self.parts())
         early = sum(stage.steps for stage in self.stages)

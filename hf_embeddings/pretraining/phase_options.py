@@ -7,6 +7,9 @@ from typing import Literal
 from hf_embeddings.files.home_folder import expand_home
 from hf_embeddings.typed_yaml.fields import bounded
 
+MICRO_BATCH_TOKENS = 8192  # at most, where the run does not say how many micro-batches a step has
+SHARED_BY = 4  # processes, for which the number of micro-batches is made to suit then
+
 LearningRateSchedule = Literal["linear", "cosine", "wsd", "constant", "sqrt"]
 
 
@@ -108,3 +111,24 @@ def check_weights(phases: Sequence[PhaseOptions], sources: Mapping[str, float]) 
             raise ValueError(
                 f"training: phases leave out every source in {phase.name!r}, expected one; give one a weight above 0"
             )
+
+
+def default_micro_batches(phases: Sequence[PhaseOptions], max_length: int) -> int:
+    """Return the micro-batches of a step where the run does not say: the fewest that memory and processes ask for.
+
+    In every phase each holds two of the longest examples, less of which would be mostly padding, and no more than
+    MICRO_BATCH_TOKENS; and 4, else 2 processes can share them. It depends on the options alone, so that any machine,
+    and any number of processes, makes the same run of them.
+
+    Args:
+        phases: of the run, each with its tokens_per_step filled in.
+        max_length: of the examples, where a phase has no other.
+    """
+    sizes = [(phase.tokens_per_step or 0, phase.max_length or max_length) for phase in phases]
+    most = max(1, min(tokens // (2 * length) for tokens, length in sizes))
+    fitting = [count for count in range(1, most + 1) if not any(tokens % count for tokens, _ in sizes)]
+    least = max(tokens for tokens, _ in sizes) / MICRO_BATCH_TOKENS
+    for shared in (SHARED_BY, 2, 1):
+        if counts := [count for count in fitting if count % shared == 0 and count >= least]:
+            return counts[0]
+    return fitting[-1]

@@ -100,6 +100,16 @@ def test_a_run_grows_by_phases_and_keeps_to_those_that_are_done(whole: Path, tmp
     assert figures_of(folder) == figures_of(whole)
 
 
+def test_phases_are_the_same_on_two_processes(tmp_path: Path) -> None:
+    """To the bit, where one process goes on with what two began, within a phase."""
+    strict = {"training__strict_determinism": "true"}
+    alone, two = (phases(tmp_path / name, STABLE, FALL, LAST, **strict) for name in ("alone", "two"))
+    assert finish(alone) == 0
+    assert finish(two, ranks=2, before=SignalAt(8, signal.SIGTERM)) == PREEMPTED
+    assert finish(two) == 0 and weights(tmp_path / "two") == weights(tmp_path / "alone")
+    assert figures_of(tmp_path / "two") == figures_of(tmp_path / "alone")
+
+
 def test_one_phase_is_a_run_without_phases(tmp_path: Path) -> None:
     common = {"model__position_embedding_type": "rope", "checkpoints__save_steps": None}
     plain = settings(

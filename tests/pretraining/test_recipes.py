@@ -31,6 +31,12 @@ SMALL = (
     "tokenizer.vocab_size=300 training.max_steps=4 training.tokens_per_step=512 training.evaluation_examples=20 "
     "training.tensorboard=false training.max_hours=null corpus.evaluation_fraction=0.25"
 ).split()
+SHORT_PHASES = {
+    "long": [
+        "training.phases=[{steps: 2, max_length: 32, schedule: constant}, {steps: 2, schedule: sqrt, rope_theta: 4e4}]",
+        "examples.max_length=64",
+    ]
+}
 SMALLER_MODEL = "model.hidden_size=32 model.num_attention_heads=2 model.intermediate_size=32".split()
 ENGLISH = "Text {n} is here. It has a number, {m}. Is it red or blue? The end of {n}."
 CHINESE = [
@@ -57,7 +63,15 @@ def train(recipe: str, folder: Path, *overrides: str) -> tuple[PretrainingOption
     kind = PositionLabOptions if recipe == "position-lab" else PretrainingOptions
     file = ROOT / f"configs/pretraining/{recipe}.yaml"
     options = load_options(
-        file, [*SMALL, f"corpus.source={folder}/texts.txt", f"output_dir={folder}/{recipe}", *overrides], kind
+        file,
+        [
+            *SMALL,
+            f"corpus.source={folder}/texts.txt",
+            f"output_dir={folder}/{recipe}",
+            *SHORT_PHASES.get(recipe, []),
+            *overrides,
+        ],
+        kind,
     )
     outcome = pretrain(options, base_config=ROOT / options.model.base)
     assert outcome.state == "done" and outcome.figures is not None

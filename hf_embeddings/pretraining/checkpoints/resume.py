@@ -1,6 +1,7 @@
 """Where a run begins: which checkpoint it goes on from, and whether that is a checkpoint of the same run."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,14 +14,14 @@ from hf_embeddings.pretraining.checkpoints.download import PREFIX, fetch_checkpo
 from hf_embeddings.pretraining.checkpoints.facts import PRECISION, CheckpointFacts, Identity
 from hf_embeddings.pretraining.checkpoints.store import Checkpoints
 from hf_embeddings.pretraining.options import ExampleOptions, PretrainingOptions, TrainingOptions
-from hf_embeddings.pretraining.phase_options import PhaseOptions
+from hf_embeddings.pretraining.phase_options import PhaseOptions, default_micro_batches
 from hf_embeddings.typed_yaml.fields import to_dict
 
 # Fields of `training` that may differ between the parts of a run: the sequence of samples and what is optimised do not
 # depend on them.
 FREE = {
-    "gradient_accumulation_steps", "max_job_hours", "num_processes", "dataloader_num_workers", "sharding",
-    "strict_determinism", "attention", "compile",
+    "micro_batches", "gradient_accumulation_steps", "max_job_hours", "num_processes", "dataloader_num_workers",
+    "sharding", "strict_determinism", "attention", "compile",
     "gradient_checkpointing", "logging_steps", "evaluation_steps", "evaluation_examples", "tensorboard",
 }  # fmt: skip
 
@@ -76,22 +77,25 @@ def _named(folder: Path) -> Path:
     return folder
 
 
-def micro_batches_per_step(source: Path | None, training: TrainingOptions, processes: int) -> int:
+def micro_batches_per_step(source: Path | None, training: TrainingOptions, processes: int, *, max_length: int) -> int:
     """Return the number of micro-batches of a step, over all processes: that of the checkpoint, where there is one.
 
     Raises:
         ValueError: the processes cannot share them.
     """
-    total = training.gradient_accumulation_steps * processes
-    if source:
-        facts = CheckpointFacts.read(source)
-        if facts.gradient_accumulation_steps == training.gradient_accumulation_steps:
-            total = facts.identity.micro_batches_per_step
+    facts, passes = CheckpointFacts.read(source) if source else None, training.gradient_accumulation_steps
+    if passes and not (facts and passes == facts.gradient_accumulation_steps):
+        total = passes * processes
+    elif facts:
+        total = training.micro_batches or facts.identity.micro_batches_per_step
+    else:
+        total = training.micro_batches or default_micro_batches(training.parts(), max_length)
     if total % processes:
         possible = ", ".join(str(number) for number in range(1, total + 1) if total % number == 0)
+        of, again = (f" of {source}", "start over with ") if source else ("", "write ")
         raise ValueError(
-            f"{processes} processes cannot share {total} micro-batches per step of {source}; start one of {possible} "
-            "processes, or start over with more training.gradient_accumulation_steps"
+            f"{processes} processes cannot share {total} micro-batches per step{of}; start one of {possible} processes "
+            f"or {again}training.micro_batches={math.lcm(processes, total)}, each of which has to hold an example"
         )
     return total
 

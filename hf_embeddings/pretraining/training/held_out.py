@@ -116,13 +116,12 @@ def losses_by_position(scores: Scores, edges: Sequence[int]) -> list[PositionLos
     return losses
 
 
-def position_edges(phases: Sequence[TrainingPhase]) -> list[int]:
+def position_edges(phases: Sequence[TrainingPhase], longest: int) -> list[int]:
     """Return the bounds between which losses are measured: the shortest length of a phase, doubled up to the longest.
 
-    None where all are equally long.
+    None where all phases have examples as long as those that are evaluated, of `longest` tokens.
     """
-    lengths = [phase.schedule.chunks.max_tokens + SPECIAL_TOKENS_PER_PAIR for phase in phases]
-    edge, longest = min(lengths), max(lengths)
+    edge = min(phase.schedule.chunks.max_tokens + SPECIAL_TOKENS_PER_PAIR for phase in phases)
     edges = [0]
     while edge < longest:
         edges.append(edge)

@@ -212,7 +212,7 @@ class Trainer:
         return phase_figures(
             phase,
             scores,
-            position_edges(self.phases),
+            position_edges(self.phases, self.options.examples.max_length),
             description=describe(phase, self.options.training),
             tokens=self.progress.tokens,
         )
