@@ -63,6 +63,7 @@ def test_what_each_phase_leaves_is_told_and_kept(whole: Path) -> None:
     assert Checkpoints(whole / "checkpoints").steps() == [12, 10, 6]  # the borders stay
     theta = {step: TriEmbedConfig.from_pretrained(whole / f"checkpoints/step-{step:08d}") for step in (6, 10, 12)}
     assert [config.rope_parameters["rope_theta"] for config in theta.values()] == [10_000, 50_000, 10_000]
+    assert len(state(whole)["monitor"]["losses"]) == 2  # what is ordinary in a phase is learned in it
     told = figures_of(whole)
     assert [phase["name"] for phase in told] == ["stable", "fall", "phase 3"]
     assert [part["begin"] for part in told[0]["losses_by_position"]] == [0, 16]  # the lengths differ

@@ -6,6 +6,7 @@ processes changes what is optimised. Dropout is drawn from (seed, step, micro-ba
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from typing import cast
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torch import nn
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
+from transformers import PreTrainedConfig
 
 from hf_embeddings.pretraining.examples.batches import inputs_of, joined_batches, real_tokens
 from hf_embeddings.pretraining.options import ExampleOptions, TrainingOptions
@@ -124,7 +126,7 @@ def _may_join(model: nn.Module, training: TrainingOptions, examples: ExampleOpti
     Where something is drawn at random, the draws of a pass depend on what is in it. Where the run states a number of
     micro-batches, that may be for want of memory.
     """
-    config = getattr(model, "module", model).config
+    config = cast(PreTrainedConfig, getattr(model, "module", model).config)
     has_dropout = config.hidden_dropout_prob or config.attention_probs_dropout_prob
     draws = has_dropout or not DRAW_NOTHING.issuperset(examples.objectives)
     is_stated = training.micro_batches or training.gradient_accumulation_steps

@@ -203,6 +203,7 @@ class Trainer:
         scores = score_held_out(self.model, self.held_out, objectives, self.accelerator.device)
         figures = self.phase_figures(phase, scores)
         progress.phases.append(figures)
+        progress.monitor.forget()
         self._log(figures.held_out)
         losses = ", ".join(f"{name} loss {own.loss:.3f} nats" for name, own in figures.held_out.items())
         self.reporter.say(f"step {progress.step}: {phase.name} is over; held-out {losses}")
