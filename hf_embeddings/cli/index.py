@@ -29,7 +29,8 @@ def index(
     corpus: Annotated[
         str,
         typer.Argument(
-            help="pydoc:PACKAGE,PACKAGE; hub:USER/NAME; .txt, .jsonl, .csv, .parquet ... files, a glob or folder."
+            help="pydoc:PACKAGE,PACKAGE; pycode:PACKAGE; hub:USER/NAME; .txt, .jsonl, .csv, .parquet ... files, a glob "
+            "or folder."
         ),
     ],
     folder: Annotated[str, typer.Argument(metavar="INDEX", help="Folder of the index, new or to add to.")],

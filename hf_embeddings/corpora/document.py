@@ -10,6 +10,7 @@ from typing import Literal
 MAX_DOCUMENT_BYTES = 16 << 20  # bounds the memory that one document without a blank line, or one JSON line, can take
 _INVALID = re.compile("[\0\ud800-\udfff]")  # undecodable bytes are surrogates too: see `text_files.decode`
 
+NO_PATHS = ("pydoc:", "pycode:", "hub:")  # what a source begins with that is no path
 InvalidTextPolicy = Literal["error", "skip", "replace"]
 
 

@@ -26,7 +26,7 @@ _BATCH_BYTES = 64 << 20  # of rows that are read at once
 def read_paragraphs(path: str, reader: SourceReader) -> Iterator[Document]:
     """Yield the documents of a text file: runs of lines between blank lines."""
     for offset, block in _blocks(path, reader, ends=_is_blank):
-        text = reader.valid(_decode(block, offset), path, offset)
+        text = reader.valid(decode(block, offset), path, offset)
         if text is not None:
             fields = {"source": path, "offset": offset}
             yield Document(text, fields, f"{path}, byte {offset}", place_fields=tuple(fields))
@@ -36,7 +36,7 @@ def read_json_texts(path: str, reader: SourceReader) -> Iterator[Document]:
     """Yield the text field of each line of a JSON lines file, with the other fields."""
     for number, (offset, block) in enumerate(_blocks(path, reader, ends=lambda line: True), 1):
         place = f"{path}:{number}"
-        line = reader.valid(_decode(block, offset), place, offset)
+        line = reader.valid(decode(block, offset), place, offset)
         if line is None or not line.strip():
             continue
         try:
@@ -60,7 +60,7 @@ def read_json_file_texts(path: str, reader: SourceReader) -> Iterator[Document]:
     if len(content) > LARGEST:
         raise CorpusError(f"{path}: got an array of more than {LARGEST:,} bytes, expected fewer; write it as .jsonl")
     reader.advance(len(content))
-    text = reader.valid(_decode(content, 0), path, 0)
+    text = reader.valid(decode(content, 0), path, 0)
     if text is None:
         return
     try:
@@ -232,7 +232,7 @@ def _told(lines: Iterable[str], reader: SourceReader) -> Iterator[str]:
         yield line
 
 
-def _decode(block: bytes, offset: int) -> str:
+def decode(block: bytes, offset: int) -> str:
     """Decode UTF-8 with each invalid byte 0x80..0xff as the surrogate U+DC80..U+DCFF, for `SourceReader.valid`."""
     text = block.decode("utf-8", "surrogateescape")
     return text if offset else text.removeprefix("\ufeff")  # the byte order mark of some editors

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from hf_embeddings.corpora.document import Document
-from hf_embeddings.corpora.sources import PACKAGES, SCHEMES, origin_of, parts_of
+from hf_embeddings.corpora.sources import INSTALLED, SCHEMES, origin_of, parts_of
 from hf_embeddings.search.records import Record, as_kept
 
 REPEATED = "repeated_documents"  # counted as the source's own statistics are
@@ -71,7 +71,7 @@ def _names(document: Document, own: object, content: str) -> list[str]:
     title = document.metadata.get("title")
     if own is not None:
         return [str(own)]
-    if document.origin.startswith(PACKAGES) and title is not None:
+    if document.origin.startswith(INSTALLED) and title is not None:
         return [str(title), content]  # of a thing that is documented twice, as under two conditions
     return [f"{document.origin}#{content}"]
 

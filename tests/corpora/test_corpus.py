@@ -381,7 +381,7 @@ def test_missing_and_unknown_sources_are_refused(tmp_path: Path) -> None:
     assert "no file matches" in refused(tmp_path / "*.txt")
     assert "got a folder with .pdf, expected one with files" in refused(tmp_path)
     for source in (tmp_path / "a.pdf", "s3://bucket/a.txt", "absent.pdf"):
-        assert ", expected pydoc:PACKAGE,PACKAGE; hub:USER/NAME; or the path" in refused(source)
+        assert ", expected pydoc:PACKAGE,PACKAGE; pycode:PACKAGE,PACKAGE; hub:USER/NAME; or the path" in refused(source)
 
 
 @pytest.mark.parametrize("content", ["", "\n \n\t\n\r\n"])

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 from transformers import PreTrainedConfig
 
@@ -155,7 +156,8 @@ def refuse_changes(checkpoint: Path, identity: Identity, *, allow_changes: bool)
     then |= {name: value for name, value in identity_then.items() if name in rules or not _is_rule(name)}
     ahead = then.get(PHASES) != now.get(PHASES)
     step = int(read_manifest(checkpoint).facts.get("step", 0))
-    then[PHASES], now[PHASES] = (done_phases(values.get(PHASES) or [], step) for values in (then, now))
+    for values in (then, now):
+        values[PHASES] = done_phases(cast(list[dict[str, object]], values.get(PHASES) or []), step)
     names = [name for name in sorted(then.keys() | now.keys()) if then.get(name) != now.get(name)]
     changes = ", ".join(f"{name}: {_brief(then.get(name))} -> {_brief(now.get(name))}" for name in names)
     if fixed_fields := [name for name in names if name.startswith("tokenizer.")]:
