@@ -41,12 +41,18 @@ def _held_out(run: RunFigures) -> list[str]:
     """Return the table of a run's held-out figures, for each objective that it had."""
     rows, notes = [], []
     for name, figures in run.held_out.items():
-        if name == "mlm":
+        if name in ("mlm", "generator"):
             baseline = run.unigram_loss or math.nan
             rows += [_loss_row(name, figures, baseline), _accuracy_row(name, figures, ""), *_without_unknown(figures)]
             notes.append(
-                f"The baseline of the MLM loss, {baseline:.3f} nats, is a model that knows only how often each token "
-                "occurs."
+                f"The baseline of the {name.upper()} loss, {baseline:.3f} nats, is a model that knows only how often "
+                "each token occurs."
+            )
+        elif name == "rtd":
+            rows += _detection_rows(figures)
+            notes.append(
+                "RTD tells replaced tokens from original ones. Its baselines know only the share of replaced tokens, "
+                f"{figures.replaced_share or 0.0:.1%}: they call every token original."
             )
         else:  # which of two relations the segments of a pair have
             rows += [_loss_row(name, figures, math.log(2)), _accuracy_row(name, figures, "50.0%")]
@@ -59,6 +65,22 @@ def _held_out(run: RunFigures) -> list[str]:
         "On documents held out from the corpus:\n\n| figure | this model | 95 % interval | baseline | labels |\n"
         f"|---|---:|---:|---:|---:|\n{lines}\n\n{' '.join(notes)}"
     ]
+
+
+def _detection_rows(rtd: ObjectiveFigures) -> list[str]:
+    """Return the rows of replaced-token detection, beside what calls every token original."""
+    share = rtd.replaced_share or 0.0
+    entropy = -sum(part * math.log(part) for part in (share, 1 - share) if part)
+    rows = [_loss_row("rtd", rtd, entropy), _accuracy_row("rtd", rtd, f"{1 - share:.1%}")]
+    if rtd.balanced_accuracy is not None:
+        interval = f"{rtd.balanced_accuracy_low:.1%} to {rtd.balanced_accuracy_high:.1%}"
+        precision = "none was told" if rtd.precision is None else f"{rtd.precision:.1%}"
+        rows += [
+            f"| RTD balanced accuracy | {rtd.balanced_accuracy:.1%} | {interval} | 50.0% | {rtd.labels:,} |",
+            f"| replaced tokens that are found (recall) | {rtd.recall:.1%} | | 0.0% | {share * rtd.labels:,.0f} |",
+            f"| tokens told to be replaced that are (precision) | {precision} | | {share:.1%} | |",
+        ]
+    return rows
 
 
 def _before_and_after(before: HeldOutFigures, after: HeldOutFigures) -> str:

@@ -13,7 +13,14 @@ from hf_embeddings.pretraining.examples.chunks import SPECIAL_TOKENS_PER_PAIR, C
 from hf_embeddings.pretraining.examples.pairs import relation
 from hf_embeddings.pretraining.examples.schedule import Schedule
 from hf_embeddings.pretraining.options import ExampleOptions
-from hf_embeddings.pretraining.training.objectives import Scores, scores_of
+from hf_embeddings.pretraining.training.detection_figures import with_detection
+from hf_embeddings.pretraining.training.objectives import (
+    TOKEN_PREDICTIONS,
+    Scores,
+    evaluation_inputs,
+    parts_of,
+    scores_of,
+)
 from hf_embeddings.progress import Phases, silent_phase
 from hf_embeddings.records.run import HeldOut, ObjectiveFigures
 
@@ -71,20 +78,27 @@ def evaluate_held_out(
         phases: makes what shows how far it is.
     """
     model.eval()
-    parts: dict[str, list[Scores]] = {name: [] for name in objectives}
+    parts: dict[str, list[Scores]] = {name: [] for name in parts_of(objectives)}
     examples = 0
     with phases("evaluating", len(batches), unit="batches") as phase:
         for batch in batches:
             batch = {name: tensor.to(device) for name, tensor in batch.items()}
-            outputs = model(**inputs_of(batch, model))
-            for name in objectives:
+            outputs = model(**inputs_of(batch, model), **evaluation_inputs(objectives, batch))
+            for name in parts:
                 scores = scores_of(name, outputs, batch)
                 parts[name].append(scores._replace(examples=scores.examples + examples))
             examples += len(batch["cu_seq_lens"])
             phase.advance()
     model.train()
     all_scores = {name: Scores(*map(np.concatenate, zip(*own, strict=True))) for name, own in parts.items()}
-    return {name: _figures(own, unknown if name == "mlm" else None) for name, own in all_scores.items()}
+    figures = {name: _figures(own, unknown if name in TOKEN_PREDICTIONS else None) for name, own in all_scores.items()}
+    return {name: _detailed(name, own, all_scores[name]) for name, own in figures.items()}
+
+
+def _detailed(name: str, figures: ObjectiveFigures, scores: Scores) -> ObjectiveFigures:
+    if name == "rtd":
+        return with_detection(figures, scores.labels, scores.correct, scores.examples)
+    return figures
 
 
 def _figures(scores: Scores, unknown: int | None) -> ObjectiveFigures:
