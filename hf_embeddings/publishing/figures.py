@@ -72,13 +72,13 @@ def _detection_rows(rtd: ObjectiveFigures) -> list[str]:
     share = rtd.replaced_share or 0.0
     entropy = -sum(part * math.log(part) for part in (share, 1 - share) if part)
     rows = [_loss_row("rtd", rtd, entropy), _accuracy_row("rtd", rtd, f"{1 - share:.1%}")]
-    if rtd.balanced_accuracy is not None:
-        interval = f"{rtd.balanced_accuracy_low:.1%} to {rtd.balanced_accuracy_high:.1%}"
-        precision = "none was told" if rtd.precision is None else f"{rtd.precision:.1%}"
+    if rtd.roc_auc is not None:
+        interval = f"{rtd.roc_auc_low:.3f} to {rtd.roc_auc_high:.3f}"
+        precision = "none is named" if rtd.precision is None else f"{rtd.precision:.1%}"
         rows += [
-            f"| RTD balanced accuracy | {rtd.balanced_accuracy:.1%} | {interval} | 50.0% | {rtd.labels:,} |",
-            f"| replaced tokens that are found (recall) | {rtd.recall:.1%} | | 0.0% | {share * rtd.labels:,.0f} |",
-            f"| tokens told to be replaced that are (precision) | {precision} | | {share:.1%} | |",
+            f"| RTD area under the ROC curve | {rtd.roc_auc:.3f} | {interval} | 0.500 | {rtd.labels:,} |",
+            f"| RTD recall: replaced tokens that are named | {rtd.recall:.1%} | | 0.0% | {share * rtd.labels:,.0f} |",
+            f"| RTD precision: named tokens that are replaced | {precision} | | {share:.1%} | |",
         ]
     return rows
 

@@ -22,14 +22,14 @@ class ObjectiveFigures(JsonRecord):
     unknown_labels: int | None = absent()  # those that are [UNK], where there are some
     loss_without_unknown: float | None = absent()
     accuracy_without_unknown: float | None = absent()
-    # Of replaced-token detection: the share of tokens that are replaced; of those that were told to be, the share that
-    # is; the share of those that were found; the mean of the shares of both kinds that were told right.
+    # Of replaced-token detection: the share of tokens that are replaced; of those that were named, the share that is;
+    # the share of those that were named; the area under the ROC curve.
     replaced_share: float | None = absent()
     precision: float | None = absent()
     recall: float | None = absent()
-    balanced_accuracy: float | None = absent()
-    balanced_accuracy_low: float | None = absent()
-    balanced_accuracy_high: float | None = absent()
+    roc_auc: float | None = absent()
+    roc_auc_low: float | None = absent()
+    roc_auc_high: float | None = absent()
 
 
 # The factor of the loss of an objective where the options of a run give none; 1 for all others.

@@ -9,35 +9,40 @@ from hf_embeddings.records.run import ObjectiveFigures
 
 
 def with_detection(
-    figures: ObjectiveFigures, labels: np.ndarray, is_correct: np.ndarray, examples: np.ndarray
+    figures: ObjectiveFigures, labels: np.ndarray, scores: np.ndarray, examples: np.ndarray
 ) -> ObjectiveFigures:
     """Add what the share of replaced tokens does not decide, as it decides the accuracy.
 
-    Balanced accuracy is the mean of the shares of both kinds that were told right. Its interval takes the labels of one
-    example together.
+    The area under the ROC curve is the chance that a replaced token looks more replaced than an original one; 0.5 for
+    scores that know nothing. Its interval takes the labels of one example together.
 
     Args:
         figures: of the objective.
         labels: (N,) 0 original, 1 replaced.
-        is_correct: (N,) whether the detector told the label.
+        scores: (N,) by how much each token looks replaced; above 0 it is named as that.
         examples: (N,) number of the example that the token stands in.
     """
     is_replaced = labels == 1
-    if not 0 < is_replaced.sum() < len(is_replaced):  # one kind only: nothing to tell apart
-        return replace(figures, replaced_share=float(is_replaced.mean()))
-    told = is_correct == is_replaced  # what the detector said
-    recalls = np.array([is_correct[~is_replaced].mean(), is_correct[is_replaced].mean()])
-    shares = np.array([1 - is_replaced.mean(), is_replaced.mean()])
-    kinds = is_replaced.astype(np.int64)
-    deviations = (is_correct - recalls[kinds]) / (2 * shares[kinds])
-    error = float(np.sqrt((np.bincount(examples, weights=deviations) ** 2).sum()) / len(deviations))
-    balanced = float(recalls.mean())
+    share = float(is_replaced.mean())
+    if not 0 < share < 1:  # one kind only: nothing to tell apart
+        return replace(figures, replaced_share=share)
+    is_named = scores > 0
+    # How far each token is on the right side of those of the other kind, (N,); ties count half.
+    placements = np.empty(len(labels))
+    for kind in (is_replaced, ~is_replaced):
+        others = np.sort(scores[~kind])
+        below = (np.searchsorted(others, scores[kind]) + np.searchsorted(others, scores[kind], side="right")) / 2
+        placements[kind] = below / len(others)
+    placements[~is_replaced] = 1 - placements[~is_replaced]
+    area = float(placements[is_replaced].mean())
+    deviations = (placements - area) / np.where(is_replaced, share, 1 - share)  # (DeLong et al. 1988)
+    error = float(np.sqrt((np.bincount(examples, weights=deviations) ** 2).sum()) / len(labels))
     return replace(
         figures,
-        replaced_share=float(shares[1]),
-        precision=float(is_replaced[told].mean()) if told.any() else None,
-        recall=float(recalls[1]),
-        balanced_accuracy=balanced,
-        balanced_accuracy_low=balanced - Z * error,
-        balanced_accuracy_high=balanced + Z * error,
+        replaced_share=share,
+        precision=float(is_replaced[is_named].mean()) if is_named.any() else None,
+        recall=float(is_named[is_replaced].mean()),
+        roc_auc=area,
+        roc_auc_low=area - Z * error,
+        roc_auc_high=area + Z * error,
     )

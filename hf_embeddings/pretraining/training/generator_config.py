@@ -1,11 +1,13 @@
 """The two architectures of replaced-token detection: what a config says of a discriminator, and its generator's."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from hf_embeddings.loading.saved_model import one_line_errors
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.model.discriminators import REPLACED, is_discriminator
+from hf_embeddings.pretraining.architecture import read_architecture
 from hf_embeddings.pretraining.options import GeneratorOptions
 
 _OF_THE_HEAD = ("id2label", "label2id", "token_transform", "pooler_act", "architectures")
@@ -52,3 +54,18 @@ def generator_config(config: TriEmbedConfig, options: GeneratorOptions) -> TriEm
     }
     with one_line_errors("generator", "change generator.width or generator.layers"):
         return TriEmbedConfig.from_dict(fields)
+
+
+def check_stored_generator(made: TriEmbedConfig, folder: Path) -> None:
+    """Compare the generator that the options make with the one that lies beside a discriminator.
+
+    Raises:
+        ValueError: its sizes are others.
+    """
+    stored = read_architecture(folder)
+    for name in ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "embedding_size"):
+        if (found := stored.get(name)) != getattr(made, name):
+            raise ValueError(
+                f"generator: its options make {name} {getattr(made, name)}, expected {found}, as in {folder}; give the "
+                "width and layers that it was made with"
+            )

@@ -97,7 +97,7 @@ def evaluate_held_out(
 
 def _detailed(name: str, figures: ObjectiveFigures, scores: Scores) -> ObjectiveFigures:
     if name == "rtd":
-        return with_detection(figures, scores.labels, scores.correct, scores.examples)
+        return with_detection(figures, scores.labels, scores.margins, scores.examples)
     return figures
 
 

@@ -44,6 +44,7 @@ class Scores(NamedTuple):
     correct: np.ndarray  # whether the label has the highest score
     labels: np.ndarray
     examples: np.ndarray  # number of the example in the batch
+    margins: np.ndarray  # score of class 1 less that of class 0
 
 
 def parts_of(objectives: Sequence[str]) -> list[str]:
@@ -97,6 +98,6 @@ def scores_of(name: str, outputs: ModelOutput, batch: dict[str, torch.Tensor]) -
     places = examples if objective.every_token else batch[objective.places] if objective.places else None
     if places is not None:
         examples = torch.searchsorted(batch["cu_seq_lens"].long(), places, right=True) - 1
-    columns = (losses, logits.argmax(dim=-1) == labels, labels, examples)
+    columns = (losses, logits.argmax(dim=-1) == labels, labels, examples, logits[:, 1] - logits[:, 0])
     nats, *others = (column[labels != IGNORED].cpu().numpy() for column in columns)
     return Scores(nats.astype(np.float64), *others)

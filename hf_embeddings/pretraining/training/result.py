@@ -113,10 +113,10 @@ def _lines(held_out: HeldOut, unigram_loss: float) -> Iterator[str]:
         if pair := held_out.get(name):
             interval = f"95 % interval {pair.accuracy_low:.1%} to {pair.accuracy_high:.1%}; chance 50 %"
             yield f"held-out {name} accuracy {pair.accuracy:.1%} ({interval})"
-    if (rtd := held_out.get("rtd")) and rtd.balanced_accuracy is not None:
-        precision = "none was told" if rtd.precision is None else f"precision {rtd.precision:.1%}"
+    if (rtd := held_out.get("rtd")) and rtd.roc_auc is not None:
+        precision = "none is named" if rtd.precision is None else f"precision {rtd.precision:.1%}"
         yield (
-            f"held-out rtd loss {rtd.loss:.3f} nats, balanced accuracy {rtd.balanced_accuracy:.1%} (95 % interval "
-            f"{rtd.balanced_accuracy_low:.1%} to {rtd.balanced_accuracy_high:.1%}; chance 50 %): of the "
-            f"{rtd.replaced_share:.1%} replaced tokens {rtd.recall:.1%} are found, {precision}"
+            f"held-out rtd loss {rtd.loss:.3f} nats, area under the ROC curve {rtd.roc_auc:.3f} (95 % interval "
+            f"{rtd.roc_auc_low:.3f} to {rtd.roc_auc_high:.3f}; chance 0.5); {rtd.replaced_share:.1%} of the tokens are "
+            f"replaced: recall {rtd.recall:.1%}, {precision}"
         )

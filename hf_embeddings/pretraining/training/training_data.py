@@ -17,6 +17,7 @@ from hf_embeddings.corpora.text_sample import TextSample
 from hf_embeddings.corpora.tokenized_corpus import SentenceTokenizer, encode_sentences, token_counts
 from hf_embeddings.corpora.tokenizer import load_tokenizer, row_count
 from hf_embeddings.corpora.tokenizer_training import train_for
+from hf_embeddings.file_names import GENERATOR
 from hf_embeddings.loading.saved_model import make_config
 from hf_embeddings.loading.sentence_models import OF_A_RERANKER
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
@@ -29,6 +30,7 @@ from hf_embeddings.pretraining.options import ExampleOptions, PretrainingOptions
 from hf_embeddings.pretraining.prepared.reader import PreparedCorpus
 from hf_embeddings.pretraining.training.base_checkpoint import read_base_checkpoint
 from hf_embeddings.pretraining.training.generator_config import (
+    check_stored_generator,
     detects,
     discriminator_fields,
     generator_config,
@@ -108,7 +110,9 @@ def build_config(options: PretrainingOptions, base_config: Path, *, vocab_size: 
             f"{config.max_position_embeddings}; lower it or raise model.max_position_embeddings"
         )
     if detects(config):
-        generator_config(config, options.generator)  # its mistakes show now
+        generator = generator_config(config, options.generator)  # its mistakes show now
+        if is_checkpoint(base_config / GENERATOR):
+            check_stored_generator(generator, base_config / GENERATOR)
     return config
 
 

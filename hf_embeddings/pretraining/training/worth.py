@@ -27,7 +27,7 @@ def judge(held_out: HeldOut, unigram_loss: float) -> Worth:
                 f"held-out {name.upper()} accuracy {pair.accuracy:.1%} (95 % interval {pair.accuracy_low:.1%} to "
                 f"{pair.accuracy_high:.1%}) is not better than chance, {CHANCE:.0%}"
             )
-    if (rtd := held_out.get("rtd")) and not (rtd.balanced_accuracy_low or 0.0) > CHANCE:
+    if (rtd := held_out.get("rtd")) and not (rtd.roc_auc_low or 0.0) > CHANCE:
         failures["rtd"] = _failed_detection(rtd)
     reasons = list(failures.values())
     if mlm and mlm.unknown_labels and mlm.unknown_labels > MOST * mlm.labels:
@@ -41,10 +41,10 @@ def judge(held_out: HeldOut, unigram_loss: float) -> Worth:
 def _failed_detection(rtd: ObjectiveFigures) -> str:
     """Say that replaced tokens are not found; the accuracy alone looks high, as most tokens are original."""
     share = rtd.replaced_share or 0.0
-    if rtd.balanced_accuracy is None:
+    if rtd.roc_auc is None:
         return f"the held-out share of replaced tokens is {share:.1%}, so that there is nothing to tell apart"
     return (
-        f"held-out RTD balanced accuracy {rtd.balanced_accuracy:.1%} (95 % interval {rtd.balanced_accuracy_low:.1%} to "
-        f"{rtd.balanced_accuracy_high:.1%}) is not better than chance, {CHANCE:.0%}: {share:.1%} of the tokens are "
-        f"replaced, and to call all of them original is right in {1 - share:.1%}"
+        f"held-out RTD area under the ROC curve {rtd.roc_auc:.3f} (95 % interval {rtd.roc_auc_low:.3f} to "
+        f"{rtd.roc_auc_high:.3f}) is not better than chance, {CHANCE}; {share:.1%} of the tokens are replaced, so that "
+        f"to call all of them original is right in {1 - share:.1%}"
     )
