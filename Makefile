@@ -31,7 +31,7 @@ lab: $(VENV)/.installed
 
 # A worker for each core, with one thread each: the models of the tests are too small to share among threads.
 test: $(VENV)/.tested
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadscope
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadscope --no-loadscope-reorder
 
 test-slow: $(VENV)/.tested
 	$(BIN)/python -m pytest -m slow

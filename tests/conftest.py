@@ -21,6 +21,12 @@ if "ATEN_CPU_CAPABILITY" in os.environ:
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(own))
 
 LOG = Path(os.environ["FAULTS_LOG"]) if "FAULTS_LOG" in os.environ else None
+# They begin first: the run ends when its last file does, and other workers would wait for these.
+LONGEST = (
+    "docs/test_pages.py", "pretraining/test_run.py", "hub/test_clients.py", "exporting/test_servers.py",
+    "embedding/test_run.py", "embedding/test_students.py", "faults/test_matrix.py", "faults/test_surroundings.py",
+    "hub/test_publish.py", "faults/test_kills.py", "faults/test_stops.py", "libraries/test_libraries.py",
+)  # fmt: skip
 LIBRARIES = ("torch", "transformers", "accelerate", "safetensors", "numpy")
 Size = TypeVar("Size")
 # Hypothesis would time each example by the clock, which a busy machine fails.
@@ -109,7 +115,10 @@ def pytest_configure(config) -> None:
 
 
 def pytest_collection_modifyitems(config, items) -> None:
-    """Keep, of all tests, those of `make faults`: what writes figures, and the rest of tests/faults."""
+    """Put the longest files first. Keep for `make faults` what writes figures, and the rest of tests/faults."""
+    items.sort(
+        key=lambda item: next((n for n, name in enumerate(LONGEST) if f"/{name}::" in item.nodeid), len(LONGEST))
+    )
     if LOG:
         kept = [item for item in items if "figures" in item.fixturenames or item.nodeid.startswith("tests/faults/")]
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])

@@ -12,9 +12,11 @@ from hf_embeddings.corpora.tokenized_corpus import SentenceTokenizer
 from hf_embeddings.json_record import JsonRecord
 
 DOCUMENT_CHARACTERS = 4000  # that are looked at in one document
+SPANS = 4  # places of a longer document that they are taken from: a book may begin in one script and go on in another
 EXAMPLES = 10  # changed characters that are kept in mind
 WORD_START = "▁"  # what many normalizers put before a word
 JOINERS = "\u200b\u200c\u200d"
+CUT_WORD = re.compile(r"\A\S{0,100}\s")  # what a span may begin with, where words have spaces
 SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")  # marks, but of glyphs: emoji in colour, forms of 葛
 
 
@@ -42,8 +44,8 @@ class TextSample(JsonRecord):
     def of(cls, encoder: SentenceTokenizer, documents: Sequence[str], *, characters: int) -> "TextSample":
         """Count in documents that lie evenly among those given, with about so many `characters`."""
         total = sum(min(len(document), DOCUMENT_CHARACTERS) for document in documents)
-        samples = [document[:DOCUMENT_CHARACTERS] for document in documents[:: max(1, -(-total // characters))]]
-        texts = [sentence for document in samples for sentence in split_sentences(document, encoder.ends)]
+        spans = [span for document in documents[:: max(1, -(-total // characters))] for span in _spans(document)]
+        texts = [sentence for span in spans for sentence in split_sentences(span, encoder.ends)]
         counts = Counter("".join(SELECTORS.sub("", " ".join(texts)).split()))
         letters = {c: n for c, n in counts.items() if unicodedata.category(c)[0] in "LM" or c in JOINERS}
         changed_letters = Counter({c: n for c, n in letters.items() if _is_changed(c, encoder.normalize(c))})
@@ -60,6 +62,15 @@ class TextSample(JsonRecord):
         examples = Counter(self.examples) + Counter(other.examples)
         sums = {name: getattr(self, name) + getattr(other, name) for name in names}
         return TextSample(**sums, examples=dict(examples.most_common(EXAMPLES)))
+
+
+def _spans(document: str) -> list[str]:
+    """Return a short document whole, and of a longer one spans that lie evenly in it and begin with a word."""
+    if len(document) <= DOCUMENT_CHARACTERS:
+        return [document]
+    size = DOCUMENT_CHARACTERS // SPANS
+    later = [(len(document) - size) * number // (SPANS - 1) for number in range(1, SPANS)]
+    return [document[:size], *(CUT_WORD.sub("", document[start : start + size], count=1) for start in later)]
 
 
 def _is_changed(character: str, normal_form: str) -> bool:

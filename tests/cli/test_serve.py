@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from hf_embeddings.cli.main import main
 from hf_embeddings.cli.serve import KEY_VARIABLE, read_keys
 from hf_embeddings.pip_extras import require
 from tests.search.conftest import model_folder  # noqa: F401  a fixture
@@ -46,13 +47,13 @@ def ask(url: str, path: str, values: object = None, key: str = "") -> tuple[int,
         return error.code, json.load(error)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_as_a_command_that_has_done_its_work(model_folder: Path, number: int) -> None:  # noqa: F811
-    with started(str(model_folder)) as (process, line):
+def test_ctrl_c_ends_it_as_a_command_that_has_done_its_work(model_folder: Path) -> None:  # noqa: F811
+    with started(str(model_folder), **{KEY_VARIABLE: "the-key"}) as (process, line):
         url = line.split(" at ")[1].split(" ")[0]
         assert f"model {model_folder.name}: learned, 32 dimensions, 48 tokens, fp32" in line
-        assert ask(url, "v1/embeddings", {"input": "the cat"})[0] == 200
-        process.send_signal(number)
+        assert ask(url, "v1/embeddings", {"input": "the cat"})[0] == 401  # a key of the environment
+        assert ask(url, "v1/embeddings", {"input": "the cat"}, key="the-key")[0] == 200
+        process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
         assert (process.returncode, out, err.splitlines()[-1:]) == (0, "", ["ended"])
 
@@ -69,14 +70,10 @@ def test_json_lines_are_the_start_and_each_request(model_folder: Path, tmp_path:
         status, answer = ask(facts["url"], "v1/embeddings", {"input": "the cat", "model": "m"}, key="second-key")
         assert status == 200 and answer["model"] == "m"
         process.send_signal(signal.SIGTERM)
-        lines = [json.loads(line) for line in process.communicate(timeout=60)[0].splitlines()]
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+        lines = [json.loads(line) for line in out.splitlines()]
     assert [(line["status"], line["tokens"]) for line in lines] == [(401, 0), (200, 4)]
-
-
-def test_a_key_of_the_environment(model_folder: Path) -> None:  # noqa: F811
-    with started(str(model_folder), "--json", **{KEY_VARIABLE: "the-key"}) as (_, line):
-        url = json.loads(line)["url"]
-        assert ask(url, "v1/models")[0] == 401 and ask(url, "v1/models", key="the-key")[0] == 200
 
 
 @pytest.mark.parametrize("content", ["", "\n \n", "two words\n", "schlüssel\n"])
@@ -97,19 +94,18 @@ def test_no_key_stands_on_the_command_line() -> None:
     assert "--api-key-file" in done.stdout and "--api-key " not in done.stdout
 
 
-def test_a_port_that_is_taken_is_told(model_folder: Path) -> None:  # noqa: F811
+def test_a_port_that_is_taken_is_told(
+    model_folder: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        line = [
-            sys.executable,
-            "-m",
-            "hf_embeddings",
-            "serve",
-            str(model_folder),
-            "--port",
-            str(taken.getsockname()[1]),
-        ]
-        done = subprocess.run(line, capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == 2 and "cannot listen there" in done.stderr and len(done.stderr.splitlines()) == 1
+        line = ["serve", str(model_folder), "--port", str(taken.getsockname()[1])]
+        monkeypatch.setattr(sys, "argv", ["hf-embeddings", *line])
+        with pytest.raises(SystemExit) as leaving:
+            main()
+    told = capsys.readouterr().err
+    assert leaving.value.code == 2 and "cannot listen there" in told and len(told.splitlines()) == 1
 
 
 def test_threads_of_a_server_that_ends_end(model_folder: Path) -> None:  # noqa: F811

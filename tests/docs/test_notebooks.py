@@ -14,7 +14,13 @@ from tests.docs.stand_ins import stand_in_packages
 NOTEBOOKS = sorted((ROOT / "docs/notebooks").glob("*.ipynb"))
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+IN_ANY_RUN = "the-sum-explained"  # the others train and convert: minutes
+
+
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, id=path.stem, marks=() if path.stem == IN_ANY_RUN else pytest.mark.slow) for path in NOTEBOOKS],
+)
 def test_a_notebook_from_top_to_bottom(path: Path, tmp_path: Path, tmp_path_factory, monkeypatch) -> None:
     stand_in_packages(tmp_path_factory.mktemp("packages"), monkeypatch)
     monkeypatch.chdir(tmp_path)

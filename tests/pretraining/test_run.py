@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForMaskedLM, AutoTokenizer, pipeline
 
 from hf_embeddings import TriEmbedConfig, TriEmbedForPreTraining
+from hf_embeddings.cli.main import main
 from hf_embeddings.hardware import bf16_is_fast, describe
 from hf_embeddings.pretraining.examples.batches import make_batch
 from hf_embeddings.pretraining.examples.chunks import cut_chunks
@@ -44,6 +46,14 @@ def command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
     line = [sys.executable, "-m", "hf_embeddings.cli.main", *arguments]
     return subprocess.run(line, capture_output=True, text=True, cwd=cwd, env=environment)
+
+
+def in_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *line: str) -> tuple[object, Any]:
+    """Run a command here, where all is imported already; return its exit code and what it printed."""
+    monkeypatch.setattr(sys, "argv", ["hf-embeddings", *line])
+    with pytest.raises(SystemExit) as leaving:
+        main()
+    return leaving.value.code, capsys.readouterr()
 
 
 @pytest.fixture(scope="module")
@@ -175,20 +185,20 @@ def test_two_processes_do_what_one_does_in_two_parts(run, tmp_path) -> None:
         (["examples.max_length=512"], "max_position_embeddings"),
     ],
 )
-def test_mistakes_are_one_line(arguments: list[str], message: str, tmp_path) -> None:
+def test_mistakes_are_one_line(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     base = f"model.base={ROOT / 'configs/model/mini.json'}"
-    done = command(
-        "pretrain",
-        str(ROOT / "configs/pretraining/demo.yaml"),
-        "output_dir=out",
-        base,
-        *SMALL,
-        *arguments,
-        cwd=tmp_path,
-    )
-    last = done.stderr.strip().splitlines()[-1]
-    assert done.returncode == 2 and message in last and last.startswith("error: "), done.stderr
-    assert "Traceback" not in done.stderr and not list(tmp_path.iterdir())
+    line = ["pretrain", str(ROOT / "configs/pretraining/demo.yaml"), "output_dir=out", base, *SMALL, *arguments]
+    monkeypatch.chdir(tmp_path)
+    code, told = in_process(monkeypatch, capsys, *line)
+    last = told.err.strip().splitlines()[-1]
+    assert code == 2 and message in last and last.startswith("error: "), told.err
+    assert "Traceback" not in told.err and not list(tmp_path.iterdir())
 
 
 def test_a_missing_tokenizer_is_told_before_the_corpus_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,13 +209,15 @@ def test_a_missing_tokenizer_is_told_before_the_corpus_is_read(tmp_path: Path, m
         training_data.load_training_data(options, ROOT / "configs/model/mini.json", print)
 
 
-def test_inspect_says_what_the_deck_says_of_bert_base(tmp_path) -> None:
-    done = command("inspect", str(ROOT / "configs/model/base.json"), "--json", cwd=tmp_path)
-    described = json.loads(done.stdout)
+def test_inspect_says_what_the_deck_says_of_bert_base(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, told = in_process(monkeypatch, capsys, "inspect", str(ROOT / "configs/model/base.json"), "--json")
+    described = json.loads(told.out)
     assert described["tables"]["token"] == [30522, 768] and 0.2 < described["embedding_share"] < 0.3
-    assert described["parameters"] == 109_482_240  # transformers' BertModel of the same size
-    missing = command("inspect", "nowhere", cwd=tmp_path)
-    assert missing.returncode == 2 and "nowhere" in missing.stderr and missing.stderr.count("\n") == 1
+    assert code == 0 and described["parameters"] == 109_482_240  # transformers' BertModel of the same size
+    code, told = in_process(monkeypatch, capsys, "inspect", "nowhere")
+    assert code == 2 and "nowhere" in told.err and told.err.count("\n") == 1
 
 
 def test_accumulation_changes_nothing() -> None:
