@@ -64,8 +64,10 @@ class ExampleOptions:
     masking_unit: Literal["token", "word", "span"] = (
         "token"  # what is hidden together: pieces, whole words, runs of words
     )
-    objectives: list[Literal["mlm", "nsp", "sop"]] = field(default_factory=lambda: ["mlm", "nsp"])  # losses, summed
-    objective_weights: dict[str, float] = field(default_factory=dict)  # factor of each loss; 1 where none is given
+    # Losses, summed; or `rtd` alone, for which a generator replaces tokens and the model tells which they are.
+    objectives: list[Literal["mlm", "nsp", "sop", "rtd"]] = field(default_factory=lambda: ["mlm", "nsp"])
+    # Factor of each loss; 1 where none is given, 50 for `rtd`, whose generator has 1.
+    objective_weights: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         mask, random = self.mask_token_fraction, self.random_token_fraction
@@ -73,6 +75,11 @@ class ExampleOptions:
             raise ValueError(
                 f"random_token_fraction: got {random} beside mask_token_fraction {mask}, expected a sum of at most 1; "
                 "lower one of them"
+            )
+        if "rtd" in self.objectives and len(self.objectives) > 1:
+            raise ValueError(
+                f"objectives: got {self.objectives}, expected rtd alone: its generator is trained with mlm already, "
+                "and a discriminator has no head for pairs; write [rtd]"
             )
         if (
             len(set(self.objectives)) < len(self.objectives)
@@ -89,6 +96,17 @@ class ExampleOptions:
                     f"objective_weights: got {weight} for {name!r}, expected a number above 0 for one of "
                     f"{', '.join(self.objectives)}; change or remove it"
                 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorOptions:
+    """The small masked language model that replaces tokens for `rtd` (ELECTRA, https://arxiv.org/abs/2003.10555)."""
+
+    width: float = bounded(0.25, above=0, max=1)  # share of heads, hidden_size and intermediate_size of the model
+    layers: float = bounded(1.0, above=0, max=1)  # share of num_hidden_layers of the model
+    # The token table of the discriminator. "disentangled": that of the generator, without gradient to it, plus a
+    # difference of its own (GDES, https://arxiv.org/abs/2111.09543). "shared": one table for both. "separate": its own.
+    embeddings: Literal["disentangled", "shared", "separate"] = "disentangled"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,6 +261,7 @@ class PretrainingOptions:
     corpus: CorpusOptions
     tokenizer: TokenizerOptions = field(default_factory=TokenizerOptions)
     examples: ExampleOptions = field(default_factory=ExampleOptions)
+    generator: GeneratorOptions = field(default_factory=GeneratorOptions)
     training: TrainingOptions = field(default_factory=TrainingOptions)
     checkpoints: CheckpointOptions = field(default_factory=CheckpointOptions)
     hub: HubOptions = field(default_factory=HubOptions)
@@ -270,6 +289,16 @@ class PretrainingOptions:
             )
         if self.corpus.prepared is None:  # whose sources stand in its directory
             check_weights(phases, {part.source: part.weight for part in self.corpus.sources})
+        if "rtd" not in self.examples.objectives and self.generator != GeneratorOptions():
+            raise ValueError(
+                f"generator: got options of one beside examples.objectives {self.examples.objectives}, expected the "
+                "objective rtd; remove them, or write objectives: [rtd]"
+            )
+        if "rtd" in self.examples.objectives and self.training.ema_decay is not None:
+            raise ValueError(
+                f"training: got ema_decay {self.training.ema_decay} beside the objective rtd, expected null: no "
+                "average is made of a generator and its discriminator; remove it"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -74,6 +74,15 @@ class RecordedPhase(JsonRecord):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RecordedGenerator(JsonRecord):
+    """The section `generator`."""
+
+    width: float
+    layers: float
+    embeddings: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class RecordedTraining(JsonRecord):
     """The section `training`."""
 
@@ -99,6 +108,7 @@ class RecordedOptions(JsonRecord):
     card: RecordedCard | None = absent()
     corpus: RecordedCorpus | None = absent()
     examples: RecordedExamples
+    generator: RecordedGenerator | None = absent()
     training: RecordedTraining
 
 

@@ -22,7 +22,18 @@ class ObjectiveFigures(JsonRecord):
     unknown_labels: int | None = absent()  # those that are [UNK], where there are some
     loss_without_unknown: float | None = absent()
     accuracy_without_unknown: float | None = absent()
+    # Of replaced-token detection: the share of tokens that are replaced; of those that were named, the share that is;
+    # the share of those that were named; the area under the ROC curve.
+    replaced_share: float | None = absent()
+    precision: float | None = absent()
+    recall: float | None = absent()
+    roc_auc: float | None = absent()
+    roc_auc_low: float | None = absent()
+    roc_auc_high: float | None = absent()
 
+
+# The factor of the loss of an objective where the options of a run give none; 1 for all others.
+DEFAULT_WEIGHTS = {"rtd": 50.0}  # ELECTRA, https://arxiv.org/abs/2003.10555, table 7
 
 HeldOut = dict[str, ObjectiveFigures]  # by the name of the objective
 

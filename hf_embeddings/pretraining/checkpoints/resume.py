@@ -14,7 +14,7 @@ from hf_embeddings.files.reading import not_a_directory
 from hf_embeddings.pretraining.checkpoints.download import PREFIX, fetch_checkpoint
 from hf_embeddings.pretraining.checkpoints.facts import PRECISION, CheckpointFacts, Identity
 from hf_embeddings.pretraining.checkpoints.store import Checkpoints
-from hf_embeddings.pretraining.options import ExampleOptions, PretrainingOptions, TrainingOptions
+from hf_embeddings.pretraining.options import ExampleOptions, GeneratorOptions, PretrainingOptions, TrainingOptions
 from hf_embeddings.pretraining.phase_options import PhaseOptions, default_micro_batches
 from hf_embeddings.typed_yaml.fields import to_dict
 
@@ -131,6 +131,8 @@ def identity(
         "model": deciding_fields(config),
         RULES: rules,
     }
+    if "rtd" in options.examples.objectives:
+        sections["generator"] = to_dict(options.generator)
     flat = {f"{section}.{name}": value for section, fields in sections.items() for name, value in fields.items()}
     settings = flat | {PRECISION: precision}
     return Identity(seed=options.seed, micro_batches_per_step=micro_batches, settings=settings, corpus=corpus)
@@ -160,10 +162,9 @@ def refuse_changes(checkpoint: Path, identity: Identity, *, allow_changes: bool)
         values[PHASES] = done_phases(cast(list[dict[str, object]], values.get(PHASES) or []), step)
     names = [name for name in sorted(then.keys() | now.keys()) if then.get(name) != now.get(name)]
     changes = ", ".join(f"{name}: {_brief(then.get(name))} -> {_brief(now.get(name))}" for name in names)
-    if fixed_fields := [name for name in names if name.startswith("tokenizer.")]:
-        raise ValueError(
-            f"{fixed_fields[0]}: the checkpoint has its tokenizer; {changes}; start over in another output_dir"
-        )
+    for name in names:
+        if what := _fixed(name, then.get(name), now.get(name)):
+            raise ValueError(f"{name}: the checkpoint has its {what}; {changes}; start over in another output_dir")
     if names and not allow_changes and rules.issuperset(names):
         subjects = " and ".join(name.removeprefix(f"{RULES}.") for name in names)
         raise ValueError(
@@ -198,9 +199,19 @@ def done_phases(phases: Sequence[Mapping[str, object]], step: int) -> list[dict[
     return done
 
 
+def _fixed(name: str, then: object, now: object) -> str | None:
+    """Return what a setting decides that a checkpoint holds, so that it cannot change; None for all others."""
+    section = name.partition(".")[0]
+    if section in ("tokenizer", "generator"):
+        return section
+    is_other = name == "examples.objectives" and len({"rtd" in str(value) for value in (then, now)}) > 1
+    return "kind of model" if is_other else None
+
+
 def _defaults() -> dict[str, object]:
     """Return the options of a run that have defaults, with them."""
     sections = {"tokenizer": TokenizerOptions(), "examples": ExampleOptions(), "training": TrainingOptions()}
+    sections["generator"] = GeneratorOptions()
     return {f"{name}.{key}": value for name, own in sections.items() for key, value in to_dict(own).items()}
 
 

@@ -158,7 +158,7 @@ class Checkpoints:
         self.good.add(step)
         self.failures = 0
         self.seconds = max(self.seconds, time.monotonic() - start)
-        self._bytes = sum(path.stat().st_size for path in self.path(step).iterdir())
+        self._bytes = sum(path.stat().st_size for path in self.path(step).rglob("*"))
         self._prune()
 
     def _prune(self) -> None:

@@ -20,7 +20,13 @@ from transformers import PreTrainedConfig
 from hf_embeddings.pretraining.examples.batches import inputs_of, joined_batches, real_tokens
 from hf_embeddings.pretraining.options import ExampleOptions, TrainingOptions
 from hf_embeddings.pretraining.phase_options import MICRO_BATCH_TOKENS
-from hf_embeddings.pretraining.training.objectives import label_count, summed_loss, training_inputs
+from hf_embeddings.pretraining.training.objectives import (
+    label_count,
+    parts_of,
+    summed_loss,
+    training_inputs,
+    weights_of,
+)
 from hf_embeddings.pretraining.training.progress import StepFigures
 from hf_embeddings.randomness import random_bits
 
@@ -48,10 +54,10 @@ def compute_gradients(
         seed: of the run.
         step: number of the step, from 0.
     """
-    objectives, processes = examples.objectives, accelerator.num_processes
+    objectives, processes = parts_of(examples.objectives), accelerator.num_processes
     strict = training.strict_determinism
     *labels, tokens = _global_counts(micro_batches, objectives, accelerator)
-    weights = [examples.objective_weights.get(name, 1.0) for name in objectives]
+    weights = weights_of(examples)
     rows = []  # of losses, one for each pass
     ordered_sum = OrderedSum(model) if strict else None
     passes = (
@@ -64,7 +70,7 @@ def compute_gradients(
         last = index == len(passes) - 1
         with _synchronised(model, last):
             batch = {name: tensor.to(accelerator.device) for name, tensor in batch.items()}
-            outputs = model(**inputs_of(batch, model), **training_inputs(objectives, batch))
+            outputs = model(**inputs_of(batch, model), **training_inputs(examples.objectives, batch))
             losses = [
                 summed_loss(name, outputs, batch) / max(count, 1)
                 for name, count in zip(objectives, labels, strict=True)

@@ -15,7 +15,14 @@ from hf_embeddings.pretraining.examples.pairs import relation
 from hf_embeddings.pretraining.examples.schedule import Schedule
 from hf_embeddings.pretraining.examples.training_phases import TrainingPhase
 from hf_embeddings.pretraining.options import ExampleOptions
-from hf_embeddings.pretraining.training.objectives import Scores, scores_of
+from hf_embeddings.pretraining.training.detection_figures import with_detection
+from hf_embeddings.pretraining.training.objectives import (
+    TOKEN_PREDICTIONS,
+    Scores,
+    evaluation_inputs,
+    parts_of,
+    scores_of,
+)
 from hf_embeddings.progress import Phases, silent_phase
 from hf_embeddings.records.run import HeldOut, ObjectiveFigures, PhaseFigures, PositionLoss
 
@@ -85,13 +92,13 @@ def score_held_out(
 ) -> dict[str, Scores]:
     """Return how well each label of each objective was predicted: see `evaluate_held_out`."""
     model.eval()
-    parts: dict[str, list[Scores]] = {name: [] for name in objectives}
+    parts: dict[str, list[Scores]] = {name: [] for name in parts_of(objectives)}
     examples = 0
     with phases("evaluating", len(batches), unit="batches") as phase:
         for batch in batches:
             batch = {name: tensor.to(device) for name, tensor in batch.items()}
-            outputs = model(**inputs_of(batch, model))
-            for name in objectives:
+            outputs = model(**inputs_of(batch, model), **evaluation_inputs(objectives, batch))
+            for name in parts:
                 scores = scores_of(name, outputs, batch)
                 parts[name].append(scores._replace(examples=scores.examples + examples))
             examples += len(batch["cu_seq_lens"])
@@ -102,7 +109,14 @@ def score_held_out(
 
 def figures_of(scores: Mapping[str, Scores], *, unknown: int | None = None) -> HeldOut:
     """Return the figures that labels and their predictions come to."""
-    return {name: _figures(own, unknown if name == "mlm" else None) for name, own in scores.items()}
+    figures = {name: _figures(own, unknown if name in TOKEN_PREDICTIONS else None) for name, own in scores.items()}
+    return {name: _detailed(name, own, scores[name]) for name, own in figures.items()}
+
+
+def _detailed(name: str, figures: ObjectiveFigures, scores: Scores) -> ObjectiveFigures:
+    if name == "rtd":
+        return with_detection(figures, scores.labels, scores.margins, scores.examples)
+    return figures
 
 
 def losses_by_position(scores: Scores, edges: Sequence[int]) -> list[PositionLoss]:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from hf_embeddings.model.layers import Layer
 from hf_embeddings.pretraining.options import TrainingOptions
 from hf_embeddings.pretraining.training.muon import Muon
 
@@ -34,8 +35,7 @@ def _adamw(model: nn.Module, options: TrainingOptions) -> list[torch.optim.Optim
 def _muon(model: nn.Module, options: TrainingOptions) -> list[torch.optim.Optimizer]:
     """Muon on the matrices of the encoder, AdamW, with a peak of its own where one is given, on everything else."""
     matrices, rest = _divided(model)
-    encoder = getattr(model, str(model.base_model_prefix))
-    hidden = {id(p) for layer in encoder.layers for p in layer.parameters()}
+    hidden = {id(p) for layer in model.modules() if isinstance(layer, Layer) for p in layer.parameters()}
     inner = [p for p in matrices if id(p) in hidden]
     outer = [p for p in matrices if id(p) not in hidden]
     muon = Muon(inner, lr=options.learning_rate, weight_decay=options.weight_decay)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from hf_embeddings.file_names import FIGURES, OPTIONS
+from hf_embeddings.file_names import FIGURES, GENERATOR, OPTIONS
 from hf_embeddings.hardware import describe, number_format
 from hf_embeddings.loading.saved_model import check_saved
 from hf_embeddings.pretraining.checkpoints.finished_model import write_finished_model
@@ -52,7 +52,7 @@ def conclude(
 
         def complete(folder: Path) -> None:
             carry(data.base, folder, figures.beginning)
-            check_saved(folder)
+            _check_models(folder)
             if finish:
                 finish(folder)
 
@@ -64,6 +64,12 @@ def conclude(
     for line in _lines(held_out, data.baseline):
         say(line)
     return figures
+
+
+def _check_models(folder: Path) -> None:
+    """Load what the directory holds once: the model, and where tokens were replaced, the generator beside it."""
+    for config in (folder / "config.json", *folder.glob(f"{GENERATOR}/config.json")):
+        check_saved(config.parent)
 
 
 def _phases(trainer: Trainer, scores: dict[str, Scores]) -> list[PhaseFigures] | None:
@@ -97,17 +103,25 @@ def _figures(trainer: Trainer, data: TrainingData, held_out: HeldOut, phases: li
 
 def _lines(held_out: HeldOut, unigram_loss: float) -> Iterator[str]:
     """Yield the held-out figures in words."""
-    if mlm := held_out.get("mlm"):
+    if mlm := held_out.get("mlm") or held_out.get("generator"):
+        name = "mlm" if "mlm" in held_out else "generator"
         yield (
-            f"held-out mlm loss {mlm.loss:.3f} nats beside {unigram_loss:.3f} for token frequencies alone; "
+            f"held-out {name} loss {mlm.loss:.3f} nats beside {unigram_loss:.3f} for token frequencies alone; "
             f"accuracy {mlm.accuracy:.1%}"
         )
         if mlm.loss_without_unknown is not None:
             yield (
                 f"without the {mlm.unknown_labels:,} of {mlm.labels:,} labels that are [UNK]: "
-                f"mlm loss {mlm.loss_without_unknown:.3f} nats, accuracy {mlm.accuracy_without_unknown:.1%}"
+                f"{name} loss {mlm.loss_without_unknown:.3f} nats, accuracy {mlm.accuracy_without_unknown:.1%}"
             )
     for name in RELATIONS:
         if pair := held_out.get(name):
             interval = f"95 % interval {pair.accuracy_low:.1%} to {pair.accuracy_high:.1%}; chance 50 %"
             yield f"held-out {name} accuracy {pair.accuracy:.1%} ({interval})"
+    if (rtd := held_out.get("rtd")) and rtd.roc_auc is not None:
+        precision = "none is named" if rtd.precision is None else f"precision {rtd.precision:.1%}"
+        yield (
+            f"held-out rtd loss {rtd.loss:.3f} nats, area under the ROC curve {rtd.roc_auc:.3f} (95 % interval "
+            f"{rtd.roc_auc_low:.3f} to {rtd.roc_auc_high:.3f}; chance 0.5); {rtd.replaced_share:.1%} of the tokens are "
+            f"replaced: recall {rtd.recall:.1%}, {precision}"
+        )
