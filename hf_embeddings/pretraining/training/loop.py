@@ -55,7 +55,7 @@ class Trainer:
     reporter: Reporter
     folder: Path
     parameters: int  # of the whole model
-    rope_theta: float | None  # of the model, where a phase says no other
+    rope_theta: float | None  # of the model, if some phases say another
     save: Callable[[], bool]  # a checkpoint of the state as it is, unless it is spoiled; every process calls it
     push: Push | None = None  # in the main process, where the run is published
 
@@ -68,7 +68,7 @@ class Trainer:
         """Set what a phase changes in the model."""
         theta = phase.options.rope_theta or self.rope_theta
         if theta is not None:
-            set_rope(self.accelerator.unwrap_model(self.model).config, theta)
+            set_rope(self.accelerator.unwrap_model(self.model), theta)
 
     def train(self, stop: Stop) -> bool:
         """Train until the end or until `stop`; return whether the end was reached. The last state is saved.

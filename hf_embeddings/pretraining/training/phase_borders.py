@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from torch import nn
 from transformers import PreTrainedConfig
 
 from hf_embeddings.pretraining.examples.chunks import SPECIAL_TOKENS_PER_PAIR
@@ -42,20 +43,22 @@ def check_rope(training: TrainingOptions, config: PreTrainedConfig) -> None:
         )
 
 
-def set_rope(config: PreTrainedConfig, theta: float) -> None:
+def set_rope(model: nn.Module, theta: float) -> None:
     """Turn by another base from the next forward pass on, in layers with full attention; a saved model has it too."""
+    for module in model.modules():  # nearly all have the one config of the model
+        if (parameters := _rotation(getattr(module, "config", None))) is not None:
+            parameters["rope_theta"] = theta
+
+
+def rope_theta(training: TrainingOptions, config: PreTrainedConfig) -> float | None:
+    """Return the base that layers with full attention turn by where phases say no other; None where none says one."""
     parameters = _rotation(config)
-    assert parameters is not None, "it was looked for"
-    parameters["rope_theta"] = theta
+    if parameters is None or not any(phase.rope_theta for phase in training.parts()):
+        return None
+    return float(parameters["rope_theta"])
 
 
-def rope_theta(config: PreTrainedConfig) -> float | None:
-    """Return the base that layers with full attention turn by; None where they do not turn."""
-    parameters = _rotation(config)
-    return None if parameters is None else float(parameters["rope_theta"])
-
-
-def _rotation(config: PreTrainedConfig) -> dict[str, Any] | None:
+def _rotation(config: object) -> dict[str, Any] | None:
     parameters = getattr(config, "rope_parameters", None)
     if parameters and "full_attention" in parameters:
         parameters = parameters["full_attention"]

@@ -90,7 +90,7 @@ def build_trainer(
         push=Push(options.hub, checkpoints) if options.hub.model_id and accelerator.is_main_process else None,
         folder=output.folder,
         parameters=parameters,
-        rope_theta=rope_theta(data.config),
+        rope_theta=rope_theta(training, data.config),
         save=save,
     )
     trainer.set_phase(phase_at(training_phases, progress.step))
