@@ -149,7 +149,7 @@ def origin_of(part: str) -> str:
 
 def no_documents(source: str, statistics: Counter[str]) -> CorpusError:
     """Return the error of a source that gives nothing."""
-    reasons = ", ".join(f"{number} {name}" for name, number in statistics.items() if number)
+    reasons = ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in statistics.items() if number)
     cure = "set text_field to the one with the text" if statistics["rows_without_text"] else "choose another source"
     return CorpusError(
         f"source {source!r}: got no documents" + (f" ({reasons})" if reasons else "") + f", expected some text; {cure}"

@@ -13,7 +13,7 @@ from hf_embeddings.corpora.compression import EXPANSION, compression_of, open_te
 from hf_embeddings.corpora.document import MAX_DOCUMENT_BYTES, CorpusError, Document, SourceReader, unreadable
 from hf_embeddings.files.lines import ENDS, line_pieces
 from hf_embeddings.files.reading import LARGEST, check_depth, parse_json
-from hf_embeddings.files.separators import TAB, separator_of
+from hf_embeddings.files.separators import TAB, declared_separator, separator_of
 from hf_embeddings.json_text import without_twins
 
 if TYPE_CHECKING:
@@ -91,7 +91,9 @@ def _table(path: str, reader: SourceReader, *, separator: str | None) -> Iterato
         with open_text(path) as file:
             lines = _told(io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline=""), reader)
             first = next(lines, "")
-            between = separator or separator_of(first)
+            between, above = separator or declared_separator(first) or separator_of(first), 0
+            if separator is None and declared_separator(first):  # a line for Excel
+                first, above = next(lines, ""), 1
             rows: csv.DictReader[str] = csv.DictReader(
                 itertools.chain([first], lines), strict=True, delimiter=between, quoting=quoting
             )
@@ -100,11 +102,13 @@ def _table(path: str, reader: SourceReader, *, separator: str | None) -> Iterato
                 raise CorpusError(f"{path}:1: got the column {twin!r} twice, expected each once; rename one")
             for row in rows:
                 if row.get(None) is not None:  # cells beyond those that the first line names
-                    reader.malformed(_surplus(row, f"{path}:{rows.line_num}", between))
+                    reader.malformed(_surplus(row, f"{path}:{rows.line_num + above}", between))
                 else:
-                    yield from reader.text_of(row, f"{path}:{rows.line_num}")
+                    yield from reader.text_of(row, f"{path}:{rows.line_num + above}")
     except csv.Error as error:
-        raise CorpusError(f"{path}:{rows.line_num + 1}: got a line that is not CSV ({error}); fix it") from error
+        raise CorpusError(
+            f"{path}:{rows.line_num + above + 1}: got a line that is not CSV ({error}); fix it"
+        ) from error
     except OSError as error:
         raise unreadable(path, error) from error
 

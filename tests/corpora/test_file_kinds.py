@@ -146,6 +146,12 @@ def test_a_json_file_that_is_neither_an_array_nor_lines_is_refused(tmp_path: Pat
     (tmp_path / "a.json").write_text(json.dumps({"data": ROWS}, indent=2))
     assert "a.json:1: got a line that is not JSON" in refused(tmp_path / "a.json")
     (tmp_path / "b.json").write_text("[1]")
-    assert "b.json, row 1: got int 1, expected an object" in refused(tmp_path / "b.json")
+    assert "b.json, row 1: got the number 1, expected an object" in refused(tmp_path / "b.json")
     (tmp_path / "c.json").write_text("[1")
     assert "not JSON" in refused(tmp_path / "c.json")
+
+
+def test_the_line_that_excel_reads_first_is_no_row(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("sep=;\nid;text\n1;a, b\n2;c;d\n", encoding="utf-8")
+    assert read(tmp_path / "a.csv", on_invalid_text="skip") == ["a, b"]
+    assert "a.csv:4: got 3 cells, expected 2 (id, text)" in refused(tmp_path / "a.csv")

@@ -41,7 +41,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("step", [3, 6, 7, 10])
+@pytest.mark.parametrize("step", [3, 6, 10])
 def test_a_run_that_is_killed_in_any_phase_or_at_a_border_ends_the_same(whole: Path, tmp_path: Path, step: int) -> None:
     options = phases(tmp_path / "run", STABLE, FALL, LAST, checkpoints__save_steps=4)
     assert finish(options, before=SignalAt(step, signal.SIGKILL)) == -signal.SIGKILL
@@ -50,7 +50,7 @@ def test_a_run_that_is_killed_in_any_phase_or_at_a_border_ends_the_same(whole: P
 
 
 @pytest.mark.skipif(not POSSIBLE, reason="asks the kernel of Linux, by x86-64 numbers")
-@pytest.mark.parametrize("place", [0, 20, 200])
+@pytest.mark.parametrize("place", [0, 60])
 def test_a_run_that_is_killed_in_the_save_at_a_border_ends_the_same(whole: Path, tmp_path: Path, place: int) -> None:
     folder = tmp_path / "run"
     options = phases(folder, STABLE, FALL, LAST)

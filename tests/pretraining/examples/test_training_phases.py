@@ -13,10 +13,11 @@ from hf_embeddings.corpora.options import CorpusOptions
 from hf_embeddings.pretraining.examples.chunks import Chunks, cut_chunks
 from hf_embeddings.pretraining.examples.training_phases import phase_at, plan_phases
 from hf_embeddings.pretraining.options import ExampleOptions, ModelOptions, PretrainingOptions, TrainingOptions
-from hf_embeddings.pretraining.options_file import dump, load_options
+from hf_embeddings.pretraining.options_file import load_options
 from hf_embeddings.pretraining.phase_options import PhaseOptions, StageOptions
 from hf_embeddings.pretraining.run import pretrain
 from hf_embeddings.pretraining.training.micro_batches import MicroBatches
+from hf_embeddings.typed_yaml.options_file import dump
 from tests.pretraining.numbered_corpus import VOCABULARY, numbered_corpus
 
 PER_STEP = 2
