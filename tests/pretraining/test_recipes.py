@@ -24,6 +24,7 @@ from hf_embeddings.pretraining.options_file import load_options
 from hf_embeddings.pretraining.run import pretrain
 from hf_embeddings.publishing.card import write_card
 from hf_embeddings.records.run import RunFigures
+from hf_embeddings.typed_yaml.options_file import read_options
 
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted((ROOT / "configs/pretraining").glob("*.yaml"))
@@ -62,17 +63,8 @@ def train(recipe: str, folder: Path, *overrides: str) -> tuple[PretrainingOption
     (folder / "texts.txt").write_text(texts, encoding="utf-8")
     kind = PositionLabOptions if recipe == "position-lab" else PretrainingOptions
     file = ROOT / f"configs/pretraining/{recipe}.yaml"
-    options = load_options(
-        file,
-        [
-            *SMALL,
-            f"corpus.source={folder}/texts.txt",
-            f"output_dir={folder}/{recipe}",
-            *SHORT_PHASES.get(recipe, []),
-            *overrides,
-        ],
-        kind,
-    )
+    places = [f"corpus.source={folder}/texts.txt", f"output_dir={folder}/{recipe}"]
+    options = read_options(kind, file, [*SMALL, *places, *SHORT_PHASES.get(recipe, []), *overrides])
     outcome = pretrain(options, base_config=ROOT / options.model.base)
     assert outcome.state == "done" and outcome.figures is not None
     return options, outcome.figures
