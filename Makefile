@@ -1,4 +1,4 @@
-# make demo | lab | test | compat | libraries | servers | common-tests | lint | docs        (Python 3.11; the virtual environment is made on first use)
+# make install | demo | lab | test | compat | libraries | servers | common-tests | lint | docs        (Python 3.11; the virtual environment is made on first use)
 WINDOWS := $(filter Windows_NT,$(OS))
 PYTHON ?= $(if $(WINDOWS),python,python3)
 VENV := .venv
@@ -7,7 +7,7 @@ BIN := $(VENV)/$(if $(WINDOWS),Scripts,bin)
 FAULTS :=
 FAULTS_LOG := benchmarks/results/faults.log
 
-.PHONY: demo lab test test-slow faults compat common-tests libraries servers lint docs docs-serve
+.PHONY: install demo lab test test-slow faults compat common-tests libraries servers lint docs docs-serve
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -21,6 +21,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/.tested: $(VENV)/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
 	touch $@
+
+install: $(VENV)/.installed
 
 demo: $(VENV)/.installed
 	$(BIN)/hf-embeddings pretrain configs/pretraining/demo.yaml

@@ -26,10 +26,10 @@ from hf_embeddings.embedding.options import DataOptions
 from hf_embeddings.embedding.rows import read_rows
 from hf_embeddings.embedding.sentence_model import PackedTransformer, build
 from hf_embeddings.hardware import bf16_is_fast, describe
+from hf_embeddings.loading.messages import quiet_loading
 from hf_embeddings.loading.saved_model import read_config, read_tokenizer
 from hf_embeddings.search.recipe import Recipe
 
-BATCH = 64  # pairs
 Step = Callable[[Sequence[tuple[str, ...]]], None]
 
 
@@ -39,22 +39,29 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True, help="a TriEmbed checkpoint")
     parser.add_argument("--max-length", type=int, default=128, help="tokens of a text")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--batch", type=int, default=64, help="pairs")
     arguments = parser.parse_args()
     recipe = Recipe(max_length=arguments.max_length)
-    ours = build(arguments.model, recipe, PackedTransformer)
+    with quiet_loading():
+        bert = stock(arguments.model, arguments.max_length)
+        ours = build(arguments.model, recipe, PackedTransformer)
+    formats = {"fp32": False, "bf16": True} if bf16_is_fast() else {"fp32": False}
+    models = {"stock BERT": bert, "embed": ours}
     rivals = {
-        "stock BERT, fp32": stepper(stock(arguments.model, arguments.max_length), bf16=False),
-        "stock BERT, bf16": stepper(stock(arguments.model, arguments.max_length), bf16=True),
-        "TriEmbed with padding, fp32": stepper(build(arguments.model, recipe), bf16=False),
-        "embed, fp32": stepper(ours, bf16=False),
-        "embed, bf16": stepper(ours, bf16=True),
+        f"{name}, {number_format}": stepper(model, bf16=is_bf16)
+        for name, model in models.items()
+        for number_format, is_bf16 in formats.items()
     }
     options = DataOptions(source="pydoc:numpy", columns=["title", "text"])
     rows = [row.texts for row in read_rows(options, options.source, options.columns, Counter())]
+    tokens = sum(
+        len(ids) for ids in ours.tokenizer([text for pair in rows for text in pair], verbose=False)["input_ids"]
+    )
+    print(f"{len(rows)} pairs, {tokens / len(rows) / 2:.0f} tokens a text before they are cut")  # noqa: T201
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0)).tolist()
     seconds: dict[str, list[float]] = {name: [] for name in rivals}
     for number in range(arguments.rounds + 1):  # the first one also prepares
-        batch = [rows[at] for at in order[number * BATCH : (number + 1) * BATCH]]
+        batch = [rows[at] for at in order[number * arguments.batch : (number + 1) * arguments.batch]]
         for name, step in rivals.items():
             began = time.process_time()
             step(batch)

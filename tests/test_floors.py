@@ -16,7 +16,7 @@ FLOORS = (
     {"pretraining", "conversion", "publishing"},
     {"search"},
     {"evaluation", "serving", "exporting"},
-    {"lab", "embedding"},
+    {"lab", "embedding", "explaining"},
     {"cli"},
 )
 # The rooms within pretraining, and the files beside them.

@@ -18,6 +18,7 @@ OWN = {
     "hf_embeddings.conversion.four_bit_e5": {"read_bytes"},
     "hf_embeddings.corpora.example_texts": {"read_bytes", "read_text"},
     "hf_embeddings.corpora.reviews": {"open"},
+    "hf_embeddings.explaining.page": {"read_text"},
     "hf_embeddings.exporting.servers": {"read_text"},
     "hf_embeddings.publishing.card": {"read_text"},
     "hf_embeddings.publishing.code": {"read_text"},
@@ -31,7 +32,6 @@ OWN = {
     "hf_embeddings.uploads.listing": {"read_bytes"},
     "hf_embeddings.uploads.binary_formats": {"open", "read_bytes"},
     "hf_embeddings.uploads.secrets": {"open"},  # members of archives in memory
-    "hf_embeddings.uploads.text_formats": {"read_bytes"},
     # It looks itself, with words of its own.
     "hf_embeddings.corpora.tokenizer": {"open"},
     "hf_embeddings.search.flat_files": {"memmap"},

@@ -11,7 +11,7 @@ PLACES = frozenset(
     "analogies api_key_file bias config corpus file folder model options_file out plot rerank resume retrieval run "
     "similarity source target teacher text tokenizer tokens_file translations vectors".split()
 )
-PLACES_OF = {"plot sum": {"text": False}, "plot attention": {"text": False}}  # where the name means something else
+PLACES_OF = {verb: {"text": False} for verb in ("explain", "plot sum", "plot attention")}  # there it is a text
 WORDS = frozenset(
     "allow_origin base_model device drop exclude export family fixed head host id_field ids ignore_key include mteb "
     "name overrides pair position_parameters prompt queries repo_id revision rope_parameters task text text_field "

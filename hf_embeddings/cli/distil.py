@@ -27,7 +27,7 @@ SENTENCES = 20000
 TRAINING = ("epochs", "batch-size", "learning-rate", "seed")
 OPTIONS = {  # that each kind of student reads
     "static": ("dimension", "corpus"),
-    "layers": ("corpus", "sentences", *TRAINING),
+    "smaller": ("layers", "width", "corpus", "sentences", *TRAINING),
     "translations": TRAINING,
 }
 
@@ -41,15 +41,19 @@ def distil(
     layers: Annotated[
         int | None, typer.Option(min=1, help="Keep so many layers: those whose loss changes the vectors least leave.")
     ] = None,
+    width: Annotated[
+        int | None, typer.Option(min=1, help="Keep so many of the teacher's channels; its heads shrink with them.")
+    ] = None,
     translations: Annotated[
         Path | None, typer.Option(help="Learn another language: a text, a tab and its translation a line.")
     ] = None,
     corpus: Annotated[
-        str | None, typer.Option(help="layers: texts to learn from. static: texts to count token frequencies in.")
+        str | None,
+        typer.Option(help="layers, width: texts to learn from. static: to count token frequencies in."),
     ] = None,
     text_field: TextField = "text",
     dimension: Annotated[int | None, typer.Option(help="static: width of the table; 256 by default.")] = None,
-    sentences: Annotated[int | None, typer.Option(help="layers: sentences of the corpus; 20,000 by default.")] = None,
+    sentences: Annotated[int | None, typer.Option(help="layers, width: sentences of it; 20,000 by default.")] = None,
     epochs: Annotated[float | None, typer.Option(min=0.001, help="Passes through the texts; 1 by default.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Texts or pairs of a step; 32 by default.")] = None,
     learning_rate: Annotated[float | None, typer.Option(min=1e-9, help="Peak; 2e-4 by default.")] = None,
@@ -61,19 +65,24 @@ def distil(
 ) -> None:
     """Make a model that gives nearly the vectors of its teacher: cheaper, or of another language.
 
-    Give one of --static, --layers and --translations. If a training was interrupted, rerun the command to resume.
+    Give --static, or --translations, or one or both of --layers and --width. If a training was interrupted, rerun the
+    command to resume.
     """
     require("eval", "scipy", *([] if static else ["sentence_transformers"]))
-    kinds = {"static": static, "layers": layers, "translations": translations}
     training = {"epochs": epochs, "batch-size": batch_size, "learning-rate": learning_rate, "seed": seed}
-    kind = _kind(kinds, {"dimension": dimension, "corpus": corpus, "sentences": sentences, **training})
-    if static:
+    given = {"layers": layers, "width": width, "dimension": dimension, "corpus": corpus, "sentences": sentences}
+    kind = _kind(static=static, translations=translations, given={**given, **training})
+    if kind == "static":
         check_model_or_id(teacher, "TEACHER")
     else:
         check_model(teacher, "the directory of a TriEmbed checkpoint")
+    if kind == "smaller":
+        from hf_embeddings.embedding.student_size import check_size
+
+        check_size(Path(teacher), layers, width)
     if corpus is not None:
         check_source(corpus)
-    elif layers is not None:
+    elif kind == "smaller":
         raise ValueError("--corpus: missing, expected texts to learn from, such as those that you will encode")
     inputs: dict[str, str | Path | None] = {"TEACHER": teacher if Path(teacher).exists() else None}
     inputs |= corpus_inputs("--corpus", corpus) | {"--translations": translations}
@@ -86,36 +95,37 @@ def distil(
         from hf_embeddings.embedding.language import distil_language
         from hf_embeddings.embedding.smaller import distil_smaller
         from hf_embeddings.embedding.student_training import StudentOptions
+        from hf_embeddings.embedding.teaching import Places
         from hf_embeddings.evaluation.word_lists import read_sentences
         from hf_embeddings.progress import Phase
         from hf_embeddings.publishing.card import write_card
 
-        given = {name.replace("-", "_"): value for name, value in training.items() if value is not None}
-        options: StudentOptions = StudentOptions(**given)  # type: ignore[arg-type]
-        places = Path(teacher), Path(target)
-        if layers is not None:
+        chosen = {name.replace("-", "_"): value for name, value in training.items() if value is not None}
+        options: StudentOptions = StudentOptions(**chosen)  # type: ignore[arg-type]
+        places = Places(
+            teacher=Path(teacher), target=Path(target), overwrite=overwrite, phases=Phase, finish=write_card
+        )
+        if translations is None:
             texts = read_sentences(str(corpus), sentences or SENTENCES, reader)
-            report = distil_smaller(
-                *places, texts, layers=layers, options=options, overwrite=overwrite, phases=Phase, finish=write_card
-            )
+            report = distil_smaller(places, texts, layers=layers, width=width, options=options)
         else:
-            assert translations is not None, "one of the kinds"
-            pairs = _pairs(translations)
-            report = distil_language(
-                *places, pairs, options=options, overwrite=overwrite, phases=Phase, finish=write_card
-            )
+            report = distil_language(places, _pairs(translations), options)
     print(json_text(report.to_dict()) if as_json else SENTENCES_OF[kind](report))
 
 
-def _kind(kinds: Mapping[str, object], given: Mapping[str, object]) -> str:
+def _kind(*, static: bool, translations: Path | None, given: Mapping[str, object]) -> str:
     """Return the one kind that was asked for; refuse options that another one reads, which would be dropped."""
-    chosen = [name for name, value in kinds.items() if value]
+    sizes = [name for name in ("layers", "width") if given[name] is not None]
+    asked = {"static": static, "smaller": bool(sizes), "translations": translations is not None}
+    chosen = [kind for kind, value in asked.items() if value]
     if len(chosen) != 1:
-        got = " and ".join(f"--{name}" for name in chosen) or "none"
-        raise ValueError(f"distil: got {got}, expected one of {', '.join(f'--{name}' for name in kinds)}")
-    if foreign := [name for name, value in given.items() if value is not None and name not in OPTIONS[chosen[0]]]:
-        allowed = ", ".join(f"--{name}" for name in OPTIONS[chosen[0]])
-        raise ValueError(f"--{chosen[0]}: got --{foreign[0]}, expected only {allowed} beside it; leave it out")
+        words = {"smaller": f"--{' and --'.join(sizes)}"}
+        got = " and ".join(words.get(kind, f"--{kind}") for kind in chosen) or "none"
+        raise ValueError(f"distil: got {got}, expected one of --static, --layers or --width or both, --translations")
+    name = f"--{sizes[0] if sizes else chosen[0]}"
+    if foreign := [option for option, value in given.items() if value is not None and option not in OPTIONS[chosen[0]]]:
+        allowed = ", ".join(f"--{option}" for option in OPTIONS[chosen[0]])
+        raise ValueError(f"{name}: got --{foreign[0]}, expected only {allowed} beside it; leave it out")
     return chosen[0]
 
 
@@ -165,12 +175,13 @@ def _of_static(report: "StaticReport") -> str:
     return "\n".join(lines)
 
 
-def _of_layers(report: "SmallerReport") -> str:
-    before, after = report.cosine
+def _of_smaller(report: "SmallerReport") -> str:
+    cosines, agreements = report.cosine, report.agreement
     return (
-        f"{report.target}: layers {', '.join(map(str, report.layers))} of the teacher, {report.parameters[1]:,} of "
-        f"{report.parameters[0]:,} parameters\n"
-        f"  mean cosine to the teacher's vectors of held-out sentences {after:.4f} (before the training {before:.4f})"
+        f"{report.target}: layers {', '.join(map(str, report.layers))} of the teacher, width {report.width}, "
+        f"{report.parameters[1]:,} of {report.parameters[0]:,} parameters\n"
+        f"  mean cosine to the teacher's vectors of held-out sentences {cosines[1]:.4f} (before the training "
+        f"{cosines[0]:.4f}); rank correlation of their similarities {agreements[1]:.3f} ({agreements[0]:.3f})"
     )
 
 
@@ -185,6 +196,6 @@ def _of_translations(report: "LanguageReport") -> str:
 
 SENTENCES_OF: dict[str, Callable[[Any], str]] = {
     "static": _of_static,
-    "layers": _of_layers,
+    "smaller": _of_smaller,
     "translations": _of_translations,
 }

@@ -30,10 +30,10 @@ def embed(
     from hf_embeddings.corpora.sources import check_source
     from hf_embeddings.embedding.options import EmbeddingOptions
     from hf_embeddings.loading.model_names import check_model
-    from hf_embeddings.pretraining.options_file import load_options
     from hf_embeddings.pretraining.training.stop import PREEMPTED, leave_on_signals
+    from hf_embeddings.typed_yaml.options_file import read_options
 
-    options = load_options(find_config(options_file), overrides or [], EmbeddingOptions)
+    options = read_options(EmbeddingOptions, find_config(options_file), overrides or [])
     require("embed", "sentence_transformers", "scipy")
     check_model(options.encoder.base, "encoder.base, the directory of a model")
     for source in filter(None, (options.data.source, options.data.evaluation_source)):

@@ -44,6 +44,8 @@ def export(
         raise ValueError(f"{option}: given with --for {purpose}, but {reason}; leave it out")
     if int8 and fp16:
         raise ValueError("--int8, --fp16: one file has one number format; give one of them")
+    if purpose is None and target.suffix.lower() != ".onnx":
+        raise ValueError(f"{target}: expected a name that ends in .onnx; --for servers writes a directory")
     check_model(folder)
     if purpose is not None:
         _for_servers(folder, target, fp16=fp16, overwrite=overwrite, as_json=as_json)
@@ -66,6 +68,8 @@ def export(
 def _for_servers(folder: Path, target: Path, *, fp16: bool, overwrite: bool, as_json: bool) -> None:
     from hf_embeddings.files.staging import check_target
 
+    if target.suffix.lower() == ".onnx":
+        raise ValueError(f"{target}: got the name of one file, expected a directory; leave .onnx out, or --for servers")
     check_target(target, inputs={"DIR": folder}, overwrite=overwrite)
     from hf_embeddings.exporting.servers import export_for_servers
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hf_embeddings.search.records import Condition, Record
 
 
+ID_FIELD = "id"
 LATE_PASSAGE = 128  # tokens of a passage that is pooled from its document
 MOST_UNKNOWN = 0.01  # share of the characters; more is worth a warning
 
@@ -29,7 +30,8 @@ def index(
     corpus: Annotated[
         str,
         typer.Argument(
-            help="pydoc:PACKAGE,PACKAGE; hub:USER/NAME; .txt, .jsonl, .csv, .parquet ... files, a glob or folder."
+            help="pydoc:PACKAGE,PACKAGE; pycode:PACKAGE; hub:USER/NAME; .txt, .jsonl, .csv, .parquet ... files, a glob "
+            "or folder."
         ),
     ],
     folder: Annotated[str, typer.Argument(metavar="INDEX", help="Folder of the index, new or to add to.")],
@@ -50,7 +52,7 @@ def index(
         list[str] | None, typer.Option(help="Only documents whose metadata meet FIELD=VALUE, also != >= <= > < and ~.")
     ] = None,
     text_field: TextField = "text",
-    id_field: Annotated[str, typer.Option(help="Field with the id; without one, file and digest make it.")] = "id",
+    id_field: Annotated[str, typer.Option(help="Field with the id; without one, file and digest make it.")] = ID_FIELD,
     max_documents: Annotated[int | None, typer.Option(help="Stop after so many documents.")] = None,
     processes: Annotated[int, typer.Option(help="Processes that encode.")] = 1,
     device: Annotated[str, typer.Option(help="cpu, cuda:0, or several as cuda:0,cuda:1.")] = "cpu",
@@ -94,7 +96,8 @@ def index(
         return islice(_matches(corpus, reader, conditions), max_documents)
 
     left_out: Counter[str] = Counter()
-    total = _survey(read_records(documents(left_out), id_field, left_out), folder, corpus, where or [], left_out)
+    records = read_records(documents(left_out), id_field, left_out)
+    total = _survey(records, folder, corpus, where or [], id_field, left_out)
     with Phase("encoding", total, unit="documents") as progress:
         figures = build_index(
             read_records(documents(Counter()), id_field),
@@ -133,7 +136,9 @@ def _matches(corpus: str, reader: SourceReader, conditions: list["Condition"]) -
             yield document
 
 
-def _survey(records: Iterator["Record"], folder: str, corpus: str, where: list[str], left_out: Counter[str]) -> int:
+def _survey(
+    records: Iterator["Record"], folder: str, corpus: str, where: list[str], id_field: str, left_out: Counter[str]
+) -> int:
     """Count the records, and say what is left out, before any is encoded: reading is quick beside that."""
     from hf_embeddings.progress import Phase, print_to_stderr
     from hf_embeddings.search.build import refuse_older_names
@@ -155,6 +160,8 @@ def _survey(records: Iterator["Record"], folder: str, corpus: str, where: list[s
         print_to_stderr(f"{corpus}: left out {_counted(left_out)}")
     if not total:
         raise ValueError(f"--where {' '.join(where)}: no document of {corpus} meets it; leave it out to see all")
+    if id_field != ID_FIELD and derived == total:
+        raise ValueError(f"--id-field: got {id_field!r}, which no document of {corpus} has, expected a field; check it")
     return total
 
 

@@ -23,6 +23,7 @@ SENTENCES = {
     "embed": f"the checkpoints that were saved are kept; {RESUME}",
     "evaluate": "no figure was recorded",
     "example": "some of the files may be there already; rerun the command to replace them",
+    "explain": "{out} is as it was before",
     "inspect": NOTHING,
     "position-lab": f"the runs that finished, and the last checkpoint of the current one, are kept; {RESUME}",
     "positions": NOTHING,

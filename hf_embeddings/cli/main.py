@@ -16,6 +16,7 @@ from hf_embeddings.cli.distil import distil
 from hf_embeddings.cli.embed import embed
 from hf_embeddings.cli.evaluate import evaluate
 from hf_embeddings.cli.example import example
+from hf_embeddings.cli.explain import explain
 from hf_embeddings.cli.export import export
 from hf_embeddings.cli.index import index
 from hf_embeddings.cli.inspect import inspect
@@ -41,6 +42,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "embed": embed,
     "evaluate": evaluate,
     "example": example,
+    "explain": explain,
     "export": export,
     "index": index,
     "inspect": inspect,

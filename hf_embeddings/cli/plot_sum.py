@@ -1,5 +1,6 @@
 """`hf-embeddings plot sum`: what token, position and segment contribute to the input vectors of a text or a pair."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -29,9 +30,11 @@ def input_sum(
     probe = probe_sum(folder, text, pair)
     if probe.is_cut:
         tell_cut(len(probe.tokens))
+    if pair is not None and "segment" in probe.parts and len(set(probe.segments)) == 1:
+        print("the tokenizer marks no segments: both texts get segment 0", file=sys.stderr)
     title = f"{Path(folder).name}: token + position + segment"
     picture = f"{picture_path(out)}.png"
-    save_figure(sum_figure(probe.tokens, probe.parts, title=title), picture)
+    save_figure(sum_figure(probe.tokens, probe.parts, title=title, segments=probe.segments), picture)
     if as_json:
         plain = {name: {key: value.tolist() for key, value in vars(part).items()} for name, part in probe.parts.items()}
         print(json_text({"tokens": probe.tokens, "parts": plain, "picture": picture}, indent=2))

@@ -63,7 +63,7 @@ def words(
     if frequent is not None or sentences is not None:
         check_source(text)
     from hf_embeddings.evaluation.vectors import Vectors
-    from hf_embeddings.visualization.projections import project
+    from hf_embeddings.visualization.projections import NAMES, project
 
     model_vectors = Vectors.load(folder, source=vectors, prompt=prompt, layer=layer, pooling=pooling)
     labels, groups = _choose(
@@ -76,8 +76,17 @@ def words(
         )
     matrix = model_vectors.encode(labels)
     points = project(matrix, method, dimensions=dimensions, seed=seed)
-    title = f"{Path(folder).name}: {len(labels):,} {'sentences' if sentences else 'words'}, {vectors}, {method}"
-    files = _write(matrix, points, labels, groups, title=title, out=out, example=example, export=export or [])
+    title = f"{Path(folder).name}: {len(labels):,} {'sentences' if sentences else 'words'}, {vectors}, {NAMES[method]}"
+    files = _write(
+        matrix,
+        points,
+        labels,
+        groups,
+        title=title,
+        out=out,
+        export=export or [],
+        example_of=NAMES[method] if example else None,
+    )
     print(json_text(files, indent=2) if as_json else "\n".join(files.values()))
 
 
@@ -112,8 +121,8 @@ def _write(
     *,
     title: str,
     out: Path,
-    example: bool,
     export: list[str],
+    example_of: str | None,
 ) -> dict[str, str]:
     import numpy as np
 
@@ -132,10 +141,10 @@ def _write(
         [(labels[j], float(c)) for j, c in zip(own, values, strict=True)]
         for own, values in zip(rows, cosines, strict=True)
     ]
-    if example:
+    if example_of:
         members = {name: [row for row, group in enumerate(groups) if group == name] for name in dict.fromkeys(groups)}
         panels = {name: project(matrix[own], "pca") for name, own in members.items()}
-        figure = example_figure(points, labels, groups, panels)
+        figure = example_figure(points, labels, groups, panels, method=example_of)
     else:
         figure = scatter_figure(points, labels, groups, title=title)
     out = picture_path(out)

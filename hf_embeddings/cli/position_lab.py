@@ -34,10 +34,10 @@ def position_lab(
     """
     require("viz", "matplotlib")
     from hf_embeddings.pretraining.options import PositionLabOptions
-    from hf_embeddings.pretraining.options_file import load_options
     from hf_embeddings.pretraining.training.stop import leave_on_signals
+    from hf_embeddings.typed_yaml.options_file import read_options
 
-    options = load_options(find_config(options_file), overrides or [], PositionLabOptions)
+    options = read_options(PositionLabOptions, find_config(options_file), overrides or [])
     check_run(options)
     leave_on_signals()
     from transformers.utils import logging

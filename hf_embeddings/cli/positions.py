@@ -72,7 +72,9 @@ def draw(title: str, report: PositionReport, probe: "PositionProbe", folder: Pat
     from hf_embeddings.visualization.pictures import save_figure
     from hf_embeddings.visualization.position_plots import position_figure
 
-    figure = position_figure(title, probe.vectors, probe.scores, report.relative_linearity_by_shift)
+    figure = position_figure(
+        title, probe.vectors, probe.scores, report.relative_linearity_by_shift, measured_on=probe.measured_on
+    )
     return save_figure(figure, folder / f"{title}.png")
 
 

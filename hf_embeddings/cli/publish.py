@@ -53,8 +53,8 @@ def publish(
         print(f"  {size:>13,}  {path}")
     for path, reason in publication.included.items():
         print(f"included by name: {path}: {reason}")
-    if publication.shortened:
-        print(f"without the absolute paths of this machine: {', '.join(publication.shortened)}")
+    for path, changes in publication.changed.items():
+        print(f"changed for readers: {path}: {changes}")
     if publication.kept:
         print(f"kept in the card as you edited it: {', '.join(publication.kept)}")
     total = f"{counted(len(publication.files), 'file')}, {sum(publication.files.values()):,} bytes"

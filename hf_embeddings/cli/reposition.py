@@ -10,7 +10,7 @@ from hf_embeddings.cli.output import AsJson, TextField, corpus_inputs
 from hf_embeddings.corpora.sources import check_source
 from hf_embeddings.files.reading import parse_json
 from hf_embeddings.files.staging import check_target
-from hf_embeddings.json_text import json_text
+from hf_embeddings.json_text import json_kind, json_text
 from hf_embeddings.loading.model_names import check_model
 
 if TYPE_CHECKING:
@@ -107,5 +107,5 @@ def _object(option: str, text: str | None) -> dict[str, Any] | None:
     cure = """give an object, such as '{"name": 1}'"""
     value = parse_json(text, f"--{option} {text!r:.60}", cure=cure)
     if not isinstance(value, dict):
-        raise ValueError(f"--{option} {text!r:.60}: got a JSON {type(value).__name__}, expected an object; {cure}")
+        raise ValueError(f"--{option} {text!r:.60}: got {json_kind(value)}, expected an object; {cure}")
     return value

@@ -104,6 +104,7 @@ def reader_of(
         hub_split=part.hub_split or "train",
         hub_config=part.hub_config,
         on_invalid_text=options.on_invalid_text,
+        policy_option="corpus.on_invalid_text",
         statistics=statistics,
         advance=advance,
     )

@@ -7,9 +7,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
+from hf_embeddings.json_text import json_kind
+
 MAX_DOCUMENT_BYTES = 16 << 20  # bounds the memory that one document without a blank line, or one JSON line, can take
 _INVALID = re.compile("[\0\ud800-\udfff]")  # undecodable bytes are surrogates too: see `text_files.decode`
 
+NO_PATHS = ("pydoc:", "pycode:", "hub:")  # what a source begins with that is no path
 InvalidTextPolicy = Literal["error", "skip", "replace"]
 
 
@@ -38,6 +41,7 @@ class SourceReader:
     hub_split: str = "train"
     hub_config: str | None = None
     on_invalid_text: InvalidTextPolicy = "error"
+    policy_option: str = ""  # where the user chooses that; "" where a verb has no such option
     statistics: Counter[str] = field(default_factory=Counter)  # counts what is left out
     advance: Callable[[float], None] = lambda size: None  # told of bytes that were read
 
@@ -56,7 +60,7 @@ class SourceReader:
         where = "of the text" if offset is None else "of the file"
         raise CorpusError(
             f"{place}: got {_named(match.group(), raw=offset is not None)} at byte offset {byte} {where}, expected "
-            "UTF-8 text; convert it, or set on_invalid_text to skip or replace"
+            f"UTF-8 text; convert it{self._or_choose('skip or replace')}"
         )
 
     def overlong(self, place: str, offset: int | None = None) -> None:
@@ -68,7 +72,7 @@ class SourceReader:
                 cure = "separate documents with blank lines (.txt) or line ends (.jsonl)"
             raise CorpusError(
                 f"{place}: got a document of more than {MAX_DOCUMENT_BYTES} bytes{start}, expected shorter ones; "
-                f"{cure}, or set on_invalid_text to skip"
+                f"{cure}{self._or_choose('skip')}"
             )
         self.statistics["overlong_documents"] += 1
 
@@ -76,7 +80,7 @@ class SourceReader:
         """Yield the text of one record, if it is valid, with the other fields; one that is blank is counted only."""
         field = self.text_field
         if not isinstance(row, dict):
-            raise CorpusError(f"{place}: got {_kind(row)}, expected an object with the field {field!r}; fix it")
+            raise CorpusError(f"{place}: got {json_kind(row)}, expected an object with the field {field!r}; fix it")
         if field not in row:
             names = ", ".join(map(repr, row)) or "none"
             raise CorpusError(
@@ -87,8 +91,8 @@ class SourceReader:
             self.statistics["rows_without_text"] += 1
             return
         if not isinstance(text, str):
-            cure = "set on_invalid_text to skip" if _is_null(text) else f"fix it, or set {self.option}"
-            raise CorpusError(f"{place}: got {_kind(text)} in the field {field!r}, expected a string; {cure}")
+            cure = f"fix it, or set {self.option}" if not _is_null(text) else f"fill it in{self._or_choose('skip')}"
+            raise CorpusError(f"{place}: got {json_kind(text)} in the field {field!r}, expected a string; {cure}")
         if _is_overlong(text):
             self.overlong(f"{place}, field {field!r}")
             return
@@ -101,8 +105,11 @@ class SourceReader:
     def malformed(self, message: str) -> None:
         """Count a row that is not as it should be under `skip`; refuse it with the message otherwise."""
         if self.on_invalid_text != "skip":
-            raise CorpusError(f"{message}, or set on_invalid_text to skip")
+            raise CorpusError(f"{message}{self._or_choose('skip')}")
         self.statistics["invalid_text"] += 1
+
+    def _or_choose(self, policy: str) -> str:
+        return f", or set {self.policy_option} to {policy}" if self.policy_option else ""
 
 
 def unreadable(path: str, error: Exception) -> CorpusError:
@@ -125,8 +132,3 @@ def _is_overlong(text: str) -> bool:
 
 def _is_null(value: object) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
-
-
-def _kind(value: object) -> str:
-    names = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
-    return names.get(type(value), f"{type(value).__name__} {value!r}"[:60])

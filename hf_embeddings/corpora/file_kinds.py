@@ -4,10 +4,12 @@ from collections.abc import Sequence
 
 from hf_embeddings.corpora.compression import COMPRESSIONS, suffix_of
 from hf_embeddings.corpora.document import CorpusError
+from hf_embeddings.corpora.whole_files import CODE
 
 KINDS = (
-    "pydoc:PACKAGE,PACKAGE; hub:USER/NAME; or the path, glob or folder of .txt, .md, .rst, .jsonl, .json, .csv, .tsv "
-    f"or .parquet files (all but the last also as {', '.join(COMPRESSIONS)}), or what save_to_disk of `datasets` wrote"
+    "pydoc:PACKAGE,PACKAGE; pycode:PACKAGE,PACKAGE; hub:USER/NAME; or the path, glob or folder of .txt, .md, .rst, "
+    f".jsonl, .json, .csv, .tsv, .fasta or .parquet files (all but the last also as {', '.join(COMPRESSIONS)}), or "
+    "what save_to_disk of `datasets` wrote; or the path or glob of source code (.py, .c, .js, .rs, ...)"
 )
 _UNPACK = "unpack it, and name the folder"
 _EXTRACT = "extract its text first, such as with trafilatura, and save it as .txt or .jsonl"
@@ -37,7 +39,8 @@ def no_known_files(folder: str, others: Sequence[str]) -> CorpusError:
     """Return the error of a folder without a file that is read; `others` are the names of those that it has."""
     suffixes = sorted({suffix_of(name) for name in others})
     held = ", ".join(suffix or "files without a suffix" for suffix in suffixes[:5]) or "no files"
-    cure = next((_CURES[suffix] for suffix in suffixes if suffix in _CURES), "check the path")
+    code = next((f"name source code by a glob: {folder}/**/*{suffix}" for suffix in suffixes if suffix in CODE), None)
+    cure = next((_CURES[suffix] for suffix in suffixes if suffix in _CURES), code or "check the path")
     return CorpusError(f"{folder}: got a folder with {held}, expected one with files of a source: {KINDS}; {cure}")
 
 

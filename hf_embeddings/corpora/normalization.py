@@ -62,6 +62,13 @@ def normalizer(
     return normalizers.Sequence(parts)
 
 
+def byte_level_normalizer(*, lowercase: bool, strip_accents: bool, turkish_case: bool) -> normalizers.Normalizer:
+    """Return a normalizer that keeps all white space; composed and decomposed letters are the same."""
+    marks = [normalizers.NFD(), normalizers.StripAccents()] if strip_accents else []
+    case = [*_turkish(lowercase and turkish_case), *([normalizers.Lowercase()] if lowercase else [])]
+    return normalizers.Sequence([*case, *marks, normalizers.NFC()])
+
+
 def _turkish(is_asked: bool) -> list[normalizers.Normalizer]:
     if not is_asked:
         return []

@@ -3,8 +3,11 @@
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from hf_embeddings.corpora.document import NO_PATHS
 from hf_embeddings.typed_yaml.fields import bounded, path_field
 
+Algorithm = Literal["wordpiece", "unigram", "bpe", "byte-level", "characters"]
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # ids 0..4 of what is trained
 PREPARED = "prepared:"  # before the directory, in `corpus.source`
 
 
@@ -23,8 +26,8 @@ class SourceOptions:
 class CorpusOptions:
     """Where the documents come from, and which part of them is held out."""
 
-    # `pydoc:PKG,PKG` (docstrings), the path, glob or folder of files, `hub:USER/NAME`, or `prepared:DIRECTORY`, which
-    # `hf-embeddings prepare` made.
+    # `pydoc:PKG,PKG` (docstrings), `pycode:PKG,PKG` (source files), the path, glob or folder of files, `hub:USER/NAME`,
+    # or `prepared:DIRECTORY`, which `hf-embeddings prepare` made.
     source: str | None = path_field(None)
     # Several with weights, instead of `source`; a document that is in two of them has the higher weight.
     sources: list[SourceOptions] = field(default_factory=list)
@@ -59,7 +62,7 @@ class CorpusOptions:
     def paths(self) -> list[str]:
         """Return the files, globs and directories among the sources."""
         names = [part.source.removeprefix(PREPARED) for part in self.parts()]
-        return [name for name in names if not name.startswith(("pydoc:", "hub:"))]
+        return [name for name in names if not name.startswith(NO_PATHS)]
 
     def parts(self) -> list[SourceOptions]:
         """Return every source with its own settings filled in from those of the corpus, by falling weight.
@@ -76,7 +79,10 @@ class TokenizerOptions:
     """An existing tokenizer, or the one to train on the corpus."""
 
     path: str | None = path_field(None)  # directory of an existing tokenizer; None trains one with the fields below
-    algorithm: Literal["wordpiece", "unigram", "bpe"] = "wordpiece"  # the kind to train
+    # The kind to train: subwords of WordPiece, Unigram or BPE; "byte-level" BPE, which keeps white space and knows
+    # every character, as code wants it; or "characters", for sequences, or text letter by letter.
+    algorithm: Algorithm = "wordpiece"
+    kmer_length: int = bounded(1, min=1, max=16)  # letters of a token of "characters"; 6 makes 6-mers side by side
     vocab_size: int = bounded(8192, min=64)  # tokens, special ones included
     lowercase: bool = True  # fold case before tokenizing
     # Strip accents and other marks too, as uncased BERT does; it changes the words of many languages.
@@ -85,3 +91,16 @@ class TokenizerOptions:
     # Characters of the corpus to train on: the first documents of each source, which all get the same share.
     training_characters: int = bounded(100_000_000, min=1000)
     min_frequency: int = bounded(2, min=1)  # occurrences that a character, or a pair of pieces to be merged, needs
+
+    def __post_init__(self) -> None:
+        least = 256 + len(SPECIAL_TOKENS)
+        if self.algorithm == "byte-level" and self.vocab_size < least:
+            raise ValueError(
+                f"vocab_size: got {self.vocab_size} beside algorithm 'byte-level', expected at least {least}, the "
+                "bytes and special tokens; raise it"
+            )
+        if self.kmer_length > 1 and self.algorithm != "characters":
+            raise ValueError(
+                f"kmer_length: got {self.kmer_length} beside algorithm {self.algorithm!r}, expected 1; write "
+                "algorithm: characters"
+            )

@@ -1,4 +1,4 @@
-"""Documents of text from wherever they are: installed packages, files of several kinds, datasets of the Hub."""
+"""Documents from wherever they are: installed packages, files of several kinds, datasets of the Hub."""
 
 import difflib
 import glob
@@ -14,10 +14,15 @@ from hf_embeddings.corpora.docstrings import package_files, read_docstrings
 from hf_embeddings.corpora.document import CorpusError, Document, SourceReader, unreadable
 from hf_embeddings.corpora.file_kinds import no_known_files, unknown_kind
 from hf_embeddings.corpora.hub_datasets import is_saved_dataset, read_hub, read_saved_dataset
-from hf_embeddings.corpora.text_files import SUFFIXES, text_bytes
+from hf_embeddings.corpora.text_files import SUFFIXES as TEXT_FILES
+from hf_embeddings.corpora.text_files import text_bytes
+from hf_embeddings.corpora.whole_files import CODE, SEQUENCES, read_code
 from hf_embeddings.files.reading import file_type
 
 PACKAGES = "pydoc:"  # what docstrings of installed packages are named by
+PACKAGE_CODE = "pycode:"  # and their source files
+INSTALLED = (PACKAGES, PACKAGE_CODE)
+FILES = TEXT_FILES | SEQUENCES  # by suffix; of a folder these are read, and source code only where it is named
 OTHER_FILES = "files_of_other_kinds"  # in a folder, counted in the statistics of reading
 _SCHEME = re.compile(r"[A-Za-z]\w+:")  # one letter would be a Windows drive
 
@@ -49,7 +54,19 @@ def _modules(names: str) -> dict[str, str]:
     return modules
 
 
-SCHEMES: dict[str, Callable[[str, SourceReader], Iterator[Document]]] = {PACKAGES: read_packages, "hub:": read_hub}
+def read_package_code(names: str, reader: SourceReader) -> Iterator[Document]:
+    """Yield the Python files of installed packages, given as `torch,numpy`."""
+    for path, module in _modules(names).items():
+        for document in read_code(path, reader):
+            package = module.split(".")[0]
+            yield Document(document.text, {"title": module, "package": package, "module": module}, path)
+
+
+SCHEMES: dict[str, Callable[[str, SourceReader], Iterator[Document]]] = {
+    PACKAGES: read_packages,
+    PACKAGE_CODE: read_package_code,
+    "hub:": read_hub,
+}
 
 
 def read_documents(
@@ -82,8 +99,8 @@ def check_source(source: str) -> None:
     Raises:
         CorpusError: there are none, or they are of an unknown kind.
     """
-    if source.startswith(PACKAGES):
-        _modules(source.removeprefix(PACKAGES))
+    if source.startswith(INSTALLED):
+        _modules(source.partition(":")[2])
     elif not source.startswith("hub:"):
         for part in parts_of(source):
             _reader(part)
@@ -96,8 +113,8 @@ def parts_of(source: str) -> list[str]:
 
 def source_bytes(source: str) -> int:
     """Return the bytes that are gone through to read a source, for the time left; 0 where nobody knows."""
-    if source.startswith(PACKAGES):
-        names = source.removeprefix(PACKAGES).split(",")
+    if source.startswith(INSTALLED):
+        names = source.partition(":")[2].split(",")
         return sum(text_bytes(path) for name in names for path in package_files(name.strip()))
     return sum(text_bytes(part) for part in parts_of(source))
 
@@ -120,7 +137,7 @@ def folder_counts(source: str) -> Counter[str]:
     if source.startswith(tuple(SCHEMES)) or not os.path.isdir(path) or is_saved_dataset(path):
         return Counter()
     suffixes = Counter(suffix_of(name) for *_, names in _folders(path) for name in names if name[0] != ".")
-    kinds = Counter({f"{suffix[1:]}_files": count for suffix, count in suffixes.items() if suffix in SUFFIXES})
+    kinds = Counter({f"{suffix[1:]}_files": count for suffix, count in suffixes.items() if suffix in FILES})
     others = suffixes.total() - kinds.total()
     return (kinds if len(kinds) > 1 else Counter()) + Counter({OTHER_FILES: others})
 
@@ -132,7 +149,7 @@ def origin_of(part: str) -> str:
 
 def no_documents(source: str, statistics: Counter[str]) -> CorpusError:
     """Return the error of a source that gives nothing."""
-    reasons = ", ".join(f"{number} {name}" for name, number in statistics.items() if number)
+    reasons = ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in statistics.items() if number)
     cure = "set text_field to the one with the text" if statistics["rows_without_text"] else "choose another source"
     return CorpusError(
         f"source {source!r}: got no documents" + (f" ({reasons})" if reasons else "") + f", expected some text; {cure}"
@@ -149,7 +166,7 @@ def _read(part: str, reader: SourceReader) -> Iterator[Document]:
 def _reader(part: str) -> Callable[[str, SourceReader], Iterator[Document]]:
     if is_saved_dataset(part):
         return read_saved_dataset
-    read_file = SUFFIXES.get(suffix_of(part))
+    read_file = (FILES | CODE).get(suffix_of(part))
     if read_file is None:
         raise unknown_kind(part)
     mode = _mode(part)  # before opening: to open a pipe is to wait for its writer
@@ -161,7 +178,7 @@ def _reader(part: str) -> Callable[[str, SourceReader], Iterator[Document]]:
 def _files(source: str) -> list[str]:
     path = os.path.expanduser(source)
     if not os.path.lexists(path):
-        bare = not os.path.dirname(path) and suffix_of(path) not in SUFFIXES | {"": None}
+        bare = not os.path.dirname(path) and suffix_of(path) not in {*FILES, *CODE, ""}
         if _SCHEME.match(path) or bare:
             raise unknown_kind(source)
         if glob.has_magic(path):
@@ -182,7 +199,7 @@ def _inside(path: str) -> Iterator[str]:
     for folder, is_saved, names in _folders(path):
         if is_saved:
             yield folder
-        yield from (os.path.join(folder, name) for name in names if suffix_of(name) in SUFFIXES)
+        yield from (os.path.join(folder, name) for name in names if suffix_of(name) in FILES)
 
 
 def _folders(path: str) -> Iterator[tuple[str, bool, list[str]]]:

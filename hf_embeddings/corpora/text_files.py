@@ -13,7 +13,7 @@ from hf_embeddings.corpora.compression import EXPANSION, compression_of, open_te
 from hf_embeddings.corpora.document import MAX_DOCUMENT_BYTES, CorpusError, Document, SourceReader, unreadable
 from hf_embeddings.files.lines import ENDS, line_pieces
 from hf_embeddings.files.reading import LARGEST, check_depth, parse_json
-from hf_embeddings.files.separators import TAB, separator_of
+from hf_embeddings.files.separators import TAB, declared_separator, separator_of
 from hf_embeddings.json_text import without_twins
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _BATCH_BYTES = 64 << 20  # of rows that are read at once
 def read_paragraphs(path: str, reader: SourceReader) -> Iterator[Document]:
     """Yield the documents of a text file: runs of lines between blank lines."""
     for offset, block in _blocks(path, reader, ends=_is_blank):
-        text = reader.valid(_decode(block, offset), path, offset)
+        text = reader.valid(decode(block, offset), path, offset)
         if text is not None:
             fields = {"source": path, "offset": offset}
             yield Document(text, fields, f"{path}, byte {offset}", place_fields=tuple(fields))
@@ -36,7 +36,7 @@ def read_json_texts(path: str, reader: SourceReader) -> Iterator[Document]:
     """Yield the text field of each line of a JSON lines file, with the other fields."""
     for number, (offset, block) in enumerate(_blocks(path, reader, ends=lambda line: True), 1):
         place = f"{path}:{number}"
-        line = reader.valid(_decode(block, offset), place, offset)
+        line = reader.valid(decode(block, offset), place, offset)
         if line is None or not line.strip():
             continue
         try:
@@ -60,7 +60,7 @@ def read_json_file_texts(path: str, reader: SourceReader) -> Iterator[Document]:
     if len(content) > LARGEST:
         raise CorpusError(f"{path}: got an array of more than {LARGEST:,} bytes, expected fewer; write it as .jsonl")
     reader.advance(len(content))
-    text = reader.valid(_decode(content, 0), path, 0)
+    text = reader.valid(decode(content, 0), path, 0)
     if text is None:
         return
     try:
@@ -91,7 +91,9 @@ def _table(path: str, reader: SourceReader, *, separator: str | None) -> Iterato
         with open_text(path) as file:
             lines = _told(io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline=""), reader)
             first = next(lines, "")
-            between = separator or separator_of(first)
+            between, above = separator or declared_separator(first) or separator_of(first), 0
+            if separator is None and declared_separator(first):  # a line for Excel
+                first, above = next(lines, ""), 1
             rows: csv.DictReader[str] = csv.DictReader(
                 itertools.chain([first], lines), strict=True, delimiter=between, quoting=quoting
             )
@@ -100,11 +102,13 @@ def _table(path: str, reader: SourceReader, *, separator: str | None) -> Iterato
                 raise CorpusError(f"{path}:1: got the column {twin!r} twice, expected each once; rename one")
             for row in rows:
                 if row.get(None) is not None:  # cells beyond those that the first line names
-                    reader.malformed(_surplus(row, f"{path}:{rows.line_num}", between))
+                    reader.malformed(_surplus(row, f"{path}:{rows.line_num + above}", between))
                 else:
-                    yield from reader.text_of(row, f"{path}:{rows.line_num}")
+                    yield from reader.text_of(row, f"{path}:{rows.line_num + above}")
     except csv.Error as error:
-        raise CorpusError(f"{path}:{rows.line_num + 1}: got a line that is not CSV ({error}); fix it") from error
+        raise CorpusError(
+            f"{path}:{rows.line_num + above + 1}: got a line that is not CSV ({error}); fix it"
+        ) from error
     except OSError as error:
         raise unreadable(path, error) from error
 
@@ -232,7 +236,7 @@ def _told(lines: Iterable[str], reader: SourceReader) -> Iterator[str]:
         yield line
 
 
-def _decode(block: bytes, offset: int) -> str:
+def decode(block: bytes, offset: int) -> str:
     """Decode UTF-8 with each invalid byte 0x80..0xff as the surrogate U+DC80..U+DCFF, for `SourceReader.valid`."""
     text = block.decode("utf-8", "surrogateescape")
     return text if offset else text.removeprefix("\ufeff")  # the byte order mark of some editors

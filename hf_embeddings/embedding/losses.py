@@ -15,6 +15,7 @@ from transformers import BertConfig, BertLMHeadModel
 from hf_embeddings.embedding.options import UNLABELLED, EmbeddingOptions, LossName, LossOptions
 from hf_embeddings.embedding.rows import Row
 from hf_embeddings.embedding.sentence_model import encoder_of
+from hf_embeddings.loading.messages import quiet_loading
 from hf_embeddings.randomness import random_floats
 
 ANCHOR, POSITIVE, NEGATIVE, SCORE = "anchor", "positive", "negative", "score"  # columns of the dataset
@@ -27,14 +28,12 @@ def build_loss(options: LossOptions, model: SentenceTransformer) -> nn.Module:
     Raises:
         ValueError: the model is narrower than a Matryoshka width.
     """
-    loss = LOSSES[options.name](options, model)
-    if not options.matryoshka:
-        return loss
     width = int(encoder_of(model).config.hidden_size)
-    if max(options.matryoshka) > width:
-        raise ValueError(f"loss.matryoshka: got {max(options.matryoshka)}, the vectors have {width}; lower it")
+    if (widest := max(options.matryoshka, default=0)) > width:
+        raise ValueError(f"loss.matryoshka: got {widest}, the vectors have {width}; lower it")
+    loss = LOSSES[options.name](options, model)
     widths = sorted({width, *options.matryoshka}, reverse=True)  # without the full width, that would go untrained
-    return losses.MatryoshkaLoss(model, loss, widths)
+    return losses.MatryoshkaLoss(model, loss, widths) if options.matryoshka else loss
 
 
 def _multiple_negatives(options: LossOptions, model: SentenceTransformer) -> nn.Module:
@@ -77,7 +76,7 @@ def _denoising(options: LossOptions, model: SentenceTransformer) -> nn.Module:
     if own.weight.shape == table.weight.shape:
         with torch.no_grad():
             own.weight.copy_(table.weight)
-    with tempfile.TemporaryDirectory() as folder:  # the loss takes its decoder from a directory only
+    with tempfile.TemporaryDirectory() as folder, quiet_loading():  # the loss takes its decoder from a directory only
         decoder.save_pretrained(folder)
         model.tokenizer.save_pretrained(folder)
         loss = losses.DenoisingAutoEncoderLoss(model, decoder_name_or_path=folder, tie_encoder_decoder=False)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from hf_embeddings.corpora.document import NO_PATHS
 from hf_embeddings.pretraining.options import CardOptions, CheckpointOptions
 from hf_embeddings.typed_yaml.fields import bounded, path_field
 
@@ -154,5 +155,5 @@ class EmbeddingOptions:
     def inputs(self) -> dict[str, str | None]:
         """Return the files and directories that a run reads, by the option that names them."""
         sources = {"data.source": self.data.source, "data.evaluation_source": self.data.evaluation_source}
-        paths = {name: path for name, path in sources.items() if not (path or "").startswith(("pydoc:", "hub:"))}
+        paths = {name: path for name, path in sources.items() if not (path or "").startswith(NO_PATHS)}
         return {"encoder.base": self.encoder.base} | paths

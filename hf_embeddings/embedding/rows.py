@@ -44,6 +44,7 @@ def read_rows(
         hub_split=options.hub_split,
         hub_config=options.hub_config,
         on_invalid_text=options.on_invalid_text,
+        policy_option="data.on_invalid_text",
         statistics=counts,
     )
     documents: Iterator[Document] = read_described_documents(source, reader)

@@ -14,6 +14,7 @@ import torch
 import transformers
 from accelerate import PartialState
 from sentence_transformers import SentenceTransformer
+from torch import nn
 from transformers import set_seed
 
 from hf_embeddings.embedding.export import publish_stage, stage
@@ -46,7 +47,6 @@ from hf_embeddings.loading.card_metadata import LICENSE, read_metadata
 from hf_embeddings.loading.messages import quiet_loading
 from hf_embeddings.pretraining.checkpoints.finished_model import is_exported
 from hf_embeddings.pretraining.checkpoints.output_directory import OutputDirectory
-from hf_embeddings.pretraining.options_file import dump
 from hf_embeddings.pretraining.training.processes import choose_precision
 from hf_embeddings.pretraining.training.stop import Stop
 from hf_embeddings.printable import counted
@@ -54,6 +54,7 @@ from hf_embeddings.progress import Phase, Phases, print_to_stderr
 from hf_embeddings.records.embedding import EmbeddingFigures, HeldOutFigures
 from hf_embeddings.search.encoder import Encoder
 from hf_embeddings.search.recipe import Recipe
+from hf_embeddings.typed_yaml.options_file import dump
 
 Say = Callable[[str], None]
 
@@ -85,6 +86,7 @@ class _Run:
     split: Split
     judge: Judge
     model: SentenceTransformer
+    loss: nn.Module
     recipe: Recipe
     precision: str
     before: HeldOutFigures | None = None
@@ -153,16 +155,16 @@ def _begin(
     options: EmbeddingOptions, source: Path | None, *, allow_changes: bool, say: Say, phases: Phases
 ) -> tuple[_Run, dict[str, object]]:
     """Read everything, measure the encoder that training begins with, and return it, and what checkpoints say."""
-    with phases("reading rows"):
-        split = load_split(options.data)
-    say(", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in split.counts.items()))
     set_seed(options.seed)
-    with quiet_loading():
+    with quiet_loading():  # before the rows, which may take minutes: a mistake shows at once
         model, recipe = load_sentence_model(options)
-    rate = set_dropout(model, options)
+    rate, loss = set_dropout(model, options), build_loss(options.loss, model)
     old = read_manifest(source).facts.get("precision") if source else None
     precision = choose_precision(options.training.mixed_precision, PartialState(), old_format=old).name
     say(f"{number_format(precision)} on {describe(model.device)}, dropout {rate:g}")
+    with phases("reading rows"):
+        split = load_split(options.data)
+    say(", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in split.counts.items()))
     facts: dict[str, object] = {
         "identity": identity(options, split.fingerprint, precision),
         "precision": precision,
@@ -171,7 +173,7 @@ def _begin(
     if source:
         changes = compare(source, facts["identity"], allow_changes=allow_changes)  # type: ignore[arg-type]
         say(f"changed since the checkpoint: {changes}" if changes else "options and rows are those of the checkpoint")
-    run = _Run(options, split, Judge(split.held_out), model, recipe, precision)
+    run = _Run(options, split, Judge(split.held_out), model, loss, recipe, precision)
     encoder = judged_encoder(model, recipe, run.base)
     if run.judge:
         with phases("judging the encoder that training begins with"):
@@ -211,14 +213,7 @@ def _train(
     precision = run.precision
     arguments = training_arguments(options, output.folder, precision, prompts_by_column(options, dataset.column_names))
     run.model.train()
-    trainer = Trainer(
-        run.model,
-        arguments,
-        dataset,
-        loss=build_loss(options.loss, run.model),
-        checkpoints=output.checkpoints,
-        facts=facts,
-    )
+    trainer = Trainer(run.model, arguments, dataset, loss=run.loss, checkpoints=output.checkpoints, facts=facts)
     steps = steps_of(options, len(dataset))
     stop, began = Stop(None), time.monotonic()
     say(f"{counted(steps, 'step')} of {options.training.batch_size} rows, {counted(len(dataset), 'row')} in a pass")

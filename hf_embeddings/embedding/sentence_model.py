@@ -14,10 +14,12 @@ from torch import nn
 
 from hf_embeddings.embedding.options import EmbeddingOptions
 from hf_embeddings.loading.saved_model import read_config, read_tokenizer
+from hf_embeddings.loading.sentence_models import MODULES
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.search.encoder import Encoder
 from hf_embeddings.search.recipe import Recipe
-from hf_embeddings.search.recipe_files import MODULES, read_recipe
+from hf_embeddings.search.recipe_files import read_recipe
+from hf_embeddings.search.text_model import longest_input
 
 NEEDED_DROPOUT = 0.1  # of `simcse`, whose pairs differ by it alone; as in its paper, https://arxiv.org/abs/2104.08821
 
@@ -25,22 +27,43 @@ NEEDED_DROPOUT = 0.1  # of `simcse`, whose pairs differ by it alone; as in its p
 class PackedTransformer(Transformer):
     """The transformer module of sentence-transformers; texts of a batch run one after the other, without padding."""
 
+    gives_states = False  # also those of every layer, from the embedding sum on: `layer_states`, (T, D) each
+
     def forward(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         """Write the states (B, S, D) of tokens into `token_embeddings`; those of padding are 0."""
         ids, mask = features["input_ids"], features["attention_mask"].bool()
         lengths = mask.sum(dim=1)
         boundaries = nn.functional.pad(lengths.cumsum(0), (1, 0)).to(torch.int32)
-        hidden = self.model(ids[mask][None], cu_seq_lens_q=boundaries).last_hidden_state[0]  # (T, D)
+        outputs = self.model(ids[mask][None], cu_seq_lens_q=boundaries, output_hidden_states=self.gives_states)
+        hidden = outputs.last_hidden_state[0]  # (T, D)
+        if self.gives_states:
+            features["layer_states"] = [state[0] for state in outputs.hidden_states]
         states = hidden.new_zeros(*mask.shape, hidden.shape[-1])
         features["token_embeddings"] = states.index_put(tuple(mask.nonzero(as_tuple=True)), hidden)
         return features
+
+
+def read_whole_recipe(base: Path) -> Recipe:
+    """Return the recipe of a directory that a model is trained from.
+
+    Raises:
+        ValueError: its vectors are cut, which training would not do.
+    """
+    recipe = read_recipe(base)
+    if recipe.dimension is not None:
+        raise ValueError(
+            f"{base}: its vectors are cut to {recipe.dimension} features, expected whole ones to train from; remove "
+            "truncate_dim from its config_sentence_transformers.json"
+        )
+    return recipe
 
 
 def load_sentence_model(options: EmbeddingOptions) -> tuple[SentenceTransformer, Recipe]:
     """Return the encoder that training begins with, and what it states of pooling, length and prompts.
 
     Raises:
-        ValueError: the directory holds no TriEmbed checkpoint, or states another recipe than the options ask for.
+        ValueError: the directory holds no TriEmbed checkpoint, or states another recipe than the options ask for, or
+            they ask for longer texts than its model takes.
     """
     base, wanted = Path(options.encoder.base), options.encoder
     config = read_config(base)
@@ -49,7 +72,7 @@ def load_sentence_model(options: EmbeddingOptions) -> tuple[SentenceTransformer,
             f"encoder.base: {base} holds a {config.model_type!r} model, expected 'triembed'; convert it first: "
             f"hf-embeddings convert {base} DIR"
         )
-    stated = read_recipe(base)
+    stated = read_whole_recipe(base)
     if (base / MODULES).is_file() and wanted.pooling not in (None, stated.pooling):
         raise ValueError(f"encoder.pooling: got {wanted.pooling!r}, {base} states {stated.pooling!r}; leave it out")
     prompts = {name: text for name, text in (("query", options.prompts.query), ("document", options.prompts.document))}
@@ -62,7 +85,12 @@ def load_sentence_model(options: EmbeddingOptions) -> tuple[SentenceTransformer,
         default_prompt=stated.default_prompt,
         include_prompt=stated.include_prompt,
     )
-    return build(base, recipe, PackedTransformer), recipe
+    model = build(base, recipe, PackedTransformer)
+    longest = longest_input(encoder_of(model), model.tokenizer)
+    if (recipe.max_length or 0) > longest:
+        given = "encoder.max_length" if wanted.max_length else f"encoder.base: max_seq_length of {base}"
+        raise ValueError(f"{given}: got {recipe.max_length}, the model takes {longest} tokens at most; lower it")
+    return model, recipe
 
 
 def build(base: Path, recipe: Recipe, kind: type[Transformer] = Transformer) -> SentenceTransformer:

@@ -5,11 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from safetensors.numpy import save_file
 
-from hf_embeddings.analysis.similarity import agreement, pair_cosines
 from hf_embeddings.conversion.origin import display_name, table, write_origin
+from hf_embeddings.embedding.nearness import agreement_on_pairs
 from hf_embeddings.embedding.static_table import (
     SMOOTHING,
     StaticTable,
@@ -27,7 +26,6 @@ from hf_embeddings.progress import Phases, silent_phase
 from hf_embeddings.search.encoder import Encoder
 
 DIMENSION = 256  # as model2vec's
-PAIRS = 2000  # of texts whose similarity is compared with the teacher's
 Finish = Callable[[Path], object]
 
 
@@ -90,7 +88,7 @@ def distil_static(
     with staged_directory(Path(target), inputs=inputs, overwrite=overwrite) as stage:
         _write(stage, made, encoder, teacher)
         with phases("comparing with the teacher"):
-            near = _agreement(encoder, Encoder.load(stage, precision="fp32"), sample)
+            near = agreement_on_pairs(encoder.encode(sample), Encoder.load(stage, precision="fp32").encode(sample))
         report = StaticReport(
             teacher=display_name(teacher),
             target=str(target),
@@ -164,17 +162,6 @@ def _write_tokenizer(stage: Path, encoder: Encoder) -> None:
     names = {name: str(token) for name, token in tokenizer.special_tokens_map.items() if isinstance(token, str)}
     plain = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": int(1e30), **names}
     (stage / "tokenizer_config.json").write_text(json.dumps(plain, indent=2) + "\n", encoding="utf-8", newline="\n")
-
-
-def _agreement(teacher: Encoder, static: Encoder, texts: Sequence[str]) -> float | None:
-    """Return the rank correlation of both models' cosines over pairs of texts; None of fewer than three texts."""
-    if len(texts) < 3:
-        return None
-    pairs = np.random.default_rng(0).integers(0, len(texts), (PAIRS, 2))
-    pairs = pairs[pairs[:, 0] != pairs[:, 1]]
-    first, second = pairs.T
-    wanted, own = teacher.encode(texts), static.encode(texts)
-    return agreement(own[first], own[second], list(pair_cosines(wanted[first], wanted[second]))).spearman
 
 
 def _description(report: StaticReport) -> str:

@@ -12,7 +12,6 @@ from sentence_transformers import SentenceTransformer, SentenceTransformerTraine
 from torch import nn
 from transformers import PrinterCallback, TrainerCallback, TrainerState
 
-from hf_embeddings.embedding.student_losses import StatesLoss
 from hf_embeddings.files.atomic import replace_text
 from hf_embeddings.files.reading import read_text
 from hf_embeddings.hardware import bf16_is_fast
@@ -102,11 +101,6 @@ def train_student(
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     student.eval()
     return float(losses[-1]) if losses else float("nan")
-
-
-def loss_of_states(student: SentenceTransformer, teacher: SentenceTransformer) -> nn.Module:
-    """Return the loss of a student that reads the same tokens as its teacher."""
-    return StatesLoss(student, teacher)
 
 
 def loss_of_vectors(student: SentenceTransformer) -> nn.Module:

@@ -1,8 +1,10 @@
 """What every student goes through: a place to work that an interruption leaves, and directories opened and saved."""
 
+import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from sentence_transformers import SentenceTransformer
@@ -10,20 +12,27 @@ from sentence_transformers import SentenceTransformer
 from hf_embeddings.conversion.companion_files import copy_companions
 from hf_embeddings.conversion.origin import write_origin
 from hf_embeddings.conversion.surgery.own_checkpoint import save_own
+from hf_embeddings.embedding.sentence_model import PackedTransformer, build, read_whole_recipe
+from hf_embeddings.files.atomic import replace_text
 from hf_embeddings.files.ownership import claim_locked, clear, remove_locked
+from hf_embeddings.files.reading import read_object
 from hf_embeddings.files.staging import staged_directory
 from hf_embeddings.loading.messages import quiet_loading
 from hf_embeddings.loading.saved_model import check_saved
+from hf_embeddings.loading.sentence_models import module_folders
 from hf_embeddings.model.modeling_triembed import TriEmbedPreTrainedModel
 
 START = "start"  # the student before its training, in the place to work
 LONGEST = 128  # tokens of a text in training: longer ones teach the same at a higher price
+WIDTHS = ("word_embedding_dimension", "embedding_dimension")  # what Pooling calls it
 Finish = Callable[[Path], object]
 
 
 @contextmanager
 def unfinished(target: Path, *, overwrite: bool) -> Iterator[Path]:
     """Yield `TARGET.partial`, ours alone; it is gone when the block succeeds, and stays for a resume when it does not.
+
+    What was refused before anything was begun there leaves nothing.
 
     Args:
         target: what is made.
@@ -33,24 +42,27 @@ def unfinished(target: Path, *, overwrite: bool) -> Iterator[Path]:
         ValueError: something else is there, or a live process works in it.
     """
     work = target.with_name(f"{target.name}.partial")
+    is_new = not work.exists()
     lock = claim_locked(work)
     if overwrite:
         clear(work)
     shutil.rmtree(work / START, ignore_errors=True)  # it is made anew, as the same
     try:
         yield work
-    except BaseException:
-        lock.release()
+    except BaseException as error:
+        if is_new and isinstance(error, ValueError):
+            remove_locked(work, lock)
+        else:
+            lock.release()
         raise
     remove_locked(work, lock)
 
 
 def open_student(folder: Path) -> SentenceTransformer:
-    """Open a directory as sentence-transformers does, with the length of its texts bounded for training."""
+    """Open a directory for training: without padding, and with the length of its texts bounded."""
+    recipe = read_whole_recipe(folder)
     with quiet_loading():
-        model = SentenceTransformer(str(folder), device="cpu")
-    model.max_seq_length = min(LONGEST, model.max_seq_length or LONGEST)
-    return model
+        return build(folder, replace(recipe, max_length=min(LONGEST, recipe.max_length or LONGEST)), PackedTransformer)
 
 
 def save_student(model: TriEmbedPreTrainedModel, folder: Path, source: Path) -> None:
@@ -59,6 +71,15 @@ def save_student(model: TriEmbedPreTrainedModel, folder: Path, source: Path) -> 
     save_own(model, folder, source=source)
     model.float()
     copy_companions(source, folder, tokenizer_class="BertTokenizer")
+    for part in module_folders(folder):
+        _state_width(folder / part / "config.json", model.config.hidden_size)
+
+
+def _state_width(path: Path, width: int) -> None:
+    """Let a module say how wide the vectors of a narrower student are."""
+    fields = read_object(path) if path.is_file() else {}
+    if stated := {name: width for name in WIDTHS if fields.get(name, width) != width}:
+        replace_text(path, json.dumps(fields | stated, indent=2) + "\n")
 
 
 def write_student(

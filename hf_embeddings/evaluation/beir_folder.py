@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hf_embeddings.evaluation.file_lines import Account, read_json_lines
-from hf_embeddings.evaluation.retrieval_set import RetrievalSet
+from hf_embeddings.evaluation.retrieval_set import RetrievalSet, refuse_nothing_right
 from hf_embeddings.evaluation.table_files import Column, read_table
+from hf_embeddings.json_text import json_kind
 
 QRELS = (Column(("queryid",)), Column(("corpusid",)), Column(("score",), number=True))
 SHOWN = 5  # ids that a note names
@@ -34,11 +35,14 @@ def read_beir(folder: Path) -> RetrievalSet:
     right = {
         query: {key: score for key, score in grades.items() if score > 0} for query, grades in judged_queries.items()
     }
+    refuse_nothing_right(folder, right.values())
     absent = sorted({key for grades in right.values() for key in grades if key not in rows})
     _note(account, folder / "corpus.jsonl", absent, "judged documents are not in it and count as never found")
     _note(account, folder, [query for query in right if not right[query]], "queries have no right document")
     itself = [query for query in judged_queries if query in rows]
     _note(account, folder, itself, "queries have the id of a document, which is not ranked for them, as BEIR does it")
+    alone = [query for query in itself if right[query].keys() == {query}]
+    _note(account, folder, alone, "queries have no right document but the one with their own id, and so find none")
     return RetrievalSet(
         [texts["queries"][query] for query in judged_queries],
         [texts["corpus"][key] for key in ids],
@@ -80,8 +84,8 @@ def _texts(path: Path, account: Account) -> dict[str, str]:
         raise ValueError(f"{path}: no such file; expected corpus.jsonl, queries.jsonl and qrels/test.tsv")
     texts: dict[str, str] = {}
     for place, row in read_json_lines(path, account):
-        if not isinstance(row.get("text"), str) or not isinstance(row.get("_id"), str | int):
-            account.refuse(f"{place}: got the fields {', '.join(row)}, expected _id and text; fix the line")
+        if wrong := _wrong_field(row):
+            account.refuse(f"{place}: {wrong}; fix the line")
             continue
         key = str(row["_id"])
         if key in texts:
@@ -89,6 +93,17 @@ def _texts(path: Path, account: Account) -> dict[str, str]:
         texts[key] = f"{row.get('title') or ''} {row['text']}".strip()
     account.check()
     return texts
+
+
+def _wrong_field(row: Mapping[str, object]) -> str:
+    """Return what is wrong with the fields of a line; nothing where they are those of BEIR."""
+    if missing := [name for name in ("_id", "text") if name not in row]:
+        return f"got the fields {', '.join(row)}, expected also {' and '.join(missing)}"
+    kinds = {"_id": (str, int), "text": (str,), "title": (str, type(None))}
+    for name, allowed in kinds.items():
+        if type(value := row.get(name)) not in allowed:
+            return f"got {json_kind(value)} in the field {name!r}, expected a text"
+    return ""
 
 
 def _note(account: Account, place: Path, ids: Sequence[str], what: str) -> None:

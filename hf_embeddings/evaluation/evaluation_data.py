@@ -29,11 +29,6 @@ class EvaluationData:
     corpus: str = ""  # where the sentences are from
     sentences: Sequence[str] = ()  # whose vectors show the geometry
 
-    @property
-    def count(self) -> int:
-        """How many measurements that makes, those of table, text and sizes included."""
-        return len(self.similarity) + len(self.analogies) + len(self.retrieval) + len(self.bias) + 3
-
 
 def read_evaluation_data(
     *,

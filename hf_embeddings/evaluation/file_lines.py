@@ -10,6 +10,7 @@ from typing import Any
 
 from hf_embeddings.files.lines import ENDS, line_pieces, without_end
 from hf_embeddings.files.reading import not_utf8, open_file, parse_json
+from hf_embeddings.json_text import json_kind
 
 BYTE_ORDER_MARK = "\ufeff"
 SHOWN = 5  # lines that an error names
@@ -25,6 +26,7 @@ class Account:
     refused: list[str] = field(default_factory=list)  # lines that cannot be read: place, what was got, expected
     left_out: list[str] = field(default_factory=list)  # lines that hold data but cannot be used: place and reason
     notes: list[str] = field(default_factory=list)  # what was assumed, and what is no data, such as comments
+    hint: str = ""  # what may be wrong where lines cannot be read
 
     def leave_out(self, place: str, reason: str) -> None:
         """Note a line that is not used."""
@@ -42,7 +44,7 @@ class Account:
         """
         if self.refused:
             more = f"; and {len(self.refused) - SHOWN} more lines" if len(self.refused) > SHOWN else ""
-            raise ValueError("; ".join(self.refused[:SHOWN]) + more)
+            raise ValueError("; ".join(self.refused[:SHOWN]) + more + (f"; {self.hint}" if self.hint else ""))
 
     def comment(self, place: str) -> None:
         """Note a line that is a comment."""
@@ -64,6 +66,8 @@ def read_lines(path: Path) -> Iterator[tuple[str, str]]:
                 text = without_end(line).decode("utf-8")
             except UnicodeDecodeError as error:
                 raise ValueError(not_utf8(place, line, error)) from None
+            if "\0" in text:
+                raise ValueError(f"{place}: got a NUL character, expected text; remove it")
             yield place, text.removeprefix(BYTE_ORDER_MARK) if number == 1 else text
 
 
@@ -106,7 +110,7 @@ def json_object(text: str, place: str) -> dict[str, Any]:
     """
     value = parse_json(text, place)
     if not isinstance(value, dict):
-        raise ValueError(f"{place}: got a JSON {type(value).__name__}, expected an object; fix it")
+        raise ValueError(f"{place}: got {json_kind(value)}, expected an object; fix it")
     if _SURROGATE.search(text) and _SURROGATE_CHARACTER.search(json.dumps(value, ensure_ascii=False)):
         raise ValueError(
             f"{place}: got a lone surrogate (half of a character), expected whole characters; fix the text"

@@ -41,6 +41,8 @@ from hf_embeddings.records.evaluation import (
     TokenCount,
 )
 
+FEW = 10  # queries; resampling fewer of them shows little of how others would do
+ROWS_COMPARED = 10_000  # of the token table, at most; each is compared with all others
 SHOWN = 10  # entries of a list that a report names
 
 
@@ -112,17 +114,24 @@ def analogies(vectors: Vectors, data: Analogies) -> AnalogyFigures:
 def retrieval(vectors: Vectors, data: RetrievalSet) -> RetrievalFigures:
     """Rank all texts of the file for each query, and all queries for each text: for translations, both directions."""
     truncated_before = vectors.encoder.truncated
-    queries, candidates = vectors.encode(data.queries, role="query"), vectors.encode(data.candidates, role="document")
+    queries, candidates = _queries_and_candidates(vectors, data)
     rows, back = data.inverse()
     notes = _cut(vectors, truncated_before)
     for name, texts in (("queries", data.queries), ("texts", data.candidates)):
         if unknown := len(vectors.unknown(texts)):
             notes.append(f"{unknown} of {len(texts)} {name} are empty, or hold what the vocabulary cannot spell")
+    if len(data.queries) < FEW:
+        notes.append(f"{len(data.queries)} queries are few: the intervals are narrower than what is not known")
     return RetrievalFigures(
         **_said(data.account, notes),
         forward=_ranked(queries, candidates, data),
         backward=_ranked(candidates[rows], queries, back) if rows else None,
     )
+
+
+def _queries_and_candidates(vectors: Vectors, data: RetrievalSet) -> tuple[np.ndarray, np.ndarray]:
+    """Return the vectors of both sides of a retrieval set, each with its prompt."""
+    return vectors.encode(data.queries, role="query"), vectors.encode(data.candidates, role="document")
 
 
 def _ranked(queries: np.ndarray, candidates: np.ndarray, data: RetrievalSet) -> RankingFigures:
@@ -184,7 +193,7 @@ def _said(account: Account, more: Sequence[str]) -> dict[str, Any]:
     return {"left_out": account.left_out or None, "notes": [*account.notes, *more] or None}
 
 
-def table_geometry(vectors: Vectors, *, rows: int = 10_000) -> TableGeometry:
+def table_geometry(vectors: Vectors, *, rows: int = ROWS_COMPARED) -> TableGeometry:
     """Measure the token table: its isotropy, hubs, and the rows that stand out."""
     table, tokens, unused_ids = vectors.table, vectors.tokens, vectors.unused
     used_ids = np.setdiff1d(np.arange(len(table)), unused_ids)
@@ -261,7 +270,7 @@ def _similarity_at(vectors: Vectors, data: ScoredPairs, ranges: np.ndarray) -> d
 
 
 def _retrieval_at(vectors: Vectors, data: RetrievalSet, ranges: np.ndarray) -> dict[tuple[int, str], float | None]:
-    sides = [vectors.encode(data.queries), vectors.encode(data.candidates)]
+    sides = _queries_and_candidates(vectors, data)
 
     def figure(width: int, precision: str) -> float:
         queries, candidates = (compressed(side, width, precision, ranges=ranges) for side in sides)

@@ -1,14 +1,16 @@
 """The report of an evaluation: every measure that was asked for, of one model directory."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from hf_embeddings.evaluation import measures
 from hf_embeddings.evaluation.evaluation_data import EvaluationData
 from hf_embeddings.evaluation.vectors import Vectors
+from hf_embeddings.evaluation.workload import Workload
 from hf_embeddings.file_names import EMBEDDING_EVALUATION
 from hf_embeddings.files.atomic import replace_text
 from hf_embeddings.json_text import json_text
@@ -16,47 +18,59 @@ from hf_embeddings.progress import Phase
 from hf_embeddings.publishing.card import write_card
 from hf_embeddings.records.evaluation import EvaluationReport, VectorChoice
 
-Given = TypeVar("Given")
 Figures = TypeVar("Figures")
 
 
 def evaluate(folder: str, vectors: Vectors, data: EvaluationData) -> EvaluationReport:
-    """Measure everything, and show what is being measured."""
-    with Phase("", data.count, unit="done", passing=True) as phase:
-        recipe = vectors.encoder.recipe
-        return EvaluationReport(
-            model=str(folder),
-            vectors=VectorChoice(
-                source=vectors.source, pooling=recipe.pooling, layer=recipe.layer, prompt=vectors.prompt
-            ),
-            similarity=_of_each(phase, "similarity", data.similarity, partial(measures.measure_similarity, vectors)),
-            analogies=_of_each(phase, "analogies", data.analogies, partial(measures.analogies, vectors)),
-            retrieval=_of_each(phase, "retrieval", data.retrieval, partial(measures.retrieval, vectors)),
-            bias=[
-                figures
-                for source, tests in data.bias.items()
-                for figures in _once(phase, f"bias {source}", partial(measures.bias, vectors, tests, source))
-            ],
-            table=_once(phase, "table", partial(measures.table_geometry, vectors)),
-            text=replace(
-                _once(phase, "text", partial(measures.text_geometry, vectors, data.sentences)), corpus=data.corpus
-            ),
-            sizes=_once(
-                phase, "sizes", partial(measures.sizes, vectors, data.sentences, data.similarity, data.retrieval)
-            ),
-        )
+    """Measure everything, and show what is being measured, and how far all of it is."""
+    recipe = vectors.encoder.recipe
+    plan = _plan(vectors, data)
+    figures: dict[str, dict[str, Any]] = {kind: {} for kind, *_ in plan}
+    with Phase("", sum(cost for *_, cost, _ in plan), passing=True) as phase:
+        for kind, name, cost, measure in plan:
+            phase.describe(f"{kind} {name}".strip())
+            figures[kind][name] = _measured(vectors, phase, phase.done + cost, measure)
+    return EvaluationReport(
+        model=str(folder),
+        vectors=VectorChoice(source=vectors.source, pooling=recipe.pooling, layer=recipe.layer, prompt=vectors.prompt),
+        similarity=figures.get("similarity", {}),
+        analogies=figures.get("analogies", {}),
+        retrieval=figures.get("retrieval", {}),
+        bias=[*chain.from_iterable(figures.get("bias", {}).values())],
+        table=figures["table"][""],
+        text=replace(figures["text"][""], corpus=data.corpus),
+        sizes=figures["sizes"][""],
+    )
 
 
-def _of_each(
-    phase: Phase, kind: str, sets: Mapping[str, Given], measure: Callable[[Given], Figures]
-) -> dict[str, Figures]:
-    return {name: _once(phase, f"{kind} {name}", partial(measure, data)) for name, data in sets.items()}
+def _plan(vectors: Vectors, data: EvaluationData) -> list[tuple[str, str, float, Callable[[], Any]]]:
+    """Return all measures: kind, name of the file, cost, and what measures it."""
+    work = Workload(vectors.encoder.max_length)
+    rows = min(len(vectors.table), measures.ROWS_COMPARED)
+    return [
+        *(("similarity", name, work.similarity(one), partial(measures.measure_similarity, vectors, one))
+          for name, one in data.similarity.items()),
+        *(("analogies", name, work.analogies(one), partial(measures.analogies, vectors, one))
+          for name, one in data.analogies.items()),
+        *(("retrieval", name, work.retrieval(one), partial(measures.retrieval, vectors, one))
+          for name, one in data.retrieval.items()),
+        *(("bias", name, work.bias(one), partial(measures.bias, vectors, one, name))
+          for name, one in data.bias.items()),
+        ("table", "", work.table(rows), partial(measures.table_geometry, vectors)),
+        ("text", "", work.text(data.sentences), partial(measures.text_geometry, vectors, data.sentences)),
+        ("sizes", "", work.sizes(data.sentences, data.retrieval),
+         partial(measures.sizes, vectors, data.sentences, data.similarity, data.retrieval)),
+    ]  # fmt: skip
 
 
-def _once(phase: Phase, label: str, measure: Callable[[], Figures]) -> Figures:
-    phase.describe(label)
-    figures = measure()
-    phase.advance()
+def _measured(vectors: Vectors, phase: Phase, end: float, measure: Callable[[], Figures]) -> Figures:
+    """Return the figures of a measure, while a phase moves to where it is once they are there."""
+    vectors.told = lambda cost: phase.reach(min(end, phase.done + cost))
+    try:
+        figures = measure()
+    finally:
+        vectors.told = lambda cost: None
+    phase.reach(end)
     return figures
 
 

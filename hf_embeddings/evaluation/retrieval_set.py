@@ -1,6 +1,8 @@
 """A retrieval set: queries, candidates, and which of these are right for which query."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from hf_embeddings.evaluation.file_lines import Account
 
@@ -33,3 +35,13 @@ class RetrievalSet:
             missing=[[] for _ in rows],
             ignored=[ignored_rows.get(row, set()) for row in rows],
         )
+
+
+def refuse_nothing_right(path: Path, relevant: Iterable[Mapping[object, float]]) -> None:
+    """Refuse judgements of which none says that something is right: every figure of theirs would be 0.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if not any(relevant):
+        raise ValueError(f"{path}: no query has a right text, expected scores above 0; check the scores")

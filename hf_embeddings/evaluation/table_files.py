@@ -1,19 +1,19 @@
 """Tables of texts: tab-separated, CSV or JSON lines, whose columns are found by their names, or by their places."""
 
-import csv
 import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from hf_embeddings.evaluation.file_lines import Account, read_json_lines, read_lines
-from hf_embeddings.files.separators import separator_of
+from hf_embeddings.evaluation.file_lines import Account, read_json_lines
+from hf_embeddings.evaluation.table_cells import read_cells
+from hf_embeddings.json_text import as_json
 from hf_embeddings.printable import counted
 
-LONGEST_CELL = 16 << 20  # characters of a cell of CSV
+_BETWEEN = {True: "commas (or semicolons, if the first line has no comma)", False: "tabs"}  # for CSV, and else
+_CUT = {True: "; put quotes around a text that holds one", False: "; take tabs out of the texts"}
 MISSING = ("", "na", "n/a", "nan", "none", "null", "-", "?")  # what people write where they have no score
 
 
@@ -61,7 +61,7 @@ def read_table(path: Path, columns: Sequence[Column], account: Account, *, most:
         ValueError: the header lacks a column; or, at the end of the file, lines that cannot be read, all of them.
     """
     kind = path.suffix.lower()
-    yield from _objects(path, columns, account) if kind == ".jsonl" else _rows(path, kind, columns, account, most)
+    yield from _objects(path, columns, account) if kind == ".jsonl" else _rows(path, columns, account, most)
     account.check()
 
 
@@ -75,20 +75,24 @@ def _objects(path: Path, columns: Sequence[Column], account: Account) -> Iterato
             yield Row(place, cells)
 
 
-def _rows(path: Path, kind: str, columns: Sequence[Column], account: Account, most: int | None) -> Iterator[Row]:
+def _rows(path: Path, columns: Sequence[Column], account: Account, most: int | None) -> Iterator[Row]:
     indices: list[int | None] | None = None
-    for place, cells in _csv_cells(path) if kind == ".csv" else _tab_cells(path):
+    is_csv = path.suffix.lower() == ".csv"
+    width = 0
+    for place, cells in read_cells(path):
         if cells[0].startswith("#") and len(cells) < len(_required(columns)):
             account.comment(place)
             continue
         if indices is None:
             indices, is_header = _choose(cells, columns, place, account, most)
+            width = len(cells)
             if is_header:
                 continue
         last = max(index for index in indices if index is not None)
-        if len(cells) <= last:
-            separator = "commas (or semicolons, if the first line has no comma)" if kind == ".csv" else "tabs"
-            account.refuse(f"{place}: got {counted(len(cells), 'column')}, expected {last + 1} between {separator}")
+        if len(cells) <= last or any(cells[max(width, last + 1) :]):  # beyond: a text that was cut by a separator in it
+            wanted = last + 1 if len(cells) <= last else width
+            words = f"got {counted(len(cells), 'column')}, expected {wanted} between {_BETWEEN[is_csv]}"
+            account.refuse(f"{place}: {words}{_CUT[is_csv] if len(cells) > last else ''}")
             continue
         yield Row(place, ["" if column is None else cells[column] for column in indices])
 
@@ -123,6 +127,7 @@ def _choose(
             f"{', '.join(column.names[0] for column in columns)}"
         )
     if len(cells) > len(columns):
+        account.hint = f"no header names the columns, so the first {len(columns)} of {len(cells)} are read: name them"
         account.notes.append(f"{place}: no known names of columns; the first {len(columns)} of {len(cells)} are read")
     if unlike and len(cells) >= len(columns):
         account.notes.append(f"{place}: taken for a header, as {cells[unlike[0]]!r} is no number")
@@ -141,29 +146,6 @@ def _check_header(cells: list[str], read: list[int | None], place: str, account:
         account.notes.append(f"{place}: columns that are not read: {', '.join(others)}")
 
 
-def _tab_cells(path: Path) -> Iterator[tuple[str, list[str]]]:
-    for place, line in read_lines(path):
-        if line.strip():
-            yield place, [cell.strip() for cell in line.split("\t")]
-
-
-def _csv_cells(path: Path) -> Iterator[tuple[str, list[str]]]:
-    csv.field_size_limit(LONGEST_CELL)
-    lines = (f"{line}\n" for _, line in read_lines(path))
-    first = next(lines, "")
-    rows = csv.reader(chain([first], lines), strict=True, delimiter=separator_of(first))
-    while True:
-        place = f"{path}:{rows.line_num + 1}"  # where a row begins; it may go over several lines
-        try:
-            row = next(rows, None)
-        except csv.Error as error:
-            raise ValueError(f"{place}: got a row that is not CSV ({error}); fix the quotes") from None
-        if row is None:
-            return
-        if "".join(row).strip():
-            yield place, [cell.strip() for cell in row]
-
-
 def _fields(row: dict[str, Any], columns: Sequence[Column], place: str) -> list[str]:
     keys = {_plain(key): key for key in row}
     cells = []
@@ -178,7 +160,9 @@ def _fields(row: dict[str, Any], columns: Sequence[Column], place: str) -> list[
             )
         value = row[keys[name]]
         if isinstance(value, list | dict):
-            raise ValueError(f"{place}: got {value!r:.60} in the field {keys[name]!r}, expected one text; fix the line")
+            got = f"{as_json(value)} in the field {keys[name]!r}"
+            raise ValueError(f"{place}: got {got}, expected one text; fix the line")
+        value = int(value) if isinstance(value, bool) else value  # such as `is_duplicate`
         cells.append("" if value is None else str(value).strip())
     return cells
 

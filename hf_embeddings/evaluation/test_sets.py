@@ -7,9 +7,10 @@ from pathlib import Path
 
 from hf_embeddings.evaluation.beir_folder import read_beir
 from hf_embeddings.evaluation.file_lines import Account, json_object, read_lines
-from hf_embeddings.evaluation.retrieval_set import RetrievalSet
+from hf_embeddings.evaluation.retrieval_set import RetrievalSet, refuse_nothing_right
 from hf_embeddings.evaluation.table_files import Column, read_table
 from hf_embeddings.evaluation.weat import NAME, TESTS
+from hf_embeddings.json_text import as_json, json_kind
 from hf_embeddings.printable import counted
 
 FIRST = Column(
@@ -133,6 +134,7 @@ def read_retrieval(path: Path) -> RetrievalSet:
             right[number] = 1.0 if grade is None else grade
     if not relevant:
         raise ValueError(f"{path}: no pairs in it; expected a query and its text a line, tab-separated")
+    refuse_nothing_right(path, relevant.values())
     if without := sum(not right for right in relevant.values()):
         account.notes.append(f"{path}: {without} queries have no right text")
     ignored_rows = [
@@ -169,7 +171,7 @@ def read_association_tests(source: str) -> dict[str, WordLists]:
 
 def _check_groups(groups: object, place: str) -> None:
     if not isinstance(groups, Mapping) or set(groups) != set(GROUPS):
-        contents = ", ".join(groups) if isinstance(groups, Mapping) else type(groups).__name__
+        contents = ", ".join(groups) if isinstance(groups, Mapping) else json_kind(groups)
         raise ValueError(f"{place} has {contents}, expected the four lists {', '.join(GROUPS)}")
     for name in GROUPS:
         _check_words(groups[name], f"{place}: {name}", least=2 if name in _TARGETS else 1)
@@ -185,9 +187,9 @@ def _check_groups(groups: object, place: str) -> None:
 
 def _check_words(words: object, place: str, *, least: int) -> None:
     if not isinstance(words, list):
-        raise ValueError(f"{place} is {words!r:.60}, expected a list of words; write [{words!r:.60}]")
+        raise ValueError(f"{place} is {as_json(words)}, expected a list of words; write [{as_json(words)}]")
     if wrong := [word for word in words if not isinstance(word, str) or not word.strip()]:
-        raise ValueError(f"{place} holds {wrong[0]!r:.60}, expected words; fix it")
+        raise ValueError(f"{place} holds {as_json(wrong[0])}, expected words; fix it")
     if twice := next((word for word in words if words.count(word) > 1), None):
         raise ValueError(f"{place} holds {twice!r} twice, expected each word once; remove one")
     if len(words) < least:

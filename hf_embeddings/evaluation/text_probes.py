@@ -32,6 +32,7 @@ class TextSum(ProbedText):
     """What token, position and segment contribute to each input vector."""
 
     parts: dict[str, Part]
+    segments: list[int]  # S rows of the segment table
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ def probe_sum(folder: str, text: str, pair: str | None) -> TextSum:
         for name, part in parts._asdict().items()
         if part is not None
     }
-    return TextSum(_labels(tokenizer, batch, text, pair), _is_cut(batch), decompose(arrays))
+    segments = batch["token_type_ids"][0].tolist() if "token_type_ids" in batch else [0] * len(_encoding(batch))
+    return TextSum(_labels(tokenizer, batch, text, pair), _is_cut(batch), decompose(arrays), segments)
 
 
 def probe_attention(folder: str, text: str, pair: str | None) -> TextAttention:

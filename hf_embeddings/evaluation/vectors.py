@@ -3,9 +3,11 @@
 Shapes: N texts, V vocabulary, D hidden.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,11 +15,13 @@ import numpy as np
 import torch
 
 from hf_embeddings.corpora.word_starts import word_pieces
+from hf_embeddings.evaluation.workload import texts_cost
 from hf_embeddings.loading.messages import quiet_loading
 from hf_embeddings.loading.model_names import check_model
 from hf_embeddings.search.encoder import Encoder
 
 Source = Literal["contextual", "table"]
+MOST_KEPT = 1 << 30  # bytes of vectors
 GIVEN = "given"  # name of a prompt that stands before every text
 
 
@@ -27,6 +31,8 @@ class Vectors:
 
     encoder: Encoder
     source: Source = "contextual"
+    told: Callable[[float], None] = lambda cost: None  # of what was just encoded: see `texts_cost`
+    _kept: dict[str, np.ndarray] = field(default_factory=dict)  # vectors that another measure asks for again
 
     @classmethod
     def load(
@@ -58,7 +64,19 @@ class Vectors:
         """
         if self.source == "table":
             return self._table_means(texts)
-        return self.encoder.encode(texts, prompt=None if GIVEN in self.encoder.recipe.prompts else role)
+        prompt = None if GIVEN in self.encoder.recipe.prompts else role
+        key = hashlib.sha256(repr((prompt, list(texts))).encode("utf-8", "surrogatepass")).hexdigest()
+        if key not in self._kept:
+            vectors = self.encoder.encode(texts, prompt=prompt, progress=self._progress(texts))
+            if sum(array.nbytes for array in (vectors, *self._kept.values())) > MOST_KEPT:
+                return vectors
+            self._kept[key] = vectors
+        return self._kept[key]
+
+    def _progress(self, texts: Sequence[str]) -> Callable[[int], None]:
+        """Return what tells the cost of so many more texts, which are encoded from the longest on."""
+        costs = iter(sorted(texts_cost(texts, self.encoder.max_length), reverse=True))
+        return lambda count: self.told(sum(islice(costs, count)))
 
     def unknown(self, texts: Sequence[str]) -> list[str]:
         """Return the texts that the vocabulary cannot spell: those with an unknown token, or with none at all."""

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from hf_embeddings.files.lines import with_plain_ends
-from hf_embeddings.json_text import without_twins
+from hf_embeddings.json_text import json_kind, without_twins
 
 DEEPEST = 100  # brackets within brackets: what walks through a value calls itself for each
 LARGEST = 64 << 20  # bytes of a file that is read whole; the largest tokenizers in use have 17 MB
@@ -182,5 +182,5 @@ def read_object(path: Place, *, most: int = LARGEST) -> dict[str, Any]:
     """
     value = read_json(path, most=most)
     if not isinstance(value, dict):
-        raise ValueError(f"{path}: holds a JSON {type(value).__name__}, expected an object; restore the file")
+        raise ValueError(f"{path}: got {json_kind(value)}, expected an object; restore the file")
     return value

@@ -12,6 +12,7 @@ from hf_embeddings.files.atomic import called, fsync_directory
 from hf_embeddings.files.modes import as_umask_says
 from hf_embeddings.files.ownership import refuse_inside, refuse_link, refuse_within, workplace
 
+_OF_FILES = frozenset(".onnx .safetensors .bin .pt .json .jsonl .yaml .yml .csv .tsv .txt .parquet .sqlite".split())
 _HERE, _EXCHANGE = -100, 2  # AT_FDCWD, RENAME_EXCHANGE of renameat2(2), Linux 3.15
 
 
@@ -24,7 +25,7 @@ def check_target(target: Path, *, inputs: Mapping[str, str | Path | None], overw
         overwrite: whether a target that is not empty may be replaced.
 
     Raises:
-        ValueError: the target is a link, a file, not empty, or holds what is read, or lies in it.
+        ValueError: the target is a link, a file or named like one, not empty, or holds what is read, or lies in it.
     """
     target = Path(os.path.abspath(target))
     refuse_inside(target, inputs)
@@ -32,8 +33,19 @@ def check_target(target: Path, *, inputs: Mapping[str, str | Path | None], overw
     refuse_link(target)
     if target.exists() and not target.is_dir():
         raise ValueError(f"{target}: a file; expected a directory to write")
+    refuse_file_name(target)
     if target.exists() and any(target.iterdir()) and not overwrite:
         raise ValueError(f"{target}: not empty; choose another directory, or give --overwrite to replace it")
+
+
+def refuse_file_name(target: Path) -> None:
+    """Refuse to make a directory whose name is that of a file: where it was expected, nothing would find one.
+
+    Raises:
+        ValueError: nothing is there, and the name ends as those of files do.
+    """
+    if target.suffix.lower() in _OF_FILES and not target.exists():
+        raise ValueError(f"{target}: got the name of a file, expected one of a directory; leave {target.suffix} out")
 
 
 @contextmanager

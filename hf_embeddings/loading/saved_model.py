@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from tokenizers import Tokenizer
 from transformers import (
+    CONFIG_MAPPING,
     MODEL_MAPPING,
     PreTrainedConfig,
     PreTrainedTokenizerBase,
@@ -21,6 +23,7 @@ from transformers import (
 from hf_embeddings.files.reading import read_object, read_text
 from hf_embeddings.loading.auto_classes import OwnCode, build_model, open_config, open_tokenizer
 from hf_embeddings.loading.messages import no_bars, quiet_loading
+from hf_embeddings.loading.sentence_models import MODULES
 from hf_embeddings.loading.stored_weights import check_finite, stored_shapes
 from hf_embeddings.model import modeling_triembed, multi_task
 from hf_embeddings.model.configuration_triembed import MOST_LABELS, MOST_LAYERS, TriEmbedConfig
@@ -59,7 +62,9 @@ def read_config(source: str | Path) -> PreTrainedConfig:
         return open_config(source)
     with one_line_errors(folder, "download the weights again"):
         shapes = stored_shapes(folder)
-    check_counts(read_object(path), path, shapes)
+    fields = read_object(path)
+    check_type(fields, path)
+    check_counts(fields, path, shapes)
     with one_line_errors(path):
         config = open_config(source)
     check_shapes(config, path, shapes)
@@ -162,6 +167,22 @@ def make_config(fields: Mapping[str, Any], place: Path, *, foreign: bool) -> Tri
     """
     with one_line_errors(place, "correct the field"):
         return TriEmbedConfig.from_dict(dict(fields)) if foreign else TriEmbedConfig(**fields)
+
+
+def check_type(fields: Mapping[str, Any], path: Path) -> None:
+    """Refuse a config.json that says of no model, such as that of a module beside an encoder.
+
+    Raises:
+        ValueError: there is no `model_type`, or transformers does not know it; the cure is named.
+    """
+    kind, whole = fields.get("model_type"), path.parent.parent
+    if "auto_map" in fields or kind in CONFIG_MAPPING:
+        return
+    cure = RESTORE if kind is None else "update transformers, or check the name"
+    if kind is None and (whole / MODULES).is_file():
+        cure = f"give {whole}, of which this is a part"
+    actual = "no model_type" if kind is None else f"the model_type {kind!r:.60}"
+    raise ValueError(f"{path}: got {actual}, expected one that transformers {transformers.__version__} knows; {cure}")
 
 
 def check_counts(fields: Mapping[str, Any], path: Path, shapes: Shapes) -> None:

@@ -13,14 +13,15 @@ TRANSFORMER_FILES = tuple(  # settings of the encoder; the first that is there, 
     f"sentence_{family}_config.json"
     for family in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 )
-SENTENCE_FILES = ("modules.json", "config_sentence_transformers.json", *TRANSFORMER_FILES)
+MODULES = "modules.json"
+SENTENCE_FILES = (MODULES, "config_sentence_transformers.json", *TRANSFORMER_FILES)
 
 
 def sentence_class(folder: Path) -> str | None:
     """Return the name of the class, None where a directory says nothing of sentence-transformers."""
     if any(_read(folder / "config.json").get(key) for key in OF_A_RERANKER):
         return RERANKER
-    if not (folder / "modules.json").is_file():
+    if not (folder / MODULES).is_file():
         return None
     name = _read(folder / "config_sentence_transformers.json").get("model_type")
     return name if name in CLASSES else CLASSES[0]
@@ -51,7 +52,7 @@ def module_folders(folder: Path) -> list[str]:
 
 def _modules(folder: Path) -> list[dict[str, Any]]:
     """Return the entries of modules.json, none where there is no such file."""
-    path = folder / "modules.json"
+    path = folder / MODULES
     if not path.is_file():
         return []
     try:

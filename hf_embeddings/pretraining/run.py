@@ -21,7 +21,6 @@ from hf_embeddings.pretraining.checkpoints.output_directory import OutputDirecto
 from hf_embeddings.pretraining.checkpoints.resume import identity, micro_batches_per_step, precision_of, refuse_changes
 from hf_embeddings.pretraining.examples.rules import rules
 from hf_embeddings.pretraining.options import PretrainingOptions
-from hf_embeddings.pretraining.options_file import dump
 from hf_embeddings.pretraining.prepared.reader import PreparedCorpus
 from hf_embeddings.pretraining.training.first_lines import say_beginning, say_precision
 from hf_embeddings.pretraining.training.loop import Trainer
@@ -39,6 +38,7 @@ from hf_embeddings.pretraining.training.trainer import build_trainer
 from hf_embeddings.pretraining.training.training_data import Say, TrainingData, build_config, load_training_data
 from hf_embeddings.progress import Phase, Phases, print_to_stderr
 from hf_embeddings.records.run import RunFigures
+from hf_embeddings.typed_yaml.options_file import dump
 
 _UNCHANGED = "options and corpus are those of the checkpoint"
 

@@ -44,7 +44,7 @@ class Published:
     url: str | None = None  # of the commit; None for a dry run
     failings: list[str] = field(default_factory=list)  # why the model is worth nothing, or little, as its run judged
     included: dict[str, str] = field(default_factory=dict)  # files that went because they are named -> what they are
-    shortened: list[str] = field(default_factory=list)  # records whose absolute paths were cut to their last part
+    changed: dict[str, str] = field(default_factory=dict)  # records that went in other words -> what is changed
 
 
 def publish(
@@ -180,7 +180,7 @@ def _published(
     repo_id: str, revision: str, uploads: Uploads, edited_parts: list[str], url: str | None, failings: list[str]
 ) -> Published:
     reasons = dict(uploads.included)
-    return Published(repo_id, revision, uploads.sizes(), edited_parts, url, failings, reasons, uploads.shortened)
+    return Published(repo_id, revision, uploads.sizes(), edited_parts, url, failings, reasons, uploads.changed)
 
 
 def _prepare_repository(api: HfApi, repo_id: str, *, private: bool, revision: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from hf_embeddings.files.atomic import STAGED, replacing
 from hf_embeddings.files.lock import LOCK_FILES
 from hf_embeddings.files.ownership import MARK
+from hf_embeddings.files.staging import refuse_file_name
 from hf_embeddings.search.records import DATABASE, SCHEMA
 
 _NEW = f".{DATABASE}{STAGED}"  # the database on its way
@@ -18,8 +19,9 @@ def check_new(folder: Path) -> None:
     """Refuse to make an index in a folder that holds anything but the rest of an interrupted creation.
 
     Raises:
-        ValueError: it does.
+        ValueError: it does, or the name is that of a file.
     """
+    refuse_file_name(folder)
     if not folder.exists() and not folder.is_symlink():
         return
     there = {path.name for path in folder.iterdir()} - set(LOCK_FILES) if folder.is_dir() else {""}

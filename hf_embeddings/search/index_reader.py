@@ -134,14 +134,24 @@ class IndexReader:
         Raises:
             ValueError: naming the rows that are damaged.
         """
+        if damage := self.damage():
+            raise ValueError(damage)
+
+    def damage(self) -> str:
+        """Read everything, compare it with the checksums, and return what is damaged first; nothing where all is well.
+
+        Raises:
+            ValueError: the database cannot be read at all.
+        """
         with self.reading():
             damage = self._connection.execute("PRAGMA integrity_check").fetchone()[0]
             if damage != "ok":
-                raise ValueError(f"{self.folder / table.DATABASE}: {' '.join(damage.split())}; build it again")
+                return f"{self.folder / table.DATABASE}: {' '.join(damage.split())}; build it again"
             for first, rows, checksum in self._connection.execute("SELECT first, rows, sha256 FROM blocks"):
                 block = slice(first, first + rows)
                 if digest_rows(self.maps, block) != checksum:
-                    raise ValueError(f"{self.folder}: rows {first} to {first + rows - 1} are damaged; build it again")
+                    return f"{self.folder}: rows {first} to {first + rows - 1} are damaged; build it again"
+        return ""
 
     def _best_documents(self, query: np.ndarray, k: int, is_allowed: np.ndarray | None, nearest: Nearest) -> list[Hit]:
         """Take more passages until k documents are among them or none is left."""

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hf_embeddings.files.reading import read_json
-from hf_embeddings.loading.sentence_models import TRANSFORMER_FILES
+from hf_embeddings.json_text import json_kind
+from hf_embeddings.loading.sentence_models import MODULES, TRANSFORMER_FILES
 from hf_embeddings.search.pooling import POOLINGS
 from hf_embeddings.search.recipe import Recipe
 
-MODULES = "modules.json"
 SETTINGS = "config_sentence_transformers.json"
 PIPELINES = (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"])
 STATIC = (["StaticEmbedding"], ["StaticEmbedding", "Normalize"])
@@ -199,7 +199,7 @@ def read_checked(path: Path, rules: Rules) -> dict[str, Any]:
         return {}
     content = read_json(path)
     if not isinstance(content, dict):
-        raise ValueError(f"{path}: got {type(content).__name__}, expected an object; restore the file")
+        raise ValueError(f"{path}: got {json_kind(content)}, expected an object; restore the file")
     check_keys(path, content, rules)
     return content
 

@@ -12,7 +12,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from hf_embeddings.corpora.document import Document
-from hf_embeddings.corpora.sources import PACKAGES, SCHEMES, origin_of, parts_of
+from hf_embeddings.corpora.sources import INSTALLED, SCHEMES, origin_of, parts_of
+from hf_embeddings.json_text import as_json
 from hf_embeddings.search.records import Record, as_kept
 
 REPEATED = "repeated_documents"  # counted as the source's own statistics are
@@ -33,13 +34,13 @@ def read_records(
     Documents that are the same as an earlier one of their file are left out, and counted in `left_out`.
 
     Raises:
-        ValueError: two documents that differ have one id of their own.
+        ValueError: two documents that differ have one id of their own, or an id is no text and no number.
     """
     left_out = Counter() if left_out is None else left_out
     seen_digests: dict[str, tuple[str, str]] = {}  # by id the content of the document, and its place
     for document in documents:
         metadata = as_kept(document.metadata)
-        own = metadata.pop(id_field, None)
+        own = _own_id(metadata.pop(id_field, None), id_field, document.place)
         content = _digest(document, metadata)
         names = _names(document, own, content)
         if any(seen_digests.get(name, ("", ""))[0] == content for name in names):
@@ -66,12 +67,26 @@ def scopes_of(source: str) -> list[Scope]:
     return [(f"{origin}#", f"{origin}$") for origin in map(origin_of, parts_of(source))]
 
 
-def _names(document: Document, own: object, content: str) -> list[str]:
+def _own_id(value: object, id_field: str, place: str) -> str | None:
+    """Return the id that a document has of its own; None where its field is missing or null.
+
+    Raises:
+        ValueError: it is blank, true or false, a list or an object, by which nobody would find it.
+    """
+    if value is None or (type(value) in (str, int, float) and str(value).strip()):
+        return None if value is None else str(value)
+    raise ValueError(
+        f"{place or 'a document'}: got {as_json(value)} in the field {id_field!r}, expected an id, a text or a number; "
+        "fix it, or name another field with --id-field"
+    )
+
+
+def _names(document: Document, own: str | None, content: str) -> list[str]:
     """Return the ids that a document may have, from the best."""
     title = document.metadata.get("title")
     if own is not None:
-        return [str(own)]
-    if document.origin.startswith(PACKAGES) and title is not None:
+        return [own]
+    if document.origin.startswith(INSTALLED) and title is not None:
         return [str(title), content]  # of a thing that is documented twice, as under two conditions
     return [f"{document.origin}#{content}"]
 

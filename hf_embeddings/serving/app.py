@@ -11,9 +11,9 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
 
-from hf_embeddings.json_text import json_text
+from hf_embeddings.json_text import as_json, json_text
 from hf_embeddings.search.encoder import Encoder
 from hf_embeddings.serving.embeddings import embed
 from hf_embeddings.serving.engine import Engine
@@ -148,7 +148,7 @@ class Answers:
         name = values.get("model", self.served.name)
         if name != self.served.name:
             raise Refusal(
-                f"model {name!r:.60}: not served here, expected {self.served.name!r}",
+                f"model {as_json(name)}: not served here, expected {self.served.name!r}",
                 status=404,
                 param="model",
                 code="model_not_found",
@@ -185,7 +185,8 @@ class Answers:
         if kind != "application/json" or "content-encoding" in request.headers:
             encoding = request.headers.get("content-encoding", "")
             got = f"{kind or 'none'}" + (f" in {encoding}" if encoding else "")
-            raise _closing(Refusal(f"Content-Type: got {got!r:.60}, expected 'application/json', plain", status=415))
+            message = f"Content-Type: got {got!r:.60}, expected 'application/json' without a Content-Encoding"
+            raise _closing(Refusal(message, status=415))
         body = await self._read_body(request)
         if len(body) > LONG_BODY:
             return await self.served.engine.aside(read_json_object, body)
@@ -216,9 +217,19 @@ class Answers:
 
     async def _unknown(self, request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 404
-        paths = sorted({route.path.replace("{name:path}", "NAME") for route in self.routes()})
         what = f"{request.method} {request.url.path}"
+        if status == 405:
+            methods = {name for route in self.routes() if _leads(route, request) for name in route.methods or ()}
+            allowed = ", ".join(sorted(methods))
+            refusal = Refusal(f"{what!r:.200}: expected {allowed}", status=status, headers={"Allow": allowed})
+            return JSONResponse(refusal.body(), status, refusal.headers)
+        paths = sorted({route.path.replace("{name:path}", "NAME") for route in self.routes()})
         return JSONResponse(Refusal(f"{what!r:.200}: expected one of {', '.join(paths)}", status=status).body(), status)
+
+
+def _leads(route: Route, request: Request) -> bool:
+    """Tell whether a path is that of a route, whatever the method."""
+    return route.matches(request.scope)[0] is not Match.NONE
 
 
 def describe(model: Any) -> dict[str, object]:  # noqa: ANN401  an Encoder or a CrossEncoder

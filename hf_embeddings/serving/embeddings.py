@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from hf_embeddings.json_text import as_json
 from hf_embeddings.serving.engine import Engine, Row, Tokenized
 from hf_embeddings.serving.fields import Fields, checked_text, refuse_many
 from hf_embeddings.serving.refusal import Refusal
@@ -73,10 +74,10 @@ def _of_ids(engine: Engine, lists: list[list[int]], truncate: bool) -> list[Row]
     found: list[Row] = []
     for number, ids in enumerate(lists):
         if not ids or not all(type(token) is int and 0 <= token < rows for token in ids):
-            wrong = next((token for token in ids if type(token) is not int or not 0 <= token < rows), "none")
+            wrong = next((token for token in ids if type(token) is not int or not 0 <= token < rows), None)
             raise Refusal(
-                f"input[{number}]: got {wrong!r:.60}, expected token ids of this model's own tokenizer, from 0 to "
-                f"{rows - 1:,}; send texts instead",
+                f"input[{number}]: got {as_json(wrong) if ids else 'none'}, expected token ids of this model's own "
+                f"tokenizer, from 0 to {rows - 1:,}; send texts instead",
                 param="input",
             )
         has_both = bool(before or after) and ids[: len(before)] == before and ids[len(ids) - len(after) :] == after

@@ -4,7 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hf_embeddings.json_text import without_twins
+from hf_embeddings.files.reading import DEEPEST, check_depth
+from hf_embeddings.json_text import as_json, json_kind, without_twins
 from hf_embeddings.serving.refusal import Refusal
 
 
@@ -15,13 +16,19 @@ def read_json_object(body: bytes) -> dict[str, Any]:
         Refusal: it is no UTF-8, no JSON, or no object.
     """
     try:
-        value = json.loads(body.decode("utf-8"), object_pairs_hook=without_twins, parse_constant=_no_constant)
+        text = body.decode("utf-8")
     except UnicodeDecodeError as error:
         raise Refusal(f"body: got the byte {body[error.start]:#04x} at {error.start:,}, expected UTF-8") from None
+    try:
+        check_depth(body, "body")
+    except ValueError:
+        raise Refusal(f"body: got more than {DEEPEST} nested brackets, expected fewer") from None
+    try:
+        value = json.loads(text, object_pairs_hook=without_twins, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise Refusal(f"body: got no JSON ({error}), expected an object") from None
     if not isinstance(value, dict):
-        raise Refusal(f"body: got a JSON {type(value).__name__}, expected an object")
+        raise Refusal(f"body: got {json_kind(value)}, expected an object")
     return value
 
 
@@ -62,14 +69,14 @@ class Fields:
         if value is None:
             return default
         if value not in choices:
-            raise Refusal(f"{name}: got {value!r:.60}, expected {' or '.join(choices)}", param=name)
+            raise Refusal(f"{name}: got {as_json(value)}, expected {' or '.join(choices)}", param=name)
         return str(value)
 
     def flag(self, name: str, default: bool = False) -> bool:
         """Return true or false."""
         value = self.values.get(name, default)
         if not isinstance(value, bool):
-            raise Refusal(f"{name}: got {value!r:.60}, expected true or false", param=name)
+            raise Refusal(f"{name}: got {as_json(value)}, expected true or false", param=name)
         return value
 
     def count(self, name: str, most: int, default: int) -> int:
@@ -78,14 +85,14 @@ class Fields:
         if value is None:
             return default
         if type(value) is not int or not 1 <= value <= most:
-            raise Refusal(f"{name}: got {value!r:.60}, expected a whole number from 1 to {most:,}", param=name)
+            raise Refusal(f"{name}: got {as_json(value)}, expected a whole number from 1 to {most:,}", param=name)
         return value
 
     def optional_text(self, name: str) -> str | None:
         """Return a text, None where there is none."""
         value = self.values.get(name)
         if value is not None and not isinstance(value, str):
-            raise Refusal(f"{name}: got {value!r:.60}, expected a text", param=name)
+            raise Refusal(f"{name}: got {as_json(value)}, expected a text", param=name)
         return value
 
     def texts(self, name: str, most: int) -> list[str]:
@@ -115,7 +122,7 @@ def checked_text(value: object, place: str, name: str) -> str:
         Refusal: it is none.
     """
     if not isinstance(value, str):
-        raise Refusal(f"{place}: got {value!r:.60}, expected a text", param=name)
+        raise Refusal(f"{place}: got {as_json(value)}, expected a text", param=name)
     if not value.strip():
         raise Refusal(f"{place}: got a blank text, expected some words", param=name)
     try:

@@ -13,6 +13,7 @@ VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # wire types of protocol buffers
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP", b"sPLT")  # chunks of PNG that hold text, or have a name
 _CHUNKS = {*_TEXTS, *b"IHDR PLTE IDAT IEND tRNS gAMA cHRM sRGB iCCP sBIT bKGD hIST pHYs sPLT tIME".split()}
 _GRAPH, _INITIALIZER, _RAW_DATA = 7, 5, 9  # fields of ONNX: of a model, a graph, a tensor
+_LARGEST = 1 << 28  # bytes of a file that is read whole: text, pictures, events
 _LARGEST_TEXT = 1 << 20  # bytes of a text in a picture
 
 
@@ -60,7 +61,7 @@ def read_sentencepiece(path: Path) -> list[Buffer]:
     Raises:
         ValueError: it is none, or it names files of the machine that it was trained on.
     """
-    content = path.read_bytes()
+    content = content_of(path)
     entries = list(fields(content))
     if not {1, 2} <= {number for number, *_ in entries} <= {1, 2, 3, 4, 5}:
         raise ValueError("not a SentencePiece model")
@@ -79,7 +80,7 @@ def read_events(path: Path) -> list[Buffer]:
     Raises:
         ValueError: it is none.
     """
-    content, place = path.read_bytes(), 0
+    content, place = content_of(path), 0
     while place + 12 <= len(content):
         (size,) = struct.unpack_from("<Q", content, place)
         start, place = place + 12, place + 16 + size
@@ -101,7 +102,7 @@ def read_png(path: Path) -> list[Buffer]:
     Raises:
         ValueError: it is none, or holds something beside pixels, colours and texts.
     """
-    content, texts, place, kind = path.read_bytes(), [], 8, b""
+    content, texts, place, kind = content_of(path), [], 8, b""
     if not content.startswith(b"\x89PNG\r\n\x1a\n"):
         raise ValueError("not a PNG picture")
     while place + 12 <= len(content) and kind != b"IEND":
@@ -116,6 +117,17 @@ def read_png(path: Path) -> list[Buffer]:
     if kind != b"IEND" or place != len(content):
         raise ValueError("a PNG picture with other data after its end")
     return list(texts)
+
+
+def content_of(path: Path) -> bytes:
+    """Return the bytes of a file that is searched as a whole.
+
+    Raises:
+        ValueError: it has more of them than any file of its kind.
+    """
+    if (size := path.stat().st_size) > _LARGEST:
+        raise ValueError(f"got {size:,} bytes, expected at most {_LARGEST:,} of this kind of file; leave it out")
+    return path.read_bytes()
 
 
 def mapped(path: Path) -> Buffer:

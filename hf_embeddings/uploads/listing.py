@@ -19,13 +19,16 @@ from hf_embeddings.file_names import OF_A_RUN
 from hf_embeddings.files.manifest import MANIFEST
 from hf_embeddings.files.ownership import MARK
 from hf_embeddings.files.reading import read_json
+from hf_embeddings.json_text import finite
 from hf_embeddings.uploads.binary_formats import Buffer, mapped
-from hf_embeddings.uploads.file_kinds import OF_ITS_RUN, RECORDS, describe_unknown, matches_path, parser_of
+from hf_embeddings.uploads.file_kinds import OF_ITS_RUN, describe_unknown, matches_path, parser_of
 from hf_embeddings.uploads.machine_paths import find_home, shorten
 from hf_embeddings.uploads.secrets import find_secret, unpack
-from hf_embeddings.uploads.text_formats import parse_record
+from hf_embeddings.uploads.text_formats import parse_record, read_record
 
 ALWAYS_LEFT_OUT = (".git/*", ".cache/*", "*__pycache__/*", ".DS_Store", "*/.DS_Store")  # as huggingface_hub does
+_PATHS_CUT = "without the absolute paths of this machine"
+_NULL = "NaN and infinity as null, as JSON has no word for them"
 _LARGEST_OPENED = 1 << 28  # bytes of a file that is named by --include and opened as an archive
 
 
@@ -44,7 +47,7 @@ class Uploads:
     refused: list[Finding] = field(default_factory=list)  # nothing lets them through but a change
     unknown: list[Finding] = field(default_factory=list)  # these go if they are named
     included: list[Finding] = field(default_factory=list)  # these are named, and go
-    shortened: list[str] = field(default_factory=list)  # records in which paths of this machine were cut
+    changed: dict[str, str] = field(default_factory=dict)  # records that go in other words -> what is changed in them
 
     def sizes(self) -> dict[str, int]:
         """Return the bytes of each file."""
@@ -85,12 +88,12 @@ def list_uploads(
             continue
         if parser is None:
             uploads.included.append(Finding(path, describe_unknown(path)))
-        shorter = _without_paths(folder / path) if path in RECORDS and not checkpoint else None
-        if reason := _holds([shorter] if shorter else content, paths=not (checkpoint and path in OF_ITS_RUN)):
+        record, changes = _fit(folder / path) if parser is read_record and not checkpoint else (None, "")
+        if reason := _holds([record] if record else content, paths=not (checkpoint and path in OF_ITS_RUN)):
             uploads.refused.append(Finding(path, reason))
             continue
-        uploads.files[path] = shorter or folder / path
-        uploads.shortened += [path] if shorter else []
+        uploads.files[path] = record or folder / path
+        uploads.changed |= {path: changes} if record else {}
     return uploads
 
 
@@ -132,17 +135,23 @@ def _opened(file: Path) -> list[Buffer]:
     return list(unpack(file.read_bytes())) if file.stat().st_size <= _LARGEST_OPENED else [mapped(file)]
 
 
-def _without_paths(file: Path) -> bytes | None:
-    """Return a record of this package with its absolute paths cut to their last part; None where there are none."""
+def _fit(file: Path) -> tuple[bytes | None, str]:
+    """Return a record as others may read it, and what is changed in it; None where nothing is.
+
+    Its absolute paths are cut to their last part. In JSON, NaN and infinity become null.
+    """
     value = parse_record(file)
-    shorter = shorten(value)
-    if shorter == value:
-        return None
-    if file.suffix == ".json":
-        return (json.dumps(shorter, indent=2, ensure_ascii=False) + "\n").encode("utf-8", "surrogatepass")
+    shorter, is_json = shorten(value), file.suffix == ".json"
+    changes = [_PATHS_CUT] if shorter != value else []
+    changes += [_NULL] if is_json and (finite(shorter) != shorter) else []
+    if not changes:
+        return None, ""
+    if is_json:
+        text = json.dumps(finite(shorter), indent=2, ensure_ascii=False, allow_nan=False)
+        return (text + "\n").encode("utf-8", "surrogatepass"), "; ".join(changes)
     stream = io.StringIO()
     yaml.safe_dump(shorter, stream, sort_keys=False, allow_unicode=True)
-    return stream.getvalue().encode()
+    return stream.getvalue().encode(), "; ".join(changes)
 
 
 def _module_folders(folder: Path) -> frozenset[str]:

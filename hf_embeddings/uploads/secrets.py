@@ -36,6 +36,7 @@ _RULES = {
     "a PyPI token": rb"\bpypi-AgE[\w-]{50,}",
     "a Telegram token": rb"\b\d{8,10}:AA[\w-]{33}\b",
     "a Discord token": rb"\b[MNO][\w-]{23,25}\.[\w-]{6}\.[\w-]{27,}",
+    "a Twilio key": rb"\b(?:SK|AC)[0-9a-f]{32}\b",
     "a Weights & Biases key": rb"(?i:wandb_api_key)\W{1,4}[0-9a-f]{40}\b",
     "a key of a service": rb"\b(?:gsk_|pplx-|nvapi-|xai-|jina_|pcsk_|tvly-|r8_|dckr_pat_|lin_api_|hvs\.|ATATT)"
     rb"(?=[\w-]*\d)[\w-]{24,}"
@@ -60,13 +61,17 @@ _PLACEHOLDER = re.compile(
 _ESCAPE = re.compile(
     rb"\\(?:u00|x|U000000)(?P<hex>[0-7][0-9a-fA-F])|&#(?:0*(?P<decimal>\d{2,3})|[xX]0*(?P<reference>[0-9a-fA-F]{2}));"
 )
+# Where a text goes on in the next literal, as in Python ("a" "b"), JavaScript ("a" + "b") and shells, or behind a
+# line end that a backslash takes away. Comments between the two have no quotes. No part is tried twice: this is linear.
+_GAP = rb"(?:\s|\\\r?\n|(?:#|//)[^\n\"'`]*+\n)*+"
+_JOINT = re.compile(rb"[\"'`]" + _GAP + rb"[+.&]?" + _GAP + rb"[rbufRBUF]{0,2}[\"'`]|\\\r?\n[ \t]*+")
 _MOST = 64 << 20  # bytes that are unpacked of one archive
 _DEEPEST = 3  # archives in archives
 
 
 def find_secret(content: "bytes | mmap") -> str | None:
     """Return what kind of secret some bytes hold; None where there is none."""
-    for form in (content, *_unescaped(content)):
+    for form in _forms(content):
         for what, rule in _SECRETS.items():
             for match in rule.finditer(form):
                 if not _PLACEHOLDER.search(match[match.lastindex or 0]):
@@ -74,10 +79,17 @@ def find_secret(content: "bytes | mmap") -> str | None:
     return None
 
 
-def _unescaped(content: "bytes | mmap") -> Iterator[bytes]:
-    """Yield text once more as its reader reads it, where letters are escapes of JSON, YAML, Python, HTML or XML."""
-    if isinstance(content, bytes) and _ESCAPE.search(content):
-        yield _ESCAPE.sub(_character, content)
+def _forms(content: "bytes | mmap") -> "Iterator[bytes | mmap]":
+    """Yield bytes; and where they are text with escapes, or in several literals, once more as its reader reads it.
+
+    Escapes are those of JSON, YAML, Python, HTML and XML.
+    """
+    yield content
+    if isinstance(content, bytes):
+        plain = _ESCAPE.sub(_character, content)
+        for form in (plain, _JOINT.sub(b"", plain)):
+            if form != content:
+                yield form
 
 
 def _character(match: re.Match[bytes]) -> bytes:

@@ -2,8 +2,9 @@
 
 import ast
 import json
+import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from xml.parsers import expat
@@ -11,7 +12,7 @@ from xml.parsers import expat
 from tokenizers import Tokenizer
 
 from hf_embeddings.files import reading
-from hf_embeddings.uploads.binary_formats import Buffer
+from hf_embeddings.uploads.binary_formats import Buffer, content_of
 from hf_embeddings.uploads.machine_paths import is_machine_path, values_of
 
 _CONTROL = re.compile("[\0-\x08\x0e-\x1a\x1b\x7f]")
@@ -33,19 +34,19 @@ def read_json(path: Path) -> list[Buffer]:
     """Return JSON as it is written and the strings in it, whose escapes may hide something.
 
     Raises:
-        ValueError: it is none, or a value is a path of this machine.
+        ValueError: it is none, holds NaN or infinity, or a value is a path of this machine.
     """
-    return _of_any_machine(path, _parse_json(path))
+    return _of_any_machine(path, _parse_strictly(path))
 
 
 def read_record(path: Path) -> list[Buffer]:
-    """Return one of this package's own records, JSON or YAML; the paths in it are cut before it goes."""
+    """Return a record of a run, JSON or YAML; paths are cut, and NaN and infinity become null, before it goes."""
     return _searchable(path, parse_record(path))
 
 
 def read_token_table(path: Path) -> list[Buffer]:
     """Return JSON whose strings are tokens, which may look like paths."""
-    return _searchable(path, _parse_json(path))
+    return _searchable(path, _parse_strictly(path))
 
 
 def read_yaml(path: Path) -> list[Buffer]:
@@ -153,6 +154,15 @@ def _parse_json(path: Path) -> Any:  # noqa: ANN401  what JSON holds
         raise ValueError(f"not JSON ({error})") from None
 
 
+def _parse_strictly(path: Path) -> Any:  # noqa: ANN401  what JSON holds
+    """Return the value of a JSON file that every reader takes."""
+    value = _parse_json(path)
+    if found := next(_not_finite(value), None):
+        name, number = found[0] or "a value", json.dumps(found[1])
+        raise ValueError(f"not JSON for every reader: {name} is {number}, expected a number or null; change it")
+    return value
+
+
 def _parse_yaml(path: Path) -> Any:  # noqa: ANN401  what YAML holds
     """Return the value of a YAML file."""
     text = _decode(path)
@@ -162,9 +172,21 @@ def _parse_yaml(path: Path) -> Any:  # noqa: ANN401  what YAML holds
         raise ValueError(f"not YAML ({error})") from None
 
 
+def _not_finite(value: Any, key: str = "") -> Iterator[tuple[str, float]]:  # noqa: ANN401  what JSON holds
+    """Yield the numbers that JSON has no word for, each with the key it stands under."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield key, value
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _not_finite(inner, name)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _not_finite(inner, key)
+
+
 def _decode(path: Path) -> str:
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = content_of(path).decode("utf-8")
     except UnicodeDecodeError as error:
         raise ValueError(f"not UTF-8 text ({error.reason} at byte {error.start})") from None
     if match := _CONTROL.search(text):
@@ -174,7 +196,7 @@ def _decode(path: Path) -> str:
 
 def _searchable(path: Path, value: object) -> list[Buffer]:
     strings: Iterable[str] = (text for _, text in values_of(value))
-    return [path.read_bytes(), "\n".join(strings).encode("utf-8", "surrogatepass")]
+    return [content_of(path), "\n".join(strings).encode("utf-8", "surrogatepass")]
 
 
 def _of_any_machine(path: Path, value: object) -> list[Buffer]:

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hf_embeddings.records.evaluation import AssociationFigures, EvaluationReport, SizeFigures
+from hf_embeddings.visualization.colours import STRIKING, series
 from hf_embeddings.visualization.fonts import as_written
 from hf_embeddings.visualization.labels import write_legend
 
@@ -26,7 +27,7 @@ def evaluation_figure(report: EvaluationReport) -> Figure:
 
 
 def _layers(axis: Axes, cosines: list[float]) -> None:
-    axis.bar(range(len(cosines)), cosines)
+    axis.bar(range(len(cosines)), cosines, color=series(0))
     axis.set(
         title="anisotropy by layer", xlabel="layer (0: embeddings)", ylabel="mean cosine of two tokens", ylim=(None, 1)
     )
@@ -42,7 +43,9 @@ def _sizes(axis: Axes, rows: list[SizeFigures]) -> None:
     for index, (name, values) in enumerate(curves.items()):
         for precision, marker in markers.items():
             points = [(r.bytes_per_vector, v) for r, v in zip(rows, values, strict=True) if r.precision == precision]
-            (line,) = axis.plot(*zip(*points, strict=True), marker=marker, color=f"C{index}", linewidth=1, markersize=4)
+            (line,) = axis.plot(
+                *zip(*points, strict=True), marker=marker, color=series(index), linewidth=1, markersize=4
+            )
             if index == 0 or precision == "fp32":
                 lines[f"{name}, {precision}" if index == 0 else name] = line
     axis.set(title="size against quality", xlabel="bytes per vector", xscale="log")
@@ -51,10 +54,10 @@ def _sizes(axis: Axes, rows: list[SizeFigures]) -> None:
 
 def _bias(axis: Axes, tests: list[AssociationFigures]) -> None:
     names = [f"{figures.test.split(':')[0]}, {figures.on}" for figures in tests]
-    colours = ["C3" if figures.p_value is not None and figures.p_value < 0.05 else "0.7" for figures in tests]
+    colours = [STRIKING if figures.p_value is not None and figures.p_value < 0.05 else "0.7" for figures in tests]
     places = range(len(names))  # two tests may have one name
     axis.barh(places, [figures.effect_size or 0.0 for figures in tests], color=colours)
     axis.set_yticks(places, names, **as_written(names))
     axis.axvline(0, color="black", linewidth=0.5)
     axis.invert_yaxis()
-    axis.set(title="association tests (red: p < 0.05)", xlabel="effect size", xlim=(-2, 2))
+    axis.set(title="association tests (orange: p < 0.05)", xlabel="effect size", xlim=(-2, 2))

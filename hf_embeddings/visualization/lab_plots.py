@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hf_embeddings.records.lab import LabSummary, MeanInterval, PositionSummary, RunDifference
+from hf_embeddings.visualization.colours import series
 from hf_embeddings.visualization.fonts import as_written
 
 WORST_SHOWN = 1.5  # nats above the loss at the trained length; what is worse leaves the panel
@@ -33,9 +34,15 @@ def _means(axis: Axes, rows: Rows, key: str, *, title: str, unit: str) -> None:
     for height, (_, row) in enumerate(rows):
         interval: MeanInterval = getattr(row, key)
         difference: RunDifference | None = getattr(row, f"{key}_difference")
-        fill = "C0" if difference and difference.beyond_chance else "white"
+        fill = series(0) if difference and difference.beyond_chance else "white"
         axis.errorbar(
-            interval.mean, height, xerr=interval.half_width, fmt="o", color="C0", markerfacecolor=fill, markersize=4
+            interval.mean,
+            height,
+            xerr=interval.half_width,
+            fmt="o",
+            color=series(0),
+            markerfacecolor=fill,
+            markersize=4,
         )
         if len(row.seeds) > 1:
             axis.plot(row.values[key], [height] * len(row.values[key]), "|", color="0.5", markersize=6)
@@ -57,7 +64,7 @@ def _lengths(axis: Axes, rows: Rows, factors: Sequence[int]) -> None:
             rises, heights = zip(*points, strict=True)
             clipped_rises = [min(rise, WORST_SHOWN) for rise in rises]
             axis.scatter(
-                clipped_rises, heights, marker="os^D"[index % 4], s=22, label=f"{factor}x", color=f"C{index + 1}"
+                clipped_rises, heights, marker="os^D"[index % 4], s=22, label=f"{factor}x", color=series(index + 1)
             )
         for rise, height in points:
             if rise > WORST_SHOWN:

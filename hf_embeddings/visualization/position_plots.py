@@ -17,7 +17,12 @@ PANEL = 160  # cells of a panel along each side at most: a cell is then a pixel 
 
 
 def position_figure(
-    name: str, vectors: np.ndarray | None, scores: np.ndarray, linearity: Mapping[int, float | None] | None = None
+    name: str,
+    vectors: np.ndarray | None,
+    scores: np.ndarray,
+    linearity: Mapping[int, float | None] | None = None,
+    *,
+    measured_on: str = "",
 ) -> Figure:
     """Draw one position type.
 
@@ -26,9 +31,13 @@ def position_figure(
         vectors: (N, D), or None where the type has no vectors: then the score maps of the first heads are shown.
         scores: (H, N, N) what position alone adds to the attention scores.
         linearity: shift k -> R2 of the linear map M(k), as `analysis.position_laws` computes it.
+        measured_on: what vectors and scores are, in words.
     """
     figure = Figure(figsize=(13, 3.9), layout="constrained", dpi=110)
-    title = f"position type {name}, {scores.shape[-1]} positions"
+    drawn = "no vectors, scores only" if vectors is None else "vectors and scores"
+    title = f"position type {name}, {scores.shape[-1]} positions; {drawn}"
+    if measured_on:
+        title += f": {measured_on}"
     figure.suptitle(title, **as_written([title]))
     maps = figure.subplots(1, 4)
     if vectors is not None:
@@ -36,8 +45,8 @@ def position_figure(
         _heat(maps[0], vectors, "vectors", x="dimension", y="position", limits=(-limit, limit))
         _heat(maps[1], _cosines(vectors), "cosine of positions", x="position", y="position", limits=(-1, 1))
     else:
-        _heat(maps[0], scores[0], "score, head 0", x="key position", y="query position")
-        _heat(maps[1], scores.mean(axis=0), "score, mean of heads", x="key position", y="query position")
+        _heat(maps[0], scores[0], "score added, head 0", x="key position", y="query position")
+        _heat(maps[1], scores.mean(axis=0), "score added, mean of heads", x="key position", y="query position")
     _distance(maps[2], scores)
     _linearity(maps[3], linearity or {})
     return figure
@@ -87,7 +96,7 @@ def _distance(axis: Axes, scores: np.ndarray) -> None:
         spread = np.array([line.std() for line in diagonals])
         axis.plot(offsets, mean, label="all heads" if alike else f"head {head}", linewidth=1)
         axis.fill_between(offsets, mean - spread, mean + spread, alpha=0.2)
-    axis.set(title="score by distance", xlabel="key - query")
+    axis.set(title="score added, by distance", xlabel="key - query, in positions", ylabel="score")
     axis.legend(fontsize=7)
 
 

@@ -54,6 +54,7 @@ def pacmap(vectors: np.ndarray, dimensions: int, seed: int) -> np.ndarray:
     return PaCMAP(dimensions, n_neighbors=min(10, len(vectors) // 3), random_state=seed).fit_transform(unit)
 
 
+NAMES = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP", "pacmap": "PaCMAP"}  # as people write them
 PROJECTIONS: dict[str, tuple[Projection, int]] = {
     "pca": (pca, 3),
     "tsne": (tsne, 5),

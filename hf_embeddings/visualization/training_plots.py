@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from hf_embeddings.visualization.colours import SERIES, series
 from hf_embeddings.visualization.fonts import CSS_FAMILIES, as_written
 from hf_embeddings.visualization.labels import write_labels
 from hf_embeddings.visualization.page import POLICY, drawn, fill_template, script_json
@@ -55,7 +56,7 @@ def multiples_figure(
     for axis in axes[len(stages) :]:
         axis.set_axis_off()
     for axis, (stage, points) in zip(axes, stages.items(), strict=False):
-        axis.scatter(*points.T, s=18, color=[f"C{names.index(group) % 10}" for group in groups])
+        axis.scatter(*points.T, s=18, color=[series(names.index(group)) for group in groups])
         axis.set_title(stage, **as_written([stage]))
         axis.set(xticks=[], yticks=[], xlim=(low[0], high[0]), ylim=(low[1], high[1]))
         write_labels(axis, points, words, inches=(3.4, 3.2))
@@ -76,6 +77,7 @@ def animation_page(stages: Mapping[str, np.ndarray], words: Sequence[str], group
     play = {"frame": {"duration": 600, "redraw": True}, "transition": {"duration": 400}, "fromcurrent": True}
     still = {"mode": "immediate", "frame": {"duration": 0, "redraw": True}, "transition": {"duration": 0}}
     layout = {
+        "colorway": SERIES,
         "xaxis": {"range": [-span, span], "visible": False},
         "yaxis": {"range": [-span, span], "visible": False, "scaleanchor": "x"},
         "font": {"family": CSS_FAMILIES},

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hf_embeddings.visualization.colours import SERIES
 from hf_embeddings.visualization.fonts import CSS_FAMILIES
 from hf_embeddings.visualization.page import POLICY, drawn, fill_template, script_json
 
@@ -143,6 +144,7 @@ def _layout(points: np.ndarray, labels: Sequence[str]) -> dict[str, object]:
         ]
         axes = {"scene": {axis: plain for axis in ("xaxis", "yaxis", "zaxis")} | {"annotations": annotations}}
     return axes | {
+        "colorway": SERIES,
         "dragmode": "pan" if flat else "orbit",
         "margin": {"l": 0, "r": 0, "t": 0, "b": 0},
         "font": {"family": CSS_FAMILIES},

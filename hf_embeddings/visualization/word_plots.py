@@ -12,6 +12,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hf_embeddings.visualization.colours import series
 from hf_embeddings.visualization.fonts import as_written
 from hf_embeddings.visualization.labels import write_labels, write_legend
 
@@ -33,27 +34,28 @@ def scatter_figure(points: np.ndarray, labels: Sequence[str], groups: Sequence[s
 
 
 def example_figure(
-    points: np.ndarray, labels: Sequence[str], groups: Sequence[str], panels: dict[str, np.ndarray]
+    points: np.ndarray, labels: Sequence[str], groups: Sequence[str], panels: dict[str, np.ndarray], *, method: str
 ) -> Figure:
     """Draw all words in one panel, and each group in a panel of its own projection.
 
     Args:
-        points: (N, 2) all words.
+        points: (N, P) all words.
         labels: the words.
         groups: names of `EXAMPLES`, one for each word.
         panels: for each group its words' points (n, 2), in the order of `labels`.
+        method: the projection of all words, as people write it.
     """
     figure = Figure(figsize=(14, 6.4), layout="constrained", dpi=100)
     halves: np.ndarray = figure.subfigures(1, 2, squeeze=False, width_ratios=(1, 1.1))
     left, right = halves[0]
-    whole = left.subplots()
+    whole = left.add_subplot(projection="3d" if points.shape[1] == 3 else None)
     _points(whole, points, labels, groups, inches=(6.4, 6))
-    whole.set_title("all words, PCA")
+    whole.set_title(f"all words, {method}")
     for index, (axis, (group, own)) in enumerate(zip(right.subplots(2, 2).ravel(), panels.items(), strict=True)):
         words = [label for label, name in zip(labels, groups, strict=True) if name == group]
         for first, second in EXAMPLES[group](len(words)):
             axis.plot(*own[[first, second]].T, color="0.75", linewidth=1, zorder=0)
-        axis.scatter(*own.T, color=f"C{index}", s=40)
+        axis.scatter(*own.T, color=series(index), s=40)
         axis.set_title(f"{group}, PCA of these {len(words)}")
         axis.margins(0.25)
         axis.set(xticks=[], yticks=[])
@@ -69,7 +71,7 @@ def _points(
     for index, name in enumerate(names):
         rows = [row for row, group in enumerate(groups) if group == name]
         look: dict[str, Any] = {"s": 3 if many else 30, "alpha": 0.5 if many else 0.8}
-        artists.append(axis.scatter(*points[rows].T, color=f"C{index % 10}", **look))
+        artists.append(axis.scatter(*points[rows].T, color=series(index), **look))
     axis.set(xticks=[], yticks=[])
     if points.shape[1] == 2:
         axis.margins(0.1)

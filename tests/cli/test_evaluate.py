@@ -116,7 +116,7 @@ def test_picture_shows_layers_sizes_and_tests(report: dict) -> None:
     assert imread(report["picture"]).std() > 0.05
     axes = evaluation_figure(EvaluationReport.from_dict(report)).axes
     assert [axis.get_title() for axis in axes] == [
-        "anisotropy by layer", "size against quality", "association tests (red: p < 0.05)",
+        "anisotropy by layer", "size against quality", "association tests (orange: p < 0.05)",
     ]  # fmt: skip
     heights = [bar.get_height() for bar in axes[0].patches]
     assert heights == pytest.approx(report["text"]["anisotropy_by_layer"])

@@ -15,6 +15,7 @@ from hf_embeddings.lab.position_lab import PositionLab
 from hf_embeddings.pretraining.options import PositionLabOptions
 from hf_embeddings.pretraining.options_file import load_options
 from hf_embeddings.pretraining.run import pretrain
+from hf_embeddings.typed_yaml.options_file import read_options
 
 ROOT = Path(__file__).parents[2]
 LAB = ROOT / "configs/pretraining/position-lab.yaml"
@@ -47,7 +48,7 @@ def run(*arguments: str):
 
 
 def lab(overrides: list[str], *more: str) -> PositionLab:
-    options = load_options(LAB, [*overrides, *more], PositionLabOptions)
+    options = read_options(PositionLabOptions, LAB, [*overrides, *more])
     return PositionLab(options, base_config=Path(options.model.base), say=lambda line: None)
 
 

@@ -159,7 +159,7 @@ def test_tables_without_the_field_or_with_damage_are_refused(tmp_path: Path) -> 
     [
         ("[1]", "got a list, expected an object"),
         ('{"text": null}', "got null in the field 'text'"),
-        ('{"text": 5}', "got int 5 in the field 'text'"),
+        ('{"text": 5}', "got the number 5 in the field 'text'"),
         ('{"text": "a"', "not JSON"),
         ("[" * 100_000, "not JSON"),
     ],
@@ -173,7 +173,7 @@ def test_json_lines_are_refused_by_number(tmp_path: Path, line: str, message: st
 def test_hub_errors_name_the_dataset(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"text": "good", "label": 1}\n')
     assert "hub_split" in refused(f"hub:{tmp_path}", hub_split="test")
-    assert f"hub:{tmp_path}, row 1: got int 1" in refused(f"hub:{tmp_path}", text_field="label")
+    assert f"hub:{tmp_path}, row 1: got the number 1" in refused(f"hub:{tmp_path}", text_field="label")
     assert "got the fields 'text', 'label'" in refused(f"hub:{tmp_path}", text_field="body")
     assert str(tmp_path / "absent") in refused(f"hub:{tmp_path / 'absent'}")
 
@@ -267,7 +267,8 @@ def write_nulls(path: Path) -> None:
 def test_rows_without_text_are_refused_or_counted(tmp_path: Path, suffix: str, without: int) -> None:
     path = tmp_path / f"rows{suffix}"
     write_nulls(path)
-    assert "got null in the field 'text', expected a string; set on_invalid_text to skip" in refused(path)
+    assert "got null in the field 'text', expected a string; fill it in" in refused(path)
+    assert "or set corpus.on_invalid_text to skip" in refused(path, policy_option="corpus.on_invalid_text")
     statistics: Counter[str] = Counter()
     assert read(path, on_invalid_text="skip", statistics=statistics) == ["one", "two"]
     assert statistics == {"rows_without_text": without, "blank_documents": 1}
@@ -276,7 +277,7 @@ def test_rows_without_text_are_refused_or_counted(tmp_path: Path, suffix: str, w
 def test_a_field_that_no_row_has_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"body": "b"}\n' * 3)
     message = refused(tmp_path / "a.jsonl", on_invalid_text="skip")
-    assert "got no documents (3 rows_without_text)" in message and "set text_field" in message
+    assert "got no documents (3 rows without text)" in message and "set text_field" in message
 
 
 @pytest.mark.parametrize(
@@ -306,7 +307,8 @@ def test_invalid_text_follows_the_policy(
     (tmp_path / name).write_bytes(content)
     statistics: Counter[str] = Counter()
     found = refused(tmp_path / name)
-    assert message in found and name in found and "on_invalid_text" in found
+    assert message in found and name in found and "on_invalid_text" not in found  # a verb may have no such option
+    assert "set data.on_invalid_text to" in refused(tmp_path / name, policy_option="data.on_invalid_text")
     assert read(tmp_path / name, on_invalid_text="skip", statistics=statistics) == ["good"]
     assert read(tmp_path / name, on_invalid_text="replace", statistics=statistics) == ["good", replaced]
     assert statistics == {"invalid_text": 1, "replaced_text": 1}
@@ -381,7 +383,7 @@ def test_missing_and_unknown_sources_are_refused(tmp_path: Path) -> None:
     assert "no file matches" in refused(tmp_path / "*.txt")
     assert "got a folder with .pdf, expected one with files" in refused(tmp_path)
     for source in (tmp_path / "a.pdf", "s3://bucket/a.txt", "absent.pdf"):
-        assert ", expected pydoc:PACKAGE,PACKAGE; hub:USER/NAME; or the path" in refused(source)
+        assert ", expected pydoc:PACKAGE,PACKAGE; pycode:PACKAGE,PACKAGE; hub:USER/NAME; or the path" in refused(source)
 
 
 @pytest.mark.parametrize("content", ["", "\n \n\t\n\r\n"])
@@ -389,7 +391,7 @@ def test_empty_corpora_are_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "a.txt").write_text(content)
     assert "got no documents" in refused(tmp_path / "a.txt")
     (tmp_path / "a.txt").write_text(content + "\0")
-    assert "got no documents (1 invalid_text)" in refused(tmp_path / "a.txt", on_invalid_text="skip")
+    assert "got no documents (1 invalid text)" in refused(tmp_path / "a.txt", on_invalid_text="skip")
 
 
 # The corpus

@@ -10,9 +10,9 @@ from pathlib import Path
 import pyarrow
 import pytest
 
-from hf_embeddings.corpora.document import CorpusError, SourceReader
+from hf_embeddings.corpora.document import NO_PATHS, CorpusError, SourceReader
 from hf_embeddings.corpora.sentences import split_sentences
-from hf_embeddings.corpora.sources import read_documents
+from hf_embeddings.corpora.sources import SCHEMES, read_described_documents, read_documents
 
 ROWS = [{"n": 1, "text": 'one "quoted'}, {"n": 2, "text": "two; and, more"}]
 TEXTS = [row["text"] for row in ROWS]
@@ -27,6 +27,7 @@ CONTENTS = {
     "a.csv": 'n,text\n1,"one ""quoted"\n2,"two; and, more"\n',
     "excel.csv": 'n;text\n1;"one ""quoted"\n2;"two; and, more"\n',
     "tabs.csv": 'n\ttext\n1\t"one ""quoted"\n2\ttwo; and, more\n',
+    "a.fasta": '>1\none "quoted\n>2 the second\ntwo; and\n, more\n',
     "a.tsv": 'n\ttext\n1\tone "quoted\n2\ttwo; and, more\n',
 }
 COMPRESS = {
@@ -94,6 +95,35 @@ def test_what_is_not_read_is_refused_by_name_alone_and_in_a_folder(name: str, cu
         assert re.search(rf"got a folder with \.\w+, expected.*{cure}", refused(tmp_path))
 
 
+def test_a_file_of_source_code_is_one_document_where_it_is_named(tmp_path: Path) -> None:
+    code = "def f():\n\n    return 1\n\n\ndef g():\n\treturn f()"
+    for name in ("a.py", "b.rs", "c.py.gz"):
+        content = f"{code}\n".encode()
+        (tmp_path / name).write_bytes(COMPRESS[".gz"](content) if name.endswith(".gz") else content)
+        assert read(tmp_path / name) == [code]
+    assert read(tmp_path / "*.py") == [code]
+    assert re.search(r"got a folder with \.py, \.rs, expected .* by a glob: .*/\*\*/\*\.py", refused(tmp_path))
+    (tmp_path / "notes.txt").write_text("prose")
+    assert read(tmp_path) == ["prose"]  # a script among texts is no text
+
+
+def test_the_source_code_of_a_package_is_read() -> None:
+    documents = list(read_described_documents("pycode:filelock"))
+    assert {document.metadata["module"] for document in documents} > {"filelock", "filelock.asyncio"}
+    assert any("\n\n\nclass " in document.text for document in documents)
+    assert set(NO_PATHS) == set(SCHEMES)
+
+
+def test_sequences_are_read_in_one_piece_with_their_names(tmp_path: Path) -> None:
+    (tmp_path / "a.fasta").write_bytes(b">one the first\r\nACGT\r\nAC\r\n>two\nGG\n\nTT\n>empty\n")
+    documents = list(read_described_documents(str(tmp_path)))
+    assert [document.text for document in documents] == ["ACGTAC", "GGTT"]
+    assert [document.metadata["title"] for document in documents] == ["one", "two"]
+    assert documents[0].metadata["description"] == "the first" and documents[1].place.endswith("a.fasta:4")
+    (tmp_path / "b.fa").write_text("ACGT\n")
+    assert "b.fa:1: got a sequence without a line that names it" in refused(tmp_path / "b.fa")
+
+
 def test_a_folder_without_files_is_refused(tmp_path: Path) -> None:
     assert "got a folder with no files" in refused(tmp_path)
 
@@ -116,6 +146,12 @@ def test_a_json_file_that_is_neither_an_array_nor_lines_is_refused(tmp_path: Pat
     (tmp_path / "a.json").write_text(json.dumps({"data": ROWS}, indent=2))
     assert "a.json:1: got a line that is not JSON" in refused(tmp_path / "a.json")
     (tmp_path / "b.json").write_text("[1]")
-    assert "b.json, row 1: got int 1, expected an object" in refused(tmp_path / "b.json")
+    assert "b.json, row 1: got the number 1, expected an object" in refused(tmp_path / "b.json")
     (tmp_path / "c.json").write_text("[1")
     assert "not JSON" in refused(tmp_path / "c.json")
+
+
+def test_the_line_that_excel_reads_first_is_no_row(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("sep=;\nid;text\n1;a, b\n2;c;d\n", encoding="utf-8")
+    assert read(tmp_path / "a.csv", on_invalid_text="skip") == ["a, b"]
+    assert "a.csv:4: got 3 cells, expected 2 (id, text)" in refused(tmp_path / "a.csv")

@@ -17,7 +17,7 @@ from hf_embeddings.corpora.tokenizer_training import is_turkish, train_tokenizer
 from tests.corpora.texts_of_scripts import TEXTS
 from tests.corpora.tokenizer_kinds import ROLES, SPECIAL
 
-each = pytest.mark.parametrize("algorithm", ["wordpiece", "unigram", "bpe"])
+each = pytest.mark.parametrize("algorithm", ["wordpiece", "unigram", "bpe", "characters"])
 PLACES = {  # text of packages, where they are installed
     "libreoffice": Path("/usr/share/libreoffice/help"),
     "handbook": Path("/usr/share/doc/debian-handbook/html"),

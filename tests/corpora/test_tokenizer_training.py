@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,11 @@ from tests.corpora.mixed_documents import DOCUMENTS, train
 TIES = " ".join(f"{a}{b}{c}" for a in "abcdefgh" for b in "ijklmnop" for c in "qrstuvwx")  # all pairs equally frequent
 
 
-each = pytest.mark.parametrize("algorithm", ["wordpiece", "unigram", "bpe"])
+each = pytest.mark.parametrize("algorithm", ["wordpiece", "unigram", "bpe", "characters"])
+all_kinds = pytest.mark.parametrize("algorithm", ["wordpiece", "unigram", "bpe", "byte-level", "characters"])
 
 
-@each
+@all_kinds
 def test_special_tokens_come_first(algorithm: str) -> None:
     tokenizer = train(algorithm=algorithm)
     vocabulary = tokenizer.get_vocab()
@@ -36,7 +38,7 @@ def test_the_vocabulary_has_the_size_asked_for(vocab_size: int) -> None:
     assert len(train(vocab_size=vocab_size, algorithm="unigram")) <= vocab_size
 
 
-@each
+@all_kinds
 def test_training_twice_gives_the_same_vocabulary(algorithm: str) -> None:
     program = (
         "import sys; from hf_embeddings.corpora.tokenizer_training import train_tokenizer\n"
@@ -119,3 +121,38 @@ def test_where_every_document_is_held_out_there_is_nothing_to_train_on() -> None
     corpus = CorpusOptions(source="a.txt", evaluation_fraction=1 - 1e-9)
     with pytest.raises(TokenizerError, match="no document to train it on .* lower the fraction"):
         train_for(TokenizerOptions(), corpus, [["one", "two"]], max_length=8)
+
+
+def test_bytes_keep_white_space_and_know_every_character(tmp_path: Path) -> None:
+    code = "def f(x):\n    if x:\n\treturn 'é 猫'  # a  comment\n\n"
+    tokenizer = train_tokenizer(
+        [code] * 3, algorithm="byte-level", vocab_size=300, lowercase=False, min_frequency=2, max_length=64
+    )
+    tokenizer.save_pretrained(tmp_path)
+    for loaded in (tokenizer, AutoTokenizer.from_pretrained(tmp_path)):
+        for text in (code, f"\n  {code}", "nāo visto 🙂\r\n"):
+            ids = loaded(text, add_special_tokens=False)["input_ids"]
+            assert loaded.decode(ids) == unicodedata.normalize("NFC", text) and loaded.unk_token_id not in ids
+    assert len(tokenizer) <= 300 and "Ġ" * 4 in "".join(tokenizer.tokenize(code))
+
+
+@pytest.mark.parametrize("kmer_length", [1, 3, 6])
+def test_sequences_are_letters_or_runs_of_letters_side_by_side(kmer_length: int) -> None:
+    sequence = "ACGTTGCAACGTACGTTGCANACGTACG"
+    tokenizer = train_tokenizer(
+        [sequence, sequence.replace("N", "T")] * 2, algorithm="characters", kmer_length=kmer_length, vocab_size=100,
+        lowercase=False, min_frequency=2, max_length=64,
+    )  # fmt: skip
+    pieces = tokenizer.tokenize(sequence)
+    assert "".join(pieces) == f"▁{sequence}" and tokenizer.decode(tokenizer(sequence)["input_ids"][1:-1]) == sequence
+    runs = [sequence[start : start + kmer_length] for start in range(0, len(sequence), kmer_length)]
+    whole = [run for run in runs if len(run) == kmer_length]
+    assert [piece for piece in pieces[1:] if len(piece) == kmer_length][: len(whole)] == whole
+    assert tokenizer.tokenize("NNNNNN")[1:] == list("NNNNNN")  # a run that is rare is known by its letters
+
+
+def test_what_does_not_fit_the_kind_is_refused() -> None:
+    with pytest.raises(ValueError, match="vocab_size: got 260 .* expected at least 261"):
+        TokenizerOptions(algorithm="byte-level", vocab_size=260)
+    with pytest.raises(ValueError, match="kmer_length: got 6 beside algorithm 'wordpiece', expected 1"):
+        TokenizerOptions(kmer_length=6)

@@ -7,7 +7,7 @@ from pathlib import Path
 from hf_embeddings.cli.main import app
 from hf_embeddings.embedding.options import EmbeddingOptions
 from hf_embeddings.embedding.run import Outcome, embed
-from hf_embeddings.pretraining.options_file import load_options
+from hf_embeddings.typed_yaml.options_file import read_options
 from tests.publishing.test_card import checkpoint
 
 ROOT = Path(__file__).parents[2]
@@ -37,7 +37,7 @@ def small_options(folder: Path, *changes: str) -> EmbeddingOptions:
     if not base.exists():
         checkpoint(base)
     overrides = [f"encoder.base={base}", f"data.source={pairs_file(folder)}", f"output_dir={folder / 'out'}"]
-    return load_options(ROOT / "configs/embedding/pairs.yaml", [*overrides, *SETTINGS, *changes], EmbeddingOptions)
+    return read_options(EmbeddingOptions, ROOT / "configs/embedding/pairs.yaml", [*overrides, *SETTINGS, *changes])
 
 
 def run(folder: Path, *changes: str, **settings: object) -> Outcome:

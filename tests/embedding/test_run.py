@@ -20,6 +20,7 @@ from hf_embeddings.uploads.listing import list_uploads
 from tests.embedding.small import PAIRS, WORDS, command, run, small_options, write_rows
 
 TEXTS = ["the answer is on the next page .", "today"]
+NO_ROWS = "data.columns=[query,answer]"  # a column that is not there: what is refused before the rows is refused first
 UNLABELLED = ("loss.symmetric=false", "encoder.dropout=0.1")
 
 
@@ -33,8 +34,11 @@ UNLABELLED = ("loss.symmetric=false", "encoder.dropout=0.1")
     ],
     ids=["multiple_negatives", "cached", "simcse", "tsdae"],
 )
-def test_what_a_run_leaves_loads_and_says_what_was_measured(changes: tuple[str, ...], tmp_path) -> None:
+def test_what_a_run_leaves_loads_and_says_what_was_measured(changes: tuple[str, ...], tmp_path, capfd) -> None:
+    small_options(tmp_path)
+    capfd.readouterr()
     outcome = run(tmp_path, *changes, finish=write_card)
+    assert "%|" not in capfd.readouterr().err  # a bar of another library's
     folder = tmp_path / "out"
     ours, theirs = Encoder.load(folder, precision="fp32"), SentenceTransformer(str(folder), device="cpu")
     prompt = "query" if "prompts" in changes[-1] else None
@@ -176,6 +180,9 @@ def test_the_license_is_that_of_the_encoder_it_began_with(tmp_path) -> None:
         (("data.source=nowhere.jsonl",), "cannot be read"),
         (("loss.name=simcs",), "did you mean simcse"),
         (("data.evaluation_fraction=0.01",), "expected at least 10"),
+        (("encoder.max_length=4000", NO_ROWS), "encoder.max_length: got 4000, the model takes"),
+        (("loss.matryoshka=[9999]", NO_ROWS), "loss.matryoshka: got 9999, the vectors have"),
+        (("loss.name=simcse", "loss.symmetric=false", "encoder.dropout=0", NO_ROWS), "encoder.dropout: got 0"),
     ],
 )
 def test_a_mistake_is_one_line_and_nothing_is_written(changes: tuple[str, ...], words: str, tmp_path) -> None:

@@ -75,10 +75,25 @@ def test_other_judgements_are_taken_by_name_and_without_a_header(tmp_path: Path)
     assert len(found.queries) == 2 and "there is no test.tsv" in found.account.notes[0]
 
 
+def test_numbers_that_stand_for_queries_and_documents_alike_are_told(tmp_path: Path) -> None:
+    """As BEIR's evaluator has it, a document with the id of the query is not ranked for it: not even the right one."""
+    found = read_beir(beir(tmp_path))
+    both = sorted({*QUERIES} & {*DOCUMENTS})
+    (tmp_path / "qrels/test.tsv").write_text(f"{both[0]}\t{both[0]}\t1\nq1\td1\t1\n")
+    notes = read_beir(tmp_path).account.notes
+    words = "1 queries have no right document but the one with their own id, and so find none"
+    assert any(words in note for note in notes) and not any(words in note for note in found.account.notes)
+
+
 @pytest.mark.parametrize(
     "file, text, message",
     [
-        ("corpus.jsonl", '{"_id": "d1"}', "corpus.jsonl:1: got the fields _id, expected _id and text"),
+        ("corpus.jsonl", '{"_id": "d1"}', "corpus.jsonl:1: got the fields _id, expected also text"),
+        ("corpus.jsonl", '{"_id": 1.5, "text": "a"}', "corpus.jsonl:1: got the number 1.5 in the field '_id'"),
+        ("corpus.jsonl", '{"_id": true, "text": "a"}', "corpus.jsonl:1: got a boolean in the field '_id'"),
+        ("corpus.jsonl", '{"_id": "1", "text": null}', "corpus.jsonl:1: got null in the field 'text', expected a text"),
+        ("corpus.jsonl", '{"_id": "1", "text": "a", "title": ["b"]}', "got a list in the field 'title'"),
+        ("qrels/test.tsv", "query-id\tcorpus-id\tscore\nq1\td1\t0\n", "no query has a right text"),
         ("queries.jsonl", "{", "queries.jsonl:1: got text that is not JSON"),
         ("qrels/test.tsv", "query-id\tcorpus-id\tscore\nq1\td1\tgood\n", "test.tsv:2: got the score 'good'"),
         ("qrels/test.tsv", "query-id\tcorpus-id\tscore\nq1 d1 1\n", "test.tsv:2: got 1 column, expected 3"),

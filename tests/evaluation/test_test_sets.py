@@ -112,14 +112,41 @@ def test_columns_of_published_sets_are_known(tmp_path: Path, text: str) -> None:
         ("a.tsv", b"cat\tdog\t1\nM\xfcll\tdog\t2\n", "a.tsv:2: got the byte 0xfc, expected UTF-8"),
         ("a.jsonl", '{"left": 1}\n', "a.jsonl:1: got the fields left, expected one of sentence1"),
         ("a.jsonl", "{\n", "a.jsonl:1: got text that is not JSON"),
-        ("a.jsonl", "[1]\n", "a.jsonl:1: got a JSON list"),
+        ("a.jsonl", "[1]\n", "a.jsonl:1: got a list"),
         ("a.csv", "cat\n", "between commas"),
+        ("a.tsv", "text1\ttext2\tscore\na\tb\tc\t1\n", "a.tsv:2: got 4 columns, expected 3 between tabs; take tabs"),
+        ("a.csv", "text1,text2,score\na, b,c,1\n", "a.csv:2: got 4 columns, expected 3 between commas"),
+        ("a.tsv", "x\ty\tcat\tdog\t1\nx\ty\tcat\tdog\t2\n", "no header names the columns, so the first 3 of 5"),
+        ("a.tsv", "a\0\tb\t1\n", "a.tsv:1: got a NUL character"),
+        ("a.json", '[{"text1": "a"}]', "a .json file, expected tab-separated text (.tsv, .txt), .csv or"),
+        ("a.xlsx", b"PK", "a .xlsx file, expected"),
+        ("a.tsv.gz", b"\x1f\x8b", "a .gz file, expected"),
         ("a.csv", 'a,b,1\n"c\nd,e,2\n', "a.csv:2: got a row that is not CSV"),
     ],
 )
 def test_bad_lines_are_named(name: str, text: str | bytes, message: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         read_scored_pairs(written(tmp_path, name, text))
+
+
+@pytest.mark.parametrize(
+    "name, text",
+    [
+        ("a.csv", "sep=;\ntext1;text2;score\na, b;c;1\n"),  # Excel
+        ("a.csv", '\ufeffsep=,\r\ntext1,text2,score\r\n"a, b",c,1\r\n'),
+        ("a.tsv", '"text1"\t"text2"\t"score"\n"a, b"\t"c"\t1\n'),  # R
+        ("a.tsv", '"a, b"\t"c"\t"1"\n'),
+        ("a.jsonl", '{"text1": "a, b", "text2": "c", "is_duplicate": true}\n'),
+        ("a.csv", 'text1,text2,score\n"a, b",c,1,,\n'),  # of empty columns
+    ],
+)
+def test_tables_of_spreadsheets_and_other_programs_are_read(name: str, text: str, tmp_path: Path) -> None:
+    assert read_scored_pairs(written(tmp_path, name, text)).pairs == [("a, b", "c", 1.0)]
+
+
+def test_a_text_in_quotes_is_a_text(tmp_path: Path) -> None:
+    found = read_scored_pairs(written(tmp_path, "a.tsv", 'text1\ttext2\tscore\n"a"\t"b" c\t1\n'))
+    assert found.pairs == [('"a"', '"b" c', 1.0)]
 
 
 def test_a_cell_may_be_long_and_go_over_lines(tmp_path: Path) -> None:
@@ -200,8 +227,10 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
 def test_a_score_says_which_text_is_right(tmp_path: Path, name: str, text: str) -> None:
     found = read_retrieval(written(tmp_path, name, text))
     assert found.candidates == ["b", "c", "e"] and found.relevant == [{1: 2.0}, {2: 1.0}]
-    alone = read_retrieval(written(tmp_path, "b.tsv", "query\tdocument\tscore\na\tb\t0\n"))
-    assert alone.relevant == [{}] and "1 queries have no right text" in alone.account.notes[0]
+    some = read_retrieval(written(tmp_path, "b.tsv", "query\tdocument\tscore\na\tb\t0\nc\tb\t1\n"))
+    assert some.relevant == [{}, {0: 1.0}] and "1 queries have no right text" in some.account.notes[0]
+    with pytest.raises(ValueError, match="c.tsv: no query has a right text, expected scores above 0"):
+        read_retrieval(written(tmp_path, "c.tsv", "query\tdocument\tscore\na\tb\t0\n"))
 
 
 def test_half_characters_two_columns_of_a_name_and_empty_words_are_refused(tmp_path: Path) -> None:
@@ -209,7 +238,7 @@ def test_half_characters_two_columns_of_a_name_and_empty_words_are_refused(tmp_p
         ("a.jsonl", '{"text1": "a\\ud83d", "text2": "b", "score": 1}\n', read_scored_pairs, "a lone surrogate"),
         ("a.tsv", "score\tword1\tword2\tscore\n1\ta\tb\t2\n", read_scored_pairs, "the column 'score' twice"),
         ("a.json", json.dumps({"t": LISTS | {"first_attributes": ["x", ""]}}), read_association_tests, "holds ''"),
-        ("b.json", json.dumps({"t": LISTS | {"first_attributes": [None]}}), read_association_tests, "holds None"),
+        ("b.json", json.dumps({"t": LISTS | {"first_attributes": [None]}}), read_association_tests, "holds null"),
     ):
         path = written(tmp_path, name, text)
         with pytest.raises(ValueError, match=message):

@@ -173,6 +173,10 @@ VERBS = {
         "evaluate {out} --text {in}/texts --sentences 20 --card", "files", before=("copy {in}/ours {out}",),
         reads=TEXTS, slow=True, imports=MEASURES, without={"link": THROUGH},
     ),
+    "explain": Verb(
+        "explain {in}/ours cat dog --out {out}/page.html", "files",
+        imports="hf_embeddings.explaining.explain hf_embeddings.explaining.page",
+    ),
     "positions": Verb("positions {in}/ours --length 8 --plot {out}", "files", slow=True, imports=PICTURE),
     "plot words": Verb(
         "plot words {in}/ours cat dog the runs --out {out}/w --export parquet", "files", slow=True,

@@ -6,7 +6,7 @@ import pytest
 
 from hf_embeddings.files import staging
 from hf_embeddings.files.ownership import claim
-from hf_embeddings.files.staging import staged_directory
+from hf_embeddings.files.staging import check_target, staged_directory
 
 
 def content(folder: Path) -> dict[str, str]:
@@ -83,3 +83,11 @@ def test_errors_name_the_directory_that_was_meant(target: Path) -> None:
     with pytest.raises(ValueError) as refusal, staged_directory(target, inputs={}, overwrite=True) as stage:
         raise ValueError(f"{stage}/config.json: odd")
     assert str(refusal.value) == f"{target}/config.json: odd"
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model.safetensors", "Corpus.JSONL", "run.yaml"])
+def test_no_directory_gets_the_name_of_a_file(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=f"got the name of a file, .* leave {Path(name).suffix} out"):
+        check_target(tmp_path / name, inputs={}, overwrite=True)
+    for other in ("bert-1.5", "model.v2", "data.work"):
+        check_target(tmp_path / other, inputs={}, overwrite=True)

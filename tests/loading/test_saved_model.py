@@ -48,6 +48,23 @@ def test_a_field_of_a_wrong_type_or_size_is_one_line(kind: str, field: str, valu
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    "fields, words",
+    [
+        ({"word_embedding_dimension": 8}, r"got no model_type, .*; give {whole}, of which this is a part"),
+        ({"model_type": "unheard_of"}, r"got the model_type 'unheard_of', .*; update transformers"),
+    ],
+)
+def test_a_config_of_no_model_is_one_line_with_its_cure(fields: dict[str, object], words: str, tmp_path: Path) -> None:
+    (tmp_path / "modules.json").write_text("[]")
+    part = tmp_path / "1_Pooling"
+    part.mkdir()
+    (part / "config.json").write_text(json.dumps(fields))
+    with pytest.raises(ValueError, match=words.format(whole=tmp_path)) as refused:
+        read_config(part)
+    assert "\n" not in str(refused.value)
+
+
 def test_code_beside_a_model_is_never_asked_for(tmp_path: Path, monkeypatch) -> None:
     MODELS["bert"]().save_pretrained(tmp_path)
     change(tmp_path, model_type="unheard_of", auto_map={"AutoConfig": "code.Config"})

@@ -19,10 +19,11 @@ import hf_embeddings
 from hf_embeddings import POSITION_TYPES, TriEmbedConfig
 from hf_embeddings.analysis.intervals import correlation_interval, share_interval
 from hf_embeddings.cli.main import VERBS
-from hf_embeddings.pretraining.options_file import dump, load_options
+from hf_embeddings.pretraining.options_file import load_options
 from hf_embeddings.publishing.card import template, write_card
 from hf_embeddings.publishing.regions import REGION
 from hf_embeddings.publishing.tasks import EXAMPLES, TASKS
+from hf_embeddings.typed_yaml.options_file import dump
 
 ROOT = Path(__file__).parents[2]
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "answer", "is", "on", "next", "page", ".", "today"]

@@ -52,7 +52,7 @@ def test_the_command_tells_what_is_included_and_cut(folder: Path, capsys: pytest
     app(["publish", str(folder), "user/model", "--dry-run", "--include", "handler.py"], standalone_mode=False)
     said = capsys.readouterr().out
     assert "included by name: handler.py: of no kind that is known to be harmless\n" in said
-    assert "without the absolute paths of this machine: pretraining.yaml\n" in said
+    assert "changed for readers: pretraining.yaml: without the absolute paths of this machine\n" in said
 
 
 @pytest.mark.parametrize("missing, message", [("config.json", "no config.json"), ("model.safetensors", "safetensors")])

@@ -66,6 +66,17 @@ def test_different_documents_with_one_id_are_refused_wherever_they_stand(between
         list(read_records(given, "key"))
 
 
+@pytest.mark.parametrize("value", ["", " ", True, False, [], ["a"], {"a": 1}], ids=repr)
+def test_an_id_by_which_nobody_finds_a_document_is_refused_with_its_place(value: object) -> None:
+    with pytest.raises(ValueError, match=r"^a\.jsonl:3: got .* in the field 'key', expected an id.*--id-field"):
+        list(read_records([Document("a", {"key": value}, "a.jsonl:3")], "key"))
+
+
+@pytest.mark.parametrize("value, id_", [(0, "0"), (1.5, "1.5"), ("a b", "a b"), (2**70, str(2**70))])
+def test_numbers_and_texts_are_ids(value: object, id_: str) -> None:
+    assert [record.id for record in read_records([Document("a", {"key": value}, "a.jsonl:3")], "key")] == [id_]
+
+
 def test_metadata_may_be_anything_that_json_holds() -> None:
     given = [Document("a", {"list": [1, {"b": None}], "id": json.loads("0")})]
     assert next(read_records(given, "id")).id == "0"

@@ -11,7 +11,7 @@ import pytest
 from hf_embeddings.search.encoder import Encoder
 from hf_embeddings.serving.limits import Limits
 from hf_embeddings.serving.server import Server
-from tests.serving.conftest import NAME, get, post, serving
+from tests.serving.conftest import NAME, ask, get, post, serving
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ MISTAKES = {  # what is sent: the status, the field, a part of the message
     "mixed": ({"input": ["a", 3]}, 400, "input", "input[1]: got 3"),
     "numbers in text": ({"input": {"text": "a"}}, 400, "input", "expected a text"),
     "empty ids": ({"input": [[]]}, 400, "input", "expected token ids"),
-    "true is no id": ({"input": [[True]]}, 400, "input", "got True"),
+    "true is no id": ({"input": [[True]]}, 400, "input", "got true"),
     "foreign ids": ({"input": [[100257]]}, 400, "input", "of this model's own tokenizer"),
     "negative ids": ({"input": [-1]}, 400, "input", "got -1"),
     "too many": ({"input": ["a"] * 51}, 400, "input", "got 51 inputs, expected at most 50"),
@@ -100,11 +100,13 @@ MISTAKES = {  # what is sent: the status, the field, a part of the message
     "another field": ({"input": "a", "dimension": 3}, 400, "dimension", "an unknown field"),
     "another prompt": ({"input": "a", "prompt_name": "x"}, 400, "prompt_name", "prompt 'x'"),
     "prompt of ids": ({"input": [9], "prompt_name": "query"}, 400, "prompt_name", "given with token ids"),
-    "no object": (b"[1]", 400, None, "got a JSON list"),
+    "no object": (b"[1]", 400, None, "got a list, expected an object"),
     "no JSON": (b"{", 400, None, "got no JSON"),
     "NaN": (b'{"input": NaN}', 400, None, "NaN is no value"),
     "twice": (b'{"input": "a", "input": "b"}', 400, None, "stands twice"),
-    "deep": (b'{"input": ' + b"[" * 100_000, 400, None, "got no JSON"),
+    "deep": (b'{"input": ' + b"[" * 100_000, 400, None, "got more than 100 nested brackets, expected fewer"),
+    "a flag that is null in words": ({"input": "a", "truncate": "null"}, 400, "truncate", "got 'null', expected true"),
+    "a list for a word": ({"input": "a", "user": "b", "prompt_name": [None]}, 400, "prompt_name", "got [null]"),
     "long number": (b'{"input": ' + b"9" * 10_000 + b"}", 400, None, "got no JSON"),
     "no UTF-8": (b'{"input": "\xff"}', 400, None, "got the byte 0xff at 11"),
 }
@@ -132,6 +134,16 @@ def test_a_mistake_is_one_line_in_the_form_of_openai(api: Server, name: str) -> 
 def test_bodies_of_other_kinds_are_refused(encoder: Encoder, body: bytes, headers: dict[str, str], status: int) -> None:
     with serving(encoder, limits=Limits(body_bytes=4000)) as server:
         assert post(server, "/v1/embeddings", body, **headers)[0] == status
+
+
+@pytest.mark.parametrize("method, path, allowed", [
+    ("GET", "/v1/embeddings", "POST"), ("POST", "/health", "GET, HEAD"), ("DELETE", "/v1/models/a/b", "GET, HEAD"),
+])  # fmt: skip
+def test_a_method_that_a_path_does_not_have_is_answered_with_those_it_has(
+    api: Server, method: str, path: str, allowed: str
+) -> None:
+    status, headers, answer = ask(api, method, path, None, {})
+    assert status == 405 and headers["Allow"] == allowed and f"expected {allowed}" in answer.decode()
 
 
 def test_exceptions_of_the_client_are_those_of_openai(client) -> None:
@@ -177,8 +189,6 @@ def test_pages_of_other_origins_are_let_in_by_name_only(encoder: Encoder) -> Non
     with serving(encoder) as server:
         assert "access-control-allow-origin" not in get(server, "/health", Origin="https://a.example")[1]
     with serving(encoder, origins=["https://a.example"], keys=["the-key"]) as server:
-        from tests.serving.conftest import ask
-
         status, headers, _ = ask(server, "OPTIONS", "/v1/embeddings", None, asking)
         assert status == 200 and headers["access-control-allow-origin"] == "https://a.example"
         assert "access-control-allow-origin" not in get(server, "/health", Origin="https://b.example")[1]

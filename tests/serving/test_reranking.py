@@ -97,7 +97,7 @@ def test_an_encoder_ranks_by_cosine_and_says_so(cosine: Server, encoder: Encoder
         ({"query": "a"}, "expected either texts or documents"),
         ({"query": "a", "texts": ["a"], "documents": ["a"]}, "expected either texts or documents"),
         ({"query": "a", "texts": []}, "at least one"),
-        ({"query": "a", "documents": ["a", {"title": "b"}]}, "documents[1]: got None"),
+        ({"query": "a", "documents": ["a", {"title": "b"}]}, "documents[1]: got null"),
         ({"query": "a", "texts": ["a"], "top_n": 0}, "top_n: got 0"),
         ({"query": "a", "texts": ["a"], "return_text": 1}, "return_text: got 1"),
         ({"query": "a", "texts": ["a", "the cat " * 60]}, "texts[1] has 124 tokens, the model reads 64 at most"),

@@ -20,7 +20,7 @@ from safetensors.numpy import save
 from torch.utils.tensorboard import SummaryWriter
 
 from hf_embeddings.file_names import NOT_OF_THE_MODEL
-from hf_embeddings.uploads.listing import Uploads, list_uploads
+from hf_embeddings.uploads.listing import _PATHS_CUT, Uploads, list_uploads
 from tests.publishing.test_card import checkpoint
 
 # Put together here, so that no scanner takes this file for a leak.
@@ -113,6 +113,10 @@ REFUSED = [
     ("scheduler.pt", b"", "a pickle"),
     ("config.json", b'{"_name_or_path": "/data/me/base"}', "_name_or_path is a path of this machine"),
     ("adapter_config.json", rb'{"base": "C:\\work\\base"}', "base is a path of this machine"),
+    ("config.json", b'{"a": {"layer_norm_eps": NaN}}', "layer_norm_eps is NaN, expected a number or null"),
+    ("tokenizer_config.json", b"[1, -Infinity]", "a value is -Infinity"),
+    ("heads.py", f"token = (\n    '{TOKEN[:9]}'  # a part\n    f'{TOKEN[9:]}'\n)".encode(), "a Hugging Face token"),
+    ("notes.md", f'`"{TOKEN[:9]}" + "{TOKEN[9:]}"`'.encode(), "a Hugging Face token"),
     ("generation_config.json", ('{"a": "\\u0068f_' + TOKEN[3:] + '"}').encode(), "a Hugging Face token"),
     ("special_tokens_map.json", b"[" * 100_000, "not JSON"),
     ("CITATION.cff", b"a: !!python/object/apply:os.system [ls]", "not YAML"),
@@ -243,12 +247,20 @@ def test_absolute_paths_are_cut_from_the_records_of_the_package(tmp_path: Path) 
     record = {"output_dir": "/home/hsmith/runs/a b", "corpus": {"source": sources, "url": "https://x.example/a/b"}}
     listed(tmp_path, "pretraining.json", json.dumps(record).encode())
     uploads = listed(tmp_path, "pretraining.yaml", json.dumps(record).encode())
-    assert uploads.shortened == ["pretraining.json", "pretraining.yaml"]
+    assert uploads.changed == dict.fromkeys(("pretraining.json", "pretraining.yaml"), _PATHS_CUT)
     held = uploads.files["pretraining.json"]
     assert isinstance(held, bytes) and uploads.sizes()["pretraining.json"] == len(held)
     wanted = {"source": "prepared:corpus,b.jsonl", "url": "https://x.example/a/b"}
     assert json.loads(held) == {"output_dir": "a b", "corpus": wanted}
     assert json.loads((tmp_path / "pretraining.json").read_text()) == record  # the file itself stays as it is
+
+
+def test_numbers_that_json_has_no_word_for_go_up_as_null_in_records(tmp_path: Path) -> None:
+    for path in ("all_results.json", "trainer_state.json"):
+        uploads = listed(tmp_path, path, b'{"loss": NaN, "log_history": [{"grad_norm": Infinity, "step": 1}]}')
+        held = uploads.files[path]
+        assert isinstance(held, bytes) and b"NaN" not in held and "null" in uploads.changed[path]
+        assert json.loads(held) == {"loss": None, "log_history": [{"grad_norm": None, "step": 1}]}
 
 
 def test_links_and_pipes_are_refused(tmp_path: Path) -> None:

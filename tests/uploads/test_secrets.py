@@ -24,6 +24,7 @@ SECRETS = {
     "a PyPI token": "py" + "pi-AgEIcHlwaS5vcmc" + LETTERS[:90],
     "a Telegram token": "123456789" + ":AA" + LETTERS[:33],
     "a Discord token": "M" + LETTERS[:23] + "." + LETTERS[:6] + "." + LETTERS[:27],
+    "a Twilio key": "S" + "K" + "0123456789abcdef" * 2,
     "a Weights & Biases key": "WANDB_API_KEY=" + "0123456789abcdef" * 2 + "01234567",
     "a key of a service": "gsk_" + LETTERS[:48],
     "the signature of an address": "https://b.s3.example/a?X-Amz-Expires=9&X-Amz-" + "Signature=" + "01ab" * 16,
@@ -63,6 +64,29 @@ ESCAPES = {
 def test_letters_that_are_escapes_are_read_as_their_reader_reads_them(escape: str) -> None:
     text = "".join(escape.format(ord(letter)) for letter in SECRETS["a key of a service"])
     assert find_secret(f'{{"a": "{text}", "a": "b"}}'.encode()) == "a key of a service"
+
+
+JOINTS = {
+    "Python": "'A' 'B'", "parentheses": "(\n  'A'\n  'B'\n)", "a sum": "'A' + 'B'",
+    "a sum over lines": "'A' +\r\n\t'B'",
+    "other quotes": "'A' \"B\"", "prefixes": "b'A' rb'B'", "comments": "('A'  # the first half\n  # and\n 'B')",
+    "a line end that is escaped": "'A' \\\n 'B'", "in the text": "'A\\\n  B'",
+    "JavaScript": "`A` + // so\n `B`", "PHP": "'A'.'B'",
+    "a shell": "'A'\"B\"", "escapes as well": "'\\x68' 'f_' 'B'",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("joint", JOINTS.values(), ids=JOINTS.keys())
+def test_a_secret_in_several_literals_is_found(joint: str) -> None:
+    secret = SECRETS["a Hugging Face token"]
+    text = joint.replace("B", secret[3:] if "x68" in joint else secret[9:]).replace("A", secret[:9])
+    assert find_secret(f"x = {text}\n".encode()) == "a Hugging Face token"
+
+
+def test_texts_beside_each_other_are_not_joined() -> None:
+    start, rest = SECRETS["a Hugging Face token"][:9], SECRETS["a Hugging Face token"][9:]
+    for text in (f'["{start}", "{rest}"]', f'{{"{start}": "{rest}"}}', f'"{start}" and "{rest}"', f"{start}\n{rest}"):
+        assert find_secret(text.encode()) is None
 
 
 @pytest.mark.parametrize("text", HARMLESS)

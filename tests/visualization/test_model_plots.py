@@ -20,11 +20,21 @@ WORDS, GROUPS = ["a", "b", "冷", "<d>"], ["x", "x", "y", "y"]
 def test_the_sum_shows_norms_cosines_and_shares() -> None:
     parts = {name: RANDOM.normal(size=(6, 8)) for name in ("token", "position", "segment")}
     measured = decompose(parts)
-    norm, cosine, share = sum_figure([f"t{i}" for i in range(6)], measured, title="t").axes
+    figure = sum_figure([f"t{i}" for i in range(6)], measured, title="t")
+    norm, cosine, share = figure.axes
     assert [bar.get_height() for bar in norm.patches[:6]] == list(np.linalg.norm(parts["token"], axis=1))
     assert len(cosine.patches) == len(share.patches) == 18
-    assert [text.get_text() for text in norm.get_legend().get_texts()] == ["token", "position", "segment"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["token", "position", "segment"]
     assert [label.get_text() for label in share.get_xticklabels()] == [f"t{i}" for i in range(6)]
+
+
+def test_no_legend_of_the_sum_lies_over_bars_and_a_lone_segment_is_named() -> None:
+    measured = decompose({name: 9 + RANDOM.normal(size=(6, 8)) for name in ("token", "segment")})
+    figure = sum_figure(["t"] * 6, measured, title="t", segments=[0] * 6)
+    figure.draw_without_rendering()
+    box = figure.legends[0].get_window_extent()
+    assert not any(box.overlaps(axis.get_window_extent()) for axis in figure.axes)
+    assert [text.get_text() for text in figure.legends[0].get_texts()][1] == "segment 0, the same for all tokens"
 
 
 def test_attention_has_a_map_for_each_head() -> None:

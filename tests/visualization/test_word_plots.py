@@ -76,14 +76,15 @@ def test_the_figure_shows_every_word(dimensions: int, tmp_path: Path) -> None:
     assert (tmp_path / "words.png").stat().st_size > 5000
 
 
-def test_the_four_examples_have_a_panel_each() -> None:
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_the_four_examples_have_a_panel_each(dimensions: int) -> None:
     words = list("abcdefghijklmnop")
     groups = [name for name in EXAMPLES for _ in range(4)]
-    points = np.random.default_rng(0).normal(size=(16, 2))
-    panels = {name: points[groups.index(name) : groups.index(name) + 4] for name in EXAMPLES}
-    figure = example_figure(points, words, groups, panels)
+    points = np.random.default_rng(0).normal(size=(16, dimensions))
+    panels = {name: points[groups.index(name) : groups.index(name) + 4, :2] for name in EXAMPLES}
+    figure = example_figure(points, words, groups, panels, method="t-SNE")
     titles = [axis.get_title() for axis in figure.axes]
-    assert titles == ["all words, PCA", *(f"{name}, PCA of these 4" for name in EXAMPLES)]
+    assert titles == ["all words, t-SNE", *(f"{name}, PCA of these 4" for name in EXAMPLES)]
     assert [len(axis.lines) for axis in figure.axes[1:]] == [0, 4, 3, 3]
     assert {text.get_text() for axis in figure.axes[1:] for text in axis.texts} == set(words)
 

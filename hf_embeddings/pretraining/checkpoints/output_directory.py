@@ -8,6 +8,7 @@ from hf_embeddings.file_names import CHECKPOINTS
 from hf_embeddings.files.directory import try_directory
 from hf_embeddings.files.lock import LOCK_FILES, Lock
 from hf_embeddings.files.ownership import refuse_inside, refuse_link, refuse_within
+from hf_embeddings.files.staging import refuse_file_name
 from hf_embeddings.pretraining.checkpoints.finished_model import STAGED
 from hf_embeddings.pretraining.checkpoints.resume import choose
 from hf_embeddings.pretraining.checkpoints.store import Checkpoints
@@ -43,6 +44,7 @@ class OutputDirectory:
             raise ValueError(f"--overwrite starts over, --resume {self.resume} resumes; give one of them")
         if self.folder.exists() and not self.folder.is_dir():
             raise ValueError(f"output_dir: {self.folder} is a file, expected a directory; choose another")
+        refuse_file_name(self.folder)
         self._refuse_overlap()
         try_directory(self.folder, "output_dir")
         if not self.folder.exists():

@@ -7,6 +7,8 @@ from hf_embeddings.files.manifest import MANIFEST, Damaged, check_manifest
 from hf_embeddings.files.reading import not_a_directory
 from hf_embeddings.pretraining.checkpoints.store import Checkpoints
 
+WITH_SUMS = "a run, a checkpoint, a prepared corpus or an index, which hold the sums of their files"
+
 
 def verify_run(folder: Path) -> dict[str, str]:
     """Return for each checkpoint and for the finished model what is wrong with it; nothing where it is whole.
@@ -15,20 +17,27 @@ def verify_run(folder: Path) -> dict[str, str]:
         ValueError: there is nothing to verify.
     """
     if not folder.is_dir():
-        raise ValueError(f"{folder}: {not_a_directory(folder)}, expected the directory of a run or checkpoint")
+        raise ValueError(f"{folder}: {not_a_directory(folder)}, expected {WITH_SUMS}; check the path")
     checkpoints = Checkpoints(folder / CHECKPOINTS if (folder / CHECKPOINTS).is_dir() else folder)
     findings = {checkpoints.path(step).name: _problem(checkpoints.path(step)) for step in checkpoints.steps()}
     if checkpoints.folder == folder and not findings:
         findings[folder.name] = _problem(folder)
         if not (folder / MANIFEST).exists():
-            raise ValueError(
-                f"{folder}: no {MANIFEST} in it, expected a run or a checkpoint of `hf-embeddings pretrain`"
-            )
+            raise ValueError(f"{folder}: {_described(folder)}, without sums to compare it with; expected {WITH_SUMS}")
     elif (folder / MANIFEST).exists():
         findings["the finished model"] = _problem(folder, checkpoints)
     if not findings:
         raise ValueError(f"{folder}: the run has no checkpoint yet")
     return findings
+
+
+def _described(folder: Path) -> str:
+    """Return in words what a directory without a manifest is."""
+    if (folder / "onnx").is_dir():
+        return "an ONNX export"
+    if any(folder.glob("*.safetensors")):
+        return "a model directory"
+    return f"no {MANIFEST} in it"
 
 
 def _problem(folder: Path, checkpoints: Checkpoints | None = None) -> str:

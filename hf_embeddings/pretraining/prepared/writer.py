@@ -20,6 +20,7 @@ from hf_embeddings.files.atomic import replace_text
 from hf_embeddings.files.manifest import MANIFEST, check_manifest
 from hf_embeddings.files.ownership import MARK, claim_locked, remove_claimed, remove_locked, sweep
 from hf_embeddings.files.shards import write_shard
+from hf_embeddings.files.staging import refuse_file_name
 from hf_embeddings.pretraining.architecture import is_checkpoint
 from hf_embeddings.pretraining.examples.health import examine_text
 from hf_embeddings.pretraining.options import PretrainingOptions
@@ -71,6 +72,7 @@ def prepare_corpus(
     if not overwrite and (facts := completed(target, options, shard_tokens)):
         say(f"{target} is complete")
         return facts
+    refuse_file_name(Path(target))
     work = work_of(target)
     lock = claim_locked(work)  # before anything is removed: another may be at work
     try:

@@ -31,7 +31,7 @@ class Reporter:
     ) -> None:
         """Take what is reported on, from where it is now."""
         self.accelerator, self.training, self.folder, self.say = accelerator, training, folder, say
-        self.deadline: float | None = None  # of the process, in seconds since the epoch
+        self.deadline: float | None = None  # of the process, in seconds of `time.monotonic`
         self._phase = phases("training", 1.0, done=progress.fraction(training))
         self._phase.shortest = 0.0  # the last losses belong into every log
         self._note = ""
@@ -67,10 +67,9 @@ class Reporter:
         if self._forecast_told or steps < MIN_STEPS or seconds < MIN_SECONDS:
             return
         self._forecast_told = True
-        now = time.time()
-        job_seconds = self.deadline - now if self.deadline else None
+        job_seconds = self.deadline - time.monotonic() if self.deadline is not None else None
         outlook = forecast(self.training, progress, seconds_per_step=seconds / steps, job_seconds=job_seconds)
-        self.say(outlook.sentence(now=now))
+        self.say(outlook.sentence(now=time.time()))
 
     def status(self, state: str, progress: Progress, losses: dict[str, float] | None = None) -> None:
         """Replace `status.json`, at once or not at all: for scripts that watch or restart a run."""

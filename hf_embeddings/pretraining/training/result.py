@@ -11,7 +11,6 @@ from hf_embeddings.loading.saved_model import check_saved
 from hf_embeddings.pretraining.checkpoints.finished_model import write_finished_model
 from hf_embeddings.pretraining.checkpoints.output_directory import OutputDirectory
 from hf_embeddings.pretraining.examples.pairs import RELATIONS
-from hf_embeddings.pretraining.options_file import dump
 from hf_embeddings.pretraining.training.base_checkpoint import carry
 from hf_embeddings.pretraining.training.held_out import evaluate_held_out
 from hf_embeddings.pretraining.training.loop import Trainer
@@ -20,6 +19,7 @@ from hf_embeddings.pretraining.training.training_data import Say, TrainingData
 from hf_embeddings.pretraining.training.worth import judge
 from hf_embeddings.progress import Phases
 from hf_embeddings.records.run import HeldOut, RunFigures, flat
+from hf_embeddings.typed_yaml.options_file import dump
 
 
 def conclude(

@@ -37,13 +37,15 @@ class Stop:
     def __init__(self, max_job_hours: float | None) -> None:
         """Start to listen; `max_job_hours` count from the start of the process."""
         self.reason = ""
-        self._deadline = psutil.Process().create_time() + max_job_hours * 3600 if max_job_hours else None
+        # On a clock that nobody sets: that of the system may jump by hours, back or forth.
+        age = max(0.0, time.time() - psutil.Process().create_time())
+        self._deadline = time.monotonic() - age + max_job_hours * 3600 if max_job_hours else None
         self._first = 0.0
         self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
 
     @property
     def deadline(self) -> float | None:
-        """When the time limit of this process ends, in seconds since the epoch."""
+        """When the time limit of this process ends, in seconds of `time.monotonic`."""
         return self._deadline
 
     def check(self, reserve: float) -> bool:
@@ -52,7 +54,7 @@ class Stop:
         Args:
             reserve: seconds that the next step and a save may take, which must fit before the limit.
         """
-        if not self.reason and self._deadline is not None and time.time() + reserve >= self._deadline:
+        if not self.reason and self._deadline is not None and time.monotonic() + reserve >= self._deadline:
             self.reason = "the time limit training.max_job_hours"
         return bool(self.reason)
 

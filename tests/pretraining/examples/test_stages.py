@@ -19,9 +19,10 @@ from hf_embeddings.pretraining.options import (
     StageOptions,
     TrainingOptions,
 )
-from hf_embeddings.pretraining.options_file import dump, load_options
+from hf_embeddings.pretraining.options_file import load_options
 from hf_embeddings.pretraining.run import pretrain
 from hf_embeddings.pretraining.training.micro_batches import MicroBatches
+from hf_embeddings.typed_yaml.options_file import dump
 from tests.pretraining.numbered_corpus import VOCABULARY, numbered_corpus
 
 PER_STEP = 2

@@ -70,17 +70,36 @@ def test_a_spike_is_far_above_what_was_ordinary() -> None:
 
 
 def test_a_time_limit_leaves_room_for_a_step_and_a_save(monkeypatch) -> None:
-    now = time.time()
+    now = time.monotonic()
     stop = Stop(1.0)
     try:
         begun = stop._deadline - 3600
         assert begun <= now
         for passed, reserve, wanted in ((0, 0, False), (3000, 500, False), (3000, 700, True)):
-            monkeypatch.setattr(stopping.time, "time", lambda passed=passed: begun + passed)
+            monkeypatch.setattr(stopping.time, "monotonic", lambda passed=passed: begun + passed)
             assert stop.check(reserve) == wanted
         assert "max_job_hours" in stop.reason
     finally:
         stop.release()
+
+
+@pytest.mark.parametrize("jump", [-86400 * 365, -7200, 7200, 86400 * 365])
+def test_a_clock_that_is_set_moves_no_time_limit(jump: int, monkeypatch) -> None:
+    clock = time.time
+    stop = Stop(1.0)
+    try:
+        monkeypatch.setattr(stopping.time, "time", lambda: clock() + jump)
+        assert not stop.check(0) and stop.check(3600)
+    finally:
+        stop.release()
+
+
+def test_a_clock_that_was_set_back_makes_no_process_younger_than_none(monkeypatch) -> None:
+    clock = time.time
+    monkeypatch.setattr(stopping.time, "time", lambda: clock() - 86400)
+    stop = Stop(1.0)
+    stop.release()
+    assert stop.deadline is not None and stop.deadline <= time.monotonic() + 3600
 
 
 def test_a_signal_that_a_launcher_passes_on_is_the_same_signal() -> None:

@@ -15,7 +15,8 @@ from hf_embeddings.pretraining.options import (
     PretrainingOptions,
     TrainingOptions,
 )
-from hf_embeddings.pretraining.options_file import dump, load_options
+from hf_embeddings.pretraining.options_file import load_options
+from hf_embeddings.typed_yaml.options_file import dump
 from tests.typed_yaml.loading import MINIMAL, Fail, Load
 
 

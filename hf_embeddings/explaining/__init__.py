@@ -1,0 +1,1 @@
+"""One page that walks a sentence through an encoder: pieces, the three vectors, attention, layers, prediction."""
