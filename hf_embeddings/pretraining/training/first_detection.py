@@ -35,7 +35,7 @@ def first_detection(
     if not is_checkpoint(base):
         return model
     model.discriminator = load_base(TriEmbedForTokenClassification, base, config)
-    table, own = (part.get_input_embeddings().weight for part in (model.generator, model.discriminator))
+    table, own = (part.triembed.embeddings.token.weight for part in (model.generator, model.discriminator))
     with torch.no_grad():
         if not has_generator or options.embeddings == "shared":
             table.copy_(own)

@@ -61,7 +61,7 @@ class ReplacedTokenDetection(nn.Module):
     def bind_tables(self) -> None:
         """Let the discriminator begin with the token table of the generator, unless it has one of its own."""
         if self.embeddings == "disentangled":
-            self.discriminator.get_input_embeddings().weight.zero_()
+            self.discriminator.triembed.embeddings.token.weight.zero_()
         elif self.embeddings == "shared":
             self.discriminator.set_input_embeddings(self.generator.get_input_embeddings())
 

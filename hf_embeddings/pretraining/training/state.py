@@ -82,8 +82,10 @@ class TrainingState:
 
 def load_weights(model: TrainedModel, folder: Path) -> None:
     """Read the weights of a checkpoint into a model that is not shared out yet."""
-    is_pair = isinstance(model, ReplacedTokenDetection)
-    weights = model.stored_weights(folder) if is_pair else load_file(folder / WEIGHTS)
+    if isinstance(model, ReplacedTokenDetection):
+        weights = model.stored_weights(folder)
+    else:
+        weights = load_file(folder / WEIGHTS)
     problems = model.load_state_dict(weights, strict=False)
     tied_names = set(model.all_tied_weights_keys)
     if wrong := sorted((set(problems.missing_keys) - tied_names) | set(problems.unexpected_keys)):
