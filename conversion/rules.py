@@ -48,6 +48,10 @@ class Key:
         return {self.source: config[self.targets[0]]}
 
 
+# Fields of TriEmbedConfig whose null means the value of another one.
+MEANT_BY_NONE = {"prediction_act": "hidden_act", "mlp_down_bias": "mlp_bias"}
+
+
 @dataclass(frozen=True)
 class Fixed:
     """A choice that the family makes in its code and TriEmbed in its config."""
@@ -67,10 +71,11 @@ class Fixed:
 
     def backward(self, config: Config) -> Config:
         """Return nothing, once the model is known to have made the same choice."""
-        if config[self.target] != self.value:
-            raise ConversionError(
-                f"{self.target}: {config[self.target]!r}, and this family can hold {self.value!r} only"
-            )
+        value = config[self.target]
+        if value is None and self.value is not None and self.target in MEANT_BY_NONE:
+            value = config[MEANT_BY_NONE[self.target]]
+        if value != self.value:
+            raise ConversionError(f"{self.target}: {value!r}, and this family can hold {self.value!r} only")
         return {}
 
 

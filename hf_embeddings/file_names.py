@@ -2,7 +2,11 @@
 
 # Of a checkpoint.
 WEIGHTS, OPTIMIZER, AVERAGE, STATE = "model.safetensors", "optimizer.safetensors", "average.safetensors", "state.json"
-NOT_OF_THE_MODEL = (OPTIMIZER, AVERAGE, STATE)  # files of a checkpoint that a user of the model does not need
+# Of replaced-token detection: the generator, a model directory beside the discriminator's files; and what the token
+# table of the discriminator adds to that of the generator. The sum is in WEIGHTS.
+GENERATOR, DIFFERENCE = "generator", "token_difference.safetensors"
+# Files of a checkpoint that a user of the model does not need.
+NOT_OF_THE_MODEL = (OPTIMIZER, AVERAGE, STATE, DIFFERENCE)
 
 # Of a run's output directory.
 CHECKPOINTS = "checkpoints"  # directory of them

@@ -21,6 +21,7 @@ FLOORS = (
 )
 # The rooms within pretraining, and the files beside them.
 PRETRAINING_FLOORS = (
+    {"phase_options"},
     {"options", "architecture"},
     {"options_file", "examples", "checkpoints"},
     {"prepared"},

@@ -38,6 +38,7 @@ STAGED = {
     "hf_embeddings.pretraining.checkpoints.finished_model": {"copyfile", "write_text"},
     "hf_embeddings.pretraining.prepared.writer": {"save_pretrained"},
     "hf_embeddings.pretraining.training.base_checkpoint": {"copyfile"},
+    "hf_embeddings.pretraining.training.replaced_tokens": {"save_file", "save_pretrained"},
     "hf_embeddings.pretraining.training.state": {"save_file", "save_pretrained", "write_text"},
     # Files of the index, which has a mark, a lock, and a record that is switched last.
     "hf_embeddings.search.flat_files": {"open"},

@@ -24,6 +24,7 @@ from hf_embeddings.cli.plot import PICTURES
 from hf_embeddings.corpora import options as corpus_options
 from hf_embeddings.embedding import options as embedding_options
 from hf_embeddings.pretraining import options as run_options
+from hf_embeddings.pretraining import phase_options
 from hf_embeddings.typed_yaml.fields import BOUNDS
 
 ROOT = Path(__file__).parents[2]
@@ -169,7 +170,8 @@ def sections(top: type) -> Iterator[tuple[str, type]]:
         if is_dataclass(hints[field.name]):
             only = " (`position-lab` only)" if field.name == "lab" else ""
             yield field.name + only, hints[field.name]
-    yield "training.stages, each", run_options.StageOptions
+    yield "training.phases, each", phase_options.PhaseOptions
+    yield "training.stages, each", phase_options.StageOptions
     yield "corpus.sources, each", corpus_options.SourceOptions
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hf_embeddings.files.atomic import replace_text
+from hf_embeddings.files.atomic import fsync_directory, replace_text
 from hf_embeddings.files.ownership import MARK
 from hf_embeddings.files.reading import open_file, read_bytes
 from hf_embeddings.json_record import JsonRecord
@@ -46,13 +46,15 @@ def seal_directory(folder: Path, facts: Mapping[str, object], names: list[str] |
     """Force files to the disk, then write their manifest.
 
     Args:
-        folder: the directory; it has no subdirectories that matter.
+        folder: the directory.
         facts: what else to record, as JSON can say it.
-        names: the files; None takes all.
+        names: the files, as paths below the directory with slashes; None takes all.
     """
-    paths = [folder / name for name in names] if names else [path for path in folder.iterdir() if path.name != MANIFEST]
+    names = sorted(_entries(folder) - {MANIFEST} if names is None else names)
     with ThreadPoolExecutor(max_workers=2) as pool:  # hashing and waiting for the disk both leave Python free
-        files = dict(pool.map(_flushed, sorted(paths)))
+        files = dict(zip(names, pool.map(_flushed, [folder / name for name in names]), strict=True))
+    for parent in sorted({(folder / name).parent for name in names} - {folder}):
+        fsync_directory(parent)
     write_manifest(folder, facts, files)
 
 
@@ -126,11 +128,17 @@ def _read(folder: Path) -> dict[str, Any]:
 
 
 def _compare_names(folder: Path, files: Set[str], *, exact: bool) -> None:
-    present = {path.name for path in folder.iterdir()} - {MANIFEST, MARK}
-    if missing := sorted(name for name in files if name not in present or not (folder / name).is_file()):
+    below = {name for name in files if not {"", ".", "..", *Path(name).anchor} & set(name.split("/"))}
+    if missing := sorted(name for name in files if name not in below or not (folder / name).is_file()):
         raise Damaged(f"{folder / missing[0]}: missing")
-    if exact and (extra := sorted(present - files)):
+    if exact and (extra := sorted(_entries(folder) - {MANIFEST, MARK} - files)):
         raise Damaged(f"{folder / extra[0]}: not in the manifest")
+
+
+def _entries(folder: Path) -> set[str]:
+    """Return the paths of all that is below a directory, but for directories that hold something."""
+    paths = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir() or not any(path.iterdir())]
+    return {path.relative_to(folder).as_posix() for path in paths}
 
 
 def file_facts(path: Path) -> FileFacts:
@@ -138,11 +146,11 @@ def file_facts(path: Path) -> FileFacts:
     return FileFacts(path.stat().st_size, sha256(path))
 
 
-def _flushed(path: Path) -> tuple[str, FileFacts]:
+def _flushed(path: Path) -> FileFacts:
     with path.open("r+b") as file:  # Windows flushes only what may be written
         os.fsync(file.fileno())
         size = os.fstat(file.fileno()).st_size
-        return path.name, FileFacts(size, hashlib.file_digest(file, "sha256").hexdigest())
+        return FileFacts(size, hashlib.file_digest(file, "sha256").hexdigest())
 
 
 def _text(body: dict[str, object]) -> str:

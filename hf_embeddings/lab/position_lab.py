@@ -54,8 +54,13 @@ class PositionLab:
         """Check the options.
 
         Raises:
-            ValueError: a position type is unknown, or the model cannot be built with it.
+            ValueError: there is no loss to compare, a position type is unknown, or the model cannot be built with it.
         """
+        if "mlm" not in options.examples.objectives:
+            raise ValueError(
+                f"examples.objectives: got {options.examples.objectives}, expected mlm among them, whose loss the lab "
+                "compares; write [mlm]"
+            )
         self.options, self.base_config, self.say, self.phases = options, base_config, say, phases
         self.positions = options.lab.positions or list(POSITION_TYPES)
         # Seeds outside: a lab that is not finished compares all types already.

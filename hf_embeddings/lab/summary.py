@@ -42,7 +42,7 @@ def summarise(lab: PositionLab, record: LabRecord) -> LabSummary:
     config = lab.data.config
     return LabSummary(
         corpus=lab.options.corpus.source,
-        max_steps=lab.options.training.max_steps,
+        max_steps=lab.options.training.total_steps,
         max_length=lab.options.examples.max_length,
         length_factors=lab.options.lab.length_factors,
         relation=pair,

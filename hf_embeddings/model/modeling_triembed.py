@@ -27,7 +27,8 @@ from transformers.utils import ModelOutput, can_return_tuple, logging
 from .attention import Attention
 from .attention_plan import plan_attention
 from .compat import record_outputs
-from .configuration_triembed import AUTO_MAP, UPGRADES, TriEmbedConfig, renamed_weights
+from .configuration_triembed import AUTO_MAP, TriEmbedConfig, renamed_weights
+from .discriminators import leaves_head, refuse_prediction, restart_head, stored_config
 from .documents import find_documents, take_boundaries
 from .embeddings import EmbeddingParts, Embeddings
 from .fused_attention import fused_attention  # noqa: F401
@@ -66,6 +67,7 @@ class TriEmbedPreTrainedModel(PreTrainedModel):
     config: TriEmbedConfig
     config_class = TriEmbedConfig
     new_modules: tuple[str, ...] = ()  # of the task: those that the checkpoint lacked, so that they begin random
+    refuses_new_predictions = False  # of a discriminator, whose user means another checkpoint
     takes_choices = False  # inputs (B, N, S), one row of tokens for each of N choices
     base_model_prefix = "triembed"
     supports_gradient_checkpointing = True
@@ -171,14 +173,20 @@ class TriEmbedPreTrainedModel(PreTrainedModel):
         allowed = kwargs.pop("allow_missing_weights", False)
         source = args[0] if args else kwargs.get("pretrained_model_name_or_path")
         place = {name: kwargs[name] for name in WHERE if name in kwargs}
-        if UPGRADES and source is not None:  # an older format may have named weights otherwise
-            config_dict, _ = cls.config_class.get_config_dict(source, **place)
-            kwargs["key_mapping"] = renamed_weights(config_dict) | (kwargs.get("key_mapping") or {}) or None
-        result: Any = super().from_pretrained(*args, output_loading_info=True, **kwargs)
+        stored = stored_config(cls.config_class, source, place)
+        if renamed := renamed_weights(stored):  # an older format named weights otherwise
+            kwargs["key_mapping"] = renamed | (kwargs.get("key_mapping") or {})
+        begins_anew = leaves_head(stored, cls.__name__, kwargs)
+        sizes = {"ignore_mismatched_sizes": True} if begins_anew else {}
+        result: Any = super().from_pretrained(*args, output_loading_info=True, **kwargs | sizes)
         model, info = result
+        if begins_anew:
+            restart_head(model, info, source, strict=not kwargs.get("ignore_mismatched_sizes"))
         empty = kwargs.get("state_dict") is not None and not kwargs["state_dict"]
         allowed = allowed or empty or (source is None and not info["unexpected_keys"])
         check_loaded(model, source, info, missing_allowed=allowed, place=place)
+        if cls.refuses_new_predictions and not allowed:
+            refuse_prediction(source, stored, model.new_modules)
         _hold_tie(model, source, info["missing_keys"])
         lacks_pooler = any(k.startswith("pooler") for k in info["missing_keys"])
         if getattr(model, "pooler", None) is not None and lacks_pooler and not allowed:
@@ -412,6 +420,8 @@ class TriEmbedForPreTraining(_TiedHeadModel):
 
 class TriEmbedForMaskedLM(_TiedHeadModel):
     """Masked language modeling."""
+
+    refuses_new_predictions = True
 
     def __init__(self, config: TriEmbedConfig) -> None:
         super().__init__(config)

@@ -15,6 +15,7 @@ from .attention import Attention  # noqa: F401
 from .attention_plan import AttentionPlan  # noqa: F401
 from .compat import record_outputs  # noqa: F401
 from .configuration_triembed import TriEmbedConfig
+from .discriminators import is_discriminator  # noqa: F401
 from .documents import Documents  # noqa: F401
 from .embeddings import EmbeddingParts  # noqa: F401
 from .fused_attention import fused_attention  # noqa: F401

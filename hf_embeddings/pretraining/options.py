@@ -3,13 +3,22 @@
 import ast
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
 
 from hf_embeddings.corpora.options import CorpusOptions, TokenizerOptions
+from hf_embeddings.pretraining.phase_options import (
+    LearningRateSchedule,
+    PhaseOptions,
+    StageOptions,
+    check_alike,
+    check_weights,
+)
 from hf_embeddings.typed_yaml.fields import bounded, path_field, remaining
+
+DEFAULT_STEPS = 1000  # of a run that does not say
 
 
 @cache
@@ -55,8 +64,10 @@ class ExampleOptions:
     masking_unit: Literal["token", "word", "span"] = (
         "token"  # what is hidden together: pieces, whole words, runs of words
     )
-    objectives: list[Literal["mlm", "nsp", "sop"]] = field(default_factory=lambda: ["mlm", "nsp"])  # losses, summed
-    objective_weights: dict[str, float] = field(default_factory=dict)  # factor of each loss; 1 where none is given
+    # Losses, summed; or `rtd` alone, for which a generator replaces tokens and the model tells which they are.
+    objectives: list[Literal["mlm", "nsp", "sop", "rtd"]] = field(default_factory=lambda: ["mlm", "nsp"])
+    # Factor of each loss; 1 where none is given, 50 for `rtd`, whose generator has 1.
+    objective_weights: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         mask, random = self.mask_token_fraction, self.random_token_fraction
@@ -64,6 +75,11 @@ class ExampleOptions:
             raise ValueError(
                 f"random_token_fraction: got {random} beside mask_token_fraction {mask}, expected a sum of at most 1; "
                 "lower one of them"
+            )
+        if "rtd" in self.objectives and len(self.objectives) > 1:
+            raise ValueError(
+                f"objectives: got {self.objectives}, expected rtd alone: its generator is trained with mlm already, "
+                "and a discriminator has no head for pairs; write [rtd]"
             )
         if (
             len(set(self.objectives)) < len(self.objectives)
@@ -83,42 +99,52 @@ class ExampleOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StageOptions:
-    """Steps that a run begins with, on shorter examples or in smaller batches than the rest."""
+class GeneratorOptions:
+    """The small masked language model that replaces tokens for `rtd` (ELECTRA, https://arxiv.org/abs/2003.10555)."""
 
-    steps: int  # optimizer steps
-    max_length: int | None = bounded(None, min=8)  # tokens of one example; None: examples.max_length
-    tokens_per_step: int | None = bounded(None, min=8)  # as in `training`; None: the same
-
-    def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise ValueError(f"steps: got {self.steps}, expected at least 1; remove the stage, or raise it")
+    width: float = bounded(0.25, above=0, max=1)  # share of heads, hidden_size and intermediate_size of the model
+    layers: float = bounded(1.0, above=0, max=1)  # share of num_hidden_layers of the model
+    # The token table of the discriminator. "disentangled": that of the generator, without gradient to it, plus a
+    # difference of its own (GDES, https://arxiv.org/abs/2111.09543). "shared": one table for both. "separate": its own.
+    embeddings: Literal["disentangled", "shared", "separate"] = "disentangled"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOptions:
     """Length, batch, optimizer and hardware of the training loop."""
 
-    max_steps: int = bounded(1000, min=1)  # optimizer steps
+    # Optimizer steps; None: those of the phases together, or 1,000.
+    max_steps: int | None = bounded(None, min=1)
     # Hours of training time. The learning rate schedule follows whichever of steps and hours is further along.
     max_hours: float | None = bounded(None, above=0)
     max_job_hours: float | None = bounded(None, above=0)  # hours after which a process saves and leaves with code 75
     num_processes: int | None = bounded(None, min=1)  # processes the run must have; None takes what the launcher starts
     tokens_per_step: int = bounded(2048, min=8)  # tokens, padding included, per optimizer step over all devices
-    # What the run begins with, one stage after the other, before `tokens_per_step` and examples.max_length hold.
+    # The parts of a run, one after the other, each with what changes in it: longer examples, other weights of the
+    # sources, a learning rate that falls.
+    phases: list[PhaseOptions] = field(default_factory=list)
+    # What the run begins with, one stage after the other, before `tokens_per_step` and examples.max_length hold: phases
+    # with steps, of which the last takes the rest of max_steps.
     stages: list[StageOptions] = field(default_factory=list)
-    # Forward-backward passes per optimizer step on each device. On another number of devices, a run keeps their
-    # total, and so its batches.
-    gradient_accumulation_steps: int = bounded(1, min=1)
+    # Parts that a step is computed in, over all processes, which share them. The number belongs to the run, which is so
+    # the same on any number of processes that divides it. None: 4 where each holds two of the longest examples, else 2
+    # or 1; more where they would have over 8,192 tokens.
+    micro_batches: int | None = bounded(None, min=1)
+    # Earlier spelling: passes of each process. `micro_batches` is this times the processes.
+    gradient_accumulation_steps: int | None = bounded(None, min=1)
     dataloader_num_workers: int = bounded(0, min=0)  # processes that make batches ahead; 0 makes them between steps
     sharding: Literal["none", "fsdp2"] = "none"  # what each device holds: the whole model (DDP), or a share of it
-    strict_determinism: bool = False  # sum gradients in one order on any number of devices: same bits, more traffic
+    # The same bits on any number of processes: gradients are summed in one order, which takes more traffic, and each
+    # process computes on one thread of a CPU, as sums over threads depend on their number.
+    strict_determinism: bool = False
     spikes: Literal["off", "warn", "skip"] = "warn"  # steps with loss or gradient norm 6 sigma above the last 128 steps
     optimizer: Literal["adamw", "muon"] = "adamw"  # "muon": for the encoder's matrices, with adamw for all else
     learning_rate: float = bounded(1e-3, above=0)  # peak, reached at the end of the warmup
     # Peak of what "muon" leaves to adamw: tables, heads, biases, norms; None: that of the encoder's matrices.
     adamw_learning_rate: float | None = bounded(None, above=0)
-    schedule: Literal["linear", "cosine", "wsd"] = "linear"  # how it falls to 0; "wsd" stays at the peak, then 1 - sqrt
+    # How it falls to 0; "sqrt" falls as 1 - sqrt, "wsd" stays at the peak before that, "constant" stays there. It holds
+    # for the whole run, as warmup_fraction does, unless its phases have schedules.
+    schedule: LearningRateSchedule = "linear"
     warmup_fraction: float = bounded(0.05, min=0, max=1)  # share of training over which the learning rate rises
     decay_fraction: float = bounded(0.2, above=0, max=1)  # share of what follows the warmup over which "wsd" falls
     ema_decay: float | None = bounded(None, above=0, below=1)  # of an average of the weights, which is then exported
@@ -144,11 +170,56 @@ class TrainingOptions:
                 f"adamw_learning_rate: got {self.adamw_learning_rate} beside optimizer 'adamw', expected null: all "
                 "parameters have the learning_rate then; write null, or use muon"
             )
-        early = sum(stage.steps for stage in self.stages)
-        if early >= self.max_steps:
+        if self.micro_batches is not None and self.gradient_accumulation_steps is not None:
             raise ValueError(
-                f"stages: last {early} steps, expected fewer than max_steps {self.max_steps}; shorten them"
+                f"gradient_accumulation_steps: got {self.gradient_accumulation_steps} beside micro_batches "
+                f"{self.micro_batches}, expected null; remove it, which is the earlier spelling"
             )
+        check_alike(self.parts())
+        early = sum(stage.steps for stage in self.stages)
+        if early >= self.total_steps and not self.phases:
+            raise ValueError(
+                f"stages: last {early} steps, expected fewer than max_steps {self.total_steps}; shorten them"
+            )
+        if not self.phases:
+            return
+        if self.stages:
+            raise ValueError("stages: got some beside phases, expected one of them; write the stages as phases")
+        if self.max_hours is not None:
+            raise ValueError(
+                f"max_hours: got {self.max_hours} beside phases, which last steps or tokens, expected null; remove it, "
+                "or limit each start by max_job_hours"
+            )
+        if self.max_steps not in (None, self.total_steps):
+            raise ValueError(
+                f"max_steps: got {self.max_steps} beside phases of {self.total_steps} steps, expected null; remove it, "
+                "or change the phases"
+            )
+
+    def parts(self) -> list[PhaseOptions]:
+        """Return the phases of the run, at least one, each with its name, steps and tokens_per_step filled in.
+
+        Stages are phases too, and what follows them is the last one.
+        """
+        given = self.phases
+        if not given:
+            early = [PhaseOptions(**vars(stage)) for stage in self.stages]
+            rest = (self.max_steps or DEFAULT_STEPS) - sum(stage.steps for stage in self.stages)
+            given = [*early, PhaseOptions(steps=max(1, rest))]
+        filled = []
+        for number, phase in enumerate(given, start=1):
+            tokens = phase.tokens_per_step or self.tokens_per_step
+            steps = phase.steps or -(-(phase.tokens or 0) // tokens)
+            name = phase.name or f"phase {number}"
+            filled.append(replace(phase, name=name, steps=steps, tokens=None, tokens_per_step=tokens))
+        return filled
+
+    @property
+    def total_steps(self) -> int:
+        """Optimizer steps of the whole run, where max_hours do not end it earlier."""
+        if self.phases:
+            return sum(phase.steps or 0 for phase in self.parts())
+        return self.max_steps or DEFAULT_STEPS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,6 +261,7 @@ class PretrainingOptions:
     corpus: CorpusOptions
     tokenizer: TokenizerOptions = field(default_factory=TokenizerOptions)
     examples: ExampleOptions = field(default_factory=ExampleOptions)
+    generator: GeneratorOptions = field(default_factory=GeneratorOptions)
     training: TrainingOptions = field(default_factory=TrainingOptions)
     checkpoints: CheckpointOptions = field(default_factory=CheckpointOptions)
     hub: HubOptions = field(default_factory=HubOptions)
@@ -201,11 +273,31 @@ class PretrainingOptions:
         return {"model.base": self.model.base, "tokenizer.path": self.tokenizer.path} | sources
 
     def __post_init__(self) -> None:
-        longest = max([stage.max_length or 0 for stage in self.training.stages], default=0)
+        kind = "stages" if self.training.stages else "phases"
+        phases = self.training.parts()
+        longest = max(phase.max_length or 0 for phase in phases)
         if longest > self.examples.max_length:
             raise ValueError(
-                f"training: stages have max_length {longest}, expected at most examples.max_length "
-                f"{self.examples.max_length}; lower it in the stage"
+                f"training: {kind} have max_length {longest}, expected at most examples.max_length "
+                f"{self.examples.max_length}; lower it there, or raise examples.max_length"
+            )
+        masks = any(phase.masking_probability is not None for phase in phases)
+        if masks and self.examples.final_masking_probability is not None:
+            raise ValueError(
+                "training: phases have a masking_probability beside examples.final_masking_probability, which changes "
+                "over the whole run, expected one of them; write final_masking_probability in the phases"
+            )
+        if self.corpus.prepared is None:  # whose sources stand in its directory
+            check_weights(phases, {part.source: part.weight for part in self.corpus.sources})
+        if "rtd" not in self.examples.objectives and self.generator != GeneratorOptions():
+            raise ValueError(
+                f"generator: got options of one beside examples.objectives {self.examples.objectives}, expected the "
+                "objective rtd; remove them, or write objectives: [rtd]"
+            )
+        if "rtd" in self.examples.objectives and self.training.ema_decay is not None:
+            raise ValueError(
+                f"training: got ema_decay {self.training.ema_decay} beside the objective rtd, expected null: no "
+                "average is made of a generator and its discriminator; remove it"
             )
 
 

@@ -27,6 +27,7 @@ from hf_embeddings.pretraining.training.loop import Trainer
 from hf_embeddings.pretraining.training.processes import (
     build_accelerator,
     choose_precision,
+    computing_threads,
     from_main,
     join_processes,
     leave,
@@ -119,9 +120,10 @@ def pretrain(
         if source:
             changes = refuse_changes(source, facts.identity, allow_changes=allow_changes)
             say(f"changed since the checkpoint: {changes}" if changes else _UNCHANGED)
-        trainer = build_trainer(options, data, accelerator, output, facts, source, say, phases)
-        from_main(accelerator, output.create)
-        return _finish_run(trainer, data, output, source, finish=finish, say=say, phases=phases)
+        with computing_threads(options.training):
+            trainer = build_trainer(options, data, accelerator, output, facts, source, say, phases)
+            from_main(accelerator, output.create)
+            return _finish_run(trainer, data, output, source, finish=finish, say=say, phases=phases)
     finally:
         output.close()
 
@@ -169,9 +171,10 @@ def _facts(
 ) -> CheckpointFacts:
     """Return what each checkpoint of the run says of it."""
     training, processes = options.training, accelerator.num_processes
-    micro_batches = micro_batches_per_step(source, training, processes)
+    micro_batches = micro_batches_per_step(source, training, processes, max_length=options.examples.max_length)
     if micro_batches > 1:
-        say(f"{micro_batches} micro-batches per step, shared by {processes} processes")
+        share = f"shared by {processes} processes" if processes > 1 else "on one process"
+        say(f"{micro_batches} micro-batches per step, {share}")
     with phases("planning the training"):
         run_identity = identity(
             options,

@@ -20,8 +20,9 @@ from hf_embeddings.loading.sentence_models import RERANKER, sentence_class
 from hf_embeddings.loading.static_model import MODEL_TYPE
 from hf_embeddings.loading.stored_weights import open_weights
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
+from hf_embeddings.model.discriminators import is_discriminator
 from hf_embeddings.publishing.recorded_options import Names, Origin, RecordedCard, RecordedEmbedding, RecordedOptions
-from hf_embeddings.publishing.tasks import CLASSES_OF_PAIRS, SENTENCE_TASKS, TASKS, Task
+from hf_embeddings.publishing.tasks import CLASSES_OF_PAIRS, DISCRIMINATOR, SENTENCE_TASKS, TASKS, Task
 from hf_embeddings.records.embedding import EmbeddingFigures
 from hf_embeddings.records.evaluation import EvaluationReport
 from hf_embeddings.records.run import BaseCheckpoint, RunFigures
@@ -51,6 +52,11 @@ class Checkpoint:
     def architecture(self) -> str:
         """Name of the class that was saved."""
         return (self.config.architectures or ["TriEmbedModel"])[0]
+
+    @cached_property
+    def detects(self) -> bool:
+        """Whether it is a discriminator, which tells replaced tokens."""
+        return is_discriminator(self.config.to_dict())
 
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -114,6 +120,8 @@ class Checkpoint:
         """What the saved class is for."""
         if self.sentence_class == RERANKER and self.config.num_labels != 1:
             return CLASSES_OF_PAIRS
+        if not self.sentence_class and self.detects:
+            return DISCRIMINATOR
         return SENTENCE_TASKS[self.sentence_class] if self.sentence_class else TASKS[self.architecture]
 
     @cached_property

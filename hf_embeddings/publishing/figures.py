@@ -41,12 +41,18 @@ def _held_out(run: RunFigures) -> list[str]:
     """Return the table of a run's held-out figures, for each objective that it had."""
     rows, notes = [], []
     for name, figures in run.held_out.items():
-        if name == "mlm":
+        if name in ("mlm", "generator"):
             baseline = run.unigram_loss or math.nan
             rows += [_loss_row(name, figures, baseline), _accuracy_row(name, figures, ""), *_without_unknown(figures)]
             notes.append(
-                f"The baseline of the MLM loss, {baseline:.3f} nats, is a model that knows only how often each token "
-                "occurs."
+                f"The baseline of the {name.upper()} loss, {baseline:.3f} nats, is a model that knows only how often "
+                "each token occurs."
+            )
+        elif name == "rtd":
+            rows += _detection_rows(figures)
+            notes.append(
+                "RTD tells replaced tokens from original ones. Its baselines know only the share of replaced tokens, "
+                f"{figures.replaced_share or 0.0:.1%}: they call every token original."
             )
         else:  # which of two relations the segments of a pair have
             rows += [_loss_row(name, figures, math.log(2)), _accuracy_row(name, figures, "50.0%")]
@@ -59,6 +65,50 @@ def _held_out(run: RunFigures) -> list[str]:
         "On documents held out from the corpus:\n\n| figure | this model | 95 % interval | baseline | labels |\n"
         f"|---|---:|---:|---:|---:|\n{lines}\n\n{' '.join(notes)}"
     ]
+
+
+def phases(run: RunFigures) -> str:
+    """Return what each phase of a run was, and the losses at its end; nothing where it had none."""
+    if not run.phases:
+        return ""
+    objectives = list(run.phases[-1].held_out)
+    titles = ["phase", "what held in it", *(f"{name.upper()} loss at its end" for name in objectives)]
+    rows = [
+        [phase.name, phase.description, *(f"{phase.held_out[name].loss:.3f}" for name in objectives)]
+        for phase in run.phases
+    ]
+    parts = [f"Its phases, with the held-out loss in nats:\n\n{_columns(titles, rows)}"]
+    if places := [(part.begin, part.end) for part in run.phases[-1].losses_by_position]:
+        titles = ["MLM loss at positions", *(f"{begin:,} to {end - 1:,}" for begin, end in places)]
+        rows = [
+            [phase.name, *(f"{part.loss:.3f}" for part in phase.losses_by_position)]
+            for phase in run.phases
+            if len(phase.losses_by_position) == len(places)
+        ]
+        parts.append(f"Held-out tokens by their place in an example:\n\n{_columns(titles, rows)}")
+    return "\n\n" + "\n\n".join(parts)
+
+
+def _columns(titles: list[str], rows: list[list[str]]) -> str:
+    """Return a table whose last columns are numbers."""
+    lines = [titles, ["---", "---", *["---:"] * (len(titles) - 2)], *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
+
+
+def _detection_rows(rtd: ObjectiveFigures) -> list[str]:
+    """Return the rows of replaced-token detection, beside what calls every token original."""
+    share = rtd.replaced_share or 0.0
+    entropy = -sum(part * math.log(part) for part in (share, 1 - share) if part)
+    rows = [_loss_row("rtd", rtd, entropy), _accuracy_row("rtd", rtd, f"{1 - share:.1%}")]
+    if rtd.roc_auc is not None:
+        interval = f"{rtd.roc_auc_low:.3f} to {rtd.roc_auc_high:.3f}"
+        precision = "none is named" if rtd.precision is None else f"{rtd.precision:.1%}"
+        rows += [
+            f"| RTD area under the ROC curve | {rtd.roc_auc:.3f} | {interval} | 0.500 | {rtd.labels:,} |",
+            f"| RTD recall: replaced tokens that are named | {rtd.recall:.1%} | | 0.0% | {share * rtd.labels:,.0f} |",
+            f"| RTD precision: named tokens that are replaced | {precision} | | {share:.1%} | |",
+        ]
+    return rows
 
 
 def _before_and_after(before: HeldOutFigures, after: HeldOutFigures) -> str:

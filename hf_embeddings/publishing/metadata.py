@@ -15,6 +15,7 @@ METRICS = {  # figure of a pretraining run -> task of the Hub, metric, and the m
     "mlm_accuracy": ("fill-mask", "accuracy", "Masked language modeling accuracy"),
     "nsp_accuracy": ("text-classification", "accuracy", "Next sentence prediction accuracy"),
     "sop_accuracy": ("text-classification", "accuracy", "Sentence order prediction accuracy"),
+    "rtd_roc_auc": ("token-classification", "roc_auc", "Replaced token detection, area under the ROC curve"),
 }
 
 

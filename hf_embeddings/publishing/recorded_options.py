@@ -67,6 +67,22 @@ class RecordedExamples(JsonRecord):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RecordedPhase(JsonRecord):
+    """One of the phases of a training."""
+
+    schedule: str | None = absent()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedGenerator(JsonRecord):
+    """The section `generator`."""
+
+    width: float
+    layers: float
+    embeddings: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class RecordedTraining(JsonRecord):
     """The section `training`."""
 
@@ -80,6 +96,7 @@ class RecordedTraining(JsonRecord):
     schedule: str = "linear"
     warmup_fraction: float
     mixed_precision: str
+    phases: list[RecordedPhase] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +108,7 @@ class RecordedOptions(JsonRecord):
     card: RecordedCard | None = absent()
     corpus: RecordedCorpus | None = absent()
     examples: RecordedExamples
+    generator: RecordedGenerator | None = absent()
     training: RecordedTraining
 
 

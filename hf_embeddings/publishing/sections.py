@@ -3,15 +3,20 @@
 import inspect
 import math
 
-from hf_embeddings.file_names import EMBEDDING_FIGURES, EMBEDDING_OPTIONS, FIGURES, OPTIONS
+from hf_embeddings.file_names import EMBEDDING_FIGURES, EMBEDDING_OPTIONS, FIGURES, GENERATOR, OPTIONS
 from hf_embeddings.hardware import number_format
 from hf_embeddings.model.positions import POSITION_TYPES
 from hf_embeddings.publishing.checkpoint import Checkpoint
-from hf_embeddings.publishing.figures import NOT_RECORDED, corpus_name, evaluation, limits, source_name, table
-from hf_embeddings.publishing.recorded_options import RecordedEmbedding, RecordedExamples, RecordedTraining
+from hf_embeddings.publishing.figures import NOT_RECORDED, corpus_name, evaluation, limits, phases, source_name, table
+from hf_embeddings.publishing.recorded_options import (
+    RecordedEmbedding,
+    RecordedExamples,
+    RecordedGenerator,
+    RecordedTraining,
+)
 from hf_embeddings.publishing.tasks import EMBED, TASKS, snippet
 from hf_embeddings.records.embedding import EmbeddingFigures
-from hf_embeddings.records.run import BaseCheckpoint
+from hf_embeddings.records.run import DEFAULT_WEIGHTS, BaseCheckpoint
 
 LOSSES = {  # names of the options -> those of sentence-transformers
     "multiple_negatives": "MultipleNegativesRankingLoss",
@@ -132,23 +137,30 @@ def recipe(checkpoint: Checkpoint, model_id: str | None) -> str:
     examples, training = options.examples, options.training
     rows = _began(checkpoint.beginning) | {
         "objectives": _objectives(examples),
+        **_generator(checkpoint, options.generator if "rtd" in examples.objectives else None),
         "masking": f"{_masked(examples)}; {examples.mask_token_fraction:.0%} of those "
         f"{checkpoint.mask_token}, {examples.random_token_fraction:.0%} random",
         "examples": f"at most {examples.max_length} tokens",
-        "batch": f"{training.tokens_per_step:,} tokens per optimizer step",
+        "batch": "that of the phase" if figures.phases else f"{training.tokens_per_step:,} tokens per optimizer step",
         "optimizer": f"{_peaks(training)}, betas {training.adam_beta1:g} and "
         f"{training.adam_beta2:g}, weight decay {training.weight_decay:g}",
-        "schedule": f"{training.schedule}, after a warmup over {training.warmup_fraction:.0%} of the training",
+        "schedule": _schedule(training),
         # Earlier versions recorded no `precision`, and had no `auto`.
         "number format": figures.precision or number_format(training.mixed_precision),
         "length": f"{figures.training_steps:,} steps, {figures.training_tokens:,} tokens, "
         f"{figures.training_seconds:,.0f} s",
         "seed": str(options.seed),
     }
-    text = f"{table(rows)}\n\nAll options are in `{OPTIONS}`, all figures in `{FIGURES}`."
+    text = f"{table(rows)}{phases(figures)}\n\nAll options are in `{OPTIONS}`, all figures in `{FIGURES}`."
     if (checkpoint.folder / CURVE_FILE).exists():
         text += f"\n\n![Training loss]({CURVE_FILE})"
     return text
+
+
+def _schedule(training: RecordedTraining) -> str:
+    if any(phase.schedule for phase in training.phases):
+        return "that of the phase"
+    return f"{training.schedule}, after a warmup over {training.warmup_fraction:.0%} of the training"
 
 
 def _embedding_recipe(figures: EmbeddingFigures, options: RecordedEmbedding) -> str:
@@ -187,8 +199,25 @@ def _began(beginning: BaseCheckpoint | None) -> dict[str, str]:
 
 
 def _objectives(examples: RecordedExamples) -> str:
-    weights = examples.objective_weights or {}
+    weights = DEFAULT_WEIGHTS | (examples.objective_weights or {})
+    if "rtd" in examples.objectives:
+        return f"mlm of a generator + {weights['rtd']:g} rtd of the discriminator, which is this model"
     return " + ".join(f"{weights[name]:g} {name}" if name in weights else name for name in examples.objectives)
+
+
+def _generator(checkpoint: Checkpoint, options: RecordedGenerator | None) -> dict[str, str]:
+    """Return what replaced the tokens, where something did."""
+    if options is None:
+        return {}
+    tables = {
+        "disentangled": "the token table of the discriminator is that of the generator, without gradient to it, plus a "
+        "difference of its own (GDES)",
+        "shared": "both have one token table",
+        "separate": "each has a token table of its own",
+    }[options.embeddings]
+    place = f", kept in `{GENERATOR}/`" if (checkpoint.folder / GENERATOR).is_dir() else ""
+    size = f"{options.width:.0%} of the width and {options.layers:.0%} of the layers"
+    return {"generator": f"a masked language model of {size}{place}; {tables}"}
 
 
 def _masked(examples: RecordedExamples) -> str:

@@ -35,6 +35,17 @@ tokenizer = AutoTokenizer.from_pretrained("MODEL", trust_remote_code=True)
 classify = pipeline("TASK", model="MODEL", tokenizer=tokenizer, trust_remote_code=True)
 print(classify("TEXT"))
 """
+DETECT = """
+import torch
+from transformers import AutoModelForTokenClassification, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("MODEL", trust_remote_code=True)
+model = AutoModelForTokenClassification.from_pretrained("MODEL", trust_remote_code=True)
+inputs = tokenizer("TEXT", return_tensors="pt")
+with torch.no_grad():
+    probabilities = model(**inputs).logits[0, :, 0].sigmoid()  # that each token replaces another one
+print(dict(zip(tokenizer.convert_ids_to_tokens(inputs["input_ids"][0]), probabilities.tolist())))
+"""
 QUESTION_ANSWERING = """
 from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
@@ -92,6 +103,7 @@ SENTENCE_TASKS = {  # of directories made for sentence-transformers, by the clas
     "CrossEncoder": Task("text-ranking", RERANK),
 }
 CLASSES_OF_PAIRS = Task("text-classification", RERANK)  # a CrossEncoder with several labels
+DISCRIMINATOR = Task("feature-extraction", DETECT)  # no task of the Hub; it is made to be fine-tuned
 TASKS = {
     "TriEmbedForPreTraining": Task("fill-mask", FILL_MASK),
     "TriEmbedForMaskedLM": Task("fill-mask", FILL_MASK),

@@ -22,7 +22,18 @@ class ObjectiveFigures(JsonRecord):
     unknown_labels: int | None = absent()  # those that are [UNK], where there are some
     loss_without_unknown: float | None = absent()
     accuracy_without_unknown: float | None = absent()
+    # Of replaced-token detection: the share of tokens that are replaced; of those that were named, the share that is;
+    # the share of those that were named; the area under the ROC curve.
+    replaced_share: float | None = absent()
+    precision: float | None = absent()
+    recall: float | None = absent()
+    roc_auc: float | None = absent()
+    roc_auc_low: float | None = absent()
+    roc_auc_high: float | None = absent()
 
+
+# The factor of the loss of an objective where the options of a run give none; 1 for all others.
+DEFAULT_WEIGHTS = {"rtd": 50.0}  # ELECTRA, https://arxiv.org/abs/2003.10555, table 7
 
 HeldOut = dict[str, ObjectiveFigures]  # by the name of the objective
 
@@ -71,6 +82,28 @@ class BaseCheckpoint(JsonRecord):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PositionLoss(JsonRecord):
+    """The held-out MLM loss of the tokens at some positions."""
+
+    begin: int  # the first position, from 0
+    end: int  # the one after the last
+    labels: int
+    loss: float  # nats
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhaseFigures(JsonRecord):
+    """What a phase of a run was, and how good the model was at its end."""
+
+    name: str
+    description: str  # what held in it, in words
+    steps: int  # of the phase
+    tokens: int  # of the run so far, padding not counted
+    held_out: HeldOut
+    losses_by_position: list[PositionLoss] = field(default_factory=list)  # where phases differ in max_length
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunFigures(JsonRecord):
     """What stands in `pretraining.json`; the figures of the objectives lie flat in it."""
 
@@ -89,6 +122,7 @@ class RunFigures(JsonRecord):
     health: Health | None = absent()
     beginning: BaseCheckpoint | None = absent()  # where the run went on from a checkpoint
     corpus: dict[str, int] | None = absent()  # what was read, dropped and kept
+    phases: list[PhaseFigures] | None = absent()  # where the options name some, or stages
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data, which `from_dict` reads."""

@@ -9,11 +9,13 @@ from typing import NamedTuple
 import hf_embeddings.model
 from hf_embeddings.file_names import (
     AVERAGE,
+    DIFFERENCE,
     EMBEDDING_EVALUATION,
     EMBEDDING_FIGURES,
     EMBEDDING_OPTIONS,
     FIGURES,
     FINE_TUNING,
+    GENERATOR,
     OPTIMIZER,
     OPTIONS,
     ORIGIN,
@@ -79,7 +81,7 @@ _BESIDE_IT = (
 )
 # What another start resumes from: a checkpoint with the state of its optimizer, as its manifest lists it.
 _OF_A_CHECKPOINT = (
-    Kind(binary.read_safetensors, (OPTIMIZER, AVERAGE)),
+    Kind(binary.read_safetensors, (OPTIMIZER, AVERAGE, DIFFERENCE)),
     Kind(text.read_record, OF_ITS_RUN),
 )
 
@@ -102,7 +104,9 @@ def parser_of(path: str, modules: Iterable[str] = (), *, checkpoint: bool = Fals
     """
     kinds = (*_OF_A_MODEL, *_BESIDE_IT, *(_OF_A_CHECKPOINT if checkpoint else ()))
     folder, _, name = path.rpartition("/")
-    if folder and folder in modules:
+    if folder == GENERATOR:  # a model directory of its own
+        kinds, path = (*_OF_A_MODEL, *_BESIDE_IT), name
+    elif folder and folder in modules:
         kinds, path = _OF_A_MODEL, name
     return next((kind.parser for kind in kinds if any(matches_path(path, pattern) for pattern in kind.names)), None)
 

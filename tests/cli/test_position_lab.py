@@ -128,6 +128,7 @@ def test_documents_that_are_too_short_are_told_before_the_first_run(overrides: l
         ("lab.seeds=[1, 1]", "different"),
         ("lab.length_factors=[1]", "from 2 on"),
         ("lab.type=[rope]", "unknown key"),
+        ("examples.objectives=[nsp]", "expected mlm among them"),
     ],
 )
 def test_mistakes_are_one_line(overrides: list[str], mistake: str, message: str) -> None:

@@ -22,6 +22,9 @@ SMALLER = {
     "pretrain": f"corpus.source=pydoc:accelerate {TRAINING}",
     "pretrain configs/pretraining/continue.yaml": "training.max_steps=2 training.tokens_per_step=512 "
     "training.evaluation_examples=100",
+    "pretrain configs/pretraining/long.yaml": "corpus.source=pydoc:accelerate tokenizer.vocab_size=600 "
+    "training.evaluation_examples=20 training.tokens_per_step=512 model.hidden_size=64 model.num_attention_heads=2 "
+    "model.intermediate_size=64 examples.max_length=64",
     "position-lab": "corpus.source=pydoc:accelerate tokenizer.vocab_size=600 training.max_steps=2 "
     "training.tokens_per_step=512 model.hidden_size=32 model.intermediate_size=64 examples.max_length=32 "
     "model.max_position_embeddings=32 lab.positions=[learned,rope] lab.seeds=[0] lab.timing_rounds=1",

@@ -11,7 +11,7 @@ import torch
 from hf_embeddings.file_names import WEIGHTS
 from hf_embeddings.files import manifest
 from hf_embeddings.pretraining.checkpoints import push
-from hf_embeddings.pretraining.examples.stages import find_batch
+from hf_embeddings.pretraining.examples.training_phases import find_batch
 from hf_embeddings.pretraining.training import gradients, loop
 from hf_embeddings.pretraining.training import micro_batches as feeding
 from hf_embeddings.pretraining.training.progress import Progress
@@ -62,8 +62,8 @@ class StepLog:
         real_get, real_gradients = feeding.MicroBatches.__getitem__, loop.compute_gradients
 
         def get(own, number: int):
-            schedule, index = find_batch(own.stages, number, per_step=own.per_step)
-            samples.setdefault(number // own.per_step, []).extend(schedule.batch(index)[1].samples.tolist())
+            phase, index = find_batch(own.phases, number, per_step=own.per_step)
+            samples.setdefault(number // own.per_step, []).extend(phase.schedule.batch(index)[1].samples.tolist())
             return real_get(own, number)
 
         def compute(*arguments, step: int, **given):

@@ -50,7 +50,7 @@ SETTINGS = {
     "tokenizer.vocab_size": 128,
     "training.max_steps": 24,
     "training.tokens_per_step": 256,
-    "training.gradient_accumulation_steps": 4,
+    "training.micro_batches": 4,
     "training.learning_rate": 0.01,
     "training.tensorboard": "false",
     "training.evaluation_examples": 8,

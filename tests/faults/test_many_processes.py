@@ -32,11 +32,6 @@ from tests.faults.small_run import (
 full_only = pytest.mark.faults
 
 
-def split(ranks: int) -> dict[str, object]:
-    """Return the option that gives a new run of so many processes four micro-batches per step."""
-    return {"training__gradient_accumulation_steps": 4 // ranks}
-
-
 def recorded(file: Path) -> dict[int, dict]:
     """Return what `StepLog` wrote for each step: losses, norm, and the samples of all processes."""
     steps: dict[int, dict] = {}
@@ -70,7 +65,6 @@ def test_f12_any_number_of_processes_optimises_the_same(tmp_path, times, figures
             training__max_steps=steps,
             training__learning_rate=0.001,
             checkpoints__save_steps=None,
-            **split(ranks),
         )
         assert finish(options, ranks=ranks, before=hook) == 0
         found[name] = recorded(tmp_path / f"{name}.jsonl")
@@ -88,9 +82,10 @@ def test_f12_any_number_of_processes_optimises_the_same(tmp_path, times, figures
 def test_f10_strict_determinism_gives_the_same_bits_on_any_number(tmp_path, times, figures) -> None:
     """Also through a chain of stops, within epochs and at their ends, each time other processes and workers.
 
-    The 4 micro-batches of a step are 4, 2 or 1 for each process: `gradient_accumulation_steps`.
+    The 4 micro-batches of a step are 4, 2 or 1 for each process. Losses and norms, which steps are skipped by, are the
+    same bits too.
     """
-    hashes = {}
+    hashes, told = {}, {}
     common = {
         "training__strict_determinism": "true",
         "training__max_steps": times(12, 48),
@@ -98,13 +93,15 @@ def test_f10_strict_determinism_gives_the_same_bits_on_any_number(tmp_path, time
     }
     for ranks in times((1, 2), (1, 2, 4)):
         folder = tmp_path / f"ranks{ranks}"
-        assert finish(settings(folder, **common, **split(ranks)), ranks=ranks) == 0
-        hashes[ranks] = weights(folder)
+        log = tmp_path / f"{ranks}.jsonl"
+        assert finish(settings(folder, **common), ranks=ranks, before=StepLog(log)) == 0
+        hashes[ranks], told[ranks] = weights(folder), recorded(log)
+        assert told[ranks] == told[1]
     folder, stops = tmp_path / "chain", chain_of_stops(common["training__max_steps"], times(2, 30))
     ways = [(ranks, workers) for ranks in hashes for workers in (0, 1, 3)]
     chain = random.Random(0).sample(ways * len(stops), len(stops))
     for at, (ranks, workers) in zip(stops, chain, strict=True):
-        options = settings(folder, training__dataloader_num_workers=workers, **common, **split(ranks))
+        options = settings(folder, training__dataloader_num_workers=workers, **common)
         assert finish(options, ranks=ranks, before=SignalAt(at, signal.SIGTERM, rank=ranks - 1)) == PREEMPTED
         assert state(folder)["step"] == at
     assert finish(settings(folder, **common)) == 0
@@ -146,7 +143,7 @@ def test_f11_elastic_runs_see_the_same_samples(tmp_path, times, figures) -> None
 
 def test_fsdp2_trains_what_ddp_trains_and_leaves_one_file(tmp_path, figures) -> None:
     """Shares of the model; the checkpoint goes on in one process, and loads as any model."""
-    changed = {"training__max_steps": 6, "training__learning_rate": 0.001, "checkpoints__save_steps": 3, **split(2)}
+    changed = {"training__max_steps": 6, "training__learning_rate": 0.001, "checkpoints__save_steps": 3}
     for name, sharding in (("whole", "none"), ("shared", "fsdp2")):
         options = settings(tmp_path / name, training__sharding=sharding, **changed)
         assert finish(options, ranks=2, before=StepLog(tmp_path / f"{name}.jsonl")) == 0
@@ -165,7 +162,7 @@ def test_fsdp2_trains_what_ddp_trains_and_leaves_one_file(tmp_path, figures) -> 
 @pytest.mark.parametrize("what", ["loss", "gradient"])
 def test_f9_one_rank_is_not_finite_and_all_skip(tmp_path, what, figures) -> None:
     folder = tmp_path / "run"
-    options = settings(folder, training__max_steps=8, checkpoints__save_steps=None, **split(2))
+    options = settings(folder, training__max_steps=8, checkpoints__save_steps=None)
     assert finish(options, ranks=2, before=Spoil(what, range(3, 5), rank=1)) == 0
     assert state(folder)["monitor"]["skipped"] == 2
     assert all(tensor.isfinite().all() for tensor in load_file(folder / "model.safetensors").values())
@@ -176,7 +173,7 @@ def test_f9_one_rank_is_not_finite_and_all_skip(tmp_path, what, figures) -> None
 def test_f3_a_random_rank_is_killed(tmp_path, figures) -> None:
     """The other one ends by itself; both start again, and end with the weights of the undisturbed run."""
     choice = random.Random(0)
-    alone, options = (settings(tmp_path / name, training__max_steps=400, **split(2)) for name in ("alone", "run"))
+    alone, options = (settings(tmp_path / name, training__max_steps=400) for name in ("alone", "run"))
     undisturbed = Run(alone, ranks=2)
     checkpoints, kills, slowest = Checkpoints(tmp_path / "run/checkpoints"), 0, 0.0
     while kills < 50:
@@ -204,7 +201,7 @@ def test_f3_torchrun_starts_killed_processes_again(tmp_path, figures) -> None:
     """One rank is killed three times, and `torchrun --max-restarts` starts all again; then it is told to stop."""
     steps, choice = 300, random.Random(0)
     alone, folder = tmp_path / "alone", tmp_path / "run"
-    undisturbed = Run(settings(alone, training__max_steps=steps, **split(2)), ranks=2)
+    undisturbed = Run(settings(alone, training__max_steps=steps), ranks=2)
     command = [
         *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"),
         *("--max-restarts", "3", "--signals-to-handle", "SIGTERM,SIGINT,SIGUSR1"),

@@ -24,6 +24,7 @@ from hf_embeddings.pretraining.options_file import load_options
 from hf_embeddings.pretraining.run import pretrain
 from hf_embeddings.publishing.card import write_card
 from hf_embeddings.records.run import RunFigures
+from hf_embeddings.typed_yaml.options_file import read_options
 
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted((ROOT / "configs/pretraining").glob("*.yaml"))
@@ -31,6 +32,12 @@ SMALL = (
     "tokenizer.vocab_size=300 training.max_steps=4 training.tokens_per_step=512 training.evaluation_examples=20 "
     "training.tensorboard=false training.max_hours=null corpus.evaluation_fraction=0.25"
 ).split()
+SHORT_PHASES = {
+    "long": [
+        "training.phases=[{steps: 2, max_length: 32, schedule: constant}, {steps: 2, schedule: sqrt, rope_theta: 4e4}]",
+        "examples.max_length=64",
+    ]
+}
 SMALLER_MODEL = "model.hidden_size=32 model.num_attention_heads=2 model.intermediate_size=32".split()
 ENGLISH = "Text {n} is here. It has a number, {m}. Is it red or blue? The end of {n}."
 CHINESE = [
@@ -56,9 +63,8 @@ def train(recipe: str, folder: Path, *overrides: str) -> tuple[PretrainingOption
     (folder / "texts.txt").write_text(texts, encoding="utf-8")
     kind = PositionLabOptions if recipe == "position-lab" else PretrainingOptions
     file = ROOT / f"configs/pretraining/{recipe}.yaml"
-    options = load_options(
-        file, [*SMALL, f"corpus.source={folder}/texts.txt", f"output_dir={folder}/{recipe}", *overrides], kind
-    )
+    places = [f"corpus.source={folder}/texts.txt", f"output_dir={folder}/{recipe}"]
+    options = read_options(kind, file, [*SMALL, *places, *SHORT_PHASES.get(recipe, []), *overrides])
     outcome = pretrain(options, base_config=ROOT / options.model.base)
     assert outcome.state == "done" and outcome.figures is not None
     return options, outcome.figures
@@ -68,8 +74,10 @@ def train(recipe: str, folder: Path, *overrides: str) -> tuple[PretrainingOption
 def test_a_recipe_trains(recipe: str, tmp_path: Path) -> None:
     _, figures = train(recipe, tmp_path, *SMALLER_MODEL)
     assert figures.training_steps == 4
-    assert 0 < figures.held_out["mlm"].loss < 2 * math.log(300)
-    assert AutoModelForMaskedLM.from_pretrained(tmp_path / recipe).config.hidden_size == 32
+    predictor = tmp_path / recipe / "generator" if recipe == "rtd" else tmp_path / recipe
+    name = "generator" if recipe == "rtd" else "mlm"
+    assert 0 < figures.held_out[name].loss < 2 * math.log(300)
+    assert AutoModelForMaskedLM.from_pretrained(predictor).get_input_embeddings().embedding_dim == 32
 
 
 @pytest.mark.parametrize(

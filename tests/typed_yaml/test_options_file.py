@@ -41,7 +41,7 @@ def test_an_override_mends_a_bad_value_and_gives_a_missing_one(tmp_path: Path) -
         ("trainig.max_steps=5", "trainig: got an unknown key, expected a field of a run; did you mean training?"),
         ("training.max_steps=1.5", "training.max_steps: got '1.5', expected a whole number"),
         ("training.max_steps=0", "training.max_steps: got 0, expected at least 1"),
-        ("training.max_steps=", "training.max_steps: got nothing, expected a whole number"),
+        ("training.logging_steps=", "training.logging_steps: got nothing, expected a whole number"),
         ("training=5", "training: got '5', expected a section"),
         ("output_dir.x=5", "output_dir: got 'out' from run.yaml:1, expected a section"),
         ("seed.x=5", "seed: got a mapping, expected a whole number"),

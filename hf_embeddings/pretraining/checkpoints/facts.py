@@ -46,7 +46,7 @@ class CheckpointFacts(JsonRecord):
     """What stands in the manifest of a checkpoint beside its step and its files."""
 
     identity: Identity
-    gradient_accumulation_steps: int
+    gradient_accumulation_steps: int | None = absent()  # where the options had it in place of micro_batches
     processes: int | None = absent()
     versions: dict[str, str] | None = absent()  # of libraries
     text_rules: int | None = absent()  # by which its corpus was encoded: see `text_rules`

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hf_embeddings.file_names import AVERAGE, NOT_OF_THE_MODEL, WEIGHTS
-from hf_embeddings.files.manifest import MANIFEST, Damaged, check_manifest, seal_directory
+from hf_embeddings.files.manifest import Damaged, check_manifest, read_manifest, seal_directory
 
 STAGED = ".tmp-export"
 
@@ -25,17 +25,19 @@ def write_finished_model(
     staging = folder / STAGED
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir()
-    for path in checkpoint.iterdir():
-        if path.name not in (*NOT_OF_THE_MODEL, MANIFEST):
-            shutil.copyfile(path, staging / path.name)
+    for name in read_manifest(checkpoint).files:
+        if name not in NOT_OF_THE_MODEL:
+            (staging / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(checkpoint / name, staging / name)
     if (checkpoint / AVERAGE).exists():
         shutil.copyfile(checkpoint / AVERAGE, staging / WEIGHTS)
     for name, text in records.items():
         (staging / name).write_text(text, encoding="utf-8", newline="\n")
-    names = sorted(path.name for path in staging.iterdir())
+    names = sorted(path.relative_to(staging).as_posix() for path in staging.rglob("*") if path.is_file())
     for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         os.replace(staging / name, folder / name)
-    staging.rmdir()
+    shutil.rmtree(staging)
     if finish:
         finish(folder)
     seal_directory(folder, {"checkpoint": checkpoint.name, "step": check_manifest(checkpoint).facts["step"]}, names)

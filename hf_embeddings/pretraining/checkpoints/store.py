@@ -34,6 +34,7 @@ class Checkpoints:
         self.folder, self.keep = folder, keep
         self.good: set[int] = set()
         self.held: set[int] = set()  # steps that something else reads at the moment; they are not pruned
+        self.kept: frozenset[int] = frozenset()  # steps whose checkpoints stay, as others may go on from them
         self.failures = 0
         self.last_error = ""
         self.seconds = 0.0  # of the slowest save
@@ -157,7 +158,7 @@ class Checkpoints:
         self.good.add(step)
         self.failures = 0
         self.seconds = max(self.seconds, time.monotonic() - start)
-        self._bytes = sum(path.stat().st_size for path in self.path(step).iterdir())
+        self._bytes = sum(path.stat().st_size for path in self.path(step).rglob("*"))
         self._prune()
 
     def _prune(self) -> None:
@@ -168,7 +169,7 @@ class Checkpoints:
                 self.keep is not None
                 and step < kept_steps[-1]
                 and len(kept_steps) >= self.keep
-                and step not in self.held
+                and step not in self.held | self.kept
             ):
                 trash = self.folder / f".trash-{self.path(step).name}"
                 try:

@@ -4,8 +4,7 @@ Every batch has the same number of tokens and nearly the same number of masked o
 for each shape, are compiled once. Shapes: T tokens, N documents (pairs, and padding at the end), M masked tokens.
 """
 
-import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -59,27 +58,11 @@ class PackedRow:
 
 
 def iter_batches(
-    schedule: Schedule,
-    vocabulary: Vocabulary,
-    options: ExampleOptions,
-    *,
-    start: int = 0,
-    stride: int = 1,
-    last: int | None = None,
+    schedule: Schedule, vocabulary: Vocabulary, options: ExampleOptions, *, start: int = 0, stride: int = 1
 ) -> Iterator[dict[str, torch.Tensor]]:
-    """Yield the batches `start`, `start + stride`, ... of a schedule without end.
-
-    `last` is the number of the batch at which `final_masking_probability` is reached.
-    """
-    for number, (epoch, pairs) in zip(itertools.count(start, stride), schedule.batches(start, stride), strict=False):
-        probability = masking_probability(options, number / last if last else 0.0)
-        yield make_batch(schedule, epoch, pairs, vocabulary, options, probability=probability)
-
-
-def masking_probability(options: ExampleOptions, fraction: float) -> float:
-    """Return the share of tokens to predict when `fraction` of the run is done."""
-    first, final = options.masking_probability, options.final_masking_probability
-    return first if final is None else first + (final - first) * min(fraction, 1.0)
+    """Yield the batches `start`, `start + stride`, ... of a schedule without end."""
+    for epoch, pairs in schedule.batches(start, stride):
+        yield make_batch(schedule, epoch, pairs, vocabulary, options)
 
 
 def make_batch(
@@ -156,6 +139,34 @@ def flat_row(corpus: TokenizedCorpus, pairs: Pairs, vocabulary: Vocabulary, *, s
     samples[:total] = pairs.samples[owner]
     segments = np.pad(segments.astype(np.int64), (0, size - total))
     return PackedRow(ids, segments, positions, samples, maskable, continues, bounds)
+
+
+def joined_batches(batches: Sequence[dict[str, torch.Tensor]], *, tokens: int) -> list[dict[str, torch.Tensor]]:
+    """Lay batches in a row, as many to a row as have no more than `tokens` tokens together, and at least one.
+
+    Documents, their labels and what is predicted in them stay as they are; padding stands between them.
+    """
+    rows: list[list[dict[str, torch.Tensor]]] = []
+    for batch in batches:
+        length = batch["input_ids"].numel()
+        if not rows or sum(own["input_ids"].numel() for own in rows[-1]) + length > tokens:
+            rows.append([])
+        rows[-1].append(batch)
+    return [row[0] if len(row) == 1 else _joined(row) for row in rows]
+
+
+def _joined(batches: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    starts = np.cumsum([0, *(batch["input_ids"].numel() for batch in batches)]).tolist()
+    bounds = [batch["cu_seq_lens"][1:] + start for batch, start in zip(batches, starts, strict=False)]
+    places = [batch["masked_lm_positions"] + start for batch, start in zip(batches, starts, strict=False)]
+    joined = {
+        name: torch.cat([batch[name] for batch in batches], dim=-1)
+        for name in ("input_ids", "token_type_ids", "position_ids", "labels", "next_sentence_label")
+    }
+    return joined | {
+        "cu_seq_lens": torch.cat([batches[0]["cu_seq_lens"][:1], *bounds]),
+        "masked_lm_positions": torch.cat(places),
+    }
 
 
 def inputs_of(batch: dict[str, torch.Tensor], model: nn.Module) -> dict[str, torch.Tensor | int]:

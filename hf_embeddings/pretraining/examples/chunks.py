@@ -4,7 +4,7 @@ Shapes: N chunks.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
@@ -65,6 +65,11 @@ class Chunks:
     def recut(self, max_tokens: int) -> "Chunks":
         """Return chunks of the same documents that are cut to another length, in memory."""
         return self.again(max_tokens=max_tokens)
+
+    def weighted(self, weights: Mapping[str, float]) -> "Chunks":
+        """Return the same chunks with other weights of their sources, by name; 0 leaves one out."""
+        sources = (replace(source, weight=weights.get(source.name, source.weight)) for source in self.sources)
+        return replace(self, sources=tuple(sources))
 
     def select(self, rows: np.ndarray) -> "Chunks":
         """Return some chunks as a corpus of their own."""

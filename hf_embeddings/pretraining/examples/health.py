@@ -55,7 +55,9 @@ def examine(
         unknown_tokens=0.0 if unknown is None else float(frequencies[unknown] / max(frequencies.sum(), 1)),
         cut_pairs=cut_share(chunks) if text.relation else None,
         labeled_pairs=labeled_share(chunks, text.relation, seed=seed) if text.relation else None,
-        masked=masked_share(chunks, vocabulary, examples, seed=seed) if "mlm" in examples.objectives else None,
+        masked=masked_share(chunks, vocabulary, examples, seed=seed)
+        if {"mlm", "rtd"} & set(examples.objectives)
+        else None,
         masked_asked=examples.masking_probability,
     )
 

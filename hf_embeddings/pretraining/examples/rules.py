@@ -7,6 +7,6 @@ from hf_embeddings.pretraining.options import ExampleOptions
 def rules(examples: ExampleOptions) -> dict[str, int]:
     """Return the number of each rule that decides the examples of a run, by what it draws."""
     numbers = {"pairs": pairs.RULE} if pairs.relation(examples.objectives) else {}
-    if "mlm" in examples.objectives and examples.masking_unit != "token":
+    if {"mlm", "rtd"} & set(examples.objectives) and examples.masking_unit != "token":
         numbers["masking"] = masking.RULE
     return numbers

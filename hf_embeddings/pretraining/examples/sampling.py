@@ -21,7 +21,7 @@ class SampleSource:
     """Consecutive samples of one origin, the longest pages first."""
 
     name: str
-    weight: float  # how often an epoch takes each sample
+    weight: float  # how often an epoch takes each sample; 0: never
     first: int  # sample
     count: int  # samples
     tokens: int  # in them
@@ -71,7 +71,7 @@ class Sampling:
 
     def block(self, epoch: int, block: int) -> np.ndarray:
         """Return the numbers of the samples of a block, (N,)."""
-        return np.concatenate([self._from(source, epoch, block) for source in self.sources])
+        return np.concatenate([self._from(source, epoch, block) for source in self.sources if source.weight])
 
     def _from(self, source: SampleSource, epoch: int, block: int) -> np.ndarray:
         pages, size = len(source.pages), page_size(self.samples)

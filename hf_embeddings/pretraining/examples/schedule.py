@@ -43,7 +43,7 @@ class Schedule:
         if tokens_per_batch < longest:
             raise ValueError(
                 f"training.tokens_per_step: leaves {tokens_per_batch} tokens a micro-batch, expected at least "
-                f"examples.max_length {longest}; raise it, or lower training.gradient_accumulation_steps"
+                f"examples.max_length {longest}; raise it, or lower training.micro_batches"
             )
         sampling = Sampling.plan(chunks.sources, seed=seed, samples_per_block=SAMPLES_PER_BLOCK)
         count = _batches_needed(chunks, sampling, tokens_per_batch)

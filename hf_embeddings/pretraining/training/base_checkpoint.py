@@ -3,24 +3,36 @@
 import shutil
 from pathlib import Path
 
+from hf_embeddings.file_names import GENERATOR
 from hf_embeddings.files.links import refuse_links_out
 from hf_embeddings.loading.card_metadata import LICENSE, read_metadata
 from hf_embeddings.loading.sentence_models import RERANKER, sentence_class, sentence_files
 from hf_embeddings.loading.stored_weights import open_weights
-from hf_embeddings.pretraining.training.objectives import OBJECTIVES
+from hf_embeddings.model.discriminators import is_discriminator
+from hf_embeddings.pretraining.architecture import is_checkpoint, read_architecture
+from hf_embeddings.pretraining.training.objectives import OBJECTIVES, PARTS
 from hf_embeddings.records.run import BaseCheckpoint
 
 KEPT = ("triembed", "embeddings", "layers", "final_norm")  # parts of names of weights of the encoder
 
 
-def read_base_checkpoint(base: Path) -> BaseCheckpoint:
+def read_base_checkpoint(base: Path, *, detects: bool) -> BaseCheckpoint:
     """Look into the directory of the checkpoint `base`, at names and not at values.
+
+    Args:
+        base: the directory.
+        detects: whether the run trains a discriminator, or a model that predicts.
 
     Raises:
         ValueError: its modules.json is damaged.
     """
     modules = {part for name in _weights(base) for part in name.removeprefix("triembed.").split(".")[:1]}
-    heads = dict.fromkeys(module for objective in OBJECTIVES.values() for module in objective.modules)
+    modules |= {GENERATOR} if is_checkpoint(base / GENERATOR) else set()
+    pair = PARTS["rtd"]
+    parts = [name for name in OBJECTIVES if (name in pair) == detects]
+    heads = dict.fromkeys(module for name in parts for module in OBJECTIVES[name].modules)
+    if detects and not is_discriminator(read_architecture(base)):  # its classifier is one of something else
+        modules = {f"its {name}" if name in ("transform", "classifier") else name for name in modules}
     card = read_metadata(base / "README.md")
     left = sorted(modules - {*heads, *KEPT})
     files = sentence_files(base)

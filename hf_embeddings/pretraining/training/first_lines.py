@@ -36,7 +36,7 @@ def say_beginning(trainer: Trainer, data: TrainingData, say: Say, phases: Phases
         say(line)
     objectives = trainer.options.examples.objectives
     before = evaluate_held_out(trainer.model, data.held_out, objectives, trainer.accelerator.device, phases=phases)
-    say("held-out before: " + ", ".join(_before(name, before[name], beginning) for name in objectives))
+    say("held-out before: " + ", ".join(_before(name, before[name], beginning) for name in before))
 
 
 def _before(name: str, figures: ObjectiveFigures, beginning: BaseCheckpoint) -> str:

@@ -44,16 +44,16 @@ def forecast(
     Args:
         training: its length and its limits.
         progress: how far it is.
-        seconds_per_step: in the stage that it is in; other stages differ as their tokens do.
+        seconds_per_step: in the phase that it is in; others differ as their tokens do.
         job_seconds: that this process has left; None where there is no limit.
     """
-    stages = list(_stages(training))
-    current = next(tokens for first, end, tokens in stages if progress.step < end or end == training.max_steps)
+    phases = list(_phases(training))
+    current = next(tokens for first, end, tokens in phases if progress.step < end or end == training.total_steps)
     limits = {"max_hours": training.max_hours * 3600 - progress.seconds if training.max_hours else float("inf")}
     limits["max_job_hours"] = float("inf") if job_seconds is None else job_seconds
     name = min(limits, key=limits.__getitem__)
     step, elapsed = progress.step, 0.0
-    for first, end, tokens in stages:
+    for first, end, tokens in phases:
         steps_left, each = end - max(first, step), seconds_per_step * tokens / current
         if steps_left <= 0:
             continue
@@ -62,24 +62,24 @@ def forecast(
             return Forecast(
                 limit=name,
                 steps=step + max(0, int(fitting)),
-                max_steps=training.max_steps,
+                max_steps=training.total_steps,
                 seconds=max(0.0, limits[name]),
                 seconds_per_step=seconds_per_step,
             )
         step, elapsed = end, elapsed + steps_left * each
     return Forecast(
         limit="max_steps",
-        steps=training.max_steps,
-        max_steps=training.max_steps,
+        steps=training.total_steps,
+        max_steps=training.total_steps,
         seconds=elapsed,
         seconds_per_step=seconds_per_step,
     )
 
 
-def _stages(training: TrainingOptions) -> Iterator[tuple[int, int, int]]:
-    """Yield first step, end and tokens of a step of each stage."""
+def _phases(training: TrainingOptions) -> Iterator[tuple[int, int, int]]:
+    """Yield first step, end and tokens of a step of each phase."""
     first = 0
-    for stage in training.stages:
-        yield first, first + stage.steps, stage.tokens_per_step or training.tokens_per_step
-        first += stage.steps
-    yield first, training.max_steps, training.tokens_per_step
+    for phase in training.parts():
+        steps, tokens = phase.steps or 0, phase.tokens_per_step or 0
+        yield first, first + steps, tokens
+        first += steps

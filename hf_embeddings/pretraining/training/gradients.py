@@ -6,6 +6,7 @@ processes changes what is optimised. Dropout is drawn from (seed, step, micro-ba
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from typing import cast
 
 import numpy as np
 import torch
@@ -14,12 +15,22 @@ from torch import nn
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
+from transformers import PreTrainedConfig
 
-from hf_embeddings.pretraining.examples.batches import inputs_of, real_tokens
+from hf_embeddings.pretraining.examples.batches import inputs_of, joined_batches, real_tokens
 from hf_embeddings.pretraining.options import ExampleOptions, TrainingOptions
-from hf_embeddings.pretraining.training.objectives import label_count, summed_loss, training_inputs
+from hf_embeddings.pretraining.phase_options import MICRO_BATCH_TOKENS
+from hf_embeddings.pretraining.training.objectives import (
+    label_count,
+    parts_of,
+    summed_loss,
+    training_inputs,
+    weights_of,
+)
 from hf_embeddings.pretraining.training.progress import StepFigures
 from hf_embeddings.randomness import random_bits
+
+DRAW_NOTHING = {"mlm", "nsp", "sop"}  # objectives whose passes are without chance
 
 
 def compute_gradients(
@@ -43,18 +54,23 @@ def compute_gradients(
         seed: of the run.
         step: number of the step, from 0.
     """
-    objectives, processes = examples.objectives, accelerator.num_processes
+    objectives, processes = parts_of(examples.objectives), accelerator.num_processes
     strict = training.strict_determinism
     *labels, tokens = _global_counts(micro_batches, objectives, accelerator)
-    weights = [examples.objective_weights.get(name, 1.0) for name in objectives]
-    totals = torch.zeros(len(objectives), device=accelerator.device)
+    weights = weights_of(examples)
+    rows = []  # of losses, one for each pass
     ordered_sum = OrderedSum(model) if strict else None
-    for index, batch in enumerate(micro_batches):
+    passes = (
+        joined_batches(micro_batches, tokens=MICRO_BATCH_TOKENS)
+        if _may_join(model, training, examples)
+        else micro_batches
+    )
+    for index, batch in enumerate(passes):
         torch.manual_seed(dropout_seed(seed, step, index * processes + accelerator.process_index))
-        last = index == len(micro_batches) - 1
+        last = index == len(passes) - 1
         with _synchronised(model, last):
             batch = {name: tensor.to(accelerator.device) for name, tensor in batch.items()}
-            outputs = model(**inputs_of(batch, model), **training_inputs(objectives, batch))
+            outputs = model(**inputs_of(batch, model), **training_inputs(examples.objectives, batch))
             losses = [
                 summed_loss(name, outputs, batch) / max(count, 1)
                 for name, count in zip(objectives, labels, strict=True)
@@ -62,14 +78,14 @@ def compute_gradients(
             # DDP and FSDP average over processes; the counts are global already, so that is undone here.
             total = sum(weight * loss for weight, loss in zip(weights, losses, strict=True))
             accelerator.backward(total * (1 if strict else processes))
-        totals += torch.stack([loss.detach() for loss in losses])
+        rows.append(torch.stack([loss.detach() for loss in losses]))
         if ordered_sum is not None:
             ordered_sum.add(processes)
     if ordered_sum is not None:
         ordered_sum.finish()
     norm = accelerator.clip_grad_norm_(model.parameters(), training.max_grad_norm)
     norm = norm.full_tensor() if isinstance(norm, DTensor) else norm
-    totals = accelerator.reduce(totals, reduction="sum")
+    totals = _summed(torch.stack(rows), accelerator, in_order=strict)
     return StepFigures(dict(zip(objectives, totals.tolist(), strict=True)), float(norm), tokens)
 
 
@@ -108,6 +124,27 @@ class OrderedSum:
         assert self._total is not None, "something was added"
         for parameter, part in zip(self._parameters, self._total.split(sizes), strict=True):
             parameter.grad = part.view_as(parameter)
+
+
+def _may_join(model: nn.Module, training: TrainingOptions, examples: ExampleOptions) -> bool:
+    """Tell whether several micro-batches of a process may be one pass, which is the same but for rounding, and faster.
+
+    Where something is drawn at random, the draws of a pass depend on what is in it. Where the run states a number of
+    micro-batches, that may be for want of memory.
+    """
+    config = cast(PreTrainedConfig, getattr(model, "module", model).config)
+    has_dropout = config.hidden_dropout_prob or config.attention_probs_dropout_prob
+    draws = has_dropout or not DRAW_NOTHING.issuperset(examples.objectives)
+    is_stated = training.micro_batches or training.gradient_accumulation_steps
+    return not (draws or is_stated or training.strict_determinism)
+
+
+def _summed(rows: torch.Tensor, accelerator: Accelerator, *, in_order: bool) -> torch.Tensor:
+    """Add the losses of all passes of all processes, (N, O) of each; in the order of the micro-batches, or in any."""
+    if not in_order:
+        return accelerator.reduce(rows.sum(dim=0), reduction="sum")
+    everyone = accelerator.gather(rows[None])  # (processes, N, O); number i of process r is i * processes + r
+    return everyone.transpose(0, 1).reshape(-1, rows.shape[1]).sum(dim=0)
 
 
 def _synchronised(model: nn.Module, is_last: bool) -> AbstractContextManager[None]:

@@ -1,6 +1,7 @@
 """Evaluation on held-out documents, beside what a model would reach that knows only how often each token occurs."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,10 +13,18 @@ from hf_embeddings.pretraining.examples.batches import IGNORED, Vocabulary, inpu
 from hf_embeddings.pretraining.examples.chunks import SPECIAL_TOKENS_PER_PAIR, Chunks
 from hf_embeddings.pretraining.examples.pairs import relation
 from hf_embeddings.pretraining.examples.schedule import Schedule
+from hf_embeddings.pretraining.examples.training_phases import TrainingPhase
 from hf_embeddings.pretraining.options import ExampleOptions
-from hf_embeddings.pretraining.training.objectives import Scores, scores_of
+from hf_embeddings.pretraining.training.detection_figures import with_detection
+from hf_embeddings.pretraining.training.objectives import (
+    TOKEN_PREDICTIONS,
+    Scores,
+    evaluation_inputs,
+    parts_of,
+    scores_of,
+)
 from hf_embeddings.progress import Phases, silent_phase
-from hf_embeddings.records.run import HeldOut, ObjectiveFigures
+from hf_embeddings.records.run import HeldOut, ObjectiveFigures, PhaseFigures, PositionLoss
 
 
 def evaluation_batches(
@@ -50,7 +59,6 @@ def evaluation_batches(
     return batches
 
 
-@torch.no_grad()
 def evaluate_held_out(
     model: nn.Module,
     batches: list[dict[str, torch.Tensor]],
@@ -70,21 +78,83 @@ def evaluate_held_out(
         unknown: id of [UNK]; where labels are that, the figures of the other labels stand beside.
         phases: makes what shows how far it is.
     """
+    return figures_of(score_held_out(model, batches, objectives, device, phases=phases), unknown=unknown)
+
+
+@torch.no_grad()
+def score_held_out(
+    model: nn.Module,
+    batches: list[dict[str, torch.Tensor]],
+    objectives: Sequence[str],
+    device: torch.device,
+    *,
+    phases: Phases = silent_phase,
+) -> dict[str, Scores]:
+    """Return how well each label of each objective was predicted: see `evaluate_held_out`."""
     model.eval()
-    parts: dict[str, list[Scores]] = {name: [] for name in objectives}
+    parts: dict[str, list[Scores]] = {name: [] for name in parts_of(objectives)}
     examples = 0
     with phases("evaluating", len(batches), unit="batches") as phase:
         for batch in batches:
             batch = {name: tensor.to(device) for name, tensor in batch.items()}
-            outputs = model(**inputs_of(batch, model))
-            for name in objectives:
+            outputs = model(**inputs_of(batch, model), **evaluation_inputs(objectives, batch))
+            for name in parts:
                 scores = scores_of(name, outputs, batch)
                 parts[name].append(scores._replace(examples=scores.examples + examples))
             examples += len(batch["cu_seq_lens"])
             phase.advance()
     model.train()
-    all_scores = {name: Scores(*map(np.concatenate, zip(*own, strict=True))) for name, own in parts.items()}
-    return {name: _figures(own, unknown if name == "mlm" else None) for name, own in all_scores.items()}
+    return {name: Scores(*map(np.concatenate, zip(*own, strict=True))) for name, own in parts.items()}
+
+
+def figures_of(scores: Mapping[str, Scores], *, unknown: int | None = None) -> HeldOut:
+    """Return the figures that labels and their predictions come to."""
+    figures = {name: _figures(own, unknown if name in TOKEN_PREDICTIONS else None) for name, own in scores.items()}
+    return {name: _detailed(name, own, scores[name]) for name, own in figures.items()}
+
+
+def _detailed(name: str, figures: ObjectiveFigures, scores: Scores) -> ObjectiveFigures:
+    if name == "rtd":
+        return with_detection(figures, scores.labels, scores.margins, scores.examples)
+    return figures
+
+
+def losses_by_position(scores: Scores, edges: Sequence[int]) -> list[PositionLoss]:
+    """Return the mean loss of the labels at the positions between each two edges, where there are any."""
+    losses = []
+    for begin, end in itertools.pairwise(edges):
+        is_there = (scores.positions >= begin) & (scores.positions < end)
+        if is_there.any():
+            loss = float(scores.losses[is_there].mean())
+            losses.append(PositionLoss(begin=begin, end=end, labels=int(is_there.sum()), loss=loss))
+    return losses
+
+
+def position_edges(phases: Sequence[TrainingPhase], longest: int) -> list[int]:
+    """Return the bounds between which losses are measured: the shortest length of a phase, doubled up to the longest.
+
+    None where all phases have examples as long as those that are evaluated, of `longest` tokens.
+    """
+    edge = min(phase.schedule.chunks.max_tokens + SPECIAL_TOKENS_PER_PAIR for phase in phases)
+    edges = [0]
+    while edge < longest:
+        edges.append(edge)
+        edge *= 2
+    return [*edges, longest] if len(edges) > 1 else []
+
+
+def phase_figures(
+    phase: TrainingPhase, scores: dict[str, Scores], edges: Sequence[int], *, description: str, tokens: int
+) -> PhaseFigures:
+    """Return what is kept of a phase at its end, `tokens` into the run."""
+    return PhaseFigures(
+        name=phase.name,
+        description=description,
+        steps=phase.options.steps or 0,
+        tokens=tokens,
+        held_out=figures_of(scores),
+        losses_by_position=losses_by_position(scores["mlm"], edges) if "mlm" in scores else [],
+    )
 
 
 def _figures(scores: Scores, unknown: int | None) -> ObjectiveFigures:

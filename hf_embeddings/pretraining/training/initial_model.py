@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from hf_embeddings.corpora.tokenizer import row_count
@@ -13,9 +14,13 @@ from hf_embeddings.loading.messages import no_bars
 from hf_embeddings.loading.saved_model import check_counts, one_line_errors
 from hf_embeddings.loading.stored_weights import check_finite, stored_shapes
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
-from hf_embeddings.model.modeling_triembed import TriEmbedForPreTraining
+from hf_embeddings.model.discriminators import is_discriminator, restart_head
+from hf_embeddings.model.heads import PredictionHead
+from hf_embeddings.model.layers import Layer
+from hf_embeddings.model.modeling_triembed import TriEmbedForPreTraining, TriEmbedPreTrainedModel
 from hf_embeddings.pretraining.architecture import is_checkpoint, read_architecture
 
+Model = TypeVar("Model", bound=TriEmbedPreTrainedModel)
 PADDED_ROWS = 128  # token tables are commonly padded to a multiple of 8, 64 or 128 rows, as matrix products like it
 
 
@@ -70,28 +75,44 @@ def first_model(config: TriEmbedConfig, base: Path, *, log_frequencies: np.ndarr
     """
     if not is_checkpoint(base):
         model = TriEmbedForPreTraining(config)
-        if config.decoder_bias:
-            with torch.no_grad():
-                model.predictions.decoder.bias.copy_(torch.from_numpy(log_frequencies))
+        begin_with(log_frequencies, model.predictions)
         return model
+    return load_base(TriEmbedForPreTraining, base, config)
+
+
+@torch.no_grad()
+def begin_with(log_frequencies: np.ndarray, head: PredictionHead) -> None:
+    """Let a new head score each token by its frequency."""
+    if head.decoder.bias is not None:
+        head.decoder.bias.copy_(torch.from_numpy(log_frequencies))
+
+
+def load_base(model_class: type[Model], base: Path, config: TriEmbedConfig, *, section: str = "model") -> Model:
+    """Return the model of the checkpoint `base` in fp32; heads that it lacks begin at random.
+
+    Raises:
+        ValueError: weights are missing, unknown, no numbers, or have other shapes than the config asks for.
+    """
     with no_bars():
-        model, info = TriEmbedForPreTraining.from_pretrained(
+        model, info = model_class.from_pretrained(
             base, config=config, dtype=torch.float32, ignore_mismatched_sizes=True, output_loading_info=True
         )
+    if not is_discriminator(read_architecture(base)):  # a classifier of something else
+        restart_head(model, info, base, strict=False)
     if info["mismatched_keys"]:
         name, there, here = sorted(info["mismatched_keys"])[0]
         raise ValueError(
-            f"model.base: {name} has shape {tuple(there)} in {base}, and {tuple(here)} with the fields of `model`; "
+            f"model.base: {name} has shape {tuple(there)} in {base}, and {tuple(here)} with the fields of `{section}`; "
             "remove the field that changes it, or change the checkpoint first: hf-embeddings reposition, vocabulary"
         )
     check_finite(model.named_parameters(), f"model.base: {base}")
     return model
 
 
-def compile_layers(model: TriEmbedForPreTraining) -> None:
+def compile_layers(model: nn.Module) -> None:
     """Compile the feed-forward part of each layer, whose shapes stay the same; names of weights stay too.
 
     Not attention, which looks at the lengths of the documents in Python and would be compiled again at each step.
     """
-    for layer in model.base_model.layers:
+    for layer in [module for module in model.modules() if isinstance(module, Layer)]:
         layer.feed_forward.compile()

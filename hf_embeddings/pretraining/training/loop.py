@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,18 +15,21 @@ from torch import nn
 from hf_embeddings.file_names import BAD_STEPS
 from hf_embeddings.pretraining.checkpoints.push import Push
 from hf_embeddings.pretraining.checkpoints.store import FAILURES_ALLOWED, Checkpoints
+from hf_embeddings.pretraining.examples.training_phases import TrainingPhase, phase_at
 from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.training.gradients import compute_gradients
-from hf_embeddings.pretraining.training.held_out import evaluate_held_out
+from hf_embeddings.pretraining.training.held_out import evaluate_held_out, phase_figures, position_edges, score_held_out
 from hf_embeddings.pretraining.training.micro_batches import MicroBatches
-from hf_embeddings.pretraining.training.optimization import set_learning_rates
+from hf_embeddings.pretraining.training.objectives import Scores
+from hf_embeddings.pretraining.training.optimization import rate_factor, set_learning_rates
+from hf_embeddings.pretraining.training.phase_borders import describe, set_rope
 from hf_embeddings.pretraining.training.processes import agreed
 from hf_embeddings.pretraining.training.progress import Progress
 from hf_embeddings.pretraining.training.reporting import Reporter
 from hf_embeddings.pretraining.training.step_monitor import BAD_STEPS_ALLOWED
 from hf_embeddings.pretraining.training.stop import Stop
 from hf_embeddings.pretraining.training.weight_average import WeightAverage
-from hf_embeddings.records.run import flat
+from hf_embeddings.records.run import HeldOut, PhaseFigures, flat
 
 LEAVING_SECONDS = 1.0  # that a process may take to end, once all is saved
 STOPPING_PATIENCE = 20.0  # seconds that a run which is told to stop waits for the push of its last checkpoint
@@ -52,8 +55,20 @@ class Trainer:
     reporter: Reporter
     folder: Path
     parameters: int  # of the whole model
+    rope_theta: float | None  # of the model, if some phases say another
     save: Callable[[], bool]  # a checkpoint of the state as it is, unless it is spoiled; every process calls it
     push: Push | None = None  # in the main process, where the run is published
+
+    @property
+    def phases(self) -> Sequence[TrainingPhase]:
+        """The phases of the run, at least one."""
+        return self.micro_batches.phases
+
+    def set_phase(self, phase: TrainingPhase) -> None:
+        """Set what a phase changes in the model."""
+        theta = phase.options.rope_theta or self.rope_theta
+        if theta is not None:
+            set_rope(self.accelerator.unwrap_model(self.model), theta)
 
     def train(self, stop: Stop) -> bool:
         """Train until the end or until `stop`; return whether the end was reached. The last state is saved.
@@ -66,9 +81,16 @@ class Trainer:
         self.reporter.deadline = stop.deadline
         self.model.train()
         steps = self._micro_batches()
-        slowest, stopping = 0.0, False
+        slowest, stopping, phase = 0.0, False, None
+        if over := self._phase_over():  # which was the last one of the run that this one goes on from
+            self._end_phase(over)
         clock = time.monotonic() - progress.seconds
         while progress.fraction(training) < 1 and not stopping:
+            if phase is None or progress.step == phase.end:
+                phase = phase_at(self.phases, progress.step)
+                self.set_phase(phase)
+                if len(self.phases) > 1:
+                    self.reporter.say(f"step {progress.step}: {phase.name}: {describe(phase, training)}")
             began = time.monotonic()
             self._step(next(steps))
             slowest = max(slowest, time.monotonic() - began)
@@ -91,9 +113,12 @@ class Trainer:
     def _between_steps(self) -> None:
         """Do what is due after this number of steps."""
         step, evaluation_steps = self.progress.step, self.options.training.evaluation_steps
-        if evaluation_steps and step % evaluation_steps == 0:
+        over = self._phase_over()
+        if evaluation_steps and step % evaluation_steps == 0 and not over:
             self._evaluate()
-        if self.options.checkpoints.save_steps and step % self.options.checkpoints.save_steps == 0:
+        if over:
+            self._end_phase(over)
+        if over or (self.options.checkpoints.save_steps and step % self.options.checkpoints.save_steps == 0):
             self.save()
         if self.push and self.checkpoints.good:
             self.push.offer(max(self.checkpoints.good))
@@ -122,7 +147,7 @@ class Trainer:
 
     def _step(self, micro_batches: list[dict[str, torch.Tensor]]) -> None:
         training, progress = self.options.training, self.progress
-        set_learning_rates(self.optimizers, progress.fraction(training), training)
+        set_learning_rates(self.optimizers, rate_factor(training, progress.step, progress.fraction(training)))
         figures = compute_gradients(
             self.model,
             micro_batches,
@@ -162,10 +187,40 @@ class Trainer:
             )
 
     def _evaluate(self) -> None:
-        figures = flat(
+        self._log(
             evaluate_held_out(self.model, self.held_out, self.options.examples.objectives, self.accelerator.device)
         )
-        self.accelerator.log({f"evaluation/{name}": value for name, value in figures.items()}, step=self.progress.step)
+
+    def _phase_over(self) -> TrainingPhase | None:
+        """Return the phase that has just ended, and is not measured yet, if there is another one after it."""
+        over = next((phase for phase in self.phases[:-1] if phase.end == self.progress.step), None)
+        return over if over and len(self.progress.phases) < over.number else None
+
+    def _end_phase(self, phase: TrainingPhase) -> None:
+        """Measure the model at the end of a phase, before the checkpoint that has the figures too."""
+        self.set_phase(phase)  # a fork has entered the next one
+        objectives, progress = self.options.examples.objectives, self.progress
+        scores = score_held_out(self.model, self.held_out, objectives, self.accelerator.device)
+        figures = self.phase_figures(phase, scores)
+        progress.phases.append(figures)
+        progress.monitor.forget()
+        self._log(figures.held_out)
+        losses = ", ".join(f"{name} loss {own.loss:.3f} nats" for name, own in figures.held_out.items())
+        self.reporter.say(f"step {progress.step}: {phase.name} is over; held-out {losses}")
+
+    def phase_figures(self, phase: TrainingPhase, scores: dict[str, Scores]) -> PhaseFigures:
+        """Return what is kept of a phase that ends now."""
+        return phase_figures(
+            phase,
+            scores,
+            position_edges(self.phases, self.options.examples.max_length),
+            description=describe(phase, self.options.training),
+            tokens=self.progress.tokens,
+        )
+
+    def _log(self, held_out: HeldOut) -> None:
+        curves = {f"evaluation/{name}": value for name, value in flat(held_out).items()}
+        self.accelerator.log(curves, step=self.progress.step)
 
 
 def keep_freed_memory() -> None:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from hf_embeddings.pretraining.examples.batches import Vocabulary, make_batch, masking_probability
-from hf_embeddings.pretraining.examples.stages import Stage, find_batch
+from hf_embeddings.pretraining.examples.batches import Vocabulary, make_batch
+from hf_embeddings.pretraining.examples.training_phases import TrainingPhase, find_batch
 from hf_embeddings.pretraining.options import ExampleOptions
 from hf_embeddings.pretraining.training.stop import SIGNALS
 
@@ -16,23 +16,27 @@ class MicroBatches(Dataset[dict[str, torch.Tensor]]):
     """All micro-batches of a run: number `step * per_step + index` is the one of that index in that step."""
 
     def __init__(
-        self, stages: Sequence[Stage], vocabulary: Vocabulary, examples: ExampleOptions, *, per_step: int, steps: int
+        self, phases: Sequence[TrainingPhase], vocabulary: Vocabulary, examples: ExampleOptions, *, per_step: int
     ) -> None:
-        """Describe the micro-batches of a run of `steps` steps."""
-        self.stages, self.vocabulary, self.examples = stages, vocabulary, examples
-        self.per_step, self.last = per_step, per_step * steps
+        """Describe the micro-batches of a run, `per_step` of them in each step."""
+        self.phases, self.vocabulary, self.examples, self.per_step = phases, vocabulary, examples, per_step
 
     def __getitem__(self, number: int) -> dict[str, torch.Tensor]:
-        schedule, index = find_batch(self.stages, number, per_step=self.per_step)
-        probability = masking_probability(self.examples, number / self.last)
+        phase, index = find_batch(self.phases, number, per_step=self.per_step)
+        schedule, probability = phase.schedule, phase.masking.at(number)
         return make_batch(schedule, *schedule.batch(index), self.vocabulary, self.examples, probability=probability)
 
     def samples(self, step: int) -> dict[str, object]:
         """Return the epoch and the sample numbers of each micro-batch of a step, to look at a step that went wrong."""
         numbers = range(step * self.per_step, (step + 1) * self.per_step)
-        places = [find_batch(self.stages, number, per_step=self.per_step) for number in numbers]
-        batches = [schedule.batch(index) for schedule, index in places]
-        return {"step": step, "epochs": [e for e, _ in batches], "samples": [p.samples.tolist() for _, p in batches]}
+        places = [find_batch(self.phases, number, per_step=self.per_step) for number in numbers]
+        batches = [phase.schedule.batch(index) for phase, index in places]
+        return {
+            "step": step,
+            "phase": places[0][0].name,
+            "epochs": [epoch for epoch, _ in batches],
+            "samples": [pairs.samples.tolist() for _, pairs in batches],
+        }
 
     def steps(
         self, first: int, *, process: int, processes: int, workers: int

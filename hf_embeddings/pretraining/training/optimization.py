@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from hf_embeddings.model.layers import Layer
 from hf_embeddings.pretraining.options import TrainingOptions
 from hf_embeddings.pretraining.training.muon import Muon
 
@@ -34,8 +35,7 @@ def _adamw(model: nn.Module, options: TrainingOptions) -> list[torch.optim.Optim
 def _muon(model: nn.Module, options: TrainingOptions) -> list[torch.optim.Optimizer]:
     """Muon on the matrices of the encoder, AdamW, with a peak of its own where one is given, on everything else."""
     matrices, rest = _divided(model)
-    encoder = getattr(model, str(model.base_model_prefix))
-    hidden = {id(p) for layer in encoder.layers for p in layer.parameters()}
+    hidden = {id(p) for layer in model.modules() if isinstance(layer, Layer) for p in layer.parameters()}
     inner = [p for p in matrices if id(p) in hidden]
     outer = [p for p in matrices if id(p) not in hidden]
     muon = Muon(inner, lr=options.learning_rate, weight_decay=options.weight_decay)
@@ -73,10 +73,33 @@ def _fused_adamw(
     return torch.optim.AdamW(groups, lr=peak, betas=betas, eps=options.adam_epsilon, fused=True)
 
 
-def set_learning_rates(optimizers: Iterable[torch.optim.Optimizer], progress: float, options: TrainingOptions) -> None:
-    """Give every group its peak times the factor of the schedule; `progress` runs from 0 to 1."""
+def set_learning_rates(optimizers: Iterable[torch.optim.Optimizer], factor: float) -> None:
+    """Give every group so much of its peak."""
     for group in groups_of(optimizers):
-        group["lr"] = group["initial_lr"] * schedule_factor(progress, options)
+        group["lr"] = group["initial_lr"] * factor
+
+
+def rate_factor(options: TrainingOptions, step: int, fraction: float) -> float:
+    """Return the share of the peak learning rate that holds in a step, by its phase or by the whole run.
+
+    Args:
+        options: of the run.
+        step: number of the step, from 0.
+        fraction: of the run that is done, from 0 to 1; it may follow the hours.
+    """
+    first, before = 0, 0.0
+    for phase in options.parts():
+        if phase.schedule is None:
+            return schedule_factor(fraction, options)
+        steps, peak = phase.steps or 0, (phase.learning_rate or options.learning_rate) / options.learning_rate
+        done = step - first
+        if done < phase.warmup_steps:
+            return before + (peak - before) * done / phase.warmup_steps
+        schedule = SCHEDULES[phase.schedule]
+        if done < steps:
+            return peak * schedule(1 - (done - phase.warmup_steps) / (steps - phase.warmup_steps), options)
+        first, before = first + steps, peak * schedule(0.0, options)
+    return before  # a step after the end
 
 
 def schedule_factor(progress: float, options: TrainingOptions) -> float:
@@ -99,8 +122,22 @@ def _warmup_stable_decay(remaining: float, options: TrainingOptions) -> float:
     """Stay at the peak, then fall as 1 - sqrt over the last part (https://arxiv.org/abs/2405.18392)."""
     if remaining >= options.decay_fraction:
         return 1.0
-    return 1 - math.sqrt(1 - remaining / options.decay_fraction)
+    return _one_minus_sqrt(remaining / options.decay_fraction, options)
+
+
+def _one_minus_sqrt(remaining: float, options: TrainingOptions) -> float:
+    return 1 - math.sqrt(1 - remaining)
+
+
+def _constant(remaining: float, options: TrainingOptions) -> float:
+    return 1.0
 
 
 OPTIMIZERS = {"adamw": _adamw, "muon": _muon}
-SCHEDULES = {"linear": _linear, "cosine": _cosine, "wsd": _warmup_stable_decay}
+SCHEDULES = {
+    "linear": _linear,
+    "cosine": _cosine,
+    "wsd": _warmup_stable_decay,
+    "constant": _constant,
+    "sqrt": _one_minus_sqrt,
+}

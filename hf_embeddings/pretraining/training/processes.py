@@ -1,7 +1,8 @@
 """The processes of a run: how many there are, how they share the model, and how they agree."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
@@ -33,6 +34,18 @@ def join_processes(training: TrainingOptions) -> PartialState:
     processes = PartialState(cpu=not torch.cuda.is_available())
     check_processes(processes.num_processes, training)
     return processes
+
+
+@contextmanager
+def computing_threads(training: TrainingOptions) -> Iterator[None]:
+    """Compute on one thread where the bits must not depend on how many processes share the cores of a machine."""
+    before = torch.get_num_threads()
+    if training.strict_determinism:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def choose_precision(choice: str, processes: PartialState, old_format: str | None = None) -> Precision:

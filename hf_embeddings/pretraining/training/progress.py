@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from hf_embeddings.json_record import JsonRecord
 from hf_embeddings.pretraining.options import TrainingOptions
 from hf_embeddings.pretraining.training.step_monitor import StepMonitor
+from hf_embeddings.records.run import PhaseFigures
 
 
 class StepFigures(NamedTuple):
@@ -32,11 +33,12 @@ class Progress(JsonRecord):
     monitor: StepMonitor = field(default_factory=StepMonitor)
     averaged: int = 0  # steps in the weight average
     scaler: dict[str, Any] | None = None  # of fp16
+    phases: list[PhaseFigures] = field(default_factory=list)  # those that are over
 
     def fraction(self, training: TrainingOptions) -> float:
         """Return the share of the run that is done; the learning rate follows it."""
         hours = self.seconds / 3600 / training.max_hours if training.max_hours else 0.0
-        return min(1.0, max(self.step / training.max_steps, hours))
+        return min(1.0, max(self.step / training.total_steps, hours))
 
     def add(self, figures: StepFigures, *, is_counted: bool) -> None:
         """Count a step; the losses of one that is not `is_counted` do not enter the log."""

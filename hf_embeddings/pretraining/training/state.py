@@ -18,16 +18,18 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from hf_embeddings.file_names import AVERAGE, OPTIMIZER, STATE, WEIGHTS
 from hf_embeddings.loading.messages import no_bars
 from hf_embeddings.pretraining.training.progress import Progress
+from hf_embeddings.pretraining.training.replaced_tokens import ReplacedTokenDetection
 from hf_embeddings.pretraining.training.weight_average import WeightAverage
 
 Tensors = dict[str, torch.Tensor]
+TrainedModel = PreTrainedModel | ReplacedTokenDetection
 
 
 @dataclass(frozen=True)
 class TrainingState:
     """Everything of a run that a step changes, on one process or spread over many."""
 
-    model: PreTrainedModel  # without wrapper, its parameters whole or in shares
+    model: TrainedModel  # without wrapper, its parameters whole or in shares
     optimizers: list[AcceleratedOptimizer]
     average: WeightAverage | None
     progress: Progress
@@ -55,7 +57,8 @@ class TrainingState:
         for name in files.keys() - {WEIGHTS}:
             tensors = {key: tensor.contiguous() for key, tensor in files[name].items()}
             save_file(tensors, folder / name, metadata={"format": "pt"})
-        tokenizer.save_pretrained(folder)
+        for config in folder.rglob("config.json"):  # of the generator too, where there is one
+            tokenizer.save_pretrained(config.parent)
         (folder / STATE).write_text(json.dumps(self.progress.to_dict()), encoding="utf-8", newline="\n")
 
     def load(self, folder: Path) -> None:
@@ -77,9 +80,13 @@ class TrainingState:
             self.optimizers[0].scaler.load_state_dict(self.progress.scaler)
 
 
-def load_weights(model: PreTrainedModel, folder: Path) -> None:
+def load_weights(model: TrainedModel, folder: Path) -> None:
     """Read the weights of a checkpoint into a model that is not shared out yet."""
-    problems = model.load_state_dict(load_file(folder / WEIGHTS), strict=False)
+    if isinstance(model, ReplacedTokenDetection):
+        weights = model.stored_weights(folder)
+    else:
+        weights = load_file(folder / WEIGHTS)
+    problems = model.load_state_dict(weights, strict=False)
     tied_names = set(model.all_tied_weights_keys)
     if wrong := sorted((set(problems.missing_keys) - tied_names) | set(problems.unexpected_keys)):
         raise ValueError(f"{folder / WEIGHTS}: {wrong[0]} is in the checkpoint or the model, but not in both")

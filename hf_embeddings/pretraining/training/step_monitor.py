@@ -50,6 +50,10 @@ class StepMonitor(JsonRecord):
             return f"loss {loss:.4f}, gradient norm {norm:.4f}: a spike"
         return ""
 
+    def forget(self) -> None:
+        """Begin to learn anew what is ordinary, where text, length or masks change."""
+        self.losses, self.norms = [], []
+
 
 def _is_spike(value: float, history: list[float]) -> bool:
     return len(history) >= ENOUGH and bool(value > np.mean(history) + SIGMAS * np.std(history))

@@ -17,6 +17,7 @@ from hf_embeddings.corpora.text_sample import TextSample
 from hf_embeddings.corpora.tokenized_corpus import SentenceTokenizer, encode_sentences, token_counts
 from hf_embeddings.corpora.tokenizer import load_tokenizer, row_count
 from hf_embeddings.corpora.tokenizer_training import train_for
+from hf_embeddings.file_names import GENERATOR
 from hf_embeddings.loading.saved_model import make_config
 from hf_embeddings.loading.sentence_models import OF_A_RERANKER
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
@@ -28,8 +29,16 @@ from hf_embeddings.pretraining.examples.pairs import relation
 from hf_embeddings.pretraining.options import ExampleOptions, PretrainingOptions
 from hf_embeddings.pretraining.prepared.reader import PreparedCorpus
 from hf_embeddings.pretraining.training.base_checkpoint import read_base_checkpoint
+from hf_embeddings.pretraining.training.generator_config import (
+    check_stored_generator,
+    detects,
+    discriminator_fields,
+    generator_config,
+    without_detection,
+)
 from hf_embeddings.pretraining.training.held_out import evaluation_batches, log_frequencies, unigram_loss
 from hf_embeddings.pretraining.training.initial_model import architecture_of_base, check_vocabulary
+from hf_embeddings.pretraining.training.phase_borders import check_rope
 from hf_embeddings.progress import Phases, silent_phase
 from hf_embeddings.records.health import MEASURES, Health
 from hf_embeddings.records.run import BaseCheckpoint
@@ -57,7 +66,7 @@ class TrainingData:
     @property
     def beginning(self) -> BaseCheckpoint | None:
         """What the directory of the checkpoint has beside its weights; None for a new model."""
-        return read_base_checkpoint(self.base) if is_checkpoint(self.base) else None
+        return read_base_checkpoint(self.base, detects=detects(self.config)) if is_checkpoint(self.base) else None
 
     def for_model(self, options: PretrainingOptions, base_config: Path) -> "TrainingData":
         """Return the same data for another architecture."""
@@ -79,7 +88,10 @@ class LoadedCorpus(NamedTuple):
 
 def build_config(options: PretrainingOptions, base_config: Path, *, vocab_size: int) -> TriEmbedConfig:
     """Return the architecture: the base, the overrides of the run, and for a new model the size of the vocabulary."""
-    fields = architecture_of_base(base_config) | options.model.overrides
+    overrides = options.model.overrides
+    fields = without_detection(architecture_of_base(base_config)) | overrides
+    if "rtd" in options.examples.objectives:
+        fields = discriminator_fields(fields) | overrides
     if not is_checkpoint(base_config):
         fields["vocab_size"] = vocab_size
     elif options.tokenizer.path:
@@ -98,6 +110,11 @@ def build_config(options: PretrainingOptions, base_config: Path, *, vocab_size: 
             f"examples.max_length: {options.examples.max_length} is above max_position_embeddings "
             f"{config.max_position_embeddings}; lower it or raise model.max_position_embeddings"
         )
+    check_rope(options.training, config)
+    if detects(config):
+        generator = generator_config(config, options.generator)  # its mistakes show now
+        if is_checkpoint(base_config / GENERATOR):
+            check_stored_generator(generator, base_config / GENERATOR)
     return config
 
 

@@ -11,8 +11,8 @@ from hf_embeddings.corpora.sentences import RULES
 from hf_embeddings.files.manifest import write_manifest
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.pretraining.checkpoints.facts import CheckpointFacts, text_rules
-from hf_embeddings.pretraining.checkpoints.resume import identity, refuse_changes
-from hf_embeddings.pretraining.options import ModelOptions, PretrainingOptions
+from hf_embeddings.pretraining.checkpoints.resume import identity, micro_batches_per_step, refuse_changes
+from hf_embeddings.pretraining.options import ModelOptions, PretrainingOptions, TrainingOptions
 from hf_embeddings.pretraining.prepared.facts import CorpusPlan
 from hf_embeddings.pretraining.prepared.plan import new_plan
 from hf_embeddings.typed_yaml.fields import to_dict
@@ -39,6 +39,16 @@ def test_an_option_that_came_later_had_its_default(tmp_path: Path) -> None:
     changed = replace(OPTIONS, tokenizer=TokenizerOptions(strip_accents=True))
     with pytest.raises(ValueError, match="strip_accents: false -> true"):
         refuse_changes(old, known(changed), allow_changes=False)
+
+
+def test_a_checkpoint_of_an_earlier_version_keeps_its_micro_batches(tmp_path: Path) -> None:
+    """It counted those of a process; files that still do may name another number of processes."""
+    old = checkpoint(tmp_path / "old", without="training.phases")
+    for training in (TrainingOptions(), TrainingOptions(gradient_accumulation_steps=1)):
+        assert micro_batches_per_step(old, training, 1, max_length=128) == 1
+        with pytest.raises(ValueError, match="2 processes cannot share 1 micro-batches per step of .*start over with"):
+            micro_batches_per_step(old, training, 2, max_length=128)
+    assert refuse_changes(old, known(), allow_changes=False) == ""
 
 
 def test_a_checkpoint_keeps_its_rules_of_encoding(tmp_path: Path) -> None:

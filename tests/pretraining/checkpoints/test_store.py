@@ -18,7 +18,15 @@ from safetensors.torch import save_file
 from hf_embeddings.files import lock as lock_module
 from hf_embeddings.files import manifest
 from hf_embeddings.files.lock import HOLDER, Lock
-from hf_embeddings.files.manifest import MANIFEST, Damaged, check_manifest, seal_directory
+from hf_embeddings.files.manifest import (
+    MANIFEST,
+    Damaged,
+    FileFacts,
+    check_manifest,
+    seal_directory,
+    sha256,
+    write_manifest,
+)
 from hf_embeddings.pretraining.checkpoints.store import FAILURES_ALLOWED, Checkpoints
 from tests.conversion.mutations import write_anew
 
@@ -196,6 +204,33 @@ def test_too_little_room_is_known_beforehand(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 9, 1))
     assert not checkpoints.save(2, lambda folder: pytest.fail("it was tried"), {})
     assert "GB free" in checkpoints.last_error
+
+
+def test_files_in_folders_belong_to_a_checkpoint(tmp_path: Path) -> None:
+    """Sums, missing ones and strange ones, as those beside them; a name that leads out is none of it."""
+    folder, inner = tmp_path / "c", tmp_path / "c/generator"
+    inner.mkdir(parents=True)
+    write(folder)
+    write(inner)
+    (tmp_path / "outside").write_bytes(b"x")
+    seal_directory(folder, {})
+    names = set(check_manifest(folder).files)
+    assert {f"generator/{path.name}" for path in inner.iterdir()} < names
+    (inner / "more").write_bytes(b"")
+    with pytest.raises(Damaged, match="generator/more: not in the manifest"):
+        check_manifest(folder)
+    (inner / "more").unlink()
+    (inner / "more").mkdir()
+    with pytest.raises(Damaged, match="generator/more: not in the manifest"):
+        check_manifest(folder)
+    (inner / "more").rmdir()
+    next(inner.iterdir()).unlink()
+    with pytest.raises(Damaged, match="generator/.*: missing"):
+        check_manifest(folder)
+    for name in ("../outside", str(tmp_path / "outside"), "generator/../../outside"):
+        write_manifest(folder, {}, {name: FileFacts(1, sha256(tmp_path / "outside"))})
+        with pytest.raises(Damaged, match="missing"):
+            check_manifest(folder, exact=False)
 
 
 def test_a_manifest_from_the_future_is_not_damage(tmp_path, monkeypatch) -> None:

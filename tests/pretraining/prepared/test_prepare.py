@@ -109,6 +109,7 @@ def same_training(memory: TrainingData, disk: TrainingData, options: Pretraining
         [],
         ["tokenizer.algorithm=bpe", "examples.masking_unit=word"],
         ["corpus.near_duplicates=0.7"],
+        ["examples.objectives=[rtd]", "examples.objective_weights={}", "examples.masking_unit=span"],
         ["corpus.max_documents=33", "tokenizer.training_characters=1000"],
     ],
     ids=" ".join,

@@ -2,7 +2,8 @@
 
 import pytest
 
-from hf_embeddings.pretraining.options import StageOptions, TrainingOptions
+from hf_embeddings.pretraining.options import TrainingOptions
+from hf_embeddings.pretraining.phase_options import StageOptions
 from hf_embeddings.pretraining.training.forecast import forecast
 from hf_embeddings.pretraining.training.progress import Progress
 
@@ -11,13 +12,13 @@ def simulate(training: TrainingOptions, progress: Progress, seconds: float, job_
     """Go through the steps one by one; return how many there are at the end, and the seconds until then."""
     bounds = [(stage.steps, stage.tokens_per_step or training.tokens_per_step) for stage in training.stages]
     tokens = [count for steps, count in bounds for _ in range(steps)]
-    tokens += [training.tokens_per_step] * (training.max_steps - len(tokens))
+    tokens += [training.tokens_per_step] * (training.total_steps - len(tokens))
     per_token, passed, step = seconds / tokens[progress.step], 0.0, progress.step
     limit = min((training.max_hours or 1e9) * 3600 - progress.seconds, job_seconds)
-    while step < training.max_steps and passed + tokens[step] * per_token <= limit:
+    while step < training.total_steps and passed + tokens[step] * per_token <= limit:
         passed += tokens[step] * per_token
         step += 1
-    return step, passed if step == training.max_steps else limit
+    return step, passed if step == training.total_steps else limit
 
 
 @pytest.mark.parametrize("stages", [[], [StageOptions(steps=30, tokens_per_step=256), StageOptions(steps=20)]])

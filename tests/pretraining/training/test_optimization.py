@@ -8,10 +8,12 @@ import torch
 from hf_embeddings import TriEmbedConfig, TriEmbedForPreTraining
 from hf_embeddings.model.positions import POSITION_TYPES
 from hf_embeddings.pretraining.options import TrainingOptions
+from hf_embeddings.pretraining.phase_options import PhaseOptions
 from hf_embeddings.pretraining.training.muon import Muon
 from hf_embeddings.pretraining.training.optimization import (
     OPTIMIZERS,
     build_optimizers,
+    rate_factor,
     schedule_factor,
     set_learning_rates,
 )
@@ -92,7 +94,7 @@ def test_what_muon_leaves_has_a_peak_of_its_own(model, given: float | None, expe
     )
     muon, adamw = optimizers = build_optimizers(model, options)
     for progress, factor in ((0.05, 0.5), (0.1, 1.0), (0.55, 0.5), (1.0, 0.0)):
-        set_learning_rates(optimizers, progress, options)
+        set_learning_rates(optimizers, schedule_factor(progress, options))
         assert [group["lr"] for group in muon.param_groups] == pytest.approx([0.005 * factor])
         assert [group["lr"] for group in adamw.param_groups] == pytest.approx([expected * factor] * 2)
 
@@ -110,6 +112,27 @@ def test_schedules_rise_and_fall() -> None:
     assert curve("linear") == pytest.approx([0, 0.5, 1, 0.5, 0.25, 0])
     assert curve("cosine") == pytest.approx([0, 0.5, 1, 0.5, 0.5 * (1 - math.cos(math.pi / 4)), 0])
     assert curve("wsd") == pytest.approx([0, 0.5, 1, 1, 1 - math.sqrt(0.5), 0])
+
+
+def test_each_phase_has_its_learning_rate_and_knows_none_that_follow() -> None:
+    stable = PhaseOptions(steps=4, schedule="constant", warmup_steps=2)
+    fall = PhaseOptions(steps=4, schedule="linear")
+    rise = PhaseOptions(tokens=1000, tokens_per_step=500, schedule="sqrt", learning_rate=2e-3, warmup_steps=1)
+
+    def curve(*phases: PhaseOptions) -> list[float]:
+        options = TrainingOptions(phases=list(phases), learning_rate=1e-3)
+        return [rate_factor(options, step, 0.0) for step in range(options.total_steps)]
+
+    assert curve(stable, fall, rise) == pytest.approx([0, 0.5, 1, 1, 1, 0.75, 0.5, 0.25, 0, 2])
+    assert curve(stable) == curve(stable, fall)[:4] == curve(stable, rise)[:4]
+    assert curve(stable, rise)[4:] == pytest.approx([1, 2])  # from where the phase before ended
+
+
+def test_phases_without_schedules_follow_that_of_the_run() -> None:
+    phases = [PhaseOptions(steps=5), PhaseOptions(steps=15)]
+    alone, parted = TrainingOptions(max_steps=20), TrainingOptions(phases=phases)
+    for step in range(20):
+        assert rate_factor(parted, step, step / 20) == schedule_factor(step / 20, alone)
 
 
 def test_the_average_equals_one_written_by_hand(model) -> None:

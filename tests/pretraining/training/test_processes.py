@@ -8,14 +8,19 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 
 from hf_embeddings import hardware
+from hf_embeddings.model.configuration_triembed import TriEmbedConfig
+from hf_embeddings.model.modeling_triembed import TriEmbedForPreTraining
+from hf_embeddings.pretraining.checkpoints.resume import micro_batches_per_step
+from hf_embeddings.pretraining.examples.batches import joined_batches
 from hf_embeddings.pretraining.examples.chunks import cut_chunks
-from hf_embeddings.pretraining.examples.schedule import Schedule
-from hf_embeddings.pretraining.examples.stages import Stage
+from hf_embeddings.pretraining.examples.training_phases import plan_phases
 from hf_embeddings.pretraining.options import ExampleOptions, TrainingOptions
+from hf_embeddings.pretraining.phase_options import PhaseOptions, default_micro_batches
 from hf_embeddings.pretraining.training import processes as processes_of_runs
-from hf_embeddings.pretraining.training.gradients import dropout_seed
+from hf_embeddings.pretraining.training.gradients import compute_gradients, dropout_seed
 from hf_embeddings.pretraining.training.micro_batches import MicroBatches
 from hf_embeddings.pretraining.training.processes import (
     ASKED,
@@ -87,8 +92,9 @@ def test_processes_on_machines_that_differ_are_refused(monkeypatch) -> None:
 
 
 def micro_batches() -> MicroBatches:
-    schedule = Schedule.plan(cut_chunks(numbered_corpus(), max_tokens=61), tokens_per_batch=256, seed=3, relation="nsp")
-    return MicroBatches([Stage(0, schedule)], VOCABULARY, ExampleOptions(), per_step=4, steps=100)
+    chunks, examples = cut_chunks(numbered_corpus(), max_tokens=61), ExampleOptions(max_length=64)
+    training = TrainingOptions(max_steps=100, tokens_per_step=1024)
+    return MicroBatches(plan_phases(chunks, examples, training, seed=3, per_step=4), VOCABULARY, examples, per_step=4)
 
 
 def test_restarts_that_would_fail_are_announced(launched, monkeypatch) -> None:
@@ -111,11 +117,70 @@ def test_every_step_is_divided_and_nothing_else_changes() -> None:
                 assert all((one[name] == other[name]).all() for name in one)
 
 
+def test_several_micro_batches_in_one_pass_have_the_gradients_of_each() -> None:
+    """Packed rows, one after the other with the padding of each between them, up to so many tokens."""
+    config = TriEmbedConfig(
+        vocab_size=5000, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
+        hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+    )  # fmt: skip
+    batches = [batch for batch in next(micro_batches().steps(3, process=0, processes=1, workers=0))]
+    rows = joined_batches(batches, tokens=3 * 256)
+    assert [row["input_ids"].numel() for row in rows] == [768, 256] and rows[1] is batches[3]
+    found = []
+    for training in (TrainingOptions(), TrainingOptions(micro_batches=4)):  # a stated number is not joined
+        torch.manual_seed(0)
+        model = TriEmbedForPreTraining(config).double()
+        figures = compute_gradients(model, batches, ExampleOptions(), training, Accelerator(cpu=True), seed=0, step=0)
+        found.append((figures, [p.grad for p in model.parameters() if p.grad is not None]))
+    (joined, gradients), (apart, others) = found
+    assert joined.losses == pytest.approx(apart.losses, abs=1e-6) and joined.tokens == apart.tokens
+    for one, other in zip(gradients, others, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-9, rtol=1e-6)
+
+
+def passes(phases: list[PhaseOptions], **training: object) -> int:
+    return default_micro_batches(TrainingOptions(phases=phases, **training).parts(), 128)
+
+
+def test_the_number_of_micro_batches_follows_from_the_options_alone() -> None:
+    assert passes([]) == 4  # 2,048 tokens, 128 of an example
+    assert passes([], tokens_per_step=131072) == 16 and passes([], tokens_per_step=8190) == 2
+    assert passes([], tokens_per_step=512) == 2 and passes([], tokens_per_step=300) == 1
+    longer = [PhaseOptions(steps=1), PhaseOptions(steps=1, max_length=1024, tokens_per_step=4096)]
+    assert passes(longer) == 2  # two of the longest examples in each
+
+
+@pytest.mark.parametrize(
+    ("training", "processes", "expected"),
+    [
+        ({}, 1, 4),
+        ({}, 2, 4),
+        ({}, 4, 4),
+        ({"micro_batches": 6}, 3, 6),
+        ({"gradient_accumulation_steps": 2}, 2, 4),  # earlier files say it of each process
+        ({}, 3, "3 processes cannot share 4 micro-batches per step; start one of 1, 2, 4 processes or write"),
+        ({"micro_batches": 1}, 2, "write training.micro_batches=2, each of which has to hold an example"),
+    ],
+)
+def test_processes_share_the_micro_batches_of_the_run(training, processes: int, expected: int | str) -> None:
+    options = TrainingOptions(**training)
+    if isinstance(expected, int):
+        assert micro_batches_per_step(None, options, processes, max_length=128) == expected
+        return
+    with pytest.raises(ValueError, match=expected):
+        micro_batches_per_step(None, options, processes, max_length=128)
+
+
+def test_both_spellings_are_refused() -> None:
+    with pytest.raises(ValueError, match="gradient_accumulation_steps: got 2 beside micro_batches 4, expected null"):
+        TrainingOptions(gradient_accumulation_steps=2, micro_batches=4)
+
+
 def test_f17_an_epoch_uses_each_sample_once_over_all_processes(figures) -> None:
     batches = micro_batches()
-    per_epoch = batches.stages[-1].schedule.batches_per_epoch
-    samples = [batches.stages[-1].schedule.batch(number)[1].samples for number in range(per_epoch)]
-    assert np.array_equal(np.sort(np.concatenate(samples)), np.arange(len(batches.stages[-1].schedule.chunks)))
+    per_epoch = batches.phases[-1].schedule.batches_per_epoch
+    samples = [batches.phases[-1].schedule.batch(number)[1].samples for number in range(per_epoch)]
+    assert np.array_equal(np.sort(np.concatenate(samples)), np.arange(len(batches.phases[-1].schedule.chunks)))
     numbers = [set(range(p, per_epoch, 4)) for p in range(4)]
     assert set.union(*numbers) == set(range(per_epoch)) and sum(map(len, numbers)) == per_epoch
     taken = sum(map(len, samples))

@@ -8,14 +8,16 @@ import pytest
 import torch
 
 from hf_embeddings import TriEmbedConfig, TriEmbedForPreTraining
+from hf_embeddings.analysis.intervals import Z
 from hf_embeddings.pretraining.examples.batches import IGNORED, make_batch
 from hf_embeddings.pretraining.examples.chunks import cut_chunks
 from hf_embeddings.pretraining.examples.schedule import Schedule
 from hf_embeddings.pretraining.options import ExampleOptions
+from hf_embeddings.pretraining.training.detection_figures import with_detection
 from hf_embeddings.pretraining.training.held_out import clustered_error, evaluate_held_out
 from hf_embeddings.pretraining.training.objectives import OBJECTIVES, summed_loss
 from hf_embeddings.pretraining.training.worth import judge
-from hf_embeddings.records.run import Worth, flat, unflat
+from hf_embeddings.records.run import ObjectiveFigures, Worth, flat, unflat
 from tests.pretraining.numbered_corpus import VOCABULARY, numbered_corpus
 
 GOOD = {
@@ -23,6 +25,7 @@ GOOD = {
     "mlm_accuracy": 0.4, "mlm_accuracy_low": 0.3, "mlm_accuracy_high": 0.5, "nsp_labels": 300, "nsp_loss": 0.5,
     "nsp_accuracy": 0.8, "nsp_accuracy_low": 0.76, "nsp_accuracy_high": 0.84,
 }  # fmt: skip
+FIGURES = ObjectiveFigures(loss=0.3, accuracy=0.9, accuracy_low=0.8, accuracy_high=0.95, labels=400)
 AT_CHANCE = {"nsp_accuracy": 0.505, "nsp_accuracy_low": 0.483, "nsp_accuracy_high": 0.527}
 LIKE_WORDS = {"mlm_loss": 5.88, "mlm_loss_low": 5.82, "mlm_loss_high": 5.94}
 
@@ -46,6 +49,52 @@ def test_the_verdict_follows_the_intervals(change: dict, verdict: str, words: li
     assert ("ready for the Hub" in worth.sentence()) is (verdict == "learned")
     assert ("worth nothing" in worth.sentence()) is (verdict == "learned nothing")
     assert Worth.from_dict(json.loads(json.dumps(worth.to_dict()))) == worth
+
+
+DETECTION = {
+    "generator_loss": 3.0, "generator_loss_low": 2.9, "generator_loss_high": 3.1, "generator_labels": 500,
+    "generator_accuracy": 0.4, "generator_accuracy_low": 0.3, "generator_accuracy_high": 0.5, "rtd_loss": 0.3,
+    "rtd_labels": 3000, "rtd_accuracy": 0.9, "rtd_accuracy_low": 0.89, "rtd_accuracy_high": 0.91,
+    "rtd_replaced_share": 0.1, "rtd_recall": 0.0, "rtd_roc_auc": 0.7, "rtd_roc_auc_low": 0.65, "rtd_roc_auc_high": 0.75,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "change, verdict, words",
+    [
+        ({}, "learned", []),
+        ({"rtd_roc_auc_low": 0.49}, "learned in part", ["0.490 to", "chance", "10.0% of the tokens", "right in 90.0%"]),
+        ({"rtd_roc_auc": None, "rtd_replaced_share": 0.0}, "learned in part", ["nothing to tell apart"]),
+        ({"generator_loss_high": 5.95, "rtd_roc_auc_low": 0.4}, "learned nothing", ["MLM loss of the generator"]),
+    ],
+)
+def test_a_detector_that_calls_all_original_is_at_chance(change: dict, verdict: str, words: list[str]) -> None:
+    """Its accuracy is high, as most tokens are."""
+    values = {name: value for name, value in (DETECTION | change).items() if value is not None}
+    if values.get("rtd_roc_auc") is None:
+        values = {name: value for name, value in values.items() if "roc_auc" not in name}
+    worth = judge(unflat(values), GOOD["unigram_loss"])
+    assert worth.verdict == verdict and all(word in worth.sentence() for word in words)
+
+
+def test_detection_is_measured_by_pairs_of_both_kinds() -> None:
+    """The area is the share of pairs in the right order, 0.5 for a constant score; examples are drawn, not tokens."""
+    draw = np.random.default_rng(0)
+    areas, errors = [], []
+    for _ in range(200):
+        labels = (draw.random(400) < 0.15).astype(np.int64)
+        examples = np.repeat(np.arange(40), 10)
+        scores = draw.normal(size=400) + draw.normal(size=40)[examples] + labels
+        found = with_detection(FIGURES, labels, scores, examples)
+        areas.append(found.roc_auc)
+        errors.append((found.roc_auc_high - found.roc_auc) / Z)
+    pairs = scores[labels == 1][:, None] - scores[labels == 0]
+    assert found.roc_auc == pytest.approx((pairs > 0).mean() + (pairs == 0).mean() / 2)
+    assert found.recall == pytest.approx((scores[labels == 1] > 0).mean())
+    assert found.precision == pytest.approx(labels[scores > 0].mean())
+    assert np.mean(errors) == pytest.approx(np.std(areas), rel=0.15)
+    same = with_detection(FIGURES, labels, np.full(400, -2.0), examples)
+    assert same.roc_auc == 0.5 and same.recall == 0 and same.precision is None
 
 
 def test_one_objective_that_fails_is_all_there_is() -> None:
