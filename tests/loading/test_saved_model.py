@@ -87,7 +87,7 @@ def test_a_damaged_tokenizer_is_one_line(text: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["[]", '{"weight_map": 3}', "x"])
 def test_a_damaged_index_of_weights_is_named(text: str, tmp_path: Path) -> None:
     (tmp_path / "model.safetensors.index.json").write_text(text)
-    with pytest.raises(ValueError, match="model.safetensors.index.json: .*(JSON|no index of weights)"):
+    with pytest.raises(ValueError, match="index.json: .*(JSON|no index of weights|expected an object)"):
         stored_shapes(tmp_path)
 
 
