@@ -285,6 +285,11 @@ def test_what_a_family_cannot_hold_is_said(tmp_path: Path) -> None:
     refused(tmp_path / "source", "name the family to convert it to")
 
 
+def test_what_changes_no_output_need_not_be_held(tmp_path: Path) -> None:
+    TriEmbedModel(TriEmbedConfig(**SIZES, padding_free=False)).save_pretrained(tmp_path / "source")
+    assert convert(tmp_path / "source", tmp_path / "bert", to="bert").largest_difference < 1e-5
+
+
 def test_reduced_precision_stays_as_it_is(tmp_path: Path) -> None:
     tiny("BertForMaskedLM").to(torch.bfloat16).save_pretrained(tmp_path / "source")
     convert(tmp_path / "source", tmp_path / "ours")
