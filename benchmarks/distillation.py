@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from hf_embeddings.analysis.similarity import agreement
-from hf_embeddings.embedding.judging import Judge, in_words
+from hf_embeddings.embedding.judging import Judge, figures_in_words
 from hf_embeddings.embedding.options import DataOptions
 from hf_embeddings.embedding.rows import read_rows
 from hf_embeddings.evaluation.test_sets import read_scored_pairs
@@ -52,7 +52,7 @@ def main() -> None:
     for name, encoder in encoders.items():
         ratio = statistics.median(t / own for t, own in zip(teacher, seconds[name][1:], strict=True))
         words = [_similarity(encoder, path) for path in sorted(arguments.words.glob("*sim*"))]
-        print(f"{name}: {', '.join(words)}; {in_words(judge.figures(encoder))}; speed {ratio:.2f}")  # noqa: T201
+        print(f"{name}: {', '.join(words)}; {figures_in_words(judge.figures(encoder))}; speed {ratio:.2f}")  # noqa: T201
 
 
 def _similarity(encoder: Encoder, path: Path) -> str:

@@ -53,7 +53,7 @@ def read_json_object(path: Path) -> Config:
             raise _pointer(path)
         value = json.loads(data, parse_constant=_no_constant, object_pairs_hook=without_twins)
     except FileNotFoundError:
-        raise ConversionError(f"{path}: no such file") from None
+        raise _missing(path) from None
     except OSError as error:
         raise ConversionError(f"{path}: cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError) as error:
@@ -156,6 +156,14 @@ class Pickles:
     def read(self, name: str) -> torch.Tensor:
         """Return one tensor."""
         return self.values[name]
+
+
+def _missing(path: Path) -> ConversionError:
+    """Return the error of a file that is not there."""
+    if not (path.parent / "adapter_config.json").is_file():
+        return ConversionError(f"{path}: no such file")
+    cure = "merge it into its model (merge_and_unload) and save that with save_pretrained"
+    return ConversionError(f"{path.parent}: an adapter of PEFT, expected a model; {cure}")
 
 
 def refuse_pointer(path: Path) -> None:

@@ -35,6 +35,8 @@ LIBRARY_KEYS = frozenset(
 TOOL_KEYS = frozenset("js_config transformers.js_config _num_labels custom_pipelines adapters".split())
 # What means the same for every family, and travels as it is: labels, and the activation of a reranker's scores.
 CARRIED_KEYS = ("id2label", "label2id", "problem_type", *OF_A_RERANKER)
+# Fields of ours that change no output, so that a family need not hold them.
+OWN_FIELDS = ("padding_free",)
 
 
 def config_rules(family: Family, head: Head) -> tuple[ConfigRule, ...]:
@@ -147,7 +149,9 @@ def from_triembed(config: TriEmbedConfig, family: Family, head: Head) -> Config:
         result |= rule.backward(values)
     target_names = {target for rule in rules for target in rule.targets}
     for name, value in values.items():
-        if name not in target_names and name not in labels and value != (default := DEFAULTS.get(name)):
+        if name in target_names or name in labels or name in OWN_FIELDS:
+            continue
+        if value != (default := DEFAULTS.get(name)):
             raise ConversionError(f"{family.name} cannot hold {name} {value!r}; it can hold {default!r} only")
     # Labels that are merely numbered are left to the default of whoever reads the config.
     settings = config.to_diff_dict()

@@ -30,8 +30,17 @@ class SavesNewModules(PeftModel):
         new = [name for name in getattr(model, "new_modules", ()) if name.split(".")[-1] not in SAVED_BY_PEFT]
         if new and hasattr(peft_config, "modules_to_save"):
             modules = list(peft_config.modules_to_save or ())
-            peft_config.modules_to_save = modules + [name for name in new if name not in modules]
+            # Those that hold weights themselves: where it merges, PEFT reads the weight of each.
+            names = [part for name in new if name not in modules for part in _with_weights(model, name)]
+            peft_config.modules_to_save = modules + [name for name in names if name not in modules]
         super().__init__(model, peft_config, *args, **kwargs)
+
+
+def _with_weights(model: nn.Module, name: str) -> list[str]:
+    """Return the names of a module, or of its parts, that hold weights themselves, such as `pooler.dense`."""
+    module = next(part for path, part in model.named_modules() if f".{path}".endswith(f".{name}"))
+    parts = [path for path, part in module.named_modules() if [*part.parameters(recurse=False)]]
+    return [f"{name}.{path}" if path else name for path in parts]
 
 
 def _register() -> None:

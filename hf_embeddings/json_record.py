@@ -7,7 +7,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Self, Union, get_args, get_origin, get_type_hints
 
 from hf_embeddings.files.reading import read_object
-from hf_embeddings.json_text import as_json
+from hf_embeddings.json_text import as_given
 
 
 def absent() -> Any:  # noqa: ANN401  of any type, as `field` is
@@ -32,7 +32,7 @@ class JsonRecord:
             ValueError: a key is missing that every version has written, or a value is of another type.
         """
         if not isinstance(values, Mapping):
-            raise ValueError(f"{cls.__name__}: got {as_json(values)}, expected an object; make it again")
+            raise ValueError(f"{cls.__name__}: got {as_given(values)}, expected an object; make it again")
         try:
             values = cls._of_any_version(values)
         except (LookupError, TypeError, AttributeError) as error:
@@ -90,7 +90,7 @@ def _read(kind: Any, value: Any, place: str) -> Any:  # noqa: ANN401  whatever a
         return kind.from_dict(value)
     if not _is_of(kind, value):
         words = getattr(origin or kind, "__name__", str(kind))
-        raise ValueError(f"{place} is {as_json(value)}, expected {_WORDS.get(words, words)}; make it again")
+        raise ValueError(f"{place} is {as_given(value)}, expected {_WORDS.get(words, words)}; make it again")
     if origin is list:
         return [_read(arguments[0], inner, place) for inner in value]
     if origin is dict:

@@ -10,17 +10,17 @@ _KINDS: dict[type, str] = {Mapping: "an object", list: "a list", str: "a text", 
 
 def json_text(value: object, *, indent: int | None = None) -> str:
     """Return plain data as JSON in ASCII."""
-    return json.dumps(finite(value), indent=indent, allow_nan=False)
+    return json.dumps(without_nan(value), indent=indent, allow_nan=False)
 
 
 def json_kind(value: object) -> str:
     """Return what a value is in the words of JSON, such as `a list`."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return next((name for kind, name in _KINDS.items() if isinstance(value, kind)), type(value).__name__)
-    return f"the number {as_json(value, 40)}"
+    return f"the number {as_given(value, 40)}"
 
 
-def as_json(value: object, most: int = 60) -> str:
+def as_given(value: object, most: int = 60) -> str:
     """Return the first characters of a value as it was given: text in quotes, everything else as JSON has it."""
     if isinstance(value, str):
         return repr(value)[:most]
@@ -41,12 +41,12 @@ def without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return value
 
 
-def finite(value: object) -> object:
+def without_nan(value: object) -> object:
     """Return plain data with null for NaN and infinity."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {key: finite(inner) for key, inner in value.items()}
+        return {key: without_nan(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [finite(inner) for inner in value]
+        return [without_nan(inner) for inner in value]
     return value

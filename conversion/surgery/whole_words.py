@@ -15,7 +15,7 @@ def new_words(tokenizer: PreTrainedTokenizerBase, words: Sequence[str]) -> tuple
     """Return which words a tokenizer cuts into pieces, and which are tokens already; each once, by its spelling.
 
     Raises:
-        ConversionError: there is no word, one is empty, or one is spelled like a token that is no word.
+        ConversionError: there is no word, one is empty, or one is spelled like a token that is no word, or as a piece.
     """
     unique_words = list(dict.fromkeys(word.strip() for word in words))
     if not unique_words or "" in unique_words:
@@ -32,7 +32,23 @@ def new_words(tokenizer: PreTrainedTokenizerBase, words: Sequence[str]) -> tuple
             f"tokens: {homonyms[0]!r} is in the vocabulary, but not as a word (it would take the row of that piece); "
             "leave it out, or train a tokenizer that has it as a word (vocabulary replace)"
         )
+    refuse_marks(tokenizer, new)
     return new, list(known_tokens)
+
+
+def refuse_marks(tokenizer: PreTrainedTokenizerBase, words: Sequence[str]) -> None:
+    """Refuse words that are written as the vocabulary writes pieces (`##ing`, `▁the`): no text is written so.
+
+    Raises:
+        ConversionError: the first of them.
+    """
+    inside = getattr(tokenizer.backend_tokenizer.model, "continuing_subword_prefix", None)
+    for mark in filter(None, (inside, word_mark(tokenizer))):
+        if wrong := next((word for word in words if word.startswith(mark) and word != mark), None):
+            raise ConversionError(
+                f"tokens: {wrong!r} is written as a piece of the vocabulary, expected a word as texts have it; give "
+                f"{wrong.removeprefix(mark)!r}, or train a tokenizer that has the piece (vocabulary replace)"
+            )
 
 
 def enter_words(tokenizer: PreTrainedTokenizerBase, words: Sequence[str], *, inside_words: bool) -> dict[str, int]:

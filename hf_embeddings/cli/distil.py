@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hf_embeddings.cli.output import AsJson, TextField, corpus_inputs
+from hf_embeddings.cli.output import AsJson, TextField, corpus_inputs, reader_of
 from hf_embeddings.corpora.document import SourceReader
 from hf_embeddings.corpora.sources import check_source
 from hf_embeddings.evaluation.file_lines import read_lines
@@ -87,7 +87,7 @@ def distil(
     inputs: dict[str, str | Path | None] = {"TEACHER": teacher if Path(teacher).exists() else None}
     inputs |= corpus_inputs("--corpus", corpus) | {"--translations": translations}
     check_target(Path(target), inputs=inputs, overwrite=overwrite)
-    reader = SourceReader(text_field=text_field)
+    reader = reader_of(text_field)
     report: StaticReport | SmallerReport | LanguageReport
     if kind == "static":
         report = _static(teacher, target, 256 if dimension is None else dimension, corpus, reader, overwrite=overwrite)
@@ -96,7 +96,7 @@ def distil(
         from hf_embeddings.embedding.smaller import distil_smaller
         from hf_embeddings.embedding.student_training import StudentOptions
         from hf_embeddings.embedding.teaching import Places
-        from hf_embeddings.evaluation.word_lists import read_sentences
+        from hf_embeddings.evaluation.word_lists import sample_sentences
         from hf_embeddings.progress import Phase
         from hf_embeddings.publishing.card import write_card
 
@@ -106,7 +106,7 @@ def distil(
             teacher=Path(teacher), target=Path(target), overwrite=overwrite, phases=Phase, finish=write_card
         )
         if translations is None:
-            texts = read_sentences(str(corpus), sentences or SENTENCES, reader)
+            texts = sample_sentences(str(corpus), sentences or SENTENCES, reader)
             report = distil_smaller(places, texts, layers=layers, width=width, options=options)
         else:
             report = distil_language(places, _pairs(translations), options)

@@ -6,8 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from hf_embeddings.cli.output import AsJson, Layer, Prompt, TextField
-from hf_embeddings.corpora.document import SourceReader
+from hf_embeddings.cli.output import AsJson, Layer, Prompt, TextField, reader_of
 from hf_embeddings.corpora.sources import check_source
 from hf_embeddings.evaluation.evaluation_data import read_evaluation_data
 from hf_embeddings.evaluation.word_lists import FEWEST_SENTENCES, read_sentences
@@ -46,7 +45,7 @@ def evaluate(
     )
     check_model(folder)
     check_source(text)
-    data = replace(data, corpus=text, sentences=read_sentences(text, sentences, SourceReader(text_field=text_field)))
+    data = replace(data, corpus=text, sentences=read_sentences(text, sentences, reader_of(text_field)))
     if mteb:
         from hf_embeddings.evaluation.mteb_tasks import find_tasks
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hf_embeddings.cli.output import AsJson, Layer, Precision, TextField
+from hf_embeddings.cli.output import AsJson, Layer, Precision, TextField, reader_of
 from hf_embeddings.corpora.document import SourceReader
 from hf_embeddings.corpora.sources import check_source, read_described_documents
 from hf_embeddings.json_text import json_text
@@ -17,7 +17,7 @@ from hf_embeddings.printable import counted
 
 if TYPE_CHECKING:
     from hf_embeddings.corpora.document import Document
-    from hf_embeddings.search.build import Figures
+    from hf_embeddings.search.build import BuildFigures
     from hf_embeddings.search.records import Condition, Record
 
 
@@ -92,7 +92,7 @@ def index(
     job = EncodingJob(str(Path(model).resolve()) if Path(model).is_dir() else model, precision, overrides, device)
 
     def documents(left_out: Counter[str]) -> Iterator["Document"]:
-        reader = SourceReader(text_field=text_field, with_fields=True, statistics=left_out)
+        reader = reader_of(text_field, with_fields=True, statistics=left_out)
         return islice(_matches(corpus, reader, conditions), max_documents)
 
     left_out: Counter[str] = Counter()
@@ -169,7 +169,7 @@ def _counted(left_out: Counter[str]) -> str:
     return ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in (+left_out).items())
 
 
-def _sentence(figures: "Figures", left_out: Counter[str]) -> str:
+def _sentence(figures: "BuildFigures", left_out: Counter[str]) -> str:
     parts = [f"{figures.documents:,} documents as {figures.passages:,} passages"]
     parts += [f"{figures.resumed_at:,} were done before"] if figures.resumed_at else []
     parts += [f"{figures.replaced:,} older passages replaced"] if figures.replaced else []

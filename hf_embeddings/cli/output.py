@@ -2,9 +2,11 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
+
+from hf_embeddings.corpora.document import SourceReader
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 TextField = Annotated[str, typer.Option(help="Key or column of the source that holds the text; not of .txt files.")]
@@ -39,6 +41,11 @@ def refuse_blank(text: str) -> None:
     """
     if not text.strip():
         raise ValueError(f"text: got {text!r}, expected some words")
+
+
+def reader_of(text_field: str, **options: Any) -> SourceReader:
+    """Return how the source of a verb is read, whose text stands in the field that `--text-field` names."""
+    return SourceReader(text_field=text_field, option="--text-field", **options)
 
 
 def corpus_inputs(option: str, source: str | None) -> dict[str, str | Path | None]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from hf_embeddings.cli.output import AsJson, Layer, Prompt, TextField, picture_path
+from hf_embeddings.cli.output import AsJson, Layer, Prompt, TextField, picture_path, reader_of
 from hf_embeddings.corpora.document import SourceReader
 from hf_embeddings.corpora.sources import check_source
 from hf_embeddings.evaluation.word_lists import frequent_tokens, read_sentences, read_words, seed_example
@@ -67,7 +67,7 @@ def words(
 
     model_vectors = Vectors.load(folder, source=vectors, prompt=prompt, layer=layer, pooling=pooling)
     labels, groups = _choose(
-        model_vectors, word_list or [], file, example, frequent, sentences, text, SourceReader(text_field=text_field)
+        model_vectors, word_list or [], file, example, frequent, sentences, text, reader_of(text_field)
     )
     if sentences is None and (unknown := model_vectors.unknown(labels)):
         raise ValueError(

@@ -89,17 +89,17 @@ def read_keys(file: Path | None) -> list[str]:
 def _load_model(folder: str, name: str | None, precision: str, limits: "Limits") -> "Served":
     from hf_embeddings.search.cross_encoder import CrossEncoder, is_cross_encoder
     from hf_embeddings.search.encoder import Encoder
-    from hf_embeddings.serving.app import Served, describe
+    from hf_embeddings.serving.app import Served, model_facts
     from hf_embeddings.serving.engine import Engine, loading_alone
 
     with loading_alone():
         model = (CrossEncoder if is_cross_encoder(folder) else Encoder).load(folder, precision=precision)
-    return Served(name or Path(folder).resolve().name, describe(model), Engine(model, limits))
+    return Served(name or Path(folder).resolve().name, model_facts(model), Engine(model, limits))
 
 
 def _load_index(index: "Index", name: str | None, precision: str, limits: "Limits", approximate: bool) -> "Served":
     from hf_embeddings.search.query_encoder import load_encoder
-    from hf_embeddings.serving.app import Served, describe
+    from hf_embeddings.serving.app import Served, model_facts
     from hf_embeddings.serving.engine import Engine, loading_alone
     from hf_embeddings.serving.searching import Searching
 
@@ -108,7 +108,7 @@ def _load_index(index: "Index", name: str | None, precision: str, limits: "Limit
         encoder = load_encoder(index, precision=precision)
     engine = Engine(encoder, limits)
     name = name or Path(index.settings.model).name
-    return Served(name, describe(encoder), engine, Searching(index, engine, nearest))
+    return Served(name, model_facts(encoder), engine, Searching(index, engine, nearest))
 
 
 def _run(

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hf_embeddings.cli.output import AsJson, TextField, corpus_inputs
-from hf_embeddings.corpora.document import SourceReader
+from hf_embeddings.cli.output import AsJson, TextField, corpus_inputs, reader_of
 from hf_embeddings.corpora.sources import check_source
 from hf_embeddings.evaluation.file_lines import read_lines
 from hf_embeddings.files.staging import check_target
@@ -133,7 +132,7 @@ def _words(path: str | None) -> list[str]:
 def _texts(source: str, text_field: str) -> list[str]:
     from hf_embeddings.corpora.corpus import read_documents
 
-    return list(read_documents(source, SourceReader(text_field=text_field)))
+    return list(read_documents(source, reader_of(text_field)))
 
 
 def _vectors(path: str | None) -> dict[str, "torch.Tensor"] | None:

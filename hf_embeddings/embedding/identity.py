@@ -19,7 +19,7 @@ def identity(options: EmbeddingOptions, rows: str, precision: str) -> dict[str, 
     return flat | {"training.mixed_precision": precision, "rows": rows, "weights of encoder.base": base}
 
 
-def compare(source: Path, now: Mapping[str, object], *, allow_changes: bool) -> str:
+def changes_since(source: Path, now: Mapping[str, object], *, allow_changes: bool) -> str:
     """Return in words what has changed since a checkpoint.
 
     Raises:

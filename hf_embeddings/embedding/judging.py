@@ -88,7 +88,7 @@ def gain_of(figures: HeldOutFigures) -> float:
     return figures.ranking.ndcg[CUTOFF]
 
 
-def in_words(figures: HeldOutFigures) -> str:
+def figures_in_words(figures: HeldOutFigures) -> str:
     """Return figures as a line has them."""
     ranking = figures.ranking
     if ranking is None:

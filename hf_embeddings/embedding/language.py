@@ -27,7 +27,7 @@ from hf_embeddings.search.encoder import Encoder
 
 HELD_OUT = 200  # pairs that the result is judged on
 FEWEST = 2  # occurrences of a character that is worth a token
-Pair = tuple[str, str]
+TranslatedPair = tuple[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,9 @@ class LanguageReport(JsonRecord):
     kept: float  # mean cosine of the student's vectors of the held-out texts with the teacher's
 
 
-def distil_language(places: Places, pairs: Sequence[Pair], options: StudentOptions | None = None) -> LanguageReport:
+def distil_language(
+    places: Places, pairs: Sequence[TranslatedPair], options: StudentOptions | None = None
+) -> LanguageReport:
     """Write a student that reads another language, too; an interrupted training resumes from `TARGET.partial`.
 
     Args:
@@ -64,7 +66,7 @@ def distil_language(places: Places, pairs: Sequence[Pair], options: StudentOptio
 class _Translations:
     phrase = "distillation into another language"
 
-    def __init__(self, places: Places, pairs: Sequence[Pair], options: StudentOptions) -> None:
+    def __init__(self, places: Places, pairs: Sequence[TranslatedPair], options: StudentOptions) -> None:
         self.places, self.options = places, options
         self.learned, self.held_out = pairs[:-HELD_OUT], pairs[-HELD_OUT:]
         self.encoder = Encoder.load(places.teacher, precision="fp32")

@@ -106,7 +106,7 @@ class PromptOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingOptions:
+class EmbeddingTrainingOptions:
     """Length, batch and optimizer of the training loop, which is that of sentence-transformers."""
 
     max_steps: int | None = bounded(None, min=1)  # optimizer steps; None: what `epochs` gives
@@ -132,7 +132,7 @@ class EmbeddingOptions:
     data: DataOptions
     loss: LossOptions = field(default_factory=LossOptions)
     prompts: PromptOptions = field(default_factory=PromptOptions)
-    training: TrainingOptions = field(default_factory=TrainingOptions)
+    training: EmbeddingTrainingOptions = field(default_factory=EmbeddingTrainingOptions)
     checkpoints: CheckpointOptions = field(default_factory=CheckpointOptions)
     card: CardOptions = field(default_factory=CardOptions)
 

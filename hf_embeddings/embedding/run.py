@@ -19,8 +19,8 @@ from transformers import set_seed
 
 from hf_embeddings.embedding.export import publish_stage, stage
 from hf_embeddings.embedding.holding_out import Split, load_split
-from hf_embeddings.embedding.identity import compare, identity
-from hf_embeddings.embedding.judging import Judge, in_words, worth
+from hf_embeddings.embedding.identity import changes_since, identity
+from hf_embeddings.embedding.judging import Judge, figures_in_words, worth
 from hf_embeddings.embedding.losses import build_loss, make_dataset, prompts_by_column
 from hf_embeddings.embedding.negatives import mine
 from hf_embeddings.embedding.options import EmbeddingOptions
@@ -33,8 +33,8 @@ from hf_embeddings.embedding.sentence_model import (
 )
 from hf_embeddings.embedding.trainer import (
     TRAINER_STATE,
+    EmbeddingTrainer,
     Reporting,
-    Trainer,
     passes_of,
     steps_of,
     training_arguments,
@@ -171,7 +171,7 @@ def _begin(
         "versions": {library.__name__: library.__version__ for library in (torch, transformers)},
     }
     if source:
-        changes = compare(source, facts["identity"], allow_changes=allow_changes)  # type: ignore[arg-type]
+        changes = changes_since(source, facts["identity"], allow_changes=allow_changes)  # type: ignore[arg-type]
         say(f"changed since the checkpoint: {changes}" if changes else "options and rows are those of the checkpoint")
     run = _Run(options, split, Judge(split.held_out), model, loss, recipe, precision)
     encoder = judged_encoder(model, recipe, run.base)
@@ -179,7 +179,7 @@ def _begin(
         with phases("judging the encoder that training begins with"):
             run.before = run.judge.figures(encoder)
             run.before_by_query = _gains(run.judge)
-        say(f"before: {in_words(run.before)}")
+        say(f"before: {figures_in_words(run.before)}")
     else:
         say("note: nothing is held out, and nothing will be judged; give data.evaluation_source with pairs of texts")
     if options.loss.hard_negatives:
@@ -213,7 +213,9 @@ def _train(
     precision = run.precision
     arguments = training_arguments(options, output.folder, precision, prompts_by_column(options, dataset.column_names))
     run.model.train()
-    trainer = Trainer(run.model, arguments, dataset, loss=run.loss, checkpoints=output.checkpoints, facts=facts)
+    trainer = EmbeddingTrainer(
+        run.model, arguments, dataset, loss=run.loss, checkpoints=output.checkpoints, facts=facts
+    )
     steps = steps_of(options, len(dataset))
     stop, began = Stop(None), time.monotonic()
     say(f"{counted(steps, 'step')} of {options.training.batch_size} rows, {counted(len(dataset), 'row')} in a pass")
@@ -245,7 +247,7 @@ def _judge_now(run: _Run, step: int) -> str:
         return ""
     run.during[step] = run.judge.figures(judged_encoder(run.model, run.recipe, run.base))
     run.model.train()
-    return f"at step {step} " + in_words(run.during[step]).split(" (")[0]
+    return f"at step {step} " + figures_in_words(run.during[step]).split(" (")[0]
 
 
 def _conclude(
@@ -262,7 +264,7 @@ def _conclude(
         gains = _gains(run.judge)
         differences = gains - run.before_by_query if gains is not None and run.before_by_query is not None else None
         verdict = worth(run.before, after, differences)
-        say(f"after: {in_words(after)}")
+        say(f"after: {figures_in_words(after)}")
     card = read_metadata(run.base / "README.md")
     if not (options.card.license or card.get("license")):
         say("note: no license is known of the encoder that training began with; card.license states one in the card")

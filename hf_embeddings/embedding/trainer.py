@@ -26,7 +26,7 @@ TRAINER_STATE = "trainer_state.json"
 NEVER = 10**9  # steps
 
 
-class Trainer(SentenceTransformerTrainer):
+class EmbeddingTrainer(SentenceTransformerTrainer):
     """Saves what a run resumes from into `checkpoints`, and the card is written by others."""
 
     def __init__(self, *arguments: Any, checkpoints: Checkpoints, facts: Mapping[str, object], **options: Any) -> None:

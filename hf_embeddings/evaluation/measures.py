@@ -24,7 +24,7 @@ from hf_embeddings.analysis.similarity import agreement, ranking, solve_analogie
 from hf_embeddings.evaluation.file_lines import Account
 from hf_embeddings.evaluation.position_bias import position_bias
 from hf_embeddings.evaluation.retrieval_set import RetrievalSet
-from hf_embeddings.evaluation.test_sets import GROUPS, Analogies, Pair, ScoredPairs, WordLists, texts_of
+from hf_embeddings.evaluation.test_sets import GROUPS, Analogies, ScoredPair, ScoredPairs, WordLists, texts_of
 from hf_embeddings.evaluation.vectors import Vectors
 from hf_embeddings.evaluation.weat import SENTENCES
 from hf_embeddings.records.evaluation import (
@@ -155,17 +155,21 @@ def bias(vectors: Vectors, tests: Mapping[str, WordLists], source: str) -> list[
             unique = sorted(set(chain.from_iterable(texts.values())))
             group_vectors = dict(zip(unique, vectors.encode(unique), strict=True))
             result = association_test(*(np.stack([group_vectors[text] for text in texts[group]]) for group in GROUPS))
-            note = "; ".join(
-                [*(["the targets of both groups score the same"] if not result.effect_size else []), *_shared(groups)]
-            )
+            level = ["the targets of both groups score the same"] if not result.effect_size else []
+            note = "; ".join([*level, *_shared(vectors, groups)])
             results.append(AssociationFigures(test=name, on=kind, source=source, **asdict(result), note=note or None))
     return results
 
 
-def _shared(groups: WordLists) -> list[str]:
-    """Say which words stand more than once in the four groups: a test of them says less, or what its lists say."""
-    counts = Counter(word for words in groups.values() for word in words)
-    shared = [word for word, count in counts.items() if count > 1]
+def _shared(vectors: Vectors, groups: WordLists) -> list[str]:
+    """Say which words stand more than once in the four groups: a test of them says less, or what its lists say.
+
+    To an uncased tokenizer, `Cat` is `cat` once more.
+    """
+    words = [word for group in groups.values() for word in group]
+    ids = dict(zip(words, vectors.pieces(words), strict=True))
+    counts = Counter(ids[word] for word in words)
+    shared = [word for word in ids if counts[ids[word]] > 1]
     return (
         [f"{', '.join(shared[:SHOWN])} {'stand' if len(shared) > 1 else 'stands'} in more than one place"]
         if shared
@@ -173,7 +177,7 @@ def _shared(groups: WordLists) -> list[str]:
     )
 
 
-def _sides(vectors: Vectors, pairs: Sequence[Pair]) -> tuple[np.ndarray, np.ndarray, list[str]]:
+def _sides(vectors: Vectors, pairs: Sequence[ScoredPair]) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Return the vectors of both sides of pairs, each (N, D), and what there is to say of them."""
     truncated_before, texts = vectors.encoder.truncated, sorted({text for pair in pairs for text in pair[:2]})
     by_text = dict(zip(texts, vectors.encode(texts), strict=True))

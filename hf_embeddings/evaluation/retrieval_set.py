@@ -1,6 +1,6 @@
 """A retrieval set: queries, candidates, and which of these are right for which query."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,7 +37,7 @@ class RetrievalSet:
         )
 
 
-def refuse_nothing_right(path: Path, relevant: Iterable[Mapping[object, float]]) -> None:
+def refuse_nothing_right(path: Path, relevant: Iterable[Sized]) -> None:
     """Refuse judgements of which none says that something is right: every figure of theirs would be 0.
 
     Raises:

@@ -38,8 +38,8 @@ def read_cells(path: Path) -> Iterator[tuple[str, list[str]]]:
         separator = separator_of(first)
     elif _all_quoted(first.split(TAB)):
         separator = TAB
-    lines = chain([first], lines)
-    return _csv_rows(path, lines, separator, skipped) if separator else _tab_rows(path, lines)
+    rest = chain([first], lines)
+    return _csv_rows(path, rest, separator, skipped) if separator else _tab_rows(path, rest)
 
 
 def _tab_rows(path: Path, lines: Iterator[str]) -> Iterator[tuple[str, list[str]]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from hf_embeddings.evaluation.file_lines import Account, read_json_lines
 from hf_embeddings.evaluation.table_cells import read_cells
-from hf_embeddings.json_text import as_json
+from hf_embeddings.json_text import as_given
 from hf_embeddings.printable import counted
 
 _BETWEEN = {True: "commas (or semicolons, if the first line has no comma)", False: "tabs"}  # for CSV, and else
@@ -27,7 +27,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """The cells of the columns that were asked for, in their order."""
 
     place: str  # path:line
@@ -45,7 +45,9 @@ class Row:
             return None
 
 
-def read_table(path: Path, columns: Sequence[Column], account: Account, *, most: int | None = None) -> Iterator[Row]:
+def read_table(
+    path: Path, columns: Sequence[Column], account: Account, *, most: int | None = None
+) -> Iterator[TableRow]:
     """Yield the rows of a file; blank lines, comments (`#`) and the header are none.
 
     A header counts as one where it names all columns that are asked for, or where its cell in a column of numbers is
@@ -65,17 +67,17 @@ def read_table(path: Path, columns: Sequence[Column], account: Account, *, most:
     account.check()
 
 
-def _objects(path: Path, columns: Sequence[Column], account: Account) -> Iterator[Row]:
+def _objects(path: Path, columns: Sequence[Column], account: Account) -> Iterator[TableRow]:
     for place, row in read_json_lines(path, account):
         try:
             cells = _fields(row, columns, place)
         except ValueError as error:
             account.refuse(error)
         else:
-            yield Row(place, cells)
+            yield TableRow(place, cells)
 
 
-def _rows(path: Path, columns: Sequence[Column], account: Account, most: int | None) -> Iterator[Row]:
+def _rows(path: Path, columns: Sequence[Column], account: Account, most: int | None) -> Iterator[TableRow]:
     indices: list[int | None] | None = None
     is_csv = path.suffix.lower() == ".csv"
     width = 0
@@ -94,7 +96,7 @@ def _rows(path: Path, columns: Sequence[Column], account: Account, most: int | N
             words = f"got {counted(len(cells), 'column')}, expected {wanted} between {_BETWEEN[is_csv]}"
             account.refuse(f"{place}: {words}{_CUT[is_csv] if len(cells) > last else ''}")
             continue
-        yield Row(place, ["" if column is None else cells[column] for column in indices])
+        yield TableRow(place, ["" if column is None else cells[column] for column in indices])
 
 
 def _required(columns: Sequence[Column]) -> list[Column]:
@@ -160,7 +162,7 @@ def _fields(row: dict[str, Any], columns: Sequence[Column], place: str) -> list[
             )
         value = row[keys[name]]
         if isinstance(value, list | dict):
-            got = f"{as_json(value)} in the field {keys[name]!r}"
+            got = f"{as_given(value)} in the field {keys[name]!r}"
             raise ValueError(f"{place}: got {got}, expected one text; fix the line")
         value = int(value) if isinstance(value, bool) else value  # such as `is_duplicate`
         cells.append("" if value is None else str(value).strip())

@@ -10,7 +10,7 @@ from hf_embeddings.evaluation.file_lines import Account, json_object, read_lines
 from hf_embeddings.evaluation.retrieval_set import RetrievalSet, refuse_nothing_right
 from hf_embeddings.evaluation.table_files import Column, read_table
 from hf_embeddings.evaluation.weat import NAME, TESTS
-from hf_embeddings.json_text import as_json, json_kind
+from hf_embeddings.json_text import as_given, json_kind
 from hf_embeddings.printable import counted
 
 FIRST = Column(
@@ -38,7 +38,7 @@ SCORE = Column(
 GRADE = Column(("score", "relevance", "grade", "label"), number=True, optional=True)
 _TARGETS, _ATTRIBUTES = ("first_targets", "second_targets"), ("first_attributes", "second_attributes")
 GROUPS = (*_TARGETS, *_ATTRIBUTES)
-Pair = tuple[str, str, float]
+ScoredPair = tuple[str, str, float]
 Question = tuple[str, str, str, str]
 WordLists = dict[str, list[str]]  # the four groups of an association test
 
@@ -48,7 +48,7 @@ class ScoredPairs:
     """Two texts and the score that people gave to the pair."""
 
     path: Path
-    pairs: list[Pair]
+    pairs: list[ScoredPair]
     account: Account = field(default_factory=Account)
 
 
@@ -187,9 +187,10 @@ def _check_groups(groups: object, place: str) -> None:
 
 def _check_words(words: object, place: str, *, least: int) -> None:
     if not isinstance(words, list):
-        raise ValueError(f"{place} is {as_json(words)}, expected a list of words; write [{as_json(words)}]")
+        cure = f"write [{as_given(words)}]" if isinstance(words, str) else "fix it"
+        raise ValueError(f"{place} is {as_given(words)}, expected a list of words; {cure}")
     if wrong := [word for word in words if not isinstance(word, str) or not word.strip()]:
-        raise ValueError(f"{place} holds {as_json(wrong[0])}, expected words; fix it")
+        raise ValueError(f"{place} holds {as_given(wrong[0])}, expected words; fix it")
     if twice := next((word for word in words if words.count(word) > 1), None):
         raise ValueError(f"{place} holds {twice!r} twice, expected each word once; remove one")
     if len(words) < least:

@@ -1,5 +1,7 @@
 """Which words, tokens or sentences a picture shows."""
 
+from collections.abc import Iterator
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,20 +71,39 @@ def frequent_tokens(
 
 def read_sentences(corpus: str, count: int, reader: "SourceReader | None" = None) -> list[str]:
     """Return the first different sentences of 4 words or 8 Chinese characters and more."""
+    sentences: dict[str, None] = {}
+    for sentence in _long_sentences(corpus, reader):
+        sentences.setdefault(sentence)
+        if len(sentences) == count:
+            break
+    return _enough(corpus, list(sentences), count)
+
+
+def sample_sentences(corpus: str, count: int, reader: "SourceReader | None" = None) -> list[str]:
+    """Return as many of these sentences from all over a corpus, in an order by chance; the texts alone decide."""
+    drawn: dict[bytes, str] = {}
+    for sentence in _long_sentences(corpus, reader):
+        drawn[blake2b(sentence.encode(), digest_size=16).digest()] = sentence
+        if len(drawn) == 2 * count:  # memory of no more, however long the corpus is
+            drawn = dict(sorted(drawn.items())[:count])
+    return _enough(corpus, [sentence for _, sentence in sorted(drawn.items())[:count]], count)
+
+
+def _long_sentences(corpus: str, reader: "SourceReader | None") -> Iterator[str]:
     from hf_embeddings.corpora.sentences import split_sentences
     from hf_embeddings.corpora.sources import read_documents
 
-    sentences: dict[str, None] = {}
     for document in read_documents(corpus, reader):
         for sentence in split_sentences(document):
             sentence = " ".join(sentence.split())
             if len(sentence.split()) >= 4 or (len(sentence) >= 8 and not sentence.isascii()):
-                sentences.setdefault(sentence)
-            if len(sentences) == count:
-                return list(sentences)
-    if len(sentences) < FEWEST_SENTENCES:
+                yield sentence
+
+
+def _enough(corpus: str, sentences: list[str], count: int) -> list[str]:
+    if len(sentences) < min(count, FEWEST_SENTENCES):
         raise ValueError(
             f"--text {corpus}: got {counted(len(sentences), 'sentence')}, expected at least {FEWEST_SENTENCES}; "
             "choose a longer corpus"
         )
-    return list(sentences)
+    return sentences

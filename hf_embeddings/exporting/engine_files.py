@@ -10,7 +10,7 @@ from typing import Any
 
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
-from hf_embeddings.exporting.sentence_modules import SentenceModules, Step
+from hf_embeddings.exporting.sentence_modules import SentenceModules, VectorModule
 from hf_embeddings.files.reading import read_object
 from hf_embeddings.loading.pooling_files import OLD_TYPES, pooling_settings
 from hf_embeddings.loading.sentence_models import OF_A_RERANKER
@@ -129,7 +129,7 @@ def _entry(number: int, kind: str, path: str) -> dict[str, Any]:
     return {"idx": number, "name": str(number), "path": path, "type": f"{OLD_TYPES}{kind}"}
 
 
-def _write_step(folder: Path, step: Step) -> None:
+def _write_step(folder: Path, step: VectorModule) -> None:
     if step.source is None:  # nothing to state, as of Normalize
         return
     folder.mkdir()

@@ -17,11 +17,13 @@ from hf_embeddings.exporting.sentence_modules import SentenceVectors
 from hf_embeddings.loading.auto_classes import open_model
 from hf_embeddings.loading.messages import quiet_loading
 from hf_embeddings.loading.saved_model import one_line_errors, read_config
+from hf_embeddings.loading.static_model import StaticConfig
 from hf_embeddings.loading.stored_weights import check_finite
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.model.modeling_triembed import TriEmbedModel
-from hf_embeddings.search.text_model import load_text_model, reads_mask
+from hf_embeddings.search.text_model import load_text_model, position_rows, reads_mask
 
+NO_LIMIT = 1 << 30  # tokens
 HIDDEN, VECTORS = "last_hidden_state", "sentence_embedding"
 AUTO_CLASSES = {  # by the end of the name of a class of transformers
     "ForPreTraining": "AutoModelForPreTraining",
@@ -45,13 +47,21 @@ class Exportable:
 
     def example(self, batch: int, length: int, *, left: bool = False) -> Inputs:
         """Return random tokens (B, S), or (B, 2, S) for multiple choice, the last row padded on one side."""
-        length = min(length, _longest(self.model))
+        length = min(length, self.longest)
         shape = (batch, 2, length) if getattr(self.model, "takes_choices", False) else (batch, length)
         ids = torch.randint(1, self.model.config.vocab_size, shape, generator=torch.Generator().manual_seed(length))
         mask = torch.ones_like(ids)
         padding = min(2, length - 1)
         mask[-1, ..., slice(0, padding) if left else slice(length - padding, None)] = 0
         return self.select({"input_ids": ids, "attention_mask": mask, "token_type_ids": torch.zeros_like(ids)})
+
+    @property
+    def longest(self) -> int:
+        """How many tokens the tables of the model have room for."""
+        if isinstance(self.model.base_model, TriEmbedModel):
+            return self.model.base_model.embeddings.position.length_limit or NO_LIMIT
+        limits = [getattr(self.model.config, "max_position_embeddings", None), position_rows(self.model)]
+        return min((int(limit) for limit in limits if limit), default=NO_LIMIT)
 
     def select(self, tensors: Inputs) -> Inputs:
         """Return those that the model takes, in its order."""
@@ -67,9 +77,11 @@ def open_task_model(folder: Path) -> Exportable:
     """Open a directory as the class that was saved; all its outputs are exported.
 
     Raises:
-        ValueError: the class has none of the Auto classes of transformers.
+        ValueError: the class has none of the Auto classes of transformers, or the directory holds a static table.
     """
     config = read_config(folder)  # before memory is taken for it
+    if isinstance(config, StaticConfig):
+        raise ValueError(f"{folder}: a static table (model2vec), which has no layers; expected an encoder to export")
     with quiet_loading(), one_line_errors(folder):
         model = open_model(folder, _auto_class(folder, config), dtype=torch.float32).eval()
     check_finite(model.named_parameters(), folder)
@@ -119,13 +131,6 @@ def _inputs(model: PreTrainedModel) -> list[str]:
     takes = inspect.signature(model.forward).parameters
     segments = "token_type_ids" in takes and int(getattr(model.config, "type_vocab_size", None) or 0) > 1
     return ["input_ids", "attention_mask", *(["token_type_ids"] if segments else [])]
-
-
-def _longest(model: PreTrainedModel) -> int:
-    """Return how many tokens the tables of the model have room for, so that the example fits."""
-    if isinstance(model.base_model, TriEmbedModel):
-        return model.base_model.embeddings.position.length_limit or 1 << 30
-    return int(getattr(model.config, "max_position_embeddings", None) or 1 << 30)
 
 
 class _Task(torch.nn.Module):

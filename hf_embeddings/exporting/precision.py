@@ -12,7 +12,7 @@ from hf_embeddings.analysis.differences import largest, largest_difference
 from hf_embeddings.exporting.exportable import VECTORS, Exportable
 from hf_embeddings.exporting.graph import DATA, LARGEST_FILE, Inputs, files_of, silent, write_graph
 
-Precision = Literal["fp32", "fp16", "int8"]
+WeightPrecision = Literal["fp32", "fp16", "int8"]
 TOLERANCE = 1e-4  # of fp32 outputs, beside the largest value where that is above 1; others are reported, not judged
 LOW_COSINE = 0.95  # of 8-bit vectors: below, neighbours change
 
@@ -27,15 +27,17 @@ class Fidelity:
     mean_cosine: float | None = None
 
 
-def write_precision(exportable: Exportable, path: Path, precision: Precision, *, example: Inputs, fixed: bool) -> None:
+def write_precision(
+    exportable: Exportable, path: Path, precision: WeightPrecision, *, example: Inputs, fixed: bool
+) -> None:
     """Write a graph in a number format; inputs are integers and outputs fp32 in each."""
     module = _halved(exportable) if precision == "fp16" else exportable.module
     write_graph(module, example, exportable.outputs, path, fixed=fixed)
     if precision == "int8":
-        quantize(path, path)
+        quantize_graph(path, path)
 
 
-def quantize(source: Path, target: Path) -> None:
+def quantize_graph(source: Path, target: Path) -> None:
     """Write a graph again with 8-bit weights of linear maps and tables, and a scale for each channel."""
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -100,7 +102,9 @@ def open_session(path: Path) -> Any:  # noqa: ANN401  of a library without types
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-def compare(exportable: Exportable, path: Path, examples: list[Inputs], texts: list[Inputs] | None = None) -> Fidelity:
+def compare_with_model(
+    exportable: Exportable, path: Path, examples: list[Inputs], texts: list[Inputs] | None = None
+) -> Fidelity:
     """Compare a file with the model in fp32.
 
     Args:

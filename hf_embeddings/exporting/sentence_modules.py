@@ -68,7 +68,7 @@ class Dense(nn.Module):
 
 
 @dataclass(frozen=True)
-class Step:
+class VectorModule:
     """A module behind the pooling: its kind, what it does, and what its directory holds."""
 
     kind: str
@@ -82,7 +82,7 @@ class SentenceModules:
     """All that stands between hidden states and a sentence vector, and what is done to a text before."""
 
     poolings: tuple[str, ...] = ("mean",)
-    steps: tuple[Step, ...] = (Step("Normalize", Normalize()),)
+    steps: tuple[VectorModule, ...] = (VectorModule("Normalize", Normalize()),)
     dimension: int | None = None  # features that are kept of the vector, from the first; None for all
     include_prompt: bool = True  # pool the tokens of the prompt, too
     max_length: int | None = None  # tokens with the special ones; None where nothing is stated
@@ -167,17 +167,17 @@ def _module_list(folder: Path) -> list[tuple[str, str]]:
     )
 
 
-def _normalize(folder: Path) -> Step:
+def _normalize(folder: Path) -> VectorModule:
     read_checked(folder / "config.json", NORMALIZE_KEYS)
-    return Step("Normalize", Normalize())
+    return VectorModule("Normalize", Normalize())
 
 
-def _dropout(folder: Path) -> Step:
+def _dropout(folder: Path) -> VectorModule:
     settings = read_checked(folder / "config.json", DROPOUT_KEYS)
-    return Step("Dropout", nn.Identity(), settings, folder)
+    return VectorModule("Dropout", nn.Identity(), settings, folder)
 
 
-def _dense(folder: Path) -> Step:
+def _dense(folder: Path) -> VectorModule:
     place = folder / "config.json"
     settings = read_checked(place, DENSE_KEYS)
     weights = _weights(folder, place)
@@ -186,16 +186,16 @@ def _dense(folder: Path) -> Step:
     wide, narrow = weights["linear.weight"].shape
     linear = nn.Linear(narrow, wide, bias="linear.bias" in weights)
     linear.load_state_dict({name.removeprefix("linear."): tensor.float() for name, tensor in weights.items()})
-    return Step("Dense", Dense(linear, _activation(place, settings)), settings, folder)
+    return VectorModule("Dense", Dense(linear, _activation(place, settings)), settings, folder)
 
 
-def _layer_norm(folder: Path) -> Step:
+def _layer_norm(folder: Path) -> VectorModule:
     place = folder / "config.json"
     settings = read_checked(place, LAYER_NORM_KEYS)
     weights = _weights(folder, place)
     norm = nn.LayerNorm(len(weights["norm.weight"]))
     norm.load_state_dict({name.removeprefix("norm."): tensor.float() for name, tensor in weights.items()})
-    return Step("LayerNorm", norm, settings, folder)
+    return VectorModule("LayerNorm", norm, settings, folder)
 
 
 STEPS = {"Dense": _dense, "LayerNorm": _layer_norm, "Normalize": _normalize, "Dropout": _dropout}

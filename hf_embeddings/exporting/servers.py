@@ -17,11 +17,11 @@ from hf_embeddings.exporting.exportable import VECTORS, Exportable, open_encoder
 from hf_embeddings.exporting.graph import DATA, OPSET, Inputs, files_of
 from hf_embeddings.exporting.precision import (
     LOW_COSINE,
-    Precision,
+    WeightPrecision,
     allowed,
     as_numbers,
-    compare,
-    quantize,
+    compare_with_model,
+    quantize_graph,
     write_precision,
 )
 from hf_embeddings.exporting.report import ServerDirectory, ServerFile
@@ -33,7 +33,7 @@ from hf_embeddings.loading.sentence_models import CLASSES, encoder_folder, sente
 from hf_embeddings.pip_extras import require
 from hf_embeddings.search.text_model import check_ids, longest_input
 
-NAMES: dict[Precision, str] = {"fp32": "model.onnx", "int8": "model_quantized.onnx", "fp16": "model_fp16.onnx"}
+NAMES: dict[WeightPrecision, str] = {"fp32": "model.onnx", "int8": "model_quantized.onnx", "fp16": "model_fp16.onnx"}
 HEADS = ("ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering")
 REFUSED = ("ForMultipleChoice", "ForNextSentencePrediction", "ForMultiTask")
 TEXTS_PER_BATCH = 8
@@ -186,14 +186,14 @@ def _write_graphs(
     examples = [exportable.example(2, 16), exportable.example(3, 9, left=True), exportable.example(1, 5)]
     whole = stage / NAMES["fp32"]
     files = []
-    precisions: list[Precision] = ["fp32", "int8", "fp16"]
+    precisions: list[WeightPrecision] = ["fp32", "int8", "fp16"]
     for precision in precisions if fp16 else precisions[:2]:
         path = stage / NAMES[precision]
         if precision == "int8":
-            quantize(whole, path)
+            quantize_graph(whole, path)
         else:
             write_precision(exportable, path, precision, example=examples[0], fixed=False)
-        found = compare(exportable, path, examples, texts)
+        found = compare_with_model(exportable, path, examples, texts)
         limit = allowed(exportable, examples[0])
         if math.isnan(found.largest_difference) or (path == whole and not found.largest_difference <= limit):
             raise ValueError(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hf_embeddings.exporting.exportable import open_task_model
 from hf_embeddings.exporting.graph import OPSET, files_of
-from hf_embeddings.exporting.precision import Precision, allowed, compare, write_precision
+from hf_embeddings.exporting.precision import WeightPrecision, allowed, compare_with_model, write_precision
 from hf_embeddings.files.atomic import replacing
 from hf_embeddings.loading.model_names import check_model
 from hf_embeddings.pip_extras import require
@@ -30,7 +30,7 @@ def export_onnx(
     target: Path,
     *,
     fixed: tuple[int, int] | None = None,
-    precision: Precision = "fp32",
+    precision: WeightPrecision = "fp32",
     overwrite: bool = False,
 ) -> Exported:
     """Write a checkpoint as one ONNX file that ONNX Runtime runs, with the outputs of the class that was saved.
@@ -43,14 +43,17 @@ def export_onnx(
         overwrite: replace an existing file.
 
     Raises:
-        ValueError: the file exists, a package is missing, the model is too large for one file, or outputs differ by
-            more than rounding in fp32, or are NaN.
+        ValueError: the file exists, a package is missing, the model is too large for one file, or reads fewer tokens
+            than `fixed` has; or outputs differ by more than rounding in fp32, or are NaN.
     """
     require("onnx", "onnx", "onnxruntime", "onnxscript")
     if target.exists() and not overwrite:
         raise ValueError(f"{target}: exists; choose another name or pass --overwrite")
     check_model(folder)
     exportable = open_task_model(folder)
+    if fixed and fixed[1] > exportable.longest:
+        most = f"the model reads {exportable.longest:,} at most"
+        raise ValueError(f"{folder}: got a fixed length of {fixed[1]:,} tokens, {most}; give fewer")
     sizes = [fixed] if fixed else [(2, 16), (3, 9)]
     examples = [exportable.example(*size) for size in sizes]
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -59,7 +62,7 @@ def export_onnx(
             write_precision(exportable, path, precision, example=examples[0], fixed=fixed is not None)
             if len(files_of(path)) > 1:
                 raise ValueError(f"{folder}: too large for one ONNX file, which ends at 2 GiB; use --for servers")
-            difference = compare(exportable, path, examples).largest_difference
+            difference = compare_with_model(exportable, path, examples).largest_difference
         finally:
             for file in files_of(path)[1:]:
                 file.unlink()

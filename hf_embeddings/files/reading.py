@@ -182,5 +182,5 @@ def read_object(path: Place, *, most: int = LARGEST) -> dict[str, Any]:
     """
     value = read_json(path, most=most)
     if not isinstance(value, dict):
-        raise ValueError(f"{path}: got {json_kind(value)}, expected an object; restore the file")
+        raise ValueError(f"{path}: got {json_kind(value)}, expected a JSON object; restore the file")
     return value

@@ -20,6 +20,11 @@ def check_model(folder: str | Path, description: str = "the directory of a model
         ValueError: there is no directory, or no config.json in it.
     """
     if not (Path(folder) / "config.json").is_file():
+        if (Path(folder) / "adapter_config.json").is_file():
+            raise ValueError(
+                f"{folder}: an adapter of PEFT, expected {description}; merge it into its model (merge_and_unload) and "
+                "save that with save_pretrained"
+            )
         problem = "no config.json in it" if Path(folder).is_dir() else not_a_directory(folder)
         raise ValueError(f"{folder}: {problem}; expected {description}")
     refuse_onnx_only(folder)

@@ -30,6 +30,7 @@ from hf_embeddings.model.configuration_triembed import MOST_LABELS, MOST_LAYERS,
 from hf_embeddings.model.modeling_triembed import TriEmbedModel, TriEmbedPreTrainedModel
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
+TOKENIZERS = (*TOKENIZER_FILES, "vocab.txt", "vocab.json")  # of any year; those of SentencePiece are *.model
 UNKNOWN = "a \U0010fffd"  # a text with a character that no vocabulary has
 RESTORE = "restore the file, or download the model again"
 LARGEST_FACTOR = 16  # parameters of the model for each that is stored: packed weights hold up to 8 in one
@@ -75,8 +76,11 @@ def read_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
     """Read the tokenizer of a model directory or Hub id.
 
     Raises:
-        ValueError: it is damaged.
+        ValueError: there is none, or it is damaged.
     """
+    folder = Path(source)
+    if folder.is_dir() and not [*folder.glob("*.model"), *(name for name in TOKENIZERS if (folder / name).is_file())]:
+        raise ValueError(f"{source}: no tokenizer in it; save one there with tokenizer.save_pretrained")
     with one_line_errors(f"{source}: the tokenizer", "save it again with save_pretrained, or download it again"):
         tokenizer = open_tokenizer(source)
         tokenizer(UNKNOWN)  # a model that lacks its unknown token loads, and fails at the first text that needs it

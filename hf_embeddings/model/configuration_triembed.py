@@ -86,7 +86,8 @@ class TriEmbedConfig(PreTrainedConfig):
         intermediate_size: width of the feed-forward layer.
         hidden_act: activation of the feed-forward layer, a name of transformers' `ACT2FN`.
         hidden_dropout_prob: dropout on the embedding sum and on every sub-layer output.
-        attention_probs_dropout_prob: dropout on attention weights; above 0 the fused CPU kernel cannot be used.
+        attention_probs_dropout_prob: dropout on attention weights; above 0 training takes longer, as PyTorch's
+            fused kernel cannot be used on CPU.
         classifier_dropout: dropout before a task head; None means `hidden_dropout_prob`.
         max_position_embeddings: longest sequence in tokens; the number of rows where a position table exists.
         type_vocab_size: rows of the segment table; 0 leaves segments out.
@@ -128,6 +129,8 @@ class TriEmbedConfig(PreTrainedConfig):
         rope_parameters: (`rope` only) as in transformers: `rope_type` ("default"), `rope_theta` (10,000),
             `partial_rotary_factor`, and what scaled kinds need; or one such dict for each of "full_attention" and
             "sliding_attention" (null: layers of this type do not turn).
+        padding_free: drop the padding of a batch before the layers run and put it back after them, where nothing needs
+            to see it and it is faster; false never does.
         tasks: the heads of `TriEmbedForMultiTask` by name, each with `problem_type` and `num_labels`, and where needed
             `level` ("sequence" or "token") and `labels` (their names).
         format_version: version of the checkpoint format; older ones are upgraded when they are read.
@@ -186,6 +189,7 @@ class TriEmbedConfig(PreTrainedConfig):
     bos_token_id: int | None = None
     eos_token_id: int | list[int] | None = None
     tie_word_embeddings: bool = True
+    padding_free: bool = True
     tasks: dict[str, dict[str, object]] | None = None
     format_version: int = FORMAT_VERSION
 

@@ -39,6 +39,7 @@ from .linear_cross_entropy import linear_cross_entropy  # noqa: F401
 from .loaded_weights import check_loaded
 from .norms import make_norm
 from .packing import pack  # noqa: F401
+from .padding import Batch, clear_padding, drop_padding
 from .placing import place
 from .position_biases import AlibiPosition  # noqa: F401
 from .position_contents import RelativeKeyPosition  # noqa: F401
@@ -235,6 +236,9 @@ class TriEmbedModel(TriEmbedPreTrainedModel):
         `position_ids` do not rise, or at the boundaries `cu_seq_lens_q`, another document starts, and none sees
         another. With `cu_seq_lens_q` the pooled output has one row for each document.
 
+        Where nothing needs the padding that a (B, S) mask shows, the layers run without it (see `padding.py`). In any
+        case `last_hidden_state` is 0 there.
+
         Args:
             input_ids: (B, S) token ids; or give `inputs_embeds`.
             attention_mask: (B, S), 1 for tokens, 0 for padding on either side; or a 4D mask as in transformers.
@@ -248,6 +252,7 @@ class TriEmbedModel(TriEmbedPreTrainedModel):
         """
         shape, device = _shape(input_ids, inputs_embeds)
         boundaries, kwargs = take_boundaries(kwargs)
+        given_mask = attention_mask
         of_engine = is_of_engine(self.config._attn_implementation)
         documents = None
         if boundaries is not None or not of_engine:  # engines keep documents apart by themselves
@@ -263,6 +268,13 @@ class TriEmbedModel(TriEmbedPreTrainedModel):
             device=device,
             documents=documents,
         )
+        tokens = None
+        if attention_mask is not None:
+            tokens = drop_padding(Batch(self, shape, attention_mask.to(device), position_ids, kwargs), documents)
+        if tokens is not None:
+            input_ids, token_type_ids, inputs_embeds = map(tokens.take, (input_ids, token_type_ids, inputs_embeds))
+            token_positions, pair_positions = map(tokens.take, (token_positions, pair_positions))
+            attention_mask, documents = None, tokens.documents
         signal = token_types(token_positions, self.embeddings.dtype)
         hidden_states = self.embeddings(input_ids, token_type_ids, signal=signal, inputs_embeds=inputs_embeds)
         masks, signal, packing_arguments = plan_attention(
@@ -281,9 +293,10 @@ class TriEmbedModel(TriEmbedPreTrainedModel):
             window = layer.attention.sliding_window
             hidden_states = layer(hidden_states, masks[window], signal, **packing_arguments, **kwargs)
         hidden_states = self.final_norm(hidden_states)
+        hidden_states = clear_padding(hidden_states, given_mask) if tokens is None else tokens.put_back(hidden_states)
         pooler_output = None
         if self.pooler is not None:
-            pooler_output = self.pooler(hidden_states, attention_mask, None if boundaries is None else documents)
+            pooler_output = self.pooler(hidden_states, given_mask, None if boundaries is None else documents)
         return BaseModelOutputWithPooling(last_hidden_state=hidden_states, pooler_output=pooler_output)
 
     def embedding_parts(

@@ -27,6 +27,7 @@ from .loaded_weights import check_loaded  # noqa: F401
 from .modeling_triembed import TriEmbedModel, TriEmbedPreTrainedModel
 from .norms import make_norm  # noqa: F401
 from .packing import Group  # noqa: F401
+from .padding import Tokens  # noqa: F401
 from .placing import place  # noqa: F401
 from .position_biases import AlibiPosition  # noqa: F401
 from .position_contents import RelativeKeyScores  # noqa: F401

@@ -7,6 +7,7 @@ from the positions in it.
 Shapes: T tokens of all documents, H heads, K head width, n documents of a group, L its longest length.
 """
 
+from importlib.util import find_spec
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -228,10 +229,18 @@ def _spread(tokens: torch.Tensor, packing: Packing) -> torch.Tensor:
     return _Spread.apply(tokens, packing.take, packing.back)
 
 
-def _variable_length_serves(query: torch.Tensor, packing: Packing, dropout: float) -> bool:
-    if not query.is_cuda or query.dtype not in (torch.bfloat16, torch.float16) or dropout > 0.0:
+def has_variable_length(device: torch.device, dtype: torch.dtype, width: int = 8) -> bool:
+    """Tell whether torch's variable-length attention runs on a device, for a dtype and the width of a head."""
+    if device.type != "cuda" or dtype not in (torch.bfloat16, torch.float16) or width % 8 or width > 256:
         return False
-    return not packing.biased
+    is_nvidia = torch.version.hip is None and torch.cuda.get_device_capability(device) >= (8, 0)
+    return is_nvidia and find_spec("torch.nn.attention.varlen") is not None  # from torch 2.10 on
+
+
+def _variable_length_serves(query: torch.Tensor, packing: Packing, dropout: float) -> bool:
+    if packing.biased or dropout > 0.0:
+        return False
+    return has_variable_length(query.device, query.dtype, query.shape[-1])
 
 
 def _variable_length(

@@ -9,6 +9,17 @@ def is_traced() -> bool:
     return torch.compiler.is_compiling() or torch.jit.is_tracing()
 
 
+def is_readable(tensor: torch.Tensor) -> bool:
+    """Tell whether the values of a tensor may decide what is computed: nothing else is recorded than gradients."""
+    if is_traced() or is_transformed() or tensor.device.type == "meta":
+        return False
+    if type(tensor) not in (torch.Tensor, torch.nn.Parameter):  # a proxy, fake or distributed
+        return False
+    if torch._C._get_dispatch_mode(torch._C._TorchDispatchModeKey.PROXY) is not None:  # make_fx
+        return False
+    return tensor.device.type != "cuda" or not torch.cuda.is_current_stream_capturing()
+
+
 def is_transformed() -> bool:
     """Tell whether torch.func or forward mode takes derivatives, so that only plain operations can be used."""
     return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0

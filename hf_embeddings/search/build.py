@@ -16,7 +16,7 @@ from hf_embeddings.search.creation import check_new, sweep_creation
 from hf_embeddings.search.encoder import Encoder
 from hf_embeddings.search.fingerprint import changed_part, model_fingerprint
 from hf_embeddings.search.index import Index
-from hf_embeddings.search.late_chunking import Part, Text
+from hf_embeddings.search.late_chunking import PassageSpan, Text
 from hf_embeddings.search.passages import OPENING, TITLE, opening, split_passages, split_spans
 from hf_embeddings.search.precision import AUTO, choose_encoding_precision, time_lost
 from hf_embeddings.search.recipe import Recipe
@@ -30,7 +30,7 @@ SAMPLED_DOCUMENTS, SAMPLED_CHARACTERS = 2000, 200  # the first of both, in which
 
 
 @dataclass
-class Figures:
+class BuildFigures:
     """What a build did."""
 
     documents: int = 0
@@ -53,7 +53,7 @@ def build_index(
     processes: int = 1,
     progress: Callable[[float], None] = lambda done: None,
     notify: Callable[[str], None] = lambda line: None,
-) -> Figures:
+) -> BuildFigures:
     """Encode documents into an index, new or begun before, and return what was done.
 
     An interrupted build goes on where the last commit left it: the same documents are read again and compared with the
@@ -193,8 +193,8 @@ def _fill(
     source: str,
     processes: int,
     progress: Callable[[float], None],
-) -> Figures:
-    digest, figures = hashlib.sha256(), Figures()
+) -> BuildFigures:
+    digest, figures = hashlib.sha256(), BuildFigures()
     if values := index.get("build"):
         old_build = UnfinishedBuild.from_dict(values)
         if old_build.source != source:
@@ -264,7 +264,7 @@ def _bodies(texts: Sequence[str], encoder: Encoder, room: int) -> list[list[tupl
         return [[(text, text) for text in body] for body in found]
     spans = split_spans(texts, encoder.tokenizer, [min(late, room)] * len(texts))
     return [
-        [(text if len(parts) == 1 else text[begin:end].strip(), Part(text, begin, end)) for begin, end in parts]
+        [(text if len(parts) == 1 else text[begin:end].strip(), PassageSpan(text, begin, end)) for begin, end in parts]
         for text, parts in zip(texts, spans, strict=True)
     ]
 

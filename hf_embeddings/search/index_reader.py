@@ -126,7 +126,7 @@ class IndexReader:
         with self.reading():
             rows = np.flatnonzero(self._present)
             rows = rows[np.linspace(0, len(rows) - 1, min(size, len(rows))).astype(np.int64)] if len(rows) else rows
-            return table.read_records(self._connection, rows.tolist()), self.vectors_of(rows)
+            return table.records_at(self._connection, rows.tolist()), self.vectors_of(rows)
 
     def verify(self) -> None:
         """Read everything and compare it with the checksums.
@@ -160,7 +160,7 @@ class IndexReader:
             rows, scores = nearest(query, count, is_allowed)
             hits: dict[str, Hit] = {}
             passages = zip(
-                table.read_records(self._connection, rows.tolist()), scores.tolist(), rows.tolist(), strict=True
+                table.records_at(self._connection, rows.tolist()), scores.tolist(), rows.tolist(), strict=True
             )
             for record, score, row in passages:
                 hit = Hit(record.id, score, record.text, record.metadata, record.passage, row)

@@ -19,7 +19,7 @@ from hf_embeddings.search.encoder import Encoder
 OVERLAP = 4  # a window shares one of so many parts with the one before
 
 
-class Part(NamedTuple):
+class PassageSpan(NamedTuple):
     """A passage as characters `begin` to `end` of its document, which the parts beside it share."""
 
     document: str
@@ -27,10 +27,10 @@ class Part(NamedTuple):
     end: int
 
 
-Text = str | Part
+Text = str | PassageSpan
 
 
-class Row(NamedTuple):
+class ModelInput(NamedTuple):
     """What the model reads at once."""
 
     ids: list[int]
@@ -44,7 +44,7 @@ def encode_passages(
     vectors = np.empty((len(texts), encoder.dimension), np.float32)
     alone = [place for place, text in enumerate(texts) if isinstance(text, str)]
     vectors[alone] = encoder.encode([str(texts[place]) for place in alone], prompt="document", progress=progress)
-    parts = [(place, text) for place, text in enumerate(texts) if isinstance(text, Part)]
+    parts = [(place, text) for place, text in enumerate(texts) if isinstance(text, PassageSpan)]
     if parts:
         found = encode_parts(encoder, [part for _, part in parts], progress)
         vectors[[place for place, _ in parts]] = found
@@ -53,10 +53,10 @@ def encode_passages(
 
 @torch.inference_mode()
 def encode_parts(
-    encoder: Encoder, parts: Sequence[Part], progress: Callable[[float], None] | None = None
+    encoder: Encoder, parts: Sequence[PassageSpan], progress: Callable[[float], None] | None = None
 ) -> np.ndarray:
     """Return the vectors (N, D) of parts; those of one document stand side by side in the order of their characters."""
-    rows: list[Row] = []
+    rows: list[ModelInput] = []
     first = 0
     for members in _by_document(parts):
         rows += _rows(encoder, members, first)
@@ -81,8 +81,8 @@ def encode_parts(
     return encoder.scale(pooled).numpy()
 
 
-def _by_document(parts: Sequence[Part]) -> Iterator[list[Part]]:
-    members: list[Part] = []
+def _by_document(parts: Sequence[PassageSpan]) -> Iterator[list[PassageSpan]]:
+    members: list[PassageSpan] = []
     for part in parts:
         if members and (part.document is not members[-1].document or part.begin <= members[-1].begin):
             yield members
@@ -92,7 +92,7 @@ def _by_document(parts: Sequence[Part]) -> Iterator[list[Part]]:
         yield members
 
 
-def _rows(encoder: Encoder, parts: Sequence[Part], first: int) -> list[Row]:
+def _rows(encoder: Encoder, parts: Sequence[PassageSpan], first: int) -> list[ModelInput]:
     """Return the windows of a document; its parts have the numbers from `first` on."""
     prefix = encoder.prefix("document")
     backend = encoder.tokenizer.backend_tokenizer
@@ -121,11 +121,11 @@ def _rows(encoder: Encoder, parts: Sequence[Part], first: int) -> list[Row]:
         heads = first if begin == 0 and (encoder.recipe.include_prompt or not prefix) else -1
         tails = first + len(parts) - 1 if begin + room >= len(ids) else -1
         framed = np.concatenate((np.full(before, heads), own, np.full(after, tails)))
-        rows.append(Row([*head, *ids[window].tolist(), *tail], framed))
+        rows.append(ModelInput([*head, *ids[window].tolist(), *tail], framed))
     return rows
 
 
-def _owners(starts: np.ndarray, parts: Sequence[Part]) -> np.ndarray:
+def _owners(starts: np.ndarray, parts: Sequence[PassageSpan]) -> np.ndarray:
     """Return for each token, by its first character, the number of the part that it belongs to; each part has one."""
     owners = np.searchsorted([part.begin for part in parts[1:]], starts, side="right")
     if len(np.unique(owners)) < len(parts):  # a passage of characters that the tokenizer drops

@@ -253,7 +253,7 @@ def numbers(rows: list[tuple[Any, ...]]) -> np.ndarray:
         raise sqlite3.DatabaseError("a record has lost its number") from None
 
 
-def read_records(connection: sqlite3.Connection, rows: Sequence[int]) -> list[Record]:
+def records_at(connection: sqlite3.Connection, rows: Sequence[int]) -> list[Record]:
     """Return the records of rows, in that order."""
     query = "SELECT id, text, metadata, passage FROM records WHERE row = ?"
     tuples = [connection.execute(query, (int(row),)).fetchone() for row in rows]

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 
 from hf_embeddings.corpora.document import Document
 from hf_embeddings.corpora.sources import INSTALLED, SCHEMES, origin_of, parts_of
-from hf_embeddings.json_text import as_json
+from hf_embeddings.json_text import as_given
 from hf_embeddings.search.records import Record, as_kept
 
 REPEATED = "repeated_documents"  # counted as the source's own statistics are
@@ -76,8 +76,8 @@ def _own_id(value: object, id_field: str, place: str) -> str | None:
     if value is None or (type(value) in (str, int, float) and str(value).strip()):
         return None if value is None else str(value)
     raise ValueError(
-        f"{place or 'a document'}: got {as_json(value)} in the field {id_field!r}, expected an id, a text or a number; "
-        "fix it, or name another field with --id-field"
+        f"{place or 'a document'}: got {as_given(value)} in the field {id_field!r}, expected an id, a text or a "
+        "number; fix it, or name another field with --id-field"
     )
 
 

@@ -75,12 +75,12 @@ def _numberless(name: str) -> str:
 def longest_input(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
     """Return how many tokens, special ones included, a text may have."""
     positions = getattr(model.config, "max_position_embeddings", None)
-    limits = [positions, _position_rows(model), tokenizer.model_max_length]
+    limits = [positions, position_rows(model), tokenizer.model_max_length]
     finite = [int(limit) for limit in limits if limit and 0 < limit < VERY_LARGE_INTEGER]
     return min(finite, default=UNLIMITED)
 
 
-def _position_rows(model: PreTrainedModel) -> int | None:
+def position_rows(model: PreTrainedModel) -> int | None:
     """Return how many positions a table can tell that counts from `padding_idx` on, as RoBERTa's does."""
     if isinstance(model, TriEmbedModel):
         return None

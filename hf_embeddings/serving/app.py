@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Match, Route
 
-from hf_embeddings.json_text import as_json, json_text
+from hf_embeddings.json_text import as_given, json_text
 from hf_embeddings.search.encoder import Encoder
 from hf_embeddings.serving.embeddings import embed
 from hf_embeddings.serving.engine import Engine
@@ -148,7 +148,7 @@ class Answers:
         name = values.get("model", self.served.name)
         if name != self.served.name:
             raise Refusal(
-                f"model {as_json(name)}: not served here, expected {self.served.name!r}",
+                f"model {as_given(name)}: not served here, expected {self.served.name!r}",
                 status=404,
                 param="model",
                 code="model_not_found",
@@ -232,7 +232,7 @@ def _leads(route: Route, request: Request) -> bool:
     return route.matches(request.scope)[0] is not Match.NONE
 
 
-def describe(model: Any) -> dict[str, object]:  # noqa: ANN401  an Encoder or a CrossEncoder
+def model_facts(model: Any) -> dict[str, object]:  # noqa: ANN401  an Encoder or a CrossEncoder
     """Return what there is to say of a model: its type, positions, sizes and arithmetic."""
     config = model.model.config
     positions = getattr(config, "position_embedding_type", None)

@@ -124,7 +124,7 @@ class Connection(H11Protocol):
             self.transport.close()
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listening_socket(host: str, port: int) -> socket.socket:
     """Return a socket that listens: on an address of IPv4 or IPv6, or a name; port 0 takes a free one.
 
     Raises:

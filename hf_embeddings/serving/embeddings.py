@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from hf_embeddings.json_text import as_json
-from hf_embeddings.serving.engine import Engine, Row, Tokenized
+from hf_embeddings.json_text import as_given
+from hf_embeddings.serving.engine import Engine, InputRow, Tokenized
 from hf_embeddings.serving.fields import Fields, checked_text, refuse_many
 from hf_embeddings.serving.refusal import Refusal
 
@@ -30,7 +30,7 @@ async def embed(engine: Engine, name: str, values: dict[str, Any]) -> tuple[str,
     encoder = engine.encoder
     is_base64 = fields.word("encoding_format", ("float", "base64"), "float") == "base64"
     dimensions = fields.count("dimensions", encoder.dimension, 0)
-    rows, vectors = await engine.run(read_inputs(engine, fields))
+    rows, vectors = await engine.run(input_rows(engine, fields))
     tokens = sum(len(row.ids) for row in rows)
     if dimensions:
         vectors = _shortened(vectors, dimensions)
@@ -40,7 +40,7 @@ async def embed(engine: Engine, name: str, values: dict[str, Any]) -> tuple[str,
     return _answer(write, vectors, name, tokens), tokens
 
 
-def read_inputs(engine: Engine, fields: Fields) -> Callable[[], list[Row]]:
+def input_rows(engine: Engine, fields: Fields) -> Callable[[], list[InputRow]]:
     """Return what makes the rows of the inputs: of a text, texts, token ids, or lists of token ids.
 
     Raises:
@@ -65,18 +65,18 @@ def read_inputs(engine: Engine, fields: Fields) -> Callable[[], list[Row]]:
     return partial(engine.tokenize, texts, prompt, truncate=truncate)
 
 
-def _of_ids(engine: Engine, lists: list[list[int]], truncate: bool) -> list[Row]:
+def _of_ids(engine: Engine, lists: list[list[int]], truncate: bool) -> list[InputRow]:
     """Return token ids with the special tokens that the model wants around them, unless they are there."""
     encoder = engine.encoder
     table: Any = encoder.model.get_input_embeddings()
     rows = table.weight.shape[0]
     before, after = encoder.special_ids()
-    found: list[Row] = []
+    found: list[InputRow] = []
     for number, ids in enumerate(lists):
         if not ids or not all(type(token) is int and 0 <= token < rows for token in ids):
             wrong = next((token for token in ids if type(token) is not int or not 0 <= token < rows), None)
             raise Refusal(
-                f"input[{number}]: got {as_json(wrong) if ids else 'none'}, expected token ids of this model's own "
+                f"input[{number}]: got {as_given(wrong) if ids else 'none'}, expected token ids of this model's own "
                 f"tokenizer, from 0 to {rows - 1:,}; send texts instead",
                 param="input",
             )

@@ -43,7 +43,7 @@ class Tokenized(NamedTuple):
     prompt_tokens: int = 0  # of the first ones, that are not pooled
 
 
-Row = Tokenized | Pair
+InputRow = Tokenized | Pair
 
 
 class Engine:
@@ -54,7 +54,7 @@ class Engine:
         self.model, self.limits = model, limits
         self._tokenizing = ThreadPoolExecutor(1, thread_name_prefix="tokenizer")  # it keeps a state: one at a time
         run = self._encode if isinstance(model, Encoder) else self._score
-        self.batcher: Batcher[Row] = Batcher(
+        self.batcher: Batcher[InputRow] = Batcher(
             run, batch_tokens=limits.batch_tokens, waiting_tokens=limits.waiting_tokens
         )
 
@@ -75,7 +75,7 @@ class Engine:
         """Run what takes more than a moment in the thread of the tokenizer."""
         return await asyncio.get_running_loop().run_in_executor(self._tokenizing, work, *arguments)
 
-    async def run(self, prepare: Callable[[], Sequence[Row]]) -> tuple[Sequence[Row], np.ndarray]:
+    async def run(self, prepare: Callable[[], Sequence[InputRow]]) -> tuple[Sequence[InputRow], np.ndarray]:
         """Return rows, and the vectors (N, D) or the scores (N,) of them in fp32. Cancelled, it gives up its place.
 
         Args:
@@ -86,7 +86,7 @@ class Engine:
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[np.ndarray] = loop.create_future()
-        jobs: list[Job[Row]] = []
+        jobs: list[Job[InputRow]] = []
 
         def begin() -> None:
             try:
@@ -107,7 +107,7 @@ class Engine:
             raise Refusal(f"the model's result for input {number} is no number; check its weights", status=500)
         return jobs[0].rows, results
 
-    def _submit(self, rows: Sequence[Row], future: "asyncio.Future[np.ndarray]") -> Job[Row]:
+    def _submit(self, rows: Sequence[InputRow], future: "asyncio.Future[np.ndarray]") -> Job[InputRow]:
         lengths = [len(row.ids) for row in rows]
         if (tokens := sum(lengths)) > self.limits.request_tokens:
             raise Refusal(
@@ -126,15 +126,17 @@ class Engine:
         self.batcher.close()
         self._tokenizing.shutdown()
 
-    def _encode(self, rows: list[Row]) -> np.ndarray:
+    def _encode(self, rows: list[InputRow]) -> np.ndarray:
         prompts = [row.prompt_tokens for row in rows if isinstance(row, Tokenized)]
         return self.encoder.encode_ids([row.ids for row in rows], prompts if any(prompts) else None)
 
-    def _score(self, rows: list[Row]) -> np.ndarray:
+    def _score(self, rows: list[InputRow]) -> np.ndarray:
         assert isinstance(self.model, CrossEncoder), "or `_encode` runs"
         return self.model.score_pairs([row for row in rows if isinstance(row, Pair)])
 
-    def tokenize(self, texts: Sequence[str], prompt: str | None, *, truncate: bool, param: str = "input") -> list[Row]:
+    def tokenize(
+        self, texts: Sequence[str], prompt: str | None, *, truncate: bool, param: str = "input"
+    ) -> list[InputRow]:
         """Return texts as the encoder reads them; for the thread of the tokenizer.
 
         Raises:
@@ -151,7 +153,7 @@ class Engine:
             self._refuse_long(counts, param)
         return [Tokenized(row, prompt_tokens) for row in rows]
 
-    def tokenize_pairs(self, query: str, documents: Sequence[str], *, truncate: bool, param: str) -> list[Row]:
+    def tokenize_pairs(self, query: str, documents: Sequence[str], *, truncate: bool, param: str) -> list[InputRow]:
         """Return a query with each document as the cross-encoder reads them; for the thread of the tokenizer.
 
         Raises:
@@ -159,7 +161,7 @@ class Engine:
         """
         assert isinstance(self.model, CrossEncoder), "the caller has asked"
         cut = self.model.truncated
-        pairs: list[Row] = [*self.model.tokenize(query, documents)]
+        pairs: list[InputRow] = [*self.model.tokenize(query, documents)]
         if self.model.truncated > cut and not truncate:
             self._refuse_long(self.model.count_tokens(query, documents), param)
         return pairs

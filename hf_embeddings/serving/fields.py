@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hf_embeddings.files.reading import DEEPEST, check_depth
-from hf_embeddings.json_text import as_json, json_kind, without_twins
+from hf_embeddings.json_text import as_given, json_kind, without_twins
 from hf_embeddings.serving.refusal import Refusal
 
 
@@ -69,14 +69,14 @@ class Fields:
         if value is None:
             return default
         if value not in choices:
-            raise Refusal(f"{name}: got {as_json(value)}, expected {' or '.join(choices)}", param=name)
+            raise Refusal(f"{name}: got {as_given(value)}, expected {' or '.join(choices)}", param=name)
         return str(value)
 
     def flag(self, name: str, default: bool = False) -> bool:
         """Return true or false."""
         value = self.values.get(name, default)
         if not isinstance(value, bool):
-            raise Refusal(f"{name}: got {as_json(value)}, expected true or false", param=name)
+            raise Refusal(f"{name}: got {as_given(value)}, expected true or false", param=name)
         return value
 
     def count(self, name: str, most: int, default: int) -> int:
@@ -85,14 +85,14 @@ class Fields:
         if value is None:
             return default
         if type(value) is not int or not 1 <= value <= most:
-            raise Refusal(f"{name}: got {as_json(value)}, expected a whole number from 1 to {most:,}", param=name)
+            raise Refusal(f"{name}: got {as_given(value)}, expected a whole number from 1 to {most:,}", param=name)
         return value
 
     def optional_text(self, name: str) -> str | None:
         """Return a text, None where there is none."""
         value = self.values.get(name)
         if value is not None and not isinstance(value, str):
-            raise Refusal(f"{name}: got {as_json(value)}, expected a text", param=name)
+            raise Refusal(f"{name}: got {as_given(value)}, expected a text", param=name)
         return value
 
     def texts(self, name: str, most: int) -> list[str]:
@@ -122,7 +122,7 @@ def checked_text(value: object, place: str, name: str) -> str:
         Refusal: it is none.
     """
     if not isinstance(value, str):
-        raise Refusal(f"{place}: got {as_json(value)}, expected a text", param=name)
+        raise Refusal(f"{place}: got {as_given(value)}, expected a text", param=name)
     if not value.strip():
         raise Refusal(f"{place}: got a blank text, expected some words", param=name)
     try:

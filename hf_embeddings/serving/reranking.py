@@ -11,7 +11,7 @@ import numpy as np
 
 from hf_embeddings.search.cross_encoder import CrossEncoder
 from hf_embeddings.search.encoder import Encoder
-from hf_embeddings.serving.engine import Engine, Row
+from hf_embeddings.serving.engine import Engine, InputRow
 from hf_embeddings.serving.fields import Fields
 from hf_embeddings.serving.refusal import Refusal
 
@@ -68,7 +68,7 @@ async def _score(engine: Engine, query: str, documents: list[str], fields: Field
         return scores if raw else engine.model.activate(scores), sum(len(pair.ids) for pair in pairs)
     assert isinstance(engine.model, Encoder), "the other kind of model"
 
-    def prepare() -> list[Row]:
+    def prepare() -> list[InputRow]:
         rows = engine.tokenize([query], "query", truncate=truncate, param="query")
         return rows + engine.tokenize(documents, "document", truncate=truncate, param="documents")
 

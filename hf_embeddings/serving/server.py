@@ -14,7 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from hf_embeddings.serving.app import Answers, Served
-from hf_embeddings.serving.connections import Connection, Room, listen
+from hf_embeddings.serving.connections import Connection, Room, listening_socket
 from hf_embeddings.serving.guard import Guard, Tell
 from hf_embeddings.serving.limits import Limits
 from hf_embeddings.serving.metrics import Metrics
@@ -61,7 +61,7 @@ class Server:
         self.served, self.limits, self.metrics = served, limits or Limits(), Metrics()
         self.room = Room(self.limits)
         self.names = {host, *(LOOPBACK if host in LOOPBACK else ())}
-        self.socket = listen(host, port)
+        self.socket = listening_socket(host, port)
         self.port = int(self.socket.getsockname()[1])
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.port}/"
         app: ASGIApp = Answers(served, self.limits, self.metrics, tell_error).application()

@@ -19,7 +19,7 @@ from hf_embeddings.file_names import OF_A_RUN
 from hf_embeddings.files.manifest import MANIFEST
 from hf_embeddings.files.ownership import MARK
 from hf_embeddings.files.reading import read_json
-from hf_embeddings.json_text import finite
+from hf_embeddings.json_text import without_nan
 from hf_embeddings.uploads.binary_formats import Buffer, mapped
 from hf_embeddings.uploads.file_kinds import OF_ITS_RUN, describe_unknown, matches_path, parser_of
 from hf_embeddings.uploads.machine_paths import find_home, shorten
@@ -143,11 +143,11 @@ def _fit(file: Path) -> tuple[bytes | None, str]:
     value = parse_record(file)
     shorter, is_json = shorten(value), file.suffix == ".json"
     changes = [_PATHS_CUT] if shorter != value else []
-    changes += [_NULL] if is_json and (finite(shorter) != shorter) else []
+    changes += [_NULL] if is_json and (without_nan(shorter) != shorter) else []
     if not changes:
         return None, ""
     if is_json:
-        text = json.dumps(finite(shorter), indent=2, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(without_nan(shorter), indent=2, ensure_ascii=False, allow_nan=False)
         return (text + "\n").encode("utf-8", "surrogatepass"), "; ".join(changes)
     stream = io.StringIO()
     yaml.safe_dump(shorter, stream, sort_keys=False, allow_unicode=True)

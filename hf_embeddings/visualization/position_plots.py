@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hf_embeddings.visualization.colours import series
 from hf_embeddings.visualization.fonts import as_written
 from hf_embeddings.visualization.heat import strongest
 
@@ -94,15 +95,15 @@ def _distance(axis: Axes, scores: np.ndarray) -> None:
         diagonals = [scores[head].diagonal(offset) for offset in offsets]
         mean = np.array([line.mean() for line in diagonals])
         spread = np.array([line.std() for line in diagonals])
-        axis.plot(offsets, mean, label="all heads" if alike else f"head {head}", linewidth=1)
-        axis.fill_between(offsets, mean - spread, mean + spread, alpha=0.2)
+        axis.plot(offsets, mean, label="all heads" if alike else f"head {head}", linewidth=1.5, color=series(head))
+        axis.fill_between(offsets, mean - spread, mean + spread, alpha=0.2, color=series(head))
     axis.set(title="score added, by distance", xlabel="key - query, in positions", ylabel="score")
     axis.legend(fontsize=7)
 
 
 def _linearity(axis: Axes, linearity: Mapping[int, float | None]) -> None:
     shares = {k: value for k, value in linearity.items() if value is not None}
-    axis.bar([str(k) for k in shares], [max(value, -0.05) for value in shares.values()])
+    axis.bar([str(k) for k in shares], [max(value, -0.05) for value in shares.values()], color=series(0))
     axis.set(title="linear map M(k), p to p+k", xlabel="k", ylabel="share explained", ylim=(-0.05, 1.05))
     axis.axhline(0, color="black", linewidth=0.5)
 

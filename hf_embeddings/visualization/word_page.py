@@ -12,7 +12,10 @@ from hf_embeddings.visualization.colours import SERIES
 from hf_embeddings.visualization.fonts import CSS_FAMILIES
 from hf_embeddings.visualization.page import POLICY, drawn, fill_template, script_json
 
-MOST_WRITTEN = 200  # up to here every point has its label beside it; of more, the one under the pointer
+MOST_WRITTEN = (
+    200  # up to here every point has its label beside it; of more, those that find room, the first ones first
+)
+MOST_NAMES = 120  # of more points, in view at once
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="@POLICY@">
@@ -34,18 +37,55 @@ input { font: inherit; padding: .2em .5em; width: 18em; }
 const figure = @FIGURE@;
 const plot = document.getElementById("plot"), found = document.getElementById("found");
 Plotly.newPlot(plot, figure.data, figure.layout, figure.config);
+const pinned = new Set(), measure = document.createElement("canvas").getContext("2d");
+let hits = new Set(), waiting = 0;
+measure.font = "13px " + figure.layout.font.family;
+// Of many points: names where there is room in view, those pinned or found first, then as they were given. Names are
+// SVG, which the browser writes in any script; zooming in makes room for more.
+const points = figure.data.flatMap(trace => trace.meta.rows.map((row, place) =>
+  ({row, x: trace.x[place], y: trace.y[place], text: trace.text[place]})));
+points.sort((one, other) => one.row - other.row);
+const widths = new Map(), isSpecial = point => pinned.has(point.row) || hits.has(point.row);
+function writeNames() {
+  const {xaxis, yaxis} = plot._fullLayout, boxes = [], notes = [];
+  for (const point of [...points.filter(isSpecial), ...points.filter(point => !isSpecial(point))]) {
+    if (notes.length == figure.names) break;
+    const x = xaxis.l2p(point.x), y = yaxis.l2p(point.y);
+    if (x < 0 || y < 0 || x > xaxis._length || y > yaxis._length) continue;
+    if (!widths.has(point.row)) widths.set(point.row, measure.measureText(point.text).width / 2 + 3);
+    const half = widths.get(point.row), box = [x - half, y - 22, x + half, y - 2];
+    if (boxes.some(other => other[0] < box[2] && box[0] < other[2] && other[1] < box[3] && box[1] < other[3]))
+      continue;
+    boxes.push(box);
+    notes.push({x: point.x, y: point.y, text: pinned.has(point.row) ? `<b>${point.text}</b>` : point.text,
+      showarrow: false, yanchor: "bottom", yshift: 3, font: {size: 13}, bgcolor: "#ffffffa0", captureevents: false});
+  }
+  Plotly.relayout(plot, {annotations: notes});
+}
+function later() { clearTimeout(waiting); waiting = setTimeout(writeNames, 120); }
+if (figure.names) {
+  plot.on("plotly_relayout", change => { if (!("annotations" in change)) later(); });
+  plot.on("plotly_click", event => event.points.forEach(point => {
+    const row = point.data.meta.rows[point.pointNumber];
+    if (!pinned.delete(row)) pinned.add(row);
+    later();
+  }));
+  later();
+}
 function search(query) {
-  const wanted = query.trim().toLowerCase(), hits = [];
+  const wanted = query.trim().toLowerCase(), names = [];
+  hits = new Set();
   figure.data.forEach((trace, index) => {
     const match = trace.ids.map(label => wanted !== "" && label.toLowerCase().includes(wanted));
-    hits.push(...trace.ids.filter((_, row) => match[row]));
+    names.push(...trace.ids.filter((_, row) => match[row]));
+    match.forEach((hit, row) => { if (hit) hits.add(trace.meta.rows[row]); });
     Plotly.restyle(plot, {
       "marker.size": [match.includes(true) ? match.map(hit => (hit ? 4 : 1) * trace.meta.size) : trace.meta.size],
       "marker.opacity": [!wanted ? 0.8 : match.includes(true) ? match.map(hit => hit ? 1 : 0.2) : 0.2],
     }, [index]);
   });
-  found.textContent = wanted ? hits.length + " found: " + hits.slice(0, 20).join(", ") : "";
-  return hits;
+  if (figure.names) later();
+  found.textContent = wanted ? names.length + " found: " + names.slice(0, 20).join(", ") : "";
 }
 document.getElementById("search").addEventListener("input", event => search(event.target.value));
 </script></body></html>
@@ -75,6 +115,7 @@ def word_page(
         "data": [_trace(points, labels, groups, neighbours, name) for name in dict.fromkeys(groups)],
         "layout": _layout(points, labels),
         "config": _config(points.shape[1] == 2),
+        "names": MOST_NAMES if points.shape[1] == 2 and len(labels) > MOST_WRITTEN else 0,
     }
     fields = {
         "POLICY": POLICY,
@@ -113,7 +154,7 @@ def _trace(
         "customdata": [_describe(labels[row], neighbours[row]) for row in rows],
         "hovertemplate": "%{customdata}<extra></extra>",
         "marker": {"size": size, "opacity": 0.8},
-        "meta": {"size": size},
+        "meta": {"size": size, "rows": rows},
     }
 
 

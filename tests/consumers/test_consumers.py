@@ -10,7 +10,7 @@ import torch
 from accelerate import init_empty_weights, load_checkpoint_and_dispatch
 from datasets import Dataset
 from onnx import numpy_helper
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import IA3Config, LoraConfig, PeftModel, VeraConfig, get_peft_model
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 import hf_embeddings.adapters  # noqa: F401  (tells PEFT which layers to adapt)
@@ -191,12 +191,26 @@ def test_lora_trains_and_saves_what_the_checkpoint_lacked(head: str, task: str, 
     adapted = get_peft_model(model, LoraConfig(task_type=task, init_lora_weights=False)).eval()
     trained = {name for name, parameter in adapted.named_parameters() if parameter.requires_grad}
     for module in new:
-        assert any(f"{module}.modules_to_save.default" in name for name in trained), trained
+        assert any(f".{module}." in name and "modules_to_save.default" in name for name in trained), trained
     with torch.no_grad():
         expected = adapted(ids)[0]
         adapted.save_pretrained(tmp_path / "adapter")
         again = PeftModel.from_pretrained(kind.from_pretrained(tmp_path / "base"), tmp_path / "adapter").eval()
         torch.testing.assert_close(again(ids)[0], expected)
+
+
+@pytest.mark.parametrize("adapter", [IA3Config, VeraConfig])
+def test_what_is_new_is_merged_with_every_adapter(adapter: type, tmp_path) -> None:
+    """PEFT reads the `weight` of each module that it saves where these merge, which a pooler as a whole has not."""
+    sizes = dict(vocab_size=20, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+    TriEmbedForMaskedLM(TriEmbedConfig(**sizes)).save_pretrained(tmp_path / "base")
+    model = hf_embeddings.TriEmbedForSequenceClassification.from_pretrained(tmp_path / "base")
+    adapted, ids = get_peft_model(model, adapter(task_type="SEQ_CLS")).eval(), torch.randint(1, 16, (2, 6))
+    with torch.no_grad():
+        expected = adapted(ids).logits
+        adapted.merge_and_unload().save_pretrained(tmp_path / "merged")
+        merged = hf_embeddings.TriEmbedForSequenceClassification.from_pretrained(tmp_path / "merged")
+        torch.testing.assert_close(merged.eval()(ids).logits, expected, atol=1e-5, rtol=1e-5)
 
 
 def test_nothing_is_new_in_a_checkpoint_of_the_same_task(folders) -> None:

@@ -7,7 +7,7 @@ import pytest
 from transformers import BertTokenizer
 
 from hf_embeddings import TriEmbedConfig, TriEmbedModel
-from hf_embeddings.evaluation import report
+from hf_embeddings.evaluation import measures, report
 from hf_embeddings.evaluation.evaluation_data import EvaluationData
 from hf_embeddings.evaluation.retrieval_set import RetrievalSet
 from hf_embeddings.evaluation.test_sets import ScoredPairs
@@ -60,6 +60,12 @@ def test_each_measure_moves_the_progress_by_its_share(encoder: Encoder, monkeypa
     assert flat == sorted(flat) and flat[-1] == pytest.approx(1) and max(places["similarity p"]) < 0.1
     assert max(places["retrieval r"]) - max(places["similarity p"]) > 0.5
     assert encoded.count(long[0]) == 4  # once, though all sizes ask for it again
+
+
+def test_words_that_are_one_to_the_tokenizer_are_told_in_an_association_test(encoder: Encoder) -> None:
+    words = {"first_targets": ["cat", "Cat"], "second_targets": ["a", "b"], "first_attributes": ["c"]}
+    (figures, _) = measures.bias(Vectors(encoder), {"t": words | {"second_attributes": ["d"]}}, "s")
+    assert figures.note == "cat, Cat stand in more than one place"
 
 
 def test_vectors_that_are_asked_for_again_are_the_same(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,12 @@ def test_half_precision_is_exported_in_fp32(dtype: torch.dtype, tmp_path: Path) 
     assert done.largest_difference <= TOLERANCE and done.precision == "fp32"
 
 
+def test_a_fixed_length_is_one_that_the_model_reads(tmp_path: Path) -> None:
+    TriEmbedModel(TriEmbedConfig(**SIZES, max_position_embeddings=8)).save_pretrained(tmp_path / "model")
+    with pytest.raises(ValueError, match="got a fixed length of 9 tokens, the model reads 8 at most; give fewer"):
+        export_onnx(tmp_path / "model", tmp_path / "model.onnx", fixed=(1, 9))
+
+
 @pytest.mark.parametrize("int8", [False, True])
 def test_a_file_that_gives_nan_is_not_kept(int8: bool, tmp_path: Path, monkeypatch) -> None:
     TriEmbedModel(TriEmbedConfig(**SIZES)).save_pretrained(tmp_path / "model")

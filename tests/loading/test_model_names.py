@@ -40,3 +40,9 @@ def test_what_was_exported_from_a_model_is_not_taken_for_one(tmp_path: Path) -> 
         check_model(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"")
     check_model(tmp_path)
+
+
+def test_an_adapter_is_named(tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(ValueError, match="an adapter of PEFT, expected the directory of a model; merge it"):
+        check_model(tmp_path)

@@ -89,3 +89,9 @@ def test_a_damaged_index_of_weights_is_named(text: str, tmp_path: Path) -> None:
     (tmp_path / "model.safetensors.index.json").write_text(text)
     with pytest.raises(ValueError, match="model.safetensors.index.json: .*(JSON|no index of weights)"):
         stored_shapes(tmp_path)
+
+
+def test_a_directory_without_a_tokenizer_is_named(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}', encoding="utf-8")
+    with pytest.raises(ValueError, match="no tokenizer in it; save one there with tokenizer.save_pretrained"):
+        read_tokenizer(tmp_path)

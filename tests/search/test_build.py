@@ -15,7 +15,7 @@ from sentence_transformers import SentenceTransformer
 from hf_embeddings import hardware
 from hf_embeddings.search import build as building
 from hf_embeddings.search import passages, precision
-from hf_embeddings.search.build import Figures, build_index
+from hf_embeddings.search.build import BuildFigures, build_index
 from hf_embeddings.search.index import Index
 from hf_embeddings.search.query_encoder import load_encoder
 from hf_embeddings.search.records import Condition, Record
@@ -52,7 +52,7 @@ def test_documents_become_passages_and_titled_ones_their_title_and_opening_too(
     done: list[float] = []
     figures = build_index(documents, tmp_path / "index", job, source="s", progress=done.append)
     ((records, vectors),) = content(tmp_path / "index")
-    expected = Figures(documents=40, passages=len(records), unknown=figures.unknown)
+    expected = BuildFigures(documents=40, passages=len(records), unknown=figures.unknown)
     assert figures == expected and 0 < figures.unknown < 0.01 and sum(done) == pytest.approx(40)
     assert len(records) > 50 and {record.id for record in records} == {document.id for document in documents}
     for document in documents:

@@ -10,7 +10,7 @@ import torch
 from hf_embeddings.search.build import build_index
 from hf_embeddings.search.encoder import Encoder
 from hf_embeddings.search.index import Index
-from hf_embeddings.search.late_chunking import Part, encode_parts, encode_passages
+from hf_embeddings.search.late_chunking import PassageSpan, encode_parts, encode_passages
 from hf_embeddings.search.passages import split_spans
 from hf_embeddings.search.query_encoder import load_encoder
 from hf_embeddings.search.records import Record
@@ -22,11 +22,11 @@ def encoder(model_folder: Path) -> Encoder:
     return Encoder.load(model_folder, precision="fp32")
 
 
-def parts_of(encoder: Encoder, document: str, tokens: int) -> list[Part]:
-    return [Part(document, *span) for span in split_spans([document], encoder.tokenizer, [tokens])[0]]
+def parts_of(encoder: Encoder, document: str, tokens: int) -> list[PassageSpan]:
+    return [PassageSpan(document, *span) for span in split_spans([document], encoder.tokenizer, [tokens])[0]]
 
 
-def loop(encoder: Encoder, parts: list[Part], window: int) -> np.ndarray:
+def loop(encoder: Encoder, parts: list[PassageSpan], window: int) -> np.ndarray:
     """Return the vectors of a document's parts, as the paper says it, token by token."""
     prefix, document = encoder.prefix("document"), parts[0].document
     tokenizer, model = encoder.tokenizer, encoder.model
@@ -80,14 +80,14 @@ def test_one_chunk_is_ordinary_encoding(
     encoder = Encoder.load(
         model_folder, precision="fp32", pooling=pooling, prompts=prompts, include_prompt=include_prompt
     )
-    found = encode_parts(encoder, [Part(text, 0, len(text)) for text in texts])
+    found = encode_parts(encoder, [PassageSpan(text, 0, len(text)) for text in texts])
     np.testing.assert_allclose(found, encoder.encode(texts, prompt="document"), atol=2e-6)
 
 
 def test_what_stands_beside_a_passage_matters(encoder: Encoder) -> None:
     passage = "the cat sleeps."
     documents = [f"{passage} the {word} runs." for word in ("dog", "king")]
-    found = encode_parts(encoder, [Part(document, 0, len(passage)) for document in documents])
+    found = encode_parts(encoder, [PassageSpan(document, 0, len(passage)) for document in documents])
     assert np.abs(found[0] - found[1]).max() > 1e-3
 
 
@@ -109,7 +109,7 @@ def test_the_same_text_twice_is_two_documents(encoder: Encoder, texts: list[str]
 
 def test_a_passage_without_tokens_has_a_vector(encoder: Encoder) -> None:
     document = "the cat \u200b\u200b"
-    found = encode_parts(encoder, [Part(document, 0, 8), Part(document, 8, 10)])
+    found = encode_parts(encoder, [PassageSpan(document, 0, 8), PassageSpan(document, 8, 10)])
     assert np.isfinite(found).all() and np.allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
 
 

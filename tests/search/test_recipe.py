@@ -101,7 +101,7 @@ REFUSED = [
     ({SETTINGS: {"requirements": {"transformers": ">=9"}}}, "requirements"),
     ({SETTINGS: {"prompts": {"query": 5}}}, "prompt 'query': got 5, expected a text"),
     ({POOLING: {}}, "1_Pooling.config.json: missing or empty, expected the pooling"),
-    ({SETTINGS: []}, "got list, expected an object"),
+    ({SETTINGS: []}, "got a list, expected an object"),
     ({MODULES: {}}, "expected a list of objects"),
 ]
 

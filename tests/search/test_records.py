@@ -73,7 +73,7 @@ def test_conditions(connection: sqlite3.Connection, text: str, rows: list[int]) 
     condition = Condition.parse(text)
     assert table.rows_where(connection, [condition]).tolist() == rows
     assert [row for row, data in enumerate(METADATA) if condition.holds(data)] == rows
-    kept = table.read_records(connection, range(len(METADATA)))
+    kept = table.records_at(connection, range(len(METADATA)))
     assert [row for row, record in enumerate(kept) if condition.holds(record.metadata)] == rows
 
 
@@ -111,4 +111,4 @@ def test_unknown_fields_and_unreadable_conditions_are_refused(connection: sqlite
 
 def test_a_row_that_an_index_has_lost_is_damage(connection: sqlite3.Connection) -> None:
     with pytest.raises(sqlite3.DatabaseError, match="has lost a part"):
-        table.read_records(connection, [10**6])
+        table.records_at(connection, [10**6])

@@ -20,7 +20,7 @@ from hf_embeddings.search.index import Index
 from hf_embeddings.search.query_encoder import load_encoder
 from hf_embeddings.search.records import Record
 from hf_embeddings.search.workers import EncodingJob
-from hf_embeddings.serving.app import Served, describe
+from hf_embeddings.serving.app import Served, model_facts
 from hf_embeddings.serving.engine import Engine
 from hf_embeddings.serving.limits import Limits
 from hf_embeddings.serving.searching import Searching
@@ -38,7 +38,7 @@ def serving(
     limits = limits or Limits()
     engine = Engine(model, limits)
     searching = None if index is None else Searching(index, engine)
-    server = Server(Served(NAME, describe(model), engine, searching), limits=limits, **options)
+    server = Server(Served(NAME, model_facts(model), engine, searching), limits=limits, **options)
     try:
         with server.running():
             yield server

@@ -32,6 +32,11 @@ const type = query => {
 async function read() {
   await pause(1000);
   answers.canvases = [...document.querySelectorAll("canvas")].filter(canvas => canvas.width > 100).length;
+  const names = () => [...document.querySelectorAll(".annotation-text")].map(text => text.textContent);
+  answers.names = names();
+  const boxes = [...document.querySelectorAll(".annotation-text")].map(text => text.getBoundingClientRect());
+  answers.overlaps = boxes.filter((one, place) => boxes.slice(place + 1).some(other =>
+    one.left < other.right && other.left < one.right && one.top < other.bottom && other.top < one.bottom)).length;
   const ground = document.querySelector(".nsewdrag");
   ground.dispatchEvent(new MouseEvent("mousemove", point(0)));
   await pause(500);
@@ -45,6 +50,7 @@ async function read() {
   answers.milliseconds = performance.now() - start;
   await pause(500);
   answers.found = document.getElementById("found").textContent;
+  answers.foundNames = names();
   const large = plot._fullData[0].marker.size;
   answers.large = large.flatMap((size, row) => size > large[0] ? [row] : []);
   type("nothing like it");
@@ -80,6 +86,8 @@ def test_ten_thousand_points_in_a_browser(tmp_path: Path) -> None:
     assert found["zoom"] > 1.1
     hits = [row for row, label in enumerate(labels) if "word77" in label]
     assert found["found"].startswith(f"{len(hits)} found: word77, word770") and found["large"] == hits
+    assert 60 < len(found["names"]) <= 120 and found["names"][0] == "word0" and found["overlaps"] == 0
+    assert sum("word77" in name for name in found["foundNames"]) > 20
     assert found["none"].startswith("0 found") and found["cleared"] == ["", 4]
 
 

@@ -10,9 +10,10 @@ function drawSum(section) {
   const strips = el("div.strips", {onpointermove: event => {
     if (event.target.tagName == "CANVAS") status.textContent = sumAt(place, cellAt(event.target, event)[1]);
   }}, ...rows, exchanged(place, most));
+  const shown = total.shape[1], cells = shown === width ? say("sum_cells_all", {width}) : say("sum_cells_first", {shown, width});
   const missing = ["position", "segment"].filter(name => !summands.some(one => one.name == name)).map(name => el("p.note", {}, say("sum_no_" + name)));
   if (input().text.texts.length > 1 && DATA.model.segments > 1 && pieces().every(piece => piece.segment === 0)) missing.push(el("p.note", {}, say("sum_one_segment")));
-  show(section, opening(section, "sum", {shown: total.shape[1], width}), missing,
+  show(section, opening(section, "sum", {cells}), missing,
     el("h3", {}, say("sum_of", {label: isolate(label(place)), place})), strips, status, exchangeChoice(place), el("div.pair", {}, norms(), exchangeMap()));
 }
 

@@ -47,7 +47,7 @@ def encode_batch(path: Path, documents: list[str], *, ends: str, rules: int, nea
     )
 
 
-def batches(documents: Iterable[str]) -> Iterator[list[str]]:
+def document_batches(documents: Iterable[str]) -> Iterator[list[str]]:
     """Yield the documents that are encoded at a time."""
     batch: list[str] = []
     characters = 0

@@ -25,7 +25,7 @@ from hf_embeddings.pretraining.architecture import is_checkpoint
 from hf_embeddings.pretraining.examples.health import examine_text
 from hf_embeddings.pretraining.options import PretrainingOptions
 from hf_embeddings.pretraining.prepared.assembly import assemble
-from hf_embeddings.pretraining.prepared.encoding import Encoded, batches, encode_batch
+from hf_embeddings.pretraining.prepared.encoding import Encoded, document_batches, encode_batch
 from hf_embeddings.pretraining.prepared.facts import CorpusFacts, CorpusPlan, ShardNote
 from hf_embeddings.pretraining.prepared.plan import (
     PLAN,
@@ -169,7 +169,7 @@ def encode_unit(
         ends, rules = preparation.corpus.sentence_ends, preparation.plan.format
         encode = partial(encode_batch, preparation.encoder, ends=ends, rules=rules, near_duplicates=near)
         index, parts, tokens = len(notes), [], 0
-        for part in pool.map(encode, batches(remaining)):
+        for part in pool.map(encode, document_batches(remaining)):
             parts.append(part)
             tokens += len(part.corpus.tokens)
             advance(size_left.take(part.characters))

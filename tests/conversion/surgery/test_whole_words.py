@@ -64,6 +64,12 @@ def test_a_piece_within_words_keeps_its_row() -> None:
             new_words(tokenizer, [piece])
 
 
+@pytest.mark.parametrize(("kind", "piece"), [("WordPiece", "##zast"), ("SentencePiece as XLM-R", "▁zast")])
+def test_a_word_that_is_written_as_a_piece_is_refused(kind: str, piece: str) -> None:
+    with pytest.raises(ConversionError, match=f"{piece!r} is written as a piece .* give 'zast'"):
+        new_words(tokenizer_of(kind), [piece])
+
+
 def test_the_share_of_changed_pieces_is_counted() -> None:
     old, new = [(1, 0, 2), (2, 3, 5), (3, 5, 8), (4, 9, 10)], [(1, 0, 2), (9, 2, 8), (4, 9, 10)]
     names = ("share_of_pieces_changed", "share_of_pieces_changed_outside_of_the_words")
