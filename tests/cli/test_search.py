@@ -150,7 +150,7 @@ def test_what_is_left_out_is_said_and_twin_ids_are_refused_before_work(
     assert json.loads(run(*given, "--json"))["left_out"] == {"blank_documents": 1, "repeated_documents": 1}
     for bad, message in (
         ([*rows, {"id": "a", "text": "the dog"}], f"id 'a': two documents have it, in {corpus}:1 and {corpus}:4, and"),
-        ([{"text": ""}], "got no documents (1 blank_documents)"),
+        ([{"text": ""}], "got no documents (1 blank documents)"),
     ):
         corpus.write_text("".join(json.dumps(row) + "\n" for row in bad))
         monkeypatch.setattr(sys, "argv", ["hf-embeddings", "index", str(corpus), "new", "--model", str(model_folder)])
