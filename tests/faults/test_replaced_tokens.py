@@ -16,7 +16,7 @@ from tests.faults.hooks import SignalAt, StepLog
 from tests.faults.small_run import Run, finish, settings
 from tests.faults.system_calls import EXPORT, DieAt
 from tests.faults.test_kills import asks_the_kernel, calls_of, places_among
-from tests.faults.test_many_processes import difference, recorded, split
+from tests.faults.test_many_processes import difference, recorded
 
 
 def detection(folder: Path, **changed: object) -> PretrainingOptions:
@@ -54,16 +54,19 @@ def test_killed_at_any_call_of(moment: int, tmp_path: Path, undisturbed: tuple[s
     figures(f"replaced tokens, killed at each call of {moment}", kills=len(places), weights_identical=len(places))
 
 
-def test_a_stop_changes_no_bit(tmp_path: Path, undisturbed: tuple[str, str]) -> None:
-    folder = tmp_path / "run"
+@pytest.mark.parametrize("phases", ["[]", "[{steps: 4}, {steps: 4, max_length: 24, masking_probability: 0.3}]"])
+def test_a_stop_changes_no_bit(phases: str, tmp_path: Path, undisturbed: tuple[str, str]) -> None:
+    whole, folder, steps = tmp_path / "whole", tmp_path / "run", {"training__phases": phases}
+    if phases != "[]":
+        assert finish(detection(whole, **steps)) == 0 and both(whole) != undisturbed
     for step in (3, 5):
-        assert finish(detection(folder), before=SignalAt(step, signal.SIGTERM)) == PREEMPTED
-    assert finish(detection(folder)) == 0 and both(folder) == undisturbed
+        assert finish(detection(folder, **steps), before=SignalAt(step, signal.SIGTERM)) == PREEMPTED
+    assert finish(detection(folder, **steps)) == 0
+    assert both(folder) == (undisturbed if phases == "[]" else both(whole))
 
 
 def test_strict_determinism_gives_the_same_bits_on_two_processes(tmp_path: Path, undisturbed: tuple[str, str]) -> None:
-    common = {"training__strict_determinism": "true", **split(2)}
-    assert finish(detection(tmp_path / "two", **common), ranks=2) == 0
+    assert finish(detection(tmp_path / "two", training__strict_determinism="true"), ranks=2) == 0
     assert both(tmp_path / "two") == undisturbed
 
 
@@ -71,7 +74,7 @@ def test_strict_determinism_gives_the_same_bits_on_two_processes(tmp_path: Path,
 def test_shares_and_copies_of_the_models_train_the_same(tmp_path: Path) -> None:
     """DDP and FSDP2 on two processes, against one process."""
     changed = {"training__learning_rate": 0.001, "training__max_steps": 4}
-    ways = {"one": (1, {}), "ddp": (2, split(2)), "fsdp2": (2, split(2) | {"training__sharding": "fsdp2"})}
+    ways = {"one": (1, {}), "ddp": (2, {}), "fsdp2": (2, {"training__sharding": "fsdp2"})}
     for name, (ranks, own) in ways.items():
         options = detection(tmp_path / name, **changed | own)
         assert finish(options, ranks=ranks, before=StepLog(tmp_path / f"{name}.jsonl")) == 0
