@@ -65,14 +65,18 @@ def train_tokenizer(
         min_frequency: occurrences that a character, a k-mer, and a pair of pieces that is merged, need.
         max_length: `model_max_length` of the tokenizer.
     """
-    case = {"lowercase": lowercase, "strip_accents": strip_accents, "turkish_case": turkish_case}
     if algorithm == "byte-level":
-        return _finished(
-            _byte_level(list(documents), byte_level_normalizer(**case), vocab_size, min_frequency), max_length
-        )
+        normal = byte_level_normalizer(lowercase=lowercase, strip_accents=strip_accents, turkish_case=turkish_case)
+        return _finished(_byte_level(list(documents), normal, vocab_size, min_frequency), max_length)
     splitter = kmer_splitter(kmer_length) if kmer_length > 1 else pre_tokenizer()
     documents = list(documents) if algorithm == "characters" else cut_long_words(list(documents))[0]
-    make_normalizer = partial(normalizer, **case, word_starts=algorithm != "wordpiece")
+    make_normalizer = partial(
+        normalizer,
+        lowercase=lowercase,
+        strip_accents=strip_accents,
+        turkish_case=turkish_case,
+        word_starts=algorithm != "wordpiece",
+    )
     letters = alphabet(
         documents,
         make_normalizer(),
