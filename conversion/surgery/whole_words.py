@@ -15,12 +15,16 @@ def new_words(tokenizer: PreTrainedTokenizerBase, words: Sequence[str]) -> tuple
     """Return which words a tokenizer cuts into pieces, and which are tokens already; each once, by its spelling.
 
     Raises:
-        ConversionError: there is no word, one is empty, or one is spelled like a token that is no word, or as a piece.
+        ConversionError: there is no word, one is empty or nothing to the tokenizer, or one is spelled like a token that is no word, or as a piece.
     """
     unique_words = list(dict.fromkeys(word.strip() for word in words))
     if not unique_words or "" in unique_words:
         raise ConversionError(
             f"tokens: {'one of them is empty' if unique_words else 'none is given'}; give words to add"
+        )
+    if nothing := next((word for word in unique_words if not spelled(tokenizer, word).strip()), None):
+        raise ConversionError(  # a tokenizer that looks for nothing never ends
+            f"tokens: {nothing!r} is nothing to this tokenizer, whose normalizer removes it; leave it out"
         )
     known_tokens = known_words(tokenizer, unique_words)
     new = list(

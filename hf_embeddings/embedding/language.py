@@ -19,6 +19,7 @@ from hf_embeddings.analysis.similarity import pair_cosines
 from hf_embeddings.conversion.origin import display_name, table
 from hf_embeddings.conversion.surgery.own_checkpoint import load_own
 from hf_embeddings.conversion.surgery.vocabulary import add_tokens
+from hf_embeddings.conversion.surgery.whole_words import spelled
 from hf_embeddings.embedding.student_training import StudentOptions, loss_of_vectors
 from hf_embeddings.embedding.student_work import START, save_student
 from hf_embeddings.embedding.teaching import Places, teach
@@ -129,4 +130,5 @@ def unknown_characters(encoder: Encoder, texts: Sequence[str]) -> list[str]:
     """Return the characters of texts that the vocabulary cannot spell, but for rare ones; the most frequent first."""
     counts = Counter(character for text in texts for character in text if not character.isspace())
     candidates = [character for character, count in counts.most_common() if count >= FEWEST]
+    candidates = [character for character in candidates if spelled(encoder.tokenizer, character).strip()]
     return encoder.unknown(candidates)

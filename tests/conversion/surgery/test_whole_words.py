@@ -80,3 +80,9 @@ def test_the_share_of_changed_pieces_is_counted() -> None:
     assert share_changed([pieces_with_spans(tokenizer, TEXT)] * 2, [pieces_with_spans(tokenizer, TEXT)] * 2, set()) == {
         name: 0.0 for name in names
     }
+
+
+def test_a_word_that_the_normalizer_removes_is_refused() -> None:
+    for word in ("\x97", "\u200e\xad"):
+        with pytest.raises(ConversionError, match="is nothing to this tokenizer"):
+            new_words(tokenizer_of("WordPiece"), ["zast", word])
