@@ -21,11 +21,12 @@ if "ATEN_CPU_CAPABILITY" in os.environ:
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(own))
 
 LOG = Path(os.environ["FAULTS_LOG"]) if "FAULTS_LOG" in os.environ else None
-# They begin first: the run ends when its last file does, and other workers would wait for these.
-LONGEST = (
+# They begin first: those that fork, from processes that have few threads and files yet; then the longest, as the run ends
+# when its last file does, and other workers would wait for these.
+FIRST = (
+    "faults/test_matrix.py", "faults/test_surroundings.py", "faults/test_kills.py", "faults/test_stops.py",
     "docs/test_pages.py", "pretraining/test_run.py", "hub/test_clients.py", "exporting/test_servers.py",
-    "embedding/test_run.py", "embedding/test_students.py", "faults/test_matrix.py", "faults/test_surroundings.py",
-    "hub/test_publish.py", "faults/test_kills.py", "faults/test_stops.py", "libraries/test_libraries.py",
+    "embedding/test_run.py", "embedding/test_students.py", "hub/test_publish.py", "libraries/test_libraries.py",
 )  # fmt: skip
 LIBRARIES = ("torch", "transformers", "accelerate", "safetensors", "numpy")
 Size = TypeVar("Size")
@@ -115,7 +116,7 @@ def pytest_configure(config) -> None:
 
 
 def pytest_collection_modifyitems(config, items) -> None:
-    """Put the longest files first. Keep for `make faults` what writes figures, and the rest of tests/faults."""
+    """Put some files first. Keep for `make faults` what writes figures, and the rest of tests/faults."""
     items.sort(
         key=lambda item: next((n for n, name in enumerate(LONGEST) if f"/{name}::" in item.nodeid), len(LONGEST))
     )
