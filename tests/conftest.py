@@ -21,8 +21,8 @@ if "ATEN_CPU_CAPABILITY" in os.environ:
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(own))
 
 LOG = Path(os.environ["FAULTS_LOG"]) if "FAULTS_LOG" in os.environ else None
-# They begin first: those that fork, from processes that have few threads and files yet; then the longest, as the run ends
-# when its last file does, and other workers would wait for these.
+# They begin first: those that fork, from processes that have few threads and files yet; then the longest, as the run
+# ends when its last file does, and other workers would wait for these.
 FIRST = (
     "faults/test_matrix.py", "faults/test_surroundings.py", "faults/test_kills.py", "faults/test_stops.py",
     "docs/test_pages.py", "pretraining/test_run.py", "hub/test_clients.py", "exporting/test_servers.py",
@@ -117,9 +117,7 @@ def pytest_configure(config) -> None:
 
 def pytest_collection_modifyitems(config, items) -> None:
     """Put some files first. Keep for `make faults` what writes figures, and the rest of tests/faults."""
-    items.sort(
-        key=lambda item: next((n for n, name in enumerate(LONGEST) if f"/{name}::" in item.nodeid), len(LONGEST))
-    )
+    items.sort(key=lambda item: next((n for n, name in enumerate(FIRST) if f"/{name}::" in item.nodeid), len(FIRST)))
     if LOG:
         kept = [item for item in items if "figures" in item.fixturenames or item.nodeid.startswith("tests/faults/")]
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])
