@@ -144,7 +144,7 @@ def test_tuples_are_read_and_written_as_lists(monkeypatch: pytest.MonkeyPatch, l
         ("examples: {objectives: [mlm, mlm]}", "5: examples.objectives: got ['mlm', 'mlm'], expected one of mlm"),
         (
             "examples: {objectives: [mlm, nps]}",
-            "5: examples.objectives[1]: got 'nps', expected one of mlm, nsp, sop; did you",
+            "5: examples.objectives[1]: got 'nps', expected one of mlm, nsp, sop, rtd; did you",
         ),
     ],
 )
