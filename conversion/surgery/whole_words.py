@@ -15,7 +15,8 @@ def new_words(tokenizer: PreTrainedTokenizerBase, words: Sequence[str]) -> tuple
     """Return which words a tokenizer cuts into pieces, and which are tokens already; each once, by its spelling.
 
     Raises:
-        ConversionError: there is no word, one is empty or nothing to the tokenizer, or one is spelled like a token that is no word, or as a piece.
+        ConversionError: there is no word, one is empty or nothing to the tokenizer, or one is spelled like a token that
+            is no word, or as a piece.
     """
     unique_words = list(dict.fromkeys(word.strip() for word in words))
     if not unique_words or "" in unique_words:
