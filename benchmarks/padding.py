@@ -14,14 +14,12 @@ is the peak beyond what the process held before it made a model.
 import argparse
 import csv
 import json
-import multiprocessing
 import platform
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
@@ -42,6 +40,7 @@ from transformers import (
 )
 
 import hf_embeddings  # noqa: F401  registers TriEmbed
+from benchmarks.processes import workers
 from hf_embeddings.conversion import convert
 from hf_embeddings.hardware import describe
 
@@ -174,24 +173,6 @@ def memory(name: str) -> float:
     return int(Path("/proc/self/status").read_text(encoding="utf-8").split(f"{name}:")[1].split()[0]) / 1024
 
 
-@contextmanager
-def workers(case: Case) -> Iterator[dict[str, Connection]]:
-    """Start a process for each model, so that none has another's allocator."""
-    context = multiprocessing.get_context("spawn")
-    connections, processes = {}, []
-    for name in MODELS:
-        connections[name], theirs = context.Pipe()
-        processes.append(context.Process(target=serve, args=(theirs, case, name), daemon=True))
-        processes[-1].start()
-    try:
-        yield connections
-    finally:
-        for connection in connections.values():
-            connection.send(None)
-        for process in processes:
-            process.join()
-
-
 def padding(case: Case) -> float:
     """Return the share of padding in the batches of `Trainer`."""
     lengths = [len(row["input_ids"]) for row in features(case, AutoTokenizer.from_pretrained(case.checkpoints["BERT"]))]
@@ -205,7 +186,7 @@ def measure(case: Case, rounds: int) -> str:
         raise SystemExit(f"{case.task}, {case.reviews}: the models differ by {gap}; nothing was measured")
     seconds: dict[str, list[float]] = {name: [] for name in MODELS}
     peaks: dict[str, float] = {}
-    with workers(case) as connections:
+    with workers(list(MODELS), serve, case) as connections:
         for number in range(rounds + 1):
             for name in MODELS if number % 2 else MODELS[::-1]:
                 connections[name].send(number)

@@ -13,15 +13,11 @@ peak memory of both processes, beyond what they held before they made a model.
 
 import argparse
 import json
-import multiprocessing
 import platform
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
@@ -38,6 +34,7 @@ from benchmarks.pretraining_peers import (
     serve,
     triembed,
 )
+from benchmarks.processes import workers
 from hf_embeddings.conversion import convert
 from hf_embeddings.hardware import bf16_is_fast, describe
 from hf_embeddings.pretraining.examples.batches import iter_batches
@@ -113,7 +110,7 @@ def measure(documents: SentencePairs, name: str, rounds: int) -> list[str]:
     speeds: dict[str, list[float]] = {variant: [] for variant in variants()}
     shares: dict[str, list[float]] = {variant: [] for variant in variants()}
     memory: dict[str, float] = {}
-    with workers(documents, size) as connections:
+    with workers(variants(), serve, documents, size) as connections:
         for number in range(rounds + 1):
             chunks = documents.round(number, count)
             tokens, flops = float((chunks.ends - chunks.starts + 3).sum()), useful_flops(size, chunks)
@@ -142,24 +139,6 @@ def measure(documents: SentencePairs, name: str, rounds: int) -> list[str]:
 def variants() -> list[str]:
     """Return what is measured: nothing in bf16 where the processor has no units for it."""
     return [variant for variant in VARIANTS if "bf16" not in variant or bf16_is_fast()]
-
-
-@contextmanager
-def workers(documents: SentencePairs, size: Size) -> Iterator[dict[str, Connection]]:
-    """Start a process for each variant, so that none has another's allocator or precision; they work in turns."""
-    context = multiprocessing.get_context("spawn")
-    connections, processes = {}, []
-    for variant in variants():
-        connections[variant], theirs = context.Pipe()
-        processes.append(context.Process(target=serve, args=(theirs, documents, size, variant), daemon=True))
-        processes[-1].start()
-    try:
-        yield connections
-    finally:
-        for connection in connections.values():
-            connection.send(None)
-        for process in processes:
-            process.join()
 
 
 def tell(line: str) -> None:
