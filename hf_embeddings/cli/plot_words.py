@@ -103,7 +103,9 @@ def words(
     matrix = model_vectors.encode(labels)
     points = project(matrix, method, dimensions=dimensions, seed=seed)
     colours = colourings(model_vectors, shown, matrix, first=color_by)
-    title = f"{Path(folder).name}: {len(labels):,} {'sentences' if sentences else 'words'}, {vectors}, {NAMES[method]}"
+    kind = "the token table" if vectors == "table" else "contextual vectors" + ("" if layer is None else f", layer {layer}")
+    what = "sentences" if sentences else "words"
+    title = f"{Path(folder).name}: {len(labels):,} {what}, {NAMES[method]} of {kind}"
     files = {"picture": f"{stem}.{form}", "page": f"{stem}.html"}
     _draw(files["picture"], matrix, points, shown, colours, panels=panels or example, title=title, dark=dark)
     _write(files, stem, matrix, points, shown, colours, title=title, dark=dark, export=export or [])
