@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from hf_embeddings.cli.output import AsJson, Layer, Prompt, TextField, reader_of
+from hf_embeddings.cli.output import AsJson, Dark, Layer, Prompt, TextField, reader_of
 from hf_embeddings.corpora.sources import check_source
 from hf_embeddings.evaluation.evaluation_data import read_evaluation_data
 from hf_embeddings.evaluation.word_lists import FEWEST_SENTENCES, read_sentences
@@ -31,7 +31,8 @@ def evaluate(
     pooling: Annotated[Pooling | None, typer.Option(help="mean, cls or max; default: as the directory states.")] = None,
     layer: Layer = None,
     prompt: Prompt = None,
-    plot: Annotated[Path | None, typer.Option(help="PNG file for the picture.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="File for the picture: .png, .svg or .pdf.")] = None,
+    dark: Dark = False,
     card: Annotated[bool, typer.Option("--card", help="Write the figures into the model card.")] = False,
     mteb: Annotated[list[str] | None, typer.Option(help="MTEB tasks, by name or as module:Class.")] = None,
     as_json: AsJson = False,
@@ -63,8 +64,10 @@ def evaluate(
     if plot is not None:
         from hf_embeddings.visualization.evaluation_plots import evaluation_figure
         from hf_embeddings.visualization.pictures import save_figure
+        from hf_embeddings.visualization.style import style
 
-        save_figure(evaluation_figure(report), plot)
+        with style(dark=dark):
+            save_figure(evaluation_figure(report), plot)
         report.picture = str(plot)
     if card:
         write_into_card(Path(folder), report)

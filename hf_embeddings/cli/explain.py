@@ -32,7 +32,7 @@ def explain(
     from hf_embeddings.files.atomic import replace_text
 
     explanation = explain_texts(load_encoder(folder), texts)
-    page = Path(f"{picture_path(out)}.html")
+    page = Path(f"{picture_path(out)[0]}.html")
     replace_text(page, explanation_page(explanation), durable=False)
     whole = explanation.inputs[-1]  # of two texts, the pair
     if whole.unknown:

@@ -23,7 +23,12 @@ Precision = Annotated[
 Prompt = Annotated[
     str | None, typer.Option(help="Put before every text, such as 'query: '; default: as the directory states.")
 ]
-SUFFIXES = (".png", ".html")  # of pictures and pages
+PictureFormat = Annotated[
+    Literal["png", "svg", "pdf"] | None,
+    typer.Option("--format", help="Format of the pictures; default: that of the suffix of --out, else png."),
+]
+Dark = Annotated[bool, typer.Option("--dark", help="Draw on a dark ground.")]
+FORMATS = ("png", "svg", "pdf")  # of still pictures
 
 
 def tell_cut(count: int) -> None:
@@ -56,7 +61,15 @@ def corpus_inputs(option: str, source: str | None) -> dict[str, str | Path | Non
     return {option if len(parts) == 1 else f"{option} {part}": part for part in parts}
 
 
-def picture_path(out: Path) -> Path:
-    """Return where the pictures of `--out` go, without suffix, and make the folder; each file gets its own suffix."""
+def picture_path(out: Path, form: str | None = None) -> tuple[Path, str]:
+    """Return where the files of `--out` go, without suffix, and the format of its pictures; make the folder.
+
+    Raises:
+        ValueError: the suffix names another format than `--format`.
+    """
+    suffix = out.suffix.removeprefix(".")
+    if suffix in FORMATS and form not in (None, suffix):
+        raise ValueError(f"--format: got {form} with --out {out}, expected {suffix}; leave out one of them")
     out.parent.mkdir(parents=True, exist_ok=True)
-    return out.with_suffix("") if out.suffix in SUFFIXES else out
+    is_known = suffix in (*FORMATS, "html")
+    return out.with_suffix("") if is_known else out, form or (suffix if suffix in FORMATS else "png")

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from hf_embeddings.cli.output import Dark, PictureFormat
 from hf_embeddings.cli.positions import BASE, Sizes, TypesOrFolders, check_type, draw, picture_names
 from hf_embeddings.cli.shipped_configs import find_config
 from hf_embeddings.pip_extras import require
@@ -16,6 +17,8 @@ def positions(
     config: Sizes = BASE,
     length: Annotated[int | None, typer.Option(help="Positions to draw; default: as trained, 128 at most.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("positions"),
+    form: PictureFormat = None,
+    dark: Dark = False,
 ) -> None:
     """Draw position types: the vectors and their similarity, and what every head adds to the attention scores."""
     require("viz", "matplotlib")
@@ -26,9 +29,13 @@ def positions(
     from hf_embeddings.model.positions import POSITION_TYPES
     from hf_embeddings.visualization.pictures import save_figure
     from hf_embeddings.visualization.position_plots import bias_figure
+    from hf_embeddings.visualization.style import style
 
     names = types or list(POSITION_TYPES)
-    for name, title in zip(names, picture_names(names), strict=True):
-        report, probe = measure_positions(name, config=find_config(config), length=length, longest=128)
-        print(draw(title, report, probe, out))
-        print(save_figure(bias_figure(title, probe.scores), out / f"{title}-heads.png"))
+    suffix = form or "png"
+    with style(dark=dark):
+        for name, title in zip(names, picture_names(names), strict=True):
+            report, probe = measure_positions(name, config=find_config(config), length=length, longest=128)
+            print(draw(title, report, probe, out / f"{title}.{suffix}"))
+            figure = bias_figure(title, probe.scores, scored=probe.scored)
+            print(save_figure(figure, out / f"{title}-heads.{suffix}"))

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hf_embeddings.cli.output import AsJson, picture_path, refuse_blank, tell_cut
+from hf_embeddings.cli.output import AsJson, Dark, PictureFormat, picture_path, refuse_blank, tell_cut
 from hf_embeddings.json_text import json_text
 from hf_embeddings.loading.model_names import check_model
 from hf_embeddings.pip_extras import require
@@ -17,6 +17,8 @@ def input_sum(
     text: Annotated[str, typer.Argument(help="First segment.")],
     pair: Annotated[str | None, typer.Argument(help="Second segment.")] = None,
     out: Annotated[Path, typer.Option(help="Path of the files to write; each gets its suffix.")] = Path("sum"),
+    form: PictureFormat = None,
+    dark: Dark = False,
     as_json: AsJson = False,
 ) -> None:
     """Draw norms, cosines and shares of token, position and segment, token by token."""
@@ -25,16 +27,19 @@ def input_sum(
     check_model(folder, "the directory of a TriEmbed model")
     from hf_embeddings.evaluation.text_probes import probe_sum
     from hf_embeddings.visualization.pictures import save_figure
+    from hf_embeddings.visualization.style import style
     from hf_embeddings.visualization.sum_plots import sum_figure
 
+    stem, form = picture_path(out, form)
     probe = probe_sum(folder, text, pair)
     if probe.is_cut:
         tell_cut(len(probe.tokens))
-    if pair is not None and "segment" in probe.parts and len(set(probe.segments)) == 1:
-        print("the tokenizer marks no segments: both texts get segment 0", file=sys.stderr)
-    title = f"{Path(folder).name}: token + position + segment"
-    picture = f"{picture_path(out)}.png"
-    save_figure(sum_figure(probe.tokens, probe.parts, title=title, segments=probe.segments), picture)
+    if probe.note:
+        print(probe.note, file=sys.stderr)
+    title = f"{Path(folder).name}: the input, {' + '.join(probe.parts)}"
+    picture = f"{stem}.{form}"
+    with style(dark=dark):
+        save_figure(sum_figure(probe.tokens, probe.parts, title=title, note=probe.note), picture)
     if as_json:
         plain = {name: {key: value.tolist() for key, value in vars(part).items()} for name, part in probe.parts.items()}
         print(json_text({"tokens": probe.tokens, "parts": plain, "picture": picture}, indent=2))

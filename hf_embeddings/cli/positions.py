@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hf_embeddings.cli.output import AsJson
+from hf_embeddings.cli.output import AsJson, Dark, PictureFormat
 from hf_embeddings.cli.shipped_configs import find_config
 from hf_embeddings.files.distinct_names import distinct_names
 from hf_embeddings.json_text import json_text
@@ -34,6 +34,8 @@ def positions(
     config: Sizes = BASE,
     length: Annotated[int | None, typer.Option(help="Positions to measure; default: as trained, 512 at most.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Folder for one picture per type.")] = None,
+    form: PictureFormat = None,
+    dark: Dark = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure position types: uniqueness, smoothness, relative linearity, extrapolation, locality and symmetry."""
@@ -49,7 +51,12 @@ def positions(
     names = types or list(POSITION_TYPES)
     for name, title in zip(names, picture_names(names), strict=True):
         report, probe = measure_positions(name, config=find_config(config), length=length)
-        picture = str(draw(title, report, probe, plot)) if plot is not None else None
+        picture = None
+        if plot is not None:
+            from hf_embeddings.visualization.style import style
+
+            with style(dark=dark):
+                picture = str(draw(title, report, probe, plot / f"{title}.{form or 'png'}"))
         reports[name] = replace(report, picture=picture)
     values = {name: report.to_dict() for name, report in reports.items()}
     print(json_text(values, indent=2) if as_json else render_laws(reports))
@@ -67,15 +74,20 @@ def picture_names(names: Sequence[str]) -> list[str]:
     return [name.replace("/", "-") for name in distinct_names([Path(name) for name in names])]
 
 
-def draw(title: str, report: PositionReport, probe: "PositionProbe", folder: Path) -> Path:
+def draw(title: str, report: PositionReport, probe: "PositionProbe", path: Path) -> Path:
     """Write the picture of one type or checkpoint and return its path."""
     from hf_embeddings.visualization.pictures import save_figure
     from hf_embeddings.visualization.position_plots import position_figure
 
     figure = position_figure(
-        title, probe.vectors, probe.scores, report.relative_linearity_by_shift, measured_on=probe.measured_on
+        title,
+        probe.vectors,
+        probe.scores,
+        report.relative_linearity_by_shift,
+        measured_on=probe.measured_on,
+        scored=probe.scored,
     )
-    return save_figure(figure, folder / f"{title}.png")
+    return save_figure(figure, path)
 
 
 def render_laws(reports: dict[str, PositionReport]) -> str:

@@ -82,8 +82,10 @@ def known_words(tokenizer: PreTrainedTokenizerBase, words: Sequence[str]) -> dic
     return {word: ids[0] for word, ids in pieces if len(ids) == 1 and ids[0] != tokenizer.unk_token_id}
 
 
-def frequent_words(tokenizer: PreTrainedTokenizerBase, documents: Iterable[str]) -> list[str]:
-    """Return the words of documents that are one token, the most frequent first, spelled as the tokenizer has them.
+def frequent_words(tokenizer: PreTrainedTokenizerBase, documents: Iterable[str]) -> dict[str, int]:
+    """Return how often each word of documents that is one token stands in them, the most frequent first.
+
+    Words are spelled as the tokenizer has them.
 
     Where a script has no spaces, any token of it counts as a word.
     """
@@ -97,7 +99,7 @@ def frequent_words(tokenizer: PreTrainedTokenizerBase, documents: Iterable[str])
         words[token_text(tokenizer, token).strip()] += count
     candidates = [word for word, _ in words.most_common() if word and BROKEN not in word]
     vocabulary = known_words(tokenizer, candidates)
-    return [word for word in candidates if word in vocabulary]
+    return {word: words[word] for word in candidates if word in vocabulary}
 
 
 def token_text(tokenizer: PreTrainedTokenizerBase, token: str) -> str:

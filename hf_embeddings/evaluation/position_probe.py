@@ -25,7 +25,8 @@ class PositionProbe:
 
     measured_on: str  # in words
     vectors: np.ndarray | None  # (S, D) the summand, or (S, H * K) the rotated query
-    scores: np.ndarray  # (H, S, S) what position alone adds to the attention scores of the first layer
+    scores: np.ndarray  # (H, S, S) attention scores of the first layer, before the softmax
+    scored: str = "score added"  # what they are: added by position alone, or those of identical words
 
 
 @torch.no_grad()
@@ -69,7 +70,8 @@ def probe_checkpoint(model: TriEmbedModel, position_ids: torch.Tensor, *, words:
     scores = torch.stack([_first_layer(model, row[None], position_ids)[1] for row in ids]).mean(dim=0)
     summand = _summand(model, position_ids)
     measured_on = "identical words" if summand is None else "the trained table (vectors) and identical words (scores)"
-    return PositionProbe(measured_on, None if summand is None else summand.numpy(), scores.numpy())
+    vectors = None if summand is None else summand.numpy()
+    return PositionProbe(measured_on, vectors, scores.numpy(), "score of identical words")
 
 
 def _summand(model: TriEmbedModel, position_ids: torch.Tensor) -> torch.Tensor | None:

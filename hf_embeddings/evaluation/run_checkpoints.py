@@ -1,20 +1,33 @@
 """The checkpoints that a run left, and the word vectors in each, read from the weights alone."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from transformers import PreTrainedTokenizerBase
 
-from hf_embeddings.corpora.word_starts import word_pieces
+from hf_embeddings.analysis.geometry import unit_rows
+from hf_embeddings.corpora.word_starts import is_unspaced, split_mark, word_mark, word_pieces
 from hf_embeddings.loading.saved_model import read_tokenizer
 from hf_embeddings.loading.stored_weights import check_finite, open_weights
 from hf_embeddings.printable import counted
 
+NEIGHBOURS = 5
 TABLES = ("embeddings.token.weight", "embeddings.word_embeddings.weight")
 
 
-def word_spaces(run: Path, words: list[str]) -> dict[str, np.ndarray]:
-    """Return for each checkpoint, in order, the mean rows (N, D) of the words' tokens.
+@dataclass(frozen=True)
+class WordStage:
+    """Words at one checkpoint of a run."""
+
+    name: str
+    vectors: np.ndarray  # (N, D) mean rows of the words' tokens
+    neighbours: list[list[tuple[str, float]]]  # of each word, the nearest others that are one token, with their cosines
+
+
+def word_stages(run: Path, words: list[str]) -> list[WordStage]:
+    """Return the words at each checkpoint, in order.
 
     Raises:
         ValueError: fewer than two checkpoints, no tokenizer, or a word that the vocabulary cannot spell.
@@ -33,7 +46,32 @@ def word_spaces(run: Path, words: list[str]) -> dict[str, np.ndarray]:
     unknown = [word for word, own in zip(words, ids, strict=True) if not own or tokenizer.unk_token_id in own]
     if unknown:
         raise ValueError(f"{', '.join(unknown[:5])}: the vocabulary of {run} cannot spell {len(unknown)} of the words")
-    return {name: np.stack([token_table(path)[own].mean(axis=0) for own in ids]) for name, path in tables.items()}
+    names = _names(tokenizer)
+    stages = [_stage(name, token_table(path), ids, names) for name, path in tables.items()]
+    if len(stages) > 2 and np.array_equal(stages[-1].vectors, stages[-2].vectors):
+        del stages[-1]  # the final model is the last checkpoint
+    return stages
+
+
+def _stage(name: str, table: np.ndarray, ids: list[list[int]], names: dict[int, str]) -> WordStage:
+    vectors = np.stack([table[own].mean(axis=0) for own in ids])
+    rows = np.array([row for row in names if row < len(table)])
+    cosines = unit_rows(vectors) @ unit_rows(table[rows]).T
+    neighbours = []
+    for own, values in zip(ids, cosines, strict=True):
+        order = [place for place in values.argsort()[::-1][: NEIGHBOURS + len(own)] if rows[place] not in own]
+        neighbours.append([(names[rows[place]], float(values[place])) for place in order[:NEIGHBOURS]])
+    return WordStage(name, vectors, neighbours)
+
+
+def _names(tokenizer: PreTrainedTokenizerBase) -> dict[int, str]:
+    """Return the words among the tokens, by their row: nothing that stands inside of words, or has no letter."""
+    mark, names = word_mark(tokenizer), {}
+    for token, row in tokenizer.get_vocab().items():
+        text, is_inside = split_mark(tokenizer, token, mark)
+        if token not in tokenizer.all_special_tokens and text.isalpha() and (not is_inside or is_unspaced(text)):
+            names[row] = text
+    return names
 
 
 def checkpoints(run: Path) -> dict[str, Path]:

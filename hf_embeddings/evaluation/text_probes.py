@@ -33,6 +33,7 @@ class TextSum(ProbedText):
 
     parts: dict[str, Part]
     segments: list[int]  # S rows of the segment table
+    note: str = ""  # what is to be known of summands that are the same everywhere, or missing
 
 
 @dataclass(frozen=True)
@@ -53,14 +54,34 @@ def probe_sum(folder: str, text: str, pair: str | None) -> TextSum:
     batch = _read(tokenizer, text, pair, model.config.max_position_embeddings)
     check_ids(model, tokenizer, batch["input_ids"])
     with torch.no_grad():
-        parts = model.embedding_parts(batch["input_ids"], token_type_ids=batch.get("token_type_ids"))
+        segment_ids = batch.get("token_type_ids") if model.config.type_vocab_size else None
+        parts = model.embedding_parts(batch["input_ids"], token_type_ids=segment_ids)
     arrays = {
         name: part[0].expand(batch["input_ids"].shape[1], -1).numpy()
         for name, part in parts._asdict().items()
         if part is not None
     }
     segments = batch["token_type_ids"][0].tolist() if "token_type_ids" in batch else [0] * len(_encoding(batch))
-    return TextSum(_labels(tokenizer, batch, text, pair), _is_cut(batch), decompose(arrays), segments)
+    config = model.config
+    note = _note(config.position_embedding_type, config.type_vocab_size, set(segments), set(arrays), pair is not None)
+    return TextSum(_labels(tokenizer, batch, text, pair), _is_cut(batch), decompose(arrays), segments, note)
+
+
+def _note(position: str, segment_rows: int, segments: set[int], parts: set[str], is_pair: bool) -> str:
+    """Say why a summand is missing, or the same for all tokens."""
+    notes = []
+    if "position" not in parts:
+        why = "the model has no positions" if position == "none" else f"{position} acts in the attention"
+        notes.append(f"no position in the sum: {why}")
+    if "segment" not in parts:
+        notes.append("no segment in the sum: the model has none")
+    elif len(segments) == 1:
+        if segment_rows == 1:
+            why = "the model has no other"
+        else:
+            why = "the tokenizer marks no segments" if is_pair else "there is one text"
+        notes.append(f"segment {min(segments)} for all tokens: {why}")
+    return "; ".join(notes)
 
 
 def probe_attention(folder: str, text: str, pair: str | None) -> TextAttention:

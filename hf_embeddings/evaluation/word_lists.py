@@ -1,11 +1,16 @@
 """Which words, tokens or sentences a picture shows."""
 
-from collections.abc import Iterator
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_embeddings.evaluation.file_lines import read_lines
+from hf_embeddings.evaluation.table_cells import read_cells
 from hf_embeddings.printable import counted
 
 if TYPE_CHECKING:
@@ -22,42 +27,79 @@ SEED_EXAMPLE = {
 }
 
 
-def seed_example() -> tuple[list[str], list[str]]:
+HEADS = ("word", "words", "text", "term", "label", "词", "词语")  # of the first column, where a table names its columns
+GROUP_HEADS = ("group", "category", "class", "组", "类别")
+NO_GROUP = "words"
+
+
+@dataclass(frozen=True)
+class WordList:
+    """Words, each once, the group of each, and what else a table says of them."""
+
+    words: list[str]
+    groups: list[str]
+    columns: dict[str, list[str]] = field(default_factory=dict)  # name -> a cell for each word
+    counts: list[int] | None = None  # how often each stands in the corpus that it comes from
+
+
+def seed_example() -> WordList:
     """Return the words of the four examples, and the example each belongs to."""
     groups = [(word, group) for group, words in SEED_EXAMPLE.items() for word in words.split()]
-    return [word for word, _ in groups], [group for _, group in groups]
+    return WordList([word for word, _ in groups], [group for _, group in groups])
 
 
-def read_words(path: Path) -> tuple[list[str], list[str]]:
-    """Read words and their groups: `group: word word ...` or one word a line, or `word<TAB>group`; each once.
+def read_words(path: Path) -> WordList:
+    """Read words and their groups: `group: word word ...` or one word a line, or a table, by tabs or as CSV.
+
+    The first column of a table holds words. If its first row names it `word`, the others have names too; else the
+    second column is the group.
 
     Raises:
         ValueError: the file holds no words.
     """
-    words: list[str] = []
-    groups: list[str] = []
+    entries = _table_entries(path) if path.suffix.lower() == ".csv" else _line_entries(path)
+    head = [cell.casefold() for cell in entries[0]] if entries else []
+    names: list[str] = []
+    if len(head) > 1 and head[0] in HEADS:
+        names, entries = entries[0], entries[1:]
+    if not entries:
+        raise ValueError(f"{path}: no words in it; expected one a line, or 'group: word word ...'")
+    group = next((place for place, name in enumerate(head) if name in GROUP_HEADS), 0) if names else 1
+    entries = [cells + [""] * (max(2, len(names)) - len(cells)) for cells in entries]
+    groups = [(cells[group] if group else "") or NO_GROUP for cells in entries]
+    first_rows: dict[tuple[str, str], int] = {}
+    for row, (cells, own) in enumerate(zip(entries, groups, strict=True)):
+        first_rows.setdefault((cells[0], own), row)
+    kept = first_rows.values()
+    places = [place for place, name in enumerate(names) if name and place not in (0, group)]
+    columns = {names[place]: [entries[row][place] for row in kept] for place in places}
+    return WordList([entries[row][0] for row in kept], [groups[row] for row in kept], columns)
+
+
+def _table_entries(path: Path) -> list[list[str]]:
+    return [cells for _, cells in read_cells(path) if cells[0].strip() and not cells[0].startswith("# ")]
+
+
+def _line_entries(path: Path) -> list[list[str]]:
+    """Return the cells of each word of a file of lines: the word, its group, and further columns."""
+    entries: list[list[str]] = []
     for _, line in read_lines(path):
         line = line.strip()
         if not line or line.startswith("# "):  # a comment; #rain is a word
             continue
         if "\t" in line:
-            word, group = line.split("\t")[:2]
-            words, groups = [*words, word.strip()], [*groups, group.strip()]
+            entries.append([cell.strip() for cell in line.split("\t")])
             continue
         group, colon, rest = line.partition(": ")  # with the space: 10:30 is a word
-        entries = rest.split() if colon and rest.strip() else [line]
-        words += entries
-        groups += [group.strip() if colon and rest.strip() else "words"] * len(entries)
-    if not words:
-        raise ValueError(f"{path}: no words in it; expected one a line, or 'group: word word ...'")
-    pairs = list(dict.fromkeys(zip(words, groups, strict=True)))
-    return [word for word, _ in pairs], [group for _, group in pairs]
+        words = rest.split() if colon and rest.strip() else [line]
+        entries += [[word, group.strip() if colon and rest.strip() else NO_GROUP] for word in words]
+    return entries
 
 
 def frequent_tokens(
     tokenizer: "PreTrainedTokenizerBase", corpus: str, count: int, reader: "SourceReader | None" = None
-) -> list[str]:
-    """Return the most frequent tokens of a corpus that are words or characters, most frequent first."""
+) -> dict[str, int]:
+    """Return the most frequent tokens of a corpus that are words or characters, and how often each stands in it."""
     from hf_embeddings.corpora.sources import read_documents
     from hf_embeddings.corpora.word_starts import frequent_words
 
@@ -66,7 +108,22 @@ def frequent_tokens(
         raise ValueError(
             f"--frequent {count}: {corpus} has {len(tokens)} different words; give a larger --text or a smaller number"
         )
-    return tokens[:count]
+    return dict(islice(tokens.items(), count))
+
+
+def count_words(words: Sequence[str], corpus: str, reader: "SourceReader | None" = None) -> list[int]:
+    """Return how often each word stands in a corpus, in capitals or not; without spaces between words, anywhere."""
+    from hf_embeddings.corpora.sources import read_documents
+    from hf_embeddings.corpora.word_starts import is_unspaced
+
+    folded = [word.casefold() for word in words]
+    inside = {word for word in folded if is_unspaced(word) or not re.fullmatch(r"\w+", word)}
+    counts: Counter[str] = Counter()
+    for document in read_documents(corpus, reader):
+        text = document.casefold()
+        counts.update(word for word in re.findall(r"\w+", text) if word not in inside)
+        counts.update({word: text.count(word) for word in inside})
+    return [counts[word] for word in folded]
 
 
 def read_sentences(corpus: str, count: int, reader: "SourceReader | None" = None) -> list[str]:

@@ -109,6 +109,8 @@ def write_report(folder: Path, summary: LabSummary) -> None:
     """Write report and picture."""
     from hf_embeddings.visualization.lab_plots import lab_figure  # matplotlib is an extra
     from hf_embeddings.visualization.pictures import save_figure
+    from hf_embeddings.visualization.style import style
 
-    save_figure(lab_figure(summary), folder / PICTURE)
+    with style():
+        save_figure(lab_figure(summary), folder / PICTURE)
     replace_text(folder / REPORT, lab_report(summary, picture=PICTURE))

@@ -8,9 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hf_embeddings.records.evaluation import AssociationFigures, EvaluationReport, SizeFigures
-from hf_embeddings.visualization.colours import STRIKING, series
+from hf_embeddings.visualization.colours import series, striking, theme
 from hf_embeddings.visualization.fonts import as_written
 from hf_embeddings.visualization.labels import write_legend
+from hf_embeddings.visualization.style import SMALL
 
 
 def evaluation_figure(report: EvaluationReport) -> Figure:
@@ -49,15 +50,17 @@ def _sizes(axis: Axes, rows: list[SizeFigures]) -> None:
             if index == 0 or precision == "fp32":
                 lines[f"{name}, {precision}" if index == 0 else name] = line
     axis.set(title="size against quality", xlabel="bytes per vector", xscale="log")
-    write_legend(axis, list(lines.values()), list(lines), size=7)
+    write_legend(axis, list(lines.values()), list(lines), size=SMALL)
 
 
 def _bias(axis: Axes, tests: list[AssociationFigures]) -> None:
     names = [f"{figures.test.split(':')[0]}, {figures.on}" for figures in tests]
-    colours = [STRIKING if figures.p_value is not None and figures.p_value < 0.05 else "0.7" for figures in tests]
+    colours = [
+        striking() if figures.p_value is not None and figures.p_value < 0.05 else theme().none for figures in tests
+    ]
     places = range(len(names))  # two tests may have one name
     axis.barh(places, [figures.effect_size or 0.0 for figures in tests], color=colours)
     axis.set_yticks(places, names, **as_written(names))
-    axis.axvline(0, color="black", linewidth=0.5)
+    axis.axvline(0, color=theme().dim, linewidth=0.5)
     axis.invert_yaxis()
     axis.set(title="association tests (orange: p < 0.05)", xlabel="effect size", xlim=(-2, 2))

@@ -6,8 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hf_embeddings.records.lab import LabSummary, MeanInterval, PositionSummary, RunDifference
-from hf_embeddings.visualization.colours import series
+from hf_embeddings.visualization.colours import series, theme
 from hf_embeddings.visualization.fonts import as_written
+from hf_embeddings.visualization.style import SMALL
 
 WORST_SHOWN = 1.5  # nats above the loss at the trained length; what is worse leaves the panel
 Rows = Sequence[tuple[str, PositionSummary]]  # by position type
@@ -16,7 +17,7 @@ Rows = Sequence[tuple[str, PositionSummary]]  # by position type
 def lab_figure(lab: LabSummary) -> Figure:
     """Draw what the runs of a lab say together."""
     rows = sorted(lab.positions.items(), key=lambda row: row[1].mlm_loss.mean, reverse=True)
-    figure = Figure(figsize=(15, 1.6 + 0.24 * len(rows)), layout="constrained", dpi=110)
+    figure = Figure(figsize=(15, 1.6 + 0.26 * len(rows)), layout="constrained", dpi=110)
     title = f"position types, {lab.max_steps:,} steps on {lab.corpus}"
     figure.suptitle(title, **as_written([title]))
     axes = figure.subplots(1, 3, sharey=True)
@@ -34,7 +35,7 @@ def _means(axis: Axes, rows: Rows, key: str, *, title: str, unit: str) -> None:
     for height, (_, row) in enumerate(rows):
         interval: MeanInterval = getattr(row, key)
         difference: RunDifference | None = getattr(row, f"{key}_difference")
-        fill = series(0) if difference and difference.beyond_chance else "white"
+        fill = series(0) if difference and difference.beyond_chance else theme().ground
         axis.errorbar(
             interval.mean,
             height,
@@ -45,7 +46,7 @@ def _means(axis: Axes, rows: Rows, key: str, *, title: str, unit: str) -> None:
             markersize=4,
         )
         if len(row.seeds) > 1:
-            axis.plot(row.values[key], [height] * len(row.values[key]), "|", color="0.5", markersize=6)
+            axis.plot(row.values[key], [height] * len(row.values[key]), "|", color=theme().dim, markersize=6)
     axis.set(title=title, xlabel=f"{unit}; filled: differs from learned beyond chance")
     axis.grid(axis="x", alpha=0.3)
 
@@ -68,11 +69,11 @@ def _lengths(axis: Axes, rows: Rows, factors: Sequence[int]) -> None:
             )
         for rise, height in points:
             if rise > WORST_SHOWN:
-                axis.annotate(f"{rise:.1f} ", (WORST_SHOWN, height), ha="right", va="center", fontsize=7)
+                axis.annotate(f"{rise:.1f} ", (WORST_SHOWN, height), ha="right", va="center", fontsize=SMALL)
     for height, (_, row) in enumerate(rows):
         if all(row.losses_by_length[str(factor)] is None for factor in factors):
-            axis.annotate(" ends", (0, height), ha="left", va="center", fontsize=7, color="0.4")
-    axis.axvline(0, color="black", linewidth=0.5)
+            axis.annotate(" ends", (0, height), ha="left", va="center", fontsize=SMALL, color=theme().dim)
+    axis.axvline(0, color=theme().dim, linewidth=0.5)
     axis.set(title="loss beyond the trained length, minus that at it", xlabel="nats")
     axis.grid(axis="x", alpha=0.3)
-    axis.legend(fontsize=7, loc="lower right")
+    axis.legend(fontsize=SMALL, loc="lower right")

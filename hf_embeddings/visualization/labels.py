@@ -1,60 +1,57 @@
-"""Labels beside points, placed so that they do not cover each other."""
+"""Labels beside points, placed so that they do not cover each other.
 
-import unicodedata
+Shapes: N points, B boxes of left, bottom, right, top.
+"""
+
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from mpl_toolkits.mplot3d import Axes3D
+from matplotlib.backends.backend_agg import RendererAgg
+from matplotlib.font_manager import FontProperties
+from mpl_toolkits.mplot3d import Axes3D, proj3d
 
+from hf_embeddings.visualization.colours import theme
 from hf_embeddings.visualization.fonts import as_written
 
 LONGEST = 40  # characters of a label that are shown
-FEW = 60  # up to here every label is drawn, even over another
+FEW = 60  # up to here every label is drawn, further out with a line to its point, or over another
 MOST = 300
-OFFSET = 0.035  # inches between a point and its label
-CORNERS = ((1, 1), (1, -1), (-1, 1), (-1, -1))  # right or left of the point, above or below
+OFFSET = 0.055  # inches between a point and its label
+POINT = 0.04  # inches from the middle of a point to its edge
+FAR = (0.16, 0.28, 0.42)  # inches from a point to a label that is joined to it by a line
+SEPARATE = 1000  # up to here no label covers a point that is not its own
+# Where the label is, seen from its point: right, up.
+SIDES = np.array([(0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1), (1, 0), (-1, 0)])
 
 
-def write_labels(axis: Axes, points: np.ndarray, labels: Sequence[str], *, inches: tuple[float, float]) -> None:
+def write_labels(axis: Axes, points: np.ndarray, labels: Sequence[str]) -> None:
     """Write labels beside points (N, 2 or 3); of many, those that find room, the first ones first.
 
-    Args:
-        axis: to write on, with its limits set.
-        points: N points.
-        labels: N texts.
-        inches: width and height of the axis.
+    Limits, layout and view of the axis must be set before: the labels are placed where the points are drawn.
     """
     style, few = as_written(labels), len(labels) <= FEW
-    size = 12 if few else 7
-    short = [text if len(text) <= LONGEST else text[: LONGEST - 1] + "…" for text in labels]
-    if points.shape[1] == 3:
-        for (x, y, z), text in zip(points[:MOST], short, strict=False):
-            assert isinstance(axis, Axes3D), "its points have three coordinates"
-            axis.text(x, y, z, " " + text, fontsize=size, **style)
-        return
-    low, high = np.array([axis.get_xlim(), axis.get_ylim()]).T
-    places = (points - low) / (high - low) * np.array(inches)
-    # Where all labels are drawn, none may cover a point either.
-    boxes = np.hstack([places - 0.03, places + 0.03]) if few else np.empty((0, 4))
-    for index, (place, text) in enumerate(zip(places, short, strict=True)):
-        box, corner = _room(place, _width(text, size), 1.35 * size / 72, boxes, inches)
-        if box is None and not few:
+    size = 12.0 if few else 9.0
+    places, edges = _places(axis, points)
+    edge = POINT if few else POINT / 2
+    boxes = np.hstack([places - edge, places + edge]) if len(labels) <= SEPARATE else np.empty((0, 4))
+    written = 0
+    texts = [label if len(label) <= LONGEST else label[: LONGEST - 1] + "…" for label in labels]
+    for place, text, width in zip(places, texts, _widths(texts, style, size), strict=True):
+        extent = np.array([width + 0.02, 1.35 * size / 72])
+        near, far = _free(place, extent, OFFSET, boxes, edges), None
+        if near is None and few:
+            tries = (_free(place, extent, distance, boxes, edges) for distance in FAR)
+            far = next((middle for middle in tries if middle is not None), None)
+        if near is None and far is None and not few:
             continue
-        if box is not None:
-            boxes = np.vstack([boxes, box])
-        axis.annotate(
-            text,
-            points[index],
-            xytext=(72 * OFFSET * corner[0], 72 * OFFSET * corner[1]),
-            textcoords="offset points",
-            ha="left" if corner[0] > 0 else "right",
-            va="bottom" if corner[1] > 0 else "top",
-            fontsize=size,
-            **style,
-        )
-        if len(boxes) >= MOST:
+        middle = near if near is not None else far if far is not None else place + extent / 2
+        boxes = np.vstack([boxes, np.hstack([middle - extent / 2, middle + extent / 2])])
+        _write(axis, text, place, middle, size=size, line=far is not None, style=style)
+        written += 1
+        if written == MOST:
             return
 
 
@@ -66,26 +63,47 @@ def write_legend(axis: Axes, artists: Sequence[Artist], names: Sequence[str], *,
         text.set_parse_math(style["parse_math"])
 
 
-def _width(text: str, size: int) -> float:
-    """Return the width of a text in inches, by rule of thumb: Chinese characters are square, marks have no width."""
-    return sum(_ems(character) for character in text) * size / 72
+def _places(axis: Axes, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return where points are drawn, in inches of the figure (N, 2), and the axis' edges: left, bottom, right, top."""
+    figure = axis.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()  # lays out, and computes the view of three dimensions
+    if isinstance(axis, Axes3D):
+        x, y, _ = proj3d.proj_transform(*points.T, axis.get_proj())
+        points = np.stack([x, y], axis=1)
+    edges = np.array(axis.get_window_extent().extents)
+    return axis.transData.transform(points) / figure.dpi, edges / figure.dpi
 
 
-def _ems(character: str) -> float:
-    if unicodedata.category(character) in ("Mn", "Me", "Cf"):
-        return 0.0
-    return 1.0 if unicodedata.east_asian_width(character) in ("W", "F") else 0.6
+def _write(
+    axis: Axes, text: str, place: np.ndarray, middle: np.ndarray, *, size: float, line: bool, style: dict[str, Any]
+) -> None:
+    """Write one label with its middle at a place in inches; it takes no part in the layout."""
+    figure = axis.get_figure(root=True)
+    assert figure is not None
+    point = axis.transData.inverted().transform(place * figure.dpi)
+    right, up = 72 * (middle - place)
+    arrow = {"arrowstyle": "-", "color": theme().dim, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 3} if line else None
+    annotation = axis.annotate(
+        text, point, xytext=(right, up), textcoords="offset points", ha="center", va="center", fontsize=size,
+        arrowprops=arrow, **style,
+    )  # fmt: skip
+    annotation.set_in_layout(False)
 
 
-def _room(
-    place: np.ndarray, width: float, height: float, boxes: np.ndarray, inches: tuple[float, float]
-) -> tuple[np.ndarray | None, tuple[int, int]]:
-    """Return the box (left, bottom, right, top) in the first corner that is free and on the axis, and the corner."""
-    for corner in CORNERS:
-        left = place[0] + OFFSET if corner[0] > 0 else place[0] - OFFSET - width
-        bottom = place[1] + OFFSET if corner[1] > 0 else place[1] - OFFSET - height
-        box = np.array([left, bottom, left + width, bottom + height])
-        overlap = (boxes[:, 0] < box[2]) & (box[0] < boxes[:, 2]) & (boxes[:, 1] < box[3]) & (box[1] < boxes[:, 3])
-        if not overlap.any() and (box[:2] >= 0).all() and (box[2:] <= inches).all():
-            return box, corner
-    return None, CORNERS[0]
+def _widths(texts: Sequence[str], style: dict[str, Any], size: float) -> list[float]:
+    """Return the widths of texts in inches, as they are drawn."""
+    renderer, font = RendererAgg(1, 1, 72), FontProperties(family=style["family"], size=size)
+    return [renderer.get_text_width_height_descent(text, font, False)[0] / 72 for text in texts]
+
+
+def _free(
+    place: np.ndarray, extent: np.ndarray, distance: float, boxes: np.ndarray, edges: np.ndarray
+) -> np.ndarray | None:
+    """Return the middle of the first place beside a point that no box has, and that lies on the axis."""
+    reach = extent / 2 + distance * np.where((SIDES == 0).any(axis=1, keepdims=True), 1.0, 0.8)
+    middles = place + SIDES * reach  # (8, 2)
+    low, high = (middles - extent / 2)[:, None], (middles + extent / 2)[:, None]
+    overlaps = ((boxes[:, :2] < high) & (low < boxes[:, 2:])).all(axis=2).any(axis=1)
+    free = ~overlaps & (low >= edges[:2]).all(axis=(1, 2)) & (high <= edges[2:]).all(axis=(1, 2))
+    return middles[free.argmax()] if free.any() else None

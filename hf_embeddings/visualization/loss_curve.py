@@ -4,8 +4,9 @@ import html
 import math
 from collections.abc import Mapping, Sequence
 
+from hf_embeddings.visualization.colours import series, theme
+
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 280, 48, 16, 24, 36  # pixels
-COLORS = ("#1f6feb", "#d1242f", "#1a7f37", "#9a6700")
 
 Curve = Sequence[tuple[int, float]]
 
@@ -23,13 +24,13 @@ def draw_loss(curves: Mapping[str, Curve], *, baseline: tuple[str, float] | None
 
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" '
-        'font-size="11" fill="#57606a">',
+        f'font-size="11" fill="{theme().dim}">',
         "<title>Training loss in nats over optimizer steps</title>",
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>',
+        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="{theme().ground}"/>',
     ]
     for value in _ticks(top):
         parts += [
-            f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(value)}" y2="{y(value)}" stroke="#d8dee4"/>',
+            f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(value)}" y2="{y(value)}" stroke="{theme().rule}"/>',
             f'<text x="{LEFT - 6}" y="{y(value) + 4}" text-anchor="end">{value:g}</text>',
         ]
     parts += [
@@ -39,12 +40,12 @@ def draw_loss(curves: Mapping[str, Curve], *, baseline: tuple[str, float] | None
     if baseline:
         height = y(baseline[1])
         parts += [
-            f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{height}" y2="{height}" stroke="#57606a" '
+            f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{height}" y2="{height}" stroke="{theme().dim}" '
             'stroke-dasharray="4 3"/>',
             f'<text x="{WIDTH - RIGHT}" y="{height - 4}" text-anchor="end">{html.escape(baseline[0])}</text>',
         ]
     for index, (name, curve) in enumerate(curves.items()):
-        color = COLORS[index % len(COLORS)]
+        color = series(index)
         points = " ".join(f"{x(step)},{y(value)}" for step, value in curve)
         parts += [
             f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="1.5"/>',

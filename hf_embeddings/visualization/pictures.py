@@ -8,6 +8,11 @@ from hf_embeddings.files.atomic import replacing
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+TIMES = {
+    "svg": "Date",
+    "pdf": "CreationDate",
+}  # when it was written: left out
+
 
 def save_figure(figure: "Figure", path: str | Path) -> Path:
     """Write a figure of matplotlib in the format that the suffix of its file names, and return the file.
@@ -22,5 +27,5 @@ def save_figure(figure: "Figure", path: str | Path) -> Path:
         raise ValueError(f"{path}: got {path.suffix or 'no suffix'}, expected one of .{', .'.join(sorted(formats))}")
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path, durable=False) as staged:
-        figure.savefig(staged, format=kind)
+        figure.savefig(staged, format=kind, metadata={TIMES[kind]: None} if kind in TIMES else None)
     return path

@@ -9,9 +9,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hf_embeddings.visualization.colours import series
+from hf_embeddings.visualization.colours import series, theme
 from hf_embeddings.visualization.fonts import as_written
 from hf_embeddings.visualization.heat import strongest
+from hf_embeddings.visualization.style import SMALL, scale_map, signs_map
 
 SHOWN_HEADS = 4
 PANEL = 160  # cells of a panel along each side at most: a cell is then a pixel or more
@@ -24,6 +25,7 @@ def position_figure(
     linearity: Mapping[int, float | None] | None = None,
     *,
     measured_on: str = "",
+    scored: str = "score added",
 ) -> Figure:
     """Draw one position type.
 
@@ -33,8 +35,9 @@ def position_figure(
         scores: (H, N, N) what position alone adds to the attention scores.
         linearity: shift k -> R2 of the linear map M(k), as `analysis.position_laws` computes it.
         measured_on: what vectors and scores are, in words.
+        scored: what a score is: added by the position alone, or that of two identical words.
     """
-    figure = Figure(figsize=(13, 3.9), layout="constrained", dpi=110)
+    figure = Figure(figsize=(15, 4.1), layout="constrained", dpi=110)
     drawn = "no vectors, scores only" if vectors is None else "vectors and scores"
     title = f"position type {name}, {scores.shape[-1]} positions; {drawn}"
     if measured_on:
@@ -46,19 +49,19 @@ def position_figure(
         _heat(maps[0], vectors, "vectors", x="dimension", y="position", limits=(-limit, limit))
         _heat(maps[1], _cosines(vectors), "cosine of positions", x="position", y="position", limits=(-1, 1))
     else:
-        _heat(maps[0], scores[0], "score added, head 0", x="key position", y="query position")
-        _heat(maps[1], scores.mean(axis=0), "score added, mean of heads", x="key position", y="query position")
-    _distance(maps[2], scores)
-    _linearity(maps[3], linearity or {})
+        _heat(maps[0], scores[0], f"{scored}, head 0", x="key position", y="query position")
+        _heat(maps[1], scores.mean(axis=0), f"{scored}, mean of heads", x="key position", y="query position")
+    _distance(maps[2], scores, scored)
+    _linearity(maps[3], linearity or {}, has_vectors=vectors is not None)
     return figure
 
 
-def bias_figure(name: str, scores: np.ndarray) -> Figure:
-    """Draw the score map (H, N, N) of every head, on one colour scale."""
+def bias_figure(name: str, scores: np.ndarray, *, scored: str = "score added") -> Figure:
+    """Draw the score map (H, N, N) of every head, on one colour scale; `scored` says what a score is."""
     columns = min(SHOWN_HEADS, len(scores))
     rows = -(-len(scores) // columns)
-    figure = Figure(figsize=(3.1 * columns, 3.0 * rows), layout="constrained", dpi=110)
-    title = f"what position type {name} adds to the attention scores"
+    figure = Figure(figsize=(3.4 * columns, 3.2 * rows), layout="constrained", dpi=110)
+    title = f"position type {name}: {scored}, by head"
     figure.suptitle(title, **as_written([title]))
     limits = (scores.min(), scores.max())
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
@@ -74,8 +77,8 @@ def _heat(
     axis: Axes, values: np.ndarray, title: str, *, x: str, y: str, limits: tuple[float, float] | None = None
 ) -> None:
     low, high = limits or (values.min(), values.max())
-    colours = "RdBu_r" if low < 0 < high else "viridis"
-    if colours == "RdBu_r":
+    colours = signs_map() if low < 0 < high else scale_map()
+    if low < 0 < high:
         low, high = -max(-low, high), max(-low, high)
     size = values.shape[1] - 0.5, values.shape[0] - 0.5
     image = axis.imshow(
@@ -86,7 +89,7 @@ def _heat(
     axis.figure.colorbar(image, ax=axis, shrink=0.8)
 
 
-def _distance(axis: Axes, scores: np.ndarray) -> None:
+def _distance(axis: Axes, scores: np.ndarray, scored: str) -> None:
     """Draw the mean score at each signed distance; the band is its standard deviation, 0 for a relative type."""
     length = scores.shape[-1]
     offsets = np.arange(-(length // 2), length // 2 + 1)
@@ -97,15 +100,19 @@ def _distance(axis: Axes, scores: np.ndarray) -> None:
         spread = np.array([line.std() for line in diagonals])
         axis.plot(offsets, mean, label="all heads" if alike else f"head {head}", linewidth=1.5, color=series(head))
         axis.fill_between(offsets, mean - spread, mean + spread, alpha=0.2, color=series(head))
-    axis.set(title="score added, by distance", xlabel="key - query, in positions", ylabel="score")
-    axis.legend(fontsize=7)
+    axis.set(title=f"{scored}, by distance", xlabel="key - query, in positions", ylabel="score")
+    axis.legend(fontsize=SMALL)
 
 
-def _linearity(axis: Axes, linearity: Mapping[int, float | None]) -> None:
+def _linearity(axis: Axes, linearity: Mapping[int, float | None], *, has_vectors: bool) -> None:
+    axis.set(title="linear map M(k), p to p+k", xlabel="shift k", ylabel="share explained", ylim=(-0.05, 1.05))
+    axis.axhline(0, color=theme().dim, linewidth=0.5)
     shares = {k: value for k, value in linearity.items() if value is not None}
     axis.bar([str(k) for k in shares], [max(value, -0.05) for value in shares.values()], color=series(0))
-    axis.set(title="linear map M(k), p to p+k", xlabel="k", ylabel="share explained", ylim=(-0.05, 1.05))
-    axis.axhline(0, color="black", linewidth=0.5)
+    if not shares:
+        axis.set(xticks=[], yticks=[])
+        reason = "not to be told from\nso few positions" if has_vectors else "no vectors,\nso no linear map"
+        axis.text(0.5, 0.5, reason, transform=axis.transAxes, ha="center", va="center", color=theme().dim)
 
 
 def _cosines(vectors: np.ndarray) -> np.ndarray:

@@ -189,7 +189,7 @@ VERBS = {
     "positions": Verb("positions {in}/ours --length 8 --plot {out}", "files", slow=True, imports=PICTURE),
     "plot words": Verb(
         "plot words {in}/ours cat dog the runs --out {out}/w --export parquet", "files", slow=True,
-        imports=f"{PICTURE} pandas sklearn.manifold plotly.graph_objects",
+        imports=f"{PICTURE} pandas sklearn.manifold",
     ),
     "plot positions": Verb("plot positions {in}/ours --length 8 --out {out}", "files", slow=True, imports=PICTURE),
     "plot sum": Verb("plot sum {in}/ours cat --out {out}/s", "files", imports=PICTURE),

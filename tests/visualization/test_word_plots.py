@@ -1,7 +1,5 @@
-"""Pictures, pages and exports of words hold their points, labels and neighbours, and nothing from outside."""
+"""Pictures and exports of words hold their points, labels and neighbours; labels do not cover each other."""
 
-import json
-import re
 import warnings
 from pathlib import Path
 
@@ -9,92 +7,69 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from matplotlib import font_manager
+from matplotlib.colors import to_hex
+from matplotlib.text import Text
 
 from hf_embeddings.visualization import fonts
+from hf_embeddings.visualization.colouring import Groups, Scale
+from hf_embeddings.visualization.colours import LIGHT
 from hf_embeddings.visualization.exports import write_parquet, write_projector
-from hf_embeddings.visualization.labels import write_labels
-from hf_embeddings.visualization.word_page import POLICY, word_page
-from hf_embeddings.visualization.word_plots import EXAMPLES, example_figure, scatter_figure
+from hf_embeddings.visualization.word_plots import panels_figure, scatter_figure
 
 WORDS = ["king", "don't @FIGURE@", "快乐", "$x$ <b>", "</script><!--<script>alert(1)</script>"]
-GROUPS = ["royal", "royal", "mood", "odd", "odd"]
+GROUPS = Groups("group", ["royal", "royal", "mood", "odd", "odd"])
 POINTS = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
-NEAR = [[(WORDS[(i + 1) % 5], 0.5)] for i in range(5)]
-
-
-def figure_of(page: str) -> dict:
-    return json.loads(re.search(r"const figure = (.*);\n", page)[1])
-
-
-@pytest.mark.parametrize("dimensions", [2, 3])
-def test_the_page_needs_nothing_else(dimensions: int) -> None:
-    page = word_page(POINTS[:, :dimensions], WORDS, GROUPS, NEAR, title="my <model>")
-    ours = page.replace(re.search(r"<script>(.*?)</script></head>", page, re.DOTALL)[1], "")
-    assert "http" not in ours.replace('http-equiv="Content-Security-Policy"', "")  # beside plotly.js, no address at all
-    assert not re.search(r"<(script|img|iframe)[^>]*\ssrc=|<link|@import|url\(", ours)
-    assert f'content="{POLICY}"' in ours and "default-src 'none'" in POLICY and "my &lt;model&gt;" in ours
-    assert ours.count("</script>") == 2  # one holds plotly.js, one the figure; no word ends it early
-    assert "<!--" not in ours and "<script>alert" not in ours
-    figure = figure_of(page)
-    assert [trace["name"] for trace in figure["data"]] == ["royal", "mood", "odd"]
-    assert [word for trace in figure["data"] for word in trace["ids"]] == WORDS
-    np.testing.assert_allclose(figure["data"][0]["x"], POINTS[:2, 0], atol=1e-4)
-    assert ("z" in figure["data"][0]) == (dimensions == 3)
-    assert figure["data"][0]["customdata"][0] == "<b>king</b><br>0.50  don't @FIGURE@"
-    assert "<script>" not in figure["data"][2]["customdata"][1]
-
-
-@pytest.mark.parametrize("dimensions", [2, 3])
-def test_labels_are_svg_text_that_the_browser_shapes(dimensions: int) -> None:
-    words = ["don't", 'AT&T "x"', "a<b", "مرحبا", "%{x}"]
-    figure = figure_of(word_page(POINTS[:, :dimensions], words, GROUPS, NEAR, title="t"))
-    traces = figure["data"]
-    assert not [t for t in traces if t["type"] in ("scattergl", "scatter3d") and "text" in t["mode"]]  # WebGL text
-    notes = [note["text"] for note in figure["layout"].get("scene", {}).get("annotations", [])]
-    shown = notes or [text for trace in traces for text in trace["text"] if "text" in trace["mode"]]
-    assert shown == ["don't", 'AT&amp;T "x"', "a&lt;b", "مرحبا", "&#37;{x}"]
-
-
-def test_ten_thousand_points_fit_one_page() -> None:
-    points = np.random.default_rng(0).normal(size=(10_000, 2))
-    labels = [f"word{i}" for i in range(10_000)]
-    page = word_page(points, labels, ["words"] * 10_000, [[("near", 0.9)] * 8] * 10_000, title="many")
-    trace = figure_of(page)["data"][0]
-    assert len(trace["ids"]) == len(trace["customdata"]) == 10_000 and trace["type"] == "scattergl"
-    assert len(page) < 10e6 and "search 10,000 points" in page
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])
 def test_the_figure_shows_every_word(dimensions: int, tmp_path: Path) -> None:
     figure = scatter_figure(POINTS[:, :dimensions], WORDS, GROUPS, title="mine")
-    texts = [text.get_text().strip() for text in figure.axes[0].texts]
-    assert texts == WORDS and figure.axes[0].get_title() == "mine"
-    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["royal", "mood", "odd"]
+    axis = figure.axes[0]
+    assert [text.get_text() for text in axis.texts] == WORDS and axis.get_title("left") + axis.get_title() == "mine"
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["royal", "mood", "odd"]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a machine without a Chinese font still gets its picture
         figure.savefig(tmp_path / "words.png")
     assert (tmp_path / "words.png").stat().st_size > 5000
 
 
+def test_a_scale_of_colours_has_a_bar_in_its_unit() -> None:
+    colouring = Scale("frequency", np.array([1, 10, 100, 0, 1000.0]), "times in the corpus", logarithmic=True)
+    axis, bar = scatter_figure(POINTS[:, :2], WORDS, colouring, title="t").axes
+    assert bar.get_ylabel() == "frequency (times in the corpus)" and bar.get_ylim() == pytest.approx((1, 1000))
+    inks = [to_hex(colour) for colour in axis.collections[0].get_facecolors()]
+    assert inks == [LIGHT.scale[0], *inks[1:3], LIGHT.none, LIGHT.scale[-1]] and len(set(inks)) == 5
+    assert colouring.page_data()["of"] == [0.0, 0.3333, 0.6667, None, 1.0] and colouring.page_data()["high"] == "1,000"
+
+
 @pytest.mark.parametrize("dimensions", [2, 3])
-def test_the_four_examples_have_a_panel_each(dimensions: int) -> None:
-    words = list("abcdefghijklmnop")
-    groups = [name for name in EXAMPLES for _ in range(4)]
+def test_each_group_has_a_panel_in_its_colour(dimensions: int) -> None:
+    words, names = list("abcdefghijklmnop"), ["mine", "contrast", "gradient", "grammar"]
+    groups = Groups("group", [name for name in names for _ in range(4)])
     points = np.random.default_rng(0).normal(size=(16, dimensions))
-    panels = {name: points[groups.index(name) : groups.index(name) + 4, :2] for name in EXAMPLES}
-    figure = example_figure(points, words, groups, panels, method="t-SNE")
-    titles = [axis.get_title() for axis in figure.axes]
-    assert titles == ["all words, t-SNE", *(f"{name}, PCA of these 4" for name in EXAMPLES)]
+    panels = {name: points[groups.rows(name), :2] for name in names}
+    figure = panels_figure(points, words, groups, panels, title="all")
+    titles = [axis.get_title("left") or axis.get_title() for axis in figure.axes]
+    assert titles == ["all", *(f"{name}, PCA of these 4" for name in names)]
     assert [len(axis.lines) for axis in figure.axes[1:]] == [0, 4, 3, 3]
     assert {text.get_text() for axis in figure.axes[1:] for text in axis.texts} == set(words)
+    assert [to_hex(axis.collections[0].get_facecolor()[0]) for axis in figure.axes[1:]] == list(LIGHT.series[:4])
 
 
-def test_many_labels_leave_each_other_room() -> None:
-    figure = scatter_figure(np.zeros((1, 2)), ["x"], ["a"], title="")
-    points = np.random.default_rng(0).normal(size=(3000, 2))
-    figure.axes[0].scatter(*points.T)
-    write_labels(figure.axes[0], points, [f"word{i}" for i in range(3000)], inches=(8, 8))
-    assert 50 < len(figure.axes[0].texts) <= 302
+@pytest.mark.parametrize("count, dimensions", [(16, 2), (16, 3), (300, 2), (1500, 2)])
+def test_labels_cover_neither_each_other_nor_points(count: int, dimensions: int) -> None:
+    points = np.random.default_rng(0).normal(size=(count, dimensions))
+    words = [f"word{row}" for row in range(count)]
+    figure = scatter_figure(points, words, Groups("group", ["a"] * count), title="")
+    axis = figure.axes[0]
+    figure.draw_without_rendering()
+    boxes = np.array([Text.get_window_extent(text).extents for text in axis.texts]) + [1, 1, -1, -1]  # a pixel's edge
+    overlap = (boxes[:, None, :2] < boxes[None, :, 2:]).all(-1) & (boxes[None, :, :2] < boxes[:, None, 2:]).all(-1)
+    assert (overlap.sum(axis=1) == 1).all() and [text.get_text() for text in axis.texts][0] == "word0"
+    assert len(boxes) == count if count == 16 else 40 < len(boxes) <= 300
+    if dimensions == 2 and count <= 300:
+        places = axis.transData.transform(points)[:, None]
+        assert not ((boxes[:, :2] < places) & (places < boxes[:, 2:])).all(-1).any()
 
 
 SCRIPTS = {"快乐": "Chinese", "हिन्दी": "Devanagari", "ไทย": "Thai", "မြန်မာ": "Myanmar", "🙂": "emoji"}
@@ -126,24 +101,26 @@ def test_fonts_that_are_found_cover_the_text() -> None:
     assert said or set("".join(SCRIPTS)) <= covered  # either every character has a font, or the missing ones are named
 
 
-def test_no_name_or_title_is_mathematics_or_left_out(tmp_path: Path) -> None:
-    figure = scatter_figure(POINTS[:, :2], WORDS, ["_hidden", "$a$", "$a$", "b", "b"], title="$x$ {")
+def test_no_name_or_title_is_mathematics_or_left_out() -> None:
+    groups = Groups("$g$", ["_hidden", "$a$", "$a$", "b", "b"])
+    figure = scatter_figure(POINTS[:, :2], WORDS, groups, title="$x$ {")
     axis = figure.axes[0]
-    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["_hidden", "$a$", "b"]
-    texts = [axis.title, *axis.texts, *axis.get_legend().get_texts()]
-    assert not any(text.get_parse_math() for text in texts)
+    legend = axis.get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["_hidden", "$a$", "b"]
+    texts = [axis.title, *axis.texts, *legend.get_texts(), legend.get_title()]
+    assert not any(text.get_parse_math() for text in texts if text.get_text())
 
 
 def test_exports_read_back(tmp_path: Path) -> None:
     vectors = np.random.default_rng(0).normal(size=(5, 7)).astype(np.float32)
     rows, cosines = np.tile([1, 2], (5, 1)), np.tile([0.9, 0.8], (5, 1))
-    path = write_parquet(tmp_path / "words.parquet", vectors, POINTS[:, :2], WORDS, GROUPS, rows, cosines)
+    path = write_parquet(tmp_path / "words.parquet", vectors, POINTS[:, :2], WORDS, GROUPS.of, rows, cosines)
     table = pq.read_table(path).to_pydict()
-    assert table["text"] == WORDS and table["group"] == GROUPS
+    assert table["text"] == WORDS and table["group"] == GROUPS.of
     np.testing.assert_allclose(table["vector"], vectors)
     np.testing.assert_allclose(table["projection_y"], POINTS[:, 1])
     assert table["neighbors"][0]["ids"] == [1, 2] and table["neighbors"][0]["distances"] == pytest.approx([0.1, 0.2])
-    folder = write_projector(tmp_path / "projector", vectors, [*WORDS[:4], "two\tlines\n"], GROUPS)
+    folder = write_projector(tmp_path / "projector", vectors, [*WORDS[:4], "two\tlines\n"], GROUPS.of)
     np.testing.assert_allclose(np.loadtxt(folder / "vectors.tsv", delimiter="\t"), vectors, rtol=1e-4)
     lines = (folder / "metadata.tsv").read_text().splitlines()
     assert len(lines) == 6 and lines[0] == "label\tgroup" and lines[5] == "two lines\todd"

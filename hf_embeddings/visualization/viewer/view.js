@@ -1,0 +1,125 @@
+"use strict";
+// What the page shows, what the reader has chosen, and where the reader looks from.
+
+const at = id => document.getElementById(id), DATA = JSON.parse(at("data").textContent);
+const COUNT = DATA.labels.length, FLAT = DATA.dimensions === 2, FEW = 60, SEPARATE = 1000; // labels up to FEW have lines to points further away, up to SEPARATE they cover no point
+const floats = text => new Float32Array(Uint8Array.from(atob(text), letter => letter.charCodeAt(0)).buffer);
+const STAGES = DATA.stages.map(stage => floats(stage.points));
+const chosen = {language: "en", colouring: 0, point: -1, pinned: new Set(), hits: null, hidden: new Set()};
+const view = {zoom: 1, x: 0, y: 0, yaw: 0.6, pitch: 0.35, stage: STAGES.length - 1, width: 0, height: 0};
+const screen = new Float32Array(3 * COUNT); // x and y in CSS pixels, nearness from 0 (far) to 1
+const colouring = () => DATA.colourings[chosen.colouring];
+
+/** The middle of all stages, and how far the points reach from it along each axis. */
+const [middle, reach] = (() => {
+  const low = Array(DATA.dimensions).fill(Infinity), high = low.map(() => -Infinity);
+  for (const points of STAGES) points.forEach((value, place) => {
+    const axis = place % DATA.dimensions;
+    low[axis] = Math.min(low[axis], value); high[axis] = Math.max(high[axis], value);
+  });
+  return [low.map((value, axis) => (value + high[axis]) / 2), low.map((value, axis) => (high[axis] - value) / 2 || 1)];
+})();
+/** How far the furthest point is from the middle. */
+const RADIUS = STAGES.reduce((most, points) => {
+  for (let place = 0; place < points.length; place += DATA.dimensions) {
+    most = Math.max(most, Math.hypot(...middle.map((value, axis) => points[place + axis] - value)));
+  }
+  return most;
+}, 0) || 1;
+
+/** Pixels of one unit of the map, before perspective. */
+function unit() {
+  const margin = 0.86 * view.zoom / 2;
+  if (!FLAT) return margin * Math.min(view.width, view.height) / RADIUS;
+  return margin * Math.min(view.width / reach[0], view.height / reach[1]);
+}
+
+/** Return coordinate `axis` of a point; between two stages it lies between its places. */
+function placed(row, axis) {
+  const before = Math.floor(view.stage), share = view.stage - before, place = row * DATA.dimensions + axis;
+  const start = STAGES[before][place];
+  return share ? start + share * (STAGES[before + 1][place] - start) : start;
+}
+
+/** Return a function that writes where (x, y, z) is on the screen, and how near, into three places of an array. */
+function lens() {
+  const scale = unit(), [across, down] = [view.width / 2 + view.x, view.height / 2 + view.y];
+  const [sinYaw, cosYaw, sinPitch, cosPitch] = [Math.sin(view.yaw), Math.cos(view.yaw), Math.sin(view.pitch), Math.cos(view.pitch)];
+  return (target, place, x, y, z) => {
+    let stretch = scale, near = 0;
+    if (!FLAT) {
+      const depth = cosYaw * z - sinYaw * x;
+      x = cosYaw * x + sinYaw * z;
+      near = (sinPitch * y + cosPitch * depth) / RADIUS;
+      y = cosPitch * y - sinPitch * depth;
+      stretch /= 1 - 0.3 * near;
+    }
+    target[place] = across + x * stretch;
+    target[place + 1] = down - y * stretch;
+    target[place + 2] = (near + 1) / 2;
+  };
+}
+
+/** Compute where every point is on the screen. */
+function project() {
+  const write = lens();
+  for (let row = 0; row < COUNT; row++) {
+    write(screen, 3 * row, placed(row, 0) - middle[0], placed(row, 1) - middle[1], FLAT ? 0 : placed(row, 2) - middle[2]);
+  }
+}
+
+/** Zoom by a factor, so that what is at (x, y) stays there. */
+function zoom(factor, x = view.width / 2, y = view.height / 2) {
+  const next = Math.max(0.5, Math.min(400, view.zoom * factor)), ratio = next / view.zoom;
+  view.x = x - view.width / 2 - ratio * (x - view.width / 2 - view.x);
+  view.y = y - view.height / 2 - ratio * (y - view.height / 2 - view.y);
+  view.zoom = next;
+  moved();
+}
+
+function pan(x, y) {
+  view.x += x; view.y += y;
+  moved();
+}
+
+function turn(yaw, pitch) {
+  view.yaw += yaw; view.pitch = Math.max(-1.55, Math.min(1.55, view.pitch + pitch));
+  moved();
+}
+
+function reset() {
+  Object.assign(view, {zoom: 1, x: 0, y: 0, yaw: 0.6, pitch: 0.35});
+  moved();
+}
+
+/** Bring a point into view, to where its card does not lie over it: that is on the right, on a phone at the bottom. */
+function seek(row) {
+  project();
+  const [x, y] = screen.subarray(3 * row), edge = 40, phone = view.width < 600;
+  const [right, bottom] = phone ? [view.width - edge, 0.5 * view.height] : [view.width - 300, view.height - edge];
+  if (x < edge || y < edge || x > right || y > bottom) pan((edge + right) / 2 - x, (edge + bottom) / 2 - y);
+}
+
+const groupOf = row => colouring().kind === "groups" ? colouring().of[row] : -1;
+const isHidden = row => chosen.hidden.has(groupOf(row));
+const isMarked = row => chosen.pinned.has(row) || row === chosen.point || chosen.hits?.has(row);
+const inView = row => screen[3 * row] >= 0 && screen[3 * row] <= view.width && screen[3 * row + 1] >= 0 && screen[3 * row + 1] <= view.height;
+
+/** Return the nearest point within some pixels of (x, y), or -1. */
+function pointAt(x, y, most) {
+  let best = -1, least = most * most;
+  for (let row = 0; row < COUNT; row++) {
+    const square = (screen[3 * row] - x) ** 2 + (screen[3 * row + 1] - y) ** 2;
+    if (square < least && !isHidden(row)) { best = row; least = square; }
+  }
+  return best;
+}
+
+/** The nearest of a point in the full space, at this stage: {name, row (-1: it is not on the map), cosine}. */
+function nearest(row) {
+  const stage = DATA.near[Math.min(Math.round(view.stage), DATA.near.length - 1)];
+  return (stage?.rows[row] ?? []).map((other, place) => ({
+    name: DATA.names ? DATA.names[other] : DATA.labels[other], row: DATA.names ? DATA.labels.indexOf(DATA.names[other]) : other,
+    cosine: (stage.cosines[row][place] / 100).toFixed(2),
+  }));
+}
