@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from hf_embeddings.corpora.corpus import by_source, read_corpus
 from hf_embeddings.corpora.selection import HELD_OUT, TRAINING
+from hf_embeddings.corpora.sentence_tokens import set_sentence_ends
 from hf_embeddings.corpora.sentences import RULES
 from hf_embeddings.corpora.text_sample import TextSample
 from hf_embeddings.corpora.tokenized_corpus import SentenceTokenizer, encode_sentences, token_counts
@@ -190,6 +191,7 @@ def _examine(corpus: LoadedCorpus, vocabulary: Vocabulary, examples: ExampleOpti
 def _config(options: PretrainingOptions, base_config: Path, tokenizer: PreTrainedTokenizerBase) -> TriEmbedConfig:
     config = build_config(options, base_config, vocab_size=math.ceil(row_count(tokenizer) / 64) * 64)
     config.pad_token_id = tokenizer.pad_token_id
+    set_sentence_ends(config, tokenizer)
     return config
 
 
