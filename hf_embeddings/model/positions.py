@@ -221,6 +221,7 @@ LEFT_OUT = {
     "xpos": "xPos scales by a factor that grows to one side, so it is defined for causal attention only; use 'rope'",
     "cope": "CoPE counts tokens that a causal query looks back at; for bidirectional attention the count is undefined",
     "bipe_rope": "it is 'bipe'",
+    "bipe_alibi": "BiPE turns by the number of the sentence, as its RoPE form does; use 'bipe'",
     "pope": "PoPE doubles the query width and has no evidence for encoders yet; register your own type",
     "sandwich": "Sandwich is a fixed sum of cosines of i - j; 'cosine_bias' is its trained form",
     "absolute": "transformers 4 calls it 'absolute'; here it is 'learned'",

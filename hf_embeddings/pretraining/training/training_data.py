@@ -113,6 +113,12 @@ def build_config(options: PretrainingOptions, base_config: Path, *, vocab_size: 
         )
     check_rope(options.training, config)
     if detects(config):
+        if any(part.segmented for part in config.position_classes.values()):
+            raise ValueError(
+                f"examples.objectives: got rtd with position_embedding_type {config.position_embedding_type!r}, which "
+                "finds sentences by token ids, and the discriminator of rtd is given vectors; choose mlm or other "
+                "positions"
+            )
         generator = generator_config(config, options.generator)  # its mistakes show now
         if is_checkpoint(base_config / GENERATOR):
             check_stored_generator(generator, base_config / GENERATOR)
