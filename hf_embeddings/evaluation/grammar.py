@@ -154,6 +154,17 @@ KINDS: dict[Language, dict[str, Callable[[Draw], Both]]] = {
 }
 
 
+def read_languages(names: Sequence[str]) -> list[Language]:
+    """Return the languages of these names, each once.
+
+    Raises:
+        ValueError: the grammar has no such language.
+    """
+    if unknown := [name for name in names if name not in LANGUAGES]:
+        raise ValueError(f"--minimal-pairs: got {unknown[0]!r}, expected {' or '.join(LANGUAGES)}")
+    return [language for language in LANGUAGES if language in names]
+
+
 def minimal_pairs(language: Language) -> list[MinimalPair]:
     """Return the same pairs at every call, `PAIRS` different ones of each kind, or as many as there are."""
     pairs = []

@@ -4,6 +4,7 @@ Shapes: N masked copies of a sentence, S tokens, V vocabulary.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import fmean
 
 import torch
@@ -12,10 +13,29 @@ from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 from hf_embeddings.analysis.intervals import share_interval
 from hf_embeddings.evaluation.grammar import KINDS, Language, minimal_pairs
+from hf_embeddings.loading.auto_classes import open_model
+from hf_embeddings.loading.messages import quiet_loading
 from hf_embeddings.progress import Phases, silent_phase
 from hf_embeddings.records.evaluation import GrammarFigures
 
 TOKENS_AT_A_TIME = 4096
+
+
+def load_masked_model(folder: str | Path) -> nn.Module:
+    """Return the masked language model of a directory, in fp32.
+
+    Raises:
+        ValueError: the directory has no head for masked tokens.
+    """
+    with quiet_loading():
+        model, info = open_model(folder, "AutoModelForMaskedLM", dtype=torch.float32, output_loading_info=True)
+    if missing := sorted(info["missing_keys"]):
+        raise ValueError(
+            f"--minimal-pairs: {folder} has no head for masked tokens ({missing[0]} is missing), which tells how "
+            "likely a sentence is; leave it out, or give a masked language model"
+        )
+    loaded: nn.Module = model.eval()
+    return loaded
 
 
 def judge_grammar(

@@ -193,6 +193,7 @@ class EvaluationReport(JsonRecord):
     analogies: dict[str, AnalogyFigures] = field(default_factory=dict)
     retrieval: dict[str, RetrievalFigures] = field(default_factory=dict)
     bias: list[AssociationFigures] = field(default_factory=list)
+    grammar: dict[str, GrammarFigures] | None = absent()  # by language
     table: TableGeometry
     text: TextGeometry
     sizes: list[SizeFigures]

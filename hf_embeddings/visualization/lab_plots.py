@@ -78,4 +78,5 @@ def _lengths(axis: Axes, rows: Rows, factors: Sequence[int]) -> None:
     axis.axvline(0, color="black", linewidth=0.5)
     axis.set(title="loss beyond the trained length, minus that at it", xlabel="nats")
     axis.grid(axis="x", alpha=0.3)
-    axis.legend(fontsize=7, loc="lower right")
+    if axis.collections:
+        axis.legend(fontsize=7, loc="lower right")
