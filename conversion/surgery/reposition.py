@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
+from transformers import PreTrainedTokenizerBase
 
 from hf_embeddings.conversion.companion_files import copy_companions, has_tokenizer
 from hf_embeddings.conversion.configs import config_of
@@ -21,6 +22,7 @@ from hf_embeddings.conversion.surgery.prompts_and_lengths import follow_length
 from hf_embeddings.conversion.surgery.retention import measure_retention, share_kept
 from hf_embeddings.conversion.surgery.transplant import transplant
 from hf_embeddings.conversion.tokenizer_check import check_tokenizer
+from hf_embeddings.corpora.sentence_tokens import set_sentence_ends
 from hf_embeddings.file_names import REPOSITIONING
 from hf_embeddings.files.staging import staged_directory
 from hf_embeddings.json_record import JsonRecord
@@ -104,7 +106,8 @@ def reposition(
         "rope_parameters": rope_parameters,
         "position_parameters": position_parameters,
     }
-    new = _remake(longer, {name: value for name, value in changes.items() if value is not None})
+    tokenizer = _tokenizer(Path(source))
+    new = _remake(longer, {name: value for name, value in changes.items() if value is not None}, tokenizer)
     if _position_fields(new) == _position_fields(old):
         raise ConversionError("nothing to change: the source has these positions already")
     report = RepositionReport(
@@ -115,7 +118,7 @@ def reposition(
         max_position_embeddings=(old.config.max_position_embeddings, new.config.max_position_embeddings),
     )
     notify(f"transplanting {report.before} to {report.after}")
-    report.made = transplant(longer, new, _first_token(Path(source)))
+    report.made = transplant(longer, new, _first_token(tokenizer))
     with staged_directory(Path(target), inputs={"source": source}, overwrite=overwrite) as stage:
         if texts or held_out:
             _measure_and_heal(old, new, Path(source), report, texts, held_out, healing, notify)
@@ -160,7 +163,9 @@ def _has_table(model: TriEmbedPreTrainedModel) -> bool:
     return any(part.has_table for part in model.base_model.embeddings.position.values())
 
 
-def _remake(old: TriEmbedPreTrainedModel, changes: Config) -> TriEmbedPreTrainedModel:
+def _remake(
+    old: TriEmbedPreTrainedModel, changes: Config, tokenizer: PreTrainedTokenizerBase | None
+) -> TriEmbedPreTrainedModel:
     """Return a model of the same class with the changed config, random where it differs."""
     settings = old.config.to_diff_dict()
     if to := changes.get("position_embedding_type"):
@@ -174,17 +179,23 @@ def _remake(old: TriEmbedPreTrainedModel, changes: Config) -> TriEmbedPreTrained
     for name in ("model_type", "transformers_version", "architectures", "auto_map", "dtype"):
         settings.pop(name, None)
     config = config_of(settings | changes)
+    if tokenizer is not None:
+        set_sentence_ends(config, tokenizer)
     torch.manual_seed(0)
     bare = {"add_pooling_layer": old.pooler is not None} if isinstance(old, TriEmbedModel) else {}
     return type(old)(config, **bare).eval()
 
 
-def _first_token(folder: Path) -> int | None:
-    """Return the id that every input starts with, None where no tokenizer says so."""
+def _tokenizer(folder: Path) -> PreTrainedTokenizerBase | None:
     try:
-        ids = open_tokenizer(folder)("")["input_ids"]
+        return open_tokenizer(folder)
     except Exception:  # weights without a tokenizer can be changed too
         return None
+
+
+def _first_token(tokenizer: PreTrainedTokenizerBase | None) -> int | None:
+    """Return the id that every input starts with, None where no tokenizer says so."""
+    ids = [] if tokenizer is None else tokenizer("")["input_ids"]
     return ids[0] if ids else None
 
 

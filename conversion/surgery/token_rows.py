@@ -10,6 +10,7 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from hf_embeddings.conversion.rules import ConversionError
+from hf_embeddings.corpora.sentence_tokens import set_sentence_ends
 from hf_embeddings.corpora.word_starts import known_words
 from hf_embeddings.model.modeling_triembed import TriEmbedModel, TriEmbedPreTrainedModel
 
@@ -51,12 +52,16 @@ def mean_rows(table: torch.Tensor, sources: list[list[int]]) -> torch.Tensor:
 
 
 def set_special_ids(model: TriEmbedPreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Let config and table know the ids that the tokenizer gives to padding, start and end."""
+    """Let config, table and positions know the ids that the tokenizer gives to padding, start, end and stops."""
     for name in ("pad_token_id", "bos_token_id", "eos_token_id"):
         if getattr(model.config, name) is not None:
             setattr(model.config, name, getattr(tokenizer, name))
     table = model.base_model.embeddings.token
     table.padding_idx = model.config.pad_token_id
+    if model.base_model.embeddings.position.separators:
+        set_sentence_ends(model.config, tokenizer, anew=True)
+        for part in model.base_model.embeddings.position.values():
+            part.separators = tuple(part.read_options(model.config).get("separators") or ())
 
 
 @torch.no_grad()

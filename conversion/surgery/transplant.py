@@ -13,6 +13,7 @@ from hf_embeddings.conversion.surgery.position_fits import (
     keep_what_is_common,
 )
 from hf_embeddings.model.modeling_triembed import TriEmbedModel, TriEmbedPreTrainedModel
+from hf_embeddings.model.position_sentences import BilevelPosition
 from hf_embeddings.model.position_signal import PositionType
 from hf_embeddings.model.position_tables import LearnedPosition
 from hf_embeddings.model.positions import Positions
@@ -30,7 +31,8 @@ def transplant(old: TriEmbedPreTrainedModel, new: TriEmbedPreTrainedModel, first
     ids = _tokens_in_no_order(old)
     added_types = new_parts.keys() - old_parts.keys()
     origins = {name: _fill(part, name, old_parts, new_parts) for name, part in new_parts.items()}
-    turns_heads = any(new_parts[name].rotary for name in added_types) and not _reads_plain_heads(old_parts, new_parts)
+    turned = {name for name in added_types if new_parts[name].rotary and not new_parts[name].segmented}
+    turns_heads = bool(turned) and not _reads_plain_heads(old_parts, new_parts)
     profile = (
         attention_profile(old_encoder, ids) if turns_heads or added_types & {*SORTED, *FITS, *LAYER_FITS} else None
     )
@@ -38,7 +40,7 @@ def transplant(old: TriEmbedPreTrainedModel, new: TriEmbedPreTrainedModel, first
         profile.zero_()  # the old positions stay and draw their attention themselves: what is added starts with nothing
     if turns_heads and profile is not None:
         turn_heads(new_encoder, old_encoder, profile, ids)
-        origins |= {name: f"{TURNED}; {origins[name]}" for name in added_types if new_parts[name].rotary}
+        origins |= {name: f"{TURNED}; {origins[name]}" for name in turned}
     if profile is not None:
         ordered_types = _fit(old_encoder, new_encoder, added_types, profile, ids)
         origins |= {name: f"heads ordered by where they look; {origins[name]}" for name in ordered_types}
@@ -85,8 +87,8 @@ def _fill(part: PositionType, name: str, old_parts: Positions, new_parts: Positi
         return "starts with nothing, beside the old positions"
     if name in FITS or name in LAYER_FITS:
         return "least squares over the source's attention by distance"
-    if name == "learned" and isinstance(part, LearnedPosition):
-        return _fill_learned(part, old_parts)
+    if isinstance(part, LearnedPosition | BilevelPosition):
+        return _fill_table(part, old_parts)
     if any(True for _ in part.parameters()) or part.layer_part is not None:
         return "as in a new model: no closed form is known"
     return "has no weights"
@@ -107,10 +109,10 @@ def _tokens_in_no_order(model: TriEmbedPreTrainedModel) -> torch.Tensor:
     return torch.randint(model.config.vocab_size, (16, length), generator=generator)
 
 
-def _fill_learned(part: LearnedPosition, old_parts: Positions) -> str:
-    summand = old_parts(torch.arange(part.length_limit)[None]).summand
+def _fill_table(part: LearnedPosition | BilevelPosition, old_parts: Positions) -> str:
+    summand = old_parts(torch.arange(part.length)[None]).summand
     part.table.weight.zero_()
     if summand is None:
         return "zeros: the model starts without, and learns"
-    part.table.weight[part.offset :] = summand[0]
-    return "equal to the source's vectors"
+    part.table.weight[-part.length :] = summand[0]
+    return "equal to the source's vectors" + (", counted in each sentence" if part.segmented else "")

@@ -9,6 +9,7 @@ import typer
 from hf_embeddings.cli.output import AsJson, Dark, Layer, Prompt, TextField, reader_of
 from hf_embeddings.corpora.sources import check_source
 from hf_embeddings.evaluation.evaluation_data import read_evaluation_data
+from hf_embeddings.evaluation.grammar import read_languages
 from hf_embeddings.evaluation.word_lists import FEWEST_SENTENCES, read_sentences
 from hf_embeddings.json_text import json_text
 from hf_embeddings.loading.model_names import Pooling, check_model
@@ -24,6 +25,7 @@ def evaluate(
     analogies: Annotated[Files, typer.Option(help="Questions of four words a line (questions-words.txt)")] = None,
     retrieval: Annotated[Files, typer.Option(help="A query and its text a line, or a BEIR folder.")] = None,
     bias: Annotated[list[str] | None, typer.Option(help="'weat', or a JSON file of word lists.")] = None,
+    minimal_pairs: Annotated[list[str] | None, typer.Option(help="en or zh: sentences, one of two wrong.")] = None,
     text: Annotated[str, typer.Option(help="Corpus whose sentences show the geometry.")] = "pydoc:json,logging,asyncio",
     text_field: TextField = "text",
     sentences: Annotated[int, typer.Option(help="Sentences of the corpus to use.")] = 1000,
@@ -44,9 +46,11 @@ def evaluate(
     data = read_evaluation_data(
         similarity=similarity or [], analogies=analogies or [], retrieval=retrieval or [], bias=bias or []
     )
+    languages = read_languages(minimal_pairs or [])
     check_model(folder)
     check_source(text)
-    data = replace(data, corpus=text, sentences=read_sentences(text, sentences, reader_of(text_field)))
+    drawn = read_sentences(text, sentences, reader_of(text_field))
+    data = replace(data, grammar=languages, corpus=text, sentences=drawn)
     if mteb:
         from hf_embeddings.evaluation.mteb_tasks import find_tasks
 

@@ -23,6 +23,7 @@ def render_report(report: EvaluationReport) -> None:
         ("analogies", ("file", "questions", "left out", "candidates", "accuracy"), _analogies(report)),
         ("retrieval", ("file", "queries", "texts", "R@1", "R@5", "R@10", "nDCG@10", "MRR"), _retrieval(report)),
         ("bias", ("test", "on", "effect size", "p", "partitions"), _bias(report)),
+        ("minimal pairs", ("language", "pairs", "left out", "right"), _grammar(report)),
         ("geometry", ("vectors", *GEOMETRY), _geometry(report)),
         ("size against quality", _size_columns(report), _sizes(report)),
     ):  # fmt: skip
@@ -76,6 +77,12 @@ def _bias(report: EvaluationReport) -> Iterable[tuple[str, ...]]:
             yield figures.test, figures.on or "", *numbers, partitions
 
 
+def _grammar(report: EvaluationReport) -> Iterable[tuple[str, ...]]:
+    for language, figures in (report.grammar or {}).items():
+        accuracy = _with_interval(figures.accuracy, figures.accuracy_interval)
+        yield language, str(figures.pairs), str(figures.left_out), accuracy
+
+
 def _geometry(report: EvaluationReport) -> Iterable[tuple[str, ...]]:
     parts: tuple[tuple[str, TableGeometry | TextGeometry], ...] = (
         ("token table", report.table),
@@ -121,6 +128,9 @@ def _file_notes(report: EvaluationReport) -> Iterable[str]:
         if unknown:
             more = f" and {len(unknown) - SHOWN} more (all of them: --json)" if len(unknown) > SHOWN else ""
             yield f"left out of {name}, as the vocabulary cannot spell them: {', '.join(unknown[:SHOWN])}{more}"
+    for language, own in (report.grammar or {}).items():
+        worst = sorted(own.accuracy_by_kind.items(), key=lambda kind: kind[1])
+        yield from (f"minimal pairs {language}, {kind}: {accuracy:.0%}" for kind, accuracy in worst)
     yield from (f"note: {test.test}, {test.on}: {test.note}" for test in report.bias if test.note)
 
 

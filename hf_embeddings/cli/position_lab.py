@@ -16,7 +16,7 @@ from hf_embeddings.pip_extras import require
 from hf_embeddings.printable import one_line
 
 if TYPE_CHECKING:
-    from hf_embeddings.lab.position_lab import PositionLab
+    from hf_embeddings.lab.position_lab import Cell, PositionLab
     from hf_embeddings.lab.state import LabState
 
 
@@ -28,7 +28,8 @@ def position_lab(
 ) -> None:
     """Pretrain one model with every position type and several seeds, measure, and report. Rerun the command to resume.
 
-    The output directory gets position-lab.md, .png and .json, and each run in a directory that `from_pretrained` loads.
+    The output directory gets position-lab.md, .csv, .tex, .png and .json, and each run in a directory that
+    `from_pretrained` loads.
 
     Exit codes: as `pretrain`.
     """
@@ -82,6 +83,8 @@ def _run_all(lab: "PositionLab", state: "LabState") -> None:
     missing = [cell for cell in lab.cells if cell.name not in state.record.runs]
     if missing:
         lab.check_lengths()
+    for cell in lab.cells:
+        _judge(lab, state, cell)  # of earlier calls
     began = time.monotonic()
     for number, cell in enumerate(missing):
         time_left = (
@@ -94,4 +97,13 @@ def _run_all(lab: "PositionLab", state: "LabState") -> None:
             raise typer.Exit(PREEMPTED)
         laws, _ = measure_positions(str(lab.folder(cell)), config=lab.base_config, length=None)
         state.record.runs[cell.name] = replace(run, laws=laws)
+        state.save()
+        _judge(lab, state, cell)
+
+
+def _judge(lab: "PositionLab", state: "LabState", cell: "Cell") -> None:
+    run = state.record.runs.get(cell.name)
+    if lab.options.lab.judge and run is not None and run.judgement is None and lab.folder(cell).is_dir():
+        lab.say(f"judging {cell.name}")
+        state.record.runs[cell.name] = replace(run, judgement=lab.judge(cell))
         state.save()

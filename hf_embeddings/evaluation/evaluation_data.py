@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hf_embeddings.evaluation.grammar import Language
 from hf_embeddings.evaluation.retrieval_set import RetrievalSet
 from hf_embeddings.evaluation.test_sets import (
     Analogies,
@@ -26,6 +27,7 @@ class EvaluationData:
     analogies: dict[str, Analogies] = field(default_factory=dict)
     retrieval: dict[str, RetrievalSet] = field(default_factory=dict)
     bias: dict[str, dict[str, WordLists]] = field(default_factory=dict)  # source -> test -> its groups
+    grammar: Sequence[Language] = ()  # of the minimal pairs
     corpus: str = ""  # where the sentences are from
     sentences: Sequence[str] = ()  # whose vectors show the geometry
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from hf_embeddings.evaluation import measures
 from hf_embeddings.evaluation.evaluation_data import EvaluationData
+from hf_embeddings.evaluation.grammar_test import judge_grammar, load_masked_model
 from hf_embeddings.evaluation.vectors import Vectors
 from hf_embeddings.evaluation.workload import Workload
 from hf_embeddings.file_names import EMBEDDING_EVALUATION
@@ -19,12 +20,13 @@ from hf_embeddings.publishing.card import write_card
 from hf_embeddings.records.evaluation import EvaluationReport, VectorChoice
 
 Figures = TypeVar("Figures")
+Step = tuple[str, str, float, Callable[[], Any]]  # kind, name of the file, cost, and what measures it
 
 
 def evaluate(folder: str, vectors: Vectors, data: EvaluationData) -> EvaluationReport:
     """Measure everything, and show what is being measured, and how far all of it is."""
     recipe = vectors.encoder.recipe
-    plan = _plan(vectors, data)
+    plan = [*_plan(vectors, data), *_plan_grammar(folder, vectors, data)]
     figures: dict[str, dict[str, Any]] = {kind: {} for kind, *_ in plan}
     with Phase("", sum(cost for *_, cost, _ in plan), passing=True) as phase:
         for kind, name, cost, measure in plan:
@@ -37,14 +39,15 @@ def evaluate(folder: str, vectors: Vectors, data: EvaluationData) -> EvaluationR
         analogies=figures.get("analogies", {}),
         retrieval=figures.get("retrieval", {}),
         bias=[*chain.from_iterable(figures.get("bias", {}).values())],
+        grammar=figures.get("minimal pairs"),
         table=figures["table"][""],
         text=replace(figures["text"][""], corpus=data.corpus),
         sizes=figures["sizes"][""],
     )
 
 
-def _plan(vectors: Vectors, data: EvaluationData) -> list[tuple[str, str, float, Callable[[], Any]]]:
-    """Return all measures: kind, name of the file, cost, and what measures it."""
+def _plan(vectors: Vectors, data: EvaluationData) -> list[Step]:
+    """Return all measures of vectors."""
     work = Workload(vectors.encoder.max_length)
     rows = min(len(vectors.table), measures.ROWS_COMPARED)
     return [
@@ -61,6 +64,17 @@ def _plan(vectors: Vectors, data: EvaluationData) -> list[tuple[str, str, float,
         ("sizes", "", work.sizes(data.sentences, data.retrieval),
          partial(measures.sizes, vectors, data.sentences, data.similarity, data.retrieval)),
     ]  # fmt: skip
+
+
+def _plan_grammar(folder: str, vectors: Vectors, data: EvaluationData) -> list[Step]:
+    """Return the minimal pairs of each language; the head that they need is looked for before anything is measured."""
+    if not data.grammar:
+        return []
+    model, tokenizer, work = load_masked_model(folder), vectors.encoder.tokenizer, Workload(vectors.encoder.max_length)
+    return [
+        ("minimal pairs", language, work.grammar(language), partial(judge_grammar, model, tokenizer, language))
+        for language in data.grammar
+    ]
 
 
 def _measured(vectors: Vectors, phase: Phase, end: float, measure: Callable[[], Figures]) -> Figures:

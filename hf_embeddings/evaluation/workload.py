@@ -7,6 +7,7 @@ them, and a little by itself. The rest is set beside that, as measured with a mo
 from collections.abc import Mapping, Sequence
 from itertools import chain
 
+from hf_embeddings.evaluation.grammar import Language, minimal_pairs
 from hf_embeddings.evaluation.retrieval_set import RetrievalSet
 from hf_embeddings.evaluation.test_sets import Analogies, ScoredPairs, WordLists, texts_of
 from hf_embeddings.evaluation.weat import SENTENCES
@@ -14,6 +15,7 @@ from hf_embeddings.evaluation.weat import SENTENCES
 TEXT = 20.0  # of a text, beside its characters
 CHARACTERS_PER_TOKEN = 4  # about; what is longer than the model reads costs no more
 TABLE_ROW = 10.0  # of a row of the token table that is compared with all others
+COPIES = 9  # of a sentence, one for each token that is hidden
 PLACES = 3.0  # the documents that show position bias, and the layers, beside the sentences once
 SIZES = 0.5  # the neighbours at all sizes, beside the sentences once
 PAIR = 5e-4  # of a query and a text that are compared at all sizes
@@ -51,6 +53,11 @@ class Workload:
         """Return the cost of association tests, of words and of sentences."""
         words = [list(chain(*groups.values())) for groups in tests.values()]
         return sum((1 + len(SENTENCES)) * self.encoding(group) for group in words)
+
+    def grammar(self, language: Language) -> float:
+        """Return the cost of minimal pairs, of which each token is hidden once."""
+        pairs = minimal_pairs(language)
+        return COPIES * self.encoding([text for pair in pairs for text in (pair.right, pair.wrong)])
 
     def table(self, rows: int) -> float:
         """Return the cost of the token table."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from hf_embeddings.lab.judgement import judge
 from hf_embeddings.loading.messages import no_bars
 from hf_embeddings.model.modeling_triembed import TriEmbedForPreTraining
 from hf_embeddings.model.positions import POSITION_TYPES
@@ -26,7 +27,7 @@ from hf_embeddings.pretraining.training.optimization import build_optimizers
 from hf_embeddings.pretraining.training.processes import build_accelerator, choose_precision, join_processes, share
 from hf_embeddings.pretraining.training.training_data import Say, TrainingData, build_config, load_training_data
 from hf_embeddings.progress import Phases, silent_phase
-from hf_embeddings.records.lab import LabRun
+from hf_embeddings.records.lab import Judgement, LabRun
 
 BASELINE = "learned"  # what the time of a step is compared with
 NEARLY_FULL = 0.75  # of the length: shorter examples would not test it
@@ -121,6 +122,18 @@ class PositionLab:
             losses_by_length=losses,
         )
 
+    def judge(self, cell: Cell) -> Judgement:
+        """Measure what a finished run has learned of order."""
+        return judge(
+            self.folder(cell),
+            held_out=self.length_batches(1),
+            documents=self.data.evaluation,
+            vocabulary=self.data.vocabulary,
+            tokenizer=self.data.tokenizer,
+            seed=self.options.seed,
+            phases=self.phases,
+        )
+
     def check_lengths(self) -> None:
         """Look for documents of every length before the first run, which may take hours; say how many there are.
 
@@ -154,7 +167,7 @@ class PositionLab:
             if most < longest:
                 reason = (
                     f"no held-out document has the {longest} tokens that factor "
-                    f"{max(self.options.lab.length_factors)} needs, the longest has {most}"
+                    f"{longest // length} needs, the longest has {most}"
                 )
             else:
                 reason = (
@@ -172,7 +185,7 @@ class PositionLab:
     @property
     def _longest(self) -> int:
         """Tokens of a document that is long enough for every factor."""
-        return self.options.examples.max_length * max(self.options.lab.length_factors)
+        return self.options.examples.max_length * max([1, *self.options.lab.length_factors])
 
     def _document_tokens(self) -> np.ndarray:
         """Return the number of tokens of each held-out document."""

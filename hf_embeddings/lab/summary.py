@@ -11,7 +11,7 @@ from hf_embeddings.analysis.intervals import beyond_chance, mean_interval, paire
 from hf_embeddings.files.atomic import replace_text
 from hf_embeddings.hardware import describe
 from hf_embeddings.lab.position_lab import BASELINE, PositionLab
-from hf_embeddings.lab.report import lab_report
+from hf_embeddings.lab.report import lab_csv, lab_latex, lab_report
 from hf_embeddings.pretraining.examples.pairs import relation
 from hf_embeddings.records.lab import (
     LabModel,
@@ -24,7 +24,7 @@ from hf_embeddings.records.lab import (
     RunDifference,
 )
 
-REPORT, PICTURE = "position-lab.md", "position-lab.png"
+REPORT, PICTURE, CSV, LATEX = (f"position-lab.{ending}" for ending in ("md", "png", "csv", "tex"))
 
 
 def summarise(lab: PositionLab, record: LabRecord) -> LabSummary:
@@ -65,6 +65,7 @@ def summarise(lab: PositionLab, record: LabRecord) -> LabSummary:
                 parameters=group[0].parameters,
                 failed=sum(bool(run.worth and run.worth.reasons) for run in group),
                 laws=group[0].laws,
+                judged=_judged(group),
             )
             for position, group in by_position.items()
         },
@@ -100,13 +101,29 @@ def _mean_losses(runs: Sequence[LabRun]) -> dict[str, Mean | None]:
     return means
 
 
+def _judged(runs: Sequence[LabRun]) -> dict[str, MeanInterval] | None:
+    """Return the mean of each measure over the runs that have it; None where none was judged."""
+    values: dict[str, list[float]] = {}
+    for judgement in [run.judgement for run in runs if run.judgement is not None]:
+        for size, rise in judgement.shuffled.items():
+            values.setdefault(f"shuffled_{size}", []).append(rise)
+        if judgement.start_less_end is not None:
+            values.setdefault("start_less_end", []).append(judgement.start_less_end)
+        for language, figures in judgement.grammar.items():
+            if figures.accuracy is not None:
+                values.setdefault(f"grammar_{language}", []).append(figures.accuracy)
+        for task, accuracy in judgement.fine_tuned.items():
+            values.setdefault(f"task_{task}", []).append(accuracy)
+    return {name: MeanInterval(**mean_interval(own)._asdict()) for name, own in values.items()} or None
+
+
 def _machine() -> dict[str, str]:
     device = describe("cuda") if torch.cuda.is_available() else f"{describe()}, threads used: {torch.get_num_threads()}"
     return {"device": device, "torch": torch.__version__, "transformers": transformers.__version__}
 
 
 def write_report(folder: Path, summary: LabSummary) -> None:
-    """Write report and picture."""
+    """Write report, tables and picture."""
     from hf_embeddings.visualization.lab_plots import lab_figure  # matplotlib is an extra
     from hf_embeddings.visualization.pictures import save_figure
     from hf_embeddings.visualization.style import style
@@ -114,3 +131,5 @@ def write_report(folder: Path, summary: LabSummary) -> None:
     with style():
         save_figure(lab_figure(summary), folder / PICTURE)
     replace_text(folder / REPORT, lab_report(summary, picture=PICTURE))
+    replace_text(folder / CSV, lab_csv(summary))
+    replace_text(folder / LATEX, lab_latex(summary))

@@ -58,7 +58,7 @@ class Attention(nn.Module):
         query = self.query(hidden_states).view(heads)  # (B, S, H, K)
         key = self.key(hidden_states).view(heads)
         value = self.value(hidden_states).view(heads)
-        content_heads = (query, key) if len(self.position) else None
+        content_heads = (query, key, *self.position.of_tokens(hidden_states)) if len(self.position) else None
         rotation = signal.rotation if self.sliding_window is None else signal.local_rotation
         if rotation is not None:
             query, key = rotate(query, rotation), rotate(key, rotation)
@@ -66,15 +66,13 @@ class Attention(nn.Module):
             query, key, value = fold(query, key, value, signal.fold, scaling=self.scaling)
         dropout = self.attention_dropout if self.training else 0.0
         if packing is not None:
-            plain = None if content_heads is None else (content_heads[0].flatten(0, 1), content_heads[1].flatten(0, 1))
+            plain = None if content_heads is None else tuple(states.flatten(0, 1) for states in content_heads)
             query, key, value = (states.flatten(0, 1) for states in (query, key, value))
             context = packed_attention(self, query, key, value, packing, content_heads=plain, dropout=dropout)
             return self._project(context, hidden_states, signal), None
         query, key, value = (states.transpose(1, 2) for states in (query, key, value))  # (B, H, S, K)
         if content_heads is not None:
-            scores = self.content_scores(
-                content_heads[0].transpose(1, 2), content_heads[1].transpose(1, 2), signal.content
-            )
+            scores = self.content_scores(*(states.transpose(1, 2) for states in content_heads), content=signal.content)
             signal, attention_mask = add_bias(self.config, signal, attention_mask, scores, batch=query.shape[0])
         if signal.bias is not None:
             kwargs["position_bias"] = signal.bias
@@ -100,12 +98,18 @@ class Attention(nn.Module):
         context = context if signal.fold is None else context[..., : self.head_dim]
         return self.out(context.reshape(*hidden_states.shape[:-1], -1))
 
-    def content_scores(self, query: torch.Tensor, key: torch.Tensor, content: Any) -> torch.Tensor:  # noqa: ANN401
+    def content_scores(
+        self,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        *of_tokens: torch.Tensor,
+        content: Any,  # noqa: ANN401
+    ) -> torch.Tensor:
         """Return what position types add to the scaled scores of (B, H, S, K) query and key: (B, H, S, S)."""
         if computes_exactly(query):
             query, key = query.float(), key.float()
         with torch.autocast(query.device.type, enabled=False):
-            return self.position(query * self.scaling, key * self.scaling, content, self)
+            return self.position(query * self.scaling, key * self.scaling, content, self, of_tokens)
 
 
 def eager_attention(

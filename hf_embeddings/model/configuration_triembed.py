@@ -20,9 +20,12 @@ from .documents import Documents  # noqa: F401
 from .position_biases import AlibiPosition  # noqa: F401
 from .position_contents import RelativeKeyScores  # noqa: F401
 from .position_folds import UntiedPosition  # noqa: F401
+from .position_paths import ContextAwarePosition  # noqa: F401
 from .position_rotations import RotaryPosition  # noqa: F401
+from .position_sentences import BilevelPosition  # noqa: F401
 from .position_signal import PositionSignal  # noqa: F401
 from .position_tables import LearnedPosition  # noqa: F401
+from .position_triangles import DualTrianglePosition  # noqa: F401
 from .positions import LEFT_OUT, POSITION_TYPES, PositionType
 from .recording import is_traced  # noqa: F401
 from .relative_products import RelativeRows  # noqa: F401

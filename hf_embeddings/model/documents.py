@@ -125,3 +125,10 @@ def document_ends(position_ids: torch.Tensor) -> torch.Tensor:
     numbers = document_ids(position_ids)
     ends = torch.zeros_like(position_ids).scatter_reduce(1, numbers, position_ids, reduce="amax")
     return ends.gather(1, numbers)
+
+
+def run_starts(numbers: torch.Tensor) -> torch.Tensor:
+    """Return the index of the first token that has the same number in its row, (B, S), of numbers that never fall."""
+    index = torch.arange(numbers.shape[1], device=numbers.device).expand_as(numbers)
+    first = index.new_full((numbers.shape[0], numbers.shape[1] + 1), numbers.shape[1])
+    return first.scatter_reduce(1, numbers, index, reduce="amin").gather(1, numbers)

@@ -44,13 +44,17 @@ from .placing import place
 from .position_biases import AlibiPosition  # noqa: F401
 from .position_contents import RelativeKeyPosition  # noqa: F401
 from .position_folds import UntiedPosition  # noqa: F401
+from .position_paths import ContextAwarePosition  # noqa: F401
 from .position_rotations import RotaryPosition  # noqa: F401
+from .position_sentences import BilevelPosition  # noqa: F401
 from .position_signal import PositionSignal  # noqa: F401
 from .position_tables import LearnedPosition  # noqa: F401
+from .position_triangles import DualTrianglePosition  # noqa: F401
 from .positions import Positions  # noqa: F401
 from .recording import is_traced  # noqa: F401
 from .relative_products import relative_products  # noqa: F401
 from .resizing import check_resize
+from .segments import find_segments
 
 logger = logging.get_logger(__name__)
 
@@ -268,14 +272,24 @@ class TriEmbedModel(TriEmbedPreTrainedModel):
             device=device,
             documents=documents,
         )
+        segments = find_segments(
+            position,
+            token_positions,
+            shape=shape,
+            input_ids=input_ids,
+            token_type_ids=token_type_ids,
+            attention_mask=attention_mask,
+            documents=documents,
+        )
         tokens = None
         if attention_mask is not None:
             tokens = drop_padding(Batch(self, shape, attention_mask.to(device), position_ids, kwargs), documents)
         if tokens is not None:
             input_ids, token_type_ids, inputs_embeds = map(tokens.take, (input_ids, token_type_ids, inputs_embeds))
             token_positions, pair_positions = map(tokens.take, (token_positions, pair_positions))
+            segments = tokens.take(segments)
             attention_mask, documents = None, tokens.documents
-        signal = token_types(token_positions, self.embeddings.dtype)
+        signal = token_types(token_positions, self.embeddings.dtype, segments)
         hidden_states = self.embeddings(input_ids, token_type_ids, signal=signal, inputs_embeds=inputs_embeds)
         masks, signal, packing_arguments = plan_attention(
             self.config,
@@ -314,7 +328,15 @@ class TriEmbedModel(TriEmbedPreTrainedModel):
         [place_ids] = place(
             position, (tokens,), shape=shape, position_ids=position_ids, attention_mask=attention_mask, device=device
         )
-        signal = tokens(place_ids, self.embeddings.dtype)
+        segments = find_segments(
+            position,
+            place_ids,
+            shape=shape,
+            input_ids=input_ids,
+            token_type_ids=token_type_ids,
+            attention_mask=attention_mask,
+        )
+        signal = tokens(place_ids, self.embeddings.dtype, segments)
         return self.embeddings.parts(input_ids, token_type_ids, signal=signal, inputs_embeds=inputs_embeds)
 
 

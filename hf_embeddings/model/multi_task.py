@@ -32,13 +32,17 @@ from .placing import place  # noqa: F401
 from .position_biases import AlibiPosition  # noqa: F401
 from .position_contents import RelativeKeyScores  # noqa: F401
 from .position_folds import UntiedPosition  # noqa: F401
+from .position_paths import ContextAwarePosition  # noqa: F401
 from .position_rotations import RotaryPosition  # noqa: F401
+from .position_sentences import BilevelPosition  # noqa: F401
 from .position_signal import PositionSignal  # noqa: F401
 from .position_tables import LearnedPosition  # noqa: F401
+from .position_triangles import DualTrianglePosition  # noqa: F401
 from .positions import Positions  # noqa: F401
 from .recording import is_traced  # noqa: F401
 from .relative_products import RelativeRows  # noqa: F401
 from .resizing import resized  # noqa: F401
+from .segments import find_segments  # noqa: F401
 
 
 @dataclass

@@ -94,7 +94,13 @@ class PackedLayer(Protocol):
     scaling: float
     sliding_window: int | None
 
-    def content_scores(self, query: torch.Tensor, key: torch.Tensor, content: Any) -> torch.Tensor:  # noqa: ANN401
+    def content_scores(
+        self,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        *of_tokens: torch.Tensor,
+        content: Any,  # noqa: ANN401
+    ) -> torch.Tensor:
         """Return what position types add to the scaled scores; `content` is theirs."""
         ...
 
@@ -106,7 +112,7 @@ def packed_attention(
     value: torch.Tensor,
     packing: Packing,
     *,
-    content_heads: tuple[torch.Tensor, torch.Tensor] | None = None,
+    content_heads: tuple[torch.Tensor, ...] | None = None,
     dropout: float = 0.0,
 ) -> torch.Tensor:
     """Attend within each document.
@@ -117,7 +123,7 @@ def packed_attention(
         key: (T, H, K).
         value: (T, H, K).
         packing: the plan of `pack`.
-        content_heads: query and key (T, H, K) before rotation, where position types read them.
+        content_heads: query and key (T, H, K) before rotation, and (T, H, W) more, where position types read them.
         dropout: rate on the attention weights.
 
     Returns:
@@ -134,7 +140,7 @@ def packed_attention(
         parts = [part.view(*group.shape, *part.shape[1:]).transpose(1, 2) for part in parts]  # (n, H, L, K)
         mask = group.masks[window]
         if content_heads is not None:
-            mask = merge_bias(mask, attention.content_scores(parts[3], parts[4], group.content))
+            mask = merge_bias(mask, attention.content_scores(*parts[3:], content=group.content))
         context = fused_attention(parts[0], parts[1], parts[2], mask, dropout=dropout, scaling=attention.scaling)
         contexts.append(context.transpose(1, 2).flatten(0, 1))  # (n * L, H, K)
     context = torch.cat(contexts)

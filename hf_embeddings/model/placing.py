@@ -5,7 +5,7 @@ Shapes: B batch, S sequence.
 
 import torch
 
-from .documents import Documents
+from .documents import Documents, run_starts
 from .positions import PositionParts, Positions
 from .recording import is_traced
 
@@ -33,8 +33,20 @@ def place(
         plain = torch.arange(shape[1], device=device)[None]
         # Parts that see differences only keep one row for the whole batch: their bias is then not copied B times.
         positions = [_from_first(plain, attention_mask, position) if part.absolute else plain for part in parts]
+    positions = [
+        _without_padding(ids, attention_mask) if part.counts_tokens else ids
+        for ids, part in zip(positions, parts, strict=True)
+    ]
     _check_length(position, *positions)
     return positions
+
+
+def _without_padding(positions: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
+    """Give padding in (1|B, S) positions that of the last token before it, so that no step leads to it."""
+    if attention_mask is None or attention_mask.dim() != 2:
+        return positions
+    last = run_starts((attention_mask.to(positions.device) != 0).long().cumsum(dim=1))
+    return positions.expand_as(last).gather(1, last)
 
 
 def _from_first(positions: torch.Tensor, attention_mask: torch.Tensor | None, position: Positions) -> torch.Tensor:

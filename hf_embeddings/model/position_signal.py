@@ -36,6 +36,9 @@ class PositionType(nn.Module):
     folds: bool = False  # its bias is a product, `PositionSignal.fold`, that kernels without a bias argument can take
     exclusive: str | None = None  # of the types that name the same thing here, a model can use one
     length_dependent: bool = False  # it looks at where a document ends
+    counts_tokens: bool = False  # it adds up over the tokens between two: those of padding then count for nothing
+    segmented: bool = False  # `forward` takes `segments` as well, see `segments.py`; for types that are not pairwise
+    separators: tuple[int, ...] = ()  # of a segmented type: ids of the tokens that end a sentence
     rotary: bool = False  # it reads `rope_parameters`
     layer_part: type[nn.Module] | None = None  # made once in each attention: scores that depend on query and key
     kept_exact: tuple[str, ...] = ()  # parameters that stay in fp32 where a model is loaded in 16 bits

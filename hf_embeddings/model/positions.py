@@ -18,9 +18,12 @@ from .position_biases import (
 )
 from .position_contents import DisentangledPosition, RelativeKeyPosition, RelativeKeyQueryPosition
 from .position_folds import CosineBiasPosition, UntiedPosition
+from .position_paths import ContextAwarePosition
 from .position_rotations import HighFrequencyPosition, RotaryPosition
+from .position_sentences import BilevelPosition
 from .position_signal import PositionSignal, PositionType, unfold
 from .position_tables import FourierPosition, LearnedPosition, NoPosition, SinusoidalPosition
+from .position_triangles import DualTrianglePosition
 
 if TYPE_CHECKING:
     from collections.abc import ItemsView, ValuesView
@@ -54,6 +57,16 @@ class Positions(nn.ModuleDict):
         """Whether a part looks at where a document ends."""
         return any(part.length_dependent for part in self.values())
 
+    @property
+    def segmented(self) -> bool:
+        """Whether a part asks which sentence a token is in."""
+        return any(part.segmented for part in self.values())
+
+    @property
+    def separators(self) -> tuple[int, ...]:
+        """Return the ids of tokens that end a sentence."""
+        return tuple(token for part in self.values() if part.segmented for token in part.separators)
+
     def forward(self, position_ids: torch.Tensor, dtype: torch.dtype = torch.float32) -> PositionSignal:
         """Map (1|B, S) ids to the joint signal of all parts, folds as a bias; `content` is a dict by type name."""
         return unfold(PositionParts(dict(self.items()))(position_ids, dtype))
@@ -84,9 +97,19 @@ class PositionParts:
         """Whether a part needs to know where a document starts; others see differences of positions only."""
         return any(part.absolute for part in self.parts.values())
 
-    def __call__(self, position_ids: torch.Tensor, dtype: torch.dtype) -> PositionSignal:
-        """Map (1|B, S) ids to the joint signal."""
-        signals = {name: part(position_ids, dtype) for name, part in self.parts.items()}
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether a part adds up over the tokens between two."""
+        return any(part.counts_tokens for part in self.parts.values())
+
+    def __call__(
+        self, position_ids: torch.Tensor, dtype: torch.dtype, segments: torch.Tensor | None = None
+    ) -> PositionSignal:
+        """Map (1|B, S) ids, and (1|B, S, 2) segments where a part asks for them, to the joint signal."""
+        signals = {
+            name: part(position_ids, dtype, segments) if part.segmented else part(position_ids, dtype)
+            for name, part in self.parts.items()
+        }
         joint = PositionSignal(
             summand=_total([signal.summand for signal in signals.values()]),
             rotation=_only([signal.rotation for signal in signals.values()]),
@@ -105,11 +128,29 @@ class LayerPositions(nn.ModuleDict):
         parts = {name: part.layer_part for name, part in config.position_classes.items()}
         super().__init__({name: part(config) for name, part in parts.items() if part is not None})
 
+    def of_tokens(self, hidden_states: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Map (B, S, D), the input of the layer, to what parts read beside query and key, (B, S, H, W) each."""
+        return tuple(part.of_tokens(hidden_states) for part in self.values() if hasattr(part, "of_tokens"))
+
     def forward(
-        self, query: torch.Tensor, key: torch.Tensor, content: dict[str, object], attention: nn.Module
+        self,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        content: dict[str, object],
+        attention: nn.Module,
+        of_tokens: tuple[torch.Tensor, ...] = (),
     ) -> torch.Tensor:
-        """Map (B, H, S, K) query and key to unscaled scores (1|B, H, S, S); `content` as in the joint signal."""
-        total = _total([part(query, key, content[name], attention) for name, part in self.items()])
+        """Map (B, H, S, K) query and key to unscaled scores (1|B, H, S, S).
+
+        `content` is as in the joint signal, `of_tokens` as from the method of that name, (B, H, S, W).
+        """
+        read = iter(of_tokens)
+        total = _total(
+            [
+                part(query, key, content[name], attention, *([next(read)] if hasattr(part, "of_tokens") else []))
+                for name, part in self.items()
+            ]
+        )
         assert total is not None, "called where there are parts"
         return total
 
@@ -170,13 +211,17 @@ POSITION_TYPES: dict[str, type[PositionType]] = {
     "disentangled": DisentangledPosition,
     "tupe": UntiedPosition,
     "cosine_bias": CosineBiasPosition,
+    "cable": ContextAwarePosition,
+    "dual_triangle": DualTrianglePosition,
+    "bipe": BilevelPosition,
 }
 
 # Considered and left out, with the reason, for those who ask by name.
 LEFT_OUT = {
     "xpos": "xPos scales by a factor that grows to one side, so it is defined for causal attention only; use 'rope'",
     "cope": "CoPE counts tokens that a causal query looks back at; for bidirectional attention the count is undefined",
-    "cable": "CABLE has no agreed bidirectional form; register your own type with `register_position_type`",
+    "bipe_rope": "it is 'bipe'",
+    "bipe_alibi": "BiPE turns by the number of the sentence, as its RoPE form does; use 'bipe'",
     "pope": "PoPE doubles the query width and has no evidence for encoders yet; register your own type",
     "sandwich": "Sandwich is a fixed sum of cosines of i - j; 'cosine_bias' is its trained form",
     "absolute": "transformers 4 calls it 'absolute'; here it is 'learned'",

@@ -307,13 +307,16 @@ class LabOptions:
 
     positions: list[str] = field(default_factory=list)  # position types and sums of them; none given: all types
     seeds: list[int] = field(default_factory=lambda: [0, 1])  # of one run each, for every position type
-    length_factors: list[int] = field(default_factory=lambda: [2, 4])  # trained lengths at which the loss is measured
+    length_factors: list[int] = field(default_factory=lambda: [2, 4])  # trained lengths with a loss; []: no longer ones
+    judge: bool = True  # also by word order, position bias, grammar and small tasks: about a minute for each run
     timing_rounds: int = bounded(7, min=1)  # training steps of each position type, in turns, whose time is compared
 
     def __post_init__(self) -> None:
         for name, values, lowest in (("seeds", self.seeds, 0), ("length_factors", self.length_factors, 2)):
-            if not values or len(set(values)) < len(values) or min(values) < lowest:
+            if len(set(values)) < len(values) or min(values, default=lowest) < lowest:
                 raise ValueError(f"{name}: got {values}, expected different numbers from {lowest} on; write [2, 4]")
+        if not self.seeds:
+            raise ValueError("seeds: got [], expected one number for each run of a position type; write [0, 1]")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -89,6 +89,17 @@ class AssociationFigures(JsonRecord):
 
 
 @dataclass(frozen=True, kw_only=True)
+class GrammarFigures(JsonRecord):
+    """How often a masked language model finds the right one of two sentences more likely; chance is one half."""
+
+    pairs: int
+    left_out: int  # pairs that the vocabulary cannot spell
+    accuracy: float | None  # None: no pair is left
+    accuracy_interval: tuple[float, float] | None  # 95 %
+    accuracy_by_kind: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
 class HubFigures(JsonRecord):
     """Vectors that are neighbours of many; the hubs are named."""
 
@@ -182,6 +193,7 @@ class EvaluationReport(JsonRecord):
     analogies: dict[str, AnalogyFigures] = field(default_factory=dict)
     retrieval: dict[str, RetrievalFigures] = field(default_factory=dict)
     bias: list[AssociationFigures] = field(default_factory=list)
+    grammar: dict[str, GrammarFigures] | None = absent()  # by language
     table: TableGeometry
     text: TextGeometry
     sizes: list[SizeFigures]

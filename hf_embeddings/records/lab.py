@@ -4,8 +4,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hf_embeddings.json_record import JsonRecord, absent
+from hf_embeddings.records.evaluation import GrammarFigures
 from hf_embeddings.records.positions import PositionReport
 from hf_embeddings.records.run import Worth
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement(JsonRecord):
+    """What a run has learned of order, beyond its loss."""
+
+    # Tokens that stay together -> nats that the held-out MLM loss rises by where groups of so many are shuffled.
+    shuffled: dict[str, float]
+    start_less_end: float | None  # how much more the first sentence moves a pooled vector than the last, as 1 - cosine
+    grammar: dict[str, GrammarFigures]  # by language
+    fine_tuned: dict[str, float]  # accuracy on a task that needs order, and on one that does not; chance is one half
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +40,7 @@ class LabRun(JsonRecord):
     # Factor -> MLM loss of the same documents, cut to so many times the trained length; None: the type ends before.
     losses_by_length: dict[str, float | None]
     laws: PositionReport | None = absent()
+    judgement: Judgement | None = absent()
 
     def figure(self, name: str) -> float:
         """Return a figure by its name; it is one that the run has."""
@@ -85,6 +98,7 @@ class PositionSummary(JsonRecord):
     parameters: int
     failed: int | None = absent()  # runs no better than chance or token frequencies
     laws: PositionReport | None = absent()
+    judged: dict[str, MeanInterval] | None = absent()  # of the runs that were judged, by the name of the measure
 
 
 @dataclass(frozen=True, kw_only=True)

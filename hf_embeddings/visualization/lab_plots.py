@@ -23,7 +23,10 @@ def lab_figure(lab: LabSummary) -> Figure:
     axes = figure.subplots(1, 3, sharey=True)
     _means(axes[0], rows, "mlm_loss", title="held-out MLM loss", unit="nats")
     axes[0].set_yticks(range(len(rows)), [name for name, _ in rows])
-    _lengths(axes[1], rows, lab.length_factors)
+    if lab.length_factors:
+        _lengths(axes[1], rows, lab.length_factors)
+    else:
+        axes[1].set_axis_off()
     if lab.relation:
         _means(axes[2], rows, "relation_accuracy", title=f"held-out {lab.relation.upper()} accuracy", unit="share")
     else:
@@ -76,4 +79,5 @@ def _lengths(axis: Axes, rows: Rows, factors: Sequence[int]) -> None:
     axis.axvline(0, color=theme().dim, linewidth=0.5)
     axis.set(title="loss beyond the trained length, minus that at it", xlabel="nats")
     axis.grid(axis="x", alpha=0.3)
-    axis.legend(fontsize=SMALL, loc="lower right")
+    if axis.collections:
+        axis.legend(fontsize=SMALL, loc="lower right")

@@ -68,6 +68,7 @@ def report(tiny_model: Path, files: Path) -> dict:
         run(
             tiny_model, "--similarity", files / "pairs.tsv", "--analogies", files / "questions.txt",
             "--retrieval", files / "texts.tsv", "--bias", files / "bias.json", "--bias", "weat",
+            "--minimal-pairs", "en", "--minimal-pairs", "zh",
             "--text", files / "corpus.txt", "--plot", files / "picture.png", "--json",
         )
     )  # fmt: skip
@@ -97,6 +98,13 @@ def test_analogies_and_retrieval_count_everything(report: dict) -> None:
     assert found["out_of_vocabulary"] == ["x", "y"] and set(found["accuracy_by_section"]) == {"family", "capitals"}
     both = report["retrieval"]["texts"]
     assert both["forward"]["queries"] == both["backward"]["queries"] == 3 and both["forward"]["recall"]["10"] == 1.0
+
+
+def test_minimal_pairs_are_asked_where_they_can_be_spelled(report: dict) -> None:
+    assert {language: own["pairs"] + own["left_out"] for language, own in report["grammar"].items()} == {
+        "en": 240,
+        "zh": 240,
+    }
 
 
 def test_geometry_and_bias_are_whole(report: dict) -> None:
@@ -280,6 +288,7 @@ def test_mistakes_are_refused_before_the_work(tiny_model: Path, tmp_path: Path) 
         ([tmp_path], "no config.json"),
         ([tiny_model, "--similarity", tmp_path / "none.tsv"], "no such file"),
         ([tiny_model, "--text", "nowhere.txt"], "nowhere.txt"),
+        ([tiny_model, "--minimal-pairs", "fr"], "got 'fr', expected en or zh"),
         ([tiny_model, "--sentences", 5], "--sentences 5: expected 20 or more"),
         ([tiny_model, "--mteb", "NoSuchTask", "--text", "pydoc:json"], "NoSuchTask"),
     ):

@@ -22,7 +22,7 @@ LAB = ROOT / "configs/pretraining/position-lab.yaml"
 SMALL = (
     "corpus.evaluation_fraction=0.2 tokenizer.vocab_size=300 training.max_steps=3 training.tokens_per_step=256 "
     "model.hidden_size=16 model.intermediate_size=16 model.max_position_embeddings=32 examples.max_length=32 "
-    "lab.seeds=[0] lab.timing_rounds=1"
+    "lab.seeds=[0] lab.timing_rounds=1 lab.judge=false"
 ).split()
 
 
@@ -124,7 +124,7 @@ def test_documents_that_are_too_short_are_told_before_the_first_run(overrides: l
     "mistake, message",
     [
         ("lab.positions=[learned, absolute]", "here it is 'learned'"),
-        ("lab.seeds=[]", "lab.seeds"),
+        ("lab.seeds=[]", "seeds: got []"),
         ("lab.seeds=[1, 1]", "different"),
         ("lab.length_factors=[1]", "from 2 on"),
         ("lab.type=[rope]", "unknown key"),
@@ -134,3 +134,25 @@ def test_documents_that_are_too_short_are_told_before_the_first_run(overrides: l
 def test_mistakes_are_one_line(overrides: list[str], mistake: str, message: str) -> None:
     failed = run(*overrides, "corpus.source=pydoc:torch", mistake)
     assert isinstance(failed.exception, ValueError) and message in str(failed.exception)
+
+
+def test_runs_are_judged_once_also_those_of_earlier_calls(overrides: list[str], tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("hf_embeddings.lab.judgement.STEPS", 2)
+    monkeypatch.setattr("hf_embeddings.evaluation.grammar.PAIRS", 2)
+    small = [*overrides, f"output_dir={tmp_path / 'lab'}", "lab.positions=[none]", "lab.length_factors=[]"]
+    assert run(*small).exit_code == 0
+    summary = json.loads(run(*small, "lab.judge=true").stdout)
+    [row] = summary["positions"].values()
+    judged = row["judged"]
+    assert list(row["losses_by_length"]) == ["1"] and "grammar_zh" not in judged  # no Chinese in the vocabulary
+    assert {name for name in judged if name.startswith("task")} == {"task_order", "task_content"}
+    assert all(
+        abs(judged[f"shuffled_{size}"]["mean"]) < 1e-4 for size in (1, 2, 4)
+    )  # without positions, order is nothing
+    state = (tmp_path / "lab/position-lab.json").read_text()
+    assert run(*small, "lab.judge=true").exit_code == 0 and (tmp_path / "lab/position-lab.json").read_text() == state
+    lines = (tmp_path / "lab/position-lab.csv").read_text().splitlines()
+    assert f"none,task_order,{judged['task_order']['mean']},,1" in lines
+    latex = (tmp_path / "lab/position-lab.tex").read_text()
+    assert latex.count(r"\begin{tabular}") == 3 and r"\texttt{none}" in latex
+    assert "| `none` |" in (tmp_path / "lab/position-lab.md").read_text().partition("## What was learned of order")[2]

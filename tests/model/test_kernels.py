@@ -136,7 +136,15 @@ def test_masks_of_the_caller_mean_the_same_to_every_kernel(position: str) -> Non
         torch.testing.assert_close(outputs(model, kernel, input_ids=ids, attention_mask=mask), expected)
 
 
-SERVED = ("learned", "sinusoidal", "fourier", "none", "rope", "hope")  # those that no kernel has to add a bias for
+SERVED = (
+    "learned",
+    "sinusoidal",
+    "fourier",
+    "none",
+    "rope",
+    "hope",
+    "bipe",
+)  # those that no kernel has to add a bias for
 
 
 def serve(module, query, key, value, attention_mask, scaling=None, attention_instances=None, **kwargs):

@@ -91,8 +91,10 @@ def test_no_document_sees_another(position: str, kernel: str) -> None:
         before = model(**batch).last_hidden_state[0].split(LENGTHS)
         batch["input_ids"][0, 15:27] = 7  # the fourth document
         after = model(**batch).last_hidden_state[0].split(LENGTHS)
+    # What a type sums up along the row is rounded with what stands before.
+    rounding = 1e-12 if position == "cable" else 0.0
     for number, (old, new) in enumerate(zip(before, after, strict=True)):
-        assert torch.equal(old, new) == (number != 3), number
+        assert torch.allclose(old, new, atol=rounding, rtol=0) == (number != 3), number
 
 
 @pytest.mark.parametrize("position", ["learned", "rope", "relative_bias", "relative_key"])

@@ -17,7 +17,7 @@ SIZES = dict(
 )  # fmt: skip
 SHIFT_BLIND = [
     "rope", "hope", "alibi", "alibi_asymmetric", "kerple", "relative_bias", "relative_key", "relative_key_query",
-    "disentangled", "cosine_bias", "rope+alibi",
+    "disentangled", "cosine_bias", "cable", "dual_triangle", "bipe", "rope+alibi",
 ]  # fmt: skip
 FEW = settings(max_examples=15, deadline=None)
 

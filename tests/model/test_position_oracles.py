@@ -39,6 +39,8 @@ class Oracle:
 
     def __init__(self, part, layer) -> None:
         self.part, self.layer = part, layer
+        self.ids: list[int] = []
+        self.rows: list[Tensor] = []  # the input of the layer, one for each token
 
     def summand(self, p: int) -> Tensor | None:
         return None
@@ -199,14 +201,45 @@ class CosineBias(Oracle):
         return total
 
 
+class Cable(Oracle):
+    def bias(self, i, j, h):
+        step = self.layer.position["cable"].step
+        first, last = sorted((i, j))
+        distance = 0.0
+        for k in range(first + 1, last + 1):
+            distance = distance + torch.log(1 + torch.exp(step.weight[h] @ self.rows[k] + step.bias[h]))
+        return -math.log(1 + distance**2)
+
+
+class DualTriangle(Oracle):
+    def bias(self, i, j, h):
+        hidden = j > i if h % 2 == 0 else j < i
+        return -math.inf if hidden else 0.0
+
+
+class Bipe(Rope):
+    def place(self, p):
+        """How many sentences end before a token, and how many tokens of its own stand before it."""
+        ends = [k for k in range(p) if self.ids[k] in (self.part.options["separators"] or [])]
+        return len(ends), p - (ends[-1] + 1 if ends else 0)
+
+    def summand(self, p):
+        return self.part.table.weight[min(self.place(p)[1], TRAINED - 1)]
+
+    def turn(self, vector, p):
+        return super().turn(vector, self.place(p)[0])
+
+
 ORACLES: dict[str, Callable] = {
     "learned": Learned, "sinusoidal": Sinusoidal, "fourier": Fourier, "none": Oracle, "rope": Rope, "hope": Hope,
     "alibi": Alibi, "alibi_asymmetric": AlibiAsymmetric, "kerple": Kerple, "fire": Fire,
     "relative_bias": RelativeBias, "relative_key": RelativeKey, "relative_key_query": RelativeKeyQuery,
-    "disentangled": Disentangled, "tupe": Tupe, "cosine_bias": CosineBias,
+    "disentangled": Disentangled, "tupe": Tupe, "cosine_bias": CosineBias, "cable": Cable,
+    "dual_triangle": DualTriangle, "bipe": Bipe,
 }  # fmt: skip
 COMPOSITIONS = ["learned+relative_bias", "sinusoidal+alibi", "rope+alibi", "tupe+relative_bias", "learned+disentangled",
-                "rope+cosine_bias+tupe", "fourier+kerple+relative_key", "hope+fire"]  # fmt: skip
+                "rope+cosine_bias+tupe", "fourier+kerple+relative_key", "hope+fire",
+                "rope+dual_triangle", "bipe+cable"]  # fmt: skip
 
 
 @torch.no_grad()
@@ -214,7 +247,9 @@ def slow_attention(model: TriEmbedModel, ids: Tensor) -> Tensor:
     """Compute the attention sub-layer of one document (S,) from the sums of the papers."""
     layer = model.layers[0].attention
     oracles = [ORACLES[name](part, layer) for name, part in model.embeddings.position.items()]
-    rows = []
+    rows: list[Tensor] = []
+    for oracle in oracles:
+        oracle.ids, oracle.rows = ids.tolist(), rows
     for p, token in enumerate(ids):
         row = model.embeddings.token.weight[token] + model.embeddings.segment.weight[0]
         for oracle in oracles:
@@ -275,11 +310,13 @@ def test_equals_the_loops_of_the_paper(position: str) -> None:
         ("fourier", {"num_frequencies": 7}),
         ("fire", {"width": 5}),
         ("cosine_bias", {"num_terms": 3}),
+        ("bipe", {"separators": [7, 9]}),
     ],
 )
 def test_options_mean_what_they_say(position: str, options: dict) -> None:
     model = model_of(position, position_parameters={position: options})
     ids = torch.randint(1, 50, (LENGTH,))
+    ids[[0, 4, 5, 9, 13]] = torch.tensor([7, 9, 7, 9, 7])
     expected = slow_attention(model, ids)
     torch.testing.assert_close(fast_attention(model, ids, "eager"), expected, atol=1e-12, rtol=1e-12)
 

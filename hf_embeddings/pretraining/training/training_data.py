@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from hf_embeddings.corpora.corpus import by_source, read_corpus
 from hf_embeddings.corpora.selection import HELD_OUT, TRAINING
+from hf_embeddings.corpora.sentence_tokens import set_sentence_ends
 from hf_embeddings.corpora.sentences import RULES
 from hf_embeddings.corpora.text_sample import TextSample
 from hf_embeddings.corpora.tokenized_corpus import SentenceTokenizer, encode_sentences, token_counts
@@ -112,6 +113,12 @@ def build_config(options: PretrainingOptions, base_config: Path, *, vocab_size: 
         )
     check_rope(options.training, config)
     if detects(config):
+        if any(part.segmented for part in config.position_classes.values()):
+            raise ValueError(
+                f"examples.objectives: got rtd with position_embedding_type {config.position_embedding_type!r}, which "
+                "finds sentences by token ids, and the discriminator of rtd is given vectors; choose mlm or other "
+                "positions"
+            )
         generator = generator_config(config, options.generator)  # its mistakes show now
         if is_checkpoint(base_config / GENERATOR):
             check_stored_generator(generator, base_config / GENERATOR)
@@ -190,6 +197,7 @@ def _examine(corpus: LoadedCorpus, vocabulary: Vocabulary, examples: ExampleOpti
 def _config(options: PretrainingOptions, base_config: Path, tokenizer: PreTrainedTokenizerBase) -> TriEmbedConfig:
     config = build_config(options, base_config, vocab_size=math.ceil(row_count(tokenizer) / 64) * 64)
     config.pad_token_id = tokenizer.pad_token_id
+    set_sentence_ends(config, tokenizer)
     return config
 
 

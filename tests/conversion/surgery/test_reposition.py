@@ -74,6 +74,14 @@ def test_longer_relative_keys_are_clipped_ones(kind: str, tmp_path: Path) -> Non
         torch.testing.assert_close(load(tmp_path / "target")(ids(60)).logits, old(ids(60)).logits, atol=1e-5, rtol=1e-5)
 
 
+def test_a_table_read_by_sentences_changes_no_text_of_one(tmp_path: Path) -> None:
+    old = write(tmp_path / "source")
+    reposition(tmp_path / "source", tmp_path / "target", to="bipe")
+    with torch.no_grad():
+        torch.testing.assert_close(load(tmp_path / "target")(ids()).logits, old(ids()).logits, atol=1e-5, rtol=0)
+    assert load(tmp_path / "target").config.position_parameters == {"bipe": {"separators": []}}
+
+
 def test_sinusoids_become_a_table_exactly(tmp_path: Path) -> None:
     old = write(tmp_path / "source", "sinusoidal")
     reposition(tmp_path / "source", tmp_path / "target", to="learned")

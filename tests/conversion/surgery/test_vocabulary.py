@@ -49,6 +49,15 @@ def test_weights_are_worked_on_in_fp32_and_written_as_the_source_stores_them(tmp
     assert AutoModelForMaskedLM.from_pretrained(tmp_path / "target").dtype == torch.bfloat16
 
 
+def test_positions_know_the_stops_of_the_new_vocabulary(tmp_path: Path) -> None:
+    stops = {"bipe": {"separators": [WORDS.index(".")]}}
+    write(tmp_path / "source", position_embedding_type="bipe", position_parameters=stops)
+    trim(tmp_path / "source", tmp_path / "target", ["the cat chases a dog ."])
+    model, tokenizer = opened(tmp_path / "target")
+    expected = tokenizer.convert_tokens_to_ids(".")
+    assert expected != WORDS.index(".") and model.base_model.embeddings.position.separators == (expected,)
+
+
 def opened(folder: Path):
     return AutoModelForMaskedLM.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
 
