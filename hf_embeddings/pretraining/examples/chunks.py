@@ -81,7 +81,8 @@ class Chunks:
     def fingerprint(self) -> str:
         """Return a hash of the tokens, and of where the chunks are in them and how often they are taken."""
         facts = [self.max_tokens, [(source.name, source.weight, source.count) for source in self.sources]]
-        digest = hashlib.sha256(f"{self.origin} {facts}".encode())
+        words = "" if self.corpus.words == "tokenizer" else self.corpus.words
+        digest = hashlib.sha256(f"{self.origin} {facts}{words}".encode())
         if not self.origin:
             for array in (self.corpus.tokens, self.corpus.sentence_starts, self.table):
                 digest.update(f"{array.dtype} {array.shape} ".encode())

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from hf_embeddings.corpora.corpus import reader_of
 from hf_embeddings.corpora.options import CorpusOptions
-from hf_embeddings.corpora.sentences import RULES
 from hf_embeddings.corpora.sources import parts_of, read_part
 from hf_embeddings.corpora.text_files import text_bytes
+from hf_embeddings.corpora.text_rules import RULES
 from hf_embeddings.files.atomic import replace_text
 from hf_embeddings.files.directory import try_directory
 from hf_embeddings.files.manifest import MANIFEST, read_manifest, sha256
