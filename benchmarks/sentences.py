@@ -32,8 +32,8 @@ LANGUAGES = "en de fr es it pl ru el tr vi ar fa hi km ko ja zh".split()
 PIVOTS = ("zh", "ja")
 UNSPACED = {"zh", "ja"}  # nothing stands between their sentences
 FOLDERS = {"zh": "zh-CN", "en": "en-US"}  # where it is not the language itself
-SENTENCES, DOCUMENTS = 8, 240  # of a document; of a language and a package, at most
-TIMED = 400_000  # characters of a language
+SENTENCES, DOCUMENTS = 8, 160  # of a document; of a language and a package, at most
+TIMED = 100_000  # characters of a language
 ROUNDS = 3
 _ENDS = re.compile(rf"[{stops.DOTS}{stops.STOPS}]\W*\Z")
 _TAG, _PARAGRAPH = re.compile(r"<[^>]*>"), re.compile(r'(?s)<p [^>]*id="(par_\w+)"[^>]*>(.*?)</p>')
