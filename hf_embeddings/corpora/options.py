@@ -33,6 +33,9 @@ class CorpusOptions:
     source: str | None = path_field(None)
     # Several with weights, instead of `source`; a document that is in two of them has the higher weight.
     sources: list[SourceOptions] = field(default_factory=list)
+    # Makes the shares of the sources in an epoch more alike: in proportion to their tokens times their weights to the
+    # power of 1 / temperature. 1: no change; 3 is what multilingual models take; from 100 on, all are nearly equal.
+    temperature: float = bounded(1.0, min=1, max=1000)
     verify_shards: bool = True  # compare what is prepared with its SHA-256 sums first; false compares sizes only
     text_field: str = "text"  # the key or column that holds the text (.jsonl, .json, .csv, .tsv, .parquet, hub)
     hub_split: str = "train"  # split of a hub dataset
@@ -57,6 +60,11 @@ class CorpusOptions:
         if (self.source is None) == (not self.sources):
             description = f"{self.source!r} beside {len(self.sources)} sources" if self.sources else "nothing"
             raise ValueError(f"source: got {description}, expected source or sources; give one of them")
+        if self.temperature != 1 and not self.sources and self.prepared is None:
+            raise ValueError(
+                f"temperature: got {self.temperature} beside one source, expected several, whose shares it changes; "
+                "write them as sources, or remove it"
+            )
         if self.language is not None and not is_code(self.language):
             raise ValueError(
                 f"language: got {self.language!r}, expected an ISO 639-1 code; write two letters, such as de"

@@ -17,9 +17,9 @@ KIND = "prepared corpus"
 FORMAT = RULES  # of a plan: the rules by which it encodes
 
 
-def _corpus_defaults() -> dict[str, Any]:
-    """Return what a plan has of the options of a corpus, all but the sources."""
-    return {name: value for name, value in to_dict(CorpusOptions(source="")).items() if name != "verify_shards"}
+def planned_options(corpus: CorpusOptions) -> dict[str, Any]:
+    """Return what a plan has of the options of a corpus: those that shards depend on."""
+    return {name: value for name, value in to_dict(corpus).items() if name not in ("verify_shards", "temperature")}
 
 
 class Unit(NamedTuple):
@@ -52,7 +52,7 @@ class CorpusPlan(JsonRecord):
         return {
             **values,
             "units": [Unit(*unit) for unit in values["units"]],
-            "corpus": {**_corpus_defaults(), **corpus},
+            "corpus": {**planned_options(CorpusOptions(source="")), **corpus},
             "tokenizer": tokenizer if "fingerprint" in tokenizer else {**to_dict(TokenizerOptions()), **tokenizer},
         }
 

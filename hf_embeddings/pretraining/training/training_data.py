@@ -143,6 +143,8 @@ def load_training_data(
         corpus = _open(options, checkpoint, say, phases)
     else:
         corpus = _read(options, checkpoint, say, phases, rules=rules)
+    if options.corpus.temperature != 1:
+        corpus = corpus._replace(training=corpus.training.tempered(options.corpus.temperature))
     _report(corpus, say)
     tokenizer = corpus.tokenizer
     vocabulary = Vocabulary.of(tokenizer)
