@@ -10,7 +10,6 @@ a row make a document. Our rules were written with an eye on every other documen
 """
 
 import argparse
-import html
 import json
 import re
 import statistics
@@ -21,13 +20,14 @@ from itertools import islice
 from pathlib import Path
 
 from hf_embeddings.corpora import stops
+from hf_embeddings.corpora.help_texts import FOLDER, help_paragraphs, plain_text
 from hf_embeddings.corpora.sentences import split_sentences
 from hf_embeddings.corpora.text_rules import TextRules
 
 Split = Callable[[str, str], list[str]]  # text and language -> sentences
 Units = dict[tuple[str, int | str], str]  # file and paragraph -> text
 
-HELP, HANDBOOK = Path("/usr/share/libreoffice/help"), Path("/usr/share/doc/debian-handbook/html")
+HANDBOOK = Path("/usr/share/doc/debian-handbook/html")
 LANGUAGES = "en de fr es it pl ru el tr vi ar fa hi km ko ja zh".split()
 PIVOTS = ("zh", "ja")
 UNSPACED = {"zh", "ja"}  # nothing stands between their sentences
@@ -36,7 +36,6 @@ SENTENCES, DOCUMENTS = 8, 160  # of a document; of a language and a package, at 
 TIMED = 100_000  # characters of a language
 ROUNDS = 3
 _ENDS = re.compile(rf"[{stops.DOTS}{stops.STOPS}]\W*\Z")
-_TAG, _PARAGRAPH = re.compile(r"<[^>]*>"), re.compile(r'(?s)<p [^>]*id="(par_\w+)"[^>]*>(.*?)</p>')
 _PARA = re.compile(r'(?s)<div class="para">(.*?)</div>')
 
 
@@ -164,13 +163,7 @@ def _is_one(text: str) -> bool:
 
 def help_units(language: str) -> Units:
     """Return the paragraphs of the help by file and id; none where it is not installed."""
-    root = HELP / FOLDERS.get(language, language) / "text"
-    pages = sorted(root.rglob("*.html"))
-    return {
-        (str(page.relative_to(root)), name): _plain(text)
-        for page in pages
-        for name, text in _PARAGRAPH.findall(page.read_text(encoding="utf-8"))
-    }
+    return dict(help_paragraphs(FOLDER / FOLDERS.get(language, language)))
 
 
 def handbook_units(language: str) -> Units:
@@ -186,11 +179,7 @@ def handbook_units(language: str) -> Units:
 
 
 def _paragraphs(page: Path) -> list[str]:
-    return [_plain(text) for text in _PARA.findall(page.read_text(encoding="utf-8"))]
-
-
-def _plain(text: str) -> str:
-    return " ".join(html.unescape(_TAG.sub("", text)).split())
+    return [plain_text(text) for text in _PARA.findall(page.read_text(encoding="utf-8"))]
 
 
 def _ours(text: str, language: str) -> list[str]:
