@@ -1,4 +1,4 @@
-"""Raw texts from installed packages as corpora: articles of Wikipedia, a Chinese novel."""
+"""Raw texts from installed packages as corpora: articles of Wikipedia, a Chinese novel, Chinese news."""
 
 import bz2
 import html
@@ -13,6 +13,9 @@ MARKUP = re.compile(r"<text [^>]*>(.*?)</text>", flags=re.DOTALL)
 NOT_PROSE = re.compile(r"\s*([=*#:;|!{}]|\S+:\S|$)")  # headings, lists, tables, links to files and categories
 SHORTEST_LINE = 80  # characters: shorter lines are captions and remains of tables
 SHORTEST_ARTICLE = 500  # characters: shorter pages are redirects
+TAG = re.compile(r"/\w+\]?\w*$")  # of a word of the news: its kind, and the end of a name of several words
+STOP = re.compile("[。！？；…]")
+LONGEST_TITLE, SHORTEST_NEWS = 40, 60  # characters
 
 
 def wikipedia_articles(file: Path) -> Iterator[dict[str, str]]:
@@ -42,3 +45,22 @@ def write_chapters(file: Path, target: Path) -> None:
     chapters = json.loads(file.read_text(encoding="utf-8"))
     texts = ["\n".join(filter(None, map(str.strip, chapter.splitlines()))) for chapter in chapters]
     target.write_text("\n\n".join(texts) + "\n", encoding="utf-8", newline="\n")
+
+
+def write_news(file: Path, target: Path) -> None:
+    """Write the tagged words of a Chinese newspaper as a text file: one paragraph a line, blank lines between articles.
+
+    An article begins with a short line without a stop, behind a line with one.
+    """
+    articles: list[list[str]] = [[]]
+    after_text = True
+    for line in file.read_text(encoding="utf-8").splitlines():
+        text = "".join(TAG.sub("", word.lstrip("[")) for word in line.split())
+        is_text = bool(STOP.search(text))
+        if not is_text and after_text and len(text) < LONGEST_TITLE:
+            articles.append([])
+        after_text = is_text
+        articles[-1].append(text)
+    texts = ["\n".join(filter(None, article)) for article in articles]
+    kept = [text for text in texts if len(text) >= SHORTEST_NEWS]
+    target.write_text("\n\n".join(kept) + "\n", encoding="utf-8", newline="\n")

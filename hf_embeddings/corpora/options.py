@@ -4,6 +4,8 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from hf_embeddings.corpora.document import NO_PATHS
+from hf_embeddings.corpora.languages import is_code
+from hf_embeddings.corpora.text_rules import RULES, SentenceEnds, TextRules, WordRule
 from hf_embeddings.typed_yaml.fields import bounded, path_field
 
 Algorithm = Literal["wordpiece", "unigram", "bpe", "byte-level", "characters"]
@@ -31,15 +33,23 @@ class CorpusOptions:
     source: str | None = path_field(None)
     # Several with weights, instead of `source`; a document that is in two of them has the higher weight.
     sources: list[SourceOptions] = field(default_factory=list)
+    # Makes the shares of the sources in an epoch more alike: in proportion to their tokens times their weights to the
+    # power of 1 / temperature. 1: no change; 3 is what multilingual models take; from 100 on, all are nearly equal.
+    temperature: float = bounded(1.0, min=1, max=1000)
     verify_shards: bool = True  # compare what is prepared with its SHA-256 sums first; false compares sizes only
     text_field: str = "text"  # the key or column that holds the text (.jsonl, .json, .csv, .tsv, .parquet, hub)
     hub_split: str = "train"  # split of a hub dataset
     hub_config: str | None = None  # configuration of a hub dataset; None is its default one
     evaluation_fraction: float = bounded(0.05, above=0, below=1)  # share of documents held out for evaluation
     # What ends a sentence beside a blank line: `stops` (of any script), `lines` (also each line end), `spaces` (also
-    # spaces in Thai, Lao, Burmese and Khmer, which put them between clauses), or `auto`: stops, and line ends in a
-    # document that has neither a stop nor a blank line.
-    sentence_ends: Literal["auto", "stops", "lines", "spaces"] = "auto"
+    # spaces in Thai, Lao, Burmese and Khmer, which put them between clauses), `auto` (stops, spaces in Thai and Lao,
+    # line ends in a document that has neither a stop nor a blank line); or `none`: a document is one sentence.
+    sentences: SentenceEnds = "auto"
+    # ISO 639-1 code of the text, for its abbreviations and ordinals; None: guessed for each document.
+    language: str | None = None
+    # What a word is, for whole words and spans that are masked: what the tokenizer takes for one; or `icu`, whose
+    # dictionaries find words of Chinese, Japanese, Thai, Lao, Khmer and Burmese (extra `words`).
+    words: WordRule = "tokenizer"
     # What to do with bytes that are not UTF-8; "skip" also leaves out rows without text (null) or with too many cells.
     on_invalid_text: Literal["error", "skip", "replace"] = "error"
     max_documents: int | None = bounded(None, min=2)  # documents of each source; None reads all
@@ -50,9 +60,22 @@ class CorpusOptions:
         if (self.source is None) == (not self.sources):
             description = f"{self.source!r} beside {len(self.sources)} sources" if self.sources else "nothing"
             raise ValueError(f"source: got {description}, expected source or sources; give one of them")
+        if self.temperature != 1 and not self.sources and self.prepared is None:
+            raise ValueError(
+                f"temperature: got {self.temperature} beside one source, expected several, whose shares it changes; "
+                "write them as sources, or remove it"
+            )
+        if self.language is not None and not is_code(self.language):
+            raise ValueError(
+                f"language: got {self.language!r}, expected an ISO 639-1 code; write two letters, such as de"
+            )
         names = [part.source for part in self.sources]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise ValueError(f"sources: got {twice!r} twice, expected each source once; give it a higher weight")
+
+    def text_rules(self, number: int = RULES) -> TextRules:
+        """Return how its texts become sentences and words, by our rules of a number."""
+        return TextRules(self.sentences, self.language, self.words, number)
 
     @property
     def prepared(self) -> str | None:

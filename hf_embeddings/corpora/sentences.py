@@ -2,31 +2,25 @@
 
 import re
 from collections.abc import Iterator
-from typing import Literal
 
 from hf_embeddings.corpora import stops
 from hf_embeddings.corpora.chinese import CLASS
+from hf_embeddings.corpora.languages import ORDINALS, WITHOUT_STOPS, abbreviations, guess_language
+from hf_embeddings.corpora.text_rules import DEFAULT, TextRules
 from hf_embeddings.files.lines import with_lone_returns_as_ends
 
-SentenceEnds = Literal["auto", "stops", "lines", "spaces"]
-RULES = 2  # how a text becomes tokens; runs and corpora on the disk keep the rules that they were begun by
-EARLIER = "earlier"  # where sentences end by rules 1, before `corpus.sentence_ends` was an option
-
-ABBREVIATIONS = frozenset(  # the sentence goes on after them
-    "e.g i.e eg ie cf vs etc al dr mr mrs ms prof sr jr st fig figs eq eqs ed eds vol approx resp incl viz dept univ "
-    "inc ltd co corp jan feb mar apr jun jul aug sep sept oct nov dec".split()
-)
 NUMBERED = frozenset("no nos p pp ch chap sec art ref refs ver est ca".split())  # it goes on if a number follows
 # "J. Smith" and "U.S. troops" go on, "of dimension N. The" does not: after initials, these words begin a sentence.
 STARTERS = frozenset(
     "the this these that those it its if in a an as at by for from to when where while with we you he she they there "
     "note see however each all any both no not use returns return and but or so on only otherwise then default".split()
 )
+SHORTEST_WORD = 4  # letters of a word that a dot ends a sentence after, though a small letter follows: "max. value"
 _CLOSING = r"""["'”’»›)\]}＂＇）】」』〉》〕〗〙］｝*`]"""
 _END_OF_LINE = r"[^\S\n]*+ (?: \n | \Z )"
 
 
-def _boundary(stops: str, dots: str, *, candidates: str, not_after: str) -> re.Pattern[str]:
+def _boundary(stops: str, dots: str, *, candidates: str, first: str, closing: str = _CLOSING) -> re.Pattern[str]:
     """Return the pattern of what ends a sentence; its group `first` is what follows a dot and white space.
 
     Linear on any input: repeats are possessive, and a look-behind tries a run of stops at its first character only.
@@ -35,27 +29,41 @@ def _boundary(stops: str, dots: str, *, candidates: str, not_after: str) -> re.P
         stops: classes of characters that need no space after them.
         dots: of those that do.
         candidates: a class that holds all `stops`, and is tested fast.
-        not_after: of what a sentence does not begin with after a dot and white space.
+        first: what a sentence begins with after a dot and white space.
+        closing: the class of what follows a stop and belongs to the sentence.
     """
     return re.compile(
         rf"""[\n{dots}{candidates}…]  # one plain class first: the engine skips to candidates without the alternatives
         (?: (?<=\n) [^\S\n]*+ \n \s*+                                              # a blank line
-        |   (?<=[{stops}]) [{dots}{stops}…]*+ {_CLOSING}*+                         # they need no space
-        |   (?<=…) (?<! [{dots}…]… ) [{dots}{stops}…]*+ {_CLOSING}*+ (?! \s*+ [a-z,;，、] )   # "wait… what?" is one
-        |   (?<=[{dots}]) (?<! [{dots}…][{dots}] ) [{dots}…]*+ {_CLOSING}*+
-            (?: (?= {_END_OF_LINE} ) | (?= \s++ (?P<first>[^\s{not_after},;:)\]}}…=+/]) ) | (?= [{CLASS}] ) )
+        |   (?<=[{stops}]) [{dots}{stops}…]*+ {closing}*+                         # they need no space
+        |   (?<=…) (?<! [{dots}…]… ) [{dots}{stops}…]*+ {closing}*+ (?! \s*+ [a-z,;，、] )   # "wait… what?" is one
+        |   (?<=[{dots}]) (?<! [{dots}…][{dots}] ) [{dots}…]*+ {closing}*+
+            (?: (?= {_END_OF_LINE} ) | (?= \s++ (?P<first>{first}) ) | (?= [{CLASS}] ) )
             (?! \s++ [,;:)\]}}] )
         )""",
         re.VERBOSE,
     )
 
 
-_EARLIER_BOUNDARY = _boundary(stops.CHINESE, ".!?", candidates=stops.CHINESE, not_after="a-zß-öø-ÿа-я")
-_BOUNDARY = _boundary(stops.STOPS, stops.DOTS, candidates=stops.CANDIDATES, not_after="")
+_BEFORE_LANGUAGES = r"[^\s,;:)\]}…=+/]"
+_BOUNDARIES = {  # by the number of the rules
+    1: _boundary(stops.CHINESE, ".!?", candidates=stops.CHINESE, first=r"[^\sa-zß-öø-ÿа-я,;:)\]}…=+/]"),
+    2: _boundary(stops.STOPS, stops.DOTS, candidates=stops.CANDIDATES, first=_BEFORE_LANGUAGES),
+    # A sentence may begin with a formula, "=SUM(A1)", or with what was left out, "… and so on"; a space without width
+    # may follow a stop, as in Khmer.
+    3: _boundary(
+        stops.STOPS,
+        stops.DOTS,
+        candidates=stops.CANDIDATES,
+        first=rf"{_BEFORE_LANGUAGES} | =(?=\w) | …(?=\s?\w)",
+        closing=_CLOSING.replace("[", "[\u200b", 1),
+    ),
+}
 # Thai, Lao, Burmese and Khmer put spaces between clauses. A space beside a number or a foreign word, and before the
 # signs of repetition and abbreviation, ends none.
 _CLAUSE_LETTER = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u1950-\u19df\u1a20-\u1aad\ua9e0-\ua9fe\uaa60-\uaadf"
 _CLAUSE_END = re.compile(rf"(?<=[{_CLAUSE_LETTER}])\s++(?=[{_CLAUSE_LETTER}])(?![ๆฯໆຯៗ])")
+_LINE_END, _GREEK_QUESTION = re.compile("\n"), re.compile(r";(?=\s++[«“\"(]?[\u0386-\u03ab])")
 _INITIALS = re.compile(r"[A-Z]|(?:[A-Za-z]{1,2}\.)+[A-Za-z]{1,2}")
 _FIRST_LETTER = re.compile(r"\W{0,40}+(\w?)")  # not looked for further, so that time grows with length only
 _NEXT_WORD = re.compile(r"\s*+[^\w\s]*+(\w*)")
@@ -65,56 +73,78 @@ _WORD_CHARACTERS = 12  # as far back as an abbreviation is looked for
 Span = tuple[int, int]  # the first character of a sentence in its document, and the one after its last
 
 
-def split_sentences(document: str, ends: str = "auto") -> list[str]:
-    """Split a document into sentences; only white space between them is lost. See `sentence_spans`."""
-    return [document[start:end] for start, end in sentence_spans(document, ends)]
+def split_sentences(document: str, rules: TextRules = DEFAULT) -> list[str]:
+    """Split a document into sentences; only white space between them is lost."""
+    return [document[start:end] for start, end in sentence_spans(document, rules)]
 
 
-def sentence_spans(document: str, ends: str = "auto") -> list[Span]:
+def sentence_spans(document: str, rules: TextRules = DEFAULT) -> list[Span]:
     """Return where the sentences of a document are, white space around them left out.
 
-    Args:
-        document: any text.
-        ends: what ends a sentence beside a blank line. `stops`: a stop of any script. `lines`: also the end of each
-            line. `spaces`: also white space in scripts that write none between words, such as Thai. `auto`: stops, and
-            the ends of lines in a document that has neither a stop nor a blank line.
+    Beside a blank line, a sentence ends, by `rules.sentences`:
+
+    - `stops`: at a stop of any script.
+    - `lines`: also at the end of each line.
+    - `spaces`: also at white space in scripts that write none between words, such as Thai.
+    - `none`: nowhere, not even at a blank line; the document is one sentence.
+    - `auto`: at stops; at spaces in Thai and Lao; at the ends of lines in a document that has neither a stop nor a
+      blank line.
     """
-    if ends == EARLIER:
-        return _spans(document, [match.end() for match in _ends(document, _EARLIER_BOUNDARY)])
+    if rules.sentences == "none":
+        return _spans(document, [])
+    if rules.number == 1:
+        return _spans(document, [match.end() for match in _ends(document, _BOUNDARIES[1], "en")])
     document = with_lone_returns_as_ends(document)
-    stops = _stops(document)
-    if ends in ("lines", "spaces") or (ends == "auto" and not stops):
-        stops = sorted({*stops, *(match.end() for match in re.finditer("\n", document))})
-    if ends == "spaces":
-        stops = sorted({*stops, *(match.end() for match in _CLAUSE_END.finditer(document))})
+    language = "en" if rules.number == 2 else rules.language or guess_language(document)
+    stops = _stops(document, language, rules.number)
+    further = set()
+    if rules.sentences in ("lines", "spaces") or (rules.sentences == "auto" and not stops):
+        further.add(_LINE_END)
+    if rules.sentences == "spaces" or (rules.sentences == "auto" and language in WITHOUT_STOPS):
+        further.add(_CLAUSE_END)
+    if language == "el":
+        further.add(_GREEK_QUESTION)
+    if further:
+        stops = sorted({*stops, *(match.end() for pattern in further for match in pattern.finditer(document))})
     return _spans(document, stops)
 
 
-def _ends(document: str, boundary: re.Pattern[str]) -> Iterator[re.Match[str]]:
+def _ends(document: str, boundary: re.Pattern[str], language: str | None) -> Iterator[re.Match[str]]:
     start = 0
     for match in boundary.finditer(document):
-        if not (match[0].startswith(".") and _goes_on(document, start, match)):
+        if not (match[0].startswith(".") and _goes_on(document, start, match, language)):
             start = match.end()
             yield match
 
 
-def _stops(document: str) -> list[int]:
+def _stops(document: str, language: str | None, rules: int) -> list[int]:
     """Return where sentences end by stops and blank lines.
 
-    After a dot, a lower-case letter begins a sentence only in a text that is written in lower case, and none after more
-    than a dot: "Why?" she asked. wait.. what?
+    After a dot, a lower-case letter begins a sentence where the word before the dot is too long for an abbreviation
+    or has no case itself, and elsewhere only in a text that is written in lower case. None does after more than a dot:
+    "Why?" she asked. wait.. what?
     """
     stops = []
     small = set()
-    for match in _ends(document, _BOUNDARY):
+    for match in _ends(document, _BOUNDARIES[rules], language):
         if (match["first"] or "").islower():
             if len(match[0]) > 1:
                 continue
-            small.add(match.end())
+            if rules < 3 or not _is_word(document, match.start()):
+                small.add(match.end())
         stops.append(match.end())
     if small and not _is_small(document, stops):
         return [end for end in stops if end not in small]
     return stops
+
+
+def _is_word(document: str, stop: int) -> bool:
+    """Tell whether what stands before a dot is too long for an abbreviation, of a script without case, or a bracket."""
+    before = document[max(0, stop - SHORTEST_WORD) : stop]
+    last = before[-1:]
+    if last in (")", "]") or (last.isalpha() and last.lower() == last.upper()):
+        return True
+    return len(before) == SHORTEST_WORD and before.isalpha()
 
 
 def _is_small(document: str, stops: list[int]) -> bool:
@@ -136,7 +166,7 @@ def _spans(document: str, stops: list[int]) -> list[Span]:
     return spans
 
 
-def _goes_on(document: str, start: int, match: re.Match[str]) -> bool:
+def _goes_on(document: str, start: int, match: re.Match[str], language: str | None) -> bool:
     """Tell whether the full stop belongs to an abbreviation, a number or initials; the sentence begins at `start`."""
     if match.group().startswith(".."):
         return False
@@ -145,12 +175,13 @@ def _goes_on(document: str, start: int, match: re.Match[str]) -> bool:
     if not before or before[-1].isspace():
         return False
     word = before.split()[-1].lstrip("\"'“‘([{<*_`~-")
-    if word.lower() in ABBREVIATIONS:
+    if word.lower() in abbreviations(language):
         return True
     if word.isdecimal():  # "1. Install" at the start of a line, or an array such as "[0. 1.]"
         line = before[before.rfind("\n") + 1 :]
         heads_line = line.strip() == word and (len(line) < len(before) or stop - start <= len(before))
-        return (heads_line and len(word) <= 2) or _next_word(document, match).isdecimal()
+        is_ordinal = heads_line or language in ORDINALS
+        return (is_ordinal and len(word) <= 2) or _next_word(document, match).isdecimal()
     if word.lower() in NUMBERED:
         return _next_word(document, match).isdecimal()
     return bool(_INITIALS.fullmatch(word)) and _next_word(document, match).lower() not in STARTERS

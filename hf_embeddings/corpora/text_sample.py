@@ -45,7 +45,7 @@ class TextSample(JsonRecord):
         """Count in documents that lie evenly among those given, with about so many `characters`."""
         total = sum(min(len(document), DOCUMENT_CHARACTERS) for document in documents)
         spans = [span for document in documents[:: max(1, -(-total // characters))] for span in _spans(document)]
-        texts = [sentence for span in spans for sentence in split_sentences(span, encoder.ends)]
+        texts = [sentence for span in spans for sentence in split_sentences(span, encoder.rules)]
         counts = Counter("".join(SELECTORS.sub("", " ".join(texts)).split()))
         letters = {c: n for c, n in counts.items() if unicodedata.category(c)[0] in "LM" or c in JOINERS}
         changed_letters = Counter({c: n for c, n in letters.items() if _is_changed(c, encoder.normalize(c))})

@@ -16,9 +16,11 @@ from transformers import PreTrainedTokenizerBase
 
 from hf_embeddings.corpora.chinese import RANGES
 from hf_embeddings.corpora.literal_text import literal_backend
-from hf_embeddings.corpora.sentences import EARLIER, RULES, Span, sentence_spans
+from hf_embeddings.corpora.sentences import Span, sentence_spans
 from hf_embeddings.corpora.surface import piece_surface
+from hf_embeddings.corpora.text_rules import DEFAULT, TextRules
 from hf_embeddings.corpora.tokenizer import TokenizerError
+from hf_embeddings.corpora.unspaced_words import cut_words, require_icu
 
 CHUNK_DOCUMENTS = 1000  # documents per call of the tokenizer and of `progress`
 _SPACES = np.array([9, 10, 13, 32, 0xA0, 0x3000], dtype=np.uint32)
@@ -33,6 +35,7 @@ class TokenizedCorpus:
     sentence_starts: np.ndarray  # (S + 1,) int64, into tokens
     document_starts: np.ndarray  # (D + 1,) int64, into sentences; a document without tokens has no sentence
     empty_sentences: int  # left out, for they have no tokens
+    words: str = "tokenizer"  # what `continues` goes by, as in `TextRules`
     surface: np.ndarray | None = None  # (V, F) uint8, what `piece_surface` returns, where it is known
 
     @property
@@ -44,16 +47,20 @@ class TokenizedCorpus:
 class SentenceTokenizer:
     """A tokenizer as the corpus needs it: no truncation, no padding, sentences by their places in the document."""
 
-    def __init__(self, tokenizer: Tokenizer, *, ends: str = "auto", rules: int = RULES) -> None:
+    def __init__(self, tokenizer: Tokenizer, rules: TextRules = DEFAULT) -> None:
         """Copy a tokenizer, to change its settings.
 
         Args:
             tokenizer: what `literal_backend` returns, where control tokens in a text are to be text.
-            ends: what ends a sentence: see `sentence_spans`.
-            rules: how a text is encoded: RULES, or 1 for what was begun before there were others: sentences are
-                encoded one by one, and all special tokens in a text are text.
+            rules: how a text becomes sentences and words. By those with the number 1, sentences are encoded one by one,
+                and all special tokens in a text are text.
+
+        Raises:
+            ValueError: the library that finds words is not installed.
         """
-        self.ends = EARLIER if rules == 1 else ends
+        self.rules = rules
+        if rules.words == "icu":
+            require_icu()
         self._backend = Tokenizer.from_str(tokenizer.to_str())
         self._backend.no_truncation()
         self._backend.no_padding()
@@ -65,7 +72,7 @@ class SentenceTokenizer:
         self.unknown: int | None = model.get("unk_id")  # of Unigram; the others name the token
         if model.get("unk_token"):
             self.unknown = self._backend.token_to_id(model["unk_token"])
-        self._one_by_one = rules == 1 or _sentences_stand_alone(content)
+        self._one_by_one = rules.number == 1 or _sentences_stand_alone(content)
         prefix = getattr(self._backend.model, "continuing_subword_prefix", None)
         # A piece of WordPiece says itself whether it continues a word; for the others, offsets have to be computed.
         self._continuing = None
@@ -79,9 +86,9 @@ class SentenceTokenizer:
             )
 
     @classmethod
-    def of(cls, tokenizer: PreTrainedTokenizerBase, *, ends: str = "auto", rules: int = RULES) -> "SentenceTokenizer":
-        """Return the one of a tokenizer of transformers; `ends` and `rules` as in the constructor."""
-        return cls(encoder_backend(tokenizer, rules=rules), ends=ends, rules=rules)
+    def of(cls, tokenizer: PreTrainedTokenizerBase, rules: TextRules = DEFAULT) -> "SentenceTokenizer":
+        """Return the one of a tokenizer of transformers; `rules` as in the constructor."""
+        return cls(encoder_backend(tokenizer, rules=rules.number), rules)
 
     def encode(self, documents: list[str], sentences: list[list[Span]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the ids of documents, one after the other, which of them continue a word, and those of each sentence.
@@ -96,7 +103,7 @@ class SentenceTokenizer:
         if self._one_by_one:
             documents = [text[a:b] for text, spans in zip(documents, sentences, strict=True) for a, b in spans]
             sentences = [[(0, len(text))] for text in documents]
-            if self._continuing is not None:
+            if self._continuing is not None and self.rules.words == "tokenizer":
                 lists = [encoding.ids for encoding in self._run(documents, offsets=False)]
                 lengths = np.fromiter(map(len, lists), np.int64, len(lists))
                 ids = np.fromiter(chain.from_iterable(lists), self.dtype, lengths.sum())
@@ -111,6 +118,8 @@ class SentenceTokenizer:
         else:
             words = np.fromiter((word or 0 for e in encodings for word in e.word_ids), np.int64, len(ids))
             continues = _continues(words, begins, documents, lengths)
+        if self.rules.words == "icu":
+            continues = cut_words(continues, begins, documents, lengths)
         continues[1:] &= owner[1:] == owner[:-1]  # a sentence begins with a word
         return ids[is_kept], continues[is_kept], np.bincount(owner[is_kept], minlength=sum(map(len, sentences)))
 
@@ -142,7 +151,7 @@ class SentenceTokenizer:
             ) from None
 
 
-def encoder_backend(tokenizer: PreTrainedTokenizerBase, *, rules: int = RULES) -> Tokenizer:
+def encoder_backend(tokenizer: PreTrainedTokenizerBase, *, rules: int = DEFAULT.number) -> Tokenizer:
     """Return what `SentenceTokenizer` is made of, which processes can pass on as text."""
     return tokenizer.backend_tokenizer if rules == 1 else literal_backend(tokenizer)
 
@@ -150,9 +159,8 @@ def encoder_backend(tokenizer: PreTrainedTokenizerBase, *, rules: int = RULES) -
 def encode_sentences(
     tokenizer: PreTrainedTokenizerBase,
     documents: Iterable[str],
+    rules: TextRules = DEFAULT,
     *,
-    ends: str = "auto",
-    rules: int = RULES,
     progress: Callable[[int], None] | None = None,
 ) -> TokenizedCorpus:
     """Find the sentences of documents and encode them.
@@ -160,23 +168,22 @@ def encode_sentences(
     Args:
         tokenizer: any.
         documents: texts.
-        ends: what ends a sentence: see `sentence_spans`.
         rules: as `SentenceTokenizer` has them.
         progress: told how many documents are done.
     """
-    encoder, parts, count = SentenceTokenizer.of(tokenizer, ends=ends, rules=rules), [], 0
+    encoder, parts, count = SentenceTokenizer.of(tokenizer, rules), [], 0
     for chunk in batched(documents, CHUNK_DOCUMENTS):
         parts.append(encode_documents(encoder, chunk))
         count += len(chunk)
         if progress is not None:
             progress(count)
     surface = piece_surface(tokenizer.backend_tokenizer)
-    return replace(joined(parts or [encode_documents(encoder, [])]), surface=surface)
+    return replace(joined(parts or [encode_documents(encoder, [])]), surface=surface, words=rules.words)
 
 
 def encode_documents(encoder: SentenceTokenizer, documents: list[str]) -> TokenizedCorpus:
     """Encode documents, each of which keeps its number though it be empty."""
-    sentences = [sentence_spans(document, encoder.ends) for document in documents]
+    sentences = [sentence_spans(document, encoder.rules) for document in documents]
     tokens, continues, lengths = encoder.encode(documents, sentences)
     owner = np.repeat(np.arange(len(documents)), [len(spans) for spans in sentences])  # the document of each
     counts = np.bincount(owner[lengths > 0], minlength=len(documents))

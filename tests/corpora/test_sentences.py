@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hf_embeddings.corpora.sentences import EARLIER, sentence_spans, split_sentences
+from hf_embeddings.corpora.sentences import sentence_spans, split_sentences
+from hf_embeddings.corpora.text_rules import TextRules
 
 SPLITS = [
     ["This is one.", "This is two!", "Is it?", "Yes."],
@@ -70,27 +71,32 @@ def test_a_lower_case_word_goes_on_in_a_text_with_capitals(text: str) -> None:
     assert all(not sentence[0].islower() for sentence in split_sentences(text)[1:])
 
 
+SPACES = TextRules("spaces")
 LINES = "the red train\nthe long road\n  the blue door"
 
 
 def test_clauses_of_scripts_without_spaces_between_words_are_found_by_spaces() -> None:
     clauses = ["ปี 2540 เขามากับ John Smith ที่นี่", "แล้วซื้อปลาต่าง ๆ", "กลับบ้าน", "ສະບາຍດີ", "ខ្ញុំទៅផ្សារ", "သူသွားတယ်"]
     text = " ".join(clauses)
-    assert split_sentences(text, "spaces") == clauses and split_sentences(text) == [text]
-    assert split_sentences("It is so. He is\nthere", "spaces") == ["It is so.", "He is", "there"]
+    assert split_sentences(text, SPACES) == split_sentences(text) == clauses
+    assert split_sentences("It is so. He is\nthere", SPACES) == ["It is so.", "He is", "there"]
 
 
 def test_line_ends_count_where_a_document_has_nothing_else_or_where_they_are_asked_to() -> None:
-    assert split_sentences(LINES) == split_sentences(LINES, "lines") == [line.strip() for line in LINES.split("\n")]
-    assert split_sentences(LINES, "stops") == [LINES]
+    assert (
+        split_sentences(LINES)
+        == split_sentences(LINES, TextRules("lines"))
+        == [line.strip() for line in LINES.split("\n")]
+    )
+    assert split_sentences(LINES, TextRules("stops")) == [LINES]
     wrapped = "A sentence\nin two lines. Another\none"
     assert split_sentences(wrapped) == ["A sentence\nin two lines.", "Another\none"]
-    assert split_sentences(wrapped, "lines") == ["A sentence", "in two lines.", "Another", "one"]
+    assert split_sentences(wrapped, TextRules("lines")) == ["A sentence", "in two lines.", "Another", "one"]
 
 
 def test_what_was_begun_by_the_earlier_rules_keeps_them() -> None:
     text = "यह है। वह है। it is. so it is. It was… He said. 他说。她走。\nend"
-    assert split_sentences(text, EARLIER) == [
+    assert split_sentences(text, TextRules(number=1)) == [
         "यह है। वह है। it is. so it is.",
         "It was…",
         "He said.",
@@ -98,7 +104,37 @@ def test_what_was_begun_by_the_earlier_rules_keeps_them() -> None:
         "她走。",
         "end",
     ]
-    assert split_sentences(LINES, EARLIER) == [LINES]
+    assert split_sentences(LINES, TextRules(number=1)) == [LINES]
+
+
+OF_LANGUAGES = {
+    "de": ["Die Nummer des Hauses ist z. B. am 3. Mai bekannt.", "Das ist bzw. war die Regel.", "Und nicht mehr."],
+    "fr": ["Le chat est dans la maison, cf. p. ex. M. Blanc.", "Il est là pour vous."],
+    "pl": ["To jest np. dom i nie ma ul. Długiej.", "Jest się czego bać, tzn. nie ma."],
+    "ru": ["Это было в 1990 г. Москве, т. е. там.", "Мама и др. дома."],
+    "el": ["Πού είναι το σπίτι;", "Εδώ, π.χ. Αθήνα.", "Ναι."],
+}
+
+
+@pytest.mark.parametrize("language", OF_LANGUAGES)
+def test_abbreviations_ordinals_and_stops_are_those_of_the_language_told_or_guessed(language: str) -> None:
+    sentences = OF_LANGUAGES[language]
+    for rules in (TextRules(), TextRules(language=language)):
+        assert split_sentences(" ".join(sentences), rules) == sentences
+    assert split_sentences(" ".join(sentences), TextRules(number=2)) != sentences  # as runs of before were begun
+
+
+def test_a_sentence_may_begin_with_a_name_in_lower_case_or_a_formula() -> None:
+    for sentences in (
+        ["The disk holds concepts.", "udev names them (see below).", "apt installs it.", "=SUM(A1) adds."],
+        ["정수로 반올림됩니다.", "integer 변수입니다."],
+    ):
+        assert split_sentences(" ".join(sentences)) == sentences
+
+
+def test_a_document_is_one_sentence_where_none_is_looked_for() -> None:
+    text = "One. Two!\n\nThree?"
+    assert split_sentences(text, TextRules("none")) == [text]
 
 
 def test_a_blank_line_ends_a_sentence() -> None:
@@ -132,8 +168,8 @@ def test_no_character_is_lost_and_no_sentence_is_empty(document: str) -> None:
 @given(AWKWARD, AWKWARD)
 def test_documents_joined_by_a_blank_line_split_separately(first: str, second: str) -> None:
     first, second = first.upper(), second.upper()  # whether a lower-case letter begins one, the whole text decides
-    joined = split_sentences(f"{first}\n\n{second}", "stops")
-    assert joined == split_sentences(first, "stops") + split_sentences(second, "stops")
+    joined = split_sentences(f"{first}\n\n{second}", TextRules("stops"))
+    assert joined == split_sentences(first, TextRules("stops")) + split_sentences(second, TextRules("stops"))
 
 
 @pytest.mark.parametrize(

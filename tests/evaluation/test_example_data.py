@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,28 @@ def test_chapters_are_documents(tmp_path: Path) -> None:
     lay_down("three-kingdoms", tmp_path)
     chapters = list(read_documents(str(tmp_path / "sanguo.txt")))
     assert len(chapters) >= 2 and all(re.match("第.+回", chapter) for chapter in chapters)
+
+
+def test_news_are_articles_that_begin_with_their_titles(tmp_path: Path) -> None:
+    lay_down("news-zh", tmp_path)
+    articles = list(read_documents(str(tmp_path / "news.txt")))
+    assert len(articles) >= 4 and not any(re.search(r"/[a-z]|\[", article) for article in articles)
+    assert sum(len(article.split("\n")[0]) < 40 for article in articles) > 0.9 * len(articles)
+
+
+def test_help_is_a_file_for_each_language_without_what_is_not_translated(tmp_path: Path, monkeypatch) -> None:
+    page = '<p id="par_id{0}" class="x">{1} &amp; <b>so</b>.</p>'
+    for language, word in (("en-US", "one"), ("de", "eins")):
+        (tmp_path / f"in/{language}/text/a").mkdir(parents=True)
+        parts = [page.format(n, f"{word}{n}" if n else "same") for n in range(5)]
+        (tmp_path / f"in/{language}/text/a/page.html").write_text("<h1>x</h1>" + "\n".join(parts), encoding="utf-8")
+    monkeypatch.setitem(EXAMPLES, "help", replace(EXAMPLES["help"], path=str(tmp_path / "in")))
+    lay_down("help", tmp_path / "out")
+    assert (tmp_path / "out/de.txt").read_text(encoding="utf-8").startswith("eins1 & so.\neins2")
+    assert "same & so." in (tmp_path / "out/en-US.txt").read_text(encoding="utf-8")
+    monkeypatch.setitem(EXAMPLES, "help", replace(EXAMPLES["help"], path=str(tmp_path / "none")))
+    with pytest.raises(ValueError, match="none: not there; run: apt-get install libreoffice-help"):
+        lay_down("help", tmp_path / "out")
 
 
 def test_the_verb_says_where_it_comes_from_and_what_comes_next(tmp_path: Path, monkeypatch) -> None:

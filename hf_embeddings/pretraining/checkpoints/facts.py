@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from hf_embeddings.corpora.sentences import RULES
+from hf_embeddings.corpora.text_rules import RULES
 from hf_embeddings.files.manifest import read_manifest
 from hf_embeddings.json_record import JsonRecord, absent
 

@@ -64,12 +64,23 @@ class Chunks:
 
     def recut(self, max_tokens: int) -> "Chunks":
         """Return chunks of the same documents that are cut to another length, in memory."""
-        return self.again(max_tokens=max_tokens)
+        return self.again(max_tokens=max_tokens).weighted({source.name: source.weight for source in self.sources})
 
     def weighted(self, weights: Mapping[str, float]) -> "Chunks":
         """Return the same chunks with other weights of their sources, by name; 0 leaves one out."""
         sources = (replace(source, weight=weights.get(source.name, source.weight)) for source in self.sources)
         return replace(self, sources=tuple(sources))
+
+    def tempered(self, temperature: float) -> "Chunks":
+        """Return the same chunks with weights that make the sources more alike: https://arxiv.org/abs/1911.02116.
+
+        The share of a source in an epoch is in proportion to its tokens times its weight, to the power of
+        1 / `temperature`. An epoch stays as long as it is.
+        """
+        sizes = np.array([source.weight * source.tokens for source in self.sources])
+        shares = sizes ** (1 / temperature)
+        targets = sizes.sum() * shares / shares.sum()  # tokens of an epoch
+        return self.weighted({s.name: float(t) / s.tokens for s, t in zip(self.sources, targets, strict=True)})
 
     def select(self, rows: np.ndarray) -> "Chunks":
         """Return some chunks as a corpus of their own."""
@@ -81,7 +92,8 @@ class Chunks:
     def fingerprint(self) -> str:
         """Return a hash of the tokens, and of where the chunks are in them and how often they are taken."""
         facts = [self.max_tokens, [(source.name, source.weight, source.count) for source in self.sources]]
-        digest = hashlib.sha256(f"{self.origin} {facts}".encode())
+        words = "" if self.corpus.words == "tokenizer" else self.corpus.words
+        digest = hashlib.sha256(f"{self.origin} {facts}{words}".encode())
         if not self.origin:
             for array in (self.corpus.tokens, self.corpus.sentence_starts, self.table):
                 digest.update(f"{array.dtype} {array.shape} ".encode())

@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 
 from hf_embeddings.corpora.near_duplicates import signatures
 from hf_embeddings.corpora.selection import digests
+from hf_embeddings.corpora.text_rules import TextRules
 from hf_embeddings.corpora.text_sample import TextSample
 from hf_embeddings.corpora.tokenized_corpus import SentenceTokenizer, TokenizedCorpus, encode_documents
 
@@ -29,15 +30,15 @@ class Encoded(NamedTuple):
 
 
 @lru_cache(maxsize=1)
-def _encoder(path: Path, stamp: tuple[int, int], ends: str, rules: int) -> SentenceTokenizer:
+def _encoder(path: Path, stamp: tuple[int, int], rules: TextRules) -> SentenceTokenizer:
     """Read the tokenizer once; `stamp` is another where another preparation has replaced the file."""
-    return SentenceTokenizer(Tokenizer.from_file(str(path)), ends=ends, rules=rules)
+    return SentenceTokenizer(Tokenizer.from_file(str(path)), rules)
 
 
-def encode_batch(path: Path, documents: list[str], *, ends: str, rules: int, near_duplicates: bool) -> Encoded:
+def encode_batch(path: Path, documents: list[str], *, rules: TextRules, near_duplicates: bool) -> Encoded:
     """Encode documents with the tokenizer in a file; this runs in the worker processes."""
     file = path.stat()
-    encoder = _encoder(path, (file.st_ino, file.st_mtime_ns), ends, rules)
+    encoder = _encoder(path, (file.st_ino, file.st_mtime_ns), rules)
     return Encoded(
         encode_documents(encoder, documents),
         digests(documents),

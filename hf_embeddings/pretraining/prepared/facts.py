@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from hf_embeddings.corpora.options import CorpusOptions, SourceOptions, TokenizerOptions
-from hf_embeddings.corpora.sentences import RULES
+from hf_embeddings.corpora.text_rules import RULES
 from hf_embeddings.corpora.text_sample import TextSample
 from hf_embeddings.files.manifest import FileFacts
 from hf_embeddings.json_record import JsonRecord, absent
@@ -17,9 +17,9 @@ KIND = "prepared corpus"
 FORMAT = RULES  # of a plan: the rules by which it encodes
 
 
-def _corpus_defaults() -> dict[str, Any]:
-    """Return what a plan has of the options of a corpus, all but the sources."""
-    return {name: value for name, value in to_dict(CorpusOptions(source="")).items() if name != "verify_shards"}
+def planned_options(corpus: CorpusOptions) -> dict[str, Any]:
+    """Return what a plan has of the options of a corpus: those that shards depend on."""
+    return {name: value for name, value in to_dict(corpus).items() if name not in ("verify_shards", "temperature")}
 
 
 class Unit(NamedTuple):
@@ -46,11 +46,13 @@ class CorpusPlan(JsonRecord):
     @classmethod
     def _of_any_version(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the values with the defaults that options had which came later."""
-        tokenizer = values["tokenizer"]
+        tokenizer, corpus = values["tokenizer"], dict(values["corpus"])
+        if "sentence_ends" in corpus:
+            corpus["sentences"] = corpus.pop("sentence_ends")
         return {
             **values,
             "units": [Unit(*unit) for unit in values["units"]],
-            "corpus": {**_corpus_defaults(), **values["corpus"]},
+            "corpus": {**planned_options(CorpusOptions(source="")), **corpus},
             "tokenizer": tokenizer if "fingerprint" in tokenizer else {**to_dict(TokenizerOptions()), **tokenizer},
         }
 

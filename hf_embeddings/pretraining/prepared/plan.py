@@ -15,15 +15,14 @@ from pathlib import Path
 
 from hf_embeddings.corpora.corpus import reader_of
 from hf_embeddings.corpora.options import CorpusOptions
-from hf_embeddings.corpora.sentences import RULES
 from hf_embeddings.corpora.sources import parts_of, read_part
 from hf_embeddings.corpora.text_files import text_bytes
+from hf_embeddings.corpora.text_rules import RULES
 from hf_embeddings.files.atomic import replace_text
 from hf_embeddings.files.directory import try_directory
 from hf_embeddings.files.manifest import MANIFEST, read_manifest, sha256
 from hf_embeddings.files.ownership import claim, clear, refuse_inside, refuse_link, refuse_within
-from hf_embeddings.pretraining.prepared.facts import CorpusPlan, ShardNote, Unit
-from hf_embeddings.typed_yaml.fields import to_dict
+from hf_embeddings.pretraining.prepared.facts import CorpusPlan, ShardNote, Unit, planned_options
 
 PLAN = "plan.json"  # written last of what a preparation begins with
 SHARD_TOKENS = 1 << 24  # some 64 MB of English text, 50 MB on the disk
@@ -153,7 +152,7 @@ def new_plan(
     """Return everything that shards depend on; with `streams`, one unit for each of them."""
     return CorpusPlan(
         format=rules,
-        corpus={name: value for name, value in to_dict(corpus).items() if name != "verify_shards"},
+        corpus=planned_options(corpus),
         max_length=max_length,
         tokenizer=tokenizer,
         shard_tokens=shard_tokens,

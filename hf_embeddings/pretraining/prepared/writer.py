@@ -16,6 +16,7 @@ from hf_embeddings.corpora.text_sample import TextSample
 from hf_embeddings.corpora.tokenized_corpus import encoder_backend, joined
 from hf_embeddings.corpora.tokenizer import load_tokenizer, tokenizer_fingerprint
 from hf_embeddings.corpora.tokenizer_training import train_for
+from hf_embeddings.corpora.unspaced_words import require_icu
 from hf_embeddings.files.atomic import replace_text
 from hf_embeddings.files.manifest import MANIFEST, check_manifest
 from hf_embeddings.files.ownership import MARK, claim_locked, remove_claimed, remove_locked, sweep
@@ -116,6 +117,8 @@ def plan_corpus(
     target = Path(target)
     if options.corpus.near_duplicates is not None:
         require_library()
+    if options.corpus.words == "icu":
+        require_icu()
     if streams and (not _existing_tokenizer(options) or options.corpus.sources):
         raise ValueError("streams: expected one corpus.source, and tokenizer.path, as documents come later; give both")
     plan = _plan(options, shard_tokens, streams, rules=encoding_rules(target, overwrite=overwrite))
@@ -166,8 +169,8 @@ def encode_unit(
         size_left = _Left(size)
         remaining = islice(texts, sum(note.documents for note in notes), None)
         near = preparation.corpus.near_duplicates is not None
-        ends, rules = preparation.corpus.sentence_ends, preparation.plan.format
-        encode = partial(encode_batch, preparation.encoder, ends=ends, rules=rules, near_duplicates=near)
+        rules = preparation.corpus.text_rules(preparation.plan.format)
+        encode = partial(encode_batch, preparation.encoder, rules=rules, near_duplicates=near)
         index, parts, tokens = len(notes), [], 0
         for part in pool.map(encode, document_batches(remaining)):
             parts.append(part)

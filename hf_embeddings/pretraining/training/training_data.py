@@ -13,11 +13,12 @@ from transformers import PreTrainedTokenizerBase
 from hf_embeddings.corpora.corpus import by_source, read_corpus
 from hf_embeddings.corpora.selection import HELD_OUT, TRAINING
 from hf_embeddings.corpora.sentence_tokens import set_sentence_ends
-from hf_embeddings.corpora.sentences import RULES
+from hf_embeddings.corpora.text_rules import RULES
 from hf_embeddings.corpora.text_sample import TextSample
 from hf_embeddings.corpora.tokenized_corpus import SentenceTokenizer, encode_sentences, token_counts
 from hf_embeddings.corpora.tokenizer import load_tokenizer, row_count
 from hf_embeddings.corpora.tokenizer_training import train_for
+from hf_embeddings.corpora.unspaced_words import require_icu
 from hf_embeddings.file_names import GENERATOR
 from hf_embeddings.loading.saved_model import make_config
 from hf_embeddings.loading.sentence_models import OF_A_RERANKER
@@ -149,6 +150,8 @@ def load_training_data(
         corpus = _open(options, checkpoint, say, phases)
     else:
         corpus = _read(options, checkpoint, say, phases, rules=rules)
+    if options.corpus.temperature != 1:
+        corpus = corpus._replace(training=corpus.training.tempered(options.corpus.temperature))
     _report(corpus, say)
     tokenizer = corpus.tokenizer
     vocabulary = Vocabulary.of(tokenizer)
@@ -205,12 +208,9 @@ def _read(
     options: PretrainingOptions, checkpoint: Path | None, say: Say, phases: Phases, *, rules: int
 ) -> LoadedCorpus:
     """Read, encode and cut the sources, all in memory."""
-    ends = options.corpus.sentence_ends
-    if rules == 1 and ends != "auto":
-        raise ValueError(
-            f"corpus.sentence_ends: got {ends!r}, expected 'auto': the checkpoint is of an earlier version, without "
-            "this option; remove it, or start over in another output_dir"
-        )
+    text_rules = options.corpus.text_rules(rules)
+    if text_rules.words == "icu":
+        require_icu()  # before the corpus is read
     path = checkpoint or options.tokenizer.path
     tokenizer = load_tokenizer(str(path)) if path else None  # a mistake shows before the corpus is read
     corpus = read_corpus(options.corpus, phases)
@@ -219,14 +219,14 @@ def _read(
         length, texts = options.examples.max_length, by_source(corpus)
         tokenizer = train_for(options.tokenizer, options.corpus, texts, max_length=length, say=say, phases=phases)
     with phases("encoding", len(corpus.documents), unit="documents") as phase:
-        tokenized_corpus = encode_sentences(tokenizer, corpus.documents, ends=ends, rules=rules, progress=phase.reach)
+        tokenized_corpus = encode_sentences(tokenizer, corpus.documents, text_rules, progress=phase.reach)
     max_tokens = options.examples.max_length - SPECIAL_TOKENS_PER_PAIR
     is_training = corpus.roles == TRAINING
     with phases("cutting examples"):
         training = cut_chunks(tokenized_corpus, max_tokens=max_tokens, selection=is_training, sources=corpus.sources)
         held_out = cut_chunks(tokenized_corpus, max_tokens=max_tokens, selection=corpus.roles == HELD_OUT)
     with phases("examining the text"):
-        encoder = SentenceTokenizer.of(tokenizer, ends=ends, rules=rules)
+        encoder = SentenceTokenizer.of(tokenizer, text_rules)
         sample = TextSample.of(encoder, corpus.documents, characters=SAMPLE_CHARACTERS)
     return LoadedCorpus(
         tokenizer,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hf_embeddings.corpora.options import CorpusOptions, TokenizerOptions
-from hf_embeddings.corpora.sentences import RULES
+from hf_embeddings.corpora.text_rules import RULES
 from hf_embeddings.files.manifest import write_manifest
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.pretraining.checkpoints.facts import CheckpointFacts, text_rules
@@ -60,5 +60,7 @@ def test_a_plan_of_an_earlier_version_is_that_of_the_same_options() -> None:
     corpus = CorpusOptions(source="pydoc:filelock")
     plan = new_plan(corpus, max_length=8, tokenizer=to_dict(TokenizerOptions()), shard_tokens=8, rules=1)
     values = json.loads(json.dumps(plan.to_dict()))
-    del values["corpus"]["sentence_ends"], values["tokenizer"]["strip_accents"]
-    assert CorpusPlan.from_dict(values) == plan and values["format"] == 1
+    del values["corpus"]["sentences"], values["tokenizer"]["strip_accents"]
+    for renamed in ({}, {"sentence_ends": "auto"}):
+        earlier = values | {"corpus": values["corpus"] | renamed}
+        assert CorpusPlan.from_dict(earlier) == plan and values["format"] == 1

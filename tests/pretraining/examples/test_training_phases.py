@@ -9,7 +9,7 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 
-from hf_embeddings.corpora.options import CorpusOptions
+from hf_embeddings.corpora.options import CorpusOptions, SourceOptions
 from hf_embeddings.pretraining.examples.chunks import Chunks, cut_chunks
 from hf_embeddings.pretraining.examples.training_phases import phase_at, plan_phases
 from hf_embeddings.pretraining.options import ExampleOptions, ModelOptions, PretrainingOptions, TrainingOptions
@@ -189,6 +189,27 @@ def test_weights_of_a_phase_choose_among_the_sources() -> None:
     assert share_of_b(8) == pytest.approx(0.8, abs=0.15)
     with pytest.raises(ValueError, match="phase 1 takes no source that has examples"):
         of_phases(PhaseOptions(steps=1, weights={"a": 0.0, "b": 0.0}), chunks=chunks)
+
+
+def test_a_temperature_makes_the_shares_of_sources_more_alike() -> None:
+    corpus = numbered_corpus()
+    sources = [("large", 1.0, 0), ("small", 0.5, (len(corpus.document_starts) - 1) * 9 // 10)]
+    chunks = cut_chunks(corpus, max_tokens=61, sources=sources)
+
+    def shares(chunks: Chunks) -> np.ndarray:
+        tokens = np.array([source.weight * source.tokens for source in chunks.sources])
+        return np.append(tokens / tokens.sum(), tokens.sum())
+
+    *before, epoch = shares(chunks)
+    roots = np.sqrt(before)
+    assert shares(chunks.tempered(2)) == pytest.approx([*roots / roots.sum(), epoch])
+    assert shares(chunks.tempered(1)) == pytest.approx([*before, epoch])
+    # Stages and phases of other lengths keep the shares.
+    short = chunks.tempered(2).recut(29)
+    assert [s.weight for s in short.sources] == [s.weight for s in chunks.tempered(2).sources]
+    assert CorpusOptions(sources=[SourceOptions(source="a"), SourceOptions(source="b")], temperature=3).temperature == 3
+    with pytest.raises(ValueError, match="temperature: got 3 beside one source, expected several"):
+        CorpusOptions(source="a", temperature=3)
 
 
 STABLE = "steps: 6, schedule: constant"
