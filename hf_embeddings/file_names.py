@@ -16,6 +16,7 @@ STATUS, BAD_STEPS = "status.json", "bad_steps.json"
 OF_A_RUN = (f"{CHECKPOINTS}/*", STATUS, BAD_STEPS, ".lock", ".lock.json", ".*.staged", ".tmp-*")  # not of its model
 
 VOCABULARY, REPOSITIONING = "vocabulary.json", "repositioning.json"  # the reports of these verbs
-ORIGIN = "origin.json"  # what `convert`, `reposition` and `vocabulary` made the checkpoint from
+DEBIASING = "debiasing.json"
+ORIGIN = "origin.json"  # what `convert`, `reposition`, `vocabulary` and `debias` made the checkpoint from
 EMBEDDING_EVALUATION = "embedding_evaluation.json"  # the report of `evaluate --card`
 FINE_TUNING = "all_results.json"  # the metrics that `Trainer.save_metrics` leaves
