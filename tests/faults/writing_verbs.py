@@ -148,6 +148,7 @@ EMBED = (
 )
 CONVERSION = "hf_embeddings.conversion.surgery.vocabulary"
 PICTURE, MEASURES = "matplotlib.figure matplotlib.backends.backend_agg", "scipy.stats"
+STUDENT = f"hf_embeddings.embedding.smaller hf_embeddings.embedding.language {MEASURES}"
 ONNX = "onnx onnxscript onnxruntime networkx torch._dynamo torch.export"
 UNFINISHED = ("out.partial", "out.work")
 INDEX = "index {in}/newer.jsonl {out} --model {in}/ours"
@@ -165,6 +166,14 @@ VERBS = {
     "distil": Verb(
         "distil {in}/ours {out} --static --dimension 4 --corpus {in}/texts --overwrite", "directory",
         imports=f"hf_embeddings.embedding.static_model {MEASURES}",
+    ),
+    "distil, smaller": Verb(
+        "distil {in}/deep {out} --layers 1 --width 4 --corpus {in}/texts --sentences 320 --batch-size 64", "directory",
+        reads=TEXTS, before=(), work=("out.partial",), kept=True, read=read_run, slow=True, imports=STUDENT,
+    ),
+    "distil, language": Verb(
+        "distil {in}/deep {out} --translations {in}/translations.tsv --batch-size 64 --overwrite", "directory",
+        reads="{in}/deep", work=("out.partial",), kept=True, read=read_run, slow=True, imports=STUDENT,
     ),
     "export": Verb("export {in}/ours {out}/model.onnx --overwrite", "files", slow=True, imports=ONNX),
     "export, servers": Verb("export {in}/ours {out} --for servers --overwrite", "directory", slow=True, imports=ONNX),
@@ -224,7 +233,8 @@ def write_inputs(folder: Path) -> Path:
     sizes = {**SIZES, "vocab_size": len(WORDS), "max_position_embeddings": 16}
     TriEmbedForPreTraining(TriEmbedConfig(**sizes)).save_pretrained(folder / "ours")
     BertForMaskedLM(BertConfig(**sizes)).save_pretrained(folder / "bert")
-    for name in ("ours", "bert"):
+    TriEmbedForPreTraining(TriEmbedConfig(**{**sizes, "num_hidden_layers": 2})).save_pretrained(folder / "deep")
+    for name in ("ours", "bert", "deep"):
         tokenizer.save_pretrained(folder / name)
     _write_texts(folder)
     _write_run(folder)
@@ -233,7 +243,7 @@ def write_inputs(folder: Path) -> Path:
 
 
 def _write_texts(folder: Path) -> None:
-    """Write `texts`, a corpus; and `older.jsonl` and `newer.jsonl`, which share half of their ids."""
+    """Write `texts`, a corpus, and what is made of it; `older.jsonl` and `newer.jsonl` share half of their ids."""
     letters = "abcdefghij"
     texts = [" ".join(f"The {a} {letters[n % 10]} {letters[n // 10]}." for a in letters[:8]) for n in range(40)]
     (folder / "texts").mkdir()
@@ -241,6 +251,10 @@ def _write_texts(folder: Path) -> None:
     (folder / "pairs.txt").write_text("cat dog\nruns sleeps", encoding="utf-8")
     pairs = [{"title": f"{letters[n % 10]} cat {letters[n // 10]}", "text": texts[n]} for n in range(40)]
     (folder / "pairs/pairs.jsonl").write_text("\n".join(map(json.dumps, pairs)), encoding="utf-8")
+    translations = "\n".join(
+        f"the {a} {b} {c}.\t{c} {b} {a} runs" for a in letters[:4] for b in letters for c in letters
+    )
+    (folder / "translations.tsv").write_text(translations, encoding="utf-8")
     options = {"loss": {"name": "multiple_negatives"}, "data": {"columns": ["title", "text"], "source": "none"}}
     (folder / "embed.yaml").write_text(yaml.safe_dump({**options, "output_dir": "none", "encoder": {"base": "none"}}))
     (folder / "texts/texts.txt").write_text("\n\n".join(texts), encoding="utf-8")
