@@ -17,6 +17,7 @@ OF_A_RUN = (f"{CHECKPOINTS}/*", STATUS, BAD_STEPS, ".lock", ".lock.json", ".*.st
 
 # The reports of these verbs.
 VOCABULARY, REPOSITIONING, DISTILLATION = "vocabulary.json", "repositioning.json", "distillation.json"
-ORIGIN = "origin.json"  # what `convert`, `reposition` and `vocabulary` made the checkpoint from
+DEBIASING = "debiasing.json"
+ORIGIN = "origin.json"  # what `convert`, `reposition`, `vocabulary` and `debias` made the checkpoint from
 EMBEDDING_EVALUATION = "embedding_evaluation.json"  # the report of `evaluate --card`
 FINE_TUNING = "all_results.json"  # the metrics that `Trainer.save_metrics` leaves

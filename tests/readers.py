@@ -24,6 +24,7 @@ from hf_embeddings.conversion.checkpoints import open_checkpoint
 from hf_embeddings.conversion.checkpoints import read_json_object as read_json_of_a_checkpoint
 from hf_embeddings.corpora.sources import read_described_documents
 from hf_embeddings.corpora.tokenizer import load_tokenizer
+from hf_embeddings.corpora.word_pairs import read_word_pairs
 from hf_embeddings.evaluation import test_sets, word_lists
 from hf_embeddings.evaluation.beir_folder import read_beir
 from hf_embeddings.evaluation.inspection import inspect_model
@@ -371,6 +372,7 @@ READERS: dict[str, Callable[[Path], Reader]] = {
     "retrieval pairs": at("a.tsv", b"query\tpassage\na\tb c\n", test_sets.read_retrieval),
     "word lists": at("lists.json", {"one": GROUPS}, lambda path: test_sets.read_association_tests(str(path))),
     "words": at("words.txt", b"group: a b\nc\td\ne\n", word_lists.read_words),
+    "pairs of words": at("pairs.txt", b"he she\nher his him\n# no\n", lambda path: read_word_pairs([str(path)])),
     "new words": at("words.txt", b"one\ntwo\n", lambda path: _words(str(path))),
     "vectors of words": at("vectors.txt", b"2 2\none 0.5 1\ntwo 1 2e3\n", lambda path: _vectors(str(path))),
     "the corpus of BEIR": of_beir("corpus.jsonl"),

@@ -16,7 +16,7 @@ FLOORS = (
     {"pretraining", "conversion", "publishing"},
     {"search"},
     {"evaluation", "serving", "exporting"},
-    {"lab", "embedding", "explaining"},
+    {"lab", "embedding", "explaining", "debiasing"},
     {"cli"},
 )
 # The rooms within pretraining, and the files beside them.

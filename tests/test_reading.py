@@ -18,6 +18,7 @@ OWN = {
     "hf_embeddings.conversion.four_bit_e5": {"read_bytes"},
     "hf_embeddings.corpora.example_texts": {"read_bytes", "read_text"},
     "hf_embeddings.corpora.reviews": {"open"},
+    "hf_embeddings.corpora.word_pairs": {"read_text"},
     "hf_embeddings.explaining.page": {"read_text"},
     "hf_embeddings.exporting.servers": {"read_text"},
     "hf_embeddings.publishing.card": {"read_text"},

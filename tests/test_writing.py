@@ -21,6 +21,8 @@ STAGED = {
     "hf_embeddings.conversion.sentence_modules": {"copytree", "save_file", "write_text"},
     "hf_embeddings.conversion.origin": {"write_text"},
     "hf_embeddings.conversion.families.google_bert": {"write_text"},
+    "hf_embeddings.debiasing.debias": {"write_text"},
+    "hf_embeddings.debiasing.pooled": {"save_file", "write_text"},
     "hf_embeddings.conversion.surgery.own_checkpoint": {"save_pretrained"},
     "hf_embeddings.conversion.surgery.reposition": {"write_text"},
     "hf_embeddings.conversion.surgery.prompts_and_lengths": {"write_text"},

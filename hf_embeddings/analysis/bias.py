@@ -20,6 +20,7 @@ class Association:
     p_value: float  # one-sided: share of the partitions of the targets whose statistic is at least as large
     partitions: int
     exact: bool  # all partitions were tried
+    difference: float  # of the mean scores of both groups, in cosines: the effect size before it is divided by spread
 
 
 def association_test(
@@ -65,12 +66,13 @@ def association_test(
     scores = means[0] - means[1]  # s(w, A, B)
     sums, exact = _partition_sums(scores, samples=samples, seed=seed)
     if np.allclose(np.sort(scores[:size]), np.sort(scores[size:]), rtol=0, atol=_ROUNDING):
-        return Association(0.0, 1.0, len(sums), exact)
-    effect = (scores[:size].mean() - scores[size:].mean()) / scores.std(ddof=1)
+        return Association(0.0, 1.0, len(sums), exact, 0.0)
+    difference = scores[:size].mean() - scores[size:].mean()
+    effect = difference / scores.std(ddof=1)
     count = int((sums >= scores[:size].sum() - _ROUNDING).sum())
     # All partitions hold the observed one; partitions that are drawn need not, so that it is added to them.
     p_value = count / len(sums) if exact else (count + 1) / (len(sums) + 1)
-    return Association(float(effect), p_value, len(sums), exact)
+    return Association(float(effect), p_value, len(sums), exact, float(difference))
 
 
 def _partition_sums(scores: np.ndarray, *, samples: int, seed: int) -> tuple[np.ndarray, bool]:

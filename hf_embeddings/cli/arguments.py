@@ -8,8 +8,8 @@ from pathlib import Path
 from hf_embeddings.files.home_folder import expand_home
 
 PLACES = frozenset(
-    "analogies api_key_file bias config corpus file folder model options_file out plot rerank resume retrieval run "
-    "similarity source target teacher text tokenizer tokens_file translations vectors".split()
+    "analogies api_key_file bias config corpus file folder model options_file out pairs plot rerank resume retrieval "
+    "run similarity source specific target teacher text tokenizer tokens_file translations vectors".split()
 )
 PLACES_OF = {verb: {"text": False} for verb in ("explain", "plot sum", "plot attention")}  # there it is a text
 WORDS = frozenset(

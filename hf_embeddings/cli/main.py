@@ -12,6 +12,7 @@ import typer
 import hf_embeddings
 from hf_embeddings.cli.command import as_command
 from hf_embeddings.cli.convert import convert
+from hf_embeddings.cli.debias import debias
 from hf_embeddings.cli.distil import distil
 from hf_embeddings.cli.embed import embed
 from hf_embeddings.cli.evaluate import evaluate
@@ -38,6 +39,7 @@ from hf_embeddings.printable import one_line
 COMMAND = "hf-embeddings"  # also where it is started as a module: what completes it in a shell goes by this name
 VERBS: dict[str, Callable[..., None]] = {
     "convert": convert,
+    "debias": debias,
     "distil": distil,
     "embed": embed,
     "evaluate": evaluate,

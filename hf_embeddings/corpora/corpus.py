@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hf_embeddings.corpora.counterfactual import twin_rows, with_twins
 from hf_embeddings.corpora.document import CorpusError, SourceReader
 from hf_embeddings.corpora.near_duplicates import require_library, signatures
 from hf_embeddings.corpora.options import CorpusOptions, SourceOptions
-from hf_embeddings.corpora.selection import HELD_OUT, TRAINING, digests, select, under
+from hf_embeddings.corpora.selection import HELD_OUT, ORIGINAL, TRAINING, digests, select, under
 from hf_embeddings.corpora.sources import read_documents, source_bytes
 from hf_embeddings.corpora.tokenized_corpus import CHUNK_DOCUMENTS, batched
+from hf_embeddings.corpora.word_pairs import read_word_pairs
 from hf_embeddings.progress import Phases, silent_phase
 
 __all__ = ["Corpus", "CorpusError", "load_corpus", "read_corpus", "read_documents"]
@@ -24,10 +26,16 @@ LEFT_OUT = ("invalid_text", "replaced_text", "overlong_documents", "unparsable_f
 class Corpus:
     """Different documents in the order of their sources, and the count of everything read, kept and left out."""
 
-    documents: list[str]  # D
-    roles: np.ndarray  # (D,) TRAINING, HELD_OUT, or DROPPED as a near-duplicate
+    documents: list[str]  # D, twins with exchanged words included
+    roles: np.ndarray  # (D,) TRAINING, HELD_OUT, or DROPPED as a near-duplicate, for a twin or as one
     sources: list[tuple[str, float, int]]  # name, weight and first document of each
     statistics: dict[str, int]
+    marks: np.ndarray  # (D,) which of them are twins: see `counterfactual.py`
+
+    @property
+    def read(self) -> list[str]:
+        """The documents that were read."""
+        return [text for text, mark in zip(self.documents, self.marks, strict=True) if mark == ORIGINAL]
 
     @property
     def training(self) -> list[str]:
@@ -52,6 +60,7 @@ def read_corpus(options: CorpusOptions, phases: Phases = silent_phase) -> Corpus
     """
     if options.near_duplicates is not None:
         require_library()
+    pairs = read_word_pairs(options.counterfactual)  # a mistake shows before the corpus is read
     statistics: Counter[str] = Counter(dict.fromkeys(("documents_read", "duplicates", *LEFT_OUT), 0))
     documents: dict[bytes, str] = {}
     sources = []
@@ -62,23 +71,27 @@ def read_corpus(options: CorpusOptions, phases: Phases = silent_phase) -> Corpus
                 statistics["documents_read"] += 1
                 documents.setdefault(digests([document]).tobytes(), document)
                 phase.note = f"{statistics['documents_read']:,} documents"
-    texts = list(documents.values())
+    read = list(documents.values())
+    texts, marks, keys = with_twins(read, pairs, options.counterfactual_share)
     roles = np.empty(len(texts), dtype=np.uint8)
     with phases("finding duplicates"):
         counts = select(
-            np.frombuffer(b"".join(documents), dtype=np.uint64).reshape(-1, 2),
+            keys,
             roles,
             fraction=options.evaluation_fraction,
-            signatures=None if options.near_duplicates is None else _signatures(texts),
+            signatures=None if options.near_duplicates is None else twin_rows(_signatures(read), marks),
             threshold=options.near_duplicates,
+            marks=marks if pairs else None,
             place=source_names(options),
         )
-    statistics["duplicates"] = statistics["documents_read"] - len(texts)
-    statistics["near_duplicates"] = counts.get("near_duplicates", 0)
+    statistics.update({"near_duplicates": 0} | counts)
+    statistics["duplicates"] = statistics["documents_read"] - len(read)
     for role, name in ((TRAINING, "training"), (HELD_OUT, "evaluation")):
         statistics[f"{name}_documents"] = int((roles == role).sum())
         statistics[f"{name}_characters"] = sum(len(texts[number]) for number in np.flatnonzero(roles == role))
-    return Corpus(texts, roles, sources, dict(statistics))
+    places = [*np.flatnonzero(marks == ORIGINAL), len(texts)]
+    sources = [(name, weight, int(places[first])) for name, weight, first in sources]
+    return Corpus(texts, roles, sources, dict(statistics), marks)
 
 
 def read_source(
@@ -141,6 +154,7 @@ def source_names(options: CorpusOptions) -> str:
 
 
 def by_source(corpus: Corpus) -> list[list[str]]:
-    """Return the documents of each source, near-duplicates included."""
-    firsts = [first for *_, first in corpus.sources]
-    return [corpus.documents[a:b] for a, b in zip(firsts, [*firsts[1:], None], strict=True)]
+    """Return the documents that were read of each source, near-duplicates included."""
+    firsts = [int((corpus.marks[:first] == ORIGINAL).sum()) for *_, first in corpus.sources]
+    texts = corpus.read
+    return [texts[a:b] for a, b in zip(firsts, [*firsts[1:], None], strict=True)]

@@ -1,11 +1,13 @@
 """The options of a corpus and of its tokenizer: each key of those sections of an options file, with its unit."""
 
+import os
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from hf_embeddings.corpora.document import NO_PATHS
 from hf_embeddings.corpora.languages import is_code
 from hf_embeddings.corpora.text_rules import RULES, SentenceEnds, TextRules, WordRule
+from hf_embeddings.corpora.word_pairs import is_file
 from hf_embeddings.typed_yaml.fields import bounded, path_field
 
 Algorithm = Literal["wordpiece", "unigram", "bpe", "byte-level", "characters"]
@@ -55,6 +57,12 @@ class CorpusOptions:
     max_documents: int | None = bounded(None, min=2)  # documents of each source; None reads all
     # Drop a document whose runs of five words are to this share (Jaccard) those of an earlier one; None keeps it.
     near_duplicates: float | None = bounded(None, min=0.5, max=1)
+    # Pairs of words that are exchanged in documents to train on (counterfactual augmentation), such as he and she:
+    # `english-gender`, `chinese-gender`, or files with a pair a line. Held-out documents stay as they are.
+    counterfactual: list[str] = field(default_factory=list)
+    # Share of the documents with such words that are replaced by the exchanged ones; None: each stays, and the
+    # exchanged one beside it.
+    counterfactual_share: float | None = bounded(None, above=0, max=1)
 
     def __post_init__(self) -> None:
         if (self.source is None) == (not self.sources):
@@ -72,6 +80,11 @@ class CorpusOptions:
         names = [part.source for part in self.sources]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise ValueError(f"sources: got {twice!r} twice, expected each source once; give it a higher weight")
+        if self.counterfactual_share is not None and not self.counterfactual:
+            raise ValueError(
+                f"counterfactual_share: got {self.counterfactual_share} without counterfactual, expected lists of "
+                "words beside it; write counterfactual: [english-gender]"
+            )
 
     def text_rules(self, number: int = RULES) -> TextRules:
         """Return how its texts become sentences and words, by our rules of a number."""
@@ -82,10 +95,12 @@ class CorpusOptions:
         """The directory of a prepared corpus."""
         return self.source.removeprefix(PREPARED) if self.source and self.source.startswith(PREPARED) else None
 
-    def paths(self) -> list[str]:
-        """Return the files, globs and directories among the sources."""
+    def paths(self) -> dict[str, str]:
+        """Return the files, globs and directories that are read, by the option that names them."""
         names = [part.source.removeprefix(PREPARED) for part in self.parts()]
-        return [name for name in names if not name.startswith(NO_PATHS)]
+        sources = {f"corpus.source {name}": name for name in names if not name.startswith(NO_PATHS)}
+        lists = {f"corpus.counterfactual {name}": os.path.expanduser(name) for name in self.counterfactual}
+        return sources | {option: path for option, path in lists.items() if is_file(path)}
 
     def parts(self) -> list[SourceOptions]:
         """Return every source with its own settings filled in from those of the corpus, by falling weight.

@@ -13,6 +13,9 @@ from hf_embeddings.corpora.document import CorpusError
 from hf_embeddings.corpora.near_duplicates import band_keys, bands, estimated_jaccard
 
 DROPPED, TRAINING, HELD_OUT = range(3)
+ORIGINAL, BESIDE, INSTEAD = range(3)  # marks of documents: as it was read; a twin beside its original, or instead of it
+TWINS = "counterfactual_twins"  # in counts: twins that are trained on
+_LEAKED = 3  # a role on the way: of twins whose text is held out
 MIN_TRAINING_DOCUMENTS = 2  # next sentence prediction takes its false continuations from another document
 MIN_EVALUATION_DOCUMENTS = 2  # and does so when it is measured
 KEYS_PER_PASS = 1 << 23  # sorted at once, in some 300 MB; more documents are gone through several times
@@ -32,6 +35,7 @@ def select(
     fraction: float,
     signatures: np.ndarray | None = None,
     threshold: float | None = None,
+    marks: np.ndarray | None = None,
     place: str,
 ) -> dict[str, int]:
     """Give each document its role, and return how many duplicates there are.
@@ -45,15 +49,22 @@ def select(
         fraction: share of the documents that is held out.
         signatures: (D, P) uint32, what `near_duplicates.signatures` gives; None to look at exact duplicates only.
         threshold: similarity to an earlier document from which on a document is dropped.
+        marks: (D,) uint8, which documents are twins of those before them (`counterfactual.py`). The roles of the others
+            are those that they have without twins; a twin is trained on where its original is, and never where its text
+            is held out.
         place: the source, for errors.
 
     Raises:
         CorpusError: there are too few documents.
     """
     roles[:] = TRAINING
-    for numbers, firsts in _groups(len(keys), lambda rows: keys[rows]):
+    for numbers, firsts in _groups(len(keys), partial(_own_keys, keys, marks)):
         roles[numbers[numbers != firsts]] = DROPPED
-    counts = {"duplicates": _count(roles, DROPPED)}
+    twins = 0
+    for some in _twins(marks):
+        roles[some] = DROPPED
+        twins += len(some)
+    counts = {"duplicates": _count(roles, DROPPED) - twins}
     if signatures is not None and threshold is not None:
         for band in bands(threshold):
             for numbers, firsts in _groups(len(keys), partial(_band_keys, signatures, band)):
@@ -61,8 +72,40 @@ def select(
                 for some in np.split(later, range(ROWS_PER_READ, len(later), ROWS_PER_READ)):
                     alike = estimated_jaccard(signatures[numbers[some]], signatures[firsts[some]]) >= threshold
                     roles[numbers[some[alike]]] = DROPPED
-        counts["near_duplicates"] = _count(roles, DROPPED) - counts["duplicates"]
+        counts["near_duplicates"] = _count(roles, DROPPED) - counts["duplicates"] - twins
     _hold_out(keys, roles, fraction, place)
+    return counts | (_place_twins(keys, roles, marks) if marks is not None else {})
+
+
+def _twins(marks: np.ndarray | None) -> Iterator[np.ndarray]:
+    """Yield the numbers of the twins, some at a time."""
+    for rows in _slices(0 if marks is None else len(marks)):
+        assert marks is not None
+        yield np.flatnonzero(marks[rows]) + rows.start
+
+
+def _own_keys(keys: np.ndarray, marks: np.ndarray | None, rows: slice) -> np.ndarray:
+    """Return keys in which no twin is the same as a document that was read."""
+    if marks is None:
+        return keys[rows]
+    own = np.array(keys[rows])
+    own[:, 1] ^= np.where(marks[rows] == ORIGINAL, np.uint64(0), np.uint64(2**64 - 1))
+    return own
+
+
+def _place_twins(keys: np.ndarray, roles: np.ndarray, marks: np.ndarray) -> dict[str, int]:
+    """Train on the twins of training documents, beside them or in their place; return how many there are."""
+    for numbers, firsts in _groups(len(keys), lambda rows: keys[rows]):
+        alike = numbers[np.isin(firsts, firsts[roles[numbers] == HELD_OUT])]
+        roles[alike[marks[alike] != ORIGINAL]] = _LEAKED
+    counts = {TWINS: 0, "counterfactual_held_out": 0}
+    for twins in _twins(marks):
+        counts["counterfactual_held_out"] += int((roles[twins] == _LEAKED).sum())
+        taken = twins[(roles[twins - 1] == TRAINING) & (roles[twins] != _LEAKED)]
+        roles[twins] = DROPPED
+        roles[taken] = TRAINING
+        roles[taken[marks[taken] == INSTEAD] - 1] = DROPPED
+        counts[TWINS] += len(taken)
     return counts
 
 

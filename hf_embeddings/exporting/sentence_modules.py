@@ -15,7 +15,7 @@ from torch import nn
 from hf_embeddings.exporting.token_pooling import POOLINGS
 from hf_embeddings.loading.pooling_files import pooling_names
 from hf_embeddings.loading.sentence_models import TRANSFORMER_FILES, encoder_folder
-from hf_embeddings.loading.stored_weights import open_weights
+from hf_embeddings.search.dense import OF_VECTORS, module_weights, read_dense
 from hf_embeddings.search.recipe_files import (
     ANY,
     MODULES,
@@ -24,26 +24,13 @@ from hf_embeddings.search.recipe_files import (
     SETTINGS,
     SETTINGS_KEYS,
     TRANSFORMER_KEYS,
-    Only,
     Rules,
     module_list,
     read_checked,
 )
 
-_OF_VECTORS: Rules = {
-    "module_input_name": Only(("sentence_embedding",)),
-    "module_output_name": Only((None, "sentence_embedding")),
-}
-DENSE_KEYS: Rules = {
-    "in_features": ANY,
-    "out_features": ANY,
-    "bias": ANY,
-    "activation_function": ANY,
-    "use_residual": Only((None, False)),
-    **_OF_VECTORS,
-}
-LAYER_NORM_KEYS: Rules = {"dimension": ANY, **_OF_VECTORS}
-DROPOUT_KEYS: Rules = {"dropout": ANY, **_OF_VECTORS}
+LAYER_NORM_KEYS: Rules = {"dimension": ANY, **OF_VECTORS}
+DROPOUT_KEYS: Rules = {"dropout": ANY, **OF_VECTORS}
 
 
 class Normalize(nn.Module):
@@ -52,19 +39,6 @@ class Normalize(nn.Module):
     def forward(self, vectors: torch.Tensor) -> torch.Tensor:
         """Map (B, E) to (B, E)."""
         return nn.functional.normalize(vectors, dim=-1)
-
-
-class Dense(nn.Module):
-    """A linear map and an activation."""
-
-    def __init__(self, linear: nn.Linear, activation: nn.Module) -> None:
-        super().__init__()
-        self.linear = linear
-        self.activation = activation
-
-    def forward(self, vectors: torch.Tensor) -> torch.Tensor:
-        """Map (B, E) to vectors of another width."""
-        return self.activation(self.linear(vectors))
 
 
 @dataclass(frozen=True)
@@ -178,47 +152,17 @@ def _dropout(folder: Path) -> VectorModule:
 
 
 def _dense(folder: Path) -> VectorModule:
-    place = folder / "config.json"
-    settings = read_checked(place, DENSE_KEYS)
-    weights = _weights(folder, place)
-    if "linear.weight" not in weights:
-        raise ValueError(f"{folder}: no linear.weight in its weights; restore the directory")
-    wide, narrow = weights["linear.weight"].shape
-    linear = nn.Linear(narrow, wide, bias="linear.bias" in weights)
-    linear.load_state_dict({name.removeprefix("linear."): tensor.float() for name, tensor in weights.items()})
-    return VectorModule("Dense", Dense(linear, _activation(place, settings)), settings, folder)
+    module, settings = read_dense(folder)
+    return VectorModule("Dense", module, settings, folder)
 
 
 def _layer_norm(folder: Path) -> VectorModule:
     place = folder / "config.json"
     settings = read_checked(place, LAYER_NORM_KEYS)
-    weights = _weights(folder, place)
+    weights = module_weights(folder, place)
     norm = nn.LayerNorm(len(weights["norm.weight"]))
     norm.load_state_dict({name.removeprefix("norm."): tensor.float() for name, tensor in weights.items()})
     return VectorModule("LayerNorm", norm, settings, folder)
 
 
 STEPS = {"Dense": _dense, "LayerNorm": _layer_norm, "Normalize": _normalize, "Dropout": _dropout}
-
-
-def _weights(folder: Path, place: Path) -> dict[str, torch.Tensor]:
-    path = folder / "model.safetensors"
-    if not path.is_file():
-        raise ValueError(
-            f"{place}: no model.safetensors beside it, expected the weights of the module; a pickle is not read: load "
-            "the directory with sentence-transformers and save it again"
-        )
-    with open_weights(path) as file:
-        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-
-
-def _activation(place: Path, settings: dict[str, Any]) -> nn.Module:
-    name = settings.get("activation_function")
-    name = "torch.nn.modules.activation.Tanh" if name is None else str(name)
-    found = getattr(nn, name.rsplit(".", 1)[-1], None)
-    if not name.startswith("torch.nn.") or not (isinstance(found, type) and issubclass(found, nn.Module)):
-        raise ValueError(f"{place}: activation_function {name!r}, expected a class of torch.nn without arguments")
-    try:
-        return found()
-    except TypeError:
-        raise ValueError(f"{place}: activation_function {name!r} takes arguments, expected one without") from None

@@ -269,8 +269,7 @@ class PretrainingOptions:
 
     def inputs(self) -> dict[str, str | None]:
         """Return the files and directories that a run reads, by the option that names them."""
-        sources = {f"corpus.source {path}": path for path in self.corpus.paths()}
-        return {"model.base": self.model.base, "tokenizer.path": self.tokenizer.path} | sources
+        return {"model.base": self.model.base, "tokenizer.path": self.tokenizer.path, **self.corpus.paths()}
 
     def __post_init__(self) -> None:
         kind = "stages" if self.training.stages else "phases"

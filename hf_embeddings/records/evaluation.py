@@ -82,6 +82,7 @@ class AssociationFigures(JsonRecord):
     on: str | None = absent()  # "words" or "sentences"
     source: str | None = absent()  # of the word lists
     effect_size: float | None = absent()
+    difference: float | None = absent()  # of the mean scores of both groups, in cosines; None: of an old report
     p_value: float | None = absent()
     partitions: int | None = absent()
     exact: bool | None = absent()

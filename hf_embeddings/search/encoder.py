@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_outputs import BaseModelOutput
 
@@ -18,10 +19,11 @@ from hf_embeddings.loading.saved_model import read_tokenizer
 from hf_embeddings.loading.static_model import StaticModel
 from hf_embeddings.model.modeling_triembed import TriEmbedModel
 from hf_embeddings.search.batches import batches
+from hf_embeddings.search.dense import read_projection
 from hf_embeddings.search.pooling import POOLINGS, without_prompts
 from hf_embeddings.search.precision import PRECISIONS, choose_encoding_precision, pack_weights
 from hf_embeddings.search.recipe import Recipe
-from hf_embeddings.search.recipe_files import download_recipe, read_recipe
+from hf_embeddings.search.recipe_files import dense_folders, read_recipe, recipe_folder
 from hf_embeddings.search.text_model import check_ids, ignores_padding, load_text_model, longest_input, reads_mask
 from hf_embeddings.search.tokenizer_rules import leave_bare, read_lowercase, refuse_segments
 from hf_embeddings.search.word_cache import WordCache, cuts_at_spaces
@@ -47,8 +49,9 @@ class Encoder:
         *,
         precision: str = "auto",
         tokens_per_batch: int = TOKENS_PER_BATCH,
+        projection: nn.Module | None = None,
     ) -> None:
-        """Take a loaded encoder; a `precision` other than fp32 changes it in place.
+        """Take a loaded encoder, and perhaps a map of pooled vectors; a `precision` but fp32 changes it in place.
 
         The default is bf16 where the device multiplies that faster than fp32, else fp32 (`hardware.py`).
 
@@ -76,7 +79,10 @@ class Encoder:
         self.words = None
         if isinstance(model, StaticModel) and cuts_at_spaces(tokenizer.backend_tokenizer):
             self.words = WordCache(tokenizer.backend_tokenizer, model.embeddings.weight)
+        self.projection = projection
         self.width = int(model.config.hidden_size)
+        if projection is not None:
+            self.width = len(projection(torch.zeros(1, self.width))[0])
         self.dimension = min(self.width, self.recipe.dimension or self.width)
         self.truncated = 0  # texts that were longer than max_length so far
         layers = model.config.num_hidden_layers
@@ -95,16 +101,26 @@ class Encoder:
         import hf_embeddings  # noqa: F401  registers TriEmbed with AutoModel
 
         choose_encoding_precision(precision, device)  # a mistake shows before the work
-        recipe = read_recipe(Path(source)) if Path(source).is_dir() else download_recipe(str(source))
+        folder = Path(source) if Path(source).is_dir() else recipe_folder(str(source))
+        recipe = Recipe() if folder is None else read_recipe(folder, dense=True)
         model: Any = load_text_model(source)  # transformers types `to` as of another class
         tokenizer = read_tokenizer(source)
         if isinstance(model, StaticModel):
             leave_bare(tokenizer)
         if recipe.max_length is not None:  # what a directory states for a table whose first rows are never used
             recipe = dataclasses.replace(recipe, max_length=min(recipe.max_length, longest_input(model, tokenizer)))
-        if (count := overrides.get("dimension")) and count > model.config.hidden_size:
-            raise ValueError(f"dimension {count}: the vectors have {model.config.hidden_size}; ask for that or fewer")
-        encoder = cls(model.to(device), tokenizer, dataclasses.replace(recipe, **overrides), precision=precision)
+        places = [] if folder is None else dense_folders(folder)
+        projection = read_projection(places, model.config.hidden_size)
+        other = overrides.get("layer") is not None or overrides.get("pooling", recipe.pooling) != recipe.pooling
+        if projection is not None and other:
+            raise ValueError(
+                f"{source}: got another layer or pooling, expected those that it states, as {places[0].name} maps the "
+                "vectors that they give; leave both out"
+            )
+        whole = dataclasses.replace(recipe, **overrides)
+        encoder = cls(model.to(device), tokenizer, whole, precision=precision, projection=projection)
+        if (count := overrides.get("dimension")) and count > encoder.width:
+            raise ValueError(f"dimension {count}: the vectors have {encoder.width}; ask for that or fewer")
         if encoder.precision == "fp32":  # of a model that nobody else has
             pack_weights(encoder.model)
         return encoder
@@ -221,7 +237,9 @@ class Encoder:
         return self.scale(self.pool(ids, prompt_tokens))
 
     def scale(self, vectors: torch.Tensor) -> torch.Tensor:
-        """Return pooled vectors (B, W) as the recipe scales and cuts them: (B, D)."""
+        """Return pooled vectors (B, W) as the directory maps, scales and cuts them: (B, D)."""
+        if self.projection is not None:
+            vectors = self.projection.to(vectors.device)(vectors.float())
         if self.recipe.normalize:
             vectors = torch.nn.functional.normalize(vectors, dim=-1)
         vectors = vectors[:, : self.dimension]

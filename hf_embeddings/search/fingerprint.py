@@ -27,7 +27,7 @@ FINGERPRINTS = tuple(_WORDS)
 def model_fingerprint(model: str) -> dict[str, str | None]:
     """Return the digests of a model directory by `FINGERPRINTS`; None for what it does not have, as of a Hub id."""
     folder = Path(model)
-    weights = sorted(folder.glob("*.safetensors"))
+    weights = [*sorted(folder.glob("*.safetensors")), *sorted(folder.glob("*_Dense/*.safetensors"))]
     tokenizer = sorted({path for name in _TOKENIZER_FILES for path in folder.glob(name)})
     digests = (_digest(weights), _digest(tokenizer), _config_digest(folder / "config.json"))
     return dict(zip(FINGERPRINTS, digests, strict=True))

@@ -62,7 +62,7 @@ def encode_parts(
         rows += _rows(encoder, members, first)
         first += len(members)
     is_mean = encoder.recipe.pooling == "mean"
-    pooled = torch.full((len(parts), encoder.width), 0.0 if is_mean else -torch.inf)
+    pooled = torch.full((len(parts), encoder.model.config.hidden_size), 0.0 if is_mean else -torch.inf)
     lengths = np.array([len(row.ids) for row in rows])
     order = np.argsort(-lengths, kind="stable")
     for batch in batches(order, lengths, encoder.tokens_per_batch, alike=encoder.alike):

@@ -83,15 +83,19 @@ SETTINGS_KEYS: Rules = {
 }
 
 
-def read_recipe(folder: Path) -> Recipe:
+def read_recipe(folder: Path, *, dense: bool = False) -> Recipe:
     """Read the recipe of a model directory.
+
+    Args:
+        folder: the directory.
+        dense: whether the caller applies linear maps of pooled vectors (`dense_folders`); else they are refused.
 
     Raises:
         ValueError: a file states something that is not known here, or known and not done.
     """
     if not (folder / MODULES).is_file():
         return Recipe()
-    modules = _module_folders(folder)
+    modules = _module_folders(folder, dense=dense)
     transformer: dict[str, Any] = {}
     pooling: dict[str, Any] = {}
     if "Pooling" in modules:  # else a table of rows for tokens, whose mean is the vector
@@ -123,8 +127,15 @@ def read_recipe(folder: Path) -> Recipe:
         raise ValueError(f"{folder}: its files for sentence-transformers do not make a recipe ({error})") from None
 
 
-def download_recipe(name: str) -> Recipe:
-    """Read the recipe of a Hub id, from the cache where there is no network.
+def dense_folders(folder: Path) -> list[Path]:
+    """Return the directories of the linear maps of pooled vectors, in their order; none where there are none."""
+    if not (folder / MODULES).is_file():
+        return []
+    return [folder / path for kind, path in module_list(folder, lambda kinds: True, "") if kind == "Dense"]
+
+
+def recipe_folder(name: str) -> Path | None:
+    """Return a directory with the recipe of a Hub id, from the cache where there is no network; None without any.
 
     Raises:
         ValueError: as `read_recipe`; or there is neither a network, nor the recipe in the cache.
@@ -140,9 +151,9 @@ def download_recipe(name: str) -> Recipe:
             "or give a directory"
         ) from None
     except EntryNotFoundError:
-        return Recipe()
+        return None
     patterns = [MODULES, SETTINGS, *TRANSFORMER_FILES, *(f"*_{module}/config.json" for module in PIPELINES[-1])]
-    return read_recipe(Path(snapshot_download(name, allow_patterns=patterns)))
+    return Path(snapshot_download(name, allow_patterns=[*patterns, "*_Dense/*"]))
 
 
 def module_list(folder: Path, is_known: Callable[[list[str]], bool], expected: str) -> list[tuple[str, str]]:
@@ -166,11 +177,11 @@ def module_list(folder: Path, is_known: Callable[[list[str]], bool], expected: s
     return [(name, str(module.get("path") or "")) for name, module in zip(names, modules, strict=True)]
 
 
-def _module_folders(folder: Path) -> dict[str, Path]:
+def _module_folders(folder: Path, *, dense: bool) -> dict[str, Path]:
     """Return the folders of the modules by the last part of their type."""
     modules = module_list(
         folder,
-        lambda names: names in (*PIPELINES, *STATIC),
+        lambda names: (_without_dense(names) if dense else names) in (*PIPELINES, *STATIC),
         "Transformer and Pooling, or StaticEmbedding, and then perhaps Normalize of sentence-transformers; encode with "
         "sentence-transformers",
     )
@@ -180,6 +191,13 @@ def _module_folders(folder: Path) -> dict[str, Path]:
             'there, and write "path": ""'
         )
     return {name: folder / place for name, place in modules}
+
+
+def _without_dense(names: list[str]) -> list[str]:
+    """Return the modules without the linear maps that follow the pooling."""
+    while names[:2] == PIPELINES[0] and names[2:3] == ["Dense"]:
+        names = [*names[:2], *names[3:]]
+    return names
 
 
 def _pooling(path: Path, config: Mapping[str, Any]) -> str:

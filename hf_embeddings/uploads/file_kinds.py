@@ -9,6 +9,7 @@ from typing import NamedTuple
 import hf_embeddings.model
 from hf_embeddings.file_names import (
     AVERAGE,
+    DEBIASING,
     DIFFERENCE,
     EMBEDDING_EVALUATION,
     EMBEDDING_FIGURES,
@@ -36,6 +37,7 @@ RECORDS = (
     ORIGIN,
     VOCABULARY,
     REPOSITIONING,
+    DEBIASING,
     EMBEDDING_EVALUATION,
     FINE_TUNING,
 )  # written by this package or by Trainer

@@ -159,6 +159,10 @@ VERBS = {
     "convert": Verb("convert {in}/bert {out} --overwrite", "directory", imports=CONVERSION),
     "reposition": Verb("reposition {in}/ours {out} --to rope --overwrite", "directory", imports=CONVERSION),
     "vocabulary": Verb("vocabulary add {in}/ours {out} --token tiger --overwrite", "directory", imports=CONVERSION),
+    "debias": Verb(
+        "debias {in}/ours {out} --pairs {in}/pairs.txt --overwrite", "directory", slow=True,
+        imports=f"hf_embeddings.debiasing.debias {MEASURES}",
+    ),
     "distil": Verb(
         "distil {in}/ours {out} --static --dimension 4 --corpus {in}/texts --overwrite", "directory",
         imports=f"hf_embeddings.embedding.static_model {MEASURES}",
@@ -244,6 +248,7 @@ def _write_texts(folder: Path) -> None:
     texts = [" ".join(f"The {a} {letters[n % 10]} {letters[n // 10]}." for a in letters[:8]) for n in range(40)]
     (folder / "texts").mkdir()
     (folder / "pairs").mkdir()
+    (folder / "pairs.txt").write_text("cat dog\nruns sleeps", encoding="utf-8")
     pairs = [{"title": f"{letters[n % 10]} cat {letters[n // 10]}", "text": texts[n]} for n in range(40)]
     (folder / "pairs/pairs.jsonl").write_text("\n".join(map(json.dumps, pairs)), encoding="utf-8")
     translations = "\n".join(

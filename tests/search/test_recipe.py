@@ -6,9 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Dense
 
 from hf_embeddings.search.encoder import Encoder
+from hf_embeddings.search.fingerprint import model_fingerprint
 from hf_embeddings.search.recipe import Recipe
 from hf_embeddings.search.recipe_files import (
     MODULE_KEYS,
@@ -17,8 +20,8 @@ from hf_embeddings.search.recipe_files import (
     SETTINGS_KEYS,
     TRANSFORMER_FILES,
     TRANSFORMER_KEYS,
-    download_recipe,
     read_recipe,
+    recipe_folder,
 )
 
 BERT, POOLING, NORMALIZE = "sentence_bert_config.json", "1_Pooling/config.json", "2_Normalize/config.json"
@@ -160,6 +163,7 @@ def test_what_is_not_done_here_is_refused_by_name(folder: Path, files: dict, mes
         ("Transformer", "Pooling", "Dense", "Normalize"),
         ("Transformer",),
         ("Transformer", "Normalize", "Pooling"),
+        ("Transformer", "Pooling", "Normalize", "Dense"),
         ("Transformer", "Pooling", "Normalize", "Normalize"),
         ("StaticEmbedding", "Pooling"),
     ],
@@ -168,6 +172,26 @@ def test_other_pipelines_are_refused(folder: Path, types: tuple[str, ...]) -> No
     set_modules(folder, *(f"sentence_transformers.models.{name}" for name in types))
     with pytest.raises(ValueError, match=f"got the modules .*{types[-1]}, expected Transformer and Pooling"):
         read_recipe(folder)
+
+
+def test_linear_maps_of_pooled_vectors_are_done(folder: Path) -> None:
+    whole = SentenceTransformer(str(folder))
+    for place, module in ((2, Dense(32, 24, bias=False, activation_function=torch.nn.Identity())), (3, Dense(24, 12))):
+        whole.insert(place, module)
+    target = folder.parent / f"{folder.name}-dense"
+    whole.save_pretrained(str(target), create_model_card=False)
+    encoder = Encoder.load(target, precision="fp32")
+    assert (encoder.width, encoder.dimension) == (12, 12)
+    np.testing.assert_allclose(encoder.encode(TEXTS), whole.encode(TEXTS), atol=1e-5)
+    before = model_fingerprint(str(target))
+    place = next(target.glob("3_Dense/*.safetensors"))
+    place.write_bytes(place.read_bytes()[:-1] + b"x")
+    assert model_fingerprint(str(target)) != before  # an index of other vectors
+    with pytest.raises(ValueError, match="got another layer or pooling, expected those that it states"):
+        Encoder.load(target, layer=0)
+    shutil.copytree(target / "3_Dense", target / "2_Dense", dirs_exist_ok=True)
+    with pytest.raises(ValueError, match="2_Dense: takes vectors of 24 features, expected 32"):
+        Encoder.load(target)
 
 
 def test_a_directory_without_its_pooling_is_refused(folder: Path) -> None:
@@ -229,12 +253,12 @@ def test_the_recipe_of_a_hub_id_is_downloaded_or_its_absence_known(folder: Path,
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", lambda name, allow_patterns: str(folder))
     monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda name, file: str(folder / file))
-    assert download_recipe("someone/model") == read_recipe(folder) != Recipe()
+    assert recipe_folder("someone/model") == folder
     monkeypatch.setattr("huggingface_hub.hf_hub_download", failing(EntryNotFoundError("no such file")))
-    assert download_recipe("someone/model") == Recipe()
+    assert recipe_folder("someone/model") is None
     monkeypatch.setattr("huggingface_hub.hf_hub_download", failing(LocalEntryNotFoundError("offline")))
     with pytest.raises(ValueError, match="someone/model: the Hub cannot be asked"):
-        download_recipe("someone/model")
+        recipe_folder("someone/model")
 
 
 def test_impossible_recipes_are_refused() -> None:

@@ -159,6 +159,10 @@ def test_errors_name_file_line_and_field(fail: Fail, added: str, text: str) -> N
         ("{sources: [{source: b}, {source: b}]}", "corpus.sources: got 'b' twice, expected each source once"),
         ("{sources: [{source: b, weight: 0}]}", "corpus.sources[0].weight: got 0.0, expected at least 0.001"),
         ("{sources: [{weight: 2}]}", "corpus.sources[0].source: got nothing, expected text"),
+        (
+            "{source: a, counterfactual_share: 0.5}",
+            "corpus.counterfactual_share: got 0.5 without counterfactual, expected lists of words beside it",
+        ),
         ("{source: a, near_duplicates: 0.2}", "corpus.near_duplicates: got 0.2, expected at least 0.5 and at most 1"),
     ],
 )

@@ -164,7 +164,7 @@ def _select(preparation: PreparationPlan, written_shards: list[Written]) -> tupl
     documents = np.array([shard.note.documents for shard in written_shards], dtype=np.int64)
     names = ("documents_read", "duplicates", "near_duplicates", *LEFT_OUT)
     statistics: Counter[str] = Counter(dict.fromkeys(names, 0))
-    statistics["documents_read"] = int(documents.sum())
+    statistics["documents_read"] = sum(shard.note.read for shard in written_shards)
     for shard in written_shards:
         statistics.update(shard.note.statistics)
     for number, part in enumerate(corpus.parts()):
@@ -175,12 +175,14 @@ def _select(preparation: PreparationPlan, written_shards: list[Written]) -> tupl
     signatures = None
     if corpus.near_duplicates is not None:
         signatures = Joined([preparation.signatures(path) for path in paths], "signatures", documents)
+    marks = Joined(paths, "marks", documents) if preparation.plan.word_pairs else None
     drop_counts = select(
         Joined(paths, "digests", documents),  # type: ignore[arg-type]
         roles,
         fraction=corpus.evaluation_fraction,
         signatures=signatures,  # type: ignore[arg-type]
         threshold=corpus.near_duplicates,
+        marks=marks,  # type: ignore[arg-type]
         place=source_names(corpus),
     )
     statistics.update(drop_counts)

@@ -8,11 +8,12 @@ from typing import NamedTuple
 import numpy as np
 from tokenizers import Tokenizer
 
+from hf_embeddings.corpora.counterfactual import twin_rows, with_twins
 from hf_embeddings.corpora.near_duplicates import signatures
-from hf_embeddings.corpora.selection import digests
 from hf_embeddings.corpora.text_rules import TextRules
 from hf_embeddings.corpora.text_sample import TextSample
 from hf_embeddings.corpora.tokenized_corpus import SentenceTokenizer, TokenizedCorpus, encode_documents
+from hf_embeddings.corpora.word_pairs import WordPair
 
 BATCH_CHARACTERS = 1 << 19  # of text that a process encodes at a time
 BATCH_DOCUMENTS = 1000
@@ -20,12 +21,13 @@ SAMPLE_CHARACTERS = 1 << 14  # of each batch, whose health is measured
 
 
 class Encoded(NamedTuple):
-    """What becomes of some documents, D of them."""
+    """What becomes of some documents, D of them, twins included."""
 
     corpus: TokenizedCorpus
     digests: np.ndarray  # (D, 2) uint64
     characters: np.ndarray  # (D,) uint32
     signatures: np.ndarray | None  # (D, P) uint32, for near-duplicates
+    marks: np.ndarray | None  # (D,) uint8, of twins with exchanged words
     sample: TextSample  # of the text
 
 
@@ -35,15 +37,25 @@ def _encoder(path: Path, stamp: tuple[int, int], rules: TextRules) -> SentenceTo
     return SentenceTokenizer(Tokenizer.from_file(str(path)), rules)
 
 
-def encode_batch(path: Path, documents: list[str], *, rules: TextRules, near_duplicates: bool) -> Encoded:
-    """Encode documents with the tokenizer in a file; this runs in the worker processes."""
+def encode_batch(
+    path: Path,
+    documents: list[str],
+    *,
+    rules: TextRules,
+    near_duplicates: bool,
+    word_pairs: list[WordPair] | None = None,
+    share: float | None = None,
+) -> Encoded:
+    """Encode documents with the tokenizer in a file, and their twins; this runs in the worker processes."""
     file = path.stat()
     encoder = _encoder(path, (file.st_ino, file.st_mtime_ns), rules)
+    texts, marks, keys = with_twins(documents, word_pairs or (), share)
     return Encoded(
-        encode_documents(encoder, documents),
-        digests(documents),
-        np.fromiter(map(len, documents), np.uint32, len(documents)),
-        signatures(documents) if near_duplicates else None,
+        encode_documents(encoder, texts),
+        keys,
+        np.fromiter(map(len, texts), np.uint32, len(texts)),
+        twin_rows(signatures(documents), marks) if near_duplicates else None,
+        marks if word_pairs else None,
         TextSample.of(encoder, documents, characters=SAMPLE_CHARACTERS),
     )
 

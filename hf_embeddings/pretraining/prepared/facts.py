@@ -42,6 +42,7 @@ class CorpusPlan(JsonRecord):
     shard_tokens: int
     streams: int  # of documents that come from elsewhere; 0: they are read from the sources
     units: list[Unit]  # what is to be encoded, in the order of the corpus
+    word_pairs: list[tuple[str, ...]] | None = absent()  # that are exchanged, as they stood in their files
 
     @classmethod
     def _of_any_version(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -69,7 +70,8 @@ class ShardNote(JsonRecord):
 
     file: FileFacts
     signatures: FileFacts | None  # of its documents, where near-duplicates are dropped
-    documents: int
+    documents: int  # twins included
+    twins: int | None = absent()  # documents with exchanged words; None: no words are exchanged
     sentences: int
     tokens: int
     largest_id: int  # of the tokens
@@ -77,6 +79,11 @@ class ShardNote(JsonRecord):
     text_sample: TextSample | None = absent()
     ended: bool  # whether it is the last one of its unit
     statistics: dict[str, int] = field(default_factory=dict)  # of reading the unit, with its last shard
+
+    @property
+    def read(self) -> int:
+        """How many of the documents were read."""
+        return self.documents - (self.twins or 0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ from hf_embeddings.corpora.options import CorpusOptions
 from hf_embeddings.corpora.sources import parts_of, read_part
 from hf_embeddings.corpora.text_files import text_bytes
 from hf_embeddings.corpora.text_rules import RULES
+from hf_embeddings.corpora.word_pairs import read_word_pairs
 from hf_embeddings.files.atomic import replace_text
 from hf_embeddings.files.directory import try_directory
 from hf_embeddings.files.manifest import MANIFEST, read_manifest, sha256
@@ -90,7 +91,7 @@ class PreparationPlan:
         if corpus.max_documents is None:
             return texts
         earlier = (other for other in range(number) if self.units[other].source == unit.source)
-        earlier_count = sum(note.documents for other in earlier for note in self.notes(other))
+        earlier_count = sum(note.read for other in earlier for note in self.notes(other))
         return islice(texts, max(0, corpus.max_documents - earlier_count))
 
     def shard(self, number: int, index: int) -> Path:
@@ -158,6 +159,7 @@ def new_plan(
         shard_tokens=shard_tokens,
         streams=streams,
         units=[Unit(0, [], 0, [])] * streams if streams else list(_units(corpus)),
+        word_pairs=read_word_pairs(corpus.counterfactual) or None,
     )
 
 
@@ -173,7 +175,7 @@ def encoding_rules(target: Path, *, overwrite: bool) -> int:
 
 def _refuse_overlap(target: Path, plan: CorpusPlan, *, overwrite: bool) -> None:
     """Refuse to replace a source, or to begin in one."""
-    inputs = {f"corpus.source {path}": path for path in plan.options.paths()}
+    inputs = plan.options.paths()
     if not target.exists():
         refuse_within(target, inputs)
     elif overwrite:

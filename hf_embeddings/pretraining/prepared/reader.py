@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from hf_embeddings.corpora.surface import piece_surface
 from hf_embeddings.corpora.tokenized_corpus import TokenizedCorpus
 from hf_embeddings.corpora.tokenizer import load_tokenizer, row_count, tokenizer_fingerprint
+from hf_embeddings.corpora.word_pairs import read_word_pairs
 from hf_embeddings.files.manifest import MANIFEST, Damaged, check_manifest
 from hf_embeddings.files.reading import not_a_directory, read_bytes
 from hf_embeddings.files.shards import Joined, ShardError, open_shard
@@ -68,6 +69,20 @@ class PreparedCorpus:
             raise ValueError(
                 f"{place}: got another tokenizer than that of the prepared corpus {self.folder}, expected the same; "
                 "prepare the corpus with it, or leave tokenizer.path out"
+            )
+
+    def demand_exchange(self, names: list[str], share: float | None) -> None:
+        """Compare the exchanges of words that options ask for, if they do, with those of this corpus.
+
+        Raises:
+            ValueError: it was prepared with others.
+        """
+        plan = self.facts.plan
+        if names and (read_word_pairs(names), share) != (plan.word_pairs or [], plan.options.counterfactual_share):
+            own = f"{plan.options.counterfactual} (share {plan.options.counterfactual_share})"
+            raise ValueError(
+                f"corpus.counterfactual: got {names} (share {share}), the prepared corpus {self.folder} has "
+                f"{own if plan.word_pairs else 'none'}, perhaps of other words; remove it, or prepare the corpus again"
             )
 
     @property

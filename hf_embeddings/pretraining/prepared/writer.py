@@ -11,7 +11,9 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from hf_embeddings.corpora.corpus import read_source
+from hf_embeddings.corpora.counterfactual import describe_twins
 from hf_embeddings.corpora.near_duplicates import require_library
+from hf_embeddings.corpora.selection import ORIGINAL
 from hf_embeddings.corpora.text_sample import TextSample
 from hf_embeddings.corpora.tokenized_corpus import encoder_backend, joined
 from hf_embeddings.corpora.tokenizer import load_tokenizer, tokenizer_fingerprint
@@ -88,7 +90,7 @@ def prepare_corpus(
             shards = sum(len(preparation.notes(number)) for number in range(len(sizes)))
             with phases("cutting examples", shards, unit="shards") as phase:
                 facts = assemble(preparation, pool=pool, advance=phase.advance)
-        for line in _health(facts, options.examples.objectives).lines():
+        for line in (*describe_twins(facts.statistics), *_health(facts, options.examples.objectives).lines()):
             say(line)
         return facts
     finally:
@@ -167,10 +169,16 @@ def encode_unit(
         statistics: Counter[str] = Counter()
         texts = preparation.documents(number, statistics) if documents is None else documents
         size_left = _Left(size)
-        remaining = islice(texts, sum(note.documents for note in notes), None)
-        near = preparation.corpus.near_duplicates is not None
-        rules = preparation.corpus.text_rules(preparation.plan.format)
-        encode = partial(encode_batch, preparation.encoder, rules=rules, near_duplicates=near)
+        remaining = islice(texts, sum(note.read for note in notes), None)
+        corpus, plan = preparation.corpus, preparation.plan
+        encode = partial(
+            encode_batch,
+            preparation.encoder,
+            rules=corpus.text_rules(plan.format),
+            near_duplicates=corpus.near_duplicates is not None,
+            word_pairs=plan.word_pairs,
+            share=corpus.counterfactual_share,
+        )
         index, parts, tokens = len(notes), [], 0
         for part in pool.map(encode, document_batches(remaining)):
             parts.append(part)
@@ -230,12 +238,16 @@ def _write(
         "digests": np.concatenate([part.digests for part in parts]),
         "characters": np.concatenate([part.characters for part in parts]),
     }
+    mark_blocks = [part.marks for part in parts if part.marks is not None]
+    if mark_blocks:
+        arrays["marks"] = np.concatenate(mark_blocks)
     signature_blocks = [part.signatures for part in parts if part.signatures is not None]
     signature_arrays = {"signatures": np.concatenate(signature_blocks)} if signature_blocks else None
     note = ShardNote(
         file=write_shard(path, arrays),
         signatures=write_shard(preparation.signatures(path), signature_arrays) if signature_arrays else None,
         documents=len(arrays["digests"]),
+        twins=int((arrays["marks"] != ORIGINAL).sum()) if mark_blocks else None,
         sentences=len(corpus.sentence_starts) - 1,
         tokens=len(corpus.tokens),
         largest_id=int(corpus.tokens.max(initial=0)),

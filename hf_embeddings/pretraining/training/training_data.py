@@ -11,6 +11,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from hf_embeddings.corpora.corpus import by_source, read_corpus
+from hf_embeddings.corpora.counterfactual import describe_twins
 from hf_embeddings.corpora.selection import HELD_OUT, TRAINING
 from hf_embeddings.corpora.sentence_tokens import set_sentence_ends
 from hf_embeddings.corpora.text_rules import RULES
@@ -214,7 +215,7 @@ def _read(
     path = checkpoint or options.tokenizer.path
     tokenizer = load_tokenizer(str(path)) if path else None  # a mistake shows before the corpus is read
     corpus = read_corpus(options.corpus, phases)
-    say(f"{len(corpus.documents):,} different documents read")
+    say(f"{len(corpus.read):,} different documents read")
     if tokenizer is None:
         length, texts = options.examples.max_length, by_source(corpus)
         tokenizer = train_for(options.tokenizer, options.corpus, texts, max_length=length, say=say, phases=phases)
@@ -227,7 +228,7 @@ def _read(
         held_out = cut_chunks(tokenized_corpus, max_tokens=max_tokens, selection=corpus.roles == HELD_OUT)
     with phases("examining the text"):
         encoder = SentenceTokenizer.of(tokenizer, text_rules)
-        sample = TextSample.of(encoder, corpus.documents, characters=SAMPLE_CHARACTERS)
+        sample = TextSample.of(encoder, corpus.read, characters=SAMPLE_CHARACTERS)
     return LoadedCorpus(
         tokenizer,
         training,
@@ -246,6 +247,7 @@ def _open(options: PretrainingOptions, checkpoint: Path | None, say: Say, phases
     for path, place in ((checkpoint, "the checkpoint"), (options.tokenizer.path, "tokenizer.path")):
         if path:
             corpus.demand(load_tokenizer(str(path)), place)
+    corpus.demand_exchange(options.corpus.counterfactual, options.corpus.counterfactual_share)
     max_tokens = options.examples.max_length - SPECIAL_TOKENS_PER_PAIR
     if not corpus.is_cut(max_tokens):
         prepared_length = corpus.facts.max_length
@@ -268,6 +270,8 @@ def _open(options: PretrainingOptions, checkpoint: Path | None, say: Say, phases
 def _report(corpus: LoadedCorpus, say: Say) -> None:
     counts = ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in corpus.statistics.items() if value)
     say(f"corpus: {counts}")
+    for line in describe_twins(corpus.statistics):
+        say(line)
     say(f"tokenizer: {len(corpus.tokenizer):,} pieces")
     training, unknown = corpus.training, corpus.sample and corpus.sample.unknown_share
     for name, chunks in (("training", training), ("held-out", corpus.held_out)):

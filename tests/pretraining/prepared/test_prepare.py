@@ -27,6 +27,7 @@ from hf_embeddings.pretraining.training.training_data import TrainingData, load_
 from tests.corpora.mixed_documents import train
 
 ROOT = Path(__file__).parents[3]
+EXCHANGE = ("exchange", "corpus.counterfactual_share=0.5")
 WORDS = (
     "the cat dog embedding position segment token sums adds reads writes long short of in and 猫 狗 追 第 一 回".split()
 )
@@ -62,7 +63,13 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_texts(tmp_path_factory.mktemp("texts") / "all")
+    folder = tmp_path_factory.mktemp("texts")
+    (folder / "pairs.txt").write_text("cat dog\nreads writes\n猫 狗\n", encoding="utf-8")
+    return write_texts(folder / "all")
+
+
+def exchanging(texts: Path) -> str:
+    return f"corpus.counterfactual=[{texts.parent / 'pairs.txt'}]"
 
 
 def options_for(source: Path | str | None, *overrides: str) -> PretrainingOptions:
@@ -108,9 +115,14 @@ def same_training(memory: TrainingData, disk: TrainingData, options: Pretraining
     [
         [],
         ["tokenizer.algorithm=bpe", "examples.masking_unit=word"],
-        ["corpus.near_duplicates=0.7"],
+        ["corpus.near_duplicates=0.7", EXCHANGE[0]],
         ["examples.objectives=[rtd]", "examples.objective_weights={}", "examples.masking_unit=span"],
-        ["corpus.max_documents=33", "tokenizer.training_characters=1000"],
+        [
+            "corpus.max_documents=33",
+            "tokenizer.training_characters=1000",
+            "exchange",
+            "corpus.counterfactual_share=0.5",
+        ],
     ],
     ids=" ".join,
 )
@@ -119,11 +131,16 @@ def test_training_is_that_of_the_corpus_in_memory(
 ) -> None:
     monkeypatch.setattr(sampling, "MIN_PAGES", 16)  # pages of several samples, which cross the borders of shards
     monkeypatch.setattr(selection, "KEYS_PER_PASS", 50)  # documents that are gone through several times
-    options = options_for(texts, *overrides)
+    options = options_for(texts, *(exchanging(texts) if text == "exchange" else text for text in overrides))
     facts = make(tmp_path / "target", options)
+    assert ("exchange" in overrides) == (facts.statistics.get("counterfactual_twins", 0) > 5)
     assert len(facts.shards) > 3 or "corpus.max_documents=33" in overrides
     same_training(data_of(options), data_of(from_target(options, tmp_path / "target")), options)
     assert {path.name for path in tmp_path.iterdir()} == {"target"}
+    if "exchange" not in overrides:
+        other = from_target(options_for(texts, exchanging(texts)), tmp_path / "target")
+        with pytest.raises(ValueError, match="counterfactual: got .*pairs.txt.*, the prepared corpus .* has none"):
+            data_of(other)
 
 
 def test_sources_are_weighted_and_counted(texts: Path, tmp_path: Path) -> None:
@@ -184,7 +201,7 @@ class Stopped(BaseException):
 def test_a_preparation_goes_on_where_it_stopped(
     texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calls: int
 ) -> None:
-    options = options_for(texts, "corpus.near_duplicates=0.8")
+    options = options_for(texts, "corpus.near_duplicates=0.8", exchanging(texts))
     make(tmp_path / "whole", options)
     left = [calls]
 
@@ -234,13 +251,19 @@ def test_a_shard_damaged_meanwhile_is_written_again(
 def test_what_was_begun_otherwise_is_refused(texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copy = tmp_path / "texts"
     shutil.copytree(texts, copy)
-    options = options_for(copy)
+    pairs = tmp_path / "pairs.txt"
+    pairs.write_text("cat dog")
+    options = options_for(copy, f"corpus.counterfactual=[{pairs}]")
     monkeypatch.setattr(writer, "assemble", lambda *arguments, **rest: (_ for _ in ()).throw(Stopped))
     with pytest.raises(Stopped):
         make(tmp_path / "target", options)
     monkeypatch.setattr(writer, "assemble", assemble)
     with pytest.raises(ValueError, match="was begun with other max_length; give the old ones"):
         make(tmp_path / "target", replace(options, examples=replace(options.examples, max_length=64)))
+    pairs.write_text("cat dog\nreads writes")
+    with pytest.raises(ValueError, match="was begun with other word_pairs"):
+        make(tmp_path / "target", options)
+    pairs.write_text("cat dog")
     (copy / "0.txt").write_text("changed " * 9)
     with pytest.raises(ValueError, match="was begun with other units"):
         make(tmp_path / "target", options)

@@ -1,0 +1,1 @@
+"""Bias directions taken out of a model, and what that changes."""
