@@ -103,7 +103,8 @@ def words(
     matrix = model_vectors.encode(labels)
     points = project(matrix, method, dimensions=dimensions, seed=seed)
     colours = colourings(model_vectors, shown, matrix, first=color_by)
-    kind = "the token table" if vectors == "table" else "contextual vectors" + ("" if layer is None else f", layer {layer}")
+    kind = "contextual vectors" if layer is None else f"contextual vectors, layer {layer}"
+    kind = "the token table" if vectors == "table" else kind
     what = "sentences" if sentences else "words"
     title = f"{Path(folder).name}: {len(labels):,} {what}, {NAMES[method]} of {kind}"
     files = {"picture": f"{stem}.{form}", "page": f"{stem}.html"}

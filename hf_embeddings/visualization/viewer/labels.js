@@ -103,7 +103,7 @@ function lines() {
 
 /** The way of a point from the first stage to where it is now. */
 function trail(row) {
-  const write = lens(), way = [], spot = [];
+  const write = lens(), way = [], spot = new Float32Array(3);
   for (let stage = 0; stage < view.stage; stage++) {
     const [x, y, z = 0] = STAGES[stage].subarray(DATA.dimensions * row, DATA.dimensions * (row + 1));
     write(spot, 0, x - middle[0], y - middle[1], FLAT ? 0 : z - middle[2]);
@@ -114,9 +114,9 @@ function trail(row) {
 
 /** The three directions of the space, through its middle: they show how it is turned. */
 function axes() {
-  const write = lens(), ends = [[], []];
-  return [[1, 0, 0], [0, 1, 0], [0, 0, 1]].map(direction => [-1, 1].map((sign, place) => {
-    write(ends[place], 0, ...direction.map((share, axis) => sign * share * reach[axis]));
-    return ends[place].slice(0, 2);
+  const write = lens(), spot = new Float32Array(3);
+  return [[1, 0, 0], [0, 1, 0], [0, 0, 1]].map(direction => [-1, 1].map(sign => {
+    write(spot, 0, ...direction.map((share, axis) => sign * share * reach[axis]));
+    return [spot[0], spot[1]];
   }));
 }

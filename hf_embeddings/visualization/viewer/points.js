@@ -1,7 +1,8 @@
 // The points: on the graphics card where there is WebGL, else on a plain canvas.
 
-const canvas = at("points"), colours = new Uint8Array(4 * COUNT), sizes = new Float32Array(COUNT), order = new Uint32Array(COUNT);
+const canvas = at("points"), colours = new Uint8Array(4 * COUNT), sizes = new Float32Array(COUNT), order = new Uint32Array(COUNT), layers = new Uint16Array(COUNT), marks = new Uint8Array(COUNT);
 const BASE = COUNT <= 300 ? 9 : COUNT <= 3000 ? 6 : 4; // pixels across
+const DEPTHS = 256; // steps of nearness by which points are sorted
 const VERTEX = `
 attribute vec3 place; attribute vec4 colour; attribute float size;
 uniform vec2 area; uniform float ratio; uniform float fog;
@@ -41,6 +42,7 @@ function dress() {
   const stops = DATA.scale.map((_, index) => rgb(css(`--scale-${index}`)));
   for (let row = 0; row < COUNT; row++) {
     const value = own.of[row], marked = isMarked(row);
+    marks[row] = marked ? 1 : 0;
     const colour = value === null || value < 0 && own.kind === "groups" ? none
       : own.kind === "groups" ? series[value % series.length] : scaleColour(value, stops);
     const faint = chosen.hits && !marked;
@@ -80,11 +82,13 @@ function startCard() {
 
 /** Sort into the order of drawing: from far to near, of equals the first given last, and the marked ones at the end. */
 function sortPoints() {
-  const layers = 256, starts = new Uint32Array(layers + 2);
-  const layer = row => isMarked(row) ? layers : Math.round(screen[3 * row + 2] * (layers - 1));
-  for (let row = 0; row < COUNT; row++) starts[layer(row) + 1]++;
+  const starts = new Uint32Array(DEPTHS + 2);
+  for (let row = 0; row < COUNT; row++) {
+    layers[row] = marks[row] ? DEPTHS : screen[3 * row + 2] * (DEPTHS - 1);
+    starts[layers[row] + 1]++;
+  }
   for (let place = 1; place < starts.length; place++) starts[place] += starts[place - 1];
-  for (let row = COUNT - 1; row >= 0; row--) order[starts[layer(row)]++] = row;
+  for (let row = COUNT - 1; row >= 0; row--) order[starts[layers[row]]++] = row;
 }
 
 function drawPoints() {

@@ -34,11 +34,10 @@ function unit() {
   return margin * Math.min(view.width / reach[0], view.height / reach[1]);
 }
 
-/** Return coordinate `axis` of a point; between two stages it lies between its places. */
-function placed(row, axis) {
-  const before = Math.floor(view.stage), share = view.stage - before, place = row * DATA.dimensions + axis;
-  const start = STAGES[before][place];
-  return share ? start + share * (STAGES[before + 1][place] - start) : start;
+/** Return the coordinates of all points now; between two stages they lie between their places. */
+function here() {
+  const before = Math.floor(view.stage), share = view.stage - before, start = STAGES[before];
+  return share ? start.map((value, place) => value + share * (STAGES[before + 1][place] - value)) : start;
 }
 
 /** Return a function that writes where (x, y, z) is on the screen, and how near, into three places of an array. */
@@ -62,9 +61,9 @@ function lens() {
 
 /** Compute where every point is on the screen. */
 function project() {
-  const write = lens();
-  for (let row = 0; row < COUNT; row++) {
-    write(screen, 3 * row, placed(row, 0) - middle[0], placed(row, 1) - middle[1], FLAT ? 0 : placed(row, 2) - middle[2]);
+  const write = lens(), points = here(), width = DATA.dimensions, [x, y, z = 0] = middle;
+  for (let row = 0, place = 0; row < COUNT; row++, place += width) {
+    write(screen, 3 * row, points[place] - x, points[place + 1] - y, FLAT ? 0 : points[place + 2] - z);
   }
 }
 
