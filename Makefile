@@ -104,8 +104,11 @@ servers: $(VENV)/servers/.made
 
 # mypy reads the package as it is installed, with its rooms from all over the checkout in their places.
 TYPED := $(VENV)/typed
-lint: $(VENV)/.tested
+$(VENV)/.tools: $(VENV)/.tested
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+lint: $(VENV)/.tools
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	rm -rf $(TYPED) && mkdir -p $(TYPED)

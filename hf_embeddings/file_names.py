@@ -15,7 +15,8 @@ EMBEDDING_OPTIONS, EMBEDDING_FIGURES = "embedding.yaml", "embedding.json"  # of 
 STATUS, BAD_STEPS = "status.json", "bad_steps.json"
 OF_A_RUN = (f"{CHECKPOINTS}/*", STATUS, BAD_STEPS, ".lock", ".lock.json", ".*.staged", ".tmp-*")  # not of its model
 
-VOCABULARY, REPOSITIONING = "vocabulary.json", "repositioning.json"  # the reports of these verbs
+# The reports of these verbs.
+VOCABULARY, REPOSITIONING, DISTILLATION = "vocabulary.json", "repositioning.json", "distillation.json"
 ORIGIN = "origin.json"  # what `convert`, `reposition` and `vocabulary` made the checkpoint from
 EMBEDDING_EVALUATION = "embedding_evaluation.json"  # the report of `evaluate --card`
 FINE_TUNING = "all_results.json"  # the metrics that `Trainer.save_metrics` leaves

@@ -1,5 +1,6 @@
 """`hf-embeddings distil`: a cheaper model from an encoder, its teacher, or one that reads another language."""
 
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,11 +11,12 @@ from hf_embeddings.cli.output import AsJson, TextField, corpus_inputs, reader_of
 from hf_embeddings.corpora.document import SourceReader
 from hf_embeddings.corpora.sources import check_source
 from hf_embeddings.evaluation.file_lines import read_lines
+from hf_embeddings.file_names import DISTILLATION
 from hf_embeddings.files.staging import check_target
 from hf_embeddings.json_text import json_text
 from hf_embeddings.loading.model_names import check_model, check_model_or_id
 from hf_embeddings.pip_extras import require
-from hf_embeddings.printable import counted
+from hf_embeddings.printable import counted, one_line
 
 if TYPE_CHECKING:
     from hf_embeddings.embedding.language import LanguageReport
@@ -86,7 +88,8 @@ def distil(
         raise ValueError("--corpus: missing, expected texts to learn from, such as those that you will encode")
     inputs: dict[str, str | Path | None] = {"TEACHER": teacher if Path(teacher).exists() else None}
     inputs |= corpus_inputs("--corpus", corpus) | {"--translations": translations}
-    check_target(Path(target), inputs=inputs, overwrite=overwrite)
+    may_be_there = kind != "static" and (Path(target) / DISTILLATION).is_file()  # made by the same call
+    check_target(Path(target), inputs=inputs, overwrite=overwrite or may_be_there)
     reader = reader_of(text_field)
     report: StaticReport | SmallerReport | LanguageReport
     if kind == "static":
@@ -96,6 +99,7 @@ def distil(
         from hf_embeddings.embedding.smaller import distil_smaller
         from hf_embeddings.embedding.student_training import StudentOptions
         from hf_embeddings.embedding.teaching import Places
+        from hf_embeddings.embedding.trainer import TrainingFailed
         from hf_embeddings.evaluation.word_lists import sample_sentences
         from hf_embeddings.progress import Phase
         from hf_embeddings.publishing.card import write_card
@@ -105,11 +109,15 @@ def distil(
         places = Places(
             teacher=Path(teacher), target=Path(target), overwrite=overwrite, phases=Phase, finish=write_card
         )
-        if translations is None:
-            texts = sample_sentences(str(corpus), sentences or SENTENCES, reader)
-            report = distil_smaller(places, texts, layers=layers, width=width, options=options)
-        else:
-            report = distil_language(places, _pairs(translations), options)
+        try:
+            if translations is None:
+                texts = sample_sentences(str(corpus), sentences or SENTENCES, reader)
+                report = distil_smaller(places, texts, layers=layers, width=width, options=options)
+            else:
+                report = distil_language(places, _pairs(translations), options)
+        except TrainingFailed as error:
+            print(one_line(f"error: {error}"), file=sys.stderr)
+            raise typer.Exit(1) from None
     print(json_text(report.to_dict()) if as_json else SENTENCES_OF[kind](report))
 
 

@@ -39,8 +39,8 @@ def embed(
     for source in filter(None, (options.data.source, options.data.evaluation_source)):
         check_source(source)
     leave_on_signals()
-    from hf_embeddings.embedding.run import TrainingFailed
     from hf_embeddings.embedding.run import embed as run
+    from hf_embeddings.embedding.trainer import TrainingFailed
     from hf_embeddings.publishing.card import write_card
 
     try:

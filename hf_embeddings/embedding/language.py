@@ -20,9 +20,10 @@ from hf_embeddings.conversion.origin import display_name, table
 from hf_embeddings.conversion.surgery.own_checkpoint import load_own
 from hf_embeddings.conversion.surgery.vocabulary import add_tokens
 from hf_embeddings.conversion.surgery.whole_words import spelled
-from hf_embeddings.embedding.student_training import StudentOptions, loss_of_vectors
-from hf_embeddings.embedding.student_work import START, save_student
+from hf_embeddings.embedding.student_training import StudentOptions, identified, loss_of_vectors
+from hf_embeddings.embedding.student_work import save_student
 from hf_embeddings.embedding.teaching import Places, teach
+from hf_embeddings.embedding.unfinished import START
 from hf_embeddings.json_record import JsonRecord
 from hf_embeddings.search.encoder import Encoder
 
@@ -66,6 +67,7 @@ def distil_language(
 
 class _Translations:
     phrase = "distillation into another language"
+    record = LanguageReport
 
     def __init__(self, places: Places, pairs: Sequence[TranslatedPair], options: StudentOptions) -> None:
         self.places, self.options = places, options
@@ -74,7 +76,7 @@ class _Translations:
         self.new = unknown_characters(self.encoder, [translation for _, translation in self.learned])
 
     def facts(self) -> Mapping[str, object]:
-        return {"pairs": len(self.learned)}
+        return {"pairs": identified(text for pair in self.learned for text in pair)}
 
     def begin(self, work: Path) -> None:
         teacher = self.places.teacher

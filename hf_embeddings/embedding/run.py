@@ -32,16 +32,17 @@ from hf_embeddings.embedding.sentence_model import (
     set_dropout,
 )
 from hf_embeddings.embedding.trainer import (
-    TRAINER_STATE,
     EmbeddingTrainer,
     Reporting,
+    TrainingFailed,
     passes_of,
+    steps_done,
     steps_of,
     training_arguments,
 )
 from hf_embeddings.file_names import EMBEDDING_FIGURES, EMBEDDING_OPTIONS
 from hf_embeddings.files.manifest import read_manifest
-from hf_embeddings.files.reading import read_object, read_text
+from hf_embeddings.files.reading import read_text
 from hf_embeddings.hardware import describe, number_format
 from hf_embeddings.loading.card_metadata import LICENSE, read_metadata
 from hf_embeddings.loading.messages import quiet_loading
@@ -57,10 +58,6 @@ from hf_embeddings.search.recipe import Recipe
 from hf_embeddings.typed_yaml.options_file import dump
 
 Say = Callable[[str], None]
-
-
-class TrainingFailed(RuntimeError):
-    """Training could not go on; the last checkpoint is there."""
 
 
 @dataclass(frozen=True)
@@ -219,20 +216,15 @@ def _train(
     steps = steps_of(options, len(dataset))
     stop, began = Stop(None), time.monotonic()
     say(f"{counted(steps, 'step')} of {options.training.batch_size} rows, {counted(len(dataset), 'row')} in a pass")
-    done = int(read_object(source / TRAINER_STATE)["global_step"]) if source else 0
+    done = steps_done(source)
     try:
         with phases("training", steps, unit="steps", done=done) as phase:
             reporting = Reporting(stop, phase, options.training.evaluation_steps, partial(_judge_now, run))
             trainer.add_callback(reporting)
-            if done >= steps:
-                trainer._load_from_checkpoint(str(source))
-                return done, 0.0
-            trainer.train(resume_from_checkpoint=None if source is None else str(source))
+            trainer.go_on(source, steps)
     finally:
         stop.release()
     step = trainer.state.global_step
-    if not output.checkpoints.settle():
-        raise TrainingFailed(output.checkpoints.last_error)
     if not all(bool(torch.isfinite(parameter).all()) for parameter in run.model.parameters()):
         raise TrainingFailed("the weights are no numbers any more; lower training.learning_rate, and start over")
     if step < trainer.state.max_steps:

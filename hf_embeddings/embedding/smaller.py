@@ -18,9 +18,10 @@ from hf_embeddings.embedding.narrower import choose_cut, directions, narrowed
 from hf_embeddings.embedding.nearness import agreement_on_pairs
 from hf_embeddings.embedding.student_losses import Match, StatesLoss
 from hf_embeddings.embedding.student_size import check_size
-from hf_embeddings.embedding.student_training import StudentOptions
-from hf_embeddings.embedding.student_work import START, open_student, save_student
+from hf_embeddings.embedding.student_training import StudentOptions, identified
+from hf_embeddings.embedding.student_work import open_student, save_student
 from hf_embeddings.embedding.teaching import Places, teach
+from hf_embeddings.embedding.unfinished import START
 from hf_embeddings.files.atomic import replace_text
 from hf_embeddings.json_record import JsonRecord
 from hf_embeddings.json_text import json_text
@@ -80,6 +81,7 @@ def distil_smaller(
 
 class _Smaller:
     phrase = "distillation"
+    record = SmallerReport
 
     def __init__(
         self, places: Places, texts: Sequence[str], layers: int | None, width: int | None, options: StudentOptions
@@ -92,7 +94,7 @@ class _Smaller:
         self.match, self.directions = Match([]), np.eye(self.wanted.shape[1], dtype=np.float32)
 
     def facts(self) -> Mapping[str, object]:
-        return {"layers": self.layers, "width": self.width, "texts": len(self.learned)}
+        return {"layers": self.layers, "width": self.width, "texts": identified(self.learned)}
 
     def begin(self, work: Path) -> None:
         model = load_own(self.places.teacher)

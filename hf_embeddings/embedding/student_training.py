@@ -1,25 +1,31 @@
 """The training of a student in the loop of sentence-transformers, with progress, and checkpoints to resume from."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset
-from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+from sentence_transformers import SentenceTransformer, SentenceTransformerTrainingArguments
 from torch import nn
-from transformers import PrinterCallback, TrainerCallback, TrainerState
+from transformers import TrainerCallback, TrainerState
 
+from hf_embeddings.embedding.sentence_model import encoder_of
+from hf_embeddings.embedding.trainer import EmbeddingTrainer, steps_done
 from hf_embeddings.files.atomic import replace_text
 from hf_embeddings.files.reading import read_text
 from hf_embeddings.hardware import bf16_is_fast
 from hf_embeddings.loading.messages import quiet_loading
+from hf_embeddings.pretraining.checkpoints.resume import choose
+from hf_embeddings.pretraining.checkpoints.store import Checkpoints
 from hf_embeddings.progress import Phases
 
 OPTIONS = "options.json"  # of a training that was begun, beside its checkpoints
-SAVED = 10  # checkpoints of a whole training, of which the last is kept
+CHECKPOINTS = "checkpoints"
+SAVED = 10  # checkpoints of a whole training, of which the last ones are kept
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +70,7 @@ def train_student(
 
     Raises:
         ValueError: a training that was begun there had other options or data.
+        TrainingFailed: the disk takes no checkpoint.
     """
     check_begun(work, options, facts)
     _without_dropout(student)
@@ -71,7 +78,7 @@ def train_student(
     data = Dataset.from_dict(dict(columns))
     steps = max(1, round(options.epochs * -(-len(data) // options.batch_size)))
     arguments = SentenceTransformerTrainingArguments(
-        output_dir=str(work / "checkpoints"),
+        output_dir=str(work),
         max_steps=steps,
         per_device_train_batch_size=options.batch_size,
         learning_rate=options.learning_rate,
@@ -84,20 +91,23 @@ def train_student(
         data_seed=options.seed,
         save_strategy="steps",
         save_steps=max(1, steps // SAVED),
-        save_total_limit=1,
         logging_strategy="steps",
         logging_steps=max(1, steps // SAVED),
         report_to="none",
         disable_tqdm=True,
         dataloader_pin_memory=False,
     )
-    with phases("training", steps, unit="steps") as phase, quiet_loading():
-        trainer = _Trainer(
-            model=student, args=arguments, train_dataset=data, loss=loss, callbacks=[_Progress(phase.reach)]
+    checkpoints = Checkpoints(work / CHECKPOINTS)
+    checkpoints.sweep()
+    source, _ = choose("auto", checkpoints)
+    with phases("training", steps, unit="steps", done=steps_done(source)) as phase, quiet_loading():
+        trainer = EmbeddingTrainer(
+            student, arguments, data, loss=loss, checkpoints=checkpoints, facts={}, callbacks=[_Progress(phase.reach)]
         )
-        trainer.remove_callback(PrinterCallback)  # it prints dicts on standard output
-        begun = any((work / "checkpoints").glob("checkpoint-*"))
-        trainer.train(resume_from_checkpoint=begun or None)
+        try:
+            trainer.go_on(source, steps)
+        finally:
+            checkpoints.settle()  # the next call goes on from there
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     student.eval()
     return float(losses[-1]) if losses else float("nan")
@@ -108,11 +118,6 @@ def loss_of_vectors(student: SentenceTransformer) -> nn.Module:
     from sentence_transformers.sentence_transformer.losses import MSELoss
 
     return MSELoss(student)
-
-
-class _Trainer(SentenceTransformerTrainer):
-    def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
-        """Add none: it draws a bar of its own."""
 
 
 class _Progress(TrainerCallback):
@@ -131,14 +136,27 @@ class _Progress(TrainerCallback):
         self.reach(state.global_step, self.note)
 
 
+def identified(texts: Iterable[str]) -> str:
+    """Return how many texts there are, and a digest of them."""
+    count, digest = 0, sha256()
+    for text in texts:
+        count += 1
+        digest.update(text.encode("utf-8", "surrogatepass") + b"\0")
+    return f"{count:,} ({digest.hexdigest()[:12]})"
+
+
+def what_it_takes(options: StudentOptions, facts: Mapping[str, object]) -> str:
+    """Return everything that decides what a training makes, as JSON."""
+    return json.dumps({**asdict(options), **facts}, indent=2, sort_keys=True)
+
+
 def check_begun(work: Path, options: StudentOptions, facts: Mapping[str, object]) -> None:
     """Write down what a training begins with, or compare it with that of the one that was begun.
 
     Raises:
         ValueError: that one was begun with something else.
     """
-    path = work / OPTIONS
-    text = json.dumps({**asdict(options), **facts}, indent=2, sort_keys=True)
+    path, text = work / OPTIONS, what_it_takes(options, facts)
     if path.is_file():
         before = json.loads(read_text(path))
         now = json.loads(text)
@@ -155,8 +173,7 @@ def check_begun(work: Path, options: StudentOptions, facts: Mapping[str, object]
 
 def trained_weights(student: SentenceTransformer) -> dict[str, torch.Tensor]:
     """Return the weights of the encoder in a student."""
-    transformer: Any = student[0]
-    return dict(transformer.auto_model.state_dict())
+    return dict(encoder_of(student).state_dict())
 
 
 def _without_dropout(student: SentenceTransformer) -> None:

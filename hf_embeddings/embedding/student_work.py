@@ -1,9 +1,7 @@
-"""What every student goes through: a place to work that an interruption leaves, and directories opened and saved."""
+"""What every student goes through: directories that are opened for its training, saved, and written at its end."""
 
 import json
-import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +12,6 @@ from hf_embeddings.conversion.origin import write_origin
 from hf_embeddings.conversion.surgery.own_checkpoint import save_own
 from hf_embeddings.embedding.sentence_model import PackedTransformer, build, read_whole_recipe
 from hf_embeddings.files.atomic import replace_text
-from hf_embeddings.files.ownership import claim_locked, clear, remove_locked
 from hf_embeddings.files.reading import read_object
 from hf_embeddings.files.staging import staged_directory
 from hf_embeddings.loading.messages import quiet_loading
@@ -22,40 +19,9 @@ from hf_embeddings.loading.saved_model import check_saved
 from hf_embeddings.loading.sentence_models import module_folders
 from hf_embeddings.model.modeling_triembed import TriEmbedPreTrainedModel
 
-START = "start"  # the student before its training, in the place to work
 LONGEST = 128  # tokens of a text in training: longer ones teach the same at a higher price
 WIDTHS = ("word_embedding_dimension", "embedding_dimension")  # what Pooling calls it
 Finish = Callable[[Path], object]
-
-
-@contextmanager
-def unfinished(target: Path, *, overwrite: bool) -> Iterator[Path]:
-    """Yield `TARGET.partial`, ours alone; it is gone when the block succeeds, and stays for a resume when it does not.
-
-    What was refused before anything was begun there leaves nothing.
-
-    Args:
-        target: what is made.
-        overwrite: begin anew.
-
-    Raises:
-        ValueError: something else is there, or a live process works in it.
-    """
-    work = target.with_name(f"{target.name}.partial")
-    is_new = not work.exists()
-    lock = claim_locked(work)
-    if overwrite:
-        clear(work)
-    shutil.rmtree(work / START, ignore_errors=True)  # it is made anew, as the same
-    try:
-        yield work
-    except BaseException as error:
-        if is_new and isinstance(error, ValueError):
-            remove_locked(work, lock)
-        else:
-            lock.release()
-        raise
-    remove_locked(work, lock)
 
 
 def open_student(folder: Path) -> SentenceTransformer:

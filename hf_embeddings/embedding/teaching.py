@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -11,12 +12,25 @@ from torch import nn
 from hf_embeddings.conversion.origin import display_name
 from hf_embeddings.conversion.surgery.own_checkpoint import load_own
 from hf_embeddings.embedding.sentence_model import read_whole_recipe
-from hf_embeddings.embedding.student_training import StudentOptions, check_begun, train_student, trained_weights
-from hf_embeddings.embedding.student_work import START, Finish, open_student, unfinished, write_student
+from hf_embeddings.embedding.student_training import (
+    StudentOptions,
+    check_begun,
+    train_student,
+    trained_weights,
+    what_it_takes,
+)
+from hf_embeddings.embedding.student_work import Finish, open_student, write_student
+from hf_embeddings.embedding.unfinished import START, place_to_work, unfinished
+from hf_embeddings.file_names import DISTILLATION
+from hf_embeddings.files.atomic import replace_text
+from hf_embeddings.files.ownership import refuse_link, sweep
+from hf_embeddings.files.reading import read_object
 from hf_embeddings.files.staging import check_target
+from hf_embeddings.json_record import JsonRecord
+from hf_embeddings.json_text import json_text
 from hf_embeddings.progress import Phases, silent_phase
 
-Report = TypeVar("Report")
+Report = TypeVar("Report", bound=JsonRecord)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +53,7 @@ class Lesson(Protocol[Report]):
     """What one kind of student differs in."""
 
     phrase: str  # how it was made, to follow "made from `TEACHER` by"
+    record: type[Report]
 
     def facts(self) -> Mapping[str, object]:
         """Return what must be as it was for a training that was begun to resume."""
@@ -69,16 +84,23 @@ class Lesson(Protocol[Report]):
         ...
 
 
+DIGEST = "made_from"  # of everything that decides what is made, in the record of a student
+
+
 def teach(lesson: Lesson[Report], places: Places, options: StudentOptions) -> Report:
-    """Make a student; an interrupted training resumes from `TARGET.partial`.
+    """Make a student, unless the same call has made it; an interrupted training resumes from `TARGET.partial`.
 
     Raises:
         ValueError: the target may not be written, or a training was begun otherwise.
     """
     target, teacher = places.target, places.teacher
+    refuse_link(target)
+    facts = {"teacher": str(teacher.resolve()), **lesson.facts()}
+    if not places.overwrite and (done := _report_of(lesson, places, options, facts)):
+        sweep(place_to_work(target))  # a kill may have left it
+        return done
     check_target(target, inputs=places.inputs, overwrite=places.overwrite)
     read_whole_recipe(teacher)
-    facts = {"teacher": str(teacher.resolve()), **lesson.facts()}
     with unfinished(target, overwrite=places.overwrite) as work:
         check_begun(work, options, facts)
         start = work / START
@@ -94,6 +116,7 @@ def teach(lesson: Lesson[Report], places: Places, options: StudentOptions) -> Re
 
         def describe(stage: Path) -> str:
             reports.append(lesson.report(str(target), loss, before, lesson.judge(stage)))
+            _save_report(reports[0], stage, options, facts)
             return lesson.describe(reports[0])
 
         phrase = f"made from `{display_name(teacher)}` by {lesson.phrase}"
@@ -102,3 +125,25 @@ def teach(lesson: Lesson[Report], places: Places, options: StudentOptions) -> Re
             overwrite=places.overwrite, finish=places.finish,
         )  # fmt: skip
     return reports[0]
+
+
+def _digest(options: StudentOptions, facts: Mapping[str, object]) -> str:
+    return sha256(what_it_takes(options, facts).encode()).hexdigest()
+
+
+def _save_report(report: JsonRecord, folder: Path, options: StudentOptions, facts: Mapping[str, object]) -> None:
+    """Save a report beside the student."""
+    values = report.to_dict() | {DIGEST: _digest(options, facts)}
+    del values["target"]  # a path here
+    replace_text(folder / DISTILLATION, json_text(values, indent=2) + "\n")
+
+
+def _report_of(
+    lesson: Lesson[Report], places: Places, options: StudentOptions, facts: Mapping[str, object]
+) -> Report | None:
+    """Return the report of the student at the target, if the same call has made it."""
+    path = places.target / DISTILLATION
+    values = read_object(path) if path.is_file() else {}
+    if values.get(DIGEST) != _digest(options, facts):
+        return None
+    return lesson.record.from_dict({**values, "target": str(places.target)})

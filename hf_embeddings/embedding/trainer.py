@@ -17,6 +17,7 @@ from hf_embeddings.embedding.options import IN_BATCH, EmbeddingOptions
 from hf_embeddings.embedding.rows import Row
 from hf_embeddings.embedding.sentence_model import encoder_of
 from hf_embeddings.file_names import WEIGHTS
+from hf_embeddings.files.reading import read_object
 from hf_embeddings.pretraining.checkpoints.store import FAILURES_ALLOWED, Checkpoints
 from hf_embeddings.pretraining.training.stop import Stop
 from hf_embeddings.progress import Phase
@@ -24,6 +25,10 @@ from hf_embeddings.progress import Phase
 LOSS_WEIGHTS = "loss.safetensors"  # parameters of the loss, such as those of a decoder
 TRAINER_STATE = "trainer_state.json"
 NEVER = 10**9  # steps
+
+
+class TrainingFailed(RuntimeError):
+    """Training could not go on; the last checkpoint is there."""
 
 
 class EmbeddingTrainer(SentenceTransformerTrainer):
@@ -59,6 +64,20 @@ class EmbeddingTrainer(SentenceTransformerTrainer):
         if (folder / LOSS_WEIGHTS).is_file():
             self._loss_module.load_state_dict(load_file(folder / LOSS_WEIGHTS), strict=False)
 
+    def go_on(self, source: Path | None, steps: int) -> None:
+        """Train up to so many steps, from a checkpoint or from the start, until all checkpoints are on the disk.
+
+        Raises:
+            TrainingFailed: the disk takes no checkpoint.
+        """
+        if source is not None and steps_done(source) >= steps:
+            self._load_from_checkpoint(str(source))
+            self.state = TrainerState.load_from_json(str(source / TRAINER_STATE))
+            return
+        self.train(resume_from_checkpoint=None if source is None else str(source))
+        if not self.checkpoints.settle():
+            raise TrainingFailed(self.checkpoints.last_error)
+
     @property
     def _loss_module(self) -> nn.Module:
         assert isinstance(self.loss, nn.Module)  # one; a dict is for several data sets
@@ -69,6 +88,11 @@ class EmbeddingTrainer(SentenceTransformerTrainer):
         own = {id(tensor) for tensor in self.model.parameters()}
         # A tied weight stands twice: as a table, and as a decoder.
         return {name: p.detach() for name, p in self._loss_module.named_parameters() if id(p) not in own}
+
+
+def steps_done(checkpoint: Path | None) -> int:
+    """Return the number of steps after which a checkpoint was saved; 0 without one."""
+    return 0 if checkpoint is None else int(read_object(checkpoint / TRAINER_STATE)["global_step"])
 
 
 def _tensors(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -20,8 +20,9 @@ from hf_embeddings.embedding.smaller import distil_smaller
 from hf_embeddings.embedding.student_losses import Match, StatesLoss
 from hf_embeddings.embedding.student_size import check_size
 from hf_embeddings.embedding.student_training import StudentOptions
-from hf_embeddings.embedding.student_work import open_student, unfinished
+from hf_embeddings.embedding.student_work import open_student
 from hf_embeddings.embedding.teaching import Places
+from hf_embeddings.embedding.unfinished import unfinished
 from hf_embeddings.search.encoder import Encoder
 from tests.search.conftest import WORDS
 
@@ -196,6 +197,19 @@ def test_an_interrupted_training_resumes_to_the_same_weights(
     smaller_student(model_folder, tmp_path / "parts", texts, width=24)
     whole, parts = (AutoModel.from_pretrained(tmp_path / name).state_dict() for name in ("whole", "parts"))
     assert all(torch.equal(weight, parts[name]) for name, weight in whole.items())
+
+
+@pytest.mark.usefixtures("few")
+def test_what_the_same_call_has_made_is_reported_and_not_made_again(
+    model_folder: Path, texts: list[str], tmp_path: Path
+) -> None:
+    report = smaller_student(model_folder, tmp_path / "out", texts, width=24)
+    before = (tmp_path / "out/model.safetensors").stat()
+    (tmp_path / "out.partial").mkdir()  # as a kill may leave it
+    assert smaller_student(model_folder, tmp_path / "out", texts, width=24) == report
+    assert (tmp_path / "out/model.safetensors").stat() == before and not (tmp_path / "out.partial").exists()
+    with pytest.raises(ValueError, match="not empty"):  # other texts
+        smaller_student(model_folder, tmp_path / "out", [*texts[1:], texts[0]], width=24)
 
 
 @pytest.mark.usefixtures("few")

@@ -246,7 +246,9 @@ def _write_texts(folder: Path) -> None:
     (folder / "pairs").mkdir()
     pairs = [{"title": f"{letters[n % 10]} cat {letters[n // 10]}", "text": texts[n]} for n in range(40)]
     (folder / "pairs/pairs.jsonl").write_text("\n".join(map(json.dumps, pairs)), encoding="utf-8")
-    translations = "\n".join(f"the {a} {b} {c}.\t{c} {b} {a} runs" for a in letters[:4] for b in letters for c in letters)
+    translations = "\n".join(
+        f"the {a} {b} {c}.\t{c} {b} {a} runs" for a in letters[:4] for b in letters for c in letters
+    )
     (folder / "translations.tsv").write_text(translations, encoding="utf-8")
     options = {"loss": {"name": "multiple_negatives"}, "data": {"columns": ["title", "text"], "source": "none"}}
     (folder / "embed.yaml").write_text(yaml.safe_dump({**options, "output_dir": "none", "encoder": {"base": "none"}}))
