@@ -158,7 +158,7 @@ def _draw(
     with style(dark=dark):
         if panels:
             own_points = {name: project(matrix[own], "pca") for name, own in rows.items()}
-            figure = panels_figure(points, shown.words, groups, own_points, title=title)
+            figure = panels_figure(points, shown.words, groups, own_points, title=title, colouring=colours[0])
         else:
             figure = scatter_figure(points, shown.words, colours[0], title=title)
         save_figure(figure, path)

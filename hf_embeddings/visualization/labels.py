@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import RendererAgg
+from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from mpl_toolkits.mplot3d import Axes3D, proj3d
 
@@ -37,19 +38,17 @@ def write_labels(axis: Axes, points: np.ndarray, labels: Sequence[str]) -> None:
     places, edges = _places(axis, points)
     edge = POINT if few else POINT / 2
     boxes = np.hstack([places - edge, places + edge]) if len(labels) <= SEPARATE else np.empty((0, 4))
+    if (legend := axis.get_legend()) is not None:
+        boxes = np.vstack([boxes, np.array(legend.get_window_extent().extents) / _figure(axis).dpi])
     written = 0
     texts = [label if len(label) <= LONGEST else label[: LONGEST - 1] + "…" for label in labels]
     for place, text, width in zip(places, texts, _widths(texts, style, size), strict=True):
         extent = np.array([width + 0.02, 1.35 * size / 72])
-        near, far = _free(place, extent, OFFSET, boxes, edges), None
-        if near is None and few:
-            tries = (_free(place, extent, distance, boxes, edges) for distance in FAR)
-            far = next((middle for middle in tries if middle is not None), None)
-        if near is None and far is None and not few:
+        middle, is_far = _choose(place, extent, boxes, edges, always=few)
+        if middle is None:
             continue
-        middle = near if near is not None else far if far is not None else place + extent / 2
         boxes = np.vstack([boxes, np.hstack([middle - extent / 2, middle + extent / 2])])
-        _write(axis, text, place, middle, size=size, line=far is not None, style=style)
+        _write(axis, text, place, middle, size=size, line=is_far, style=style)
         written += 1
         if written == MOST:
             return
@@ -65,8 +64,7 @@ def write_legend(axis: Axes, artists: Sequence[Artist], names: Sequence[str], *,
 
 def _places(axis: Axes, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return where points are drawn, in inches of the figure (N, 2), and the axis' edges: left, bottom, right, top."""
-    figure = axis.get_figure(root=True)
-    assert figure is not None
+    figure = _figure(axis)
     figure.draw_without_rendering()  # lays out, and computes the view of three dimensions
     if isinstance(axis, Axes3D):
         x, y, _ = proj3d.proj_transform(*points.T, axis.get_proj())
@@ -79,8 +77,7 @@ def _write(
     axis: Axes, text: str, place: np.ndarray, middle: np.ndarray, *, size: float, line: bool, style: dict[str, Any]
 ) -> None:
     """Write one label with its middle at a place in inches; it takes no part in the layout."""
-    figure = axis.get_figure(root=True)
-    assert figure is not None
+    figure = _figure(axis)
     point = axis.transData.inverted().transform(place * figure.dpi)
     right, up = 72 * (middle - place)
     arrow = {"arrowstyle": "-", "color": theme().dim, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 3} if line else None
@@ -91,10 +88,27 @@ def _write(
     annotation.set_in_layout(False)
 
 
+def _figure(axis: Axes) -> Figure:
+    figure = axis.get_figure(root=True)
+    assert figure is not None
+    return figure
+
+
 def _widths(texts: Sequence[str], style: dict[str, Any], size: float) -> list[float]:
     """Return the widths of texts in inches, as they are drawn."""
     renderer, font = RendererAgg(1, 1, 72), FontProperties(family=style["family"], size=size)
     return [renderer.get_text_width_height_descent(text, font, False)[0] / 72 for text in texts]
+
+
+def _choose(
+    place: np.ndarray, extent: np.ndarray, boxes: np.ndarray, edges: np.ndarray, *, always: bool
+) -> tuple[np.ndarray | None, bool]:
+    """Return the middle of the label of a point, and whether it is so far that a line joins them."""
+    for distance in (OFFSET, *FAR) if always else (OFFSET,):
+        middle = _free(place, extent, distance, boxes, edges)
+        if middle is not None:
+            return middle, distance > OFFSET
+    return (place + extent / 2 if always else None), False
 
 
 def _free(

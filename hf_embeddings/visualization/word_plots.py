@@ -39,8 +39,9 @@ def scatter_figure(points: np.ndarray, labels: Sequence[str], colouring: Colouri
 
 
 def panels_figure(
-    points: np.ndarray, labels: Sequence[str], groups: Groups, panels: Mapping[str, np.ndarray], *, title: str
-) -> Figure:
+    points: np.ndarray, labels: Sequence[str], groups: Groups, panels: Mapping[str, np.ndarray], *,
+    title: str, colouring: Colouring | None = None,
+) -> Figure:  # fmt: skip
     """Draw all words in one panel, and each group in a panel of its own projection.
 
     Args:
@@ -49,6 +50,7 @@ def panels_figure(
         groups: the group of each word.
         panels: for some groups their words' points (n, 2), in the order of `labels`.
         title: of the panel with all words.
+        colouring: what the colours say; None: the groups.
     """
     columns = 2 if len(panels) <= 4 else 3
     rows = -(-len(panels) // columns)
@@ -60,17 +62,19 @@ def panels_figure(
     axes = right.subplots(rows, columns, squeeze=False).ravel()
     for axis in axes[len(panels) :]:
         axis.set_axis_off()
+    colouring = colouring or groups
+    inks = colouring.inks()
     for axis, (name, own) in zip(axes, panels.items(), strict=False):
         count = len(own)
         for first, second in JOINED.get(name, lambda count: [])(count):
             if max(first, second) < count:
                 axis.plot(*own[[first, second]].T, color=theme().rule, linewidth=1.2, zorder=0)
-        axis.scatter(*own.T, color=series(groups.names.index(name)), s=44)
+        axis.scatter(*own.T, color=[inks[row] for row in groups.rows(name)], s=44)
         axis.set_title(f"{name}, PCA of these {count}", **as_written([name]))
         axis.margins(0.25)
         axis.set(xticks=[], yticks=[])
         frame(axis)
-    _points(whole, points, labels, groups)
+    _points(whole, points, labels, colouring)
     for axis, (name, own) in zip(axes, panels.items(), strict=False):
         write_labels(axis, own, [labels[row] for row in groups.rows(name)])
     return figure

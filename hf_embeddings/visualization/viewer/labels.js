@@ -46,6 +46,10 @@ function makeGrid() {
 function placeLabels() {
   const grid = makeGrid(), taken = [], most = MOST_LABELS();
   if (COUNT <= SEPARATE) for (let row = 0; row < COUNT; row++) grid.take(screen[3 * row], screen[3 * row + 1], sizes[row], sizes[row], row + 1);
+  for (const panel of [at("legend"), at("card")]) {
+    const {offsetLeft: x, offsetTop: y, offsetWidth: width, offsetHeight: height} = panel; // none where it is hidden
+    if (width) grid.take(x + width / 2, y + height / 2, width, height, -1);
+  }
   const first = [chosen.point, ...chosen.pinned, ...(chosen.point < 0 ? [] : nearest(chosen.point).map(one => one.row)), ...(chosen.hits ?? [])];
   const seen = new Set();
   const consider = row => {
