@@ -371,6 +371,7 @@ READERS: dict[str, Callable[[Path], Reader]] = {
     "retrieval pairs": at("a.tsv", b"query\tpassage\na\tb c\n", test_sets.read_retrieval),
     "word lists": at("lists.json", {"one": GROUPS}, lambda path: test_sets.read_association_tests(str(path))),
     "words": at("words.txt", b"group: a b\nc\td\ne\n", word_lists.read_words),
+    "a table of words": at("words.csv", b'word,group,year\na,b,1\n"c d",,2\n', word_lists.read_words),
     "new words": at("words.txt", b"one\ntwo\n", lambda path: _words(str(path))),
     "vectors of words": at("vectors.txt", b"2 2\none 0.5 1\ntwo 1 2e3\n", lambda path: _vectors(str(path))),
     "the corpus of BEIR": of_beir("corpus.jsonl"),
