@@ -1,6 +1,6 @@
 // Labels beside points, lines to neighbours and trails: text is the browser's own, so that every script is written right.
 
-const measure = document.createElement("canvas").getContext("2d"), widths = new Map(), CELL = 6, LINE = 19;
+const measure = document.createElement("canvas").getContext("2d"), widths = new Map(), CELL = 6, LINE = 19, TRIED = 1500;
 const MOST_LABELS = () => view.width < 600 ? 60 : 140;
 const written = []; // {row, element, x, y, line}: the labels that stand now, with their middle relative to the point
 const clip = (text, most = 40) => [...text].length > most ? [...text].slice(0, most - 1).join("") + "\u2026" : text;
@@ -51,9 +51,9 @@ function placeLabels() {
     if (width) grid.take(x + width / 2, y + height / 2, width, height, -1);
   }
   const first = [chosen.point, ...chosen.pinned, ...(chosen.point < 0 ? [] : nearest(chosen.point).map(one => one.row)), ...(chosen.hits ?? [])];
-  const seen = new Set();
+  const seen = new Set(); // of many, only the first ones are tried
   const consider = row => {
-    if (row < 0 || taken.length >= most || seen.has(row) || isHidden(row) || !inView(row)) return;
+    if (row < 0 || taken.length >= most || seen.size > TRIED || seen.has(row) || isHidden(row) || !inView(row)) return;
     seen.add(row);
     const [x, y] = screen.subarray(3 * row), width = widthOf(row);
     const inside = right => Math.max(width / 2 + 2, Math.min(view.width - width / 2 - 2, x + right)) - x;

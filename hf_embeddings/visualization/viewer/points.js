@@ -115,12 +115,16 @@ function drawPlainly(ratio) {
   const pen = canvas.getContext("2d");
   pen.setTransform(ratio, 0, 0, ratio, 0, 0);
   pen.clearRect(0, 0, view.width, view.height);
+  let last = -1;
   for (const row of order) {
     if (!colours[4 * row + 3] || !inView(row)) continue;
-    const [red, green, blue, alpha] = colours.subarray(4 * row), fog = FLAT ? 1 : 0.5 + 0.5 * screen[3 * row + 2];
-    pen.fillStyle = `rgba(${red},${green},${blue},${alpha / 255 * fog})`;
+    const place = 4 * row, fog = FLAT ? 1 : 0.5 + 0.5 * screen[3 * row + 2];
+    const ink = colours[place] << 16 | colours[place + 1] << 8 | colours[place + 2], x = screen[3 * row], y = screen[3 * row + 1], size = sizes[row];
+    if (ink !== last) pen.fillStyle = "#" + (last = ink).toString(16).padStart(6, "0");
+    pen.globalAlpha = colours[place + 3] / 255 * fog;
+    if (size < 6) { pen.fillRect(x - 0.45 * size, y - 0.45 * size, 0.9 * size, 0.9 * size); continue; } // as fast as 10,000 need it
     pen.beginPath();
-    pen.arc(screen[3 * row], screen[3 * row + 1], sizes[row] / 2, 0, 7);
+    pen.arc(x, y, size / 2, 0, 7);
     pen.fill();
   }
 }
