@@ -117,4 +117,4 @@ def _title(figure: Figure, title: str) -> None:
 def _bar(figure: Figure, image: AxesImage, axes: list[Axes]) -> None:
     bar = figure.colorbar(image, ax=axes, shrink=0.6, pad=0.015, aspect=30, ticks=[0, 0.05, 0.2, 0.5, 1])
     bar.set_label("attention weight")
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)

@@ -78,11 +78,11 @@ def _write(
 ) -> None:
     """Write one label with its middle at a place in inches; it takes no part in the layout."""
     figure = _figure(axis)
-    point = axis.transData.inverted().transform(place * figure.dpi)
+    x, y = axis.transData.inverted().transform(place * figure.dpi)
     right, up = 72 * (middle - place)
     arrow = {"arrowstyle": "-", "color": theme().dim, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 3} if line else None
     annotation = axis.annotate(
-        text, point, xytext=(right, up), textcoords="offset points", ha="center", va="center", fontsize=size,
+        text, (x, y), xytext=(right, up), textcoords="offset points", ha="center", va="center", fontsize=size,
         arrowprops=arrow, **style,
     )  # fmt: skip
     annotation.set_in_layout(False)
@@ -115,9 +115,9 @@ def _free(
     place: np.ndarray, extent: np.ndarray, distance: float, boxes: np.ndarray, edges: np.ndarray
 ) -> np.ndarray | None:
     """Return the middle of the first place beside a point that no box has, and that lies on the axis."""
-    reach = extent / 2 + distance * np.where((SIDES == 0).any(axis=1, keepdims=True), 1.0, 0.8)
+    reach = extent / 2 + distance * np.where(np.any(SIDES == 0, axis=1, keepdims=True), 1.0, 0.8)
     middles = place + SIDES * reach  # (8, 2)
     low, high = (middles - extent / 2)[:, None], (middles + extent / 2)[:, None]
-    overlaps = ((boxes[:, :2] < high) & (low < boxes[:, 2:])).all(axis=2).any(axis=1)
+    overlaps = np.any(np.all((boxes[:, :2] < high) & (low < boxes[:, 2:]), axis=2), axis=1)
     free = ~overlaps & (low >= edges[:2]).all(axis=(1, 2)) & (high <= edges[2:]).all(axis=(1, 2))
     return middles[free.argmax()] if free.any() else None

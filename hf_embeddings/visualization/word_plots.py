@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from mpl_toolkits.mplot3d import Axes3D
 
@@ -83,7 +84,7 @@ def panels_figure(
 def _points(axis: Axes, points: np.ndarray, labels: Sequence[str], colouring: Colouring) -> None:
     size = 34 if len(labels) <= FEW else 16 if len(labels) <= SEPARATE else 6
     look: dict[str, Any] = {"s": size, "alpha": 0.6 if len(labels) > SEPARATE else 0.9}
-    axis.scatter(*points.T, c=colouring.inks(), linewidths=0, **look)
+    axis.scatter(*points.T, color=colouring.inks(), linewidths=0, **look)
     axis.set(xticks=[], yticks=[])
     if points.shape[1] == 2:
         axis.margins(0.1)
@@ -110,7 +111,7 @@ def _explain(axis: Axes, colouring: Colouring) -> None:
             legend = axis.get_legend()
             assert legend is not None
             name = f"{colouring.name} ({colouring.detail})" if colouring.detail else colouring.name
-            legend.set_title(name, {"size": SMALL, "family": as_written([name])["family"]})
+            legend.set_title(name, FontProperties(family=as_written([name])["family"], size=SMALL))
             legend.get_title().set_parse_math(False)
         return
     from matplotlib.cm import ScalarMappable
