@@ -13,6 +13,7 @@ from matplotlib.image import AxesImage
 
 from hf_embeddings.visualization.fonts import as_written
 from hf_embeddings.visualization.heat import strongest
+from hf_embeddings.visualization.labels import turn_ticks
 from hf_embeddings.visualization.style import SMALL, frame, weights_map
 
 PANEL = 64  # cells of a panel along each side at most: a cell is then a pixel or more
@@ -105,9 +106,10 @@ def _map(axis: Axes, cells: np.ndarray, extent: tuple[float, float, float, float
 def _name(axis: Axes, tokens: Sequence[str], *, x: bool, y: bool, size: float) -> None:
     style = as_written(tokens) | {"fontsize": size}
     places = range(len(tokens))
-    axis.set_xticks(places, tokens if x else [""] * len(tokens), rotation=90, **style)
+    axis.set_xticks(places, tokens if x else [""] * len(tokens), **style)
     axis.set_yticks(places, tokens if y else [""] * len(tokens), **style)
     axis.tick_params(length=0)
+    turn_ticks(axis, 90)
 
 
 def _title(figure: Figure, title: str) -> None:

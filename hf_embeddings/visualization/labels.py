@@ -62,6 +62,13 @@ def write_legend(axis: Axes, artists: Sequence[Artist], names: Sequence[str], *,
         text.set_parse_math(style["parse_math"])
 
 
+def turn_ticks(axis: Axes, degrees: int) -> None:
+    """Turn the words below an axis so that they have room; those of one or two characters stay upright."""
+    for label in axis.get_xticklabels():
+        if len(label.get_text()) > 2:
+            label.set(rotation=degrees, rotation_mode="anchor", ha="right", va="center" if degrees == 90 else "top")
+
+
 def _places(axis: Axes, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return where points are drawn, in inches of the figure (N, 2), and the axis' edges: left, bottom, right, top."""
     figure = _figure(axis)
