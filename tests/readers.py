@@ -373,6 +373,7 @@ READERS: dict[str, Callable[[Path], Reader]] = {
     "word lists": at("lists.json", {"one": GROUPS}, lambda path: test_sets.read_association_tests(str(path))),
     "words": at("words.txt", b"group: a b\nc\td\ne\n", word_lists.read_words),
     "pairs of words": at("pairs.txt", b"he she\nher his him\n# no\n", lambda path: read_word_pairs([str(path)])),
+    "a table of words": at("words.csv", b'word,group,year\na,b,1\n"c d",,2\n', word_lists.read_words),
     "new words": at("words.txt", b"one\ntwo\n", lambda path: _words(str(path))),
     "vectors of words": at("vectors.txt", b"2 2\none 0.5 1\ntwo 1 2e3\n", lambda path: _vectors(str(path))),
     "the corpus of BEIR": of_beir("corpus.jsonl"),

@@ -77,7 +77,7 @@ def test_everything_is_in_the_wheel(wheel: Path) -> None:
         f"{place}/{path.relative_to(ROOT / folder).as_posix()}"
         for folder, place in places.items()
         for path in (ROOT / folder).rglob("*")
-        if path.suffix in (".py", ".json", ".yaml", ".md", ".html", ".tsv", ".typed")
+        if path.suffix in (".py", ".json", ".yaml", ".md", ".html", ".js", ".css", ".tsv", ".typed")
         and "__pycache__" not in path.parts
     }
     assert wanted <= names, wanted - names

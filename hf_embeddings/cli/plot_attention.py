@@ -35,7 +35,7 @@ def attention(
     from hf_embeddings.visualization.pictures import save_figure
     from hf_embeddings.visualization.style import style
 
-    stem, form = picture_path(out, form)
+    stem, suffix = picture_path(out, form)
     probe = probe_attention(folder, text, pair)
     weights, tokens = probe.weights, probe.tokens
     if probe.is_cut:
@@ -57,5 +57,5 @@ def attention(
             matrix = weights[layer].mean(axis=0) if number is None else weights[layer, number]
             of = "mean of heads" if number is None else f"head {number}"
             figure = head_figure(matrix, tokens, title=f"{name}: layer {layer}, {of}")
-        picture = save_figure(figure, f"{stem}.{form}")
+        picture = save_figure(figure, f"{stem}.{suffix}")
     print(picture)

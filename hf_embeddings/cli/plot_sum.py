@@ -30,14 +30,14 @@ def input_sum(
     from hf_embeddings.visualization.style import style
     from hf_embeddings.visualization.sum_plots import sum_figure
 
-    stem, form = picture_path(out, form)
+    stem, suffix = picture_path(out, form)
     probe = probe_sum(folder, text, pair)
     if probe.is_cut:
         tell_cut(len(probe.tokens))
     if probe.note:
         print(probe.note, file=sys.stderr)
     title = f"{Path(folder).name}: the input, {' + '.join(probe.parts)}"
-    picture = f"{stem}.{form}"
+    picture = f"{stem}.{suffix}"
     with style(dark=dark):
         save_figure(sum_figure(probe.tokens, probe.parts, title=title, note=probe.note), picture)
     if as_json:

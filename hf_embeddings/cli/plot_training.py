@@ -48,7 +48,7 @@ def training(
     from hf_embeddings.visualization.training_page import training_page
     from hf_embeddings.visualization.training_plots import change_figure, multiples_figure
 
-    stem, form = picture_path(out, form)
+    stem, suffix = picture_path(out, form)
     stages = word_stages(Path(run), words.words)
     spaces, near = [stage.vectors for stage in stages], [stage.neighbours for stage in stages]
     places = dict(zip([stage.name for stage in stages], shared_plane(spaces), strict=True))
@@ -56,7 +56,7 @@ def training(
     checkpoint = Checkpoint(Path(run)) if (Path(run) / "config.json").is_file() else None
     groups, name = Groups("group", words.groups), Path(run).name
     title = f"{name}: token embeddings at {counted(len(stages), 'checkpoint')}"
-    files = {"picture": f"{stem}.{form}", "change": f"{stem}-change.{form}", "page": f"{stem}.html"}
+    files = {"picture": f"{stem}.{suffix}", "change": f"{stem}-change.{suffix}", "page": f"{stem}.html"}
     with style(dark=dark):
         save_figure(multiples_figure(places, words.words, groups, length=length, title=title), files["picture"])
         change = change_figure(

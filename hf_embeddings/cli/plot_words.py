@@ -88,7 +88,7 @@ def words(
     check_choice(color_by, given)
     if color_by == "frequency" and sentences is not None:
         raise ValueError("--color-by frequency: got --sentences, expected words; leave it out")
-    stem, form = picture_path(out, form)
+    stem, suffix = picture_path(out, form)
     model_vectors = Vectors.load(folder, source=vectors, prompt=prompt, layer=layer, pooling=pooling)
     reader = reader_of(text_field)
     shown = _choose(model_vectors, given, word_list or [], example, frequent, sentences, text, reader)
@@ -103,14 +103,11 @@ def words(
     matrix = model_vectors.encode(labels)
     points = project(matrix, method, dimensions=dimensions, seed=seed)
     colours = colourings(model_vectors, shown, matrix, first=color_by)
-    kind = (
-        "the token table"
-        if vectors == "table"
-        else "contextual vectors" + ("" if layer is None else f", layer {layer}")
-    )
+    kind = "contextual vectors" if layer is None else f"contextual vectors, layer {layer}"
+    kind = "the token table" if vectors == "table" else kind
     what = "sentences" if sentences else "words"
     title = f"{Path(folder).name}: {len(labels):,} {what}, {NAMES[method]} of {kind}"
-    files = {"picture": f"{stem}.{form}", "page": f"{stem}.html"}
+    files = {"picture": f"{stem}.{suffix}", "page": f"{stem}.html"}
     _draw(files["picture"], matrix, points, shown, colours, panels=panels or example, title=title, dark=dark)
     _write(files, stem, matrix, points, shown, colours, title=title, dark=dark, export=export or [])
     print(json_text(files, indent=2) if as_json else "\n".join(files.values()))
@@ -161,7 +158,7 @@ def _draw(
     with style(dark=dark):
         if panels:
             own_points = {name: project(matrix[own], "pca") for name, own in rows.items()}
-            figure = panels_figure(points, shown.words, groups, own_points, title=title)
+            figure = panels_figure(points, shown.words, groups, own_points, title=title, colouring=colours[0])
         else:
             figure = scatter_figure(points, shown.words, colours[0], title=title)
         save_figure(figure, path)

@@ -1,7 +1,5 @@
 """Write an explanation as one HTML file that needs nothing else; its markup, style and script lie in `page/`."""
 
-import base64
-import hashlib
 import html
 import json
 from importlib.resources import files
@@ -9,22 +7,19 @@ from importlib.resources import files
 from hf_embeddings.explaining.explanation import Explanation
 from hf_embeddings.explaining.page_data import page_data
 from hf_embeddings.visualization.fonts import CSS_FAMILIES
-from hf_embeddings.visualization.page import fill_template, script_json
+from hf_embeddings.visualization.page import fill_template, policy, script_json
 
 # In the order in which the browser reads them: each uses those before it.
 SCRIPTS = ("data", "drawing", "pieces", "sum", "order", "positions", "attention", "layers", "prediction", "page")
 LANGUAGES = ("en", "zh")
-# The browser refuses whatever is not in the file, and every script but ours.
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{}'"
 
 
 def explanation_page(explanation: Explanation) -> str:
     """Return the page."""
     script = "\n".join(_read(f"{name}.js") for name in SCRIPTS)
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     texts = ", ".join(text for one in explanation.inputs for text in one.text.texts if len(one.text.texts) == 1)
     fields = {
-        "POLICY": POLICY.format(digest),
+        "POLICY": policy(script),
         "TITLE": html.escape(f"{explanation.model.name}: {texts}"),
         "FONTS": CSS_FAMILIES,
         "STYLE": _read("page.css"),

@@ -13,6 +13,7 @@ from matplotlib.image import AxesImage
 
 from hf_embeddings.visualization.fonts import as_written
 from hf_embeddings.visualization.heat import strongest
+from hf_embeddings.visualization.labels import turn_ticks
 from hf_embeddings.visualization.style import SMALL, frame, weights_map
 
 PANEL = 64  # cells of a panel along each side at most: a cell is then a pixel or more
@@ -105,9 +106,10 @@ def _map(axis: Axes, cells: np.ndarray, extent: tuple[float, float, float, float
 def _name(axis: Axes, tokens: Sequence[str], *, x: bool, y: bool, size: float) -> None:
     style = as_written(tokens) | {"fontsize": size}
     places = range(len(tokens))
-    axis.set_xticks(places, tokens if x else [""] * len(tokens), rotation=90, **style)
+    axis.set_xticks(places, tokens if x else [""] * len(tokens), **style)
     axis.set_yticks(places, tokens if y else [""] * len(tokens), **style)
     axis.tick_params(length=0)
+    turn_ticks(axis, 90)
 
 
 def _title(figure: Figure, title: str) -> None:
@@ -117,4 +119,4 @@ def _title(figure: Figure, title: str) -> None:
 def _bar(figure: Figure, image: AxesImage, axes: list[Axes]) -> None:
     bar = figure.colorbar(image, ax=axes, shrink=0.6, pad=0.015, aspect=30, ticks=[0, 0.05, 0.2, 0.5, 1])
     bar.set_label("attention weight")
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import RendererAgg
+from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from mpl_toolkits.mplot3d import Axes3D, proj3d
 
@@ -37,19 +38,17 @@ def write_labels(axis: Axes, points: np.ndarray, labels: Sequence[str]) -> None:
     places, edges = _places(axis, points)
     edge = POINT if few else POINT / 2
     boxes = np.hstack([places - edge, places + edge]) if len(labels) <= SEPARATE else np.empty((0, 4))
+    if (legend := axis.get_legend()) is not None:
+        boxes = np.vstack([boxes, np.array(legend.get_window_extent().extents) / _figure(axis).dpi])
     written = 0
     texts = [label if len(label) <= LONGEST else label[: LONGEST - 1] + "…" for label in labels]
     for place, text, width in zip(places, texts, _widths(texts, style, size), strict=True):
         extent = np.array([width + 0.02, 1.35 * size / 72])
-        near, far = _free(place, extent, OFFSET, boxes, edges), None
-        if near is None and few:
-            tries = (_free(place, extent, distance, boxes, edges) for distance in FAR)
-            far = next((middle for middle in tries if middle is not None), None)
-        if near is None and far is None and not few:
+        middle, is_far = _choose(place, extent, boxes, edges, always=few)
+        if middle is None:
             continue
-        middle = near if near is not None else far if far is not None else place + extent / 2
         boxes = np.vstack([boxes, np.hstack([middle - extent / 2, middle + extent / 2])])
-        _write(axis, text, place, middle, size=size, line=far is not None, style=style)
+        _write(axis, text, place, middle, size=size, line=is_far, style=style)
         written += 1
         if written == MOST:
             return
@@ -63,10 +62,16 @@ def write_legend(axis: Axes, artists: Sequence[Artist], names: Sequence[str], *,
         text.set_parse_math(style["parse_math"])
 
 
+def turn_ticks(axis: Axes, degrees: int) -> None:
+    """Turn the words below an axis so that they have room; those of one or two characters stay upright."""
+    for label in axis.get_xticklabels():
+        if len(label.get_text()) > 2:
+            label.set(rotation=degrees, rotation_mode="anchor", ha="right", va="center" if degrees == 90 else "top")
+
+
 def _places(axis: Axes, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return where points are drawn, in inches of the figure (N, 2), and the axis' edges: left, bottom, right, top."""
-    figure = axis.get_figure(root=True)
-    assert figure is not None
+    figure = _figure(axis)
     figure.draw_without_rendering()  # lays out, and computes the view of three dimensions
     if isinstance(axis, Axes3D):
         x, y, _ = proj3d.proj_transform(*points.T, axis.get_proj())
@@ -79,16 +84,21 @@ def _write(
     axis: Axes, text: str, place: np.ndarray, middle: np.ndarray, *, size: float, line: bool, style: dict[str, Any]
 ) -> None:
     """Write one label with its middle at a place in inches; it takes no part in the layout."""
-    figure = axis.get_figure(root=True)
-    assert figure is not None
-    point = axis.transData.inverted().transform(place * figure.dpi)
+    figure = _figure(axis)
+    x, y = axis.transData.inverted().transform(place * figure.dpi)
     right, up = 72 * (middle - place)
     arrow = {"arrowstyle": "-", "color": theme().dim, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 3} if line else None
     annotation = axis.annotate(
-        text, point, xytext=(right, up), textcoords="offset points", ha="center", va="center", fontsize=size,
+        text, (x, y), xytext=(right, up), textcoords="offset points", ha="center", va="center", fontsize=size,
         arrowprops=arrow, **style,
     )  # fmt: skip
     annotation.set_in_layout(False)
+
+
+def _figure(axis: Axes) -> Figure:
+    figure = axis.get_figure(root=True)
+    assert figure is not None
+    return figure
 
 
 def _widths(texts: Sequence[str], style: dict[str, Any], size: float) -> list[float]:
@@ -97,13 +107,24 @@ def _widths(texts: Sequence[str], style: dict[str, Any], size: float) -> list[fl
     return [renderer.get_text_width_height_descent(text, font, False)[0] / 72 for text in texts]
 
 
+def _choose(
+    place: np.ndarray, extent: np.ndarray, boxes: np.ndarray, edges: np.ndarray, *, always: bool
+) -> tuple[np.ndarray | None, bool]:
+    """Return the middle of the label of a point, and whether it is so far that a line joins them."""
+    for distance in (OFFSET, *FAR) if always else (OFFSET,):
+        middle = _free(place, extent, distance, boxes, edges)
+        if middle is not None:
+            return middle, distance > OFFSET
+    return (place + extent / 2 if always else None), False
+
+
 def _free(
     place: np.ndarray, extent: np.ndarray, distance: float, boxes: np.ndarray, edges: np.ndarray
 ) -> np.ndarray | None:
     """Return the middle of the first place beside a point that no box has, and that lies on the axis."""
-    reach = extent / 2 + distance * np.where((SIDES == 0).any(axis=1, keepdims=True), 1.0, 0.8)
+    reach = extent / 2 + distance * np.where(np.any(SIDES == 0, axis=1, keepdims=True), 1.0, 0.8)
     middles = place + SIDES * reach  # (8, 2)
     low, high = (middles - extent / 2)[:, None], (middles + extent / 2)[:, None]
-    overlaps = ((boxes[:, :2] < high) & (low < boxes[:, 2:])).all(axis=2).any(axis=1)
+    overlaps = np.any(np.all((boxes[:, :2] < high) & (low < boxes[:, 2:]), axis=2), axis=1)
     free = ~overlaps & (low >= edges[:2]).all(axis=(1, 2)) & (high <= edges[2:]).all(axis=(1, 2))
     return middles[free.argmax()] if free.any() else None

@@ -15,6 +15,7 @@ from hf_embeddings.visualization.heat import strongest
 from hf_embeddings.visualization.style import SMALL, scale_map, signs_map
 
 SHOWN_HEADS = 4
+LONGEST_TITLE = 30  # characters of a line above a panel
 PANEL = 160  # cells of a panel along each side at most: a cell is then a pixel or more
 
 
@@ -39,7 +40,7 @@ def position_figure(
     """
     figure = Figure(figsize=(15, 4.1), layout="constrained", dpi=110)
     drawn = "no vectors, scores only" if vectors is None else "vectors and scores"
-    title = f"position type {name}, {scores.shape[-1]} positions; {drawn}"
+    title = f"{name}: {scores.shape[-1]} positions; {drawn}"
     if measured_on:
         title += f": {measured_on}"
     figure.suptitle(title, **as_written([title]))
@@ -61,7 +62,7 @@ def bias_figure(name: str, scores: np.ndarray, *, scored: str = "score added") -
     columns = min(SHOWN_HEADS, len(scores))
     rows = -(-len(scores) // columns)
     figure = Figure(figsize=(3.4 * columns, 3.2 * rows), layout="constrained", dpi=110)
-    title = f"position type {name}: {scored}, by head"
+    title = f"{name}: {scored}, by head"
     figure.suptitle(title, **as_written([title]))
     limits = (scores.min(), scores.max())
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
@@ -100,19 +101,23 @@ def _distance(axis: Axes, scores: np.ndarray, scored: str) -> None:
         spread = np.array([line.std() for line in diagonals])
         axis.plot(offsets, mean, label="all heads" if alike else f"head {head}", linewidth=1.5, color=series(head))
         axis.fill_between(offsets, mean - spread, mean + spread, alpha=0.2, color=series(head))
-    axis.set(title=f"{scored}, by distance", xlabel="key - query, in positions", ylabel="score")
+    title = f"{scored}, by distance"
+    title = title if len(title) < LONGEST_TITLE else f"{scored},\nby distance"
+    axis.set(title=title, xlabel="key - query, in positions", ylabel="score")
     axis.legend(fontsize=SMALL)
 
 
 def _linearity(axis: Axes, linearity: Mapping[int, float | None], *, has_vectors: bool) -> None:
-    axis.set(title="linear map M(k), p to p+k", xlabel="shift k", ylabel="share explained", ylim=(-0.05, 1.05))
+    """Draw how much of position p + k is known from p: by a linear map of vectors, or by moving the rows of scores."""
+    title = "linear map M(k), p to p+k" if has_vectors else "rows of scores, moved by k"
+    axis.set(title=title, xlabel="shift k", ylabel="share explained", ylim=(-0.05, 1.05))
     axis.axhline(0, color=theme().dim, linewidth=0.5)
     shares = {k: value for k, value in linearity.items() if value is not None}
     axis.bar([str(k) for k in shares], [max(value, -0.05) for value in shares.values()], color=series(0))
     if not shares:
         axis.set(xticks=[], yticks=[])
-        reason = "not to be told from\nso few positions" if has_vectors else "no vectors,\nso no linear map"
-        axis.text(0.5, 0.5, reason, transform=axis.transAxes, ha="center", va="center", color=theme().dim)
+        words = "not to be told from\nso few positions"
+        axis.text(0.5, 0.5, words, transform=axis.transAxes, ha="center", va="center", color=theme().dim)
 
 
 def _cosines(vectors: np.ndarray) -> np.ndarray:

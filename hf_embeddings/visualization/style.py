@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -19,7 +20,7 @@ def style(*, dark: bool = False) -> Iterator[Theme]:
         yield own
 
 
-def _settings(own: Theme) -> dict[str, object]:
+def _settings(own: Theme) -> dict[Any, Any]:
     inks = dict.fromkeys(("text.color", "axes.labelcolor", "axes.titlecolor"), own.ink)
     dims = dict.fromkeys(("xtick.color", "ytick.color", "axes.edgecolor"), own.dim)
     grounds = dict.fromkeys(("figure.facecolor", "axes.facecolor", "legend.facecolor", "savefig.facecolor"), own.ground)

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from hf_embeddings.analysis.input_sum import Part
 from hf_embeddings.visualization.colours import series, theme
 from hf_embeddings.visualization.fonts import as_written
+from hf_embeddings.visualization.labels import turn_ticks
 
 
 def sum_figure(tokens: Sequence[str], parts: Mapping[str, Part], *, title: str, note: str = "") -> Figure:
@@ -42,7 +43,7 @@ def sum_figure(tokens: Sequence[str], parts: Mapping[str, Part], *, title: str, 
     cosine.axhline(0, color=theme().dim, linewidth=0.5)
     share.set(ylabel="share of the sum")
     share.axhline(1, color=theme().dim, linewidth=0.5)
-    slant = {"rotation": 60, "ha": "right", "rotation_mode": "anchor"}
-    share.set_xticks(places, tokens, **slant, **as_written(tokens))
+    share.set_xticks(places, tokens, **as_written(tokens))
+    turn_ticks(share, 60)
     figure.legend(ncols=len(parts), loc="outside lower center")  # inside, it would lie over bars
     return figure

@@ -4,7 +4,6 @@ Its markup, style and script lie in `viewer/`. Shapes: N points, P 2 or 3, k nei
 """
 
 import base64
-import hashlib
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,12 +15,10 @@ import numpy as np
 from hf_embeddings.visualization.colouring import Colouring
 from hf_embeddings.visualization.colours import LIGHT, css_colours
 from hf_embeddings.visualization.fonts import CSS_FAMILIES
-from hf_embeddings.visualization.page import fill_template, script_json
+from hf_embeddings.visualization.page import fill_template, policy, script_json
 
 # In the order in which the browser reads them: each uses those before it.
 SCRIPTS = ("words", "view", "points", "labels", "panels", "viewer")
-# The browser refuses whatever is not in the file, and every script but ours.
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{}'"
 
 
 @dataclass(frozen=True)
@@ -48,10 +45,9 @@ class View:
 def viewer_page(view: View, *, title: str, theme: str | None = None) -> str:
     """Return the page; without a theme, it is light or dark as the reader's system."""
     script = "\n".join(_read(f"{name}.js") for name in SCRIPTS)
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     fields = {
         "THEME": theme or "",
-        "POLICY": POLICY.format(digest),
+        "POLICY": policy(script),
         "TITLE": html.escape(title),
         "COLOURS": f":root {{ --fonts: {CSS_FAMILIES}; }}\n{css_colours()}",
         "STYLE": _read("viewer.css"),

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from mpl_toolkits.mplot3d import Axes3D
 
@@ -39,8 +40,9 @@ def scatter_figure(points: np.ndarray, labels: Sequence[str], colouring: Colouri
 
 
 def panels_figure(
-    points: np.ndarray, labels: Sequence[str], groups: Groups, panels: Mapping[str, np.ndarray], *, title: str
-) -> Figure:
+    points: np.ndarray, labels: Sequence[str], groups: Groups, panels: Mapping[str, np.ndarray], *,
+    title: str, colouring: Colouring | None = None,
+) -> Figure:  # fmt: skip
     """Draw all words in one panel, and each group in a panel of its own projection.
 
     Args:
@@ -49,6 +51,7 @@ def panels_figure(
         groups: the group of each word.
         panels: for some groups their words' points (n, 2), in the order of `labels`.
         title: of the panel with all words.
+        colouring: what the colours say; None: the groups.
     """
     columns = 2 if len(panels) <= 4 else 3
     rows = -(-len(panels) // columns)
@@ -60,17 +63,19 @@ def panels_figure(
     axes = right.subplots(rows, columns, squeeze=False).ravel()
     for axis in axes[len(panels) :]:
         axis.set_axis_off()
+    colouring = colouring or groups
+    inks = colouring.inks()
     for axis, (name, own) in zip(axes, panels.items(), strict=False):
         count = len(own)
         for first, second in JOINED.get(name, lambda count: [])(count):
             if max(first, second) < count:
                 axis.plot(*own[[first, second]].T, color=theme().rule, linewidth=1.2, zorder=0)
-        axis.scatter(*own.T, color=series(groups.names.index(name)), s=44)
+        axis.scatter(*own.T, color=[inks[row] for row in groups.rows(name)], s=44)
         axis.set_title(f"{name}, PCA of these {count}", **as_written([name]))
         axis.margins(0.25)
         axis.set(xticks=[], yticks=[])
         frame(axis)
-    _points(whole, points, labels, groups)
+    _points(whole, points, labels, colouring)
     for axis, (name, own) in zip(axes, panels.items(), strict=False):
         write_labels(axis, own, [labels[row] for row in groups.rows(name)])
     return figure
@@ -79,7 +84,7 @@ def panels_figure(
 def _points(axis: Axes, points: np.ndarray, labels: Sequence[str], colouring: Colouring) -> None:
     size = 34 if len(labels) <= FEW else 16 if len(labels) <= SEPARATE else 6
     look: dict[str, Any] = {"s": size, "alpha": 0.6 if len(labels) > SEPARATE else 0.9}
-    axis.scatter(*points.T, c=colouring.inks(), linewidths=0, **look)
+    axis.scatter(*points.T, color=colouring.inks(), linewidths=0, **look)
     axis.set(xticks=[], yticks=[])
     if points.shape[1] == 2:
         axis.margins(0.1)
@@ -106,7 +111,7 @@ def _explain(axis: Axes, colouring: Colouring) -> None:
             legend = axis.get_legend()
             assert legend is not None
             name = f"{colouring.name} ({colouring.detail})" if colouring.detail else colouring.name
-            legend.set_title(name, {"size": SMALL, "family": as_written([name])["family"]})
+            legend.set_title(name, FontProperties(family=as_written([name])["family"], size=SMALL))
             legend.get_title().set_parse_math(False)
         return
     from matplotlib.cm import ScalarMappable

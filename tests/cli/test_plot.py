@@ -14,11 +14,13 @@ from transformers import AutoModel, AutoTokenizer
 from typer.testing import CliRunner
 
 from hf_embeddings.cli.main import app
+from hf_embeddings.cli.output import picture_path
 from hf_embeddings.evaluation.run_checkpoints import checkpoints, word_stages
 from hf_embeddings.evaluation.text_probes import probe_attention, probe_sum
 from hf_embeddings.evaluation.word_lists import SEED_EXAMPLE, WordList, read_words
 from hf_embeddings.model.configuration_triembed import TriEmbedConfig
 from hf_embeddings.model.modeling_triembed import TriEmbedModel
+from hf_embeddings.visualization.colours import DARK
 from tests.visualization.test_viewer import data_of, points_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:no font with Chinese", "ignore:Glyph")
@@ -97,18 +99,19 @@ def test_colours_show_what_is_asked_for_first(tiny_model: Path, tmp_path: Path) 
     assert matrix.shape == (4, 2) and sorted(points) == sorted(data["labels"])
 
 
-@pytest.mark.parametrize("verb", ["sum", "attention"])
-@pytest.mark.parametrize("form", ["svg", "pdf", "png"])
-def test_a_picture_has_the_format_asked_for_by_option_or_suffix(
-    tiny_model: Path, tmp_path: Path, verb: str, form: str
-) -> None:
-    for arguments in (["--out", tmp_path / "a", "--format", form, "--dark"], ["--out", tmp_path / f"a.{form}"]):
-        picture = Path(run(verb, tiny_model, "cat", *arguments).split()[-1])
-        assert picture == tmp_path / f"a.{form}"
-        content = picture.read_bytes()
-        assert content.startswith({"svg": b"<?xml", "pdf": b"%PDF", "png": b"\x89PNG"}[form])
-        if form == "svg":
-            assert b">[CLS]" in content or verb == "attention"
+def test_a_picture_has_the_format_asked_for_by_option_or_suffix(tiny_model: Path, tmp_path: Path) -> None:
+    for arguments, start in (
+        (["--out", "a", "--format", "svg", "--dark"], b"<?xml"),
+        (["--out", "a.pdf"], b"%PDF"),
+        (["--out", "a.html"], b"\x89PNG"),
+    ):
+        arguments[1] = tmp_path / arguments[1]
+        content = Path(run("sum", tiny_model, "cat", *arguments).split()[-1]).read_bytes()
+        assert content.startswith(start)
+        if start == b"<?xml":
+            assert b">[CLS]<" in content and DARK.ground.encode() in content
+    with pytest.raises(ValueError, match="--format: got png with --out .*a.svg, expected svg"):
+        picture_path(tmp_path / "a.svg", "png")
 
 
 def test_positions_get_two_pictures_each(tiny_model: Path, tmp_path: Path) -> None:

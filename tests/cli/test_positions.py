@@ -104,7 +104,7 @@ def test_pictures_show_what_they_are_given() -> None:
     scores = np.random.default_rng(0).normal(size=(5, 12, 12))
     figure = position_figure("mine", None, scores, {1: 0.5, 2: None})
     assert [axis.get_title() for axis in figure.axes[:4]] == [
-        "score added, head 0", "score added, mean of heads", "score added, by distance", "linear map M(k), p to p+k",
+        "score added, head 0", "score added, mean of heads", "score added, by distance", "rows of scores, moved by k",
     ]  # fmt: skip
     np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), scores[0])
     assert [bar.get_height() for bar in figure.axes[3].patches] == [0.5]

@@ -1,6 +1,6 @@
 // Labels beside points, lines to neighbours and trails: text is the browser's own, so that every script is written right.
 
-const measure = document.createElement("canvas").getContext("2d"), widths = new Map(), CELL = 6, LINE = 19;
+const measure = document.createElement("canvas").getContext("2d"), widths = new Map(), CELL = 6, LINE = 19, TRIED = 1500;
 const MOST_LABELS = () => view.width < 600 ? 60 : 140;
 const written = []; // {row, element, x, y, line}: the labels that stand now, with their middle relative to the point
 const clip = (text, most = 40) => [...text].length > most ? [...text].slice(0, most - 1).join("") + "\u2026" : text;
@@ -46,10 +46,14 @@ function makeGrid() {
 function placeLabels() {
   const grid = makeGrid(), taken = [], most = MOST_LABELS();
   if (COUNT <= SEPARATE) for (let row = 0; row < COUNT; row++) grid.take(screen[3 * row], screen[3 * row + 1], sizes[row], sizes[row], row + 1);
+  for (const panel of [at("legend"), at("card")]) {
+    const {offsetLeft: x, offsetTop: y, offsetWidth: width, offsetHeight: height} = panel; // none where it is hidden
+    if (width) grid.take(x + width / 2, y + height / 2, width, height, -1);
+  }
   const first = [chosen.point, ...chosen.pinned, ...(chosen.point < 0 ? [] : nearest(chosen.point).map(one => one.row)), ...(chosen.hits ?? [])];
-  const seen = new Set();
+  const seen = new Set(); // of many, only the first ones are tried
   const consider = row => {
-    if (row < 0 || taken.length >= most || seen.has(row) || isHidden(row) || !inView(row)) return;
+    if (row < 0 || taken.length >= most || seen.size > TRIED || seen.has(row) || isHidden(row) || !inView(row)) return;
     seen.add(row);
     const [x, y] = screen.subarray(3 * row), width = widthOf(row);
     const inside = right => Math.max(width / 2 + 2, Math.min(view.width - width / 2 - 2, x + right)) - x;
@@ -103,7 +107,7 @@ function lines() {
 
 /** The way of a point from the first stage to where it is now. */
 function trail(row) {
-  const write = lens(), way = [], spot = [];
+  const write = lens(), way = [], spot = new Float32Array(3);
   for (let stage = 0; stage < view.stage; stage++) {
     const [x, y, z = 0] = STAGES[stage].subarray(DATA.dimensions * row, DATA.dimensions * (row + 1));
     write(spot, 0, x - middle[0], y - middle[1], FLAT ? 0 : z - middle[2]);
@@ -114,9 +118,9 @@ function trail(row) {
 
 /** The three directions of the space, through its middle: they show how it is turned. */
 function axes() {
-  const write = lens(), ends = [[], []];
-  return [[1, 0, 0], [0, 1, 0], [0, 0, 1]].map(direction => [-1, 1].map((sign, place) => {
-    write(ends[place], 0, ...direction.map((share, axis) => sign * share * reach[axis]));
-    return ends[place].slice(0, 2);
+  const write = lens(), spot = new Float32Array(3);
+  return [[1, 0, 0], [0, 1, 0], [0, 0, 1]].map(direction => [-1, 1].map(sign => {
+    write(spot, 0, ...direction.map((share, axis) => sign * share * reach[axis]));
+    return [spot[0], spot[1]];
   }));
 }

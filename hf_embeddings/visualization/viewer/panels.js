@@ -31,7 +31,7 @@ function drawLegend() {
   }
   const bar = el("i.bar", {"aria-hidden": "true"}), none = own.of.filter(value => value === null).length;
   bar.style.background = `linear-gradient(to right, ${DATA.scale.map((_, place) => `var(--scale-${place})`).join(", ")})`;
-  show(box, el("p.range", {}, el("span", {}, own.low), bar, el("span", {}, own.high)), el("p.unit", {}, own.unit),
+  show(box, el("p.range", {}, el("span", {}, own.low), bar, el("span", {}, own.high)), el("p.unit", {}, own.unit ? `${own.name}: ${own.unit}` : own.name),
     none ? el("p.unit", {}, swatch(-1), `${say("none")}: ${none.toLocaleString("en")}`) : null);
 }
 

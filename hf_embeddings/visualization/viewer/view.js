@@ -6,7 +6,7 @@ const COUNT = DATA.labels.length, FLAT = DATA.dimensions === 2, FEW = 60, SEPARA
 const floats = text => new Float32Array(Uint8Array.from(atob(text), letter => letter.charCodeAt(0)).buffer);
 const STAGES = DATA.stages.map(stage => floats(stage.points));
 const chosen = {language: "en", colouring: 0, point: -1, pinned: new Set(), hits: null, hidden: new Set()};
-const view = {zoom: 1, x: 0, y: 0, yaw: 0.6, pitch: 0.35, stage: STAGES.length - 1, width: 0, height: 0};
+const view = {zoom: 1, x: 0, y: 0, yaw: 0.6, pitch: 0.35, stage: STAGES.length - 1, width: 0, height: 0, top: 0}; // top: what a legend above takes;
 const screen = new Float32Array(3 * COUNT); // x and y in CSS pixels, nearness from 0 (far) to 1
 const colouring = () => DATA.colourings[chosen.colouring];
 
@@ -27,23 +27,24 @@ const RADIUS = STAGES.reduce((most, points) => {
   return most;
 }, 0) || 1;
 
+const centre = () => [view.width / 2, (view.height + view.top) / 2];
+
 /** Pixels of one unit of the map, before perspective. */
 function unit() {
   const margin = 0.86 * view.zoom / 2;
-  if (!FLAT) return margin * Math.min(view.width, view.height) / RADIUS;
-  return margin * Math.min(view.width / reach[0], view.height / reach[1]);
+  if (!FLAT) return margin * Math.min(view.width, view.height - view.top) / RADIUS;
+  return margin * Math.min(view.width / reach[0], (view.height - view.top) / reach[1]);
 }
 
-/** Return coordinate `axis` of a point; between two stages it lies between its places. */
-function placed(row, axis) {
-  const before = Math.floor(view.stage), share = view.stage - before, place = row * DATA.dimensions + axis;
-  const start = STAGES[before][place];
-  return share ? start + share * (STAGES[before + 1][place] - start) : start;
+/** Return the coordinates of all points now; between two stages they lie between their places. */
+function here() {
+  const before = Math.floor(view.stage), share = view.stage - before, start = STAGES[before];
+  return share ? start.map((value, place) => value + share * (STAGES[before + 1][place] - value)) : start;
 }
 
 /** Return a function that writes where (x, y, z) is on the screen, and how near, into three places of an array. */
 function lens() {
-  const scale = unit(), [across, down] = [view.width / 2 + view.x, view.height / 2 + view.y];
+  const scale = unit(), [middleX, middleY] = centre(), across = middleX + view.x, down = middleY + view.y;
   const [sinYaw, cosYaw, sinPitch, cosPitch] = [Math.sin(view.yaw), Math.cos(view.yaw), Math.sin(view.pitch), Math.cos(view.pitch)];
   return (target, place, x, y, z) => {
     let stretch = scale, near = 0;
@@ -62,17 +63,18 @@ function lens() {
 
 /** Compute where every point is on the screen. */
 function project() {
-  const write = lens();
-  for (let row = 0; row < COUNT; row++) {
-    write(screen, 3 * row, placed(row, 0) - middle[0], placed(row, 1) - middle[1], FLAT ? 0 : placed(row, 2) - middle[2]);
+  const write = lens(), points = here(), width = DATA.dimensions, [x, y, z = 0] = middle;
+  for (let row = 0, place = 0; row < COUNT; row++, place += width) {
+    write(screen, 3 * row, points[place] - x, points[place + 1] - y, FLAT ? 0 : points[place + 2] - z);
   }
 }
 
 /** Zoom by a factor, so that what is at (x, y) stays there. */
-function zoom(factor, x = view.width / 2, y = view.height / 2) {
+function zoom(factor, x = centre()[0], y = centre()[1]) {
   const next = Math.max(0.5, Math.min(400, view.zoom * factor)), ratio = next / view.zoom;
-  view.x = x - view.width / 2 - ratio * (x - view.width / 2 - view.x);
-  view.y = y - view.height / 2 - ratio * (y - view.height / 2 - view.y);
+  const [middleX, middleY] = centre();
+  view.x = x - middleX - ratio * (x - middleX - view.x);
+  view.y = y - middleY - ratio * (y - middleY - view.y);
   view.zoom = next;
   moved();
 }

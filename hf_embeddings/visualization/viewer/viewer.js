@@ -168,7 +168,9 @@ at("note").hidden = !DATA.note;
 at("note").textContent = DATA.note;
 drawFrame();
 const fit = () => {
+  const {offsetHeight: high, offsetWidth: wide} = at("legend");
   [view.width, view.height] = [map.clientWidth, map.clientHeight];
+  view.top = wide === view.width ? high : 0; // on a phone
   changed();
 };
 new ResizeObserver(fit).observe(map);
