@@ -44,7 +44,8 @@ def find_segments(
         if values is not None:
             begins = begins | (values != values.gather(1, before))
     if position.separators and input_ids is not None:
-        ends = torch.isin(input_ids, torch.tensor(position.separators, device=input_ids.device))
+        # Compared one by one: exporters have no `isin`, and separators are few.
+        ends = (input_ids[..., None] == torch.tensor(position.separators, device=input_ids.device)).any(dim=-1)
         begins = begins | ends.gather(1, before)
     numbers = (begins & real).long().cumsum(dim=1)
     inside = positions - positions.gather(1, run_starts(numbers))
