@@ -54,8 +54,10 @@ def lab_csv(lab: LabSummary) -> str:
 
 def _figures(row: PositionSummary) -> Iterator[tuple[str, float, float | str]]:
     """Yield measure, mean and half of the interval; nothing stands where an interval is not known."""
-    intervals = {"mlm_loss": row.mlm_loss, "relation_accuracy": row.relation_accuracy, **(row.judged or {})}
-    alone = {f"loss_at_{factor}x": loss.mean for factor, loss in row.losses_by_length.items() if loss is not None}
+    intervals: dict[str, MeanInterval | None] = {"mlm_loss": row.mlm_loss, "relation_accuracy": row.relation_accuracy}
+    intervals |= row.judged or {}
+    losses = row.losses_by_length.items()
+    alone: dict[str, float | None] = {f"loss_at_{factor}x": loss and loss.mean for factor, loss in losses}
     alone |= {law: getattr(row.laws, law, None) for law in LAWS} | {"step_ratio": row.step_ratio}
     intervals |= {name: MeanInterval(mean=own, half_width=None) for name, own in alone.items() if own is not None}
     for measure, interval in intervals.items():
