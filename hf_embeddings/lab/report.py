@@ -54,17 +54,15 @@ def lab_csv(lab: LabSummary) -> str:
 
 def _figures(row: PositionSummary) -> Iterator[tuple[str, float, float | str]]:
     """Yield measure, mean and half of the interval; nothing stands where an interval is not known."""
-    intervals = {"mlm_loss": row.mlm_loss, "relation_accuracy": row.relation_accuracy, **(row.judged or {})}
-    intervals |= {f"loss_at_{factor}x": loss and _alone(loss.mean) for factor, loss in row.losses_by_length.items()}
-    intervals |= {"step_ratio": None if row.step_ratio is None else _alone(row.step_ratio)}
-    intervals |= {law: None if (value := getattr(row.laws, law, None)) is None else _alone(value) for law in LAWS}
+    intervals: dict[str, MeanInterval | None] = {"mlm_loss": row.mlm_loss, "relation_accuracy": row.relation_accuracy}
+    intervals |= row.judged or {}
+    losses = row.losses_by_length.items()
+    alone: dict[str, float | None] = {f"loss_at_{factor}x": loss and loss.mean for factor, loss in losses}
+    alone |= {law: getattr(row.laws, law, None) for law in LAWS} | {"step_ratio": row.step_ratio}
+    intervals |= {name: MeanInterval(mean=own, half_width=None) for name, own in alone.items() if own is not None}
     for measure, interval in intervals.items():
         if interval is not None:
             yield measure, interval.mean, "" if interval.half_width is None else interval.half_width
-
-
-def _alone(value: float) -> MeanInterval:
-    return MeanInterval(mean=value, half_width=None)
 
 
 def _by_loss(lab: LabSummary) -> Rows:

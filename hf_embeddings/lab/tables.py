@@ -44,5 +44,5 @@ class Table:
 def _latex(text: str) -> str:
     text = _SPECIAL.sub(lambda match: _ESCAPED[match[0]], text)
     for mark, command in ((r"\*\*", "textbf"), (r"\*", "emph"), ("`", "texttt")):
-        text = re.sub(rf"{mark}(.+?){mark}", lambda match, name=command: rf"\{name}{{{match[1]}}}", text)
+        text = re.sub(rf"{mark}(.+?){mark}", rf"\\{command}{{\1}}", text)
     return text

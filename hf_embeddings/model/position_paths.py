@@ -52,4 +52,6 @@ class ContextAwarePosition(PositionType):
 
     def forward(self, position_ids: torch.Tensor, dtype: torch.dtype = torch.float32) -> PositionSignal:
         """Map (1|B, S) ids to how many steps lead to each token from the one before."""
-        return PositionSignal(content=nn.functional.pad(position_ids.diff(dim=1).clamp(min=0), (1, 0)))
+        # `roll`, as a row without its last token is a length of its own to exporters. No two tokens of a document have
+        # the step to its first one between them, whatever that is.
+        return PositionSignal(content=(position_ids - position_ids.roll(1, dims=1)).clamp(min=0))

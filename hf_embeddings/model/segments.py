@@ -38,13 +38,14 @@ def find_segments(
     if attention_mask is not None and attention_mask.dim() == 2:
         real = attention_mask.to(positions.device) != 0
     count = real.long().cumsum(dim=1)
-    before = torch.nn.functional.pad(run_starts(count)[:, :-1], (1, 0))  # the token before that is no padding
+    before = run_starts(count).roll(1, dims=1)  # the token before that is no padding; of the first one, any
     begins = (count == 1) | (positions <= positions.gather(1, before))
     for values in (token_type_ids, None if documents is None else documents.ids):
         if values is not None:
             begins = begins | (values != values.gather(1, before))
     if position.separators and input_ids is not None:
-        ends = torch.isin(input_ids, torch.tensor(position.separators, device=input_ids.device))
+        # Compared one by one: exporters have no `isin`, and separators are few.
+        ends = (input_ids[..., None] == torch.tensor(position.separators, device=input_ids.device)).any(dim=-1)
         begins = begins | ends.gather(1, before)
     numbers = (begins & real).long().cumsum(dim=1)
     inside = positions - positions.gather(1, run_starts(numbers))

@@ -27,7 +27,7 @@ SMALLER = {
     "model.intermediate_size=64 examples.max_length=64",
     "position-lab": "corpus.source=pydoc:accelerate tokenizer.vocab_size=600 training.max_steps=2 "
     "training.tokens_per_step=512 model.hidden_size=32 model.intermediate_size=64 examples.max_length=32 "
-    "model.max_position_embeddings=32 lab.positions=[learned,rope] lab.seeds=[0] lab.timing_rounds=1",
+    "model.max_position_embeddings=32 lab.positions=[learned,rope] lab.seeds=[0] lab.timing_rounds=1 lab.judge=false",
     "prepare": "corpus.source=pydoc:accelerate tokenizer.vocab_size=600 --processes 1",
     "debias": f"--bias {ROOT / 'tests/docs/bias.json'}",
     "embed": "data.source=pydoc:accelerate training.max_steps=2 training.evaluation_steps=null training.batch_size=16",

@@ -138,7 +138,7 @@ PREPARE = "prepare {in}/run.yaml {out} corpus.source={in}/texts --processes 1 --
 PRETRAIN = "pretrain {in}/run.yaml output_dir={out} corpus.source={in}/texts"
 LAB = (
     f"{PRETRAIN.replace('pretrain', 'position-lab')} lab.positions=[learned,none] lab.seeds=[0] lab.length_factors=[2] "
-    "lab.timing_rounds=1"
+    "lab.timing_rounds=1 lab.judge=false"
 )
 TEXTS = "{in}/texts"
 PAIRS = "{in}/pairs"

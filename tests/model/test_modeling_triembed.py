@@ -230,7 +230,7 @@ def test_no_label_gives_zero_loss_and_tables_stay_tied() -> None:
     assert model.predictions.decoder.bias.shape == (120,)
 
 
-@pytest.mark.parametrize("position", ["learned", "alibi", "rope", "relative_bias"])
+@pytest.mark.parametrize("position", ["bipe", "cable", "rope", "relative_bias"])
 def test_compiles_into_one_graph(position: str) -> None:
     model = make(position, cls=TriEmbedModel)
     ids, mask = batch()
