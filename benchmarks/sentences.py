@@ -25,6 +25,7 @@ from hf_embeddings.corpora.sentences import split_sentences
 from hf_embeddings.corpora.text_rules import TextRules
 
 Split = Callable[[str, str], list[str]]  # text and language -> sentences
+Figures = dict[str, float | None]  # by column
 Units = dict[tuple[str, int | str], str]  # file and paragraph -> text
 
 HANDBOOK = Path("/usr/share/doc/debian-handbook/html")
@@ -49,7 +50,7 @@ def main() -> None:
         name: LIBRARIES[name]() for name in options.libraries
     }
     texts = {"LibreOffice help": joined(help_units), "Debian handbook": joined(handbook_units)}
-    figures: dict[str, dict[str, dict[str, float]]] = {}
+    figures: dict[str, dict[str, Figures]] = {}
     for package, languages in texts.items():
         for case in ("as written", "in lower case"):
             title = f"{package}, {case}"
@@ -59,7 +60,7 @@ def main() -> None:
                     documents = [[sentence.lower() for sentence in document] for document in documents]
                     if documents == languages[language]:
                         continue
-                sizes = {"sentences": sum(map(len, documents))}
+                sizes: Figures = {"sentences": sum(map(len, documents))}
                 figures[title][language] = sizes | {name: f1(documents, language, s) for name, s in splitters.items()}
             show(title + ": F1 of the cuts, %", figures[title], list(splitters))
     figures["seconds per MB"] = times(texts, splitters)
@@ -69,14 +70,14 @@ def main() -> None:
         options.json.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
 
 
-def show(title: str, rows: dict[str, dict[str, float]], names: list[str]) -> None:
+def show(title: str, rows: dict[str, Figures], names: list[str]) -> None:
     """Print a table, with the mean of each column over the languages that it has all of."""
     names = [name for name in ["sentences", *names] if any(name in row for row in rows.values())]
     print(f"\n## {title}\n\n| language | {' | '.join(names)} |\n|---|{'---|' * len(names)}")
     for language, row in rows.items():
         print(f"| {language} | {' | '.join(_cell(name, row.get(name)) for name in names)} |")
     full = {name: [row.get(name) for row in rows.values()] for name in names if name != "sentences"}
-    means = [_cell(name, statistics.mean(v)) if None not in v else "" for name, v in full.items()]
+    means = [_cell(name, statistics.mean(x or 0.0 for x in v)) if None not in v else "" for name, v in full.items()]
     print(f"| **mean** |{' |' * ('sentences' in names)} {' | '.join(means)} |")
 
 
@@ -109,9 +110,9 @@ def _cuts(sentences: list[str]) -> set[int]:
     return ends - {0, total}
 
 
-def times(texts: dict[str, dict[str, list[list[str]]]], splitters: dict[str, Split]) -> dict[str, dict[str, float]]:
+def times(texts: dict[str, dict[str, list[list[str]]]], splitters: dict[str, Split]) -> dict[str, Figures]:
     """Return the seconds that 1 MB takes, the best of interleaved rounds."""
-    rows: dict[str, dict[str, float]] = {}
+    rows: dict[str, Figures] = {}
     for language in LANGUAGES:
         space = "" if language in UNSPACED else " "
         documents = [space.join(document) for text in texts.values() for document in text.get(language, [])]
@@ -127,7 +128,7 @@ def times(texts: dict[str, dict[str, list[list[str]]]], splitters: dict[str, Spl
                 except KeyError:
                     continue
                 best[name] = min(best.get(name, 1e9), (time.process_time() - start) / size)
-        rows[language] = best
+        rows[language] = dict(best)
     return rows
 
 

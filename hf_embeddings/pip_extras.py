@@ -26,11 +26,13 @@ def pip_line(extra: str) -> str:
     """Return a command that installs an extra from any package index, whether or not it serves this package.
 
     It names the requirements of the extra, which the metadata of the installed package holds. A checkout that is only
-    on the path has no metadata, but a pyproject.toml that pip reads.
+    on the path has no metadata, or one that was installed before it had the extra, but a pyproject.toml that pip reads.
     """
     try:
         specifiers = requirements(extra)
     except PackageNotFoundError:
+        specifiers = []
+    if not specifiers:
         return f"pip install -e '.[{extra}]' in the checkout of {DISTRIBUTION}"
     return "pip install " + " ".join(f"'{requirement}'" for requirement in specifiers)
 

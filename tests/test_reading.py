@@ -17,6 +17,7 @@ OWN = {
     # Data in installed packages.
     "hf_embeddings.conversion.four_bit_e5": {"read_bytes"},
     "hf_embeddings.corpora.example_texts": {"read_bytes", "read_text"},
+    "hf_embeddings.corpora.help_texts": {"read_text"},
     "hf_embeddings.corpora.reviews": {"open"},
     "hf_embeddings.corpora.word_pairs": {"read_text"},
     "hf_embeddings.explaining.page": {"read_text"},

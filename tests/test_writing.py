@@ -29,6 +29,7 @@ STAGED = {
     "hf_embeddings.conversion.surgery.vocabulary": {"save_pretrained", "write_text"},
     "hf_embeddings.conversion.weight_files": {"save_file", "write_text"},
     "hf_embeddings.corpora.example_texts": {"open", "write_text"},
+    "hf_embeddings.corpora.help_texts": {"write_text"},
     "hf_embeddings.corpora.reviews": {"open"},
     "hf_embeddings.evaluation.example_data": {"copyfile", "copytree"},
     "hf_embeddings.embedding.export": {"copyfile", "write_text"},

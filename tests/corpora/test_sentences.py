@@ -168,8 +168,9 @@ def test_no_character_is_lost_and_no_sentence_is_empty(document: str) -> None:
 @given(AWKWARD, AWKWARD)
 def test_documents_joined_by_a_blank_line_split_separately(first: str, second: str) -> None:
     first, second = first.upper(), second.upper()  # whether a lower-case letter begins one, the whole text decides
-    joined = split_sentences(f"{first}\n\n{second}", TextRules("stops"))
-    assert joined == split_sentences(first, TextRules("stops")) + split_sentences(second, TextRules("stops"))
+    rules = TextRules("stops", language="en")  # and the language, where it is guessed
+    joined = split_sentences(f"{first}\n\n{second}", rules)
+    assert joined == split_sentences(first, rules) + split_sentences(second, rules)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 from hf_embeddings.corpora.text_rules import TextRules
 from hf_embeddings.corpora.tokenized_corpus import SentenceTokenizer, encode_sentences
 from hf_embeddings.corpora.tokenizer_training import train_tokenizer
+from hf_embeddings.pretraining.examples.chunks import cut_chunks
 from hf_embeddings.pretraining.examples.masking import choose_masked, find_units
 
 ICU = TextRules(words="icu")
@@ -55,6 +56,12 @@ def test_the_masked_share_is_exact_with_words_of_a_dictionary(tokenizer, unit: s
     units = find_units(unit, samples, corpus.continues, seed=0, epoch=0)
     chosen = choose_masked(samples, np.ones(len(samples), dtype=bool), units, probability=0.15, seed=0, epoch=0)
     assert len(chosen) / len(samples) == pytest.approx(0.15, abs=0.004)
+
+
+def test_a_run_with_other_words_is_another_run(tokenizer) -> None:
+    corpora = [encode_sentences(tokenizer, TEXTS, rules) for rules in (TextRules(), ICU)]
+    own, by_dictionary = (cut_chunks(corpus, max_tokens=16).fingerprint() for corpus in corpora)
+    assert own != by_dictionary
 
 
 def test_a_missing_dictionary_is_named_with_its_pip_line(tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
