@@ -7,6 +7,7 @@ import torch
 from accelerate.state import AcceleratorState
 
 from benchmarks import gpu, gpu_parity
+from benchmarks.pretraining_peers import Size
 
 TOY = ["--device", "cpu", "--small", "--no-compile", "--rounds", "1"]
 
@@ -14,7 +15,7 @@ TOY = ["--device", "cpu", "--small", "--no-compile", "--rounds", "1"]
 @pytest.fixture(autouse=True)
 def other_accelerators(monkeypatch: pytest.MonkeyPatch) -> None:
     AcceleratorState._reset_state(reset_partial_state=True)  # of earlier tests in this process
-    monkeypatch.setattr(gpu, "SMALL", gpu.Size(1, 64, 2, 1))
+    monkeypatch.setattr(gpu, "SMALL", Size(1, 64, 2, 1))
     precision = torch.get_float32_matmul_precision()
     yield
     torch.set_float32_matmul_precision(precision)
@@ -43,6 +44,24 @@ def test_a_kernel_that_is_wrong_is_named_and_nothing_is_timed(monkeypatch: pytes
     monkeypatch.setattr(gpu, "measure", lambda *arguments, **options: pytest.fail("it was timed"))
     with pytest.raises(SystemExit, match=r"1 differ from eager fp32: rope \(sdpa, packed, fp32\); nothing was timed"):
         gpu.main([*TOY, "--types", "rope"])
+
+
+def test_a_kernel_that_fails_is_named_after_all_others_ran(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = gpu_parity.run
+
+    def failing(model: object, documents: object, way: gpu_parity.Way) -> gpu_parity.Result:
+        if way.packed and way.bf16:
+            raise RuntimeError("no kernel image")
+        return run(model, documents, way)
+
+    monkeypatch.setattr(gpu_parity, "run", failing)
+    monkeypatch.setattr(gpu, "measure", lambda *arguments, **options: ["speeds"])
+    with pytest.raises(SystemExit, match=r"1 could not be run: rope \(sdpa, packed, bf16\); see the table"):
+        gpu.main([*TOY, "--types", "rope"])
+    said = capsys.readouterr().out
+    assert "failed: RuntimeError: no kernel image (1 types)" in said and "speeds" in said
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
