@@ -1,5 +1,6 @@
 """The trainer of sentence-transformers with the habits of this house: whole checkpoints, progress, a good end."""
 
+import errno
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -53,9 +54,12 @@ class EmbeddingTrainer(SentenceTransformerTrainer):
         save_file(_tensors(encoder.state_dict()), folder / WEIGHTS, metadata={"format": "pt"})
         if extra := self._weights_of_the_loss():
             save_file(_tensors(extra), folder / LOSS_WEIGHTS)
-        self._save_optimizer_and_scheduler(str(folder))
-        self._save_scaler(str(folder))
-        self._save_rng_state(str(folder))
+        try:
+            self._save_optimizer_and_scheduler(str(folder))
+            self._save_scaler(str(folder))
+            self._save_rng_state(str(folder))
+        except RuntimeError as error:  # what `torch.save` says of a full disk
+            raise OSError(errno.EIO, f"torch.save: {str(error).splitlines()[0]}", str(folder)) from error
         self.state.save_to_json(str(folder / TRAINER_STATE))
 
     def _load_from_checkpoint(self, checkpoint_path: str, model: nn.Module | None = None) -> None:
