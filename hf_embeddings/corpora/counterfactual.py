@@ -18,15 +18,15 @@ from hf_embeddings.corpora.chinese import CLASS
 from hf_embeddings.corpora.selection import BESIDE, INSTEAD, ORIGINAL, TWINS, digests, under
 from hf_embeddings.corpora.word_pairs import WORD, WordPair
 
-_NEXT_WORD = re.compile(rf"\s+({WORD})")
+_NEXT_WORD = re.compile(rf"\s+[\"'`(\u2018\u201c]*({WORD})|/")  # a noun may stand in quotes; his/her
 # After `her`, these begin something else than the noun that it belongs to.
 _NO_NOUN = frozenset(
-    "a about after again against all also although am an and another any are as at away back be because been "
-    "before being but by can could did do does down during each even every for from had has have he her here hers "
-    "him his how i if in into is it its just like may me might mine must my never no nor not now of off on once "
-    "onto or our out over shall she should since so some than that the their them then there these they this "
-    "those though through till to too toward towards under unless until up upon us was we were what when where "
-    "whether which while who whom whose why will with within without would yet you your".split()
+    "a about after again against also although am an and another any are as at away back be because been before "
+    "but by can could did do does down during for from had has have he her here hers him his how i if in "
+    "into is it its like may me might mine must my no nor now of off on once onto our out over shall she should "
+    "since so some than that the their them then there these they this those though through till to toward "
+    "towards under unless until up upon us was we were what when where whether which while who whom whose why "
+    "will with within without would yet you your".split()
 )
 
 
@@ -67,7 +67,7 @@ class Exchange:
         partner = before_noun
         if elsewhere != before_noun:
             following = _NEXT_WORD.match(match.string, match.end())
-            partner = before_noun if following and following[1].lower() not in _NO_NOUN else elsewhere
+            partner = before_noun if following and (following[1] or "").lower() not in _NO_NOUN else elsewhere
         if word == known:
             return partner
         if word.isupper() and len(word) > 1:

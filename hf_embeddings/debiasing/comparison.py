@@ -14,7 +14,7 @@ LIMITS = (
     "tell the groups apart (Gonen and Goldberg 2019, https://arxiv.org/abs/1903.03862)."
 )
 KINDS = {"words": "words (WEAT)", "sentences": "sentences (SEAT)", None: ""}
-Row = tuple[str, str, str, str]
+Row = tuple[str, ...]  # as HEAD has it
 
 
 def comparison(report: DebiasReport) -> list[Row]:

@@ -112,7 +112,7 @@ def _disjoint(ids: np.ndarray) -> np.ndarray:
     return np.array(chosen)
 
 
-def _head(model: TriEmbedPreTrainedModel, table: torch.nn.Parameter) -> str | None:
+def _head(model: TriEmbedPreTrainedModel, table: torch.Tensor) -> str | None:
     """Say what became of the scores of tokens."""
     output = model.get_output_embeddings()
     if output is None:

@@ -31,6 +31,7 @@ def exchanged(text: str) -> str:
         ("He met HIS Mother; she's THE queen.", "She met HER Father; he's THE king."),  # case, apostrophes
         ("her book, for her and to her. She saw her", "his book, for him and to him. He saw him"),  # a noun follows
         ("his book. The book is his, not hers.", "her book. The book is hers, not his."),
+        ('his "art", his/her or his or her own; fond of her.', 'her "art", her/his or her or his own; fond of him.'),
         ("The heron sheds other shells; Mr He", "The heron sheds other shells; Ms She"),  # whole words
         ("其他男人和他的儿女弹吉他。", "其他女人和她的儿女弹吉他。"),  # the longest word; what is left as it is
         ("父亲said: he是先生", "母亲said: she是女士"),  # words beside characters
