@@ -6,6 +6,7 @@ Shapes: D documents.
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from hashlib import blake2b
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -28,14 +29,26 @@ def digests(documents: Sequence[str]) -> np.ndarray:
     return np.frombuffer(b"".join(hashes), dtype=">u8").astype(np.uint64).reshape(-1, 2)
 
 
+class Rows(Protocol):
+    """An array, or its like on disk: rows are read when they are asked for."""
+
+    def __len__(self) -> int:
+        """Return how many rows there are."""
+        ...
+
+    def __getitem__(self, rows: Any, /) -> Any:  # noqa: ANN401  as numpy has it
+        """Return some rows as an array, by a slice or by their numbers."""
+        ...
+
+
 def select(
-    keys: np.ndarray,
+    keys: Rows,
     roles: np.ndarray,
     *,
     fraction: float,
-    signatures: np.ndarray | None = None,
+    signatures: Rows | None = None,
     threshold: float | None = None,
-    marks: np.ndarray | None = None,
+    marks: Rows | None = None,
     place: str,
 ) -> dict[str, int]:
     """Give each document its role, and return how many duplicates there are.
@@ -77,14 +90,14 @@ def select(
     return counts | (_place_twins(keys, roles, marks) if marks is not None else {})
 
 
-def _twins(marks: np.ndarray | None) -> Iterator[np.ndarray]:
+def _twins(marks: Rows | None) -> Iterator[np.ndarray]:
     """Yield the numbers of the twins, some at a time."""
     for rows in _slices(0 if marks is None else len(marks)):
         assert marks is not None
         yield np.flatnonzero(marks[rows]) + rows.start
 
 
-def _own_keys(keys: np.ndarray, marks: np.ndarray | None, rows: slice) -> np.ndarray:
+def _own_keys(keys: Rows, marks: Rows | None, rows: slice) -> np.ndarray:
     """Return keys in which no twin is the same as a document that was read."""
     if marks is None:
         return keys[rows]
@@ -93,7 +106,7 @@ def _own_keys(keys: np.ndarray, marks: np.ndarray | None, rows: slice) -> np.nda
     return own
 
 
-def _place_twins(keys: np.ndarray, roles: np.ndarray, marks: np.ndarray) -> dict[str, int]:
+def _place_twins(keys: Rows, roles: np.ndarray, marks: Rows) -> dict[str, int]:
     """Train on the twins of training documents, beside them or in their place; return how many there are."""
     for numbers, firsts in _groups(len(keys), lambda rows: keys[rows]):
         alike = numbers[np.isin(firsts, firsts[roles[numbers] == HELD_OUT])]
@@ -109,7 +122,7 @@ def _place_twins(keys: np.ndarray, roles: np.ndarray, marks: np.ndarray) -> dict
     return counts
 
 
-def _band_keys(signatures: np.ndarray, band: slice, rows: slice) -> np.ndarray:
+def _band_keys(signatures: Rows, band: slice, rows: slice) -> np.ndarray:
     return band_keys(signatures[rows], band)
 
 
@@ -133,7 +146,7 @@ def _groups(total: int, keys: Callable[[slice], np.ndarray]) -> Iterator[tuple[n
         yield places, places[np.maximum.accumulate(np.where(begins, np.arange(len(places)), 0))]
 
 
-def _hold_out(keys: np.ndarray, roles: np.ndarray, fraction: float, place: str) -> None:
+def _hold_out(keys: Rows, roles: np.ndarray, fraction: float, place: str) -> None:
     """Hold out the documents whose hash, read as a fraction, is under `fraction`; in a tiny corpus, the next best."""
     kept_count, minimum = len(roles) - _count(roles, DROPPED), MIN_TRAINING_DOCUMENTS + MIN_EVALUATION_DOCUMENTS
     if kept_count < minimum:

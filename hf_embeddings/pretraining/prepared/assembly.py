@@ -177,12 +177,12 @@ def _select(preparation: PreparationPlan, written_shards: list[Written]) -> tupl
         signatures = Joined([preparation.signatures(path) for path in paths], "signatures", documents)
     marks = Joined(paths, "marks", documents) if preparation.plan.word_pairs else None
     drop_counts = select(
-        Joined(paths, "digests", documents),  # type: ignore[arg-type]
+        Joined(paths, "digests", documents),
         roles,
         fraction=corpus.evaluation_fraction,
-        signatures=signatures,  # type: ignore[arg-type]
+        signatures=signatures,
         threshold=corpus.near_duplicates,
-        marks=marks,  # type: ignore[arg-type]
+        marks=marks,
         place=source_names(corpus),
     )
     statistics.update(drop_counts)
