@@ -113,7 +113,7 @@ def sentences_of(chunks: Chunks, tokenizer: PreTrainedTokenizerBase) -> list[str
     for span in zip(*chunks[:][3:], strict=True):
         for mark in range(int(span[0]), int(span[1])):
             start, end = (int(corpus.sentence_starts[own]) for own in (mark, mark + 1))
-            found.append(tokenizer.decode(corpus.tokens[start:end].tolist()))
+            found.append(str(tokenizer.decode(corpus.tokens[start:end].tolist())))
             if len(found) == SENTENCES:
                 return found
     return found

@@ -57,7 +57,9 @@ def _figures(row: PositionSummary) -> Iterator[tuple[str, float, float | str]]:
     intervals: dict[str, MeanInterval | None] = {"mlm_loss": row.mlm_loss, "relation_accuracy": row.relation_accuracy}
     intervals |= row.judged or {}
     losses = row.losses_by_length.items()
-    alone: dict[str, float | None] = {f"loss_at_{factor}x": loss and loss.mean for factor, loss in losses}
+    alone: dict[str, float | None] = {
+        f"loss_at_{factor}x": None if loss is None else loss.mean for factor, loss in losses
+    }
     alone |= {law: getattr(row.laws, law, None) for law in LAWS} | {"step_ratio": row.step_ratio}
     intervals |= {name: MeanInterval(mean=own, half_width=None) for name, own in alone.items() if own is not None}
     for measure, interval in intervals.items():

@@ -22,7 +22,7 @@ class BilevelPosition(RotaryPosition):
     and where the document does. Tokens of the same sentence are not turned against each other.
     """
 
-    absolute = False  # type: ignore[assignment]  # rotations that depend on lengths are refused
+    absolute = False  # rotations that depend on lengths are refused
     has_table = True
     segmented = True
     option_defaults: ClassVar[dict[str, Any]] = {"separators": None}  # None: segment ids alone divide

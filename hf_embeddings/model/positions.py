@@ -3,7 +3,7 @@
 Shapes: B batch, S sequence, D hidden, H heads, K head width.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -130,7 +130,8 @@ class LayerPositions(nn.ModuleDict):
 
     def of_tokens(self, hidden_states: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Map (B, S, D), the input of the layer, to what parts read beside query and key, (B, S, H, W) each."""
-        return tuple(part.of_tokens(hidden_states) for part in self.values() if hasattr(part, "of_tokens"))
+        readers: list[Any] = [part for part in self.values() if hasattr(part, "of_tokens")]
+        return tuple(part.of_tokens(hidden_states) for part in readers)
 
     def forward(
         self,
