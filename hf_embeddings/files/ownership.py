@@ -24,7 +24,12 @@ def claim(folder: Path) -> None:
             "another target, or remove it if an older version left it"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / MARK).touch()
+    try:
+        (folder / MARK).touch()
+    except OSError:  # a full disk
+        with suppress(OSError):  # another process works in it
+            folder.rmdir()
+        raise
 
 
 @contextmanager
@@ -63,7 +68,13 @@ def _claim_locked(folder: Path) -> Lock:
     except OSError:  # a full disk
         remove_claimed(folder)
         raise
-    (folder / MARK).touch()  # whoever left just before has taken the mark along
+    try:
+        (folder / MARK).touch()  # whoever left just before has taken the mark along
+    except FileNotFoundError:
+        raise
+    except OSError:
+        remove_locked(folder, lock)
+        raise
     return lock
 
 

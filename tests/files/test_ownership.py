@@ -1,5 +1,6 @@
 """Only what carries the mark is ever emptied or removed."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -132,3 +133,20 @@ def test_a_directory_is_not_replaced_through_a_link_to_it(tmp_path: Path) -> Non
     (tmp_path / "link").symlink_to(tmp_path)
     with pytest.raises(ValueError, match="link: is a link to .*; give the directory itself"):
         refuse_link(tmp_path / "link")
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_claim_on_a_full_disk_leaves_nothing(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk is full at the mark, or when it is written again behind the lock."""
+    touch, calls = Path.touch, []
+
+    def full(path: Path, *arguments: object, **named: object) -> None:
+        calls.append(path)
+        if path.name == MARK and sum(own.name == MARK for own in calls) == number:
+            raise OSError(errno.ENOSPC, "full")
+        touch(path, *arguments, **named)
+
+    monkeypatch.setattr(Path, "touch", full)
+    with pytest.raises(OSError, match="full"):
+        claim_locked(tmp_path / "work")
+    assert not any(tmp_path.iterdir())
