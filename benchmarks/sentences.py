@@ -67,7 +67,9 @@ def main() -> None:
     show("Seconds for 1 MB of UTF-8", figures["seconds per MB"], list(splitters))
     print(", ".join(f"{name} {version(name)}" for name in options.libraries))
     if options.json:
-        options.json.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
+        options.json.write_text(
+            json.dumps(figures, indent=1, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n"
+        )
 
 
 def show(title: str, rows: dict[str, Figures], names: list[str]) -> None:

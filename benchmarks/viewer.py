@@ -99,7 +99,8 @@ def write_page(path: Path, count: int, dimensions: int) -> int:
     near = Near(random.integers(0, count, size=(count, 8)), random.random((count, 8)))
     labels, groups = [f"word{row}" for row in range(count)], Groups("group", ["odd", "even"] * (count // 2))
     points = random.normal(size=(count, dimensions))
-    path.write_text(viewer_page(View({"": points}, labels, [groups], [near]), title="many"), encoding="utf-8")
+    page = viewer_page(View({"": points}, labels, [groups], [near]), title="many")
+    path.write_text(page, encoding="utf-8", newline="\n")
     return path.stat().st_size
 
 

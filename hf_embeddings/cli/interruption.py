@@ -17,6 +17,7 @@ RESUME = "rerun the command to resume"
 # {name} is an argument of the verb. A verb that resumes keeps what it had finished.
 SENTENCES = {
     "convert": WHOLE,
+    "debias": WHOLE,
     "distil": f"{WHOLE}; the training is kept in {{target}}.partial; {RESUME}",
     "export": WHOLE,
     "index": f"the passages that were saved are kept; {RESUME}",

@@ -48,7 +48,7 @@ def test_every_parameter_is_held_once_and_tables_do_not_decay(model, name: str) 
 @pytest.mark.parametrize("positions", POSITION_TYPES)
 def test_weight_decay_falls_on_linear_layers_only(positions: str, name: str) -> None:
     """Roles by name, as people would list them: each `weight` of a projection, and nothing else of any type."""
-    projections = ("query", "key", "value", "out", "up", "down", "dense", "seq_relationship")
+    projections = ("query", "key", "value", "out", "up", "down", "dense", "seq_relationship", "step")
     model = TriEmbedForPreTraining(
         TriEmbedConfig(
             vocab_size=50, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
