@@ -14,8 +14,8 @@ PLACES = frozenset(
 PLACES_OF = {verb: {"text": False} for verb in ("explain", "plot sum", "plot attention")}  # there it is a text
 WORDS = frozenset(
     "allow_origin base_model color_by device drop exclude export family fixed head host id_field ids ignore_key "
-    "include minimal_pairs mteb name overrides pair position_parameters prompt queries repo_id revision rope_parameters "
-    "task text text_field to token types where word_list".split()
+    "include minimal_pairs mteb name overrides pair position_parameters prompt queries repo_id revision "
+    "rope_parameters task text text_field to token types where word_list".split()
 )
 
 
