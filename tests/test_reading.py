@@ -25,6 +25,7 @@ OWN = {
     "hf_embeddings.publishing.card": {"read_text"},
     "hf_embeddings.publishing.code": {"read_text"},
     "hf_embeddings.serving.app": {"read_bytes"},
+    "hf_embeddings.visualization.page": {"read_text"},
     "hf_embeddings.visualization.viewer": {"read_text"},
     "hf_embeddings.hardware": {"read_text"},  # /proc/cpuinfo
     # Sources of documents, whose files `_reader` and `read_saved_dataset` look at first.

@@ -7,7 +7,7 @@ from importlib.resources import files
 from hf_embeddings.explaining.explanation import Explanation
 from hf_embeddings.explaining.page_data import page_data
 from hf_embeddings.visualization.fonts import CSS_FAMILIES
-from hf_embeddings.visualization.page import fill_template, policy, script_json
+from hf_embeddings.visualization.page import elements, fill_template, policy, script_json
 
 # In the order in which the browser reads them: each uses those before it.
 SCRIPTS = ("data", "drawing", "pieces", "sum", "order", "positions", "attention", "layers", "prediction", "page")
@@ -16,7 +16,7 @@ LANGUAGES = ("en", "zh")
 
 def explanation_page(explanation: Explanation) -> str:
     """Return the page."""
-    script = "\n".join(_read(f"{name}.js") for name in SCRIPTS)
+    script = "\n".join([elements(), *(_read(f"{name}.js") for name in SCRIPTS)])
     texts = ", ".join(text for one in explanation.inputs for text in one.text.texts if len(one.text.texts) == 1)
     fields = {
         "POLICY": policy(script),

@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from importlib.resources import files
 
 FIELD = re.compile(r"@([A-Z]+)@")
 
@@ -13,6 +14,11 @@ def policy(script: str) -> str:
     """Return the Content-Security-Policy of a page: nothing from elsewhere, and no script but this one."""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{digest}'"
+
+
+def elements() -> str:
+    """Return the script with which every page makes its elements; it comes before the page's own."""
+    return files("hf_embeddings.visualization").joinpath("elements.js").read_text(encoding="utf-8")
 
 
 def fill_template(template: str, fields: Mapping[str, str]) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from hf_embeddings.visualization.colouring import Colouring
 from hf_embeddings.visualization.colours import LIGHT, css_colours
 from hf_embeddings.visualization.fonts import CSS_FAMILIES
-from hf_embeddings.visualization.page import fill_template, policy, script_json
+from hf_embeddings.visualization.page import elements, fill_template, policy, script_json
 
 # In the order in which the browser reads them: each uses those before it.
 SCRIPTS = ("words", "view", "points", "labels", "panels", "viewer")
@@ -44,7 +44,7 @@ class View:
 
 def viewer_page(view: View, *, title: str, theme: str | None = None) -> str:
     """Return the page; without a theme, it is light or dark as the reader's system."""
-    script = "\n".join(_read(f"{name}.js") for name in SCRIPTS)
+    script = "\n".join([elements(), *(_read(f"{name}.js") for name in SCRIPTS)])
     fields = {
         "THEME": theme or "",
         "POLICY": policy(script),

@@ -1,26 +1,5 @@
 // Elements, heat maps, strips and curves; colours are those of the style sheet, so that light and dark are one code.
 
-/** Make an element: el("p.note", {title: "x"}, "text", child). */
-function el(kind, attributes = {}, ...children) {
-  const [tag, ...classes] = kind.split("."), item = document.createElement(tag);
-  return fill(item, classes, attributes, children);
-}
-
-function svg(kind, attributes = {}, ...children) {
-  const [tag, ...classes] = kind.split("."), item = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  return fill(item, classes, attributes, children);
-}
-
-function fill(item, classes, attributes, children) {
-  item.classList.add(...classes);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) item.addEventListener(name.slice(2), value);
-    else if (value !== null && value !== false) item.setAttribute(name, value === true ? "" : value);
-  }
-  item.append(...children.filter(child => child !== null));
-  return item;
-}
-
 /** A word of the user's or of the vocabulary, in its own direction of writing. */
 const written = text => el("bdi.word", {}, text);
 

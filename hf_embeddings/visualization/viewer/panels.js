@@ -1,16 +1,5 @@
 // What stands beside the map: legend, the card of a point, search, stages, and the picture to keep.
 
-function el(kind, attributes = {}, ...children) {
-  const [tag, ...classes] = kind.split("."), item = document.createElement(tag);
-  item.classList.add(...classes);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) item.addEventListener(name.slice(2), value);
-    else if (value !== null && value !== false) item.setAttribute(name, value === true ? "" : value);
-  }
-  item.append(...children.filter(child => child !== null));
-  return item;
-}
-
 /** Replace what a box holds; parts that are null are left out. */
 const show = (box, ...parts) => box.replaceChildren(...parts.flat().filter(part => part !== null));
 
