@@ -15,9 +15,10 @@ EMBEDDING_OPTIONS, EMBEDDING_FIGURES = "embedding.yaml", "embedding.json"  # of 
 STATUS, BAD_STEPS = "status.json", "bad_steps.json"
 OF_A_RUN = (f"{CHECKPOINTS}/*", STATUS, BAD_STEPS, ".lock", ".lock.json", ".*.staged", ".tmp-*")  # not of its model
 
-# The reports of these verbs.
+# The reports that verbs leave beside the model that they make.
 VOCABULARY, REPOSITIONING, DISTILLATION = "vocabulary.json", "repositioning.json", "distillation.json"
 DEBIASING = "debiasing.json"
-ORIGIN = "origin.json"  # what `convert`, `reposition`, `vocabulary` and `debias` made the checkpoint from
+REPORTS = (VOCABULARY, REPOSITIONING, DISTILLATION, DEBIASING)
+ORIGIN = "origin.json"  # what `convert` and the verbs of these reports made the checkpoint from
 EMBEDDING_EVALUATION = "embedding_evaluation.json"  # the report of `evaluate --card`
 FINE_TUNING = "all_results.json"  # the metrics that `Trainer.save_metrics` leaves

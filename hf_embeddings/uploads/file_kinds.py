@@ -9,7 +9,6 @@ from typing import NamedTuple
 import hf_embeddings.model
 from hf_embeddings.file_names import (
     AVERAGE,
-    DEBIASING,
     DIFFERENCE,
     EMBEDDING_EVALUATION,
     EMBEDDING_FIGURES,
@@ -20,9 +19,8 @@ from hf_embeddings.file_names import (
     OPTIMIZER,
     OPTIONS,
     ORIGIN,
-    REPOSITIONING,
+    REPORTS,
     STATE,
-    VOCABULARY,
 )
 from hf_embeddings.files.manifest import MANIFEST
 from hf_embeddings.uploads import binary_formats as binary
@@ -35,9 +33,7 @@ RECORDS = (
     EMBEDDING_OPTIONS,
     FIGURES,
     ORIGIN,
-    VOCABULARY,
-    REPOSITIONING,
-    DEBIASING,
+    *REPORTS,
     EMBEDDING_EVALUATION,
     FINE_TUNING,
 )  # written by this package or by Trainer

@@ -23,7 +23,9 @@ from hf_embeddings.embedding.student_training import StudentOptions
 from hf_embeddings.embedding.student_work import open_student
 from hf_embeddings.embedding.teaching import Places
 from hf_embeddings.embedding.unfinished import unfinished
+from hf_embeddings.file_names import DISTILLATION
 from hf_embeddings.search.encoder import Encoder
+from hf_embeddings.uploads.listing import list_uploads
 from tests.search.conftest import WORDS
 
 FAST = StudentOptions(epochs=2, batch_size=8, learning_rate=3e-3)
@@ -200,7 +202,7 @@ def test_an_interrupted_training_resumes_to_the_same_weights(
 
 
 @pytest.mark.usefixtures("few")
-def test_what_the_same_call_has_made_is_reported_and_not_made_again(
+def test_what_the_same_call_has_made_is_reported_and_not_made_again_and_may_be_published(
     model_folder: Path, texts: list[str], tmp_path: Path
 ) -> None:
     report = smaller_student(model_folder, tmp_path / "out", texts, width=24)
@@ -208,6 +210,8 @@ def test_what_the_same_call_has_made_is_reported_and_not_made_again(
     (tmp_path / "out.partial").mkdir()  # as a kill may leave it
     assert smaller_student(model_folder, tmp_path / "out", texts, width=24) == report
     assert (tmp_path / "out/model.safetensors").stat() == before and not (tmp_path / "out.partial").exists()
+    uploads = list_uploads(tmp_path / "out")
+    assert DISTILLATION in uploads.files and not uploads.unknown and not uploads.refused
     with pytest.raises(ValueError, match="not empty"):  # other texts
         smaller_student(model_folder, tmp_path / "out", [*texts[1:], texts[0]], width=24)
 
