@@ -40,7 +40,7 @@ class ContextAwareScores(nn.Module):
 class ContextAwarePosition(PositionType):
     """Lower scores by -log(1 + d^2), where d is the sum of trained steps, one for each token that lies between.
 
-    This is CABLE (https://arxiv.org/abs/2503.08067) in the form that its authors give BERT: each layer computes the
+    This is CABLE (https://arxiv.org/abs/2503.08067) in the form of its public code for BERT: each layer computes the
     step to a token, softplus(w_h x + b_h) for each head h, from its own input x, and the distance is that from query to
     key along the steps, the same in both directions. Their form for decoders, -d, has no two sides. A step counts as
     often as positions say, so a gap in `position_ids` is as long as so many steps of the token after it.
