@@ -20,8 +20,8 @@ from hf_embeddings.conversion.origin import display_name, table
 from hf_embeddings.conversion.surgery.own_checkpoint import load_own
 from hf_embeddings.conversion.surgery.vocabulary import add_tokens
 from hf_embeddings.conversion.surgery.whole_words import spelled
+from hf_embeddings.embedding.student_directory import save_student
 from hf_embeddings.embedding.student_training import StudentOptions, identified, loss_of_vectors
-from hf_embeddings.embedding.student_work import save_student
 from hf_embeddings.embedding.teaching import Places, teach
 from hf_embeddings.embedding.unfinished import START
 from hf_embeddings.json_record import JsonRecord

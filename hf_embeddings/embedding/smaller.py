@@ -16,10 +16,10 @@ from hf_embeddings.conversion.surgery.own_checkpoint import load_own
 from hf_embeddings.embedding.layer_choice import LayerChoice, choose_layers, trials, with_layers
 from hf_embeddings.embedding.narrower import choose_cut, directions, narrowed
 from hf_embeddings.embedding.nearness import agreement_on_pairs
+from hf_embeddings.embedding.student_directory import open_student, save_student
 from hf_embeddings.embedding.student_losses import Match, StatesLoss
 from hf_embeddings.embedding.student_size import check_size
 from hf_embeddings.embedding.student_training import StudentOptions, identified
-from hf_embeddings.embedding.student_work import open_student, save_student
 from hf_embeddings.embedding.teaching import Places, teach
 from hf_embeddings.embedding.unfinished import START
 from hf_embeddings.files.atomic import replace_text

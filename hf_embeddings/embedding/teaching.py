@@ -12,6 +12,7 @@ from torch import nn
 from hf_embeddings.conversion.origin import display_name
 from hf_embeddings.conversion.surgery.own_checkpoint import load_own
 from hf_embeddings.embedding.sentence_model import read_whole_recipe
+from hf_embeddings.embedding.student_directory import Finish, open_student, write_student
 from hf_embeddings.embedding.student_training import (
     StudentOptions,
     check_begun,
@@ -19,7 +20,6 @@ from hf_embeddings.embedding.student_training import (
     trained_weights,
     what_it_takes,
 )
-from hf_embeddings.embedding.student_work import Finish, open_student, write_student
 from hf_embeddings.embedding.unfinished import START, place_to_work, unfinished
 from hf_embeddings.file_names import DISTILLATION
 from hf_embeddings.files.atomic import replace_text

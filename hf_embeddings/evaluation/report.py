@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from hf_embeddings.evaluation import measures
 from hf_embeddings.evaluation.evaluation_data import EvaluationData
-from hf_embeddings.evaluation.grammar_test import judge_grammar, load_masked_model
+from hf_embeddings.evaluation.sentence_likelihood import judge_grammar, load_masked_model
 from hf_embeddings.evaluation.vectors import Vectors
 from hf_embeddings.evaluation.workload import Workload
 from hf_embeddings.file_names import EMBEDDING_EVALUATION

@@ -11,8 +11,8 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from hf_embeddings.evaluation.grammar import LANGUAGES
-from hf_embeddings.evaluation.grammar_test import judge_grammar
 from hf_embeddings.evaluation.position_bias import position_bias
+from hf_embeddings.evaluation.sentence_likelihood import judge_grammar
 from hf_embeddings.evaluation.vectors import Vectors
 from hf_embeddings.loading.messages import no_bars
 from hf_embeddings.model.modeling_triembed import (

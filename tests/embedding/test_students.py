@@ -17,10 +17,10 @@ from hf_embeddings.embedding.language import distil_language
 from hf_embeddings.embedding.layer_choice import choose_layers, trials, with_layers
 from hf_embeddings.embedding.narrower import choose_cut, directions, narrowed
 from hf_embeddings.embedding.smaller import distil_smaller
+from hf_embeddings.embedding.student_directory import open_student
 from hf_embeddings.embedding.student_losses import Match, StatesLoss
 from hf_embeddings.embedding.student_size import check_size
 from hf_embeddings.embedding.student_training import StudentOptions
-from hf_embeddings.embedding.student_work import open_student
 from hf_embeddings.embedding.teaching import Places
 from hf_embeddings.embedding.unfinished import unfinished
 from hf_embeddings.file_names import DISTILLATION

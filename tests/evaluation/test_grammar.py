@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerBase
 
 from hf_embeddings import TriEmbedConfig, TriEmbedForMaskedLM, TriEmbedModel
 from hf_embeddings.evaluation.grammar import KINDS, LANGUAGES, PAIRS, Language, minimal_pairs
-from hf_embeddings.evaluation.grammar_test import judge_grammar, load_masked_model, pseudo_log_likelihood
+from hf_embeddings.evaluation.sentence_likelihood import judge_grammar, load_masked_model, pseudo_log_likelihood
 from tests.corpora.tokenizer_kinds import KINDS as TOKENIZERS
 from tests.corpora.tokenizer_kinds import tokenizer_of
 
