@@ -71,7 +71,19 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
         yield running
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if CHINESE not in page.parents], ids=name_of)
+# Half a minute each, of commands that tests of their rooms give as well.
+LONG = {"docs/how-to/search-by-meaning.md", "docs/how-to/serve-elsewhere.md", "docs/tutorial/7-judging.md"}
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=pytest.mark.slow if name_of(page) in LONG else ())
+        for page in PAGES
+        if CHINESE not in page.parents
+    ],
+    ids=name_of,
+)
 def test_a_page_from_top_to_bottom(page: Path, made, hub: Hub, tmp_path: Path, monkeypatch, capsys) -> None:
     """And its translation after it: commands that both print run once."""
     if all(block.kind == "text" for block in blocks(page)):

@@ -95,7 +95,9 @@ for arguments, error in (
 """
 
 
-@pytest.mark.parametrize("use_xet", [True, False], ids=["xet", "lfs"])
+@pytest.mark.parametrize(
+    "use_xet", [pytest.param(True, id="xet"), pytest.param(False, id="lfs", marks=pytest.mark.slow)]
+)
 def test_published_weights_load_bit_equal_without_the_package(
     hub: Hub, use_xet: bool, model, publish, tmp_path
 ) -> None:

@@ -19,7 +19,9 @@ def folders(tmp_path_factory) -> list[Path]:
     return write_checkpoints(tmp_path_factory.mktemp("checkpoints"))
 
 
-@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize(
+    "route", [pytest.param(route, marks=pytest.mark.slow if route == "remote" else ()) for route in ROUTES]
+)
 def test_libraries_at_hand_train_save_and_load_every_checkpoint(route: str, folders, tmp_path) -> None:
     command = [sys.executable, str(CELL), "accelerate,peft,sentence_transformers", route, *map(str, folders)]
     run = subprocess.run(

@@ -154,6 +154,7 @@ def test_same_seed_same_weights(run, tmp_path) -> None:
     assert (tmp_path / "again/model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
 
 
+@pytest.mark.slow  # in the same processes: tests/faults/test_many_processes.py
 def test_two_processes_are_the_same_run_as_one_to_the_bit(run, tmp_path) -> None:
     """Nothing is changed for them: the micro-batches belong to the run. One process may use all threads it is given."""
     options, length = str(run[0] / "pretraining.yaml"), "training.max_steps=8"
