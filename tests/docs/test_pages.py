@@ -71,8 +71,11 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
         yield running
 
 
-# Half a minute each, of commands that tests of their rooms give as well.
-LONG = {"docs/how-to/search-by-meaning.md", "docs/how-to/serve-elsewhere.md", "docs/tutorial/7-judging.md"}
+# A quarter to half a minute each, of commands that tests of their rooms give as well.
+LONG = {
+    "docs/how-to/search-by-meaning.md", "docs/how-to/serve-elsewhere.md", "docs/how-to/train-an-embedding-model.md",
+    "docs/tutorial/7-judging.md",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
